@@ -1,0 +1,65 @@
+//! Names of slots that are never mistaken for another connection's.
+
+use core::num::NonZeroU32;
+
+/// Names one socket of one loop, from the moment it is made until it is closed.
+///
+/// A name is never valid again after its socket closed: the slot moves to its next generation, so
+/// a stale name is answered with `None`, `0` or nothing, never with another connection. A
+/// generation comes again after 2^31 sockets lived in the same slot.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SocketId {
+    index: u32,
+    generation: NonZeroU32,
+}
+
+impl SocketId {
+    pub(crate) const fn new(index: u32, generation: NonZeroU32) -> Self {
+        Self { index, generation }
+    }
+
+    /// Rebuilds a name from [`Self::to_bits`], for platforms that keep it in a kernel object.
+    ///
+    /// `None` when the generation half is zero, which no name has; zero is free for a platform's
+    /// own use.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h] = bits.to_le_bytes();
+        let index = u32::from_le_bytes([a, b, c, d]);
+        match NonZeroU32::new(u32::from_le_bytes([e, f, g, h])) {
+            Some(generation) => Some(Self::new(index, generation)),
+            None => None,
+        }
+    }
+
+    /// Packs the name into 64 bits: index in the low half, generation in the high half.
+    #[inline]
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        let [a, b, c, d] = self.index.to_le_bytes();
+        let [e, f, g, h] = self.generation.get().to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// The slot's place in the pool, below the pool's capacity: an index for arrays beside it.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u32 {
+        self.generation.get()
+    }
+}
+
+/// Names one listener, from [`Net::listen`](crate::Net::listen) until it stops listening.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ListenerId(pub(crate) SocketId);
+
+/// Names one timer, from [`Net::start_timer`](crate::Net::start_timer) until it is stopped or, if
+/// it does not repeat, has fired.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TimerId(pub(crate) SocketId);
