@@ -5,70 +5,98 @@ use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
-use crate::net::{OPENING_MAX, widen};
+use crate::net::{Net, OPENING_MAX, widen};
 use crate::platform::{Platform, Progress, Readiness, Recv};
-use crate::pool::{Flags, Phase, Place, at, named};
-use crate::socket::Socket;
+use crate::pool::{Flags, Phase, Place, Slot, at, named};
+use crate::socket::{Peers, Socket};
 use crate::wheel::TICK_SHIFT;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
-    /// Acts on a report.
-    #[inline]
+    /// Acts on a report, or on a socket that had work left over: opens or accepts, then reads,
+    /// then tells of the end, then of room to write.
+    ///
+    /// The usual report, bytes for an open socket that takes them all at once, runs through here
+    /// without a further call; this is the only place that calls `on_data`, so that it is inlined.
+    #[inline(always)]
     pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        let Some(slot) = named(self.slots, id) else {
+        let Some(mut slot) = named(self.slots, id) else {
             return;
         };
         slot.flags.set(Flags::of(ready));
-        if slot.phase == Phase::Open {
-            self.serve(handler, id, ready);
-        } else {
-            self.dispatch_rare(handler, id, ready);
+        let usual = slot.phase == Phase::Open && slot.flags.only(Flags::HELD_UP, Flags::READABLE);
+        if !usual {
+            self.prepare(handler, id, ready);
+            match readable(self.slots, id) {
+                Some(found) => slot = found,
+                None => return self.conclude(handler, id, ready),
+            }
+        }
+        let mut turns = READS_MAX;
+        loop {
+            match self.platform.recv(&mut slot.socket, self.buffer) {
+                Ok(Recv::Data { len, drained }) => {
+                    let more = !drained || slot.flags.any(Flags::HUNG_UP);
+                    if !more {
+                        slot.flags.clear(Flags::READABLE);
+                    }
+                    if slot.phase == Phase::Open {
+                        slot.payload = stamp(self.lists.now);
+                    }
+                    self.deliver(handler, id, len);
+                    if !more {
+                        break;
+                    }
+                }
+                Ok(Recv::Finished) => break self.ended(handler, id),
+                Ok(Recv::WouldBlock) => break self.nothing_read(id),
+                Err(error) => break self.broke(id, error),
+            }
+            turns = turns.saturating_sub(1);
+            if turns == 0 {
+                break self.lists.enqueue(self.slots, id);
+            }
+            match readable(self.slots, id) {
+                Some(found) => slot = found,
+                None => break,
+            }
+        }
+        if !usual {
+            return self.conclude(handler, id, ready);
         }
         self.drain_closing(handler);
     }
 
-    /// Acts on a socket that had work left over.
-    pub(crate) fn dispatch_queued(&mut self, handler: &mut H, id: SocketId) {
-        if named(self.slots, id).is_some_and(|slot| slot.phase == Phase::Open) {
-            self.serve(handler, id, Readiness::NONE);
-        } else {
-            self.dispatch_rare(handler, id, Readiness::NONE);
-        }
-        self.drain_closing(handler);
-    }
-
+    /// What comes before reading: opening and accepting.
     #[cold]
-    fn dispatch_rare(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
+    #[inline(never)]
+    fn prepare(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
         match slot.phase {
             Phase::Listening => self.accept(handler, id),
             Phase::Accepting | Phase::Connecting => self.open(handler, id, ready),
-            Phase::Broken => self.read(handler, id),
-            Phase::Free | Phase::Timer | Phase::Open | Phase::Closing => {}
+            Phase::Open => {
+                let held = Flags::PAUSED.with(Flags::ENDED);
+                if slot.flags.any(held) && ready.contains(Readiness::ERROR) {
+                    self.everyone().net.fail_paused(id);
+                }
+            }
+            Phase::Free | Phase::Timer | Phase::Broken | Phase::Closing => {}
         }
     }
 
-    /// Serves an open socket: read, then end, then writable.
-    #[inline]
-    fn serve(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        let Some(slot) = named(self.slots, id) else {
-            return;
-        };
-        let held = Flags::PAUSED.with(Flags::ENDED);
-        let flags = slot.flags;
-        if flags.only(held.with(Flags::READABLE), Flags::READABLE) {
-            self.read(handler, id);
-        } else if flags.any(held) && ready.contains(Readiness::ERROR) {
-            self.everyone().net.fail_paused(id);
-        }
-        if ready.contains(Readiness::WRITABLE) && (flags.any(Flags::BLOCKED) || P::HOLDS_OUTPUT) {
+    /// What comes after reading: room to write, and the calls of what closed.
+    #[cold]
+    #[inline(never)]
+    fn conclude(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
+        if ready.contains(Readiness::WRITABLE) {
             self.write_on(handler, id, ready);
         }
+        self.drain_closing(handler);
     }
 
     /// Goes on with what was held up for want of room.
@@ -119,59 +147,52 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// Reads until the socket is drained or its turn is over.
-    #[inline]
-    fn read(&mut self, handler: &mut H, id: SocketId) {
-        let held = Flags::PAUSED.with(Flags::ENDED);
-        for _ in 0..READS_MAX {
-            let Some(slot) = named(self.slots, id) else {
-                return;
-            };
-            if !slot.is_open() || slot.flags.any(held) {
-                return;
-            }
-            match self.platform.recv(&mut slot.socket, self.buffer) {
-                Ok(Recv::Data { len, drained }) => {
-                    let drained = drained && !slot.flags.any(Flags::HUNG_UP);
-                    if drained {
-                        slot.flags.clear(Flags::READABLE);
-                    }
-                    if slot.phase == Phase::Open {
-                        slot.payload = stamp(self.lists.now);
-                    }
-                    self.deliver(handler, id, len);
-                    if drained {
-                        return;
-                    }
-                }
-                Ok(Recv::WouldBlock) => {
-                    slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
-                    return self.broken_end(id);
-                }
-                Ok(Recv::Finished) => return self.ended(handler, id),
-                Err(error) => return self.everyone().net.end(id, Closed::Failed(error)),
-            }
+    /// Nothing was there to read after all.
+    #[cold]
+    #[inline(never)]
+    fn nothing_read(&mut self, id: SocketId) {
+        if let Some(slot) = named(self.slots, id) {
+            slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
         }
-        self.lists.enqueue(self.slots, id);
+        self.broken_end(id);
+    }
+
+    /// Reading failed.
+    #[cold]
+    #[inline(never)]
+    fn broke(&mut self, id: SocketId, error: Error) {
+        self.everyone().net.end(id, Closed::Failed(error));
     }
 
     /// Hands the front of the receive buffer to the handler.
-    #[inline]
+    #[inline(always)]
     fn deliver(&mut self, handler: &mut H, id: SocketId, len: usize) {
-        // The receive buffer is lent out next to `self`; it comes back below.
-        let buffer = core::mem::take(&mut self.buffer);
-        let len = len.min(buffer.len());
+        let len = len.min(self.buffer.len());
+        let Some(data) = self.buffer.get_mut(..len) else {
+            return;
+        };
+        let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index())) else {
+            return;
+        };
+        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
+            return;
+        };
         self.lists.stats.received = self.lists.stats.received.wrapping_add(widen(len));
-        if let Some(data) = buffer.get_mut(..len)
-            && len > 0
-        {
-            self.call(id, |socket, ext| handler.on_data(socket, ext, data));
+        let net = Net {
+            platform: &mut self.platform,
+            slots: self.slots,
+            lists: &mut self.lists,
+            cork: self.cork,
+        };
+        let peers = Peers { net, before, after };
+        if !data.is_empty() {
+            handler.on_data(&mut Socket { peers, id }, ext, data);
         }
-        self.buffer = buffer;
     }
 
     /// The peer's end was read.
     #[cold]
+    #[inline(never)]
     fn ended(&mut self, handler: &mut H, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::ENDED);
@@ -251,10 +272,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         slot.phase = Phase::Open;
         slot.deadline = 0;
         slot.payload = stamp(self.lists.now);
-        if P::HOLDS_OUTPUT {
-            // The last message of a handshake may have come with data behind it.
-            slot.flags.set(Flags::READABLE);
-        }
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
@@ -268,10 +285,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if let Some(place) = self.exts.get_mut(at(id.index())) {
             *place = Place::Occupied(ext);
         }
-        if named(self.slots, id)
-            .is_some_and(|slot| slot.is_open() && slot.flags.any(Flags::READABLE))
-        {
-            self.read(handler, id);
+        if P::HOLDS_OUTPUT {
+            // The last message of a handshake may have come with data behind it.
+            if let Some(slot) = named(self.slots, id) {
+                slot.flags.set(Flags::READABLE);
+            }
+            self.lists.enqueue(self.slots, id);
         }
     }
 
@@ -318,6 +337,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.retire(self.slots, id);
     }
+}
+
+/// The slot of a socket that is to be read from.
+#[inline]
+fn readable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    let mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
+    named(slots, id).filter(|slot| slot.is_open() && slot.flags.only(mask, Flags::READABLE))
 }
 
 /// When a socket last received, coarse and wrapping.

@@ -5,7 +5,7 @@ use crate::evict::Idle;
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
-use crate::platform::Platform;
+use crate::platform::{Platform, Readiness};
 use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
@@ -99,7 +99,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.buffer.is_empty() {
             return Err(Error::Invalid);
         }
-        self.settle(handler);
         handler.before_wait(&mut self.everyone());
         self.settle(handler);
         self.platform.poll(self.wait_until(until))?;
@@ -109,13 +108,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             handler.on_wake(&mut self.everyone());
             self.drain_closing(handler);
         }
-        self.run_queue(handler);
-        for _ in 0..READY_MAX {
-            let Some(ready) = self.platform.next_ready() else {
-                break;
-            };
-            self.dispatch(handler, ready.id, ready.readiness);
-        }
+        self.dispatch_all(handler);
         if self.lists.wheel.advance(self.lists.now) {
             self.expire(handler);
         }
@@ -173,7 +166,16 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
 
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
+    #[inline]
     fn settle(&mut self, handler: &mut H) {
+        if self.lists.is_unsettled() {
+            self.settle_now(handler);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_now(&mut self, handler: &mut H) {
         if let Some(corked) = self.lists.corked {
             let _ = self.everyone().net.uncorked(corked);
         }
@@ -186,10 +188,27 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
     }
 
-    fn run_queue(&mut self, handler: &mut H) {
-        let mut queue = core::mem::take(&mut self.lists.run);
-        while let Some(id) = Lists::next_queued(self.slots, &mut queue) {
-            self.dispatch_queued(handler, id);
+    /// Serves what the last iteration left over, then what the platform reports.
+    #[inline]
+    fn dispatch_all(&mut self, handler: &mut H) {
+        let mut left_over = core::mem::take(&mut self.lists.run);
+        let mut reports = READY_MAX;
+        loop {
+            let (id, ready) = if left_over.head != 0 {
+                match Lists::next_queued(self.slots, &mut left_over) {
+                    Some(id) => (id, Readiness::NONE),
+                    None => continue,
+                }
+            } else if reports > 0 {
+                reports = reports.saturating_sub(1);
+                match self.platform.next_ready() {
+                    Some(ready) => (ready.id, ready.readiness),
+                    None => return,
+                }
+            } else {
+                return;
+            };
+            self.dispatch(handler, id, ready);
         }
     }
 

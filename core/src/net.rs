@@ -94,25 +94,19 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if self.lists.corked == Some(id) {
-            return self.write_corked(&[data]);
+        if self.lists.corked == Some(id) || data.is_empty() {
+            return self.parts().write_rare(id, data);
         }
         let Some(slot) = writable(self.slots, id) else {
             return 0;
         };
-        if data.is_empty() {
-            return 0;
-        }
-        let result = self.platform.send(&mut slot.socket, data);
-        let count = result.unwrap_or(0).min(data.len());
-        if count < data.len() {
-            slot.flags.set(Flags::BLOCKED);
-            if let Err(error) = result {
-                self.fail(id, error);
+        match self.platform.send(&mut slot.socket, data) {
+            Ok(count) if count >= data.len() => {
+                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(data.len()));
+                data.len()
             }
+            result => self.parts().sent_short(id, result),
         }
-        self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
-        count
     }
 
     /// Writes the bytes of `parts` in order, in one system call where the platform can. As
@@ -136,16 +130,54 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if all == 0 {
             return 0;
         }
-        let result = self.platform.send_vectored(&mut slot.socket, parts);
-        let count = result.unwrap_or(0).min(all);
-        if count < all {
+        match self.platform.send_vectored(&mut slot.socket, parts) {
+            Ok(count) if count >= all => {
+                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(all));
+                all
+            }
+            result => self.parts().sent_short(id, result),
+        }
+    }
+
+    /// The same again, made of its parts: handing it to a function that is not inlined keeps only
+    /// the copy in memory, and the original in registers.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> Net<'_, P, C> {
+        Net {
+            platform: self.platform,
+            slots: self.slots,
+            lists: self.lists,
+            cork: self.cork,
+        }
+    }
+
+    /// The platform took less than all.
+    #[cold]
+    #[inline(never)]
+    fn sent_short(mut self, id: SocketId, result: Result<usize, Error>) -> usize {
+        if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::BLOCKED);
-            if let Err(error) = result {
+        }
+        match result {
+            Ok(count) => {
+                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
+                count
+            }
+            Err(error) => {
                 self.fail(id, error);
+                0
             }
         }
-        self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
-        count
+    }
+
+    /// Writes nothing, or to the cork.
+    #[cold]
+    #[inline(never)]
+    fn write_rare(mut self, id: SocketId, data: &[u8]) -> usize {
+        if self.lists.corked == Some(id) {
+            return self.write_corked(&[data]);
+        }
+        0
     }
 
     /// Ends our direction of the stream after everything taken so far; the peer may still send.

@@ -100,14 +100,21 @@ impl Flags {
     pub(crate) const FINISHED: Self = Self(4);
     /// The peer's end was read.
     pub(crate) const ENDED: Self = Self(8);
-    /// The program does not want to read; for a listener: the loop cannot accept.
-    pub(crate) const PAUSED: Self = Self(16);
+    /// The peer's end or an error is known to be there: read until it shows.
+    pub(crate) const HUNG_UP: Self = Self(16);
     /// On the run queue.
     pub(crate) const QUEUED: Self = Self(32);
-    /// The peer's end or an error is known to be there: read until it shows.
-    pub(crate) const HUNG_UP: Self = Self(64);
+    /// The program does not want to read; for a listener: the loop cannot accept.
+    pub(crate) const PAUSED: Self = Self(64);
     /// Our end still has to be handed to the platform, after what the cork or a layer holds.
     pub(crate) const FINISHING: Self = Self(128);
+
+    /// What keeps a readable socket from being served the short way.
+    pub(crate) const HELD_UP: Self = Self::READABLE
+        .with(Self::BLOCKED)
+        .with(Self::ENDED)
+        .with(Self::HUNG_UP)
+        .with(Self::PAUSED);
 
     #[inline]
     pub(crate) const fn with(self, other: Self) -> Self {
@@ -139,9 +146,8 @@ impl Flags {
     /// The latches that a report sets.
     #[inline]
     pub(crate) const fn of(readiness: crate::platform::Readiness) -> Self {
-        let bits = readiness.bits();
-        // Bit 0 is READABLE in both; bit 2, ENDED there, becomes HUNG_UP here.
-        Self(bits & 1 | (bits & 4) << 4)
+        // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
+        Self(readiness.bits() & (Self::READABLE.0 | Self::HUNG_UP.0))
     }
 }
 
@@ -298,6 +304,15 @@ impl Lists {
         }
     }
 
+    /// Whether something waits for the end of the iteration.
+    #[inline]
+    pub(crate) const fn is_unsettled(&self) -> bool {
+        self.closing.head | self.retired.head != 0
+            || self.corked.is_some()
+            || self.freed
+            || self.retry != 0
+    }
+
     /// Frees the retired slots.
     pub(crate) fn free_retired<S, C>(&mut self, slots: &mut [Slot<S, C>]) {
         let Queue { head, tail } = core::mem::take(&mut self.retired);
@@ -359,6 +374,7 @@ impl Lists {
         queue: &mut Queue,
     ) -> Option<SocketId> {
         while let Some(index) = queue.head.checked_sub(1) {
+            queue.head = 0;
             let slot = slots.get_mut(at(index))?;
             queue.head = slot.queue_next;
             slot.flags.clear(Flags::QUEUED);

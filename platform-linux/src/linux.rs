@@ -25,8 +25,10 @@ const EVENTS_MAX: usize = 256;
 const PARTS_MAX: usize = 16;
 /// Most connections taken from a listener between two waits.
 const BURST_MAX: u8 = 31;
-/// The kernel's mark of the waker, which no socket has.
-const WAKER: u64 = 0;
+/// What follows the last event of a wait. No socket has it, nor [`WAKER`].
+const END: u64 = 0;
+/// The kernel's mark of the waker.
+const WAKER: u64 = 1;
 
 /// One `epoll` instance (`epoll(7)`).
 ///
@@ -34,13 +36,13 @@ const WAKER: u64 = 0;
 /// is level-triggered, which saves the `accept4` that finds nothing.
 pub struct Linux {
     epoll: OwnedFd,
-    /// The next of `events` to hand out, and where they end.
+    /// The next of `events` to hand out.
     next: usize,
-    count: usize,
     /// Waits so far, wrapping.
     waits: u8,
     waker: Option<&'static Waker<EventFd>>,
-    events: [epoll::Event; EVENTS_MAX],
+    /// What the last wait brought, and then an [`END`].
+    events: [epoll::Event; EVENTS_MAX + 1],
 }
 
 impl Linux {
@@ -51,15 +53,14 @@ impl Linux {
     pub fn new() -> Result<Self, Error> {
         let empty = epoll::Event {
             flags: EventFlags::empty(),
-            data: EventData::new_u64(0),
+            data: EventData::new_u64(END),
         };
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error)?,
             next: 0,
-            count: 0,
             waits: 0,
             waker: None,
-            events: [empty; EVENTS_MAX],
+            events: [empty; EVENTS_MAX + 1],
         })
     }
 
@@ -91,14 +92,28 @@ impl Linux {
     }
 
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Errno> {
-        match epoll::wait(&self.epoll, &mut self.events[..], timeout) {
+        let room = self.events.get_mut(..EVENTS_MAX).unwrap_or_default();
+        match epoll::wait(&self.epoll, &mut *room, timeout) {
             // Before Linux 5.11 there are only whole milliseconds; later is right, earlier not.
             Err(Errno::NOSYS) => {
                 let millis = timeout.copied().map(round_up_to_millis);
-                epoll::wait(&self.epoll, &mut self.events[..], millis.as_ref())
+                epoll::wait(&self.epoll, room, millis.as_ref())
             }
             result => result,
         }
+    }
+
+    fn end_at(&mut self, count: usize) {
+        self.next = 0;
+        if let Some(event) = self.events.get_mut(count) {
+            event.data = EventData::new_u64(END);
+        }
+    }
+
+    fn has_next(&self) -> bool {
+        self.events
+            .get(self.next)
+            .is_some_and(|event| { event.data }.u64() != END)
     }
 }
 
@@ -321,7 +336,7 @@ impl Platform for Linux {
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        if self.next < self.count {
+        if self.has_next() {
             return Ok(());
         }
         let timeout = until.map(|until| {
@@ -331,11 +346,9 @@ impl Platform for Linux {
             timespec(until.saturating_since(self.now()))
         });
         self.waits = self.waits.wrapping_add(1);
-        self.next = 0;
-        self.count = 0;
         match self.wait(timeout.as_ref()) {
-            Ok(count) => self.count = count,
-            Err(Errno::INTR) => {}
+            Ok(count) => self.end_at(count),
+            Err(Errno::INTR) => self.end_at(0),
             Err(errno) => return Err(error(errno)),
         }
         Ok(())
@@ -343,17 +356,19 @@ impl Platform for Linux {
 
     #[inline]
     fn next_ready(&mut self) -> Option<Ready> {
-        while self.next < self.count {
+        loop {
             let event = self.events.get(self.next)?;
-            let (flags, data) = (event.flags, event.data);
-            self.next = self.next.wrapping_add(1);
-            // The waker's own mark is no socket's.
-            if let Some(id) = SocketId::from_bits(data.u64()) {
+            let (flags, data) = (event.flags, event.data.u64());
+            if let Some(id) = SocketId::from_bits(data) {
+                self.next = self.next.wrapping_add(1);
                 let readiness = readiness(flags);
                 return Some(Ready { id, readiness });
             }
+            if data == END {
+                return None;
+            }
+            self.next = self.next.wrapping_add(1);
         }
-        None
     }
 
     fn woken(&mut self) -> bool {
@@ -378,10 +393,21 @@ impl AsFd for Linux {
 
 #[inline]
 fn readiness(flags: EventFlags) -> Readiness {
+    // The usual facts have the same bits on both sides.
+    let usual = EventFlags::IN.union(EventFlags::OUT);
+    if usual.contains(flags) {
+        return Readiness::from_bits(u8::try_from(flags.bits()).unwrap_or_default());
+    }
+    rare_readiness(flags)
+}
+
+#[cold]
+#[inline(never)]
+fn rare_readiness(flags: EventFlags) -> Readiness {
     let ended = EventFlags::RDHUP | EventFlags::HUP;
     Readiness::READABLE
         .when(flags.contains(EventFlags::IN))
-        .union(Readiness::WRITABLE.when(flags.contains(EventFlags::OUT)))
+        .union(Readiness::WRITABLE.when(flags.intersects(EventFlags::OUT | EventFlags::HUP)))
         .union(Readiness::ENDED.when(flags.intersects(ended)))
         .union(Readiness::ERROR.when(flags.contains(EventFlags::ERR)))
 }
