@@ -23,6 +23,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
         if self.is_open(id) {
             self.lists.corked = Some(id);
+            self.lists.unsettled = true;
         }
     }
 

@@ -6,10 +6,9 @@ use crate::event_loop::Loop;
 use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
 use crate::net::{Net, OPENING_MAX, widen};
-use crate::platform::{Platform, Progress, Readiness, Recv};
-use crate::pool::{Flags, Phase, Place, Slot, at, named};
+use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
+use crate::pool::{Flags, Phase, Place, Slot, at, named, own};
 use crate::socket::{Peers, Socket};
-use crate::wheel::TICK_SHIFT;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;
@@ -19,83 +18,134 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// then tells of the end, then of room to write.
     ///
     /// The usual report, bytes for an open socket that takes them all at once, runs through here
-    /// without a further call; this is the only place that calls `on_data`, so that it is inlined.
+    /// without a further call. This is the only place that calls `on_data`, so that it is inlined.
     #[inline(always)]
-    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        let Some(mut slot) = named(self.slots, id) else {
-            return;
-        };
-        slot.flags.set(Flags::of(ready));
-        let usual = slot.phase == Phase::Open && slot.flags.only(Flags::HELD_UP, Flags::READABLE);
-        if !usual {
-            self.prepare(handler, id, ready);
-            match readable(self.slots, id) {
-                Some(found) => slot = found,
-                None => return self.conclude(handler, id, ready),
-            }
-        }
-        let mut turns = READS_MAX;
-        loop {
-            match self.platform.recv(&mut slot.socket, self.buffer) {
-                Ok(Recv::Data { len, drained }) => {
-                    let more = !drained || slot.flags.any(Flags::HUNG_UP);
-                    if !more {
-                        slot.flags.clear(Flags::READABLE);
-                    }
-                    if slot.phase == Phase::Open {
-                        slot.payload = stamp(self.lists.now);
-                    }
-                    self.deliver(handler, id, len);
-                    if !more {
-                        break;
-                    }
-                }
-                Ok(Recv::Finished) => break self.ended(handler, id),
-                Ok(Recv::WouldBlock) => break self.nothing_read(id),
-                Err(error) => break self.broke(id, error),
-            }
-            turns = turns.saturating_sub(1);
-            if turns == 0 {
-                break self.lists.enqueue(self.slots, id);
-            }
-            match readable(self.slots, id) {
-                Some(found) => slot = found,
-                None => break,
-            }
-        }
-        if !usual {
-            return self.conclude(handler, id, ready);
-        }
-        self.drain_closing(handler);
-    }
-
-    /// What comes before reading: opening and accepting.
-    #[cold]
-    #[inline(never)]
-    fn prepare(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
+    pub(crate) fn dispatch(&mut self, handler: &mut H, ready: Ready) {
+        let Ready { id, readiness } = ready;
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        match slot.phase {
+        slot.flags.set(Flags::of(readiness));
+        self.lists.turns = READS_MAX;
+        if slot.flags.are_usual() {
+            slot.payload = self.lists.stamp;
+        } else if !self.prepare(handler, id, readiness) {
+            return self.conclude(handler);
+        }
+        loop {
+            let drained = self.read(handler, id);
+            if drained && !self.lists.concluding {
+                return;
+            }
+            if !self.reads_on(id, drained) {
+                return self.conclude(handler);
+            }
+        }
+    }
+
+    /// Receives once and hands the bytes on; whether the platform has no more.
+    #[inline(always)]
+    fn read(&mut self, handler: &mut H, id: SocketId) -> bool {
+        // Taken apart, so that what the platform does not touch stays in registers.
+        let Self {
+            platform,
+            slots,
+            exts,
+            buffer,
+            lists,
+            cork,
+            ..
+        } = self;
+        let Some(slot) = own(slots, id) else {
+            return true;
+        };
+        let (len, drained) = match platform.recv(&mut slot.socket, buffer) {
+            Ok(Recv::Data { len, drained }) => (len, drained),
+            Ok(Recv::Finished) => return self.ended(handler, id),
+            Ok(Recv::WouldBlock) => return self.nothing_read(id),
+            Err(error) => return self.broke(id, error),
+        };
+        // Without a branch, which would double the call of the handler.
+        slot.flags.clear(Flags::READABLE.when(drained));
+        let Some(data) = buffer.get_mut(..len) else {
+            return true;
+        };
+        let Some((before, rest)) = exts.split_at_mut_checked(at(id.index())) else {
+            return true;
+        };
+        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
+            return true;
+        };
+        lists.stats.received = lists.stats.received.wrapping_add(widen(len));
+        let net = Net {
+            platform,
+            slots,
+            lists,
+            cork,
+        };
+        let peers = Peers { net, before, after };
+        handler.on_data(&mut Socket { peers, id }, ext, data);
+        drained
+    }
+
+    /// Whether the socket being served is to be read once more: its turns are not over, and the
+    /// platform has more or its end is known to be there.
+    #[cold]
+    #[inline(never)]
+    fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
+        let Some(slot) = named(self.slots, id) else {
+            return false;
+        };
+        if drained {
+            if !slot.flags.any(Flags::HUNG_UP) {
+                return false;
+            }
+            slot.flags.set(Flags::READABLE);
+        }
+        let goes_on = is_readable(slot);
+        self.lists.turns = self.lists.turns.saturating_sub(1);
+        if goes_on && self.lists.turns == 0 {
+            self.lists.enqueue(self.slots, id);
+            return false;
+        }
+        goes_on
+    }
+
+    /// What comes before reading: opening and accepting. Whether the socket is to be read then.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
+        self.lists.concluding = true;
+        self.lists.rest = Some(Ready { id, readiness });
+        let Some(slot) = named(self.slots, id) else {
+            return false;
+        };
+        match slot.phase() {
             Phase::Listening => self.accept(handler, id),
-            Phase::Accepting | Phase::Connecting => self.open(handler, id, ready),
+            Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
             Phase::Open => {
                 let held = Flags::PAUSED.with(Flags::ENDED);
-                if slot.flags.any(held) && ready.contains(Readiness::ERROR) {
+                if is_readable(slot) {
+                    slot.payload = self.lists.stamp;
+                } else if slot.flags.any(held) && readiness.contains(Readiness::ERROR) {
                     self.everyone().net.fail_paused(id);
                 }
             }
             Phase::Free | Phase::Timer | Phase::Broken | Phase::Closing => {}
         }
+        named(self.slots, id).is_some_and(|slot| is_readable(slot))
     }
 
     /// What comes after reading: room to write, and the calls of what closed.
     #[cold]
     #[inline(never)]
-    fn conclude(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        if ready.contains(Readiness::WRITABLE) {
-            self.write_on(handler, id, ready);
+    pub(crate) fn conclude(&mut self, handler: &mut H) {
+        if let Some(ready) = self.lists.rest.take()
+            && ready.readiness.contains(Readiness::WRITABLE)
+        {
+            self.write_on(handler, ready.id, ready.readiness);
         }
+        self.lists.concluding = false;
         self.drain_closing(handler);
     }
 
@@ -104,7 +154,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open {
+        if slot.phase() != Phase::Open {
             return;
         }
         if P::HOLDS_OUTPUT {
@@ -118,7 +168,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
+        if slot.phase() != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
@@ -126,7 +176,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if named(self.slots, id)
-            .is_some_and(|slot| slot.phase == Phase::Open && !slot.flags.any(Flags::FINISHED))
+            .is_some_and(|slot| slot.phase() == Phase::Open && !slot.flags.any(Flags::FINISHED))
         {
             self.call(id, |socket, ext| handler.on_writable(socket, ext));
         }
@@ -150,50 +200,26 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Nothing was there to read after all.
     #[cold]
     #[inline(never)]
-    fn nothing_read(&mut self, id: SocketId) {
+    fn nothing_read(&mut self, id: SocketId) -> bool {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
         }
         self.broken_end(id);
+        true
     }
 
     /// Reading failed.
     #[cold]
     #[inline(never)]
-    fn broke(&mut self, id: SocketId, error: Error) {
+    fn broke(&mut self, id: SocketId, error: Error) -> bool {
         self.everyone().net.end(id, Closed::Failed(error));
-    }
-
-    /// Hands the front of the receive buffer to the handler.
-    #[inline(always)]
-    fn deliver(&mut self, handler: &mut H, id: SocketId, len: usize) {
-        let len = len.min(self.buffer.len());
-        let Some(data) = self.buffer.get_mut(..len) else {
-            return;
-        };
-        let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index())) else {
-            return;
-        };
-        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
-            return;
-        };
-        self.lists.stats.received = self.lists.stats.received.wrapping_add(widen(len));
-        let net = Net {
-            platform: &mut self.platform,
-            slots: self.slots,
-            lists: &mut self.lists,
-            cork: self.cork,
-        };
-        let peers = Peers { net, before, after };
-        if !data.is_empty() {
-            handler.on_data(&mut Socket { peers, id }, ext, data);
-        }
+        true
     }
 
     /// The peer's end was read.
     #[cold]
     #[inline(never)]
-    fn ended(&mut self, handler: &mut H, id: SocketId) {
+    fn ended(&mut self, handler: &mut H, id: SocketId) -> bool {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::ENDED);
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
@@ -201,17 +227,18 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.call(id, |socket, ext| handler.on_end(socket, ext));
         let finished = Flags::FINISHED.with(Flags::FINISHING);
         if named(self.slots, id).is_some_and(|slot| {
-            slot.phase == Phase::Open && slot.flags.only(finished, Flags::FINISHED)
+            slot.phase() == Phase::Open && slot.flags.only(finished, Flags::FINISHED)
         }) {
             self.everyone().net.end(id, Closed::Finished);
         }
         self.broken_end(id);
+        true
     }
 
     /// Closes a broken socket of which everything was read.
     fn broken_end(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id)
-            && slot.phase == Phase::Broken
+            && slot.phase() == Phase::Broken
         {
             let error = Error::from_bits(slot.payload);
             self.everyone().net.end(id, Closed::Failed(error));
@@ -223,7 +250,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        let accepted = slot.phase == Phase::Accepting;
+        let accepted = slot.phase() == Phase::Accepting;
         if slot.payload != 0 {
             let error = Error::from_bits(slot.payload);
             return self.failed(handler, id, error);
@@ -269,9 +296,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(&context) = slot.context.as_ref() else {
             return;
         };
-        slot.phase = Phase::Open;
+        slot.set_phase(Phase::Open);
         slot.deadline = 0;
-        slot.payload = stamp(self.lists.now);
+        slot.payload = self.lists.stamp;
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
@@ -300,7 +327,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
-        let connecting = slot.phase == Phase::Connecting;
+        let connecting = slot.phase() == Phase::Connecting;
         let context = slot.context.as_ref().copied();
         self.everyone().net.release(id);
         if let (true, Some(context)) = (connecting, context) {
@@ -314,7 +341,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        match slot.phase {
+        match slot.phase() {
             Phase::Open | Phase::Broken => {
                 self.call(id, |socket, ext| handler.on_timeout(socket, ext));
             }
@@ -339,15 +366,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 }
 
-/// The slot of a socket that is to be read from.
+/// Whether the socket is to be read from.
 #[inline]
-fn readable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
     let mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
-    named(slots, id).filter(|slot| slot.is_open() && slot.flags.only(mask, Flags::READABLE))
-}
-
-/// When a socket last received, coarse and wrapping.
-#[inline]
-pub(crate) fn stamp(micros: u64) -> u32 {
-    u32::try_from((micros >> TICK_SHIFT) & 0xffff_ffff).unwrap_or_default()
+    slot.is_open() && slot.flags.only(mask, Flags::READABLE)
 }

@@ -5,15 +5,13 @@ use crate::evict::Idle;
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
-use crate::platform::{Platform, Readiness};
+use crate::platform::{Platform, Readiness, Ready};
 use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wheel::NEVER;
+use crate::wheel::{NEVER, TICK_SHIFT};
 
-/// Reports taken from the platform per iteration.
-const READY_MAX: u32 = 1024;
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
 
@@ -106,7 +104,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
-            self.drain_closing(handler);
         }
         self.dispatch_all(handler);
         if self.lists.wheel.advance(self.lists.now) {
@@ -122,13 +119,10 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// than anything is due; `None` when nothing ever is; in the past when something is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.lists.run.head != 0 || self.lists.closing.head != 0 {
+        if self.lists.run.head | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
-        let retry = match self.lists.retry {
-            0 => NEVER,
-            micros => micros,
-        };
+        let retry = self.lists.retry.unwrap_or(NEVER);
         match self.lists.wheel.next_micros().min(retry) {
             NEVER => None,
             micros => Some(Instant::from_micros(micros)),
@@ -162,13 +156,14 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     #[inline]
     fn refresh_now(&mut self) {
         self.lists.now = self.lists.now.max(self.platform.now().as_micros());
+        self.lists.stamp = stamp(self.lists.now);
     }
 
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
     #[inline]
     fn settle(&mut self, handler: &mut H) {
-        if self.lists.is_unsettled() {
+        if self.lists.unsettled {
             self.settle_now(handler);
         }
     }
@@ -182,33 +177,33 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self.lists.retry != 0 && self.lists.retry <= self.lists.now;
+        let retry = self.lists.retry.is_some_and(|retry| retry <= self.lists.now);
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
+        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry.is_some();
     }
 
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
         let mut left_over = core::mem::take(&mut self.lists.run);
-        let mut reports = READY_MAX;
         loop {
-            let (id, ready) = if left_over.head != 0 {
-                match Lists::next_queued(self.slots, &mut left_over) {
-                    Some(id) => (id, Readiness::NONE),
-                    None => continue,
-                }
-            } else if reports > 0 {
-                reports = reports.saturating_sub(1);
+            let ready = if left_over.head == 0 {
                 match self.platform.next_ready() {
-                    Some(ready) => (ready.id, ready.readiness),
+                    Some(ready) => ready,
                     None => return,
                 }
             } else {
-                return;
+                match Lists::next_queued(self.slots, &mut left_over) {
+                    Some(id) => Ready {
+                        id,
+                        readiness: Readiness::NONE,
+                    },
+                    None => continue,
+                }
             };
-            self.dispatch(handler, id, ready);
+            self.dispatch(handler, ready);
         }
     }
 
@@ -227,12 +222,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     }
 
     /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.
-    #[inline]
     pub(crate) fn drain_closing(&mut self, handler: &mut H) {
-        while self.lists.closing.head != 0 {
-            let Some(id) = self.lists.next_closing(self.slots) else {
-                return;
-            };
+        while let Some(id) = self.lists.next_closing(self.slots) {
             self.closed(handler, id);
         }
     }
@@ -278,6 +269,12 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     }
 }
 
+/// When a socket last received: in ticks of the wheel, wrapping.
+#[inline]
+fn stamp(micros: u64) -> u32 {
+    u32::try_from((micros >> TICK_SHIFT) & 0xffff_ffff).unwrap_or_default()
+}
+
 impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {
     /// Closes everything, without calls.
     fn drop(&mut self) {
@@ -287,10 +284,10 @@ impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {
             else {
                 return;
             };
-            if slot.phase != Phase::Free {
+            if slot.phase() != Phase::Free {
                 self.platform.close(&mut slot.socket);
                 slot.generation = slot.generation.wrapping_add(1);
-                slot.phase = Phase::Free;
+                slot.set_phase(Phase::Free);
             }
             slot.flags.clear(Flags::QUEUED);
             *place = Place::Vacant;

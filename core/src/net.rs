@@ -7,7 +7,7 @@ use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, Progress, Readiness};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named};
+use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named, own};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             self.lists.unclaim(self.slots, id);
             return Err(error);
         }
-        slot.phase = Phase::Listening;
+        slot.set_phase(Phase::Listening);
         slot.context = Place::Occupied(context);
         slot.payload = match at.when_full {
             WhenFull::Pause => 0,
@@ -51,7 +51,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Stops listening. Connections that were accepted stay; those that still wait are reset by
     /// the platform.
     pub fn stop_listening(&mut self, listener: ListenerId) {
-        if named(self.slots, listener.0).is_some_and(|slot| slot.phase == Phase::Listening) {
+        if named(self.slots, listener.0).is_some_and(|slot| slot.phase() == Phase::Listening) {
             self.release(listener.0);
         }
     }
@@ -76,7 +76,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
                 return Err(error);
             }
         }
-        slot.phase = Phase::Connecting;
+        slot.set_phase(Phase::Connecting);
         slot.context = Place::Occupied(context);
         if slot.payload == 0 {
             self.set_timeout(id, OPENING_MAX);
@@ -94,18 +94,31 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if self.lists.corked == Some(id) || data.is_empty() {
+        if named(self.slots, id).is_none() {
+            return 0;
+        }
+        self.write_own(id, data)
+    }
+
+    /// Writes to the socket that the running call is about.
+    #[inline]
+    pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
+        if self.lists.corked.is_some() || data.is_empty() {
             return self.parts().write_rare(id, data);
         }
-        let Some(slot) = writable(self.slots, id) else {
+        let Some(slot) = own(self.slots, id) else {
             return 0;
         };
+        if !slot.flags.are_writable() {
+            return 0;
+        }
         match self.platform.send(&mut slot.socket, data) {
             Ok(count) if count >= data.len() => {
                 self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(data.len()));
                 data.len()
             }
-            result => self.parts().sent_short(id, result),
+            Ok(count) => self.parts().sent_part(id, count),
+            Err(error) => self.parts().send_failed(id, error),
         }
     }
 
@@ -135,7 +148,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
                 self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(all));
                 all
             }
-            result => self.parts().sent_short(id, result),
+            Ok(count) => self.parts().sent_part(id, count),
+            Err(error) => self.parts().send_failed(id, error),
         }
     }
 
@@ -154,20 +168,20 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// The platform took less than all.
     #[cold]
     #[inline(never)]
-    fn sent_short(mut self, id: SocketId, result: Result<usize, Error>) -> usize {
+    fn sent_part(self, id: SocketId, count: usize) -> usize {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::BLOCKED);
         }
-        match result {
-            Ok(count) => {
-                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
-                count
-            }
-            Err(error) => {
-                self.fail(id, error);
-                0
-            }
-        }
+        self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
+        count
+    }
+
+    /// The platform could not send any more.
+    #[cold]
+    #[inline(never)]
+    fn send_failed(mut self, id: SocketId, error: Error) -> usize {
+        self.fail(id, error);
+        0
     }
 
     /// Writes nothing, or to the cork.
@@ -177,7 +191,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             return self.write_corked(&[data]);
         }
-        0
+        self.send_parts(id, &[data])
     }
 
     /// Ends our direction of the stream after everything taken so far; the peer may still send.
@@ -186,7 +200,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open || slot.flags.any(Flags::FINISHED) {
+        if slot.phase() != Phase::Open || slot.flags.any(Flags::FINISHED) {
             return;
         }
         slot.flags.set(Flags::FINISHED);
@@ -204,7 +218,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open {
+        if slot.phase() != Phase::Open {
             return;
         }
         let ended = slot.flags.any(Flags::ENDED);
@@ -256,7 +270,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             if slot.context.as_ref() != Some(&context) {
                 continue;
             }
-            let (phase, Some(id)) = (slot.phase, name(self.slots, index)) else {
+            let (phase, Some(id)) = (slot.phase(), name(self.slots, index)) else {
                 continue;
             };
             if phase == Phase::Listening {
@@ -319,7 +333,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let millis = repeat.as_nanos().div_ceil(1_000_000);
         let id = self.lists.claim(self.slots).ok_or(Error::Full)?;
         let slot = named(self.slots, id).ok_or(Error::Full)?;
-        slot.phase = Phase::Timer;
+        slot.set_phase(Phase::Timer);
         slot.payload = u32::try_from(millis).unwrap_or(u32::MAX);
         self.lists.wheel.set(self.slots, id.index(), deadline);
         Ok(TimerId(id))
@@ -327,7 +341,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Stops a timer and frees its slot. Allowed inside its own `on_timer`.
     pub fn stop_timer(&mut self, timer: TimerId) {
-        if named(self.slots, timer.0).is_some_and(|slot| slot.phase == Phase::Timer) {
+        if named(self.slots, timer.0).is_some_and(|slot| slot.phase() == Phase::Timer) {
             self.lists.retire(self.slots, timer.0);
         }
     }
@@ -423,7 +437,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open {
+        if slot.phase() != Phase::Open {
             return;
         }
         let unread = Flags::PAUSED.with(Flags::ENDED);
@@ -431,7 +445,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             // Nobody would read, and nobody can write.
             return self.end(id, Closed::Failed(error));
         }
-        slot.phase = Phase::Broken;
+        slot.set_phase(Phase::Broken);
         slot.payload = error.to_bits();
         slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
         self.lists.enqueue(self.slots, id);
@@ -451,7 +465,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 #[inline]
 fn connection<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     named(slots, id)
-        .filter(|slot| slot.is_open() || matches!(slot.phase, Phase::Connecting | Phase::Accepting))
+        .filter(|slot| slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting))
 }
 
 #[inline]
@@ -462,8 +476,7 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 /// The slot of a socket that can be written to without waiting.
 #[inline]
 fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    let held_up = Flags::BLOCKED.with(Flags::FINISHED);
-    named(slots, id).filter(|slot| slot.phase == Phase::Open && !slot.flags.any(held_up))
+    named(slots, id).filter(|slot| slot.flags.are_writable())
 }
 
 #[inline]

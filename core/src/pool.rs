@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::platform::Platform;
+use crate::platform::{Platform, Ready};
 use crate::stats::Stats;
 use crate::wheel::Wheel;
 
@@ -70,9 +70,8 @@ impl<T> Place<T> {
 
 /// What a slot is in use for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
 pub(crate) enum Phase {
-    Free = 0,
+    Free,
     Timer,
     Listening,
     /// Accepted, and a layer still shakes hands.
@@ -85,9 +84,9 @@ pub(crate) enum Phase {
     Closing,
 }
 
-/// The latches of a slot.
+/// The phase and the latches of a slot, in one word so that one comparison tells of all.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Flags(u8);
+pub(crate) struct Flags(u16);
 
 impl Flags {
     /// Reading, or accepting, may yield something.
@@ -109,16 +108,37 @@ impl Flags {
     /// Our end still has to be handed to the platform, after what the cork or a layer holds.
     pub(crate) const FINISHING: Self = Self(128);
 
-    /// What keeps a readable socket from being served the short way.
-    pub(crate) const HELD_UP: Self = Self::READABLE
-        .with(Self::BLOCKED)
-        .with(Self::ENDED)
-        .with(Self::HUNG_UP)
-        .with(Self::PAUSED);
+    /// The bits of the phase.
+    const PHASE: Self = Self(7 << 8);
+    const OPEN: Self = Self(5 << 8);
+    /// The socket is open, has something to read, and nothing else is to be thought of.
+    #[inline]
+    pub(crate) const fn are_usual(self) -> bool {
+        let others = Self::PHASE
+            .with(Self::READABLE)
+            .with(Self::BLOCKED)
+            .with(Self::ENDED)
+            .with(Self::HUNG_UP)
+            .with(Self::PAUSED);
+        self.only(others, Self::OPEN.with(Self::READABLE))
+    }
+
+    /// The socket is open, and the platform takes bytes.
+    #[inline]
+    pub(crate) const fn are_writable(self) -> bool {
+        let others = Self::PHASE.with(Self::BLOCKED).with(Self::FINISHED);
+        self.only(others, Self::OPEN)
+    }
 
     #[inline]
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The flags if `condition` holds, else none.
+    #[inline]
+    pub(crate) fn when(self, condition: bool) -> Self {
+        Self(self.0 & u16::from(condition).wrapping_neg())
     }
 
     #[inline]
@@ -145,9 +165,9 @@ impl Flags {
 
     /// The latches that a report sets.
     #[inline]
-    pub(crate) const fn of(readiness: crate::platform::Readiness) -> Self {
+    pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
         // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
-        Self(readiness.bits() & (Self::READABLE.0 | Self::HUNG_UP.0))
+        Self(u16::from(readiness.bits()) & (Self::READABLE.0 | Self::HUNG_UP.0))
     }
 }
 
@@ -168,7 +188,6 @@ pub(crate) struct Slot<S, C> {
     /// met at once; when an open socket last received, in wheel ticks; why a broken or closing
     /// one is.
     pub(crate) payload: u32,
-    pub(crate) phase: Phase,
     pub(crate) flags: Flags,
     /// Which of the wheel's lists the slot is on, plus one.
     pub(crate) bucket: u8,
@@ -185,7 +204,6 @@ impl<S, C> Slot<S, C> {
             prev: 0,
             deadline: 0,
             payload: 0,
-            phase: Phase::Free,
             flags: Flags(0),
             bucket: 0,
             context: Place::Vacant,
@@ -196,13 +214,49 @@ impl<S, C> Slot<S, C> {
     /// Whether data may still arrive and be delivered.
     #[inline]
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Broken)
+        matches!(self.phase(), Phase::Open | Phase::Broken)
+    }
+
+    #[inline]
+    pub(crate) const fn phase(&self) -> Phase {
+        match (self.flags.0 >> 8) & 7 {
+            0 => Phase::Free,
+            1 => Phase::Timer,
+            2 => Phase::Listening,
+            3 => Phase::Accepting,
+            4 => Phase::Connecting,
+            5 => Phase::Open,
+            6 => Phase::Broken,
+            _ => Phase::Closing,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn set_phase(&mut self, phase: Phase) {
+        let bits = match phase {
+            Phase::Free => 0,
+            Phase::Timer => 1,
+            Phase::Listening => 2,
+            Phase::Accepting => 3,
+            Phase::Connecting => 4,
+            Phase::Open => 5,
+            Phase::Broken => 6,
+            Phase::Closing => 7,
+        };
+        self.flags.0 = self.flags.0 & !Flags::PHASE.0 | bits << 8;
     }
 }
 
 #[inline]
 pub(crate) fn at(index: u32) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// The slot of the socket that the running call is about: it is not reused before the iteration
+/// is over, so its place alone names it.
+#[inline]
+pub(crate) fn own<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    slots.get_mut(at(id.index()))
 }
 
 /// The slot that `id` names, if it is still that socket.
@@ -216,7 +270,7 @@ pub(crate) fn named<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut
 #[inline]
 pub(crate) fn name<S, C>(slots: &[Slot<S, C>], index: u32) -> Option<SocketId> {
     let slot = slots.get(at(index))?;
-    if slot.phase == Phase::Free {
+    if slot.phase() == Phase::Free {
         return None;
     }
     NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
@@ -232,8 +286,17 @@ pub(crate) struct Queue {
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    /// The iteration's time, in microseconds.
+    /// The iteration's time, in microseconds and, coarse and wrapping, for `Slot::payload`.
     pub(crate) now: u64,
+    pub(crate) stamp: u32,
+    /// Reads that the socket being served has left in this iteration.
+    pub(crate) turns: u32,
+    /// Whether something is to be done after the running call.
+    pub(crate) concluding: bool,
+    /// A report that asks for more than reading, until its socket has been read.
+    pub(crate) rest: Option<Ready>,
+    /// Whether something is to be done at the end of the iteration.
+    pub(crate) unsettled: bool,
     /// Sockets with work left over, for the next iteration.
     pub(crate) run: Queue,
     /// Sockets whose `on_close` is due.
@@ -245,8 +308,8 @@ pub(crate) struct Lists {
     pub(crate) freed: bool,
     /// Slots from this index on were never used.
     pub(crate) high_water: u32,
-    /// When to try paused listeners again although no slot was freed, or 0.
-    pub(crate) retry: u64,
+    /// When to try paused listeners again although no slot was freed.
+    pub(crate) retry: Option<u64>,
     pub(crate) wheel: Wheel,
     pub(crate) stats: Stats,
     /// The socket whose writes are being coalesced.
@@ -285,7 +348,7 @@ impl Lists {
     pub(crate) fn unclaim<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
         if let Some(slot) = named(slots, id) {
             slot.generation = slot.generation.wrapping_add(1);
-            slot.phase = Phase::Free;
+            slot.set_phase(Phase::Free);
             slot.next = self.free;
             self.free = id.index().wrapping_add(1);
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
@@ -297,20 +360,12 @@ impl Lists {
         self.wheel.remove(slots, id.index());
         if let Some(slot) = named(slots, id) {
             slot.generation = slot.generation.wrapping_add(1);
-            slot.phase = Phase::Free;
+            slot.set_phase(Phase::Free);
             slot.context = Place::Vacant;
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
             push(slots, &mut self.retired, id.index());
+            self.unsettled = true;
         }
-    }
-
-    /// Whether something waits for the end of the iteration.
-    #[inline]
-    pub(crate) const fn is_unsettled(&self) -> bool {
-        self.closing.head | self.retired.head != 0
-            || self.corked.is_some()
-            || self.freed
-            || self.retry != 0
     }
 
     /// Frees the retired slots.
@@ -322,6 +377,7 @@ impl Lists {
             slot.next = self.free;
             self.free = head;
             self.freed = true;
+            self.unsettled = true;
         }
     }
 
@@ -329,10 +385,12 @@ impl Lists {
     pub(crate) fn close<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId, bits: u32) {
         self.wheel.remove(slots, id.index());
         if let Some(slot) = named(slots, id) {
-            slot.phase = Phase::Closing;
+            slot.set_phase(Phase::Closing);
             slot.payload = bits;
             slot.deadline = 0;
             push(slots, &mut self.closing, id.index());
+            self.concluding = true;
+            self.unsettled = true;
         }
     }
 

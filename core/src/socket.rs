@@ -73,7 +73,7 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, data: &[u8]) -> usize {
-        self.peers.net.write(self.id, data)
+        self.peers.net.write_own(self.id, data)
     }
 
     /// Writes several slices at once. See [`Net::write_vectored`].

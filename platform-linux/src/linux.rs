@@ -109,12 +109,6 @@ impl Linux {
             event.data = EventData::new_u64(END);
         }
     }
-
-    fn has_next(&self) -> bool {
-        self.events
-            .get(self.next)
-            .is_some_and(|event| { event.data }.u64() != END)
-    }
 }
 
 /// What a connection is registered for, once and for all.
@@ -253,8 +247,8 @@ impl Platform for Linux {
         let room = buffer.len();
         loop {
             match net::recv(socket.get()?, &mut *buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Ok(Recv::Finished),
-                Ok((len, _)) => {
+                Ok((_, 0)) => return Ok(Recv::Finished),
+                Ok((_, len)) => {
                     return Ok(Recv::Data {
                         len,
                         drained: len < room,
@@ -336,9 +330,6 @@ impl Platform for Linux {
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        if self.has_next() {
-            return Ok(());
-        }
         let timeout = until.map(|until| {
             if until == Instant::ZERO {
                 return Timespec::default();
