@@ -14,93 +14,84 @@ use crate::socket::{Peers, Socket};
 const READS_MAX: u32 = 4;
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
-    /// Acts on a report, or on a socket that had work left over: opens or accepts, then reads,
-    /// then tells of the end, then of room to write.
+    /// Acts on a report, or on a socket that has work left over: opens or accepts, reads once,
+    /// and then sees to the rest.
     ///
     /// The usual report, bytes for an open socket that takes them all at once, runs through here
-    /// without a further call. This is the only place that calls `on_data`, so that it is inlined.
+    /// without a further call. This is the only place that calls `on_data`, so that it is
+    /// inlined: a socket that is to be read again comes back here as left over.
     #[inline(always)]
-    pub(crate) fn dispatch(&mut self, handler: &mut H, ready: Ready) {
-        let Ready { id, readiness } = ready;
-        let Some(slot) = named(self.slots, id) else {
+    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        let Some(mut slot) = named(self.slots, id) else {
             return;
         };
         slot.flags.set(Flags::of(readiness));
-        self.lists.turns = READS_MAX;
         if slot.flags.are_usual() {
+            // `after_read` sets it again if there is more.
+            slot.flags.clear(Flags::READABLE);
             slot.payload = self.lists.stamp;
-        } else if !self.prepare(handler, id, readiness) {
-            return self.conclude(handler);
-        }
-        loop {
-            let drained = self.read(handler, id);
-            if drained && !self.lists.concluding {
-                return;
-            }
-            if !self.reads_on(id, drained) {
+        } else {
+            if !self.prepare(handler, id, readiness) {
                 return self.conclude(handler);
             }
+            match own(self.slots, id) {
+                Some(same) => slot = same,
+                None => return,
+            }
+        }
+        let buffer = &mut *self.buffer;
+        let drained = match self.platform.recv(&mut slot.socket, buffer) {
+            Ok(Recv::Data { len, drained }) => {
+                if let Some(data) = buffer.get_mut(..len)
+                    && let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index()))
+                    && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
+                {
+                    let sum = self.lists.stats.received.wrapping_add(widen(len));
+                    self.lists.stats.received = sum;
+                    let net = Net {
+                        platform: &mut self.platform,
+                        slots: self.slots,
+                        lists: &mut self.lists,
+                        cork: self.cork,
+                    };
+                    let peers = Peers { net, before, after };
+                    handler.on_data(&mut Socket { peers, id }, ext, data);
+                }
+                drained
+            }
+            Ok(Recv::Finished) => self.ended(handler, id),
+            Ok(Recv::WouldBlock) => self.nothing_read(id),
+            Err(error) => self.broke(id, error),
+        };
+        if !drained || self.lists.concluding {
+            self.after_read(handler, id, drained);
         }
     }
 
-    /// Receives once and hands the bytes on; whether the platform has no more.
-    #[inline(always)]
-    fn read(&mut self, handler: &mut H, id: SocketId) -> bool {
-        // Taken apart, so that what the platform does not touch stays in registers.
-        let Self {
-            platform,
-            slots,
-            exts,
-            buffer,
-            lists,
-            cork,
-            ..
-        } = self;
-        let Some(slot) = own(slots, id) else {
-            return true;
-        };
-        let (len, drained) = match platform.recv(&mut slot.socket, buffer) {
-            Ok(Recv::Data { len, drained }) => (len, drained),
-            Ok(Recv::Finished) => return self.ended(handler, id),
-            Ok(Recv::WouldBlock) => return self.nothing_read(id),
-            Err(error) => return self.broke(id, error),
-        };
-        // Without a branch, which would double the call of the handler.
-        slot.flags.clear(Flags::READABLE.when(drained));
-        let Some(data) = buffer.get_mut(..len) else {
-            return true;
-        };
-        let Some((before, rest)) = exts.split_at_mut_checked(at(id.index())) else {
-            return true;
-        };
-        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
-            return true;
-        };
-        lists.stats.received = lists.stats.received.wrapping_add(widen(len));
-        let net = Net {
-            platform,
-            slots,
-            lists,
-            cork,
-        };
-        let peers = Peers { net, before, after };
-        handler.on_data(&mut Socket { peers, id }, ext, data);
-        drained
-    }
-
-    /// Whether the socket being served is to be read once more: its turns are not over, and the
-    /// platform has more or its end is known to be there.
+    /// Lets the socket be read again if it may, or else finishes with it.
     #[cold]
     #[inline(never)]
+    fn after_read(&mut self, handler: &mut H, id: SocketId, drained: bool) {
+        if self.reads_on(id, drained) {
+            self.lists.again = true;
+        } else {
+            self.conclude(handler);
+        }
+    }
+
+    /// Whether the socket is to be read once more: its turns are not over, and the platform has
+    /// more or its end is known to be there.
     fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
         let Some(slot) = named(self.slots, id) else {
             return false;
         };
-        if drained {
-            if !slot.flags.any(Flags::HUNG_UP) {
-                return false;
-            }
-            slot.flags.set(Flags::READABLE);
+        if drained && !slot.flags.any(Flags::HUNG_UP) {
+            return false;
+        }
+        slot.flags.set(Flags::READABLE);
+        if self.lists.serving != Some(id) {
+            self.lists.serving = Some(id);
+            self.lists.turns = READS_MAX;
         }
         let goes_on = is_readable(slot);
         self.lists.turns = self.lists.turns.saturating_sub(1);
@@ -116,7 +107,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[inline(never)]
     fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
         self.lists.concluding = true;
-        self.lists.rest = Some(Ready { id, readiness });
+        if self.lists.serving != Some(id) {
+            self.lists.rest = Some(Ready { id, readiness });
+        }
         let Some(slot) = named(self.slots, id) else {
             return false;
         };
@@ -131,15 +124,27 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     self.everyone().net.fail_paused(id);
                 }
             }
-            Phase::Free | Phase::Timer | Phase::Broken | Phase::Closing => {}
+            Phase::Broken => {
+                if slot.flags.any(Flags::PAUSED.with(Flags::ENDED)) {
+                    // Nobody would read, and nobody can write.
+                    self.broken_end(id);
+                }
+            }
+            Phase::Free | Phase::Timer | Phase::Closing => {}
         }
-        named(self.slots, id).is_some_and(|slot| is_readable(slot))
+        named(self.slots, id).is_some_and(|slot| {
+            let readable = is_readable(slot);
+            // `after_read` sets it again if there is more.
+            slot.flags.clear(Flags::READABLE.when(readable));
+            readable
+        })
     }
 
     /// What comes after reading: room to write, and the calls of what closed.
     #[cold]
     #[inline(never)]
     pub(crate) fn conclude(&mut self, handler: &mut H) {
+        self.lists.serving = None;
         if let Some(ready) = self.lists.rest.take()
             && ready.readiness.contains(Readiness::WRITABLE)
         {

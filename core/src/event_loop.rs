@@ -119,7 +119,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// than anything is due; `None` when nothing ever is; in the past when something is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.lists.run.head | self.lists.closing.head != 0 {
+        if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
         let retry = self.lists.retry.unwrap_or(NEVER);
@@ -177,7 +177,10 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self.lists.retry.is_some_and(|retry| retry <= self.lists.now);
+        let retry = self
+            .lists
+            .retry
+            .is_some_and(|retry| retry <= self.lists.now);
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
@@ -187,23 +190,20 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        let mut left_over = core::mem::take(&mut self.lists.run);
+        self.lists.start_left_over();
         loop {
-            let ready = if left_over.head == 0 {
-                match self.platform.next_ready() {
-                    Some(ready) => ready,
-                    None => return,
-                }
-            } else {
-                match Lists::next_queued(self.slots, &mut left_over) {
-                    Some(id) => Ready {
-                        id,
-                        readiness: Readiness::NONE,
-                    },
+            let (id, readiness) = if self.lists.again {
+                match self.lists.next_again(self.slots) {
+                    Some(id) => (id, Readiness::NONE),
                     None => continue,
                 }
+            } else {
+                match self.platform.next_ready() {
+                    Some(Ready { id, readiness }) => (id, readiness),
+                    None => return,
+                }
             };
-            self.dispatch(handler, ready);
+            self.dispatch(handler, id, readiness);
         }
     }
 

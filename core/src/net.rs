@@ -113,12 +113,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return 0;
         }
         match self.platform.send(&mut slot.socket, data) {
-            Ok(count) if count >= data.len() => {
-                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(data.len()));
-                data.len()
-            }
-            Ok(count) => self.parts().sent_part(id, count),
-            Err(error) => self.parts().send_failed(id, error),
+            Ok(count) => sent(slot, self.lists, count, data.len()),
+            Err(error) => failed(slot, self.lists, id, error),
         }
     }
 
@@ -144,12 +140,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return 0;
         }
         match self.platform.send_vectored(&mut slot.socket, parts) {
-            Ok(count) if count >= all => {
-                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(all));
-                all
-            }
-            Ok(count) => self.parts().sent_part(id, count),
-            Err(error) => self.parts().send_failed(id, error),
+            Ok(count) => sent(slot, self.lists, count, all),
+            Err(error) => failed(slot, self.lists, id, error),
         }
     }
 
@@ -163,25 +155,6 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             lists: self.lists,
             cork: self.cork,
         }
-    }
-
-    /// The platform took less than all.
-    #[cold]
-    #[inline(never)]
-    fn sent_part(self, id: SocketId, count: usize) -> usize {
-        if let Some(slot) = named(self.slots, id) {
-            slot.flags.set(Flags::BLOCKED);
-        }
-        self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
-        count
-    }
-
-    /// The platform could not send any more.
-    #[cold]
-    #[inline(never)]
-    fn send_failed(mut self, id: SocketId, error: Error) -> usize {
-        self.fail(id, error);
-        0
     }
 
     /// Writes nothing, or to the cork.
@@ -432,23 +405,13 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Notes that the connection broke while sending: reading goes on until it shows too.
+    /// Notes that the connection broke while sending.
     pub(crate) fn fail(&mut self, id: SocketId, error: Error) {
-        let Some(slot) = named(self.slots, id) else {
-            return;
-        };
-        if slot.phase() != Phase::Open {
-            return;
+        if let Some(slot) = named(self.slots, id)
+            && slot.phase() == Phase::Open
+        {
+            failed(slot, self.lists, id, error);
         }
-        let unread = Flags::PAUSED.with(Flags::ENDED);
-        if slot.flags.any(unread) {
-            // Nobody would read, and nobody can write.
-            return self.end(id, Closed::Failed(error));
-        }
-        slot.set_phase(Phase::Broken);
-        slot.payload = error.to_bits();
-        slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
-        self.lists.enqueue(self.slots, id);
     }
 
     /// Asks the platform why a paused connection broke, and closes it.
@@ -461,11 +424,36 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 }
 
+/// The platform took `count` of `all` bytes.
+#[inline]
+fn sent<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize, all: usize) -> usize {
+    let count = if count < all {
+        slot.flags.set(Flags::BLOCKED);
+        count
+    } else {
+        all
+    };
+    lists.stats.sent = lists.stats.sent.wrapping_add(widen(count));
+    count
+}
+
+/// The platform could not send: what arrived before is read first, then the socket closes.
+#[cold]
+#[inline(never)]
+fn failed<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, id: SocketId, error: Error) -> usize {
+    slot.set_phase(Phase::Broken);
+    slot.payload = error.to_bits();
+    slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
+    lists.enqueue_slot(slot, id);
+    0
+}
+
 /// The slot of a connection, open or opening.
 #[inline]
 fn connection<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id)
-        .filter(|slot| slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting))
+    named(slots, id).filter(|slot| {
+        slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting)
+    })
 }
 
 #[inline]

@@ -289,16 +289,22 @@ pub(crate) struct Lists {
     /// The iteration's time, in microseconds and, coarse and wrapping, for `Slot::payload`.
     pub(crate) now: u64,
     pub(crate) stamp: u32,
-    /// Reads that the socket being served has left in this iteration.
+    /// The socket that is being read more than once, and the reads that it has left in this
+    /// iteration.
+    pub(crate) serving: Option<SocketId>,
     pub(crate) turns: u32,
+    /// Whether `serving` or a socket of `left_over` is to be served before the platform is asked.
+    pub(crate) again: bool,
+    /// The first socket that the last iteration left over, plus one.
+    pub(crate) left_over: u32,
     /// Whether something is to be done after the running call.
     pub(crate) concluding: bool,
     /// A report that asks for more than reading, until its socket has been read.
     pub(crate) rest: Option<Ready>,
     /// Whether something is to be done at the end of the iteration.
     pub(crate) unsettled: bool,
-    /// Sockets with work left over, for the next iteration.
-    pub(crate) run: Queue,
+    /// The first socket with work left over for the next iteration, plus one.
+    pub(crate) run: u32,
     /// Sockets whose `on_close` is due.
     pub(crate) closing: Queue,
     /// Slots that become free when the iteration is over.
@@ -406,41 +412,41 @@ impl Lists {
 
     /// Queues a socket for the next iteration, which then does not wait.
     pub(crate) fn enqueue<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
-        let Some(slot) = named(slots, id) else {
-            return;
-        };
-        if slot.flags.any(Flags::QUEUED) {
-            return;
+        if let Some(slot) = named(slots, id) {
+            self.enqueue_slot(slot, id);
         }
-        slot.flags.set(Flags::QUEUED);
-        slot.queue_next = 0;
-        let link = id.index().wrapping_add(1);
-        match self.run.tail.checked_sub(1) {
-            None => self.run.head = link,
-            Some(last) => {
-                if let Some(last) = slots.get_mut(at(last)) {
-                    last.queue_next = link;
-                }
-            }
-        }
-        self.run.tail = link;
     }
 
-    /// Takes the next socket of a run queue that was taken whole.
-    pub(crate) fn next_queued<S, C>(
-        slots: &mut [Slot<S, C>],
-        queue: &mut Queue,
-    ) -> Option<SocketId> {
-        while let Some(index) = queue.head.checked_sub(1) {
-            queue.head = 0;
-            let slot = slots.get_mut(at(index))?;
-            queue.head = slot.queue_next;
-            slot.flags.clear(Flags::QUEUED);
-            if let Some(id) = name(slots, index) {
-                return Some(id);
-            }
+    /// Queues the socket of a slot at hand. An iteration serves the whole queue, so that the
+    /// order does not matter; last come is first, which needs no other slot.
+    pub(crate) fn enqueue_slot<S, C>(&mut self, slot: &mut Slot<S, C>, id: SocketId) {
+        if !slot.flags.any(Flags::QUEUED) {
+            slot.flags.set(Flags::QUEUED);
+            slot.queue_next = self.run;
+            self.run = id.index().wrapping_add(1);
         }
-        None
+    }
+
+    /// Takes the run queue, to serve it before anything else.
+    pub(crate) fn start_left_over(&mut self) {
+        self.left_over = core::mem::take(&mut self.run);
+        self.again = self.left_over != 0;
+    }
+
+    /// Takes the next socket that is to be served before the platform is asked.
+    #[cold]
+    pub(crate) fn next_again<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        self.again = self.left_over != 0;
+        if self.serving.is_some() {
+            return self.serving;
+        }
+        let index = self.left_over.checked_sub(1)?;
+        self.left_over = 0;
+        let slot = slots.get_mut(at(index))?;
+        self.left_over = slot.queue_next;
+        self.again = self.left_over != 0;
+        slot.flags.clear(Flags::QUEUED);
+        name(slots, index)
     }
 }
 
