@@ -160,7 +160,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     fn retry_later(&mut self) {
-        self.lists.retry = Some(self.lists.now.saturating_add(RETRY_MICROS));
+        let now = self.lists.now_micros(&self.platform);
+        self.lists.retry = Some(now.saturating_add(RETRY_MICROS));
         self.lists.unsettled = true;
     }
 
@@ -185,7 +186,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         let period = u64::from(slot.payload).saturating_mul(1_000);
-        let late = self.lists.now.saturating_sub(deadline);
+        let late = self
+            .lists
+            .now_micros(&self.platform)
+            .saturating_sub(deadline);
         let missed = late.checked_div(period);
         match missed {
             None => self.lists.retire(self.slots, id),

@@ -3,7 +3,7 @@
 use crate::id::SocketId;
 use crate::net::Net;
 use crate::platform::Platform;
-use crate::pool::{Flags, named};
+use crate::pool::{Flags, Phase, named};
 
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Coalesces what is written to the socket from now on into one send, at the end of the
@@ -21,7 +21,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         {
             return;
         }
-        if self.is_open(id) {
+        if let Some(slot) = named(self.slots, id)
+            && slot.phase() == Phase::Open
+        {
+            slot.flags.set(Flags::CORKED);
             self.lists.corked = Some(id);
             self.lists.unsettled = true;
         }
@@ -39,6 +42,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let left = self.flush_cork(id, &[]).0;
         if left == 0 {
             self.lists.corked = None;
+            self.lift(id, Flags::CORKED);
         }
         left == 0
     }

@@ -22,19 +22,22 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// inlined: a socket that is to be read again comes back here as left over.
     #[inline(always)]
     pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
-        let Some(mut slot) = named(self.slots, id) else {
+        let mut slots = &mut *self.slots;
+        let Some(mut slot) = named(slots, id) else {
             return;
         };
-        slot.flags.set(Flags::of(readiness));
-        if slot.flags.are_usual() {
+        let flags = slot.flags.with(Flags::of(readiness));
+        if flags.are_usual() {
             // `after_read` sets it again if there is more.
-            slot.flags.clear(Flags::READABLE);
+            slot.flags = flags.without(Flags::READABLE);
             slot.payload = self.lists.stamp;
         } else {
+            slot.flags = flags;
             if !self.prepare(handler, id, readiness) {
                 return self.conclude(handler);
             }
-            match own(self.slots, id) {
+            slots = &mut *self.slots;
+            match own(slots, id) {
                 Some(same) => slot = same,
                 None => return,
             }
@@ -50,7 +53,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     self.lists.stats.received = sum;
                     let net = Net {
                         platform: &mut self.platform,
-                        slots: self.slots,
+                        slots,
                         lists: &mut self.lists,
                         cork: self.cork,
                     };

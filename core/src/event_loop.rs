@@ -10,7 +10,7 @@ use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wheel::{NEVER, TICK_SHIFT};
+use crate::wheel::NEVER;
 
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
@@ -36,8 +36,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         buffer: &'s mut [u8],
     ) -> Self {
         let mut lists = Lists::default();
-        lists.now = platform.now().as_micros();
-        lists.wheel.start(lists.now);
+        lists.wheel.start(platform.now().as_micros());
         let Sockets { slots, exts } = sockets;
         Self {
             platform,
@@ -60,7 +59,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Returns every socket, by name, between iterations.
     pub fn net(&mut self) -> Net<'_, P, H::Context> {
         self.lists.free_retired(self.slots);
-        self.refresh_now();
+        self.lists.now = None;
         Net {
             platform: &mut self.platform,
             slots: self.slots,
@@ -72,7 +71,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Returns every socket and its data, between iterations.
     pub fn peers(&mut self) -> Peers<'_, P, H> {
         self.lists.free_retired(self.slots);
-        self.refresh_now();
+        self.lists.now = None;
         self.everyone()
     }
 
@@ -100,13 +99,14 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         handler.before_wait(&mut self.everyone());
         self.settle(handler);
         self.platform.poll(self.wait_until(until))?;
-        self.refresh_now();
+        self.lists.now = None;
+        self.lists.stamp = self.lists.stamp.wrapping_add(1);
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
         }
         self.dispatch_all(handler);
-        if self.lists.wheel.advance(self.lists.now) {
+        if self.lists.wheel.next_micros() != NEVER {
             self.expire(handler);
         }
         handler.after_dispatch(&mut self.everyone());
@@ -153,12 +153,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
     }
 
-    #[inline]
-    fn refresh_now(&mut self) {
-        self.lists.now = self.lists.now.max(self.platform.now().as_micros());
-        self.lists.stamp = stamp(self.lists.now);
-    }
-
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
     #[inline]
@@ -177,10 +171,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self
-            .lists
-            .retry
-            .is_some_and(|retry| retry <= self.lists.now);
+        let retry = self.lists.retry;
+        let retry = retry.is_some_and(|retry| retry <= self.lists.now_micros(&self.platform));
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
@@ -207,13 +199,14 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
     }
 
+    #[inline(never)]
     fn expire(&mut self, handler: &mut H) {
+        let now = self.lists.now_micros(&self.platform);
+        if !self.lists.wheel.advance(now) {
+            return;
+        }
         let mut budget = EXPIRIES_MAX;
-        while let Some((index, deadline)) =
-            self.lists
-                .wheel
-                .expire(self.slots, self.lists.now, &mut budget)
-        {
+        while let Some((index, deadline)) = self.lists.wheel.expire(self.slots, now, &mut budget) {
             if let Some(id) = name(self.slots, index) {
                 self.expired(handler, id, deadline);
                 self.drain_closing(handler);
@@ -267,12 +260,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             after: &mut [],
         }
     }
-}
-
-/// When a socket last received: in ticks of the wheel, wrapping.
-#[inline]
-fn stamp(micros: u64) -> u32 {
-    u32::try_from((micros >> TICK_SHIFT) & 0xffff_ffff).unwrap_or_default()
 }
 
 impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {

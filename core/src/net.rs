@@ -103,14 +103,11 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Writes to the socket that the running call is about.
     #[inline]
     pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if self.lists.corked.is_some() || data.is_empty() {
-            return self.parts().write_rare(id, data);
-        }
         let Some(slot) = own(self.slots, id) else {
             return 0;
         };
-        if !slot.flags.are_writable() {
-            return 0;
+        if !slot.flags.are_writable() || data.is_empty() {
+            return self.parts().write_rare(id, data);
         }
         match self.platform.send(&mut slot.socket, data) {
             Ok(count) => sent(slot, self.lists, count, data.len()),
@@ -148,7 +145,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// The same again, made of its parts: handing it to a function that is not inlined keeps only
     /// the copy in memory, and the original in registers.
     #[inline]
-    pub(crate) fn parts(&mut self) -> Net<'_, P, C> {
+    fn parts(&mut self) -> Net<'_, P, C> {
         Net {
             platform: self.platform,
             slots: self.slots,
@@ -164,7 +161,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             return self.write_corked(&[data]);
         }
-        self.send_parts(id, &[data])
+        0
     }
 
     /// Ends our direction of the stream after everything taken so far; the peer may still send.
@@ -361,11 +358,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         open(self.slots, id).is_some()
     }
 
-    /// Returns the time of the running iteration: when its wait was over.
+    /// Returns the time of the running iteration: the platform's clock is read when it is first
+    /// asked for, and not again before the next wait.
     #[inline]
     #[must_use]
-    pub const fn now(&self) -> Instant {
-        Instant::from_micros(self.lists.now)
+    pub fn now(&mut self) -> Instant {
+        Instant::from_micros(self.lists.now_micros(self.platform))
     }
 
     /// Returns what the loop did so far.
@@ -387,6 +385,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             self.lists.corked = None;
             self.lists.cork_len = 0;
+            slot.flags.clear(Flags::CORKED);
         }
         if slot.is_open() {
             self.platform.close(&mut slot.socket);
@@ -464,7 +463,7 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 /// The slot of a socket that can be written to without waiting.
 #[inline]
 fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id).filter(|slot| slot.flags.are_writable())
+    named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
 }
 
 #[inline]

@@ -108,6 +108,8 @@ impl Flags {
     /// Our end still has to be handed to the platform, after what the cork or a layer holds.
     pub(crate) const FINISHING: Self = Self(128);
 
+    /// Writes go to the cork.
+    pub(crate) const CORKED: Self = Self(1 << 11);
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);
@@ -123,10 +125,13 @@ impl Flags {
         self.only(others, Self::OPEN.with(Self::READABLE))
     }
 
-    /// The socket is open, and the platform takes bytes.
+    /// The socket is open, and the platform takes bytes for it directly.
     #[inline]
     pub(crate) const fn are_writable(self) -> bool {
-        let others = Self::PHASE.with(Self::BLOCKED).with(Self::FINISHED);
+        let others = Self::PHASE
+            .with(Self::BLOCKED)
+            .with(Self::FINISHED)
+            .with(Self::CORKED);
         self.only(others, Self::OPEN)
     }
 
@@ -144,6 +149,11 @@ impl Flags {
     #[inline]
     pub(crate) const fn set(&mut self, other: Self) {
         self.0 |= other.0;
+    }
+
+    #[inline]
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     #[inline]
@@ -185,7 +195,7 @@ pub(crate) struct Slot<S, C> {
     /// may be earlier, never later.
     pub(crate) deadline: u64,
     /// By phase: a timer's period in milliseconds; a listener's `WhenFull`; the error a connect
-    /// met at once; when an open socket last received, in wheel ticks; why a broken or closing
+    /// met at once; the iteration in which an open socket last received; why a broken or closing
     /// one is.
     pub(crate) payload: u32,
     pub(crate) flags: Flags,
@@ -286,8 +296,10 @@ pub(crate) struct Queue {
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    /// The iteration's time, in microseconds and, coarse and wrapping, for `Slot::payload`.
-    pub(crate) now: u64,
+    /// The iteration's time, in microseconds, as long as it has been asked for.
+    pub(crate) now: Option<u64>,
+    latest: u64,
+    /// The iteration's number, wrapping, for `Slot::payload`.
     pub(crate) stamp: u32,
     /// The socket that is being read more than once, and the reads that it has left in this
     /// iteration.
@@ -325,6 +337,22 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// The iteration's time. The platform is asked once.
+    #[inline]
+    pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P) -> u64 {
+        match self.now {
+            Some(now) => now,
+            None => self.read_clock(platform),
+        }
+    }
+
+    fn read_clock<P: Platform>(&mut self, platform: &P) -> u64 {
+        let now = platform.now().as_micros().max(self.latest);
+        self.latest = now;
+        self.now = Some(now);
+        now
+    }
+
     /// Takes a free slot, or `None` when all are in use.
     pub(crate) fn claim<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
         let index = if let Some(index) = self.free.checked_sub(1) {

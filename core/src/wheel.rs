@@ -19,7 +19,7 @@ const LISTS_ALL: usize = 193;
 pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Microseconds per tick, as a shift.
-pub(crate) const TICK_SHIFT: u32 = 10;
+const TICK_SHIFT: u32 = 10;
 
 /// Lists of slots by time.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use crate::event_fd::EventFd;
 use crate::fd::Fd;
 use crate::options::{canonical, stream};
 
-/// Kernel events taken per system call.
-const EVENTS_MAX: usize = 256;
+/// Kernel events taken per system call; one less than a `u8` counts, for the end mark.
+const EVENTS_MAX: usize = 255;
 /// Slices of one vectored write; what is beyond goes with the next.
 const PARTS_MAX: usize = 16;
 /// Most connections taken from a listener between two waits.
@@ -37,12 +37,12 @@ const WAKER: u64 = 1;
 pub struct Linux {
     epoll: OwnedFd,
     /// The next of `events` to hand out.
-    next: usize,
+    next: u8,
     /// Waits so far, wrapping.
     waits: u8,
     waker: Option<&'static Waker<EventFd>>,
     /// What the last wait brought, and then an [`END`].
-    events: [epoll::Event; EVENTS_MAX + 1],
+    events: [epoll::Event; 256],
 }
 
 impl Linux {
@@ -60,7 +60,7 @@ impl Linux {
             next: 0,
             waits: 0,
             waker: None,
-            events: [empty; EVENTS_MAX + 1],
+            events: [empty; 256],
         })
     }
 
@@ -101,6 +101,17 @@ impl Linux {
             }
             result => result,
         }
+    }
+
+    /// The next report after what is not one: the waker's event, or the end.
+    #[cold]
+    #[inline(never)]
+    fn skip_waker(&mut self, data: u64) -> Option<Ready> {
+        if data == END {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        self.next_ready()
     }
 
     fn end_at(&mut self, count: usize) {
@@ -347,19 +358,14 @@ impl Platform for Linux {
 
     #[inline]
     fn next_ready(&mut self) -> Option<Ready> {
-        loop {
-            let event = self.events.get(self.next)?;
-            let (flags, data) = (event.flags, event.data.u64());
-            if let Some(id) = SocketId::from_bits(data) {
-                self.next = self.next.wrapping_add(1);
-                let readiness = readiness(flags);
-                return Some(Ready { id, readiness });
-            }
-            if data == END {
-                return None;
-            }
-            self.next = self.next.wrapping_add(1);
-        }
+        let event = self.events.get(usize::from(self.next))?;
+        let (flags, data) = (event.flags, event.data.u64());
+        let Some(id) = SocketId::from_bits(data) else {
+            return self.skip_waker(data);
+        };
+        self.next = self.next.wrapping_add(1);
+        let readiness = readiness(flags);
+        Some(Ready { id, readiness })
     }
 
     fn woken(&mut self) -> bool {
