@@ -1,7 +1,8 @@
 //! What the servers' `main` functions share. Linux only.
 
+use core::net::SocketAddr;
 use std::io;
-use std::net::SocketAddr;
+
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
