@@ -15,6 +15,9 @@ use echo::EchoServer;
 
 /// Bytes read at once, and so the most that is ever held for one peer.
 const RECEIVE: usize = 16_384;
+/// Bytes that the kernel holds for a peer besides. Its own choice goes up to megabytes, which a
+/// slow peer takes minutes for, and looks as if it took nothing meanwhile.
+const SEND_BUFFER: usize = 262_144;
 
 static SOCKETS: ConstStaticCell<Sockets<Linux, EchoServer<RECEIVE>, 4096>> =
     ConstStaticCell::new(Sockets::new());
@@ -28,7 +31,8 @@ fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
     let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
-    let listener = server.net().listen(Endpoint::tcp(at), ())?;
+    let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER);
+    let listener = server.net().listen(endpoint, ())?;
     support::announce(server.net().listening_addr(listener));
     server.run(&mut EchoServer)?;
     Ok(())

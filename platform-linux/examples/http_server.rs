@@ -24,6 +24,9 @@ use http::service::Service;
 const IN: usize = 16_384;
 /// Bytes per connection for what the client has not taken.
 const OUT: usize = 8_192;
+/// Bytes that the kernel holds for a client besides. Its own choice goes up to megabytes, which a
+/// slow client takes minutes for, and looks as if it took nothing meanwhile.
+const SEND_BUFFER: usize = 262_144;
 
 static SOCKETS: ConstStaticCell<Sockets<Linux, Server<IN, OUT>, 4096>> =
     ConstStaticCell::new(Sockets::new());
@@ -38,7 +41,8 @@ fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
     let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
-    let listener = server.net().listen(Endpoint::tcp(at), Group::Idle)?;
+    let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER);
+    let listener = server.net().listen(endpoint, Group::Idle)?;
     support::announce(server.net().listening_addr(listener));
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
     server.run(&mut Server::new(Service::new(route, clock)))?;
