@@ -43,8 +43,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         }
         let buffer = &mut *self.buffer;
-        let drained = match self.platform.recv(&mut slot.socket, buffer) {
+        match self.platform.recv(&mut slot.socket, buffer) {
             Ok(Recv::Data { len, drained }) => {
+                self.lists.conclude.more(!drained);
                 if let Some(data) = buffer.get_mut(..len)
                     && let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index()))
                     && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
@@ -55,27 +56,26 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         platform: &mut self.platform,
                         slots,
                         lists: &mut self.lists,
-                        cork: self.cork,
+                        cork: &mut self.cork,
                     };
                     let peers = Peers { net, before, after };
                     handler.on_data(&mut Socket { peers, id }, ext, data);
                 }
-                drained
             }
             Ok(Recv::Finished) => self.ended(handler, id),
             Ok(Recv::WouldBlock) => self.nothing_read(id),
             Err(error) => self.broke(id, error),
-        };
-        if !drained || self.lists.concluding {
-            self.after_read(handler, id, drained);
+        }
+        if self.lists.conclude.is_due() {
+            self.after_read(handler, id);
         }
     }
 
     /// Lets the socket be read again if it may, or else finishes with it.
     #[cold]
     #[inline(never)]
-    fn after_read(&mut self, handler: &mut H, id: SocketId, drained: bool) {
-        if self.reads_on(id, drained) {
+    fn after_read(&mut self, handler: &mut H, id: SocketId) {
+        if self.reads_on(id) {
             self.lists.again = true;
         } else {
             self.conclude(handler);
@@ -84,11 +84,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Whether the socket is to be read once more: its turns are not over, and the platform has
     /// more or its end is known to be there.
-    fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
+    fn reads_on(&mut self, id: SocketId) -> bool {
+        let more = self.lists.conclude.take_more();
         let Some(slot) = named(self.slots, id) else {
             return false;
         };
-        if drained && !slot.flags.any(Flags::HUNG_UP) {
+        if !more && !slot.flags.any(Flags::HUNG_UP) {
             return false;
         }
         slot.flags.set(Flags::READABLE);
@@ -109,7 +110,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[cold]
     #[inline(never)]
     fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
-        self.lists.concluding = true;
+        self.lists.conclude.set(true);
         if self.lists.serving != Some(id) {
             self.lists.rest = Some(Ready { id, readiness });
         }
@@ -153,7 +154,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         {
             self.write_on(handler, ready.id, ready.readiness);
         }
-        self.lists.concluding = false;
+        self.lists.conclude.set(false);
         self.drain_closing(handler);
     }
 
@@ -208,26 +209,24 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Nothing was there to read after all.
     #[cold]
     #[inline(never)]
-    fn nothing_read(&mut self, id: SocketId) -> bool {
+    fn nothing_read(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
         }
         self.broken_end(id);
-        true
     }
 
     /// Reading failed.
     #[cold]
     #[inline(never)]
-    fn broke(&mut self, id: SocketId, error: Error) -> bool {
+    fn broke(&mut self, id: SocketId, error: Error) {
         self.everyone().net.end(id, Closed::Failed(error));
-        true
     }
 
     /// The peer's end was read.
     #[cold]
     #[inline(never)]
-    fn ended(&mut self, handler: &mut H, id: SocketId) -> bool {
+    fn ended(&mut self, handler: &mut H, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::ENDED);
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
@@ -240,7 +239,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.everyone().net.end(id, Closed::Finished);
         }
         self.broken_end(id);
-        true
     }
 
     /// Closes a broken socket of which everything was read.

@@ -64,7 +64,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         }
     }
 
@@ -241,7 +241,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         };
         let peers = Peers { net, before, after };
         f(&mut Socket { peers, id }, ext);
@@ -254,7 +254,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
                 platform: &mut self.platform,
                 slots: self.slots,
                 lists: &mut self.lists,
-                cork: self.cork,
+                cork: &mut self.cork,
             },
             before: self.exts,
             after: &mut [],

@@ -293,6 +293,35 @@ pub(crate) struct Queue {
     tail: u32,
 }
 
+/// What is to be done after the running call, in one byte that is zero in the usual case.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conclude(u8);
+
+impl Conclude {
+    #[inline]
+    pub(crate) const fn is_due(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Notes whether the platform has more to read.
+    #[inline]
+    pub(crate) fn more(&mut self, more: bool) {
+        self.0 |= u8::from(more);
+    }
+
+    pub(crate) const fn take_more(&mut self) -> bool {
+        let more = self.0 & 1 != 0;
+        self.0 &= 2;
+        more
+    }
+
+    /// Notes whether there are sockets to close or reports to finish with.
+    #[inline]
+    pub(crate) const fn set(&mut self, due: bool) {
+        self.0 = if due { self.0 | 2 } else { 0 };
+    }
+}
+
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
@@ -310,7 +339,7 @@ pub(crate) struct Lists {
     /// The first socket that the last iteration left over, plus one.
     pub(crate) left_over: u32,
     /// Whether something is to be done after the running call.
-    pub(crate) concluding: bool,
+    pub(crate) conclude: Conclude,
     /// A report that asks for more than reading, until its socket has been read.
     pub(crate) rest: Option<Ready>,
     /// Whether something is to be done at the end of the iteration.
@@ -423,7 +452,7 @@ impl Lists {
             slot.payload = bits;
             slot.deadline = 0;
             push(slots, &mut self.closing, id.index());
-            self.concluding = true;
+            self.conclude.set(true);
             self.unsettled = true;
         }
     }

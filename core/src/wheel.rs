@@ -277,5 +277,5 @@ fn due_tick(deadline: u64) -> u64 {
 }
 
 fn low_bits(value: u64) -> u32 {
-    u32::try_from(value % u64::from(LISTS)).unwrap_or_default()
+    u32::try_from(value & 31).unwrap_or_default()
 }
