@@ -7,6 +7,7 @@ use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Accepted, Platform};
 use crate::pool::{Flags, Phase, Place, at, name, named};
+use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
@@ -161,13 +162,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     fn retry_later(&mut self) {
         let now = self.lists.now_micros(&self.platform);
-        self.lists.retry = Some(now.saturating_add(RETRY_MICROS));
+        self.lists.retry = now.saturating_add(RETRY_MICROS);
         self.lists.unsettled = true;
     }
 
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
-        self.lists.retry = None;
+        self.lists.retry = NEVER;
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
             let Some(id) = name(self.slots, index) else {
                 continue;

@@ -19,12 +19,17 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     ///
     /// The usual report, bytes for an open socket that takes them all at once, runs through here
     /// without a further call. This is the only place that calls `on_data`, so that it is
-    /// inlined: a socket that is to be read again comes back here as left over.
+    /// inlined: what is to be served before the platform is asked again is returned, to come back.
     #[inline(always)]
-    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+    pub(crate) fn dispatch(
+        &mut self,
+        handler: &mut H,
+        id: SocketId,
+        readiness: Readiness,
+    ) -> Option<SocketId> {
         let mut slots = &mut *self.slots;
         let Some(mut slot) = named(slots, id) else {
-            return;
+            return self.lists.next_left_over(self.slots);
         };
         let flags = slot.flags.with(Flags::of(readiness));
         if flags.are_usual() {
@@ -39,13 +44,15 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             slots = &mut *self.slots;
             match own(slots, id) {
                 Some(same) => slot = same,
-                None => return,
+                None => return None,
             }
         }
         let buffer = &mut *self.buffer;
         match self.platform.recv(&mut slot.socket, buffer) {
             Ok(Recv::Data { len, drained }) => {
-                self.lists.conclude.more(!drained);
+                if !drained {
+                    self.lists.conclude.more();
+                }
                 if let Some(data) = buffer.get_mut(..len)
                     && let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index()))
                     && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
@@ -67,19 +74,19 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             Err(error) => self.broke(id, error),
         }
         if self.lists.conclude.is_due() {
-            self.after_read(handler, id);
+            return self.after_read(handler, id);
         }
+        None
     }
 
     /// Lets the socket be read again if it may, or else finishes with it.
     #[cold]
     #[inline(never)]
-    fn after_read(&mut self, handler: &mut H, id: SocketId) {
+    fn after_read(&mut self, handler: &mut H, id: SocketId) -> Option<SocketId> {
         if self.reads_on(id) {
-            self.lists.again = true;
-        } else {
-            self.conclude(handler);
+            return Some(id);
         }
+        self.conclude(handler)
     }
 
     /// Whether the socket is to be read once more: its turns are not over, and the platform has
@@ -147,7 +154,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// What comes after reading: room to write, and the calls of what closed.
     #[cold]
     #[inline(never)]
-    pub(crate) fn conclude(&mut self, handler: &mut H) {
+    pub(crate) fn conclude(&mut self, handler: &mut H) -> Option<SocketId> {
         self.lists.serving = None;
         if let Some(ready) = self.lists.rest.take()
             && ready.readiness.contains(Readiness::WRITABLE)
@@ -156,6 +163,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.conclude.set(false);
         self.drain_closing(handler);
+        self.lists.next_left_over(self.slots)
     }
 
     /// Goes on with what was held up for want of room.

@@ -35,8 +35,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         sockets: &'s mut Sockets<P, H, N>,
         buffer: &'s mut [u8],
     ) -> Self {
-        let mut lists = Lists::default();
-        lists.wheel.start(platform.now().as_micros());
+        let lists = Lists::new(platform.now().as_micros());
         let Sockets { slots, exts } = sockets;
         Self {
             platform,
@@ -122,8 +121,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
-        let retry = self.lists.retry.unwrap_or(NEVER);
-        match self.lists.wheel.next_micros().min(retry) {
+        match self.lists.wheel.next_micros().min(self.lists.retry) {
             NEVER => None,
             micros => Some(Instant::from_micros(micros)),
         }
@@ -171,31 +169,30 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self.lists.retry;
-        let retry = retry.is_some_and(|retry| retry <= self.lists.now_micros(&self.platform));
+        let retry =
+            self.lists.retry != NEVER && self.lists.retry <= self.lists.now_micros(&self.platform);
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
-        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry.is_some();
+        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry != NEVER;
     }
 
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        self.lists.start_left_over();
-        loop {
-            let (id, readiness) = if self.lists.again {
-                match self.lists.next_again(self.slots) {
-                    Some(id) => (id, Readiness::NONE),
-                    None => continue,
-                }
-            } else {
-                match self.platform.next_ready() {
-                    Some(Ready { id, readiness }) => (id, readiness),
-                    None => return,
-                }
+        let mut work = if self.lists.start_left_over() {
+            self.lists.next_left_over(self.slots).map(left_over)
+        } else {
+            None
+        };
+        if work.is_none() {
+            work = self.platform.next_ready();
+        }
+        while let Some(Ready { id, readiness }) = work {
+            work = match self.dispatch(handler, id, readiness) {
+                Some(id) => Some(left_over(id)),
+                None => self.platform.next_ready(),
             };
-            self.dispatch(handler, id, readiness);
         }
     }
 
@@ -259,6 +256,14 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             before: self.exts,
             after: &mut [],
         }
+    }
+}
+
+/// Work on a socket that nothing was reported of.
+const fn left_over(id: SocketId) -> Ready {
+    Ready {
+        id,
+        readiness: Readiness::NONE,
     }
 }
 

@@ -263,7 +263,7 @@ pub enum Recv {
 
 /// A set of facts about one socket.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Readiness(u8);
+pub struct Readiness(u16);
 
 impl Readiness {
     /// No fact.
@@ -302,14 +302,14 @@ impl Readiness {
     /// not added. The values are those of `epoll`, so that a report of it needs no translation.
     #[inline]
     #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
+    pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
 
     /// Returns the set as bits, see [`Self::from_bits`].
     #[inline]
     #[must_use]
-    pub const fn bits(self) -> u8 {
+    pub const fn bits(self) -> u16 {
         self.0
     }
 }

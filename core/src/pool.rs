@@ -6,7 +6,7 @@ use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::platform::{Platform, Ready};
 use crate::stats::Stats;
-use crate::wheel::Wheel;
+use crate::wheel::{NEVER, Wheel};
 
 /// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
 ///
@@ -177,7 +177,7 @@ impl Flags {
     #[inline]
     pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
         // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
-        Self(u16::from(readiness.bits()) & (Self::READABLE.0 | Self::HUNG_UP.0))
+        Self(readiness.bits() & (Self::READABLE.0 | Self::HUNG_UP.0))
     }
 }
 
@@ -303,10 +303,10 @@ impl Conclude {
         self.0 != 0
     }
 
-    /// Notes whether the platform has more to read.
+    /// Notes that the platform has more to read.
     #[inline]
-    pub(crate) fn more(&mut self, more: bool) {
-        self.0 |= u8::from(more);
+    pub(crate) const fn more(&mut self) {
+        self.0 |= 1;
     }
 
     pub(crate) const fn take_more(&mut self) -> bool {
@@ -323,7 +323,7 @@ impl Conclude {
 }
 
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lists {
     /// The iteration's time, in microseconds, as long as it has been asked for.
     pub(crate) now: Option<u64>,
@@ -334,8 +334,6 @@ pub(crate) struct Lists {
     /// iteration.
     pub(crate) serving: Option<SocketId>,
     pub(crate) turns: u32,
-    /// Whether `serving` or a socket of `left_over` is to be served before the platform is asked.
-    pub(crate) again: bool,
     /// The first socket that the last iteration left over, plus one.
     pub(crate) left_over: u32,
     /// Whether something is to be done after the running call.
@@ -355,8 +353,8 @@ pub(crate) struct Lists {
     pub(crate) freed: bool,
     /// Slots from this index on were never used.
     pub(crate) high_water: u32,
-    /// When to try paused listeners again although no slot was freed.
-    pub(crate) retry: Option<u64>,
+    /// When to try paused listeners again although no slot was freed, or [`NEVER`].
+    pub(crate) retry: u64,
     pub(crate) wheel: Wheel,
     pub(crate) stats: Stats,
     /// The socket whose writes are being coalesced.
@@ -366,6 +364,32 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// No list has anything; the clock stands at `micros`.
+    pub(crate) fn new(micros: u64) -> Self {
+        Self {
+            now: None,
+            latest: micros,
+            stamp: 0,
+            serving: None,
+            turns: 0,
+            left_over: 0,
+            conclude: Conclude::default(),
+            rest: None,
+            unsettled: false,
+            run: 0,
+            closing: Queue::default(),
+            retired: Queue::default(),
+            free: 0,
+            freed: false,
+            high_water: 0,
+            retry: NEVER,
+            wheel: Wheel::new(micros),
+            stats: Stats::default(),
+            corked: None,
+            cork_len: 0,
+        }
+    }
+
     /// The iteration's time. The platform is asked once.
     #[inline]
     pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P) -> u64 {
@@ -484,26 +508,29 @@ impl Lists {
         }
     }
 
-    /// Takes the run queue, to serve it before anything else.
-    pub(crate) fn start_left_over(&mut self) {
+    /// Takes the run queue, to serve it before anything else; whether there is any.
+    #[inline]
+    pub(crate) fn start_left_over(&mut self) -> bool {
         self.left_over = core::mem::take(&mut self.run);
-        self.again = self.left_over != 0;
+        self.left_over != 0
     }
 
-    /// Takes the next socket that is to be served before the platform is asked.
+    /// Takes the next socket that the last iteration left over.
     #[cold]
-    pub(crate) fn next_again<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
-        self.again = self.left_over != 0;
-        if self.serving.is_some() {
-            return self.serving;
+    #[inline(never)]
+    pub(crate) fn next_left_over<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        while let Some(index) = self.left_over.checked_sub(1) {
+            self.left_over = 0;
+            let slot = slots.get_mut(at(index))?;
+            self.left_over = slot.queue_next;
+            slot.flags.clear(Flags::QUEUED);
+            // Until the queue is empty, every dispatch is followed by another.
+            self.conclude.set(self.left_over != 0);
+            if let Some(id) = name(slots, index) {
+                return Some(id);
+            }
         }
-        let index = self.left_over.checked_sub(1)?;
-        self.left_over = 0;
-        let slot = slots.get_mut(at(index))?;
-        self.left_over = slot.queue_next;
-        self.again = self.left_over != 0;
-        slot.flags.clear(Flags::QUEUED);
-        name(slots, index)
+        None
     }
 }
 

@@ -102,42 +102,6 @@ impl Linux {
         }
     }
 
-    /// The next report after what is not one: the waker's event, or the end.
-    #[cold]
-    #[inline(never)]
-    fn skip_waker(&mut self, data: u64) -> Option<Ready> {
-        if data == END {
-            return None;
-        }
-        self.next = self.next.wrapping_add(1);
-        self.next_ready()
-    }
-
-    /// Receiving failed: again if a signal came in between.
-    #[cold]
-    #[inline(never)]
-    fn recv_failed(
-        &mut self,
-        socket: &mut Fd,
-        buffer: &mut [u8],
-        errno: Errno,
-    ) -> Result<Recv, Error> {
-        match errno {
-            Errno::INTR => self.recv(socket, buffer),
-            errno => Err(error(errno)),
-        }
-    }
-
-    /// Sending failed: again if a signal came in between.
-    #[cold]
-    #[inline(never)]
-    fn send_failed(&mut self, socket: &mut Fd, data: &[u8], errno: Errno) -> Result<usize, Error> {
-        match errno {
-            Errno::INTR => self.send(socket, data),
-            errno => Err(error(errno)),
-        }
-    }
-
     /// Counts an accepted connection; whether to ask `epoll` before the next.
     fn count_burst(&self, listener: &mut Fd) -> bool {
         if listener.wait == self.waits {
@@ -272,10 +236,11 @@ impl Platform for Linux {
             Ok(0) => Ok(Recv::Finished),
             Ok(len) => Ok(Recv::Data {
                 len,
-                drained: len < room,
+                // Not `<`: that the bytes fit is checked when they are handed on.
+                drained: len != room,
             }),
-            Err(Errno::AGAIN) => Ok(Recv::WouldBlock),
-            Err(errno) => self.recv_failed(socket, buffer, errno),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Recv::WouldBlock),
+            Err(errno) => Err(error(errno)),
         }
     }
 
@@ -283,8 +248,8 @@ impl Platform for Linux {
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
         match net::send(socket.get()?, data, SendFlags::NOSIGNAL) {
             Ok(count) => Ok(count),
-            Err(Errno::AGAIN) => Ok(0),
-            Err(errno) => self.send_failed(socket, data, errno),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(errno) => Err(error(errno)),
         }
     }
 
@@ -362,14 +327,19 @@ impl Platform for Linux {
 
     #[inline]
     fn next_ready(&mut self) -> Option<Ready> {
-        let event = self.events.get(usize::from(self.next))?;
-        let (flags, data) = (event.flags, event.data.u64());
-        let Some(id) = SocketId::from_bits(data) else {
-            return self.skip_waker(data);
-        };
-        self.next = self.next.wrapping_add(1);
-        let readiness = readiness(flags);
-        Some(Ready { id, readiness })
+        loop {
+            let event = self.events.get(usize::from(self.next))?;
+            let (flags, data) = (event.flags, event.data.u64());
+            if data == END {
+                return None;
+            }
+            self.next = self.next.wrapping_add(1);
+            // The waker's event is of no socket.
+            if let Some(id) = SocketId::from_bits(data) {
+                let readiness = readiness(flags);
+                return Some(Ready { id, readiness });
+            }
+        }
     }
 
     fn woken(&mut self) -> bool {
@@ -397,7 +367,7 @@ fn readiness(flags: EventFlags) -> Readiness {
     // The usual facts have the same bits on both sides.
     let usual = EventFlags::IN.union(EventFlags::OUT);
     if usual.contains(flags) {
-        return Readiness::from_bits(u8::try_from(flags.bits()).unwrap_or_default());
+        return Readiness::from_bits(u16::try_from(flags.bits()).unwrap_or_default());
     }
     rare_readiness(flags)
 }
