@@ -5,7 +5,7 @@ use crate::evict::Idle;
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
-use crate::platform::{Platform, Readiness, Ready};
+use crate::platform::{Platform, Ready};
 use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
@@ -180,19 +180,20 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        let mut work = if self.lists.start_left_over() {
-            self.lists.next_left_over(self.slots).map(left_over)
+        let mut back = if self.lists.start_left_over() {
+            self.lists.next_left_over(self.slots)
         } else {
             None
         };
-        if work.is_none() {
-            work = self.platform.next_ready();
-        }
-        while let Some(Ready { id, readiness }) = work {
-            work = match self.dispatch(handler, id, readiness) {
-                Some(id) => Some(left_over(id)),
-                None => self.platform.next_ready(),
+        loop {
+            let (id, readiness) = match back {
+                Some(id) => (id, self.lists.come_back),
+                None => match self.platform.next_ready() {
+                    Some(Ready { id, readiness }) => (id, readiness),
+                    None => return,
+                },
             };
+            back = self.dispatch(handler, id, readiness);
         }
     }
 
@@ -256,14 +257,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             before: self.exts,
             after: &mut [],
         }
-    }
-}
-
-/// Work on a socket that nothing was reported of.
-const fn left_over(id: SocketId) -> Ready {
-    Ready {
-        id,
-        readiness: Readiness::NONE,
     }
 }
 

@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::platform::{Platform, Ready};
+use crate::platform::{Platform, Readiness, Ready};
 use crate::stats::Stats;
 use crate::wheel::{NEVER, Wheel};
 
@@ -113,7 +113,7 @@ impl Flags {
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);
-    /// The socket is open, has something to read, and nothing else is to be thought of.
+    /// The socket is open, and nothing is to be thought of but what was just reported.
     #[inline]
     pub(crate) const fn are_usual(self) -> bool {
         let others = Self::PHASE
@@ -122,7 +122,7 @@ impl Flags {
             .with(Self::ENDED)
             .with(Self::HUNG_UP)
             .with(Self::PAUSED);
-        self.only(others, Self::OPEN.with(Self::READABLE))
+        self.only(others, Self::OPEN)
     }
 
     /// The socket is open, and the platform takes bytes for it directly.
@@ -174,10 +174,10 @@ impl Flags {
     }
 
     /// The latches that a report sets.
-    #[inline]
-    pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
-        // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
-        Self(readiness.bits() & (Self::READABLE.0 | Self::HUNG_UP.0))
+    pub(crate) fn of(readiness: Readiness) -> Self {
+        let last = readiness.is_last();
+        let readable = last || readiness.intersects(Readiness::READABLE);
+        Self::READABLE.when(readable).with(Self::HUNG_UP.when(last))
     }
 }
 
@@ -342,6 +342,8 @@ pub(crate) struct Lists {
     pub(crate) rest: Option<Ready>,
     /// Whether something is to be done at the end of the iteration.
     pub(crate) unsettled: bool,
+    /// What the socket that a dispatch returns is to be dispatched with.
+    pub(crate) come_back: Readiness,
     /// The first socket with work left over for the next iteration, plus one.
     pub(crate) run: u32,
     /// Sockets whose `on_close` is due.
@@ -373,6 +375,7 @@ impl Lists {
             serving: None,
             turns: 0,
             left_over: 0,
+            come_back: Readiness::NONE,
             conclude: Conclude::default(),
             rest: None,
             unsettled: false,
@@ -527,6 +530,7 @@ impl Lists {
             // Until the queue is empty, every dispatch is followed by another.
             self.conclude.set(self.left_over != 0);
             if let Some(id) = name(slots, index) {
+                self.come_back = Readiness::NONE;
                 return Some(id);
             }
         }
