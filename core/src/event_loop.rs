@@ -5,7 +5,7 @@ use crate::evict::Idle;
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
-use crate::platform::{Platform, Ready};
+use crate::platform::{Platform, Readiness, Ready};
 use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
@@ -180,21 +180,28 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        let mut back = if self.lists.start_left_over() {
+        let first = if self.lists.start_left_over() {
             self.lists.next_left_over(self.slots)
         } else {
             None
         };
-        loop {
-            let (id, readiness) = match back {
-                Some(id) => (id, self.lists.come_back),
-                None => match self.platform.next_ready() {
-                    Some(Ready { id, readiness }) => (id, readiness),
-                    None => return,
-                },
+        let mut work = match first {
+            Some(id) => Some((id, self.lists.come_back)),
+            None => self.next_report(),
+        };
+        while let Some((id, readiness)) = work {
+            // Two places that ask the platform cost code, but save a look at what came back.
+            work = match self.dispatch(handler, id, readiness) {
+                Some(id) => Some((id, self.lists.come_back)),
+                None => self.next_report(),
             };
-            back = self.dispatch(handler, id, readiness);
         }
+    }
+
+    #[inline(always)]
+    fn next_report(&mut self) -> Option<(SocketId, Readiness)> {
+        let Ready { id, readiness } = self.platform.next_ready()?;
+        Some((id, readiness))
     }
 
     #[inline(never)]
