@@ -116,7 +116,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Closes the idlest socket; its slot is free for the listener in the next iteration.
     fn evict(&mut self, handler: &mut H, listener: SocketId) {
-        let now = self.lists.stamp;
+        let now = self.lists.stamp();
         let Some(victim) = self.idle.take(self.slots, &self.lists, now) else {
             return self.pause(handler, listener, Error::Full);
         };

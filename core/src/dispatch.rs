@@ -32,8 +32,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return self.lists.next_left_over(self.slots);
         };
         if slot.flags.are_usual() && readiness.is_usual() {
-            slot.payload = self.lists.stamp;
-        } else if readiness != Readiness::AGAIN {
+            slot.payload = self.lists.stamp();
+        } else if !is_again(readiness) {
             return self.prepare(handler, id, readiness);
         }
         let buffer = &mut *self.buffer;
@@ -150,7 +150,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         let held = Flags::PAUSED.with(Flags::ENDED);
         if is_readable(slot) {
-            slot.payload = self.lists.stamp;
+            slot.payload = self.lists.stamp();
         } else if slot.flags.any(held) && readiness.intersects(Readiness::ERROR) {
             self.everyone().net.fail_paused(id);
         }
@@ -317,7 +317,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         slot.set_phase(Phase::Open);
         slot.deadline = 0;
-        slot.payload = self.lists.stamp;
+        slot.payload = self.lists.stamp();
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
@@ -383,6 +383,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.retire(self.slots, id);
     }
+}
+
+/// Whether the socket is only to be read. Out of line, to keep the usual path straight.
+#[cold]
+#[inline(never)]
+fn is_again(readiness: Readiness) -> bool {
+    readiness == Readiness::AGAIN
 }
 
 /// Whether the socket is to be read from.

@@ -170,7 +170,7 @@ impl Flags {
     /// Whether of the flags in `mask` exactly `other`'s are set.
     #[inline]
     pub(crate) const fn only(self, mask: Self, other: Self) -> bool {
-        self.0 & mask.0 == other.0
+        (self.0 ^ other.0) & mask.0 == 0
     }
 
     /// The latches that a report sets.
@@ -328,8 +328,6 @@ pub(crate) struct Lists {
     /// The iteration's time, in microseconds, as long as it has been asked for.
     pub(crate) now: Option<u64>,
     latest: u64,
-    /// The iteration's number, wrapping, for `Slot::payload`.
-    pub(crate) stamp: u32,
     /// The socket that is being read more than once, and the reads that it has left in this
     /// iteration.
     pub(crate) serving: Option<SocketId>,
@@ -366,19 +364,18 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// No list has anything; the clock stands at `micros`.
-    pub(crate) fn new(micros: u64) -> Self {
+    /// No list has anything; the clock stands at `micros`. `unsettled` if the loop has no buffer.
+    pub(crate) fn new(micros: u64, unsettled: bool) -> Self {
         Self {
             now: None,
             latest: micros,
-            stamp: 0,
             serving: None,
             turns: 0,
             left_over: 0,
             come_back: Readiness::NONE,
             conclude: Conclude::default(),
             rest: None,
-            unsettled: false,
+            unsettled,
             run: 0,
             closing: Queue::default(),
             retired: Queue::default(),
@@ -391,6 +388,12 @@ impl Lists {
             corked: None,
             cork_len: 0,
         }
+    }
+
+    /// The iteration's number, wrapping, for `Slot::payload`.
+    #[inline]
+    pub(crate) fn stamp(&self) -> u32 {
+        u32::try_from(self.stats.iterations & 0xffff_ffff).unwrap_or_default()
     }
 
     /// The iteration's time. The platform is asked once.
@@ -514,8 +517,11 @@ impl Lists {
     /// Takes the run queue, to serve it before anything else; whether there is any.
     #[inline]
     pub(crate) fn start_left_over(&mut self) -> bool {
+        if self.run == 0 {
+            return false;
+        }
         self.left_over = core::mem::take(&mut self.run);
-        self.left_over != 0
+        true
     }
 
     /// Takes the next socket that the last iteration left over.
