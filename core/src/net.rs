@@ -197,8 +197,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Closes a connection of any state. An open one gets its `on_close`, with
     /// [`Closed::Local`] 0, after the running call.
     ///
-    /// What was taken for sending is still delivered as far as the platform can, but not what
-    /// the cork holds; to end after everything, use [`Self::finish`].
+    /// What was taken for sending is still delivered as far as the platform can, but not what a
+    /// cork still holds when the platform does not take it at once. If received bytes were not
+    /// read yet, the peer may get a reset that overtakes what was sent (RFC 2525, section 2.17);
+    /// to end after everything, use [`Self::finish`].
     pub fn close(&mut self, id: SocketId) {
         self.close_with(id, 0);
     }
