@@ -109,7 +109,11 @@ pub(crate) enum End {
 
 impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).unwrap();
+        Self::from(TcpStream::connect(addr).unwrap())
+    }
+
+    /// Makes a client of a connection.
+    pub(crate) fn from(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -175,7 +179,7 @@ impl Client {
     }
 
     fn fill(&mut self) {
-        let mut chunk = [0; 65_536];
+        let mut chunk = [0; 16_384];
         let count = self.stream.read(&mut chunk).unwrap();
         assert!(count > 0, "the stream ended after {:?}", self.held);
         self.held.extend_from_slice(&chunk[..count]);
@@ -215,7 +219,7 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn status(&self) -> u16 {
-        self.head[9..12].parse().unwrap()
+        self.head.get(9..12).unwrap().parse().unwrap()
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
