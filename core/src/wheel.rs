@@ -283,6 +283,10 @@ fn low_bits(value: u64) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an overflow in a test is a failed test"
+)]
 mod tests {
     extern crate std;
 
