@@ -342,7 +342,9 @@ mod tests {
                         let due = earliest.div_ceil(TICK) * TICK;
                         assert!(wheel.next_micros() <= due, "seed {seed}: would oversleep");
                     }
-                    now = if next_random(&mut random) % 2 == 0 && wheel.next_micros() != NEVER {
+                    now = if next_random(&mut random).is_multiple_of(2)
+                        && wheel.next_micros() != NEVER
+                    {
                         now.max(wheel.next_micros())
                     } else {
                         now + span(&mut random)
