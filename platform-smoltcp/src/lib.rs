@@ -1,0 +1,47 @@
+//! A user-space TCP stack for usockets: smoltcp's state machine over any packet device.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod accept;
+mod checksum;
+mod close;
+mod config;
+mod connect;
+mod cookie;
+mod counters;
+mod device;
+mod egress;
+mod engine;
+mod frame;
+mod hash;
+mod ingress;
+mod isn;
+mod list;
+mod listener;
+mod neighbour;
+mod number;
+mod port;
+mod random;
+mod resolve;
+mod route;
+mod slab;
+mod slot;
+mod stack;
+mod table;
+mod wheel;
+mod wire;
+
+pub use config::{CLASSES_MAX, Config, Limits, Memory, RECV_MAX, SizeClass};
+pub use counters::Counters;
+pub use device::{Capabilities, Medium, PollDevice};
+pub use hash::Secret;
+pub use listener::Listener;
+pub use neighbour::Neighbour;
+pub use random::Random;
+pub use route::{ADDRESSES_MAX, Address};
+pub use slot::Slot;
+pub use stack::{FRAMES_MAX, Socket, Stack};
+pub use wire::{End, Faults, Flight, Wire};
+
+/// smoltcp's part of one slot, lent by the caller as `SocketStorage::EMPTY`.
+pub use smoltcp::iface::SocketStorage;
