@@ -223,7 +223,10 @@ pub struct Accepted {
 
 /// How far a socket is with opening.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "platforms outside this crate make it")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "platforms outside this crate make it"
+)]
 pub enum Progress {
     /// Waiting for a report.
     Opening,
@@ -265,11 +268,11 @@ impl Readiness {
     /// Bytes, the peer's end, an error or, for a listener, a connection can be taken.
     pub const READABLE: Self = Self(1);
     /// Room to send came back, or the socket opened or failed to.
-    pub const WRITABLE: Self = Self(2);
+    pub const WRITABLE: Self = Self(4);
     /// The peer's end or an error has come: read until it shows. Implies `READABLE`.
-    pub const ENDED: Self = Self(4 | 1);
+    pub const ENDED: Self = Self(16 | 1);
     /// The connection broke. Implies the other three.
-    pub const ERROR: Self = Self(8 | 4 | 2 | 1);
+    pub const ERROR: Self = Self(8 | 16 | 4 | 1);
 
     /// Returns the facts of both sets.
     #[inline]
@@ -292,7 +295,15 @@ impl Readiness {
         self.0 & other.0 == other.0
     }
 
-    /// Returns the set as bits: 1 readable, 2 writable, 4 ended, 8 error.
+    /// Makes the set of `bits`: 1 readable, 4 writable, 8 error, 16 ended. What a fact implies is
+    /// not added. The values are those of `epoll`, so that a report of it needs no translation.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// Returns the set as bits, see [`Self::from_bits`].
     #[inline]
     #[must_use]
     pub const fn bits(self) -> u8 {
