@@ -13,7 +13,8 @@ use crate::device::{Medium, PollDevice};
 use crate::engine::{Engine, span, stamp};
 use crate::frame::Ethernet;
 use crate::neighbour::Reach;
-use crate::port::Outward;
+use crate::number::place;
+use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
 use crate::slot::{Fault, Flags, Phase};
 use crate::wheel::{tick_after, tick_of};
@@ -38,10 +39,14 @@ pub(crate) enum Served {
 }
 
 /// Where a connection's packets go.
+#[derive(Clone, Copy)]
 enum Way {
+    /// With this header, on a device with Ethernet.
     Open(Option<Ethernet>),
+    /// The neighbour has been asked; wait for the answer, at most until then.
     Wait(Instant),
-    Gone(Instant),
+    /// There is no route, or the neighbour does not answer.
+    Nowhere,
 }
 
 impl Engine<'_> {
@@ -83,7 +88,7 @@ impl Engine<'_> {
     #[inline]
     fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
         let now = stamp(self.now);
-        let mut way: Option<Option<Ethernet>> = None;
+        let mut found: Option<Way> = None;
         for _ in 0..FRAMES_MAX {
             let Some(set) = self.slab.get_set(index) else {
                 return Served::Done;
@@ -92,35 +97,54 @@ impl Engine<'_> {
                 Some(due) if due <= now => {}
                 _ => return Served::Done,
             }
-            let header = match way {
-                Some(header) => header,
-                None => match self.way(index, device) {
-                    Way::Open(header) => *way.insert(header),
-                    Way::Wait(until) => return self.block(index, until),
-                    Way::Gone(until) => return self.unreachable(index, until),
-                },
+            let way = match found {
+                Some(way) => way,
+                None => *found.insert(self.way(index, device)),
             };
+            if let Way::Wait(until) = way {
+                return self.block(index, until);
+            }
+            if let Way::Nowhere = way
+                && self.state(index) == State::SynSent
+            {
+                self.fail(index, Fault::Unreachable);
+                return Served::Done;
+            }
             if !device.has_room() {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
                 return Served::Full;
             }
-            let mut outward = Outward {
-                device,
-                header,
-                spare: self.scratch,
-                described: &self.described,
-            };
-            let Some(slot) = self.slab.get(index) else {
+            let Some(slot) = self.slab.slots.get_mut(place(index)) else {
                 return Served::Done;
             };
+            let mut sent_so_far = slot.sent();
             let Some(set) = slot.set.as_mut() else {
                 return Served::Done;
             };
-            if self.interface.poll_egress(now, &mut outward, set) == PollResult::None {
+            let (spare, described) = (&mut *self.scratch, &self.described);
+            let sent = match way {
+                Way::Open(header) => {
+                    let mut outward = Outward {
+                        device,
+                        header,
+                        sent: &mut sent_so_far,
+                        spare,
+                        described,
+                    };
+                    self.interface.poll_egress(now, &mut outward, set)
+                }
+                // As if lost on the way: what is unanswered runs into its limit.
+                Way::Nowhere | Way::Wait(_) => {
+                    let mut nowhere = Nowhere { spare, described };
+                    self.interface.poll_egress(now, &mut nowhere, set)
+                }
+            };
+            if sent == PollResult::None {
                 // Only a note of the time, or an end in silence; if it still is due at once,
                 // the next tick will do.
                 return Served::Done;
             }
+            slot.set_sent(sent_so_far);
             slot.flags.set(Flags::SYN_OUT);
         }
         Served::More
@@ -137,7 +161,7 @@ impl Engine<'_> {
         };
         let remote = IpAddr::from(remote.addr);
         let Some(hop) = self.routes.next_hop(remote) else {
-            return Way::Gone(self.now.saturating_add(Duration::from_secs(1)));
+            return Way::Nowhere;
         };
         let (reach, ask) = self.neighbours.reach(hop, self.now);
         if ask && let Some(own) = self.routes.source_for(hop) {
@@ -150,7 +174,7 @@ impl Engine<'_> {
                 kind: resolve::kind_of(remote),
             })),
             Reach::Asking(until) => Way::Wait(until),
-            Reach::Silent(until) => Way::Gone(until),
+            Reach::Silent => Way::Nowhere,
         }
     }
 
@@ -170,19 +194,6 @@ impl Engine<'_> {
         }
         self.expect_by(index, tick_after(until));
         Served::Done
-    }
-
-    /// The neighbour does not answer: a connect has failed, anything else may be in luck later.
-    fn unreachable(&mut self, index: u32, until: Instant) -> Served {
-        match self.state(index) {
-            State::SynSent => {
-                self.fail(index, Fault::Unreachable);
-                Served::Done
-            }
-            // One reset was due and cannot go anywhere; a slot never waits for that.
-            State::Closed => Served::Done,
-            _ => self.block(index, until),
-        }
     }
 
     /// Ends a connection of an owner, who learns why.

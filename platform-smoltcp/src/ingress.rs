@@ -9,7 +9,7 @@ use usockets::Readiness;
 use crate::device::Medium;
 use crate::engine::Engine;
 use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, IPV4, IPV6, Packet, RST, Segment};
-use crate::number::put;
+use crate::number::{be16, put};
 use crate::resolve::{self, Heard};
 use crate::slot::{Fault, Flags, Phase};
 
@@ -179,10 +179,30 @@ impl Engine<'_> {
             .slab
             .peek(index)
             .map_or(0, |socket| socket.recv_queue());
+        if let Some(slot) = self.slab.get(index) {
+            slot.peer_shut = be16(segment.bytes, 14) == Some(0);
+        }
         let len = self.inject(Some(index), packet);
+        self.correct(index, len);
         self.notice(index, (before, queued), segment.control & RST != 0);
         self.serve.push(self.slab.slots, index);
         len
+    }
+
+    /// Corrects a reply of a connection's.
+    #[inline]
+    fn correct(&mut self, index: u32, len: usize) {
+        let end = ETHERNET_LEN.saturating_add(len);
+        if len > 0
+            && let Some(slot) = self.slab.get(index)
+        {
+            let mut sent = slot.sent();
+            let packet = self.scratch.get_mut(ETHERNET_LEN..end).unwrap_or_default();
+            sent.correct(packet, self.described.checksum.tcp.tx());
+            if let Some(slot) = self.slab.get(index) {
+                slot.set_sent(sent);
+            }
+        }
     }
 
     /// Reports what a segment changed.

@@ -24,6 +24,7 @@ mod port;
 mod random;
 mod resolve;
 mod route;
+mod sent;
 mod slab;
 mod slot;
 mod stack;

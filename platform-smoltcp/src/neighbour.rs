@@ -58,8 +58,8 @@ pub(crate) enum Reach {
     Known([u8; 6]),
     /// Asked; come back when one has been learnt, or at this time.
     Asking(Instant),
-    /// It does not answer; come back then.
-    Silent(Instant),
+    /// It does not answer, and is not asked for a while.
+    Silent,
 }
 
 /// The neighbour table.
@@ -90,7 +90,7 @@ impl<'a> Neighbours<'a> {
         };
         let allowed = self.may_ask(now);
         let Some(entry) = self.table.get_mut(at) else {
-            return (Reach::Silent(now.saturating_add(ASK_EVERY)), false);
+            return (Reach::Silent, false);
         };
         if entry.known && now < entry.until {
             let ask = now >= entry.ask_at && allowed;
@@ -104,12 +104,9 @@ impl<'a> Neighbours<'a> {
             (entry.known, entry.asked, entry.until) = (false, 0, now);
         }
         if now < entry.until {
-            let reach = if entry.asked > ASKS_MAX {
-                Reach::Silent
-            } else {
-                Reach::Asking
-            };
-            return (reach(entry.until), false);
+            let silent = entry.asked > ASKS_MAX;
+            let asking = Reach::Asking(entry.until);
+            return (if silent { Reach::Silent } else { asking }, false);
         }
         if entry.asked >= ASKS_MAX {
             // Silent for one turn; the next user starts over.
@@ -117,7 +114,7 @@ impl<'a> Neighbours<'a> {
             entry.asked = if over { 0 } else { ASKS_MAX.saturating_add(1) };
             if !over {
                 entry.until = now.saturating_add(ASK_EVERY);
-                return (Reach::Silent(entry.until), false);
+                return (Reach::Silent, false);
             }
         }
         if !allowed {
@@ -165,7 +162,7 @@ impl<'a> Neighbours<'a> {
             return (Reach::Asking(later), false);
         };
         let Some(entry) = self.table.get_mut(at) else {
-            return (Reach::Silent(later), false);
+            return (Reach::Silent, false);
         };
         *entry = Neighbour {
             ip: Some(ip),
@@ -263,11 +260,11 @@ mod tests {
         );
         assert_eq!(
             all.reach(ip(1), at(3_000)),
-            (Reach::Silent(at(4_000)), false)
+            (Reach::Silent, false)
         );
         assert_eq!(
             all.reach(ip(1), at(3_500)),
-            (Reach::Silent(at(4_000)), false)
+            (Reach::Silent, false)
         );
         assert_eq!(
             all.reach(ip(1), at(4_000)),

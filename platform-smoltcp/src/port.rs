@@ -7,6 +7,7 @@ use smoltcp::time::Instant;
 
 use crate::device::{Capabilities, PollDevice};
 use crate::frame::{ETHERNET_LEN, Ethernet};
+use crate::sent::Sent;
 
 /// Says in smoltcp's words what the device can do. Ethernet is handled outside of smoltcp.
 pub(crate) fn describe(device: &Capabilities) -> DeviceCapabilities {
@@ -89,6 +90,8 @@ pub(crate) struct Outward<'d, D> {
     pub(crate) device: &'d mut D,
     /// The header of every frame; `None` on a device without Ethernet.
     pub(crate) header: Option<Ethernet>,
+    /// What the connection has sent.
+    pub(crate) sent: &'d mut Sent,
     /// Memory for a frame the device breaks its word about.
     pub(crate) spare: &'d mut [u8],
     pub(crate) described: &'d DeviceCapabilities,
@@ -97,6 +100,8 @@ pub(crate) struct Outward<'d, D> {
 pub(crate) struct Out<'t, D> {
     device: &'t mut D,
     header: Option<Ethernet>,
+    sent: &'t mut Sent,
+    checksummed: bool,
     spare: &'t mut [u8],
     segment: Option<NonZeroU16>,
 }
@@ -115,7 +120,10 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
                 if let (Some(header), Some(front)) = (self.header, front.first_chunk_mut()) {
                     *front = header.bytes();
                 }
-                f(packet.get_mut(..len).unwrap_or_default())
+                let packet = packet.get_mut(..len).unwrap_or_default();
+                let result = f(&mut *packet);
+                self.sent.correct(packet, self.checksummed);
+                result
             }
             _ => return f(self.spare.get_mut(..len).unwrap_or_default()),
         };
@@ -146,6 +154,8 @@ impl<D: PollDevice> phy::Device for Outward<'_, D> {
         self.device.has_room().then_some(Out {
             device: self.device,
             header: self.header,
+            sent: self.sent,
+            checksummed: self.described.checksum.tcp.tx(),
             spare: self.spare,
             segment: None,
         })

@@ -180,6 +180,8 @@ impl<'a> Slab<'a> {
             slot.listener = u16::MAX;
             slot.facts = Readiness::NONE;
             slot.fault = Fault::None;
+            slot.sent_any = false;
+            slot.peer_shut = false;
             slot.flags
                 .clear(Flags::SHORT | Flags::SYN_OUT | Flags::LIMITED | Flags::ENDED);
         }

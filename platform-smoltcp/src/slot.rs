@@ -4,6 +4,7 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 use usockets::{Error, Readiness, SocketId};
 
+use crate::sent::Sent;
 use crate::wheel::UNSET;
 
 /// No slot.
@@ -23,7 +24,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// | 14 | timing wheel: deadline, before, after, place |
 /// | 4 | limit of the phase |
 /// | 2 | the listener |
-/// | 12 | class, phase, flags, facts to report, fault; 7 of them padding |
+/// | 6 | what has been sent, and whether the peer's window is closed |
+/// | 6 | class, phase, flags, facts to report, fault; one is padding |
 ///
 /// Together 80 bytes. With one bucket of four bytes and smoltcp's `SocketStorage` of 472 bytes a
 /// connection costs 556 bytes beside its buffers; congestion control adds 40.
@@ -42,8 +44,12 @@ pub struct Slot<'a> {
     pub(crate) timer_next: u32,
     /// Tick at which the phase ends by itself; meaningful with `Flags::LIMITED`.
     pub(crate) limit: u32,
+    /// After the last byte sent; see [`Sent`].
+    pub(crate) sent_next: u32,
     pub(crate) timer_place: u16,
     pub(crate) listener: u16,
+    pub(crate) sent_any: bool,
+    pub(crate) peer_shut: bool,
     pub(crate) class: u8,
     pub(crate) phase: Phase,
     pub(crate) flags: Flags,
@@ -66,6 +72,9 @@ impl<'a> Slot<'a> {
         timer_prev: NONE,
         timer_next: NONE,
         limit: 0,
+        sent_next: 0,
+        sent_any: false,
+        peer_shut: false,
         timer_place: UNSET,
         listener: u16::MAX,
         class: 0,
@@ -85,6 +94,23 @@ impl<'a> Slot<'a> {
     #[inline]
     pub(crate) fn peek(&self, handle: SocketHandle) -> Option<&tcp::Socket<'a>> {
         self.set.as_ref().map(|set| set.get(handle))
+    }
+
+    /// Returns what has been sent.
+    #[inline]
+    pub(crate) const fn sent(&self) -> Sent {
+        Sent {
+            next: self.sent_next,
+            any: self.sent_any,
+            shut: self.peer_shut,
+        }
+    }
+
+    /// Notes what has been sent.
+    #[inline]
+    pub(crate) const fn set_sent(&mut self, sent: Sent) {
+        self.sent_next = sent.next;
+        self.sent_any = sent.any;
     }
 
     /// Returns the owner's name, if there is an owner.
