@@ -13,6 +13,7 @@ use crate::frame::{ETHERNET_LEN, Segment};
 use crate::isn;
 use crate::number::{be16, low};
 use crate::port::Nowhere;
+use crate::sent::Sent;
 use crate::slot::Phase;
 
 /// How long after the last cookie was sent one is believed: as long as it is valid.
@@ -116,6 +117,7 @@ impl Engine<'_> {
             to: segment.local,
             sequence: theirs,
             acknowledges: None,
+            control: TcpControl::Syn,
             window: be16(segment.bytes, 14).unwrap_or(0),
             mss,
         };
@@ -135,6 +137,14 @@ impl Engine<'_> {
                 .poll_egress(stamp(self.now), &mut nowhere, set);
         }
         core::mem::swap(&mut self.interface, &mut own);
+        if let Some(slot) = self.slab.get(slot.0) {
+            slot.set_sent(Sent {
+                next: ours.wrapping_add(1),
+                acknowledged: theirs.wrapping_add(1),
+                any: true,
+                shut: false,
+            });
+        }
     }
 
     /// Makes a free slot a half-open connection of a listener, by the SYN in `packet`. The
@@ -249,6 +259,7 @@ impl Engine<'_> {
             to: segment.remote,
             sequence: cookie::bake(self.secrets.cookie, pair, segment.sequence, mss, self.now),
             acknowledges: Some(segment.sequence.wrapping_add(1)),
+            control: TcpControl::Syn,
             window: u16::try_from(self.slab.recv_of(class)).unwrap_or(u16::MAX),
             mss: u16::try_from(own_mss).unwrap_or(u16::MAX),
         };

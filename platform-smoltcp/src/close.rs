@@ -105,10 +105,7 @@ impl Engine<'_> {
 
     /// Resets a connection. The reset is tried once; the slot is free in the next turn.
     pub(crate) fn abort(&mut self, index: u32) {
-        let told = self
-            .slab
-            .get(index)
-            .is_some_and(|slot| slot.flags.has(Flags::SYN_OUT));
+        let told = self.slab.get(index).is_some_and(|slot| slot.sent().any);
         if !told || self.state(index) == State::Closed {
             return self.release(index);
         }

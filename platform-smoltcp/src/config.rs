@@ -83,7 +83,7 @@ impl<'a> Config<'a> {
     }
 }
 
-/// How long a stack waits for whom. Each is at most 12 days.
+/// How long a stack waits for whom. Each is at most 30 minutes, and kept to 70 ms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -9,7 +9,7 @@ use crate::device::Medium;
 use crate::engine::{Engine, stamp};
 use crate::isn;
 use crate::number::{high, low};
-use crate::slot::{Flags, Phase};
+use crate::slot::Phase;
 
 /// First and number of ephemeral ports (RFC 6335, section 6).
 const PORTS_FROM: u16 = 49_152;
@@ -53,7 +53,6 @@ impl Engine<'_> {
         self.slab.move_to(index, Phase::Owned);
         if let Some(slot) = self.slab.get(index) {
             slot.owner = id.to_bits();
-            slot.flags.clear(Flags::SYN_OUT);
         }
         self.limit(index, self.limits.connect);
         self.wake(index);

@@ -65,9 +65,10 @@ pub(crate) struct Plain {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) sequence: u32,
-    /// With it the segment is SYN|ACK, without it SYN.
     pub(crate) acknowledges: Option<u32>,
+    pub(crate) control: TcpControl,
     pub(crate) window: u16,
+    /// 0 for none.
     pub(crate) mss: u16,
 }
 
@@ -77,12 +78,12 @@ impl Plain {
         let tcp = TcpRepr {
             src_port: self.from.port(),
             dst_port: self.to.port(),
-            control: TcpControl::Syn,
+            control: self.control,
             seq_number: sequence(self.sequence),
             ack_number: self.acknowledges.map(sequence),
             window_len: self.window,
             window_scale: None,
-            max_seg_size: Some(self.mss),
+            max_seg_size: (self.mss > 0).then_some(self.mss),
             sack_permitted: false,
             sack_ranges: [None; 3],
             timestamp: None,

@@ -72,7 +72,7 @@ impl Engine<'_> {
                 _ => self.establish(index),
             }
         }
-        if self.is_over(index) && self.expire(index) {
+        if self.ticks_left(index) == Some(0) && self.expire(index) {
             return Served::Done;
         }
         self.renew(index);
@@ -145,7 +145,6 @@ impl Engine<'_> {
                 return Served::Done;
             }
             slot.set_sent(sent_so_far);
-            slot.flags.set(Flags::SYN_OUT);
         }
         Served::More
     }
@@ -331,16 +330,16 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        let limit = slot.flags.has(Flags::LIMITED).then_some(slot.limit);
-        let frozen = slot.phase == Phase::Owned && limit.is_some();
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }
-        if let Some(limit) = limit {
-            self.expect_by(index, limit);
-        }
-        if frozen && self.state(index) == State::TimeWait {
-            return;
+        let owned = slot.phase == Phase::Owned;
+        if let Some(left) = self.ticks_left(index) {
+            self.expect_by(index, tick_of(self.now).wrapping_add(left));
+            // What has been received is kept: see `KEEP`.
+            if owned && self.state(index) == State::TimeWait {
+                return;
+            }
         }
         let Some(set) = self.slab.get_set(index) else {
             return;

@@ -19,7 +19,7 @@ use crate::number::place;
 use crate::port::{Inward, describe};
 use crate::route::Routes;
 use crate::slab::Slab;
-use crate::slot::{Flags, Phase};
+use crate::slot::{Flags, LIMIT_SHIFT, Phase};
 use crate::table::Table;
 use crate::wheel::{Wheel, tick_after, tick_of};
 
@@ -174,12 +174,13 @@ impl<'a> Engine<'a> {
 
     /// Ends the slot's phase by itself `after` from now.
     pub(crate) fn limit(&mut self, index: u32, after: Duration) {
-        let at = tick_after(self.now.saturating_add(after));
+        let unit = 1_u32 << LIMIT_SHIFT;
+        let at = tick_after(self.now.saturating_add(after)).wrapping_add(unit.wrapping_sub(1));
         if let Some(slot) = self.slab.get(index) {
-            slot.limit = at;
+            slot.limit = u16::try_from((at >> LIMIT_SHIFT) & 0xffff).unwrap_or(0);
             slot.flags.set(Flags::LIMITED);
         }
-        self.expect_by(index, at);
+        self.expect_by(index, at & !unit.wrapping_sub(1));
     }
 
     /// Lifts the limit.
@@ -189,12 +190,20 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether the slot's phase has reached its limit.
-    pub(crate) fn is_over(&mut self, index: u32) -> bool {
+    /// Returns the ticks until the slot's limit, if it has one; 0 when it is reached.
+    #[inline]
+    pub(crate) fn ticks_left(&mut self, index: u32) -> Option<u32> {
         let now = tick_of(self.now);
-        self.slab.get(index).is_some_and(|slot| {
-            slot.flags.has(Flags::LIMITED) && now.wrapping_sub(slot.limit) < u32::MAX / 2
-        })
+        let slot = self
+            .slab
+            .get(index)
+            .filter(|slot| slot.flags.has(Flags::LIMITED))?;
+        let units = u32::from(slot.limit).wrapping_sub(now >> LIMIT_SHIFT) & 0xffff;
+        if units == 0 || units > 0x7fff {
+            return Some(0);
+        }
+        let start = (now >> LIMIT_SHIFT).wrapping_add(units) << LIMIT_SHIFT;
+        Some(start.wrapping_sub(now))
     }
 
     /// Sees to it that the slot is served at tick `due` or before.

@@ -3,15 +3,21 @@
 use core::net::SocketAddr;
 use core::ops::Range;
 
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
+use smoltcp::wire::TcpControl;
 use usockets::Readiness;
 
+use crate::cookie::Plain;
 use crate::device::Medium;
 use crate::engine::Engine;
 use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, IPV4, IPV6, Packet, RST, Segment};
 use crate::number::{be16, put};
 use crate::resolve::{self, Heard};
-use crate::slot::{Fault, Flags, Phase};
+use crate::slot::{Fault, Flags, Phase, Talk};
+
+/// No window is larger, since no receive buffer is.
+const WINDOW_MAX: u32 = 65_536;
 
 /// What answers a frame at once, in the scratch memory.
 enum Answer {
@@ -162,11 +168,12 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return 0;
         };
-        let (phase, syn_out) = (slot.phase, slot.flags.has(Flags::SYN_OUT));
+        let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
+        let known = sent.any && !matches!(before, State::SynSent | State::Listen);
         if segment.is_opening() {
             // smoltcp 0.14 panics on a SYN that meets one of ours that has not left yet.
-            if before == State::SynSent && !syn_out {
+            if before == State::SynSent && !sent.any {
                 return 0;
             }
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
@@ -174,17 +181,56 @@ impl Engine<'_> {
                 self.release(index);
                 return self.knock(packet, segment);
             }
+            if known && before != State::SynReceived {
+                return self.challenge(index, segment);
+            }
+        }
+        // Only a reset with just the next number is taken, one elsewhere in the window is asked
+        // back (RFC 5961, section 3.2), and TIME-WAIT heeds none (RFC 1337).
+        if known && segment.control & RST != 0 {
+            let ahead = segment.sequence.wrapping_sub(sent.acknowledged);
+            if before == State::TimeWait || ahead >= WINDOW_MAX {
+                return 0;
+            }
+            if ahead != 0 {
+                return self.challenge(index, segment);
+            }
         }
         let queued = self
             .slab
             .peek(index)
             .map_or(0, |socket| socket.recv_queue());
         if let Some(slot) = self.slab.get(index) {
-            slot.peer_shut = be16(segment.bytes, 14) == Some(0);
+            let shut = be16(segment.bytes, 14) == Some(0);
+            slot.talk.assign(Talk::SHUT, shut);
         }
         let len = self.inject(Some(index), packet);
         self.correct(index, len);
         self.notice(index, (before, queued), segment.control & RST != 0);
+        self.serve.push(self.slab.slots, index);
+        len
+    }
+
+    /// Answers a segment that may be forged with an acknowledgement: a peer that means it will say
+    /// so in its answer (RFC 5961, section 7). smoltcp makes it, one a second at most, as for a
+    /// keep-alive probe, which is what it is shown.
+    fn challenge(&mut self, index: u32, segment: &Segment<'_>) -> usize {
+        let Some(sent) = self.slab.get(index).map(|slot| slot.sent()) else {
+            return 0;
+        };
+        let mut memory = [0; 64];
+        let probe = Plain {
+            from: segment.remote,
+            to: segment.local,
+            sequence: sent.acknowledged.wrapping_sub(1),
+            acknowledges: Some(sent.next),
+            control: TcpControl::None,
+            window: 0,
+            mss: 0,
+        };
+        let len = probe.write(&mut memory, &ChecksumCapabilities::default());
+        let len = self.inject(Some(index), memory.get(..len).unwrap_or_default());
+        self.correct(index, len);
         self.serve.push(self.slab.slots, index);
         len
     }

@@ -258,14 +258,8 @@ mod tests {
             all.reach(ip(1), at(2_000)),
             (Reach::Asking(at(3_000)), true)
         );
-        assert_eq!(
-            all.reach(ip(1), at(3_000)),
-            (Reach::Silent, false)
-        );
-        assert_eq!(
-            all.reach(ip(1), at(3_500)),
-            (Reach::Silent, false)
-        );
+        assert_eq!(all.reach(ip(1), at(3_000)), (Reach::Silent, false));
+        assert_eq!(all.reach(ip(1), at(3_500)), (Reach::Silent, false));
         assert_eq!(
             all.reach(ip(1), at(4_000)),
             (Reach::Asking(at(5_000)), true)

@@ -7,16 +7,18 @@
 //! up. So what goes out is looked at, and a plain acknowledgement from behind is moved up to
 //! SND.NXT as the RFC means it: after everything sent so far.
 
-use crate::frame::{RST, SYN};
+use crate::frame::{ACK, RST, SYN};
 use crate::number::{be16, be32, put};
 
 const FIN: u8 = 1;
 
-/// What one connection has sent so far.
+/// What one connection has sent and acknowledged so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Sent {
     /// After the last byte sent; meaningful with [`Self::any`].
     pub(crate) next: u32,
+    /// The number last acknowledged.
+    pub(crate) acknowledged: u32,
     pub(crate) any: bool,
     /// The peer's window is closed: a single byte is a probe, which the peer may not have taken.
     pub(crate) shut: bool,
@@ -40,6 +42,9 @@ impl Sent {
         let (first, control) = (be32(segment, 4)?, *segment.get(13)?);
         let offset = usize::from(*segment.get(12)? >> 4).saturating_mul(4);
         let payload = u32::try_from(segment.len().saturating_sub(offset)).ok()?;
+        if control & ACK != 0 && control & RST == 0 {
+            self.acknowledged = be32(segment, 8)?;
+        }
         if control & SYN != 0 {
             self.next = first.wrapping_add(1);
             self.any = true;
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
     use crate::cookie::Plain;
     use smoltcp::phy::ChecksumCapabilities;
-    use smoltcp::wire::{IpAddress, TcpPacket};
+    use smoltcp::wire::{IpAddress, TcpControl, TcpPacket};
 
     /// A plain acknowledgement with the given sequence number.
     fn plain(sequence: u32, memory: &mut [u8]) -> usize {
@@ -95,6 +100,7 @@ mod tests {
             to: ([10, 0, 0, 2], 81).into(),
             sequence,
             acknowledges: Some(77),
+            control: TcpControl::Syn,
             window: 9,
             mss: 536,
         };
@@ -116,6 +122,7 @@ mod tests {
         ] {
             let mut sent = Sent {
                 next,
+                acknowledged: 0,
                 any: true,
                 shut: false,
             };

@@ -6,7 +6,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer};
 use crate::config::{CLASSES_MAX, RECV_MAX, SizeClass};
 use crate::list::List;
 use crate::number::{count, place};
-use crate::slot::{Fault, Flags, NONE, Phase, Slot};
+use crate::slot::{Fault, Flags, NONE, Phase, Slot, Talk};
 use usockets::Readiness;
 
 /// Lists and sizes of one class.
@@ -180,10 +180,9 @@ impl<'a> Slab<'a> {
             slot.listener = u16::MAX;
             slot.facts = Readiness::NONE;
             slot.fault = Fault::None;
-            slot.sent_any = false;
-            slot.peer_shut = false;
+            slot.talk = Talk(0);
             slot.flags
-                .clear(Flags::SHORT | Flags::SYN_OUT | Flags::LIMITED | Flags::ENDED);
+                .clear(Flags::SHORT | Flags::LIMITED | Flags::ENDED);
         }
     }
 }

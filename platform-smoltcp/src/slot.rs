@@ -7,6 +7,8 @@ use usockets::{Error, Readiness, SocketId};
 use crate::sent::Sent;
 use crate::wheel::UNSET;
 
+/// log2 of the ticks in which limits count: 64 of them, 66 ms.
+pub(crate) const LIMIT_SHIFT: u32 = 6;
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -22,10 +24,9 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// | 8 | next of those to serve, next of those to report |
 /// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after |
 /// | 14 | timing wheel: deadline, before, after, place |
-/// | 4 | limit of the phase |
-/// | 2 | the listener |
-/// | 6 | what has been sent, and whether the peer's window is closed |
-/// | 6 | class, phase, flags, facts to report, fault; one is padding |
+/// | 9 | what has been sent and acknowledged, and whether the peer's window is closed |
+/// | 4 | limit of the phase; the listener |
+/// | 5 | class, phase, flags, facts to report, fault |
 ///
 /// Together 80 bytes. With one bucket of four bytes and smoltcp's `SocketStorage` of 472 bytes a
 /// connection costs 556 bytes beside its buffers; congestion control adds 40.
@@ -42,14 +43,14 @@ pub struct Slot<'a> {
     pub(crate) timer_due: u32,
     pub(crate) timer_prev: u32,
     pub(crate) timer_next: u32,
-    /// Tick at which the phase ends by itself; meaningful with `Flags::LIMITED`.
-    pub(crate) limit: u32,
-    /// After the last byte sent; see [`Sent`].
+    /// See [`Sent`] for these two.
     pub(crate) sent_next: u32,
+    pub(crate) acknowledged: u32,
+    /// When the phase ends by itself, in [`LIMIT_SHIFT`]; meaningful with `Flags::LIMITED`.
+    pub(crate) limit: u16,
     pub(crate) timer_place: u16,
     pub(crate) listener: u16,
-    pub(crate) sent_any: bool,
-    pub(crate) peer_shut: bool,
+    pub(crate) talk: Talk,
     pub(crate) class: u8,
     pub(crate) phase: Phase,
     pub(crate) flags: Flags,
@@ -73,8 +74,8 @@ impl<'a> Slot<'a> {
         timer_next: NONE,
         limit: 0,
         sent_next: 0,
-        sent_any: false,
-        peer_shut: false,
+        acknowledged: 0,
+        talk: Talk(0),
         timer_place: UNSET,
         listener: u16::MAX,
         class: 0,
@@ -101,8 +102,9 @@ impl<'a> Slot<'a> {
     pub(crate) const fn sent(&self) -> Sent {
         Sent {
             next: self.sent_next,
-            any: self.sent_any,
-            shut: self.peer_shut,
+            acknowledged: self.acknowledged,
+            any: self.talk.has(Talk::SENT),
+            shut: self.talk.has(Talk::SHUT),
         }
     }
 
@@ -110,7 +112,10 @@ impl<'a> Slot<'a> {
     #[inline]
     pub(crate) const fn set_sent(&mut self, sent: Sent) {
         self.sent_next = sent.next;
-        self.sent_any = sent.any;
+        self.acknowledged = sent.acknowledged;
+        if sent.any {
+            self.talk.set(Talk::SENT);
+        }
     }
 
     /// Returns the owner's name, if there is an owner.
@@ -173,6 +178,35 @@ impl Fault {
     }
 }
 
+/// What is known of the talk with a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Talk(pub(crate) u8);
+
+impl Talk {
+    /// A segment has been sent.
+    pub(crate) const SENT: u8 = 1;
+    /// The peer's window is closed.
+    pub(crate) const SHUT: u8 = 2;
+
+    #[inline]
+    pub(crate) const fn has(self, fact: u8) -> bool {
+        self.0 & fact != 0
+    }
+
+    #[inline]
+    pub(crate) const fn set(&mut self, fact: u8) {
+        self.0 |= fact;
+    }
+
+    #[inline]
+    pub(crate) const fn assign(&mut self, fact: u8, holds: bool) {
+        self.0 &= !fact;
+        if holds {
+            self.0 |= fact;
+        }
+    }
+}
+
 /// Small facts about a slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Flags(u8);
@@ -186,8 +220,6 @@ impl Flags {
     pub(crate) const READY: u8 = 4;
     /// A send came back short: report the return of room.
     pub(crate) const SHORT: u8 = 8;
-    /// Our SYN is out, so that a SYN in answer is safe to process.
-    pub(crate) const SYN_OUT: u8 = 16;
     /// The phase has a limit.
     pub(crate) const LIMITED: u8 = 32;
     /// The peer's end has been reported.

@@ -2,6 +2,8 @@
 //! contract: it acts on reports and on nothing else.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod forge;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -111,8 +113,7 @@ impl Recipe {
 pub fn wire(faults: Faults, seed: u64, medium: Medium) -> (&'static Wire<'static>, [Device; 2]) {
     let flights = leak(1_024, || Flight::EMPTY);
     let bytes = leak(1_024 * (MTU + 14), || 0);
-    let wire: &'static Wire<'static> =
-        Box::leak(Box::new(Wire::new(faults, seed, flights, bytes)));
+    let wire: &'static Wire<'static> = Box::leak(Box::new(Wire::new(faults, seed, flights, bytes)));
     let memory = || leak(65 * (MTU + 14), || 0);
     let capabilities = Capabilities::new(medium, MTU);
     (wire, wire.ends(capabilities, [memory(), memory()]))
@@ -391,7 +392,10 @@ impl World {
             }
             idle = if busy { 0 } else { idle + 1 };
             if idle > 1 && !self.wire.advance() {
-                panic!("nothing will ever happen: {:?} {:?}", self.a.net, self.b.net);
+                panic!(
+                    "nothing will ever happen: {:?} {:?}",
+                    self.a.net, self.b.net
+                );
             }
             assert!(
                 self.wire.now() <= end,
