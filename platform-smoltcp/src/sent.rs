@@ -63,7 +63,10 @@ impl Sent {
                 let sum = moved(be16(segment, 16)?, first, self.next);
                 put(segment, 16, sum.to_be_bytes());
             }
-        } else if !behind && !(self.shut && payload == 1) {
+            return None;
+        }
+        let probe = self.shut && payload == 1;
+        if !behind && !probe {
             self.next = end;
             self.any = true;
         }
