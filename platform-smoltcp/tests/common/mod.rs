@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod forge;
+pub mod fuzz;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -134,6 +135,7 @@ pub struct Conn {
     pub socket: Socket,
     pub habit: Habit,
     pub peer: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
     pub open: bool,
     pub received: Vec<u8>,
     pub outgoing: Vec<u8>,
@@ -152,6 +154,7 @@ impl Conn {
             socket,
             habit,
             peer: None,
+            local: None,
             open: false,
             received: Vec::new(),
             outgoing: Vec::new(),
@@ -221,10 +224,17 @@ impl Host {
         let id = self.id();
         let mut socket = Net::CLOSED;
         self.net.connect(&mut socket, id, to)?;
+        let local = self.net.local_addr(&socket).ok();
         let mut conn = Conn::new(socket, Habit::Keep);
+        conn.local = local;
         conn.outgoing = outgoing.to_vec();
         self.conns.insert(id.to_bits(), conn);
         Ok(id.to_bits())
+    }
+
+    /// Where a connection was made from, even after it is gone.
+    pub fn net_addr(&self, id: u64) -> Option<SocketAddr> {
+        self.conns[&id].local
     }
 
     pub fn conn(&mut self, id: u64) -> &mut Conn {
