@@ -1,7 +1,6 @@
 //! Taking connections, and what happens when there is no place for them.
 
 use crate::closed::Closed;
-use crate::dispatch::stamp;
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::handler::Handler;
@@ -22,7 +21,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 return;
             };
             let ready = Flags::READABLE.with(Flags::PAUSED);
-            if slot.phase != Phase::Listening || !slot.flags.only(ready, Flags::READABLE) {
+            if slot.phase() != Phase::Listening || !slot.flags.only(ready, Flags::READABLE) {
                 return;
             }
             let Some(id) = self.lists.claim(self.slots) else {
@@ -40,7 +39,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     if drained && !from.flags.any(Flags::MUTED) {
                         from.flags.clear(Flags::READABLE);
                     }
-                    to.phase = Phase::Accepting;
+                    to.set_phase(Phase::Accepting);
                     if let Some(&context) = from.context.as_ref() {
                         to.context = Place::Occupied(context);
                     }
@@ -116,7 +115,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Closes the idlest socket; its slot is free for the listener in the next iteration.
     fn evict(&mut self, handler: &mut H, listener: SocketId) {
-        let now = stamp(self.lists.now);
+        let now = self.lists.stamp;
         let Some(victim) = self.idle.take(self.slots, &self.lists, now) else {
             return self.pause(handler, listener, Error::Full);
         };
@@ -144,7 +143,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         slot.flags.set(Flags::PAUSED);
         self.lists.wheel.pause(self.slots, listener.index());
         if error == Error::Exhausted || !muted {
-            self.lists.retry = self.lists.now.saturating_add(RETRY_MICROS);
+            self.retry_later();
         }
         if first {
             self.lists.stats.pauses = self.lists.stats.pauses.wrapping_add(1);
@@ -156,13 +155,19 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if let Some(slot) = named(self.slots, listener) {
             slot.flags.set(Flags::PAUSED);
             self.lists.wheel.pause(self.slots, listener.index());
-            self.lists.retry = self.lists.now.saturating_add(RETRY_MICROS);
+            self.retry_later();
         }
+    }
+
+    fn retry_later(&mut self) {
+        let now = self.lists.now_micros(&self.platform);
+        self.lists.retry = Some(now.saturating_add(RETRY_MICROS));
+        self.lists.unsettled = true;
     }
 
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
-        self.lists.retry = 0;
+        self.lists.retry = None;
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
             let Some(id) = name(self.slots, index) else {
                 continue;
@@ -181,7 +186,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         let period = u64::from(slot.payload).saturating_mul(1_000);
-        let late = self.lists.now.saturating_sub(deadline);
+        let late = self
+            .lists
+            .now_micros(&self.platform)
+            .saturating_sub(deadline);
         let missed = late.checked_div(period);
         match missed {
             None => self.lists.retire(self.slots, id),

@@ -6,96 +6,155 @@ use crate::event_loop::Loop;
 use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
 use crate::net::{Net, OPENING_MAX, widen};
-use crate::platform::{Platform, Progress, Readiness, Recv};
-use crate::pool::{Flags, Phase, Place, Slot, at, named};
+use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
+use crate::pool::{Flags, Phase, Place, Slot, at, named, own};
 use crate::socket::{Peers, Socket};
-use crate::wheel::TICK_SHIFT;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
-    /// Acts on a report, or on a socket that had work left over: opens or accepts, then reads,
-    /// then tells of the end, then of room to write.
+    /// Acts on a report, or on a socket that has work left over: opens or accepts, reads once,
+    /// and then sees to the rest.
     ///
     /// The usual report, bytes for an open socket that takes them all at once, runs through here
-    /// without a further call; this is the only place that calls `on_data`, so that it is inlined.
+    /// without a further call. This is the only place that calls `on_data`, so that it is
+    /// inlined: a socket that is to be read again comes back here as left over.
     #[inline(always)]
-    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        let Some(mut slot) = named(self.slots, id) else {
+    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        let mut slots = &mut *self.slots;
+        let Some(mut slot) = named(slots, id) else {
             return;
         };
-        slot.flags.set(Flags::of(ready));
-        let usual = slot.phase == Phase::Open && slot.flags.only(Flags::HELD_UP, Flags::READABLE);
-        if !usual {
-            self.prepare(handler, id, ready);
-            match readable(self.slots, id) {
-                Some(found) => slot = found,
-                None => return self.conclude(handler, id, ready),
+        let flags = slot.flags.with(Flags::of(readiness));
+        if flags.are_usual() {
+            // `after_read` sets it again if there is more.
+            slot.flags = flags.without(Flags::READABLE);
+            slot.payload = self.lists.stamp;
+        } else {
+            slot.flags = flags;
+            if !self.prepare(handler, id, readiness) {
+                return self.conclude(handler);
+            }
+            slots = &mut *self.slots;
+            match own(slots, id) {
+                Some(same) => slot = same,
+                None => return,
             }
         }
-        let mut turns = READS_MAX;
-        loop {
-            match self.platform.recv(&mut slot.socket, self.buffer) {
-                Ok(Recv::Data { len, drained }) => {
-                    let more = !drained || slot.flags.any(Flags::HUNG_UP);
-                    if !more {
-                        slot.flags.clear(Flags::READABLE);
-                    }
-                    if slot.phase == Phase::Open {
-                        slot.payload = stamp(self.lists.now);
-                    }
-                    self.deliver(handler, id, len);
-                    if !more {
-                        break;
-                    }
+        let buffer = &mut *self.buffer;
+        match self.platform.recv(&mut slot.socket, buffer) {
+            Ok(Recv::Data { len, drained }) => {
+                self.lists.conclude.more(!drained);
+                if let Some(data) = buffer.get_mut(..len)
+                    && let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index()))
+                    && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
+                {
+                    let sum = self.lists.stats.received.wrapping_add(widen(len));
+                    self.lists.stats.received = sum;
+                    let net = Net {
+                        platform: &mut self.platform,
+                        slots,
+                        lists: &mut self.lists,
+                        cork: &mut self.cork,
+                    };
+                    let peers = Peers { net, before, after };
+                    handler.on_data(&mut Socket { peers, id }, ext, data);
                 }
-                Ok(Recv::Finished) => break self.ended(handler, id),
-                Ok(Recv::WouldBlock) => break self.nothing_read(id),
-                Err(error) => break self.broke(id, error),
             }
-            turns = turns.saturating_sub(1);
-            if turns == 0 {
-                break self.lists.enqueue(self.slots, id);
-            }
-            match readable(self.slots, id) {
-                Some(found) => slot = found,
-                None => break,
-            }
+            Ok(Recv::Finished) => self.ended(handler, id),
+            Ok(Recv::WouldBlock) => self.nothing_read(id),
+            Err(error) => self.broke(id, error),
         }
-        if !usual {
-            return self.conclude(handler, id, ready);
+        if self.lists.conclude.is_due() {
+            self.after_read(handler, id);
         }
-        self.drain_closing(handler);
     }
 
-    /// What comes before reading: opening and accepting.
+    /// Lets the socket be read again if it may, or else finishes with it.
     #[cold]
     #[inline(never)]
-    fn prepare(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
+    fn after_read(&mut self, handler: &mut H, id: SocketId) {
+        if self.reads_on(id) {
+            self.lists.again = true;
+        } else {
+            self.conclude(handler);
+        }
+    }
+
+    /// Whether the socket is to be read once more: its turns are not over, and the platform has
+    /// more or its end is known to be there.
+    fn reads_on(&mut self, id: SocketId) -> bool {
+        let more = self.lists.conclude.take_more();
         let Some(slot) = named(self.slots, id) else {
-            return;
+            return false;
         };
-        match slot.phase {
+        if !more && !slot.flags.any(Flags::HUNG_UP) {
+            return false;
+        }
+        slot.flags.set(Flags::READABLE);
+        if self.lists.serving != Some(id) {
+            self.lists.serving = Some(id);
+            self.lists.turns = READS_MAX;
+        }
+        let goes_on = is_readable(slot);
+        self.lists.turns = self.lists.turns.saturating_sub(1);
+        if goes_on && self.lists.turns == 0 {
+            self.lists.enqueue(self.slots, id);
+            return false;
+        }
+        goes_on
+    }
+
+    /// What comes before reading: opening and accepting. Whether the socket is to be read then.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
+        self.lists.conclude.set(true);
+        if self.lists.serving != Some(id) {
+            self.lists.rest = Some(Ready { id, readiness });
+        }
+        let Some(slot) = named(self.slots, id) else {
+            return false;
+        };
+        match slot.phase() {
             Phase::Listening => self.accept(handler, id),
-            Phase::Accepting | Phase::Connecting => self.open(handler, id, ready),
+            Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
             Phase::Open => {
                 let held = Flags::PAUSED.with(Flags::ENDED);
-                if slot.flags.any(held) && ready.contains(Readiness::ERROR) {
+                if is_readable(slot) {
+                    slot.payload = self.lists.stamp;
+                } else if slot.flags.any(held) && readiness.contains(Readiness::ERROR) {
                     self.everyone().net.fail_paused(id);
                 }
             }
-            Phase::Free | Phase::Timer | Phase::Broken | Phase::Closing => {}
+            Phase::Broken => {
+                if slot.flags.any(Flags::PAUSED.with(Flags::ENDED)) {
+                    // Nobody would read, and nobody can write.
+                    self.broken_end(id);
+                }
+            }
+            Phase::Free | Phase::Timer | Phase::Closing => {}
         }
+        named(self.slots, id).is_some_and(|slot| {
+            let readable = is_readable(slot);
+            // `after_read` sets it again if there is more.
+            slot.flags.clear(Flags::READABLE.when(readable));
+            readable
+        })
     }
 
     /// What comes after reading: room to write, and the calls of what closed.
     #[cold]
     #[inline(never)]
-    fn conclude(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        if ready.contains(Readiness::WRITABLE) {
-            self.write_on(handler, id, ready);
+    pub(crate) fn conclude(&mut self, handler: &mut H) {
+        self.lists.serving = None;
+        if let Some(ready) = self.lists.rest.take()
+            && ready.readiness.contains(Readiness::WRITABLE)
+        {
+            self.write_on(handler, ready.id, ready.readiness);
         }
+        self.lists.conclude.set(false);
         self.drain_closing(handler);
     }
 
@@ -104,7 +163,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open {
+        if slot.phase() != Phase::Open {
             return;
         }
         if P::HOLDS_OUTPUT {
@@ -118,7 +177,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
+        if slot.phase() != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
@@ -126,7 +185,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if named(self.slots, id)
-            .is_some_and(|slot| slot.phase == Phase::Open && !slot.flags.any(Flags::FINISHED))
+            .is_some_and(|slot| slot.phase() == Phase::Open && !slot.flags.any(Flags::FINISHED))
         {
             self.call(id, |socket, ext| handler.on_writable(socket, ext));
         }
@@ -164,32 +223,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.everyone().net.end(id, Closed::Failed(error));
     }
 
-    /// Hands the front of the receive buffer to the handler.
-    #[inline(always)]
-    fn deliver(&mut self, handler: &mut H, id: SocketId, len: usize) {
-        let len = len.min(self.buffer.len());
-        let Some(data) = self.buffer.get_mut(..len) else {
-            return;
-        };
-        let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index())) else {
-            return;
-        };
-        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
-            return;
-        };
-        self.lists.stats.received = self.lists.stats.received.wrapping_add(widen(len));
-        let net = Net {
-            platform: &mut self.platform,
-            slots: self.slots,
-            lists: &mut self.lists,
-            cork: self.cork,
-        };
-        let peers = Peers { net, before, after };
-        if !data.is_empty() {
-            handler.on_data(&mut Socket { peers, id }, ext, data);
-        }
-    }
-
     /// The peer's end was read.
     #[cold]
     #[inline(never)]
@@ -201,7 +234,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.call(id, |socket, ext| handler.on_end(socket, ext));
         let finished = Flags::FINISHED.with(Flags::FINISHING);
         if named(self.slots, id).is_some_and(|slot| {
-            slot.phase == Phase::Open && slot.flags.only(finished, Flags::FINISHED)
+            slot.phase() == Phase::Open && slot.flags.only(finished, Flags::FINISHED)
         }) {
             self.everyone().net.end(id, Closed::Finished);
         }
@@ -211,7 +244,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Closes a broken socket of which everything was read.
     fn broken_end(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id)
-            && slot.phase == Phase::Broken
+            && slot.phase() == Phase::Broken
         {
             let error = Error::from_bits(slot.payload);
             self.everyone().net.end(id, Closed::Failed(error));
@@ -223,7 +256,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        let accepted = slot.phase == Phase::Accepting;
+        let accepted = slot.phase() == Phase::Accepting;
         if slot.payload != 0 {
             let error = Error::from_bits(slot.payload);
             return self.failed(handler, id, error);
@@ -269,9 +302,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(&context) = slot.context.as_ref() else {
             return;
         };
-        slot.phase = Phase::Open;
+        slot.set_phase(Phase::Open);
         slot.deadline = 0;
-        slot.payload = stamp(self.lists.now);
+        slot.payload = self.lists.stamp;
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
@@ -300,7 +333,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
-        let connecting = slot.phase == Phase::Connecting;
+        let connecting = slot.phase() == Phase::Connecting;
         let context = slot.context.as_ref().copied();
         self.everyone().net.release(id);
         if let (true, Some(context)) = (connecting, context) {
@@ -314,7 +347,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        match slot.phase {
+        match slot.phase() {
             Phase::Open | Phase::Broken => {
                 self.call(id, |socket, ext| handler.on_timeout(socket, ext));
             }
@@ -339,15 +372,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 }
 
-/// The slot of a socket that is to be read from.
+/// Whether the socket is to be read from.
 #[inline]
-fn readable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
     let mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
-    named(slots, id).filter(|slot| slot.is_open() && slot.flags.only(mask, Flags::READABLE))
-}
-
-/// When a socket last received, coarse and wrapping.
-#[inline]
-pub(crate) fn stamp(micros: u64) -> u32 {
-    u32::try_from((micros >> TICK_SHIFT) & 0xffff_ffff).unwrap_or_default()
+    slot.is_open() && slot.flags.only(mask, Flags::READABLE)
 }

@@ -5,15 +5,13 @@ use crate::evict::Idle;
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
-use crate::platform::{Platform, Readiness};
+use crate::platform::{Platform, Readiness, Ready};
 use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wheel::NEVER;
 
-/// Reports taken from the platform per iteration.
-const READY_MAX: u32 = 1024;
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
 
@@ -38,8 +36,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         buffer: &'s mut [u8],
     ) -> Self {
         let mut lists = Lists::default();
-        lists.now = platform.now().as_micros();
-        lists.wheel.start(lists.now);
+        lists.wheel.start(platform.now().as_micros());
         let Sockets { slots, exts } = sockets;
         Self {
             platform,
@@ -62,19 +59,19 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Returns every socket, by name, between iterations.
     pub fn net(&mut self) -> Net<'_, P, H::Context> {
         self.lists.free_retired(self.slots);
-        self.refresh_now();
+        self.lists.now = None;
         Net {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         }
     }
 
     /// Returns every socket and its data, between iterations.
     pub fn peers(&mut self) -> Peers<'_, P, H> {
         self.lists.free_retired(self.slots);
-        self.refresh_now();
+        self.lists.now = None;
         self.everyone()
     }
 
@@ -102,14 +99,14 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         handler.before_wait(&mut self.everyone());
         self.settle(handler);
         self.platform.poll(self.wait_until(until))?;
-        self.refresh_now();
+        self.lists.now = None;
+        self.lists.stamp = self.lists.stamp.wrapping_add(1);
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
-            self.drain_closing(handler);
         }
         self.dispatch_all(handler);
-        if self.lists.wheel.advance(self.lists.now) {
+        if self.lists.wheel.next_micros() != NEVER {
             self.expire(handler);
         }
         handler.after_dispatch(&mut self.everyone());
@@ -122,13 +119,10 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// than anything is due; `None` when nothing ever is; in the past when something is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.lists.run.head != 0 || self.lists.closing.head != 0 {
+        if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
-        let retry = match self.lists.retry {
-            0 => NEVER,
-            micros => micros,
-        };
+        let retry = self.lists.retry.unwrap_or(NEVER);
         match self.lists.wheel.next_micros().min(retry) {
             NEVER => None,
             micros => Some(Instant::from_micros(micros)),
@@ -159,16 +153,11 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
     }
 
-    #[inline]
-    fn refresh_now(&mut self) {
-        self.lists.now = self.lists.now.max(self.platform.now().as_micros());
-    }
-
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
     #[inline]
     fn settle(&mut self, handler: &mut H) {
-        if self.lists.is_unsettled() {
+        if self.lists.unsettled {
             self.settle_now(handler);
         }
     }
@@ -182,43 +171,42 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self.lists.retry != 0 && self.lists.retry <= self.lists.now;
+        let retry = self.lists.retry;
+        let retry = retry.is_some_and(|retry| retry <= self.lists.now_micros(&self.platform));
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
+        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry.is_some();
     }
 
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        let mut left_over = core::mem::take(&mut self.lists.run);
-        let mut reports = READY_MAX;
+        self.lists.start_left_over();
         loop {
-            let (id, ready) = if left_over.head != 0 {
-                match Lists::next_queued(self.slots, &mut left_over) {
+            let (id, readiness) = if self.lists.again {
+                match self.lists.next_again(self.slots) {
                     Some(id) => (id, Readiness::NONE),
                     None => continue,
                 }
-            } else if reports > 0 {
-                reports = reports.saturating_sub(1);
+            } else {
                 match self.platform.next_ready() {
-                    Some(ready) => (ready.id, ready.readiness),
+                    Some(Ready { id, readiness }) => (id, readiness),
                     None => return,
                 }
-            } else {
-                return;
             };
-            self.dispatch(handler, id, ready);
+            self.dispatch(handler, id, readiness);
         }
     }
 
+    #[inline(never)]
     fn expire(&mut self, handler: &mut H) {
+        let now = self.lists.now_micros(&self.platform);
+        if !self.lists.wheel.advance(now) {
+            return;
+        }
         let mut budget = EXPIRIES_MAX;
-        while let Some((index, deadline)) =
-            self.lists
-                .wheel
-                .expire(self.slots, self.lists.now, &mut budget)
-        {
+        while let Some((index, deadline)) = self.lists.wheel.expire(self.slots, now, &mut budget) {
             if let Some(id) = name(self.slots, index) {
                 self.expired(handler, id, deadline);
                 self.drain_closing(handler);
@@ -227,12 +215,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     }
 
     /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.
-    #[inline]
     pub(crate) fn drain_closing(&mut self, handler: &mut H) {
-        while self.lists.closing.head != 0 {
-            let Some(id) = self.lists.next_closing(self.slots) else {
-                return;
-            };
+        while let Some(id) = self.lists.next_closing(self.slots) {
             self.closed(handler, id);
         }
     }
@@ -257,7 +241,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         };
         let peers = Peers { net, before, after };
         f(&mut Socket { peers, id }, ext);
@@ -270,7 +254,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
                 platform: &mut self.platform,
                 slots: self.slots,
                 lists: &mut self.lists,
-                cork: self.cork,
+                cork: &mut self.cork,
             },
             before: self.exts,
             after: &mut [],
@@ -287,10 +271,10 @@ impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {
             else {
                 return;
             };
-            if slot.phase != Phase::Free {
+            if slot.phase() != Phase::Free {
                 self.platform.close(&mut slot.socket);
                 slot.generation = slot.generation.wrapping_add(1);
-                slot.phase = Phase::Free;
+                slot.set_phase(Phase::Free);
             }
             slot.flags.clear(Flags::QUEUED);
             *place = Place::Vacant;

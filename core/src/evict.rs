@@ -29,7 +29,7 @@ impl Idle {
         for _ in 0..2 {
             while let Some((id, stamp)) = self.candidates.pop() {
                 if named(slots, id)
-                    .is_some_and(|slot| slot.phase == Phase::Open && slot.payload == stamp)
+                    .is_some_and(|slot| slot.phase() == Phase::Open && slot.payload == stamp)
                 {
                     return Some(id);
                 }
@@ -41,7 +41,7 @@ impl Idle {
 
     fn walk<S, C>(&mut self, slots: &[Slot<S, C>], high_water: u32, stamp_now: u32) {
         for (index, slot) in (0..high_water).zip(slots) {
-            if slot.phase != Phase::Open {
+            if slot.phase() != Phase::Open {
                 continue;
             }
             let Some(id) = name(slots, index) else {

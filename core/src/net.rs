@@ -3,11 +3,12 @@
 use core::net::SocketAddr;
 
 use crate::closed::Closed;
+use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, Progress, Readiness};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named};
+use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named, own};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub struct Net<'a, P: Platform, C> {
     pub(crate) platform: &'a mut P,
     pub(crate) slots: &'a mut [Slot<P::Socket, C>],
     pub(crate) lists: &'a mut Lists,
-    pub(crate) cork: &'a mut [u8],
+    pub(crate) cork: &'a mut (dyn Memory + 'a),
 }
 
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
@@ -38,7 +39,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             self.lists.unclaim(self.slots, id);
             return Err(error);
         }
-        slot.phase = Phase::Listening;
+        slot.set_phase(Phase::Listening);
         slot.context = Place::Occupied(context);
         slot.payload = match at.when_full {
             WhenFull::Pause => 0,
@@ -51,7 +52,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Stops listening. Connections that were accepted stay; those that still wait are reset by
     /// the platform.
     pub fn stop_listening(&mut self, listener: ListenerId) {
-        if named(self.slots, listener.0).is_some_and(|slot| slot.phase == Phase::Listening) {
+        if named(self.slots, listener.0).is_some_and(|slot| slot.phase() == Phase::Listening) {
             self.release(listener.0);
         }
     }
@@ -76,7 +77,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
                 return Err(error);
             }
         }
-        slot.phase = Phase::Connecting;
+        slot.set_phase(Phase::Connecting);
         slot.context = Place::Occupied(context);
         if slot.payload == 0 {
             self.set_timeout(id, OPENING_MAX);
@@ -94,18 +95,24 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if self.lists.corked == Some(id) || data.is_empty() {
-            return self.parts().write_rare(id, data);
+        if named(self.slots, id).is_none() {
+            return 0;
         }
-        let Some(slot) = writable(self.slots, id) else {
+        self.write_own(id, data)
+    }
+
+    /// Writes to the socket that the running call is about.
+    #[inline]
+    pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
+        let Some(slot) = own(self.slots, id) else {
             return 0;
         };
+        if !slot.flags.are_writable() || data.is_empty() {
+            return self.parts().write_rare(id, data);
+        }
         match self.platform.send(&mut slot.socket, data) {
-            Ok(count) if count >= data.len() => {
-                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(data.len()));
-                data.len()
-            }
-            result => self.parts().sent_short(id, result),
+            Ok(count) => sent(slot, self.lists, count, data.len()),
+            Err(error) => failed(slot, self.lists, id, error),
         }
     }
 
@@ -116,27 +123,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             return self.write_corked(parts);
         }
-        self.send_parts(id, parts)
-    }
-
-    /// Sends past the cork. Returns how many bytes were taken.
-    pub(crate) fn send_parts(&mut self, id: SocketId, parts: &[&[u8]]) -> usize {
-        let Some(slot) = writable(self.slots, id) else {
-            return 0;
-        };
-        let all = parts
-            .iter()
-            .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-        if all == 0 {
-            return 0;
-        }
-        match self.platform.send_vectored(&mut slot.socket, parts) {
-            Ok(count) if count >= all => {
-                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(all));
-                all
-            }
-            result => self.parts().sent_short(id, result),
-        }
+        send_parts(self.platform, self.slots, self.lists, id, parts)
     }
 
     /// The same again, made of its parts: handing it to a function that is not inlined keeps only
@@ -148,25 +135,6 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             slots: self.slots,
             lists: self.lists,
             cork: self.cork,
-        }
-    }
-
-    /// The platform took less than all.
-    #[cold]
-    #[inline(never)]
-    fn sent_short(mut self, id: SocketId, result: Result<usize, Error>) -> usize {
-        if let Some(slot) = named(self.slots, id) {
-            slot.flags.set(Flags::BLOCKED);
-        }
-        match result {
-            Ok(count) => {
-                self.lists.stats.sent = self.lists.stats.sent.wrapping_add(widen(count));
-                count
-            }
-            Err(error) => {
-                self.fail(id, error);
-                0
-            }
         }
     }
 
@@ -186,7 +154,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open || slot.flags.any(Flags::FINISHED) {
+        if slot.phase() != Phase::Open || slot.flags.any(Flags::FINISHED) {
             return;
         }
         slot.flags.set(Flags::FINISHED);
@@ -204,7 +172,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase != Phase::Open {
+        if slot.phase() != Phase::Open {
             return;
         }
         let ended = slot.flags.any(Flags::ENDED);
@@ -256,7 +224,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             if slot.context.as_ref() != Some(&context) {
                 continue;
             }
-            let (phase, Some(id)) = (slot.phase, name(self.slots, index)) else {
+            let (phase, Some(id)) = (slot.phase(), name(self.slots, index)) else {
                 continue;
             };
             if phase == Phase::Listening {
@@ -319,7 +287,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let millis = repeat.as_nanos().div_ceil(1_000_000);
         let id = self.lists.claim(self.slots).ok_or(Error::Full)?;
         let slot = named(self.slots, id).ok_or(Error::Full)?;
-        slot.phase = Phase::Timer;
+        slot.set_phase(Phase::Timer);
         slot.payload = u32::try_from(millis).unwrap_or(u32::MAX);
         self.lists.wheel.set(self.slots, id.index(), deadline);
         Ok(TimerId(id))
@@ -327,7 +295,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Stops a timer and frees its slot. Allowed inside its own `on_timer`.
     pub fn stop_timer(&mut self, timer: TimerId) {
-        if named(self.slots, timer.0).is_some_and(|slot| slot.phase == Phase::Timer) {
+        if named(self.slots, timer.0).is_some_and(|slot| slot.phase() == Phase::Timer) {
             self.lists.retire(self.slots, timer.0);
         }
     }
@@ -374,11 +342,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         open(self.slots, id).is_some()
     }
 
-    /// Returns the time of the running iteration: when its wait was over.
+    /// Returns the time of the running iteration: the platform's clock is read when it is first
+    /// asked for, and not again before the next wait.
     #[inline]
     #[must_use]
-    pub const fn now(&self) -> Instant {
-        Instant::from_micros(self.lists.now)
+    pub fn now(&mut self) -> Instant {
+        Instant::from_micros(self.lists.now_micros(self.platform))
     }
 
     /// Returns what the loop did so far.
@@ -400,6 +369,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             self.lists.corked = None;
             self.lists.cork_len = 0;
+            slot.flags.clear(Flags::CORKED);
         }
         if slot.is_open() {
             self.platform.close(&mut slot.socket);
@@ -418,23 +388,13 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Notes that the connection broke while sending: reading goes on until it shows too.
+    /// Notes that the connection broke while sending.
     pub(crate) fn fail(&mut self, id: SocketId, error: Error) {
-        let Some(slot) = named(self.slots, id) else {
-            return;
-        };
-        if slot.phase != Phase::Open {
-            return;
+        if let Some(slot) = named(self.slots, id)
+            && slot.phase() == Phase::Open
+        {
+            failed(slot, self.lists, id, error);
         }
-        let unread = Flags::PAUSED.with(Flags::ENDED);
-        if slot.flags.any(unread) {
-            // Nobody would read, and nobody can write.
-            return self.end(id, Closed::Failed(error));
-        }
-        slot.phase = Phase::Broken;
-        slot.payload = error.to_bits();
-        slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
-        self.lists.enqueue(self.slots, id);
     }
 
     /// Asks the platform why a paused connection broke, and closes it.
@@ -447,11 +407,64 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 }
 
+/// Sends the bytes of `parts`, past the cork. Returns how many were taken.
+pub(crate) fn send_parts<P: Platform, C>(
+    platform: &mut P,
+    slots: &mut [Slot<P::Socket, C>],
+    lists: &mut Lists,
+    id: SocketId,
+    parts: &[&[u8]],
+) -> usize {
+    let Some(slot) = writable(slots, id) else {
+        return 0;
+    };
+    let all = parts
+        .iter()
+        .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    if all == 0 {
+        return 0;
+    }
+    match platform.send_vectored(&mut slot.socket, parts) {
+        Ok(count) => sent(slot, lists, count, all),
+        Err(error) => failed(slot, lists, id, error),
+    }
+}
+
+/// The platform took `count` of `all` bytes.
+#[inline]
+fn sent<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize, all: usize) -> usize {
+    if count < all {
+        return sent_part(slot, lists, count);
+    }
+    lists.stats.sent = lists.stats.sent.wrapping_add(widen(all));
+    all
+}
+
+#[cold]
+#[inline(never)]
+fn sent_part<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize) -> usize {
+    slot.flags.set(Flags::BLOCKED);
+    lists.stats.sent = lists.stats.sent.wrapping_add(widen(count));
+    count
+}
+
+/// The platform could not send: what arrived before is read first, then the socket closes.
+#[cold]
+#[inline(never)]
+fn failed<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, id: SocketId, error: Error) -> usize {
+    slot.set_phase(Phase::Broken);
+    slot.payload = error.to_bits();
+    slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
+    lists.enqueue_slot(slot, id);
+    0
+}
+
 /// The slot of a connection, open or opening.
 #[inline]
 fn connection<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id)
-        .filter(|slot| slot.is_open() || matches!(slot.phase, Phase::Connecting | Phase::Accepting))
+    named(slots, id).filter(|slot| {
+        slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting)
+    })
 }
 
 #[inline]
@@ -461,9 +474,8 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 
 /// The slot of a socket that can be written to without waiting.
 #[inline]
-fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    let held_up = Flags::BLOCKED.with(Flags::FINISHED);
-    named(slots, id).filter(|slot| slot.phase == Phase::Open && !slot.flags.any(held_up))
+pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
 }
 
 #[inline]

@@ -186,16 +186,19 @@ pub trait Platform {
     /// The socket is not connected.
     fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
 
-    /// Waits until [`Self::next_ready`] has a report, [`Self::woken`] is true, or `until` has
-    /// come; `None` waits for ever. Does not wait when a report is already there.
+    /// Waits until there is something to report, [`Self::woken`] is true, or `until` has come;
+    /// `None` waits for ever. May return early.
     ///
-    /// May return early.
+    /// Before it is called again, the loop takes every report with [`Self::next_ready`].
     ///
     /// # Errors
     /// The platform itself is broken; the loop cannot go on.
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error>;
 
-    /// Takes the next report. The loop takes a bounded number per iteration; the rest stays.
+    /// Takes the next report of the last [`Self::poll`]; `None` when it has given them all.
+    ///
+    /// A platform gives a bounded number per poll and keeps the rest for the next, which then
+    /// does not wait.
     fn next_ready(&mut self) -> Option<Ready>;
 
     /// Returns whether a wake-up came since the last call.

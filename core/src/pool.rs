@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::platform::Platform;
+use crate::platform::{Platform, Ready};
 use crate::stats::Stats;
 use crate::wheel::Wheel;
 
@@ -70,9 +70,8 @@ impl<T> Place<T> {
 
 /// What a slot is in use for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
 pub(crate) enum Phase {
-    Free = 0,
+    Free,
     Timer,
     Listening,
     /// Accepted, and a layer still shakes hands.
@@ -85,9 +84,9 @@ pub(crate) enum Phase {
     Closing,
 }
 
-/// The latches of a slot.
+/// The phase and the latches of a slot, in one word so that one comparison tells of all.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Flags(u8);
+pub(crate) struct Flags(u16);
 
 impl Flags {
     /// Reading, or accepting, may yield something.
@@ -109,21 +108,52 @@ impl Flags {
     /// Our end still has to be handed to the platform, after what the cork or a layer holds.
     pub(crate) const FINISHING: Self = Self(128);
 
-    /// What keeps a readable socket from being served the short way.
-    pub(crate) const HELD_UP: Self = Self::READABLE
-        .with(Self::BLOCKED)
-        .with(Self::ENDED)
-        .with(Self::HUNG_UP)
-        .with(Self::PAUSED);
+    /// Writes go to the cork.
+    pub(crate) const CORKED: Self = Self(1 << 11);
+    /// The bits of the phase.
+    const PHASE: Self = Self(7 << 8);
+    const OPEN: Self = Self(5 << 8);
+    /// The socket is open, has something to read, and nothing else is to be thought of.
+    #[inline]
+    pub(crate) const fn are_usual(self) -> bool {
+        let others = Self::PHASE
+            .with(Self::READABLE)
+            .with(Self::BLOCKED)
+            .with(Self::ENDED)
+            .with(Self::HUNG_UP)
+            .with(Self::PAUSED);
+        self.only(others, Self::OPEN.with(Self::READABLE))
+    }
+
+    /// The socket is open, and the platform takes bytes for it directly.
+    #[inline]
+    pub(crate) const fn are_writable(self) -> bool {
+        let others = Self::PHASE
+            .with(Self::BLOCKED)
+            .with(Self::FINISHED)
+            .with(Self::CORKED);
+        self.only(others, Self::OPEN)
+    }
 
     #[inline]
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
+    /// The flags if `condition` holds, else none.
+    #[inline]
+    pub(crate) fn when(self, condition: bool) -> Self {
+        Self(self.0 & u16::from(condition).wrapping_neg())
+    }
+
     #[inline]
     pub(crate) const fn set(&mut self, other: Self) {
         self.0 |= other.0;
+    }
+
+    #[inline]
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     #[inline]
@@ -145,9 +175,9 @@ impl Flags {
 
     /// The latches that a report sets.
     #[inline]
-    pub(crate) const fn of(readiness: crate::platform::Readiness) -> Self {
+    pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
         // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
-        Self(readiness.bits() & (Self::READABLE.0 | Self::HUNG_UP.0))
+        Self(u16::from(readiness.bits()) & (Self::READABLE.0 | Self::HUNG_UP.0))
     }
 }
 
@@ -165,10 +195,9 @@ pub(crate) struct Slot<S, C> {
     /// may be earlier, never later.
     pub(crate) deadline: u64,
     /// By phase: a timer's period in milliseconds; a listener's `WhenFull`; the error a connect
-    /// met at once; when an open socket last received, in wheel ticks; why a broken or closing
+    /// met at once; the iteration in which an open socket last received; why a broken or closing
     /// one is.
     pub(crate) payload: u32,
-    pub(crate) phase: Phase,
     pub(crate) flags: Flags,
     /// Which of the wheel's lists the slot is on, plus one.
     pub(crate) bucket: u8,
@@ -185,7 +214,6 @@ impl<S, C> Slot<S, C> {
             prev: 0,
             deadline: 0,
             payload: 0,
-            phase: Phase::Free,
             flags: Flags(0),
             bucket: 0,
             context: Place::Vacant,
@@ -196,13 +224,49 @@ impl<S, C> Slot<S, C> {
     /// Whether data may still arrive and be delivered.
     #[inline]
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Broken)
+        matches!(self.phase(), Phase::Open | Phase::Broken)
+    }
+
+    #[inline]
+    pub(crate) const fn phase(&self) -> Phase {
+        match (self.flags.0 >> 8) & 7 {
+            0 => Phase::Free,
+            1 => Phase::Timer,
+            2 => Phase::Listening,
+            3 => Phase::Accepting,
+            4 => Phase::Connecting,
+            5 => Phase::Open,
+            6 => Phase::Broken,
+            _ => Phase::Closing,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn set_phase(&mut self, phase: Phase) {
+        let bits = match phase {
+            Phase::Free => 0,
+            Phase::Timer => 1,
+            Phase::Listening => 2,
+            Phase::Accepting => 3,
+            Phase::Connecting => 4,
+            Phase::Open => 5,
+            Phase::Broken => 6,
+            Phase::Closing => 7,
+        };
+        self.flags.0 = self.flags.0 & !Flags::PHASE.0 | bits << 8;
     }
 }
 
 #[inline]
 pub(crate) fn at(index: u32) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// The slot of the socket that the running call is about: it is not reused before the iteration
+/// is over, so its place alone names it.
+#[inline]
+pub(crate) fn own<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    slots.get_mut(at(id.index()))
 }
 
 /// The slot that `id` names, if it is still that socket.
@@ -216,7 +280,7 @@ pub(crate) fn named<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut
 #[inline]
 pub(crate) fn name<S, C>(slots: &[Slot<S, C>], index: u32) -> Option<SocketId> {
     let slot = slots.get(at(index))?;
-    if slot.phase == Phase::Free {
+    if slot.phase() == Phase::Free {
         return None;
     }
     NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
@@ -229,13 +293,59 @@ pub(crate) struct Queue {
     tail: u32,
 }
 
+/// What is to be done after the running call, in one byte that is zero in the usual case.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conclude(u8);
+
+impl Conclude {
+    #[inline]
+    pub(crate) const fn is_due(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Notes whether the platform has more to read.
+    #[inline]
+    pub(crate) fn more(&mut self, more: bool) {
+        self.0 |= u8::from(more);
+    }
+
+    pub(crate) const fn take_more(&mut self) -> bool {
+        let more = self.0 & 1 != 0;
+        self.0 &= 2;
+        more
+    }
+
+    /// Notes whether there are sockets to close or reports to finish with.
+    #[inline]
+    pub(crate) const fn set(&mut self, due: bool) {
+        self.0 = if due { self.0 | 2 } else { 0 };
+    }
+}
+
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    /// The iteration's time, in microseconds.
-    pub(crate) now: u64,
-    /// Sockets with work left over, for the next iteration.
-    pub(crate) run: Queue,
+    /// The iteration's time, in microseconds, as long as it has been asked for.
+    pub(crate) now: Option<u64>,
+    latest: u64,
+    /// The iteration's number, wrapping, for `Slot::payload`.
+    pub(crate) stamp: u32,
+    /// The socket that is being read more than once, and the reads that it has left in this
+    /// iteration.
+    pub(crate) serving: Option<SocketId>,
+    pub(crate) turns: u32,
+    /// Whether `serving` or a socket of `left_over` is to be served before the platform is asked.
+    pub(crate) again: bool,
+    /// The first socket that the last iteration left over, plus one.
+    pub(crate) left_over: u32,
+    /// Whether something is to be done after the running call.
+    pub(crate) conclude: Conclude,
+    /// A report that asks for more than reading, until its socket has been read.
+    pub(crate) rest: Option<Ready>,
+    /// Whether something is to be done at the end of the iteration.
+    pub(crate) unsettled: bool,
+    /// The first socket with work left over for the next iteration, plus one.
+    pub(crate) run: u32,
     /// Sockets whose `on_close` is due.
     pub(crate) closing: Queue,
     /// Slots that become free when the iteration is over.
@@ -245,8 +355,8 @@ pub(crate) struct Lists {
     pub(crate) freed: bool,
     /// Slots from this index on were never used.
     pub(crate) high_water: u32,
-    /// When to try paused listeners again although no slot was freed, or 0.
-    pub(crate) retry: u64,
+    /// When to try paused listeners again although no slot was freed.
+    pub(crate) retry: Option<u64>,
     pub(crate) wheel: Wheel,
     pub(crate) stats: Stats,
     /// The socket whose writes are being coalesced.
@@ -256,6 +366,22 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// The iteration's time. The platform is asked once.
+    #[inline]
+    pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P) -> u64 {
+        match self.now {
+            Some(now) => now,
+            None => self.read_clock(platform),
+        }
+    }
+
+    fn read_clock<P: Platform>(&mut self, platform: &P) -> u64 {
+        let now = platform.now().as_micros().max(self.latest);
+        self.latest = now;
+        self.now = Some(now);
+        now
+    }
+
     /// Takes a free slot, or `None` when all are in use.
     pub(crate) fn claim<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
         let index = if let Some(index) = self.free.checked_sub(1) {
@@ -285,7 +411,7 @@ impl Lists {
     pub(crate) fn unclaim<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
         if let Some(slot) = named(slots, id) {
             slot.generation = slot.generation.wrapping_add(1);
-            slot.phase = Phase::Free;
+            slot.set_phase(Phase::Free);
             slot.next = self.free;
             self.free = id.index().wrapping_add(1);
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
@@ -297,20 +423,12 @@ impl Lists {
         self.wheel.remove(slots, id.index());
         if let Some(slot) = named(slots, id) {
             slot.generation = slot.generation.wrapping_add(1);
-            slot.phase = Phase::Free;
+            slot.set_phase(Phase::Free);
             slot.context = Place::Vacant;
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
             push(slots, &mut self.retired, id.index());
+            self.unsettled = true;
         }
-    }
-
-    /// Whether something waits for the end of the iteration.
-    #[inline]
-    pub(crate) const fn is_unsettled(&self) -> bool {
-        self.closing.head | self.retired.head != 0
-            || self.corked.is_some()
-            || self.freed
-            || self.retry != 0
     }
 
     /// Frees the retired slots.
@@ -322,6 +440,7 @@ impl Lists {
             slot.next = self.free;
             self.free = head;
             self.freed = true;
+            self.unsettled = true;
         }
     }
 
@@ -329,10 +448,12 @@ impl Lists {
     pub(crate) fn close<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId, bits: u32) {
         self.wheel.remove(slots, id.index());
         if let Some(slot) = named(slots, id) {
-            slot.phase = Phase::Closing;
+            slot.set_phase(Phase::Closing);
             slot.payload = bits;
             slot.deadline = 0;
             push(slots, &mut self.closing, id.index());
+            self.conclude.set(true);
+            self.unsettled = true;
         }
     }
 
@@ -348,41 +469,41 @@ impl Lists {
 
     /// Queues a socket for the next iteration, which then does not wait.
     pub(crate) fn enqueue<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
-        let Some(slot) = named(slots, id) else {
-            return;
-        };
-        if slot.flags.any(Flags::QUEUED) {
-            return;
+        if let Some(slot) = named(slots, id) {
+            self.enqueue_slot(slot, id);
         }
-        slot.flags.set(Flags::QUEUED);
-        slot.queue_next = 0;
-        let link = id.index().wrapping_add(1);
-        match self.run.tail.checked_sub(1) {
-            None => self.run.head = link,
-            Some(last) => {
-                if let Some(last) = slots.get_mut(at(last)) {
-                    last.queue_next = link;
-                }
-            }
-        }
-        self.run.tail = link;
     }
 
-    /// Takes the next socket of a run queue that was taken whole.
-    pub(crate) fn next_queued<S, C>(
-        slots: &mut [Slot<S, C>],
-        queue: &mut Queue,
-    ) -> Option<SocketId> {
-        while let Some(index) = queue.head.checked_sub(1) {
-            queue.head = 0;
-            let slot = slots.get_mut(at(index))?;
-            queue.head = slot.queue_next;
-            slot.flags.clear(Flags::QUEUED);
-            if let Some(id) = name(slots, index) {
-                return Some(id);
-            }
+    /// Queues the socket of a slot at hand. An iteration serves the whole queue, so that the
+    /// order does not matter; last come is first, which needs no other slot.
+    pub(crate) fn enqueue_slot<S, C>(&mut self, slot: &mut Slot<S, C>, id: SocketId) {
+        if !slot.flags.any(Flags::QUEUED) {
+            slot.flags.set(Flags::QUEUED);
+            slot.queue_next = self.run;
+            self.run = id.index().wrapping_add(1);
         }
-        None
+    }
+
+    /// Takes the run queue, to serve it before anything else.
+    pub(crate) fn start_left_over(&mut self) {
+        self.left_over = core::mem::take(&mut self.run);
+        self.again = self.left_over != 0;
+    }
+
+    /// Takes the next socket that is to be served before the platform is asked.
+    #[cold]
+    pub(crate) fn next_again<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        self.again = self.left_over != 0;
+        if self.serving.is_some() {
+            return self.serving;
+        }
+        let index = self.left_over.checked_sub(1)?;
+        self.left_over = 0;
+        let slot = slots.get_mut(at(index))?;
+        self.left_over = slot.queue_next;
+        self.again = self.left_over != 0;
+        slot.flags.clear(Flags::QUEUED);
+        name(slots, index)
     }
 }
 

@@ -19,7 +19,7 @@ const LISTS_ALL: usize = 193;
 pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Microseconds per tick, as a shift.
-pub(crate) const TICK_SHIFT: u32 = 10;
+const TICK_SHIFT: u32 = 10;
 
 /// Lists of slots by time.
 #[derive(Debug)]
@@ -277,5 +277,5 @@ fn due_tick(deadline: u64) -> u64 {
 }
 
 fn low_bits(value: u64) -> u32 {
-    u32::try_from(value % u64::from(LISTS)).unwrap_or_default()
+    u32::try_from(value & 31).unwrap_or_default()
 }

@@ -1,14 +1,12 @@
 //! Accept queues, handshakes, floods, and what makes place for what.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use common::forge::{ACK, FIN, RST, SYN, Seg, Stage};
-use common::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
 use usockets::{Duration, Endpoint, Error, Platform};
 use usockets_smoltcp::{Faults, Limits, Random, SizeClass};
+use usockets_tests::smoltcp::forge::{ACK, FIN, RST, SYN, Seg, Stage};
+use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
 
 fn stage(recipe: &Recipe) -> Stage {
     let mut stage = Stage::new(recipe);

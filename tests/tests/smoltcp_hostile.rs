@@ -1,11 +1,9 @@
 //! Frames that mean harm: none makes a stack panic, lose a slot, or do what a stranger says.
 
-mod common;
-
-use common::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ip, ping};
-use common::{Habit, Recipe, a4, b4, secs, seed, v6};
 use usockets::{Duration, Endpoint, Error};
 use usockets_smoltcp::{Random, SizeClass};
+use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ip, ping};
+use usockets_tests::smoltcp::{Habit, Recipe, a4, b4, secs, seed, v6};
 
 fn stage() -> Stage {
     let mut stage = Stage::new(&Recipe::new(2));

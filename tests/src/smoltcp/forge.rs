@@ -1,9 +1,8 @@
 //! Frames made by hand, and a peer that sends them.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::net::{IpAddr, SocketAddr};
 
-use smoltcp::wire::{Icmpv4Packet, IpAddress, Ipv4Packet, TcpPacket};
+use ::smoltcp::wire::{Icmpv4Packet, IpAddress, Ipv4Packet, TcpPacket};
 use usockets::Duration;
 use usockets_smoltcp::{Faults, Medium, PollDevice, Wire};
 

@@ -1,13 +1,11 @@
 //! A bounded random run of the fuzz bodies, on stable. `SEED` starts it elsewhere, `RUNS` makes it
 //! longer.
 
-mod common;
-
-use common::fuzz::{fuzz_frames, fuzz_two_stacks};
 use usockets_smoltcp::Random;
+use usockets_tests::smoltcp::fuzz::{fuzz_frames, fuzz_two_stacks};
 
 fn run(body: fn(&[u8]), runs: u64, len_max: u64) {
-    let first = common::seed(1);
+    let first = usockets_tests::smoltcp::seed(1);
     let runs = std::env::var("RUNS")
         .ok()
         .and_then(|runs| runs.parse().ok())

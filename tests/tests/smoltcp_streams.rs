@@ -1,10 +1,8 @@
 //! Byte streams between two stacks, on a clean wire and under faults, in virtual time.
 
-mod common;
-
-use common::{Habit, Recipe, World, a4, b4, pattern, secs, seed, v6};
 use usockets::{Duration, Endpoint, Error, Platform};
 use usockets_smoltcp::{Faults, Medium, SizeClass};
+use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed, v6};
 
 #[test]
 fn connect_takes_no_second_for_the_neighbour() {
@@ -303,7 +301,7 @@ fn addresses_are_told_and_guarded() {
     let at = world.b.net.local_addr(&world.b.listeners[&any].0).unwrap();
     assert!(at.port() >= 49_152);
     let id = world.b.id();
-    let mut socket = common::Net::CLOSED;
+    let mut socket = usockets_tests::smoltcp::Net::CLOSED;
     let taken = Endpoint::tcp(b4(at.port()));
     assert_eq!(
         world.b.net.listen(&mut socket, id, &taken),

@@ -1,5 +1,4 @@
 //! Fuzz bodies: what arbitrary bytes make of stacks. None may panic, and every slot comes back.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::net::SocketAddr;
 
@@ -7,7 +6,7 @@ use usockets::{Duration, Endpoint};
 use usockets_smoltcp::{Faults, SizeClass};
 
 use super::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ping};
-use super::{Habit, Recipe, World, a4, b4, pattern, secs, v6};
+use super::{Habit, Recipe, World, a4, b4, pattern, reclaim, secs, v6};
 
 /// Decisions out of bytes; zeros when they are used up.
 struct Script<'b> {
@@ -54,6 +53,12 @@ struct Known {
 
 /// Frames into a stack with listeners, connects and open sockets, with calls in between.
 pub fn fuzz_frames(bytes: &[u8]) {
+    frames(bytes);
+    // SAFETY: all that was made on this thread lived in that call.
+    unsafe { reclaim() };
+}
+
+fn frames(bytes: &[u8]) {
     let mut script = Script { bytes };
     let setup = script.byte();
     let class = SizeClass::new(6, 700, 900).half_open(usize::from(setup & 3));
@@ -238,6 +243,12 @@ fn call(stage: &mut Stage, script: &mut Script<'_>) {
 
 /// Streams both ways between two stacks across a faulty wire, against what was written.
 pub fn fuzz_two_stacks(bytes: &[u8]) {
+    two_stacks(bytes);
+    // SAFETY: all that was made on this thread lived in that call.
+    unsafe { reclaim() };
+}
+
+fn two_stacks(bytes: &[u8]) {
     let mut script = Script { bytes };
     let mut ppm = || u32::from(script.byte()) * 600;
     let faults = Faults::NONE

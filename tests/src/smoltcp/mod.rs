@@ -1,10 +1,10 @@
 //! Two stacks on a wire, each driven through `Platform` by a small loop of its own that keeps the
 //! contract: it acts on reports and on nothing else.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod forge;
 pub mod fuzz;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,10 +31,30 @@ pub fn seed(default: u64) -> u64 {
     seed
 }
 
-pub fn leak<T>(count: usize, make: impl FnMut() -> T) -> &'static mut [T] {
+thread_local! {
+    /// What [`leak`] has handed out on this thread, each with how to take it back.
+    static LEAKS: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Returns memory for as long as the program runs, or until [`reclaim`].
+pub fn leak<T: 'static>(count: usize, make: impl FnMut() -> T) -> &'static mut [T] {
     let mut all = Vec::with_capacity(count);
     all.resize_with(count, make);
-    all.leak()
+    let all: *mut [T] = Box::into_raw(all.into_boxed_slice());
+    // SAFETY: the box came from just here and is taken back only by `reclaim`, whose caller says
+    // that nothing refers to it any more.
+    let back = move || drop(unsafe { Box::from_raw(all) });
+    LEAKS.with_borrow_mut(|leaks| leaks.push(Box::new(back)));
+    // SAFETY: freshly allocated, and nobody else has the pointer.
+    unsafe { &mut *all }
+}
+
+/// Takes back what [`leak`] has handed out on this thread.
+///
+/// # Safety
+/// Every stack, wire and host made on this thread is gone.
+pub unsafe fn reclaim() {
+    LEAKS.take().into_iter().rev().for_each(|back| back());
 }
 
 pub fn a4(port: u16) -> SocketAddr {
@@ -114,7 +134,8 @@ impl Recipe {
 pub fn wire(faults: Faults, seed: u64, medium: Medium) -> (&'static Wire<'static>, [Device; 2]) {
     let flights = leak(1_024, || Flight::EMPTY);
     let bytes = leak(1_024 * (MTU + 14), || 0);
-    let wire: &'static Wire<'static> = Box::leak(Box::new(Wire::new(faults, seed, flights, bytes)));
+    let mut new = Some(Wire::new(faults, seed, flights, bytes));
+    let wire: &'static Wire<'static> = &leak(1, || new.take().unwrap())[0];
     let memory = || leak(65 * (MTU + 14), || 0);
     let capabilities = Capabilities::new(medium, MTU);
     (wire, wire.ends(capabilities, [memory(), memory()]))
