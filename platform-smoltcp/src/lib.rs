@@ -1,6 +1,5 @@
 //! A user-space TCP stack for usockets: smoltcp's state machine over any packet device.
 #![no_std]
-#![forbid(unsafe_code)]
 
 mod accept;
 mod checksum;
@@ -29,6 +28,12 @@ mod slab;
 mod slot;
 mod stack;
 mod table;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod tap;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod tap_control;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod virtio;
 mod wheel;
 mod wire;
 
@@ -42,6 +47,8 @@ pub use random::Random;
 pub use route::{ADDRESSES_MAX, Address};
 pub use slot::Slot;
 pub use stack::{FRAMES_MAX, Socket, Stack};
+#[cfg(all(feature = "tap", target_os = "linux"))]
+pub use tap::Tap;
 pub use wire::{End, Faults, Flight, Wire};
 
 /// smoltcp's part of one slot, lent by the caller as `SocketStorage::EMPTY`.
