@@ -137,10 +137,16 @@ impl Engine<'_> {
                 .poll_egress(stamp(self.now), &mut nowhere, set);
         }
         core::mem::swap(&mut self.interface, &mut own);
+        let window = self
+            .slab
+            .peek(slot.0)
+            .map_or(0, |socket| socket.recv_capacity());
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
         if let Some(slot) = self.slab.get(slot.0) {
             slot.set_sent(Sent {
                 next: ours.wrapping_add(1),
                 acknowledged: theirs.wrapping_add(1),
+                window,
                 any: true,
                 shut: false,
             });
@@ -178,7 +184,7 @@ impl Engine<'_> {
             listener.half_open = listener.half_open.saturating_add(1);
         }
         if let Some(slot) = self.slab.get(index) {
-            slot.listener = u16::try_from(number).unwrap_or(u16::MAX);
+            slot.listener = u8::try_from(number).unwrap_or(u8::MAX);
         }
         self.limit(index, self.limits.handshake);
         self.wake(index);

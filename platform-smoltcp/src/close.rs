@@ -15,7 +15,7 @@ impl Engine<'_> {
         let listener = self.listeners.get_mut(place(number))?;
         let index = listener.queue.pop(self.slab.slots)?;
         if let Some(slot) = self.slab.get(index) {
-            slot.listener = u16::MAX;
+            slot.listener = u8::MAX;
         }
         Some(index)
     }
@@ -138,7 +138,7 @@ impl Engine<'_> {
         let class = usize::from(listener.class);
         listener.owner = 0;
         listener.ready = false;
-        let whose = u16::try_from(number).unwrap_or(u16::MAX);
+        let whose = u8::try_from(number).unwrap_or(u8::MAX);
         let list = self.slab.classes.get(class).map(|class| class.half_open);
         let mut next = list.and_then(|list| list.first());
         while let Some(index) = next {
@@ -147,7 +147,7 @@ impl Engine<'_> {
             };
             let (after, own) = (slot.next, slot.listener == whose);
             if own {
-                slot.listener = u16::MAX;
+                slot.listener = u8::MAX;
                 self.slab.move_to(index, Phase::Owned);
                 self.abort(index);
             }

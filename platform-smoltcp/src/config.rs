@@ -201,7 +201,7 @@ pub struct Memory<'a> {
     /// The table from addresses to slots; the largest power of two of them is used. As many as
     /// slots, or more.
     pub buckets: &'a mut [u32],
-    /// One for each listener.
+    /// One for each listener, at most 255.
     pub listeners: &'a mut [Listener],
     /// One for each neighbour on the link that is talked to; four times that many, so that they
     /// never push each other out. Not used on a device without Ethernet.

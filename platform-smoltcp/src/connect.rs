@@ -130,6 +130,7 @@ impl Engine<'_> {
             .listeners
             .iter()
             .position(crate::listener::Listener::is_free)
+            .filter(|place| *place < usize::from(u8::MAX))
             .ok_or(Error::Exhausted)?;
         let offset = self.secrets.port.hash([id.to_bits()].into_iter());
         let tries = if at.addr.port() == 0 { PORTS } else { 1 };

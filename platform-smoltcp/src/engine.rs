@@ -212,8 +212,7 @@ impl<'a> Engine<'a> {
     /// the slot in the wheel with every segment.
     pub(crate) fn expect_by(&mut self, index: u32, due: u32) {
         let earlier = self.slab.get(index).is_some_and(|slot| {
-            slot.timer_place != crate::wheel::UNSET
-                && due.wrapping_sub(slot.timer_due) < u32::MAX / 2
+            slot.flags.has(Flags::TIMED) && due.wrapping_sub(slot.timer_due) < u32::MAX / 2
         });
         if !earlier {
             self.wheel.set(self.slab.slots, index, due);

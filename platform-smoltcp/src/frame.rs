@@ -18,6 +18,7 @@ const TCP: u8 = 6;
 const ICMPV6: u8 = 58;
 
 /// TCP's control bits (RFC 9293, section 3.1).
+pub(crate) const FIN: u8 = 1;
 pub(crate) const SYN: u8 = 2;
 pub(crate) const RST: u8 = 4;
 pub(crate) const ACK: u8 = 16;
@@ -95,6 +96,13 @@ impl Segment<'_> {
     #[inline]
     pub(crate) const fn is_opening(&self) -> bool {
         self.control & (SYN | ACK | RST) == SYN
+    }
+
+    /// Returns the number of payload bytes.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> u32 {
+        let header = self.bytes.get(12).map_or(0, |byte| usize::from(byte >> 4));
+        crate::number::count(self.bytes.len().saturating_sub(header.saturating_mul(4)))
     }
 
     /// Whether it may be an answer to our SYN|ACK: ACK without SYN or RST.

@@ -7,10 +7,8 @@
 //! up. So what goes out is looked at, and a plain acknowledgement from behind is moved up to
 //! SND.NXT as the RFC means it: after everything sent so far.
 
-use crate::frame::{ACK, RST, SYN};
+use crate::frame::{ACK, FIN, RST, SYN};
 use crate::number::{be16, be32, put};
-
-const FIN: u8 = 1;
 
 /// What one connection has sent and acknowledged so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,12 +17,22 @@ pub(crate) struct Sent {
     pub(crate) next: u32,
     /// The number last acknowledged.
     pub(crate) acknowledged: u32,
+    /// The window that went with it; never scaled, since no buffer needs it.
+    pub(crate) window: u16,
     pub(crate) any: bool,
     /// The peer's window is closed: a single byte is a probe, which the peer may not have taken.
     pub(crate) shut: bool,
 }
 
 impl Sent {
+    /// Whether `len` bytes at `first` go beyond the window that the peer has been told.
+    #[inline]
+    pub(crate) const fn is_beyond(&self, first: u32, len: u32) -> bool {
+        let end = first.wrapping_add(len).wrapping_sub(self.acknowledged);
+        let [a, b] = self.window.to_le_bytes();
+        self.any && end > u32::from_le_bytes([a, b, 0, 0]) && end < u32::MAX / 2
+    }
+
     /// Looks at an IP packet with one of the connection's segments that is about to leave, and
     /// corrects its sequence number if need be; its checksum, too, if `checksummed`.
     #[inline]
@@ -44,6 +52,7 @@ impl Sent {
         let payload = u32::try_from(segment.len().saturating_sub(offset)).ok()?;
         if control & ACK != 0 && control & RST == 0 {
             self.acknowledged = be32(segment, 8)?;
+            self.window = be16(segment, 14)?;
         }
         if control & SYN != 0 {
             self.next = first.wrapping_add(1);
@@ -126,6 +135,7 @@ mod tests {
             let mut sent = Sent {
                 next,
                 acknowledged: 0,
+                window: 0,
                 any: true,
                 shut: false,
             };

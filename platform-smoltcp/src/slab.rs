@@ -177,7 +177,7 @@ impl<'a> Slab<'a> {
         }
         if let Some(slot) = self.get(index) {
             slot.owner = 0;
-            slot.listener = u16::MAX;
+            slot.listener = u8::MAX;
             slot.facts = Readiness::NONE;
             slot.fault = Fault::None;
             slot.talk = Talk(0);

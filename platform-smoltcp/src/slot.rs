@@ -5,7 +5,6 @@ use smoltcp::socket::tcp;
 use usockets::{Error, Readiness, SocketId};
 
 use crate::sent::Sent;
-use crate::wheel::UNSET;
 
 /// log2 of the ticks in which limits count: 64 of them, 66 ms.
 pub(crate) const LIMIT_SHIFT: u32 = 6;
@@ -23,9 +22,9 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// | 8 | demultiplexer: hash, next in the bucket |
 /// | 8 | next of those to serve, next of those to report |
 /// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after |
-/// | 14 | timing wheel: deadline, before, after, place |
-/// | 9 | what has been sent and acknowledged, and whether the peer's window is closed |
-/// | 4 | limit of the phase; the listener |
+/// | 13 | timing wheel: deadline, before, after, place |
+/// | 11 | what has been sent and acknowledged, the window told, whether the peer's is closed |
+/// | 3 | limit of the phase; the listener |
 /// | 5 | class, phase, flags, facts to report, fault |
 ///
 /// Together 80 bytes. With one bucket of four bytes and smoltcp's `SocketStorage` of 472 bytes a
@@ -43,13 +42,14 @@ pub struct Slot<'a> {
     pub(crate) timer_due: u32,
     pub(crate) timer_prev: u32,
     pub(crate) timer_next: u32,
-    /// See [`Sent`] for these two.
+    /// See [`Sent`] for these three: number, number, and `window`.
     pub(crate) sent_next: u32,
     pub(crate) acknowledged: u32,
     /// When the phase ends by itself, in [`LIMIT_SHIFT`]; meaningful with `Flags::LIMITED`.
     pub(crate) limit: u16,
-    pub(crate) timer_place: u16,
-    pub(crate) listener: u16,
+    pub(crate) window: u16,
+    pub(crate) timer_place: u8,
+    pub(crate) listener: u8,
     pub(crate) talk: Talk,
     pub(crate) class: u8,
     pub(crate) phase: Phase,
@@ -76,8 +76,9 @@ impl<'a> Slot<'a> {
         sent_next: 0,
         acknowledged: 0,
         talk: Talk(0),
-        timer_place: UNSET,
-        listener: u16::MAX,
+        window: 0,
+        timer_place: 0,
+        listener: u8::MAX,
         class: 0,
         phase: Phase::Free,
         flags: Flags(0),
@@ -103,6 +104,7 @@ impl<'a> Slot<'a> {
         Sent {
             next: self.sent_next,
             acknowledged: self.acknowledged,
+            window: self.window,
             any: self.talk.has(Talk::SENT),
             shut: self.talk.has(Talk::SHUT),
         }
@@ -113,6 +115,7 @@ impl<'a> Slot<'a> {
     pub(crate) const fn set_sent(&mut self, sent: Sent) {
         self.sent_next = sent.next;
         self.acknowledged = sent.acknowledged;
+        self.window = sent.window;
         if sent.any {
             self.talk.set(Talk::SENT);
         }
@@ -220,6 +223,8 @@ impl Flags {
     pub(crate) const READY: u8 = 4;
     /// A send came back short: report the return of room.
     pub(crate) const SHORT: u8 = 8;
+    /// In the timing wheel.
+    pub(crate) const TIMED: u8 = 16;
     /// The phase has a limit.
     pub(crate) const LIMITED: u8 = 32;
     /// The peer's end has been reported.

@@ -8,7 +8,7 @@
 use usockets::Instant;
 
 use crate::number::{low, place};
-use crate::slot::{NONE, Slot};
+use crate::slot::{Flags, NONE, Slot};
 
 const LEVELS: usize = 4;
 const PLACES: usize = 64;
@@ -16,8 +16,6 @@ const PLACES: usize = 64;
 const SPAN: u32 = 1 << 24;
 /// How far ahead a deadline can be put: short of coming round to the current place again.
 const AHEAD_MAX: u32 = (63 << 18) - 1;
-/// Where a slot is when it is in no place of the wheel.
-pub(crate) const UNSET: u16 = u16::MAX;
 
 /// Returns the tick in which `at` lies. Ticks wrap after 50 days and are only ever compared with
 /// ticks less than half of that away.
@@ -59,7 +57,7 @@ impl Wheel {
         let Some(slot) = slots.get(place(index)) else {
             return;
         };
-        if slot.timer_place != UNSET {
+        if slot.flags.has(Flags::TIMED) {
             if slot.timer_due == due {
                 return;
             }
@@ -74,12 +72,12 @@ impl Wheel {
         let Some(slot) = slots.get_mut(place(index)) else {
             return;
         };
-        if slot.timer_place == UNSET {
+        if !slot.flags.has(Flags::TIMED) {
             return;
         }
         let (level, cell) = split(slot.timer_place);
         let (prev, next) = (slot.timer_prev, slot.timer_next);
-        slot.timer_place = UNSET;
+        slot.flags.clear(Flags::TIMED);
         if let Some(slot) = slots.get_mut(place(next)) {
             slot.timer_prev = prev;
         }
@@ -151,6 +149,7 @@ impl Wheel {
             slot.timer_prev = NONE;
             slot.timer_next = old;
             slot.timer_place = join(level, cell);
+            slot.flags.set(Flags::TIMED);
         }
     }
 
@@ -217,11 +216,11 @@ fn cell_of(tick: u32, level: usize) -> usize {
     place((tick >> shift_of(level)) & 63)
 }
 
-fn join(level: usize, cell: usize) -> u16 {
-    u16::try_from((level << 6) | cell).unwrap_or(UNSET)
+fn join(level: usize, cell: usize) -> u8 {
+    u8::try_from((level << 6) | cell).unwrap_or(0)
 }
 
-fn split(timer_place: u16) -> (usize, usize) {
+fn split(timer_place: u8) -> (usize, usize) {
     (usize::from(timer_place >> 6), usize::from(timer_place & 63))
 }
 
