@@ -3,6 +3,7 @@
 
 pub mod forge;
 pub mod fuzz;
+pub mod kernel;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
