@@ -26,7 +26,8 @@ pub trait PollDevice {
     fn has_room(&mut self) -> bool;
 
     /// Lends the memory for one outgoing frame of `len` bytes, at most [`Capabilities::frame_max`].
-    /// `None` when the device is full. A slot that is not committed is lent again.
+    /// `None` when the device is full. A slot that is not committed is lent
+    /// again, with what it holds.
     fn slot(&mut self, len: usize) -> Option<&mut [u8]>;
 
     /// Sends the first `len` bytes of the slot lent last.

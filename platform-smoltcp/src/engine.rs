@@ -91,6 +91,10 @@ impl<'a> Engine<'a> {
             port: secret.derive(4),
         };
         memory.listeners.fill_with(|| Listener::EMPTY);
+        let mut slab = Slab::new(memory.slots, memory.storage, memory.bytes, classes)?;
+        if !isn::is_obeyed(&mut slab, memory.scratch, &routes, &described, stamp(now)) {
+            return None;
+        }
         Some(Self {
             interface: isn::interface(0, &routes, &described, stamp(now)),
             described,
@@ -101,7 +105,7 @@ impl<'a> Engine<'a> {
             cookies: config.cookies,
             cookies_until: Instant::ZERO,
             secrets,
-            slab: Slab::new(memory.slots, memory.storage, memory.bytes, classes)?,
+            slab,
             table: Table::new(memory.buckets)?,
             wheel: Wheel::new(now),
             neighbours: Neighbours::new(memory.neighbours, secret.derive(5)),

@@ -19,6 +19,9 @@ mod list;
 mod listener;
 mod neighbour;
 mod number;
+mod pcap;
+#[cfg(feature = "phy")]
+mod phy;
 mod port;
 mod random;
 mod resolve;
@@ -43,6 +46,9 @@ pub use device::{Capabilities, Medium, PollDevice};
 pub use hash::Secret;
 pub use listener::Listener;
 pub use neighbour::Neighbour;
+pub use pcap::Pcap;
+#[cfg(feature = "phy")]
+pub use phy::{FromPhy, Received, Room, ToPhy};
 pub use random::Random;
 pub use route::{ADDRESSES_MAX, Address};
 pub use slot::Slot;
