@@ -4,6 +4,7 @@
 pub mod forge;
 pub mod fuzz;
 pub mod kernel;
+pub mod peers;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
 use usockets_smoltcp::{
     Address, Capabilities, Config, End, Faults, Flight, Limits, Listener, Medium, Memory,
-    Neighbour, Secret, SizeClass, Slot, Socket, SocketStorage, Stack, Wire,
+    Neighbour, PollDevice, Secret, SizeClass, Slot, Socket, SocketStorage, Stack, Wire,
 };
 
 pub type Device = End<'static, 'static>;
@@ -109,6 +110,10 @@ impl Recipe {
     }
 
     pub fn build(&self, device: Device) -> Net {
+        self.build_on(device)
+    }
+
+    pub fn build_on<D: PollDevice>(&self, device: D) -> Stack<'static, D> {
         let v4 = Address::new([10, 0, 0, self.host].into(), self.prefix);
         let v6 = Address::new(v6(self.host.into(), 0).ip(), 64);
         let addresses = [v4, v6];
