@@ -5,8 +5,9 @@
 
 use core::net::IpAddr;
 
-use smoltcp::iface::PollResult;
+use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
+use smoltcp::time::Instant as Stamp;
 use usockets::{Duration, Instant, Readiness};
 
 use crate::device::{Medium, PollDevice};
@@ -16,7 +17,7 @@ use crate::neighbour::Reach;
 use crate::number::place;
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{Fault, Flags, Phase};
+use crate::slot::{Fault, Flags, Phase, Slot};
 use crate::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
@@ -76,50 +77,50 @@ impl Engine<'_> {
             return Served::Done;
         }
         self.renew(index);
-        let served = self.send_due(index, device);
+        let (served, due) = self.send_due(index, device);
         self.settle(index, state);
         if served == Served::Done {
-            self.schedule(index);
+            self.schedule(index, due);
         }
         served
     }
 
     /// Sends what is due.
     #[inline]
-    fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+    fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> (Served, Option<Stamp>) {
         let now = stamp(self.now);
         let mut found: Option<Way> = None;
         for _ in 0..FRAMES_MAX {
             let Some(set) = self.slab.get_set(index) else {
-                return Served::Done;
+                return (Served::Done, None);
             };
             match self.interface.poll_at(now, set) {
                 Some(due) if due <= now => {}
-                _ => return Served::Done,
+                due => return (Served::Done, due),
             }
             let way = match found {
                 Some(way) => way,
                 None => *found.insert(self.way(index, device)),
             };
             if let Way::Wait(until) = way {
-                return self.block(index, until);
+                return (self.block(index, until), None);
             }
             if let Way::Nowhere = way
                 && self.state(index) == State::SynSent
             {
                 self.fail(index, Fault::Unreachable);
-                return Served::Done;
+                return (Served::Done, None);
             }
             if !device.has_room() {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
-                return Served::Full;
+                return (Served::Full, None);
             }
             let Some(slot) = self.slab.slots.get_mut(place(index)) else {
-                return Served::Done;
+                return (Served::Done, None);
             };
             let mut sent_so_far = slot.sent();
             let Some(set) = slot.set.as_mut() else {
-                return Served::Done;
+                return (Served::Done, None);
             };
             let (spare, described) = (&mut *self.scratch, &self.described);
             let sent = match way {
@@ -142,11 +143,12 @@ impl Engine<'_> {
             if sent == PollResult::None {
                 // Only a note of the time, or an end in silence; if it still is due at once,
                 // the next tick will do.
-                return Served::Done;
+                let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
+                return (Served::Done, due);
             }
             slot.set_sent(sent_so_far);
         }
-        Served::More
+        (Served::More, None)
     }
 
     /// Finds the way to a connection's peer and asks the link for it if need be.
@@ -302,6 +304,9 @@ impl Engine<'_> {
             thrown = thrown.saturating_add(count);
         }
         let delivered = socket.send_queue() == 0;
+        if thrown > 0 {
+            self.serve.push(self.slab.slots, index);
+        }
         let phase = self.slab.get(index).map(|slot| slot.phase);
         match (state, phase) {
             (State::Closed, _) => self.release(index),
@@ -323,10 +328,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Sets the deadline of a connection that has just been served.
+    /// Sets the deadline of a connection that has just been served, by when smoltcp is due.
     #[inline]
-    fn schedule(&mut self, index: u32) {
-        let now = stamp(self.now);
+    fn schedule(&mut self, index: u32, due: Option<Stamp>) {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
@@ -341,10 +345,7 @@ impl Engine<'_> {
                 return;
             }
         }
-        let Some(set) = self.slab.get_set(index) else {
-            return;
-        };
-        if let Some(due) = self.interface.poll_at(now, set) {
+        if let Some(due) = due {
             let micros = u64::try_from(due.total_micros()).unwrap_or(0);
             let soonest = tick_of(self.now).wrapping_add(1);
             let due = tick_after(Instant::from_micros(micros));
@@ -352,6 +353,11 @@ impl Engine<'_> {
             self.expect_by(index, if past { soonest } else { due });
         }
     }
+}
+
+/// Lends a slot's set.
+const fn set_of<'s, 'a>(slot: &'s mut Slot<'a>) -> Option<&'s mut SocketSet<'a>> {
+    slot.set.as_mut()
 }
 
 /// Sends a frame made elsewhere, if the device has room.

@@ -96,23 +96,49 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         })
     }
 
-    /// Takes frames in, lets deadlines come true and sends what is due, all in bounds.
+    /// Sends what is due and takes frames in, all in bounds.
+    ///
+    /// What frames make due goes out at once only if they make no reports. Else it waits for the
+    /// next turn, which is as soon as the loop has made its calls: most of them send something,
+    /// and the acknowledgement goes with it.
     fn turn(&mut self) {
+        self.engine.now = self.device.now();
+        self.expire();
+        self.serve();
+        self.take_burst();
+        if !self.has_reports() {
+            self.serve();
+        }
+    }
+
+    /// Takes a burst of frames in.
+    fn take_burst(&mut self) {
         let engine = &mut self.engine;
-        engine.now = self.device.now();
         let count = self.device.receive(FRAMES_MAX);
         for index in 0..count {
             let answer = engine.take(self.device.frame(index));
-            let frame = engine.scratch.get(answer).unwrap_or_default();
-            send_copy(&mut self.device, frame);
+            if !answer.is_empty() {
+                let frame = engine.scratch.get(answer).unwrap_or_default();
+                send_copy(&mut self.device, frame);
+            }
         }
         self.more = count >= FRAMES_MAX;
+    }
+
+    /// Wakes those whose deadline has come.
+    fn expire(&mut self) {
+        let engine = &mut self.engine;
         for _ in 0..EXPIRED_MAX {
             match engine.wheel.pop(engine.slab.slots, engine.now) {
                 Some(index) => engine.wake(index),
                 None => break,
             }
         }
+    }
+
+    /// Serves everyone who is to be served, once, until the device is full.
+    fn serve(&mut self) {
+        let engine = &mut self.engine;
         self.full = false;
         for _ in 0..engine.serve.count() {
             let Some(index) = engine.serve.pop(engine.slab.slots) else {
@@ -131,11 +157,14 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         self.device.flush();
     }
 
+    const fn has_reports(&self) -> bool {
+        !self.engine.ready.is_empty() || self.engine.listeners_ready
+    }
+
     /// Until when there is nothing to do but wait; `None` when there is something.
     fn rest(&self, until: Option<Instant>) -> Option<Option<Instant>> {
         let engine = &self.engine;
-        let reports = !engine.ready.is_empty() || engine.listeners_ready;
-        if reports || self.more || (engine.serve.count() > 0 && !self.full) {
+        if self.has_reports() || self.more || (engine.serve.count() > 0 && !self.full) {
             return None;
         }
         let now = engine.now;
