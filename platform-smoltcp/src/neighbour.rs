@@ -229,6 +229,7 @@ impl<'a> Neighbours<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     extern crate std;
     use super::*;

@@ -107,6 +107,7 @@ fn find(frame: &[u8]) -> Option<Found> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     use super::*;
     use crate::cookie::Plain;
