@@ -225,11 +225,7 @@ fn split(timer_place: u8) -> (usize, usize) {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    reason = "small numbers of tests"
-)]
+#[expect(clippy::as_conversions, reason = "small numbers of tests")]
 mod tests {
     extern crate std;
     use super::*;

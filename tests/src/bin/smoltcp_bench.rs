@@ -106,7 +106,7 @@ fn measure(count: usize) {
     let polls = 200_000_u32;
     let start = Clock::now();
     for _ in 0..polls {
-        black_box(net.poll(Some(Instant::ZERO)).unwrap());
+        black_box(&mut net).poll(Some(Instant::ZERO)).unwrap();
     }
     let idle = start.elapsed().as_nanos() as f64 / f64::from(polls);
     let slot = size_of::<Slot<'_>>() + size_of::<SocketStorage<'_>>() + 4;
