@@ -24,10 +24,10 @@ const EVENTS_MAX: usize = 255;
 const PARTS_MAX: usize = 16;
 /// Most connections taken from a listener between two waits.
 const BURST_MAX: u8 = 31;
-/// What follows the last event of a wait. No socket has it, nor [`WAKER`].
+/// What follows the last event of a wait. It names nothing.
 const END: u64 = 0;
-/// The kernel's mark of the waker.
-const WAKER: u64 = 1;
+/// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
+const WAKER: u64 = u64::MAX;
 
 /// One `epoll` instance (`epoll(7)`).
 ///
@@ -99,42 +99,6 @@ impl Linux {
                 epoll::wait(&self.epoll, room, millis.as_ref())
             }
             result => result,
-        }
-    }
-
-    /// The next report after what is not one: the waker's event, or the end.
-    #[cold]
-    #[inline(never)]
-    fn skip_waker(&mut self, data: u64) -> Option<Ready> {
-        if data == END {
-            return None;
-        }
-        self.next = self.next.wrapping_add(1);
-        self.next_ready()
-    }
-
-    /// Receiving failed: again if a signal came in between.
-    #[cold]
-    #[inline(never)]
-    fn recv_failed(
-        &mut self,
-        socket: &mut Fd,
-        buffer: &mut [u8],
-        errno: Errno,
-    ) -> Result<Recv, Error> {
-        match errno {
-            Errno::INTR => self.recv(socket, buffer),
-            errno => Err(error(errno)),
-        }
-    }
-
-    /// Sending failed: again if a signal came in between.
-    #[cold]
-    #[inline(never)]
-    fn send_failed(&mut self, socket: &mut Fd, data: &[u8], errno: Errno) -> Result<usize, Error> {
-        match errno {
-            Errno::INTR => self.send(socket, data),
-            errno => Err(error(errno)),
         }
     }
 
@@ -249,7 +213,8 @@ impl Platform for Linux {
 
     #[inline]
     fn progress(&mut self, socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
-        if ready.contains(Readiness::ERROR) {
+        let broken = ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP));
+        if broken {
             sockopt::socket_error(socket.get()?)
                 .map_err(error)?
                 .map_err(error)?;
@@ -257,7 +222,7 @@ impl Platform for Linux {
         if socket.kind != Kind::Connecting {
             return Ok(Progress::Open);
         }
-        if !ready.contains(Readiness::WRITABLE) || ready.contains(Readiness::ERROR) {
+        if broken || !ready.intersects(Readiness::WRITABLE) {
             return Ok(Progress::Opening);
         }
         socket.kind = Kind::Stream;
@@ -272,10 +237,10 @@ impl Platform for Linux {
             Ok(0) => Ok(Recv::Finished),
             Ok(len) => Ok(Recv::Data {
                 len,
-                drained: len < room,
+                // Not `<`: that the bytes fit is checked when they are handed on.
+                drained: len != room,
             }),
-            Err(Errno::AGAIN) => Ok(Recv::WouldBlock),
-            Err(errno) => self.recv_failed(socket, buffer, errno),
+            Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
         }
     }
 
@@ -283,8 +248,7 @@ impl Platform for Linux {
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
         match net::send(socket.get()?, data, SendFlags::NOSIGNAL) {
             Ok(count) => Ok(count),
-            Err(Errno::AGAIN) => Ok(0),
-            Err(errno) => self.send_failed(socket, data, errno),
+            Err(errno) => would_block(errno).map(|()| 0),
         }
     }
 
@@ -364,11 +328,10 @@ impl Platform for Linux {
     fn next_ready(&mut self) -> Option<Ready> {
         let event = self.events.get(usize::from(self.next))?;
         let (flags, data) = (event.flags, event.data.u64());
-        let Some(id) = SocketId::from_bits(data) else {
-            return self.skip_waker(data);
-        };
+        // The end mark is no name.
+        let id = SocketId::from_bits(data)?;
         self.next = self.next.wrapping_add(1);
-        let readiness = readiness(flags);
+        let readiness = Readiness::from_bits(flags.bits());
         Some(Ready { id, readiness })
     }
 
@@ -392,25 +355,15 @@ impl AsFd for Linux {
     }
 }
 
-#[inline]
-fn readiness(flags: EventFlags) -> Readiness {
-    // The usual facts have the same bits on both sides.
-    let usual = EventFlags::IN.union(EventFlags::OUT);
-    if usual.contains(flags) {
-        return Readiness::from_bits(u8::try_from(flags.bits()).unwrap_or_default());
-    }
-    rare_readiness(flags)
-}
-
+/// Whether a call only has to wait; an error otherwise. A socket that never blocks is never
+/// interrupted by a signal either (`signal(7)`).
 #[cold]
 #[inline(never)]
-fn rare_readiness(flags: EventFlags) -> Readiness {
-    let ended = EventFlags::RDHUP | EventFlags::HUP;
-    Readiness::READABLE
-        .when(flags.contains(EventFlags::IN))
-        .union(Readiness::WRITABLE.when(flags.intersects(EventFlags::OUT | EventFlags::HUP)))
-        .union(Readiness::ENDED.when(flags.intersects(ended)))
-        .union(Readiness::ERROR.when(flags.contains(EventFlags::ERR)))
+fn would_block(errno: Errno) -> Result<(), Error> {
+    match errno {
+        Errno::AGAIN => Ok(()),
+        errno => Err(error(errno)),
+    }
 }
 
 /// Takes a waiting connection; `None` when none waits.
