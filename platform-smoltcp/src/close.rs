@@ -3,11 +3,11 @@
 use core::net::SocketAddr;
 
 use smoltcp::socket::tcp::{self, RecvError, State};
-use usockets::{Error, Readiness, Recv, SocketId};
+use usockets::{Error, Recv, SocketId};
 
 use crate::engine::Engine;
 use crate::number::place;
-use crate::slot::{Flags, Phase};
+use crate::slot::{Facts, Flags, Phase};
 
 impl Engine<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -26,12 +26,12 @@ impl Engine<'_> {
         let socket = self.slab.peek(index)?;
         let peer = remote_of(socket)?;
         let ended = !matches!(socket.state(), State::Established);
-        let mut facts = Readiness::WRITABLE.union(Readiness::READABLE.when(socket.can_recv()));
+        let mut facts = Facts::WRITABLE.union(Facts::READABLE.when(socket.can_recv()));
         let slot = self.slab.get(index)?;
         slot.owner = id.to_bits();
         if ended {
             slot.flags.set(Flags::ENDED);
-            facts = facts.union(Readiness::ENDED);
+            facts = facts.union(Facts::ENDED);
         }
         self.report(index, facts);
         Some(peer)
@@ -121,7 +121,7 @@ impl Engine<'_> {
         self.unlimit(index);
         if let Some(slot) = self.slab.get(index) {
             slot.owner = 0;
-            slot.facts = Readiness::NONE;
+            slot.facts = Facts::NONE;
             slot.flags.clear(Flags::SHORT);
         }
     }

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant as Stamp;
-use usockets::{Duration, Instant, Readiness};
+use usockets::{Duration, Instant};
 
 use crate::device::{Medium, PollDevice};
 use crate::engine::{Engine, span, stamp};
@@ -17,7 +17,7 @@ use crate::neighbour::Reach;
 use crate::number::place;
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{Fault, Flags, Phase, Slot};
+use crate::slot::{Facts, Fault, Flags, Phase, Slot};
 use crate::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
@@ -206,7 +206,7 @@ impl Engine<'_> {
         if let Some(slot) = self.slab.get(index) {
             slot.fault = fault;
         }
-        self.report(index, Readiness::ERROR);
+        self.report(index, Facts::ERROR);
     }
 
     /// Ends a phase that has reached its limit. Whether there is nothing left to serve.
@@ -269,7 +269,7 @@ impl Engine<'_> {
                 if slot.fault == Fault::None {
                     // While sending only a limit closes.
                     slot.fault = Fault::TimedOut;
-                    self.report(index, Readiness::ERROR);
+                    self.report(index, Facts::ERROR);
                 }
             }
             Phase::Owned if after == State::TimeWait => {

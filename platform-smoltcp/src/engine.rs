@@ -4,7 +4,7 @@ use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant as Stamp;
-use usockets::{Duration, Instant, Readiness};
+use usockets::{Duration, Instant};
 
 use crate::config::{Config, Memory, SizeClass};
 use crate::counters::Counters;
@@ -19,7 +19,7 @@ use crate::number::place;
 use crate::port::{Inward, describe};
 use crate::route::Routes;
 use crate::slab::Slab;
-use crate::slot::{Flags, LIMIT_SHIFT, Phase};
+use crate::slot::{Facts, Flags, LIMIT_SHIFT, Phase};
 use crate::table::Table;
 use crate::wheel::{Wheel, tick_after, tick_of};
 
@@ -165,11 +165,11 @@ impl<'a> Engine<'a> {
 
     /// Notes facts to report about an owned slot.
     #[inline]
-    pub(crate) fn report(&mut self, index: u32, facts: Readiness) {
+    pub(crate) fn report(&mut self, index: u32, facts: Facts) {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        if facts == Readiness::NONE || slot.owner == 0 {
+        if facts == Facts::NONE || slot.owner == 0 {
             return;
         }
         slot.facts = slot.facts.union(facts);

@@ -6,7 +6,6 @@ use core::ops::Range;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
-use usockets::Readiness;
 
 use crate::cookie::Plain;
 use crate::device::Medium;
@@ -14,7 +13,7 @@ use crate::engine::Engine;
 use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, FIN, IPV4, IPV6, Packet, RST, Segment};
 use crate::number::{be16, put};
 use crate::resolve::{self, Heard};
-use crate::slot::{Fault, Flags, Phase, Talk};
+use crate::slot::{Facts, Fault, Flags, Phase, Talk};
 
 /// No window is larger, since no receive buffer is.
 const WINDOW_MAX: u32 = 65_536;
@@ -274,9 +273,9 @@ impl Engine<'_> {
             return;
         }
         let opening = |state| matches!(state, State::SynSent | State::SynReceived);
-        let mut facts = Readiness::READABLE.when(grown);
+        let mut facts = Facts::READABLE.when(grown);
         if opening(before) && !opening(after) && after != State::Closed {
-            facts = facts.union(Readiness::WRITABLE);
+            facts = facts.union(Facts::WRITABLE);
         }
         let ended = matches!(
             after,
@@ -284,7 +283,7 @@ impl Engine<'_> {
         );
         if ended && !slot.flags.has(Flags::ENDED) {
             slot.flags.set(Flags::ENDED);
-            facts = facts.union(Readiness::ENDED);
+            facts = facts.union(Facts::ENDED);
         }
         if after == State::Closed && before != State::Closed && slot.fault == Fault::None {
             // LAST-ACK ends here in peace, by the acknowledgement of our FIN.
@@ -293,11 +292,11 @@ impl Engine<'_> {
             } else if reset {
                 slot.fault = Fault::Reset;
             }
-            facts = facts.union(Readiness::ERROR.when(slot.fault != Fault::None));
+            facts = facts.union(Facts::ERROR.when(slot.fault != Fault::None));
         }
         if room && slot.flags.has(Flags::SHORT) {
             slot.flags.clear(Flags::SHORT);
-            facts = facts.union(Readiness::WRITABLE);
+            facts = facts.union(Facts::WRITABLE);
         }
         self.report(index, facts);
     }

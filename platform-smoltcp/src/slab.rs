@@ -6,8 +6,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer};
 use crate::config::{CLASSES_MAX, RECV_MAX, SizeClass};
 use crate::list::List;
 use crate::number::{count, place};
-use crate::slot::{Fault, Flags, NONE, Phase, Slot, Talk};
-use usockets::Readiness;
+use crate::slot::{Facts, Fault, Flags, NONE, Phase, Slot, Talk};
 
 /// Lists and sizes of one class.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +177,7 @@ impl<'a> Slab<'a> {
         if let Some(slot) = self.get(index) {
             slot.owner = 0;
             slot.listener = u8::MAX;
-            slot.facts = Readiness::NONE;
+            slot.facts = Facts::NONE;
             slot.fault = Fault::None;
             slot.talk = Talk(0);
             slot.flags

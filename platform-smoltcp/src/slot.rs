@@ -54,7 +54,7 @@ pub struct Slot<'a> {
     pub(crate) class: u8,
     pub(crate) phase: Phase,
     pub(crate) flags: Flags,
-    pub(crate) facts: Readiness,
+    pub(crate) facts: Facts,
     pub(crate) fault: Fault,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Slot<'a> {
         class: 0,
         phase: Phase::Free,
         flags: Flags(0),
-        facts: Readiness::NONE,
+        facts: Facts::NONE,
         fault: Fault::None,
     };
 
@@ -207,6 +207,40 @@ impl Talk {
         if holds {
             self.0 |= fact;
         }
+    }
+}
+
+/// What is to be reported, in one byte.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Facts(u8);
+
+impl Facts {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const READABLE: Self = Self(1);
+    pub(crate) const WRITABLE: Self = Self(2);
+    /// The peer's end: read until it shows.
+    pub(crate) const ENDED: Self = Self(4 | 1);
+    /// The connection broke: read until it shows, or see it in a send.
+    pub(crate) const ERROR: Self = Self(8 | 4 | 2 | 1);
+
+    #[inline]
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    pub(crate) const fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::NONE }
+    }
+
+    /// Returns them in the contract's words.
+    #[inline]
+    pub(crate) const fn readiness(self) -> Readiness {
+        Readiness::READABLE
+            .when(self.0 & 1 != 0)
+            .union(Readiness::WRITABLE.when(self.0 & 2 != 0))
+            .union(Readiness::ENDED.when(self.0 & 4 != 0))
+            .union(Readiness::ERROR.when(self.0 & 8 != 0))
     }
 }
 

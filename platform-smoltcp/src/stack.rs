@@ -14,7 +14,7 @@ use crate::device::PollDevice;
 use crate::egress::{Served, send_copy};
 use crate::engine::Engine;
 use crate::number::place;
-use crate::slot::Phase;
+use crate::slot::{Facts, Phase};
 
 /// Most frames taken from the device in one turn.
 pub const FRAMES_MAX: usize = 64;
@@ -366,10 +366,11 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             let Some(slot) = engine.slab.get(index) else {
                 continue;
             };
-            let readiness = core::mem::take(&mut slot.facts);
+            let facts = core::mem::replace(&mut slot.facts, Facts::NONE);
             if let Some(id) = slot.owner()
-                && readiness != Readiness::NONE
+                && facts != Facts::NONE
             {
+                let readiness = facts.readiness();
                 return Some(Ready { id, readiness });
             }
         }

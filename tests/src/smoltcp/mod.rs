@@ -338,7 +338,11 @@ impl Host {
                 }
             }
         }
-        conn.readable |= readiness.contains(Readiness::READABLE);
+        conn.readable |= readiness.intersects(
+            Readiness::READABLE
+                .union(Readiness::ENDED)
+                .union(Readiness::ERROR),
+        );
         if conn.readable && conn.habit != Habit::Deaf {
             self.drain(id);
         }
