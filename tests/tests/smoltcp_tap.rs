@@ -21,14 +21,14 @@ fn serve(offload: bool, losses: Losses, clients: usize, len: usize) {
         let at = Endpoint::tcp(([0_u16; 8], 80).into());
         server.net().listen(at, ()).unwrap();
         let mut echo = Echo::default();
-        let all: Vec<_> = (0..clients)
-            .map(|salt| {
-                let to = if salt % 2 == 0 {
-                    (STACK, 80).into()
-                } else {
-                    v6(2, 80)
-                };
-                let bytes = pattern(len, salt as u64);
+        // All bytes first: the kernel asks for its neighbour at once, and not for long.
+        let bytes: Vec<_> = (0..clients).map(|salt| pattern(len, salt as u64)).collect();
+        let all: Vec<_> = bytes
+            .into_iter()
+            .enumerate()
+            .map(|(salt, bytes)| {
+                let v4 = SocketAddr::from((STACK, 80));
+                let to = if salt % 2 == 0 { v4 } else { v6(2, 80) };
                 (bytes.clone(), echo_client(to, bytes))
             })
             .collect();
