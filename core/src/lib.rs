@@ -7,6 +7,8 @@ mod error;
 mod id;
 mod platform;
 mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use endpoint::{Endpoint, Security, WhenFull};
 pub use error::Error;

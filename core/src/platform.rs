@@ -223,7 +223,10 @@ pub struct Accepted {
 
 /// How far a socket is with opening.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "platforms outside this crate make it")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "platforms outside this crate make it"
+)]
 pub enum Progress {
     /// Waiting for a report.
     Opening,
