@@ -165,13 +165,6 @@ impl<'a> Output<'a> {
         self.buffer.len().saturating_sub(self.len)
     }
 
-    /// Takes back everything after the first `len` bytes.
-    pub(crate) const fn truncate(&mut self, len: usize) {
-        if len < self.len {
-            self.len = len;
-        }
-    }
-
     /// Returns what has been written from `start` on.
     pub(crate) fn written(&self, start: usize) -> Result<&[u8], Alert> {
         self.buffer
