@@ -10,6 +10,10 @@ mod der;
 mod extension;
 mod handshake;
 mod hello;
+mod layer;
+mod lend;
+mod memory;
+mod opening;
 mod record;
 mod rustcrypto;
 mod schedule;
@@ -17,6 +21,7 @@ mod server;
 mod signature;
 mod ticket;
 mod traffic;
+mod transfer;
 mod verify;
 mod wire;
 
@@ -28,6 +33,8 @@ pub use crypto::{
     SHARED_MAX, Scheme, Secret, Shared, Signer, Suite, TAG,
 };
 pub use handshake::{Handshake, MESSAGE_MAX};
+pub use layer::{Tls, TlsSocket};
+pub use memory::TlsMemory;
 pub use pki_types::TrustAnchor;
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};

@@ -98,7 +98,7 @@ impl Connection {
         let transcript = exchange.transcript.digest();
         let expected = finished::<C::Hasher>(hash, &self.receive.secret(), &transcript);
         let content = content(message);
-        if content.len() != hash.len() {
+        if content.len() != hash.digest_len() {
             return Err(Alert::DECODE_ERROR);
         }
         if !bool::from(expected.get(hash).ct_eq(content)) {

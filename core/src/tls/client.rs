@@ -18,15 +18,13 @@ const CLIENT_HELLO: u8 = 1;
 pub(crate) const SERVER_HELLO: u8 = 2;
 pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
 
-/// Writes the first hello.
+/// Writes the first hello. The exchange has the name that the server must prove to have.
 pub(crate) fn start<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
-    name: &str,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let is_name = ServerName::try_from(name).is_ok() && exchange.set_name(name.as_bytes());
-    if !is_name || setup.config.client.roots.is_empty() {
+    if exchange.name().is_empty() || setup.config.client.roots.is_empty() {
         return Err(Alert::INTERNAL_ERROR);
     }
     let group = C::GROUPS.first().ok_or(Alert::INTERNAL_ERROR)?;

@@ -4,7 +4,7 @@ use crate::tls::alert::Alert;
 use crate::tls::auth::{self, Step};
 use crate::tls::config::Setup;
 use crate::tls::crypto::{Crypto, Suite};
-use crate::tls::handshake::Handshake;
+use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::record::{Content, HEADER, Header, Keys};
 use crate::tls::wire::Output;
 use crate::tls::{client, server};
@@ -45,6 +45,8 @@ pub struct Connection {
     /// The peer asked for new keys of ours.
     pub(crate) owes_update: bool,
     pub(crate) is_resumed: bool,
+    /// Why, if the state is failed.
+    pub(crate) failure: Failure,
 }
 
 /// Which side of the connection we are.
@@ -62,6 +64,16 @@ impl Role {
             Self::Client => Self::Server,
         }
     }
+}
+
+/// Why a connection failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Failure {
+    /// The peer broke the protocol, or something failed here.
+    Sent(Alert) = 0,
+    /// The peer said so.
+    Received(Alert),
 }
 
 /// Which message comes next.
@@ -140,6 +152,7 @@ impl Connection {
         is_ended: false,
         owes_update: false,
         is_resumed: false,
+        failure: Failure::Sent(Alert::CLOSE_NOTIFY),
     };
 
     /// Starts the server's side, which waits for the client's hello.
@@ -164,12 +177,20 @@ impl Connection {
         name: &str,
         out: &mut Output<'_>,
     ) -> Result<Self, Alert> {
+        if !handshake.expect_name(name) {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        client::start(setup, &mut handshake.exchange, out)?;
+        Ok(Self::started_client())
+    }
+
+    /// Returns a client's side whose hello has been written.
+    pub(crate) const fn started_client() -> Self {
         let mut connection = Self::CLOSED;
         connection.limit = 16_384;
         connection.role = Role::Client;
-        client::start(setup, &mut handshake.exchange, name, out)?;
         connection.state = State::AwaitServerHello;
-        Ok(connection)
+        connection
     }
 
     /// Processes the record at the front of `input`, which is decrypted in place.
@@ -180,7 +201,7 @@ impl Connection {
     ///
     /// # Errors
     /// The alert that the peer is to be sent by [`Self::send_alert`]. The connection is then
-    /// over.
+    /// over, and every further call says the same.
     pub fn receive<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -188,9 +209,19 @@ impl Connection {
         input: &mut [u8],
         out: &mut Output<'_>,
     ) -> Result<Received, Alert> {
+        if self.state == State::Failed {
+            return match self.failure {
+                Failure::Sent(alert) => Err(alert),
+                Failure::Received(alert) => Ok(Received {
+                    consumed: 0,
+                    event: Event::Failed(alert),
+                }),
+            };
+        }
         let received = self.receive_record(setup, handshake, input, out);
-        if received.is_err() {
+        if let Err(alert) = received {
             self.state = State::Failed;
+            self.failure = Failure::Sent(alert);
         }
         received
     }
@@ -238,7 +269,7 @@ impl Connection {
                 _ => Err(Alert::UNEXPECTED_MESSAGE),
             };
         }
-        if matches!(self.state, State::Closed | State::Failed) {
+        if self.state == State::Closed {
             return Err(Alert::INTERNAL_ERROR);
         }
         let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
@@ -384,7 +415,7 @@ impl Connection {
     fn on_message<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
-        exchange: &mut crate::tls::handshake::Exchange<C>,
+        exchange: &mut Exchange<C>,
         held: &[u8],
         message: &[u8],
         out: &mut Output<'_>,
@@ -411,6 +442,11 @@ impl Connection {
             (State::AwaitFinished, Role::Client) => self.on_server_finished(exchange, message),
             (State::Closed | State::Open | State::Failed, _) => Err(Alert::INTERNAL_ERROR),
         }
+    }
+
+    /// Returns whether it is a server's side to which no message has come.
+    pub(crate) const fn awaits_first_byte(&self) -> bool {
+        matches!(self.state, State::AwaitClientHello)
     }
 
     /// Returns whether the handshake is done and neither side has failed.

@@ -147,7 +147,7 @@ pub enum HashAlgorithm {
 impl HashAlgorithm {
     /// Returns the digest's length in bytes.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn digest_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
@@ -286,12 +286,12 @@ impl Secret {
     /// Returns the front that `algorithm` fills.
     #[must_use]
     pub fn get(&self, algorithm: HashAlgorithm) -> &[u8] {
-        self.0.get(..algorithm.len()).unwrap_or_default()
+        self.0.get(..algorithm.digest_len()).unwrap_or_default()
     }
 
     /// Returns the front that `algorithm` fills, for writing.
     pub fn get_mut(&mut self, algorithm: HashAlgorithm) -> &mut [u8] {
-        self.0.get_mut(..algorithm.len()).unwrap_or_default()
+        self.0.get_mut(..algorithm.digest_len()).unwrap_or_default()
     }
 }
 

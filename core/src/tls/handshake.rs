@@ -1,5 +1,6 @@
 //! What a connection needs only while it shakes hands.
 
+use pki_types::ServerName;
 use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
@@ -39,6 +40,13 @@ impl<C: Crypto> Handshake<C> {
     pub fn reset(&mut self) {
         self.message.clear();
         self.exchange = Exchange::EMPTY;
+    }
+
+    /// Notes the name that a server must prove to have; `false` if it is neither a DNS name nor
+    /// an IP address.
+    #[must_use]
+    pub(crate) fn expect_name(&mut self, name: &str) -> bool {
+        ServerName::try_from(name).is_ok() && self.exchange.set_name(name.as_bytes())
     }
 
     /// Returns the name that the client asked for, or that a client expects; empty if none.

@@ -5,6 +5,7 @@ use zeroize::Zeroize;
 use crate::tls::alert::Alert;
 use crate::tls::crypto::{Crypto, HASH_MAX, Secret, Suite, TAG};
 use crate::tls::schedule::expand_label;
+use crate::tls::transfer::Parts;
 use crate::tls::wire::Output;
 
 /// Bytes of a record's header.
@@ -183,7 +184,7 @@ impl Keys {
         crypto: &mut C,
         suite: Suite,
         content: Content,
-        data: &[u8],
+        data: &mut Parts<'_>,
         limit: usize,
         out: &mut Output<'_>,
     ) -> Result<usize, Alert> {
@@ -191,12 +192,19 @@ impl Keys {
             .room()
             .checked_sub(OVERHEAD)
             .ok_or(Alert::INTERNAL_ERROR)?;
-        let len = data.len().min(limit).min(room);
+        let max = limit.min(room);
         let start = out.len();
-        let body = len.saturating_add(1).saturating_add(TAG);
-        put_header(out, Content::Data, body)?;
-        out.put(data.get(..len).unwrap_or_default())?;
+        out.put(&[0; HEADER])?;
+        let mut len = 0_usize;
+        while len < max && !data.is_empty() {
+            let part = data.take(max.saturating_sub(len));
+            out.put(part)?;
+            len = len.saturating_add(part.len());
+        }
         out.u8(content.code())?;
+        let body = len.saturating_add(1).saturating_add(TAG);
+        let mut header = Output::new(out.written_mut(start, HEADER)?);
+        put_header(&mut header, Content::Data, body)?;
         self.protect(crypto, suite, start, out)?;
         Ok(len)
     }

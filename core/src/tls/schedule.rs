@@ -42,7 +42,10 @@ pub(crate) fn expand_label<H: Hasher>(
     out: &mut [u8],
 ) {
     const PREFIX: &[u8] = b"tls13 ";
-    debug_assert!(out.len() <= algorithm.len(), "one block of HKDF-Expand");
+    debug_assert!(
+        out.len() <= algorithm.digest_len(),
+        "one block of HKDF-Expand"
+    );
     let len = u16::try_from(out.len()).unwrap_or_default().to_be_bytes();
     let label_len = PREFIX.len().saturating_add(label.len());
     let lens = [label_len, context.len()].map(|len| [u8::try_from(len).unwrap_or_default()]);

@@ -173,7 +173,7 @@ fn open<C: Crypto>(
         return Ok(None);
     }
     exchange.psk = Secret::ZERO;
-    let key = reader.take(hash.len())?;
+    let key = reader.take(hash.digest_len())?;
     exchange.psk.get_mut(hash).copy_from_slice(key);
     Ok(Some(()))
 }

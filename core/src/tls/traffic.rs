@@ -1,9 +1,10 @@
 //! A connection after the handshake: data, alerts, new keys.
 
 use crate::tls::alert::Alert;
-use crate::tls::connection::{Connection, Event, Role, State};
+use crate::tls::connection::{Connection, Event, Failure, Role, State};
 use crate::tls::crypto::Crypto;
 use crate::tls::record::{Content, HEADER, OVERHEAD, put_header};
+use crate::tls::transfer::Parts;
 use crate::tls::wire::Output;
 
 const NEW_SESSION_TICKET: u8 = 4;
@@ -31,6 +32,16 @@ impl Connection {
         &mut self,
         crypto: &mut C,
         data: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<usize, Alert> {
+        self.send_parts(crypto, &mut Parts::new(&[data]), out)
+    }
+
+    /// As [`Self::send`], with data that lies in several places.
+    pub(crate) fn send_parts<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        data: &mut Parts<'_>,
         out: &mut Output<'_>,
     ) -> Result<usize, Alert> {
         if self.state != State::Open {
@@ -105,15 +116,15 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<(), Alert> {
         let limit = usize::from(self.limit);
-        let mut rest = bytes;
+        let parts = [bytes];
+        let mut rest = Parts::new(&parts);
         while !rest.is_empty() {
             let taken = self
                 .send
-                .seal(crypto, self.suite, content, rest, limit, out)?;
+                .seal(crypto, self.suite, content, &mut rest, limit, out)?;
             if taken == 0 {
                 return Err(Alert::INTERNAL_ERROR);
             }
-            rest = rest.get(taken..).unwrap_or_default();
         }
         Ok(())
     }
@@ -145,6 +156,7 @@ impl Connection {
             // Whatever its level says, any other is fatal; so is an end before the beginning.
             alert => {
                 self.state = State::Failed;
+                self.failure = Failure::Received(alert);
                 Ok(Event::Failed(alert))
             }
         }

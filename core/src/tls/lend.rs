@@ -1,0 +1,304 @@
+//! A fixed number of things, lent to sockets one at a time and in order.
+
+use crate::id::SocketId;
+
+/// A place for one thing, all zero bytes at first.
+pub(crate) struct Entry<T> {
+    /// Bits of the socket that has it or is to have it; 0 when it is free.
+    owner: u64,
+    state: Lent,
+    /// The next free entry's index, plus one; 0 ends the list.
+    next: u16,
+    value: T,
+}
+
+impl<T> Entry<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            owner: 0,
+            state: Lent::Free,
+            next: 0,
+            value,
+        }
+    }
+}
+
+/// What an entry is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Lent {
+    Free = 0,
+    /// Kept for a socket that waited, which has not been told.
+    Promised,
+    /// Kept for a socket that waited and has been told in this iteration.
+    Announced,
+    Taken,
+}
+
+/// The names of the sockets that wait, in order, in memory that is lent by the caller.
+struct Queue<'s> {
+    ring: &'s mut [u64],
+    head: usize,
+    len: usize,
+}
+
+impl Queue<'_> {
+    /// Returns the place of the `offset`th name.
+    fn place(&self, offset: usize) -> usize {
+        let sum = self.head.saturating_add(offset);
+        sum.checked_rem(self.ring.len()).unwrap_or_default()
+    }
+
+    fn position(&self, bits: u64) -> Option<usize> {
+        (0..self.len).find(|offset| self.ring.get(self.place(*offset)) == Some(&bits))
+    }
+
+    fn push(&mut self, bits: u64) -> bool {
+        if self.len >= self.ring.len() {
+            return false;
+        }
+        let place = self.place(self.len);
+        if let Some(slot) = self.ring.get_mut(place) {
+            *slot = bits;
+        }
+        self.len = self.len.saturating_add(1);
+        true
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        self.len = self.len.checked_sub(1)?;
+        let bits = self.ring.get(self.head).copied();
+        self.head = self.place(1);
+        bits
+    }
+
+    /// Takes out the name at `position`; those behind move up.
+    fn remove(&mut self, position: usize) {
+        for offset in position..self.len.saturating_sub(1) {
+            let next = self.ring.get(self.place(offset.saturating_add(1))).copied();
+            let place = self.place(offset);
+            if let (Some(slot), Some(next)) = (self.ring.get_mut(place), next) {
+                *slot = next;
+            }
+        }
+        self.len = self.len.saturating_sub(1);
+    }
+}
+
+/// Where a socket stands that asked for an entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Loan {
+    /// It has this one.
+    Taken(Index),
+    /// It waits for its turn, which will be announced.
+    Waits,
+    /// Not even the queue has room.
+    Full,
+}
+
+/// An entry's index plus one; 0 is none. Small, as every socket has three.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Index(u16);
+
+impl Index {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    fn get(self) -> Option<usize> {
+        usize::from(self.0).checked_sub(1)
+    }
+}
+
+/// Lends entries. What is given back goes to the socket that has waited longest.
+pub(crate) struct Lender<'s, T> {
+    entries: &'s mut [Entry<T>],
+    waiting: Queue<'s>,
+    /// Head of the list of free entries, as [`Index`].
+    free: u16,
+    /// Entries from here on were never lent.
+    fresh: u16,
+    promised: u16,
+    announced: u16,
+}
+
+impl<'s, T> Lender<'s, T> {
+    /// Makes a lender of the caller's memory; `waiting` bounds the sockets that can wait.
+    pub(crate) fn new(entries: &'s mut [Entry<T>], waiting: &'s mut [u64]) -> Self {
+        for entry in entries.iter_mut() {
+            entry.owner = 0;
+            entry.state = Lent::Free;
+        }
+        Self {
+            entries,
+            waiting: Queue {
+                ring: waiting,
+                head: 0,
+                len: 0,
+            },
+            free: 0,
+            fresh: 0,
+            promised: 0,
+            announced: 0,
+        }
+    }
+
+    /// Lends an entry to the socket, or puts it into the queue. `waits` tells that it may be
+    /// there already.
+    pub(crate) fn take(&mut self, id: SocketId, waits: bool) -> Loan {
+        if waits {
+            if let Some(index) = self.kept_for(id) {
+                self.set(index, Lent::Taken, id.to_bits());
+                return Loan::Taken(index);
+            }
+            if self.waiting.position(id.to_bits()).is_some() {
+                return Loan::Waits;
+            }
+        }
+        if self.waiting.len == 0
+            && let Some(index) = self.take_free()
+        {
+            self.set(index, Lent::Taken, id.to_bits());
+            return Loan::Taken(index);
+        }
+        if self.waiting.push(id.to_bits()) {
+            Loan::Waits
+        } else {
+            Loan::Full
+        }
+    }
+
+    /// Lends a free entry to the socket, or none.
+    pub(crate) fn take_now(&mut self, id: SocketId) -> Option<Index> {
+        if self.waiting.len > 0 {
+            return None;
+        }
+        let index = self.take_free()?;
+        self.set(index, Lent::Taken, id.to_bits());
+        Some(index)
+    }
+
+    /// Takes an entry back; the longest waiting socket is to have it.
+    pub(crate) fn give_back(&mut self, index: Index) {
+        match self.waiting.pop() {
+            Some(bits) => self.set(index, Lent::Promised, bits),
+            None => {
+                self.set(index, Lent::Free, 0);
+                let free = core::mem::replace(&mut self.free, index.0);
+                if let Some(entry) = self.entry(index) {
+                    entry.next = free;
+                }
+            }
+        }
+    }
+
+    /// Forgets a socket that may be waiting.
+    pub(crate) fn forget(&mut self, id: SocketId) {
+        if let Some(index) = self.kept_for(id) {
+            self.give_back(index);
+        } else if let Some(position) = self.waiting.position(id.to_bits()) {
+            self.waiting.remove(position);
+        }
+    }
+
+    /// Returns whether the socket is still in the queue.
+    pub(crate) fn is_waiting(&self, id: SocketId) -> bool {
+        self.waiting.position(id.to_bits()).is_some()
+    }
+
+    /// Returns how many sockets are to be told that their turn has come.
+    pub(crate) const fn promised(&self) -> u16 {
+        self.promised
+    }
+
+    /// Takes the name of a socket whose turn has come, once.
+    pub(crate) fn announce(&mut self) -> Option<SocketId> {
+        if self.promised == 0 {
+            return None;
+        }
+        let position = self
+            .entries
+            .iter()
+            .position(|entry| entry.state == Lent::Promised)?;
+        let index = index_at(position)?;
+        let bits = self.entry(index)?.owner;
+        self.set(index, Lent::Announced, bits);
+        SocketId::from_bits(bits)
+    }
+
+    /// Passes on what sockets that were told in the last iteration did not take.
+    pub(crate) fn pass_on(&mut self) {
+        for position in 0..self.entries.len() {
+            if self.announced == 0 {
+                return;
+            }
+            let is_left = self
+                .entries
+                .get(position)
+                .is_some_and(|entry| entry.state == Lent::Announced);
+            if let (true, Some(index)) = (is_left, index_at(position)) {
+                self.give_back(index);
+            }
+        }
+    }
+
+    /// Returns the thing at `index`.
+    pub(crate) fn get(&mut self, index: Index) -> Option<&mut T> {
+        self.entry(index).map(|entry| &mut entry.value)
+    }
+
+    fn entry(&mut self, index: Index) -> Option<&mut Entry<T>> {
+        self.entries.get_mut(index.get()?)
+    }
+
+    fn kept_for(&self, id: SocketId) -> Option<Index> {
+        if self.promised == 0 && self.announced == 0 {
+            return None;
+        }
+        let bits = id.to_bits();
+        let kept = |entry: &Entry<T>| {
+            entry.owner == bits && matches!(entry.state, Lent::Promised | Lent::Announced)
+        };
+        index_at(self.entries.iter().position(kept)?)
+    }
+
+    fn take_free(&mut self) -> Option<Index> {
+        if self.free != 0 {
+            let index = Index(self.free);
+            self.free = self.entry(index)?.next;
+            return Some(index);
+        }
+        let position = usize::from(self.fresh);
+        if position >= self.entries.len() {
+            return None;
+        }
+        let index = index_at(position)?;
+        self.fresh = index.0;
+        Some(index)
+    }
+
+    fn set(&mut self, index: Index, state: Lent, owner: u64) {
+        let Some(entry) = index.get().and_then(|at| self.entries.get_mut(at)) else {
+            return;
+        };
+        match entry.state {
+            Lent::Promised => self.promised = self.promised.saturating_sub(1),
+            Lent::Announced => self.announced = self.announced.saturating_sub(1),
+            Lent::Free | Lent::Taken => {}
+        }
+        match state {
+            Lent::Promised => self.promised = self.promised.saturating_add(1),
+            Lent::Announced => self.announced = self.announced.saturating_add(1),
+            Lent::Free | Lent::Taken => {}
+        }
+        entry.state = state;
+        entry.owner = owner;
+    }
+}
+
+/// Names the entry at `position`; only the first 65,535 can be lent.
+fn index_at(position: usize) -> Option<Index> {
+    u16::try_from(position.saturating_add(1)).ok().map(Index)
+}
