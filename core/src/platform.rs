@@ -186,16 +186,19 @@ pub trait Platform {
     /// The socket is not connected.
     fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
 
-    /// Waits until [`Self::next_ready`] has a report, [`Self::woken`] is true, or `until` has
-    /// come; `None` waits for ever. Does not wait when a report is already there.
+    /// Waits until there is something to report, [`Self::woken`] is true, or `until` has come;
+    /// `None` waits for ever. May return early.
     ///
-    /// May return early.
+    /// Before it is called again, the loop takes every report with [`Self::next_ready`].
     ///
     /// # Errors
     /// The platform itself is broken; the loop cannot go on.
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error>;
 
-    /// Takes the next report. The loop takes a bounded number per iteration; the rest stays.
+    /// Takes the next report of the last [`Self::poll`]; `None` when it has given them all.
+    ///
+    /// A platform gives a bounded number per poll and keeps the rest for the next, which then
+    /// does not wait.
     fn next_ready(&mut self) -> Option<Ready>;
 
     /// Returns whether a wake-up came since the last call.
@@ -268,11 +271,11 @@ impl Readiness {
     /// Bytes, the peer's end, an error or, for a listener, a connection can be taken.
     pub const READABLE: Self = Self(1);
     /// Room to send came back, or the socket opened or failed to.
-    pub const WRITABLE: Self = Self(2);
+    pub const WRITABLE: Self = Self(4);
     /// The peer's end or an error has come: read until it shows. Implies `READABLE`.
-    pub const ENDED: Self = Self(4 | 1);
+    pub const ENDED: Self = Self(16 | 1);
     /// The connection broke. Implies the other three.
-    pub const ERROR: Self = Self(8 | 4 | 2 | 1);
+    pub const ERROR: Self = Self(8 | 16 | 4 | 1);
 
     /// Returns the facts of both sets.
     #[inline]
@@ -295,7 +298,15 @@ impl Readiness {
         self.0 & other.0 == other.0
     }
 
-    /// Returns the set as bits: 1 readable, 2 writable, 4 ended, 8 error.
+    /// Makes the set of `bits`: 1 readable, 4 writable, 8 error, 16 ended. What a fact implies is
+    /// not added. The values are those of `epoll`, so that a report of it needs no translation.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// Returns the set as bits, see [`Self::from_bits`].
     #[inline]
     #[must_use]
     pub const fn bits(self) -> u8 {

@@ -1,0 +1,379 @@
+//! What one report, one queued socket or one expiry leads to.
+
+use crate::closed::Closed;
+use crate::error::Error;
+use crate::event_loop::Loop;
+use crate::handler::{Handler, Opened};
+use crate::id::SocketId;
+use crate::net::{Net, OPENING_MAX, widen};
+use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
+use crate::pool::{Flags, Phase, Place, Slot, at, named, own};
+use crate::socket::{Peers, Socket};
+
+/// Reads from one socket per iteration, so that one busy peer cannot starve the others.
+const READS_MAX: u32 = 4;
+
+impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
+    /// Acts on a report, or on a socket that has work left over: opens or accepts, reads once,
+    /// and then sees to the rest.
+    ///
+    /// The usual report, bytes for an open socket that takes them all at once, runs through here
+    /// without a further call. This is the only place that calls `on_data`, so that it is
+    /// inlined: a socket that is to be read again comes back here as left over.
+    #[inline(always)]
+    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        let Some(mut slot) = named(self.slots, id) else {
+            return;
+        };
+        slot.flags.set(Flags::of(readiness));
+        if slot.flags.are_usual() {
+            // `after_read` sets it again if there is more.
+            slot.flags.clear(Flags::READABLE);
+            slot.payload = self.lists.stamp;
+        } else {
+            if !self.prepare(handler, id, readiness) {
+                return self.conclude(handler);
+            }
+            match own(self.slots, id) {
+                Some(same) => slot = same,
+                None => return,
+            }
+        }
+        let buffer = &mut *self.buffer;
+        let drained = match self.platform.recv(&mut slot.socket, buffer) {
+            Ok(Recv::Data { len, drained }) => {
+                if let Some(data) = buffer.get_mut(..len)
+                    && let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index()))
+                    && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
+                {
+                    let sum = self.lists.stats.received.wrapping_add(widen(len));
+                    self.lists.stats.received = sum;
+                    let net = Net {
+                        platform: &mut self.platform,
+                        slots: self.slots,
+                        lists: &mut self.lists,
+                        cork: self.cork,
+                    };
+                    let peers = Peers { net, before, after };
+                    handler.on_data(&mut Socket { peers, id }, ext, data);
+                }
+                drained
+            }
+            Ok(Recv::Finished) => self.ended(handler, id),
+            Ok(Recv::WouldBlock) => self.nothing_read(id),
+            Err(error) => self.broke(id, error),
+        };
+        if !drained || self.lists.concluding {
+            self.after_read(handler, id, drained);
+        }
+    }
+
+    /// Lets the socket be read again if it may, or else finishes with it.
+    #[cold]
+    #[inline(never)]
+    fn after_read(&mut self, handler: &mut H, id: SocketId, drained: bool) {
+        if self.reads_on(id, drained) {
+            self.lists.again = true;
+        } else {
+            self.conclude(handler);
+        }
+    }
+
+    /// Whether the socket is to be read once more: its turns are not over, and the platform has
+    /// more or its end is known to be there.
+    fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
+        let Some(slot) = named(self.slots, id) else {
+            return false;
+        };
+        if drained && !slot.flags.any(Flags::HUNG_UP) {
+            return false;
+        }
+        slot.flags.set(Flags::READABLE);
+        if self.lists.serving != Some(id) {
+            self.lists.serving = Some(id);
+            self.lists.turns = READS_MAX;
+        }
+        let goes_on = is_readable(slot);
+        self.lists.turns = self.lists.turns.saturating_sub(1);
+        if goes_on && self.lists.turns == 0 {
+            self.lists.enqueue(self.slots, id);
+            return false;
+        }
+        goes_on
+    }
+
+    /// What comes before reading: opening and accepting. Whether the socket is to be read then.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
+        self.lists.concluding = true;
+        if self.lists.serving != Some(id) {
+            self.lists.rest = Some(Ready { id, readiness });
+        }
+        let Some(slot) = named(self.slots, id) else {
+            return false;
+        };
+        match slot.phase() {
+            Phase::Listening => self.accept(handler, id),
+            Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
+            Phase::Open => {
+                let held = Flags::PAUSED.with(Flags::ENDED);
+                if is_readable(slot) {
+                    slot.payload = self.lists.stamp;
+                } else if slot.flags.any(held) && readiness.contains(Readiness::ERROR) {
+                    self.everyone().net.fail_paused(id);
+                }
+            }
+            Phase::Broken => {
+                if slot.flags.any(Flags::PAUSED.with(Flags::ENDED)) {
+                    // Nobody would read, and nobody can write.
+                    self.broken_end(id);
+                }
+            }
+            Phase::Free | Phase::Timer | Phase::Closing => {}
+        }
+        named(self.slots, id).is_some_and(|slot| {
+            let readable = is_readable(slot);
+            // `after_read` sets it again if there is more.
+            slot.flags.clear(Flags::READABLE.when(readable));
+            readable
+        })
+    }
+
+    /// What comes after reading: room to write, and the calls of what closed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn conclude(&mut self, handler: &mut H) {
+        self.lists.serving = None;
+        if let Some(ready) = self.lists.rest.take()
+            && ready.readiness.contains(Readiness::WRITABLE)
+        {
+            self.write_on(handler, ready.id, ready.readiness);
+        }
+        self.lists.concluding = false;
+        self.drain_closing(handler);
+    }
+
+    /// Goes on with what was held up for want of room.
+    fn write_on(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        if slot.phase() != Phase::Open {
+            return;
+        }
+        if P::HOLDS_OUTPUT {
+            match self.platform.progress(&mut slot.socket, ready) {
+                Ok(Progress::Open) => self.flushed(id),
+                Ok(Progress::Opening) => return,
+                Ok(Progress::Again) => return self.lists.enqueue(self.slots, id),
+                Err(error) => return self.everyone().net.fail(id, error),
+            }
+        }
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        if slot.phase() != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
+            return;
+        }
+        slot.flags.clear(Flags::BLOCKED);
+        if !self.everyone().net.resume_cork(id) {
+            return;
+        }
+        if named(self.slots, id)
+            .is_some_and(|slot| slot.phase() == Phase::Open && !slot.flags.any(Flags::FINISHED))
+        {
+            self.call(id, |socket, ext| handler.on_writable(socket, ext));
+        }
+    }
+
+    /// Closes a socket that waited only for a layer to send our end.
+    fn flushed(&mut self, id: SocketId) {
+        let both = Flags::FINISHING.with(Flags::ENDED);
+        if self.lists.corked == Some(id) {
+            return;
+        }
+        if let Some(slot) = named(self.slots, id) {
+            let done = slot.flags.only(both, both);
+            slot.flags.clear(Flags::FINISHING);
+            if done {
+                self.everyone().net.end(id, Closed::Finished);
+            }
+        }
+    }
+
+    /// Nothing was there to read after all.
+    #[cold]
+    #[inline(never)]
+    fn nothing_read(&mut self, id: SocketId) -> bool {
+        if let Some(slot) = named(self.slots, id) {
+            slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
+        }
+        self.broken_end(id);
+        true
+    }
+
+    /// Reading failed.
+    #[cold]
+    #[inline(never)]
+    fn broke(&mut self, id: SocketId, error: Error) -> bool {
+        self.everyone().net.end(id, Closed::Failed(error));
+        true
+    }
+
+    /// The peer's end was read.
+    #[cold]
+    #[inline(never)]
+    fn ended(&mut self, handler: &mut H, id: SocketId) -> bool {
+        if let Some(slot) = named(self.slots, id) {
+            slot.flags.set(Flags::ENDED);
+            slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
+        }
+        self.call(id, |socket, ext| handler.on_end(socket, ext));
+        let finished = Flags::FINISHED.with(Flags::FINISHING);
+        if named(self.slots, id).is_some_and(|slot| {
+            slot.phase() == Phase::Open && slot.flags.only(finished, Flags::FINISHED)
+        }) {
+            self.everyone().net.end(id, Closed::Finished);
+        }
+        self.broken_end(id);
+        true
+    }
+
+    /// Closes a broken socket of which everything was read.
+    fn broken_end(&mut self, id: SocketId) {
+        if let Some(slot) = named(self.slots, id)
+            && slot.phase() == Phase::Broken
+        {
+            let error = Error::from_bits(slot.payload);
+            self.everyone().net.end(id, Closed::Failed(error));
+        }
+    }
+
+    /// Carries on with opening a socket.
+    fn open(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        let accepted = slot.phase() == Phase::Accepting;
+        if slot.payload != 0 {
+            let error = Error::from_bits(slot.payload);
+            return self.failed(handler, id, error);
+        }
+        match self.platform.progress(&mut slot.socket, ready) {
+            Ok(Progress::Open) if accepted => match self.platform.peer_addr(&slot.socket) {
+                Ok(peer) => self.opened(handler, id, Some(peer)),
+                Err(error) => self.failed(handler, id, error),
+            },
+            Ok(Progress::Open) => self.opened(handler, id, None),
+            Ok(Progress::Opening) => {}
+            Ok(Progress::Again) => self.lists.enqueue(self.slots, id),
+            Err(error) => self.failed(handler, id, error),
+        }
+    }
+
+    /// Carries on with a socket just accepted, whose peer is known.
+    pub(crate) fn open_accepted(
+        &mut self,
+        handler: &mut H,
+        id: SocketId,
+        peer: core::net::SocketAddr,
+    ) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        match self.platform.progress(&mut slot.socket, Readiness::NONE) {
+            Ok(Progress::Open) => self.opened(handler, id, Some(peer)),
+            Ok(progress) => {
+                self.everyone().net.set_timeout(id, OPENING_MAX);
+                if progress == Progress::Again {
+                    self.lists.enqueue(self.slots, id);
+                }
+            }
+            Err(error) => self.failed(handler, id, error),
+        }
+    }
+
+    fn opened(&mut self, handler: &mut H, id: SocketId, peer: Option<core::net::SocketAddr>) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        let Some(&context) = slot.context.as_ref() else {
+            return;
+        };
+        slot.set_phase(Phase::Open);
+        slot.deadline = 0;
+        slot.payload = self.lists.stamp;
+        self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
+        let opened = match peer {
+            Some(peer) => Opened::Accepted { context, peer },
+            None => {
+                self.lists.stats.connected = self.lists.stats.connected.wrapping_add(1);
+                Opened::Connected { context }
+            }
+        };
+        let peers = self.everyone();
+        let ext = handler.on_open(&mut Socket { peers, id }, opened);
+        if let Some(place) = self.exts.get_mut(at(id.index())) {
+            *place = Place::Occupied(ext);
+        }
+        if P::HOLDS_OUTPUT {
+            // The last message of a handshake may have come with data behind it.
+            if let Some(slot) = named(self.slots, id) {
+                slot.flags.set(Flags::READABLE);
+            }
+            self.lists.enqueue(self.slots, id);
+        }
+    }
+
+    /// A socket did not open.
+    fn failed(&mut self, handler: &mut H, id: SocketId, error: Error) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
+        let connecting = slot.phase() == Phase::Connecting;
+        let context = slot.context.as_ref().copied();
+        self.everyone().net.release(id);
+        if let (true, Some(context)) = (connecting, context) {
+            let peers = self.everyone();
+            handler.on_connect_error(&mut Socket { peers, id }, context, error);
+        }
+    }
+
+    /// A deadline is over.
+    pub(crate) fn expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        match slot.phase() {
+            Phase::Open | Phase::Broken => {
+                self.call(id, |socket, ext| handler.on_timeout(socket, ext));
+            }
+            Phase::Accepting | Phase::Connecting => self.failed(handler, id, Error::TimedOut),
+            Phase::Timer => self.timer_expired(handler, id, deadline),
+            Phase::Free | Phase::Listening | Phase::Closing => {}
+        }
+    }
+
+    /// The reason of a socket that closed goes to the handler; its slot and data are given up.
+    #[cold]
+    pub(crate) fn closed(&mut self, handler: &mut H, id: SocketId) {
+        let Some(slot) = named(self.slots, id) else {
+            return;
+        };
+        let closed = Closed::from_bits(slot.payload);
+        self.call(id, |socket, ext| handler.on_close(socket, ext, closed));
+        if let Some(place) = self.exts.get_mut(at(id.index())) {
+            *place = Place::Vacant;
+        }
+        self.lists.retire(self.slots, id);
+    }
+}
+
+/// Whether the socket is to be read from.
+#[inline]
+fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
+    let mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
+    slot.is_open() && slot.flags.only(mask, Flags::READABLE)
+}

@@ -1,0 +1,296 @@
+//! One iteration: wait, then make all calls that are due.
+
+use crate::error::Error;
+use crate::evict::Idle;
+use crate::handler::Handler;
+use crate::id::SocketId;
+use crate::net::Net;
+use crate::platform::{Platform, Readiness, Ready};
+use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
+use crate::socket::{Peers, Socket};
+use crate::stats::Stats;
+use crate::time::Instant;
+use crate::wheel::{NEVER, TICK_SHIFT};
+
+/// Slots of the timing wheel looked at per iteration.
+const EXPIRIES_MAX: u32 = 4096;
+
+/// One platform, one pool of sockets and one receive buffer, driven by one thread.
+pub struct Loop<'s, P: Platform, H: Handler<P>> {
+    pub(crate) platform: P,
+    pub(crate) slots: &'s mut [Slot<P::Socket, H::Context>],
+    pub(crate) exts: &'s mut [Place<H::Ext>],
+    pub(crate) buffer: &'s mut [u8],
+    pub(crate) cork: &'s mut [u8],
+    pub(crate) lists: Lists,
+    pub(crate) idle: Idle,
+}
+
+impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
+    /// Makes a loop of the caller's memory. `buffer` bounds the bytes of one `on_data`; any
+    /// length from 1 works.
+    #[must_use]
+    pub fn new<const N: usize>(
+        platform: P,
+        sockets: &'s mut Sockets<P, H, N>,
+        buffer: &'s mut [u8],
+    ) -> Self {
+        let mut lists = Lists::default();
+        lists.now = platform.now().as_micros();
+        lists.wheel.start(lists.now);
+        let Sockets { slots, exts } = sockets;
+        Self {
+            platform,
+            slots,
+            exts,
+            buffer,
+            cork: &mut [],
+            lists,
+            idle: Idle::default(),
+        }
+    }
+
+    /// Adds the memory that [`Net::cork`] holds bytes in.
+    #[must_use]
+    pub fn with_cork(mut self, buffer: &'s mut [u8]) -> Self {
+        self.cork = buffer;
+        self
+    }
+
+    /// Returns every socket, by name, between iterations.
+    pub fn net(&mut self) -> Net<'_, P, H::Context> {
+        self.lists.free_retired(self.slots);
+        self.refresh_now();
+        Net {
+            platform: &mut self.platform,
+            slots: self.slots,
+            lists: &mut self.lists,
+            cork: self.cork,
+        }
+    }
+
+    /// Returns every socket and its data, between iterations.
+    pub fn peers(&mut self) -> Peers<'_, P, H> {
+        self.lists.free_retired(self.slots);
+        self.refresh_now();
+        self.everyone()
+    }
+
+    /// Runs iterations until nothing is left that could make a call: no connection, no listener,
+    /// no timer.
+    ///
+    /// # Errors
+    /// As [`Self::poll`].
+    pub fn run(&mut self, handler: &mut H) -> Result<(), Error> {
+        while self.lists.stats.in_use > 0 {
+            self.poll(handler, None)?;
+        }
+        Ok(())
+    }
+
+    /// Runs one iteration: waits until something is to be done, but not past `until`, then makes
+    /// all calls that are due. `Some(Instant::ZERO)` does not wait.
+    ///
+    /// # Errors
+    /// What [`Platform::poll`] says, and [`Error::Invalid`] if the receive buffer is empty.
+    pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
+        if self.buffer.is_empty() {
+            return Err(Error::Invalid);
+        }
+        handler.before_wait(&mut self.everyone());
+        self.settle(handler);
+        self.platform.poll(self.wait_until(until))?;
+        self.refresh_now();
+        self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
+        if self.platform.woken() {
+            handler.on_wake(&mut self.everyone());
+        }
+        self.dispatch_all(handler);
+        if self.lists.wheel.advance(self.lists.now) {
+            self.expire(handler);
+        }
+        handler.after_dispatch(&mut self.everyone());
+        self.settle(handler);
+        Ok(())
+    }
+
+    /// Returns when the loop next has something to do by itself, for programs that wait
+    /// elsewhere: call [`Self::poll`] then, or when the platform has something. May be earlier
+    /// than anything is due; `None` when nothing ever is; in the past when something is now.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.lists.run | self.lists.closing.head != 0 {
+            return Some(Instant::ZERO);
+        }
+        let retry = self.lists.retry.unwrap_or(NEVER);
+        match self.lists.wheel.next_micros().min(retry) {
+            NEVER => None,
+            micros => Some(Instant::from_micros(micros)),
+        }
+    }
+
+    /// Returns the platform, between iterations.
+    pub const fn platform_mut(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
+    /// Returns the platform.
+    #[must_use]
+    pub const fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// Returns what the loop did so far.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.lists.stats
+    }
+
+    fn wait_until(&self, until: Option<Instant>) -> Option<Instant> {
+        match (self.next_deadline(), until) {
+            (Some(own), Some(until)) => Some(own.min(until)),
+            (own, until) => own.or(until),
+        }
+    }
+
+    #[inline]
+    fn refresh_now(&mut self) {
+        self.lists.now = self.lists.now.max(self.platform.now().as_micros());
+        self.lists.stamp = stamp(self.lists.now);
+    }
+
+    /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
+    /// listeners that waited for a slot go on.
+    #[inline]
+    fn settle(&mut self, handler: &mut H) {
+        if self.lists.unsettled {
+            self.settle_now(handler);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_now(&mut self, handler: &mut H) {
+        if let Some(corked) = self.lists.corked {
+            let _ = self.everyone().net.uncorked(corked);
+        }
+        self.drain_closing(handler);
+        self.lists.free_retired(self.slots);
+        let freed = core::mem::take(&mut self.lists.freed);
+        let retry = self
+            .lists
+            .retry
+            .is_some_and(|retry| retry <= self.lists.now);
+        if (freed || retry) && self.lists.wheel.has_paused() {
+            self.resume_listeners();
+        }
+        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry.is_some();
+    }
+
+    /// Serves what the last iteration left over, then what the platform reports.
+    #[inline]
+    fn dispatch_all(&mut self, handler: &mut H) {
+        self.lists.start_left_over();
+        loop {
+            let (id, readiness) = if self.lists.again {
+                match self.lists.next_again(self.slots) {
+                    Some(id) => (id, Readiness::NONE),
+                    None => continue,
+                }
+            } else {
+                match self.platform.next_ready() {
+                    Some(Ready { id, readiness }) => (id, readiness),
+                    None => return,
+                }
+            };
+            self.dispatch(handler, id, readiness);
+        }
+    }
+
+    fn expire(&mut self, handler: &mut H) {
+        let mut budget = EXPIRIES_MAX;
+        while let Some((index, deadline)) =
+            self.lists
+                .wheel
+                .expire(self.slots, self.lists.now, &mut budget)
+        {
+            if let Some(id) = name(self.slots, index) {
+                self.expired(handler, id, deadline);
+                self.drain_closing(handler);
+            }
+        }
+    }
+
+    /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.
+    pub(crate) fn drain_closing(&mut self, handler: &mut H) {
+        while let Some(id) = self.lists.next_closing(self.slots) {
+            self.closed(handler, id);
+        }
+    }
+
+    /// Calls `f` with an open socket and its data.
+    #[inline]
+    pub(crate) fn call(
+        &mut self,
+        id: SocketId,
+        f: impl FnOnce(&mut Socket<'_, P, H>, &mut H::Ext),
+    ) {
+        let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index())) else {
+            return;
+        };
+        let Some((place, after)) = rest.split_first_mut() else {
+            return;
+        };
+        let Some(ext) = place.as_mut() else {
+            return;
+        };
+        let net = Net {
+            platform: &mut self.platform,
+            slots: self.slots,
+            lists: &mut self.lists,
+            cork: self.cork,
+        };
+        let peers = Peers { net, before, after };
+        f(&mut Socket { peers, id }, ext);
+    }
+
+    /// Everyone, for calls about a socket that has no data.
+    pub(crate) fn everyone(&mut self) -> Peers<'_, P, H> {
+        Peers {
+            net: Net {
+                platform: &mut self.platform,
+                slots: self.slots,
+                lists: &mut self.lists,
+                cork: self.cork,
+            },
+            before: self.exts,
+            after: &mut [],
+        }
+    }
+}
+
+/// When a socket last received: in ticks of the wheel, wrapping.
+#[inline]
+fn stamp(micros: u64) -> u32 {
+    u32::try_from((micros >> TICK_SHIFT) & 0xffff_ffff).unwrap_or_default()
+}
+
+impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {
+    /// Closes everything, without calls.
+    fn drop(&mut self) {
+        for index in 0..self.lists.high_water {
+            let (Some(slot), Some(place)) =
+                (self.slots.get_mut(at(index)), self.exts.get_mut(at(index)))
+            else {
+                return;
+            };
+            if slot.phase() != Phase::Free {
+                self.platform.close(&mut slot.socket);
+                slot.generation = slot.generation.wrapping_add(1);
+                slot.set_phase(Phase::Free);
+            }
+            slot.flags.clear(Flags::QUEUED);
+            *place = Place::Vacant;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the application does.
+
+use core::net::SocketAddr;
+
+use crate::closed::Closed;
+use crate::error::Error;
+use crate::id::{ListenerId, TimerId};
+use crate::platform::Platform;
+use crate::socket::{Peers, Socket};
+
+/// The behaviour of every socket of a loop.
+///
+/// Each call gets disjoint borrows: the handler, the socket's own data, the received bytes, and
+/// through [`Socket`] every other socket. Calls never nest: what a call does to a socket acts at
+/// once, but the calls it causes come after it returned. From any call a handler may write to,
+/// close, finish, time, adopt or connect any socket, itself included.
+///
+/// For one socket the order is: `on_open` first; `on_data` in the order of the stream; `on_end`
+/// at most once, after all data; `on_close` exactly once and last.
+pub trait Handler<P: Platform>: Sized {
+    /// Data of one open socket, stored in the pool. Several behaviours are one enum, a variant
+    /// each; assigning another variant is what µSockets calls adopting.
+    type Ext: Send;
+
+    /// Tells groups of sockets apart: given to `listen` and `connect`, handed back in [`Opened`],
+    /// changed by [`Socket::adopt`], closed together by [`Net::close_all`]. `()` when there is
+    /// one group.
+    ///
+    /// [`Net::close_all`]: crate::Net::close_all
+    type Context: Copy + PartialEq + Send;
+
+    /// A connection is open: data can flow. Returns its data.
+    fn on_open(
+        &mut self,
+        socket: &mut Socket<'_, P, Self>,
+        opened: Opened<Self::Context>,
+    ) -> Self::Ext;
+
+    /// Bytes arrived, at least one. `data` is lent from the loop's receive buffer until the call
+    /// returns, and may be altered.
+    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, data: &mut [u8]);
+
+    /// There is room again, after a write that took less than it was given.
+    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
+        let _ = (socket, ext);
+    }
+
+    /// The peer ended its direction; all its bytes have been delivered. Ours may go on. By
+    /// default finishes ours, which closes the socket.
+    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
+        let _ = ext;
+        socket.finish();
+    }
+
+    /// The time set with [`Socket::set_timeout`] is over; it is disarmed. By default closes the
+    /// socket with [`Closed::TimedOut`].
+    fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
+        let _ = ext;
+        socket.time_out();
+    }
+
+    /// An open socket is gone, and this is why. Its name and its data are valid until the call
+    /// returns; writing takes nothing. The data is dropped afterwards.
+    fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, closed: Closed) {
+        let _ = (socket, ext, closed);
+    }
+
+    /// A connect failed; the socket was never open. `socket` is only good for its name and for
+    /// reaching other sockets.
+    fn on_connect_error(
+        &mut self,
+        socket: &mut Socket<'_, P, Self>,
+        context: Self::Context,
+        error: Error,
+    ) {
+        let _ = (socket, context, error);
+    }
+
+    /// A listener stopped accepting: [`Error::Full`] when the pool is, [`Error::Exhausted`] when
+    /// the platform is. It resumes by itself; connections that wait are not lost.
+    fn on_accept_error(
+        &mut self,
+        peers: &mut Peers<'_, P, Self>,
+        listener: ListenerId,
+        error: Error,
+    ) {
+        let _ = (peers, listener, error);
+    }
+
+    /// A timer is due. `missed` counts the repeats that passed since without a call of their own,
+    /// because the loop was late.
+    fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, timer: TimerId, missed: u32) {
+        let _ = (peers, timer, missed);
+    }
+
+    /// The platform's [`Waker`](crate::Waker) was used since the last such call.
+    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
+        let _ = peers;
+    }
+
+    /// The iteration is about to wait.
+    fn before_wait(&mut self, peers: &mut Peers<'_, P, Self>) {
+        let _ = peers;
+    }
+
+    /// The iteration made all its calls.
+    fn after_dispatch(&mut self, peers: &mut Peers<'_, P, Self>) {
+        let _ = peers;
+    }
+}
+
+/// How a connection came to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Opened<C> {
+    /// A peer connected to a listener.
+    Accepted {
+        /// The context given to `listen`.
+        context: C,
+        /// The peer's address; an IPv4-mapped one comes as IPv4.
+        peer: SocketAddr,
+    },
+    /// Our `connect` succeeded.
+    Connected {
+        /// The context given to `connect`.
+        context: C,
+    },
+}
+
+impl<C: Copy> Opened<C> {
+    /// Returns the context given to `listen` or `connect`.
+    #[must_use]
+    pub const fn context(&self) -> C {
+        match *self {
+            Self::Accepted { context, .. } | Self::Connected { context } => context,
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! The caller's memory: slots, their data, and the lists that run through them.
+
+use core::num::NonZeroU32;
+
+use crate::handler::Handler;
+use crate::id::SocketId;
+use crate::platform::{Platform, Ready};
+use crate::stats::Stats;
+use crate::wheel::Wheel;
+
+/// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
+///
+/// A slot holds one connection, listener or timer. All state is zero bytes as long as
+/// [`Platform::CLOSED`] is, so a static pool lies in `.bss` and costs no image space. Untouched
+/// slots are never read or written.
+pub struct Sockets<P: Platform, H: Handler<P>, const N: usize> {
+    pub(crate) slots: [Slot<P::Socket, H::Context>; N],
+    pub(crate) exts: [Place<H::Ext>; N],
+}
+
+impl<P: Platform, H: Handler<P>, const N: usize> Default for Sockets<P, H, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Platform, H: Handler<P>, const N: usize> Sockets<P, H, N> {
+    /// Bytes that one slot takes, the socket's data included.
+    pub const SLOT_BYTES: usize =
+        size_of::<Slot<P::Socket, H::Context>>() + size_of::<Place<H::Ext>>();
+
+    /// Makes an empty pool.
+    #[must_use]
+    pub const fn new() -> Self {
+        const {
+            assert!(N > 0, "a pool holds at least one socket");
+            assert!(N < 0xffff_ffff, "a pool index fits 32 bits");
+        }
+        Self {
+            slots: [const { Slot::free(P::CLOSED) }; N],
+            exts: [const { Place::Vacant }; N],
+        }
+    }
+}
+
+/// An `Option` whose `None` is always a zero byte, which a niche would not be.
+#[repr(u8)]
+pub(crate) enum Place<T> {
+    Vacant = 0,
+    Occupied(T) = 1,
+}
+
+impl<T> Place<T> {
+    #[inline]
+    pub(crate) const fn as_ref(&self) -> Option<&T> {
+        match self {
+            Self::Vacant => None,
+            Self::Occupied(value) => Some(value),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn as_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Vacant => None,
+            Self::Occupied(value) => Some(value),
+        }
+    }
+}
+
+/// What a slot is in use for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    Free,
+    Timer,
+    Listening,
+    /// Accepted, and a layer still shakes hands.
+    Accepting,
+    Connecting,
+    Open,
+    /// Open, but sending failed: what arrived before is still delivered.
+    Broken,
+    /// Released, `on_close` still to come.
+    Closing,
+}
+
+/// The phase and the latches of a slot, in one word so that one comparison tells of all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    /// Reading, or accepting, may yield something.
+    pub(crate) const READABLE: Self = Self(1);
+    /// A send came back short, and no room was reported since.
+    pub(crate) const BLOCKED: Self = Self(2);
+    /// A listener that the platform was told not to report.
+    pub(crate) const MUTED: Self = Self::BLOCKED;
+    /// We ended our direction.
+    pub(crate) const FINISHED: Self = Self(4);
+    /// The peer's end was read.
+    pub(crate) const ENDED: Self = Self(8);
+    /// The peer's end or an error is known to be there: read until it shows.
+    pub(crate) const HUNG_UP: Self = Self(16);
+    /// On the run queue.
+    pub(crate) const QUEUED: Self = Self(32);
+    /// The program does not want to read; for a listener: the loop cannot accept.
+    pub(crate) const PAUSED: Self = Self(64);
+    /// Our end still has to be handed to the platform, after what the cork or a layer holds.
+    pub(crate) const FINISHING: Self = Self(128);
+
+    /// The bits of the phase.
+    const PHASE: Self = Self(7 << 8);
+    const OPEN: Self = Self(5 << 8);
+    /// The socket is open, has something to read, and nothing else is to be thought of.
+    #[inline]
+    pub(crate) const fn are_usual(self) -> bool {
+        let others = Self::PHASE
+            .with(Self::READABLE)
+            .with(Self::BLOCKED)
+            .with(Self::ENDED)
+            .with(Self::HUNG_UP)
+            .with(Self::PAUSED);
+        self.only(others, Self::OPEN.with(Self::READABLE))
+    }
+
+    /// The socket is open, and the platform takes bytes.
+    #[inline]
+    pub(crate) const fn are_writable(self) -> bool {
+        let others = Self::PHASE.with(Self::BLOCKED).with(Self::FINISHED);
+        self.only(others, Self::OPEN)
+    }
+
+    #[inline]
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The flags if `condition` holds, else none.
+    #[inline]
+    pub(crate) fn when(self, condition: bool) -> Self {
+        Self(self.0 & u16::from(condition).wrapping_neg())
+    }
+
+    #[inline]
+    pub(crate) const fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    #[inline]
+    pub(crate) const fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+
+    /// Whether any flag of `other` is set.
+    #[inline]
+    pub(crate) const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether of the flags in `mask` exactly `other`'s are set.
+    #[inline]
+    pub(crate) const fn only(self, mask: Self, other: Self) -> bool {
+        self.0 & mask.0 == other.0
+    }
+
+    /// The latches that a report sets.
+    #[inline]
+    pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
+        // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
+        Self(u16::from(readiness.bits()) & (Self::READABLE.0 | Self::HUNG_UP.0))
+    }
+}
+
+/// One connection, listener or timer. 40 bytes with Linux's socket and the context `()`.
+pub(crate) struct Slot<S, C> {
+    /// Even while free, odd while in use.
+    pub(crate) generation: u32,
+    /// Next on the run queue, plus one. Outlives the socket: a slot may be queued when it closes.
+    pub(crate) queue_next: u32,
+    /// Neighbours, plus one: in the timing wheel or among paused listeners while in use, then on
+    /// the closing, retired and free lists.
+    pub(crate) next: u32,
+    pub(crate) prev: u32,
+    /// When the timeout is over, in microseconds, or 0 for never. The slot's place in the wheel
+    /// may be earlier, never later.
+    pub(crate) deadline: u64,
+    /// By phase: a timer's period in milliseconds; a listener's `WhenFull`; the error a connect
+    /// met at once; when an open socket last received, in wheel ticks; why a broken or closing
+    /// one is.
+    pub(crate) payload: u32,
+    pub(crate) flags: Flags,
+    /// Which of the wheel's lists the slot is on, plus one.
+    pub(crate) bucket: u8,
+    pub(crate) context: Place<C>,
+    pub(crate) socket: S,
+}
+
+impl<S, C> Slot<S, C> {
+    const fn free(socket: S) -> Self {
+        Self {
+            generation: 0,
+            queue_next: 0,
+            next: 0,
+            prev: 0,
+            deadline: 0,
+            payload: 0,
+            flags: Flags(0),
+            bucket: 0,
+            context: Place::Vacant,
+            socket,
+        }
+    }
+
+    /// Whether data may still arrive and be delivered.
+    #[inline]
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.phase(), Phase::Open | Phase::Broken)
+    }
+
+    #[inline]
+    pub(crate) const fn phase(&self) -> Phase {
+        match (self.flags.0 >> 8) & 7 {
+            0 => Phase::Free,
+            1 => Phase::Timer,
+            2 => Phase::Listening,
+            3 => Phase::Accepting,
+            4 => Phase::Connecting,
+            5 => Phase::Open,
+            6 => Phase::Broken,
+            _ => Phase::Closing,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn set_phase(&mut self, phase: Phase) {
+        let bits = match phase {
+            Phase::Free => 0,
+            Phase::Timer => 1,
+            Phase::Listening => 2,
+            Phase::Accepting => 3,
+            Phase::Connecting => 4,
+            Phase::Open => 5,
+            Phase::Broken => 6,
+            Phase::Closing => 7,
+        };
+        self.flags.0 = self.flags.0 & !Flags::PHASE.0 | bits << 8;
+    }
+}
+
+#[inline]
+pub(crate) fn at(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// The slot of the socket that the running call is about: it is not reused before the iteration
+/// is over, so its place alone names it.
+#[inline]
+pub(crate) fn own<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    slots.get_mut(at(id.index()))
+}
+
+/// The slot that `id` names, if it is still that socket.
+#[inline]
+pub(crate) fn named<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    let slot = slots.get_mut(at(id.index()))?;
+    (slot.generation == id.generation()).then_some(slot)
+}
+
+/// The name of the socket in a slot, if there is one.
+#[inline]
+pub(crate) fn name<S, C>(slots: &[Slot<S, C>], index: u32) -> Option<SocketId> {
+    let slot = slots.get(at(index))?;
+    if slot.phase() == Phase::Free {
+        return None;
+    }
+    NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
+}
+
+/// Ends of a singly linked list of slots, plus one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) head: u32,
+    tail: u32,
+}
+
+/// Everything of a loop that is not per slot: list ends, clock, timers and counters.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// The iteration's time, in microseconds and, coarse and wrapping, for `Slot::payload`.
+    pub(crate) now: u64,
+    pub(crate) stamp: u32,
+    /// The socket that is being read more than once, and the reads that it has left in this
+    /// iteration.
+    pub(crate) serving: Option<SocketId>,
+    pub(crate) turns: u32,
+    /// Whether `serving` or a socket of `left_over` is to be served before the platform is asked.
+    pub(crate) again: bool,
+    /// The first socket that the last iteration left over, plus one.
+    pub(crate) left_over: u32,
+    /// Whether something is to be done after the running call.
+    pub(crate) concluding: bool,
+    /// A report that asks for more than reading, until its socket has been read.
+    pub(crate) rest: Option<Ready>,
+    /// Whether something is to be done at the end of the iteration.
+    pub(crate) unsettled: bool,
+    /// The first socket with work left over for the next iteration, plus one.
+    pub(crate) run: u32,
+    /// Sockets whose `on_close` is due.
+    pub(crate) closing: Queue,
+    /// Slots that become free when the iteration is over.
+    pub(crate) retired: Queue,
+    free: u32,
+    /// Whether slots were freed since paused listeners were last thought of.
+    pub(crate) freed: bool,
+    /// Slots from this index on were never used.
+    pub(crate) high_water: u32,
+    /// When to try paused listeners again although no slot was freed.
+    pub(crate) retry: Option<u64>,
+    pub(crate) wheel: Wheel,
+    pub(crate) stats: Stats,
+    /// The socket whose writes are being coalesced.
+    pub(crate) corked: Option<SocketId>,
+    /// Bytes in the cork buffer.
+    pub(crate) cork_len: usize,
+}
+
+impl Lists {
+    /// Takes a free slot, or `None` when all are in use.
+    pub(crate) fn claim<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        let index = if let Some(index) = self.free.checked_sub(1) {
+            self.free = slots.get(at(index))?.next;
+            index
+        } else {
+            let index = self.high_water;
+            let slot = slots.get_mut(at(index))?;
+            // A pool that an earlier loop leaked may hold anything.
+            slot.flags = Flags::default();
+            self.high_water = index.wrapping_add(1);
+            index
+        };
+        let slot = slots.get_mut(at(index))?;
+        slot.generation = slot.generation.wrapping_add(1) | 1;
+        slot.next = 0;
+        slot.prev = 0;
+        slot.deadline = 0;
+        slot.payload = 0;
+        slot.bucket = 0;
+        slot.flags.clear(Flags(!Flags::QUEUED.0));
+        self.stats.in_use = self.stats.in_use.wrapping_add(1);
+        NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
+    }
+
+    /// Gives back a slot that no callback has seen.
+    pub(crate) fn unclaim<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        if let Some(slot) = named(slots, id) {
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.set_phase(Phase::Free);
+            slot.next = self.free;
+            self.free = id.index().wrapping_add(1);
+            self.stats.in_use = self.stats.in_use.wrapping_sub(1);
+        }
+    }
+
+    /// Ends a name. The slot becomes free when the iteration is over.
+    pub(crate) fn retire<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        self.wheel.remove(slots, id.index());
+        if let Some(slot) = named(slots, id) {
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.set_phase(Phase::Free);
+            slot.context = Place::Vacant;
+            self.stats.in_use = self.stats.in_use.wrapping_sub(1);
+            push(slots, &mut self.retired, id.index());
+            self.unsettled = true;
+        }
+    }
+
+    /// Frees the retired slots.
+    pub(crate) fn free_retired<S, C>(&mut self, slots: &mut [Slot<S, C>]) {
+        let Queue { head, tail } = core::mem::take(&mut self.retired);
+        if let Some(last) = tail.checked_sub(1)
+            && let Some(slot) = slots.get_mut(at(last))
+        {
+            slot.next = self.free;
+            self.free = head;
+            self.freed = true;
+            self.unsettled = true;
+        }
+    }
+
+    /// Puts an open socket among those whose `on_close` is due.
+    pub(crate) fn close<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId, bits: u32) {
+        self.wheel.remove(slots, id.index());
+        if let Some(slot) = named(slots, id) {
+            slot.set_phase(Phase::Closing);
+            slot.payload = bits;
+            slot.deadline = 0;
+            push(slots, &mut self.closing, id.index());
+            self.concluding = true;
+            self.unsettled = true;
+        }
+    }
+
+    /// Takes the next socket whose `on_close` is due.
+    pub(crate) fn next_closing<S, C>(&mut self, slots: &[Slot<S, C>]) -> Option<SocketId> {
+        let index = self.closing.head.checked_sub(1)?;
+        self.closing.head = slots.get(at(index))?.next;
+        if self.closing.head == 0 {
+            self.closing.tail = 0;
+        }
+        name(slots, index)
+    }
+
+    /// Queues a socket for the next iteration, which then does not wait.
+    pub(crate) fn enqueue<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        if let Some(slot) = named(slots, id) {
+            self.enqueue_slot(slot, id);
+        }
+    }
+
+    /// Queues the socket of a slot at hand. An iteration serves the whole queue, so that the
+    /// order does not matter; last come is first, which needs no other slot.
+    pub(crate) fn enqueue_slot<S, C>(&mut self, slot: &mut Slot<S, C>, id: SocketId) {
+        if !slot.flags.any(Flags::QUEUED) {
+            slot.flags.set(Flags::QUEUED);
+            slot.queue_next = self.run;
+            self.run = id.index().wrapping_add(1);
+        }
+    }
+
+    /// Takes the run queue, to serve it before anything else.
+    pub(crate) fn start_left_over(&mut self) {
+        self.left_over = core::mem::take(&mut self.run);
+        self.again = self.left_over != 0;
+    }
+
+    /// Takes the next socket that is to be served before the platform is asked.
+    #[cold]
+    pub(crate) fn next_again<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        self.again = self.left_over != 0;
+        if self.serving.is_some() {
+            return self.serving;
+        }
+        let index = self.left_over.checked_sub(1)?;
+        self.left_over = 0;
+        let slot = slots.get_mut(at(index))?;
+        self.left_over = slot.queue_next;
+        self.again = self.left_over != 0;
+        slot.flags.clear(Flags::QUEUED);
+        name(slots, index)
+    }
+}
+
+fn push<S, C>(slots: &mut [Slot<S, C>], queue: &mut Queue, index: u32) {
+    let link = index.wrapping_add(1);
+    if let Some(slot) = slots.get_mut(at(index)) {
+        slot.next = 0;
+    }
+    match queue.tail.checked_sub(1) {
+        None => queue.head = link,
+        Some(last) => {
+            if let Some(last) = slots.get_mut(at(last)) {
+                last.next = link;
+            }
+        }
+    }
+    queue.tail = link;
+}

@@ -1,0 +1,165 @@
+//! What a handler call is lent.
+
+use core::net::SocketAddr;
+
+use crate::closed::Closed;
+use crate::handler::Handler;
+use crate::id::SocketId;
+use crate::net::Net;
+use crate::platform::Platform;
+use crate::pool::{Place, at};
+use crate::time::Duration;
+
+/// Every socket of a loop, and its data.
+///
+/// Lent to handler calls that are about no socket, and by [`Loop::peers`](crate::Loop::peers).
+pub struct Peers<'a, P: Platform, H: Handler<P>> {
+    pub(crate) net: Net<'a, P, H::Context>,
+    /// The data of the sockets before the one a call is about, and after it.
+    pub(crate) before: &'a mut [Place<H::Ext>],
+    pub(crate) after: &'a mut [Place<H::Ext>],
+}
+
+impl<'a, P: Platform, H: Handler<P>> Peers<'a, P, H> {
+    /// Returns every socket, by name.
+    #[inline]
+    pub const fn net(&mut self) -> &mut Net<'a, P, H::Context> {
+        &mut self.net
+    }
+
+    /// Returns an open socket's data, together with every socket by name, so that the one can be
+    /// written to the other. `None` for a socket that is not open and for the one the running
+    /// call is about, whose data the call has already.
+    #[expect(
+        clippy::type_complexity,
+        reason = "two borrows, taken apart at the call"
+    )]
+    pub fn peer(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
+        if !self.net.is_open(id) {
+            return None;
+        }
+        let index = at(id.index());
+        let place = match index.checked_sub(self.before.len()) {
+            None => self.before.get_mut(index),
+            Some(beyond) => self.after.get_mut(beyond.checked_sub(1)?),
+        };
+        Some((&mut self.net, place?.as_mut()?))
+    }
+}
+
+/// The socket a handler call is about, and the way to every other one.
+pub struct Socket<'a, P: Platform, H: Handler<P>> {
+    pub(crate) peers: Peers<'a, P, H>,
+    pub(crate) id: SocketId,
+}
+
+impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
+    /// Returns every socket, by name.
+    #[inline]
+    pub const fn net(&mut self) -> &mut Net<'a, P, H::Context> {
+        &mut self.peers.net
+    }
+
+    /// Returns another open socket's data, and the way to write to it. See [`Peers::peer`].
+    #[expect(
+        clippy::type_complexity,
+        reason = "two borrows, taken apart at the call"
+    )]
+    pub fn peer(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
+        self.peers.peer(id)
+    }
+
+    /// Writes to the socket. See [`Net::write`].
+    #[inline]
+    #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
+    pub fn write(&mut self, data: &[u8]) -> usize {
+        self.peers.net.write_own(self.id, data)
+    }
+
+    /// Writes several slices at once. See [`Net::write_vectored`].
+    #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
+    pub fn write_vectored(&mut self, parts: &[&[u8]]) -> usize {
+        self.peers.net.write_vectored(self.id, parts)
+    }
+
+    /// Coalesces writes until the end of the iteration. See [`Net::cork`].
+    pub fn cork(&mut self) {
+        self.peers.net.cork(self.id);
+    }
+
+    /// Sends what was held back. See [`Net::uncork`].
+    pub fn uncork(&mut self) {
+        self.peers.net.uncork(self.id);
+    }
+
+    /// Ends our direction. See [`Net::finish`].
+    pub fn finish(&mut self) {
+        self.peers.net.finish(self.id);
+    }
+
+    /// Closes the socket. See [`Net::close`].
+    pub fn close(&mut self) {
+        self.peers.net.close(self.id);
+    }
+
+    /// Closes the socket with a code. See [`Net::close_with`].
+    pub fn close_with(&mut self, code: u16) {
+        self.peers.net.close_with(self.id, code);
+    }
+
+    /// Resets the connection. See [`Net::abort`].
+    pub fn abort(&mut self, code: u16) {
+        self.peers.net.abort(self.id, code);
+    }
+
+    /// Stops reading. See [`Net::pause`].
+    pub fn pause(&mut self) {
+        self.peers.net.pause(self.id);
+    }
+
+    /// Reads again. See [`Net::resume`].
+    pub fn resume(&mut self) {
+        self.peers.net.resume(self.id);
+    }
+
+    /// Replaces the timeout. See [`Net::set_timeout`].
+    #[inline]
+    pub fn set_timeout(&mut self, after: Duration) {
+        self.peers.net.set_timeout(self.id, after);
+    }
+
+    /// Moves the socket to another context. See [`Net::adopt`].
+    pub fn adopt(&mut self, context: H::Context) {
+        self.peers.net.adopt(self.id, context);
+    }
+
+    /// Closes the socket because its time is over.
+    pub(crate) fn time_out(&mut self) {
+        self.peers.net.end(self.id, Closed::TimedOut);
+    }
+
+    /// Returns the socket's context; `None` when it is closed.
+    #[must_use]
+    pub fn context(&mut self) -> Option<H::Context> {
+        self.peers.net.context(self.id)
+    }
+
+    /// Returns the local address. See [`Net::local_addr`].
+    #[must_use]
+    pub fn local_addr(&mut self) -> Option<SocketAddr> {
+        self.peers.net.local_addr(self.id)
+    }
+
+    /// Returns the peer's address. See [`Net::peer_addr`].
+    #[must_use]
+    pub fn peer_addr(&mut self) -> Option<SocketAddr> {
+        self.peers.net.peer_addr(self.id)
+    }
+
+    /// Returns the socket's name.
+    #[inline]
+    #[must_use]
+    pub const fn id(&self) -> SocketId {
+        self.id
+    }
+}

@@ -1,0 +1,281 @@
+//! A hierarchical timing wheel that runs through the slots.
+//!
+//! Time is cut into ticks of 1,024 µs. Level 0 has a list per tick, each further level a list per
+//! 32 lists of the level below. A slot's place may be earlier than its deadline, never later: to
+//! move a deadline back is one store, and the list work is made up for when the place comes up.
+//! After Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987), scheme 6.2.
+
+use crate::pool::{Slot, at};
+
+/// log2 of the lists per level.
+const BITS: u32 = 5;
+const LISTS: u32 = 1 << BITS;
+const LEVELS: u32 = 6;
+const TOP: u32 = LEVELS - 1;
+/// The list of paused listeners, which share the links.
+const PAUSED: u8 = 192;
+const LISTS_ALL: usize = 193;
+/// No list has anything.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Microseconds per tick, as a shift.
+pub(crate) const TICK_SHIFT: u32 = 10;
+
+/// Lists of slots by time.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    /// Up to here everything is done.
+    tick: u64,
+    /// No place is earlier than this tick.
+    next: u64,
+    /// The list whose entries are being looked at, plus one. It comes before all others.
+    draining: u8,
+    /// Which lists of a level have entries.
+    filled: [u32; 6],
+    /// First slot of each list, plus one.
+    heads: [u32; LISTS_ALL],
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Self {
+            tick: 0,
+            next: NEVER,
+            draining: 0,
+            filled: [0; 6],
+            heads: [0; LISTS_ALL],
+        }
+    }
+}
+
+impl Wheel {
+    /// Starts the clock. Only before the first use.
+    pub(crate) fn start(&mut self, micros: u64) {
+        self.tick = micros >> TICK_SHIFT;
+    }
+
+    /// The earliest time at which there may be something to do, in microseconds, or [`NEVER`].
+    #[inline]
+    pub(crate) fn next_micros(&self) -> u64 {
+        if self.next == NEVER {
+            NEVER
+        } else {
+            self.next.wrapping_shl(TICK_SHIFT)
+        }
+    }
+
+    /// Moves the clock to `micros`; whether something may be due, which [`Self::expire`] tells.
+    #[inline]
+    pub(crate) fn advance(&mut self, micros: u64) -> bool {
+        let now = micros >> TICK_SHIFT;
+        let due = now >= self.next;
+        if !due {
+            self.tick = now;
+        }
+        due
+    }
+
+    /// Sets the deadline of a slot, 0 for none.
+    #[inline]
+    pub(crate) fn set<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, deadline: u64) {
+        let Some(slot) = slots.get_mut(at(index)) else {
+            return;
+        };
+        let earlier = slot.deadline == 0 || deadline < slot.deadline;
+        slot.deadline = deadline;
+        if earlier && deadline != 0 {
+            self.place(slots, index);
+        }
+    }
+
+    /// Finds the slot a place that is early enough for its deadline.
+    fn place<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
+        let Some(slot) = slots.get_mut(at(index)) else {
+            return;
+        };
+        let due = due_tick(slot.deadline);
+        if let Some(list) = slot.bucket.checked_sub(1) {
+            if self.list_tick(u32::from(list)) <= due {
+                return;
+            }
+            self.remove(slots, index);
+        }
+        self.insert(slots, index, due);
+    }
+
+    fn insert<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, due: u64) {
+        let due = due.max(self.tick.saturating_add(1));
+        let differs = due ^ self.tick;
+        let top_bit = 63_u32.saturating_sub(differs.leading_zeros());
+        let level = (top_bit / BITS).min(TOP);
+        let shift = level.wrapping_mul(BITS);
+        // The top level goes round; what is further away waits in its last list.
+        let here = self.tick.wrapping_shr(shift);
+        let place = due
+            .wrapping_shr(shift)
+            .min(here.saturating_add(u64::from(LISTS - 1)));
+        let list = low_bits(place);
+        if let Some(filled) = self.filled.get_mut(at(level)) {
+            *filled |= 1_u32.wrapping_shl(list);
+        }
+        self.next = self.next.min(place.wrapping_shl(shift));
+        let list = level.wrapping_mul(LISTS).wrapping_add(list);
+        self.link(slots, index, u8::try_from(list).unwrap_or(PAUSED));
+    }
+
+    fn link<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, list: u8) {
+        let Some(head) = self.heads.get_mut(usize::from(list)) else {
+            return;
+        };
+        let second = *head;
+        *head = index.wrapping_add(1);
+        if let Some(slot) = slots.get_mut(at(index)) {
+            slot.bucket = list.wrapping_add(1);
+            slot.prev = 0;
+            slot.next = second;
+        }
+        if let Some(second) = second.checked_sub(1)
+            && let Some(slot) = slots.get_mut(at(second))
+        {
+            slot.prev = index.wrapping_add(1);
+        }
+    }
+
+    /// Takes the slot off whatever list it is on.
+    pub(crate) fn remove<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
+        let Some(slot) = slots.get_mut(at(index)) else {
+            return;
+        };
+        let Some(list) = slot.bucket.checked_sub(1) else {
+            return;
+        };
+        let (prev, next) = (slot.prev, slot.next);
+        slot.bucket = 0;
+        if let Some(next) = next.checked_sub(1)
+            && let Some(slot) = slots.get_mut(at(next))
+        {
+            slot.prev = prev;
+        }
+        if let Some(prev) = prev.checked_sub(1) {
+            if let Some(slot) = slots.get_mut(at(prev)) {
+                slot.next = next;
+            }
+            return;
+        }
+        if let Some(head) = self.heads.get_mut(usize::from(list)) {
+            *head = next;
+        }
+        let (level, bit) = (u32::from(list) / LISTS, u32::from(list) % LISTS);
+        if next == 0
+            && let Some(filled) = self.filled.get_mut(at(level))
+        {
+            *filled &= !1_u32.wrapping_shl(bit);
+            self.earliest();
+        }
+    }
+
+    /// Takes the next slot whose deadline is at or before `micros`, with the deadline. `budget` counts down with
+    /// every slot looked at; at 0, `None` may only mean "later".
+    pub(crate) fn expire<S, C>(
+        &mut self,
+        slots: &mut [Slot<S, C>],
+        micros: u64,
+        budget: &mut u32,
+    ) -> Option<(u32, u64)> {
+        let now = micros >> TICK_SHIFT;
+        loop {
+            let list = self.earliest();
+            if self.next > now {
+                self.tick = self.tick.max(now);
+                return None;
+            }
+            self.tick = self.tick.max(self.next);
+            self.draining = list.wrapping_add(1);
+            *budget = budget.checked_sub(1)?;
+            let index = self.heads.get(usize::from(list))?.checked_sub(1)?;
+            self.remove(slots, index);
+            let slot = slots.get_mut(at(index))?;
+            let deadline = slot.deadline;
+            if deadline == 0 {
+                continue;
+            }
+            let due = due_tick(deadline);
+            if due <= self.tick {
+                slot.deadline = 0;
+                return Some((index, deadline));
+            }
+            self.insert(slots, index, due);
+        }
+    }
+
+    /// Finds the earliest list that has entries and notes its time in `next`.
+    fn earliest(&mut self) -> u8 {
+        if let Some(list) = self.draining.checked_sub(1) {
+            if self
+                .heads
+                .get(usize::from(list))
+                .is_some_and(|head| *head != 0)
+            {
+                self.next = self.tick;
+                return list;
+            }
+            self.draining = 0;
+        }
+        for (level, filled) in (0_u32..).zip(self.filled) {
+            if filled != 0 {
+                // Only the top level goes round; below it, what is filled lies ahead.
+                let list = if level == TOP {
+                    let here = low_bits(self.tick.wrapping_shr(TOP.wrapping_mul(BITS)));
+                    let ahead = filled.rotate_right(here).trailing_zeros();
+                    here.wrapping_add(ahead) % LISTS
+                } else {
+                    filled.trailing_zeros()
+                };
+                let list = level.wrapping_mul(LISTS).wrapping_add(list);
+                self.next = self.list_tick(list);
+                return u8::try_from(list).unwrap_or_default();
+            }
+        }
+        self.next = NEVER;
+        0
+    }
+
+    /// The first tick of a list: when its entries are looked at.
+    fn list_tick(&self, list: u32) -> u64 {
+        let (level, list) = (list / LISTS, list % LISTS);
+        let shift = level.wrapping_mul(BITS);
+        let here = self.tick.wrapping_shr(shift);
+        let ahead = list.wrapping_sub(low_bits(here)) % LISTS;
+        here.wrapping_add(u64::from(ahead)).wrapping_shl(shift)
+    }
+
+    /// Puts a listener among the paused ones.
+    pub(crate) fn pause<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
+        self.remove(slots, index);
+        self.link(slots, index, PAUSED);
+    }
+
+    /// Takes a paused listener.
+    pub(crate) fn next_paused<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<u32> {
+        let index = self.heads.get(usize::from(PAUSED))?.checked_sub(1)?;
+        self.remove(slots, index);
+        Some(index)
+    }
+
+    /// Whether a listener is paused.
+    #[inline]
+    pub(crate) fn has_paused(&self) -> bool {
+        self.heads
+            .get(usize::from(PAUSED))
+            .is_some_and(|head| *head != 0)
+    }
+}
+
+/// The tick at which a deadline is surely over.
+fn due_tick(deadline: u64) -> u64 {
+    deadline.saturating_add((1 << TICK_SHIFT) - 1) >> TICK_SHIFT
+}
+
+fn low_bits(value: u64) -> u32 {
+    u32::try_from(value % u64::from(LISTS)).unwrap_or_default()
+}

@@ -1,0 +1,14 @@
+//! Linux for [`usockets`]: non-blocking TCP sockets and one `epoll` instance, by raw system
+//! calls, without `std` and without libc.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod errno;
+mod event_fd;
+mod fd;
+mod linux;
+mod options;
+
+pub use event_fd::EventFd;
+pub use fd::Fd;
+pub use linux::Linux;

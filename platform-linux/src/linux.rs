@@ -1,0 +1,456 @@
+//! The platform: one `epoll` instance.
+
+use core::mem;
+use core::net::SocketAddr;
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice};
+use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
+use rustix::time::{ClockId, clock_gettime};
+use usockets::{
+    Accepted, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId, Waker,
+};
+
+use crate::errno::error;
+use crate::event_fd::EventFd;
+use crate::fd::Fd;
+use crate::options::{canonical, stream};
+
+/// Kernel events taken per system call.
+const EVENTS_MAX: usize = 256;
+/// Slices of one vectored write; what is beyond goes with the next.
+const PARTS_MAX: usize = 16;
+/// Most connections taken from a listener between two waits.
+const BURST_MAX: u8 = 31;
+/// What follows the last event of a wait. No socket has it, nor [`WAKER`].
+const END: u64 = 0;
+/// The kernel's mark of the waker.
+const WAKER: u64 = 1;
+
+/// One `epoll` instance (`epoll(7)`).
+///
+/// A connection is registered once, edge-triggered for everything, for its whole life. A listener
+/// is level-triggered, which saves the `accept4` that finds nothing.
+pub struct Linux {
+    epoll: OwnedFd,
+    /// The next of `events` to hand out.
+    next: usize,
+    /// Waits so far, wrapping.
+    waits: u8,
+    waker: Option<&'static Waker<EventFd>>,
+    /// What the last wait brought, and then an [`END`].
+    events: [epoll::Event; EVENTS_MAX + 1],
+}
+
+impl Linux {
+    /// Creates the `epoll` instance.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] when the process or the system is out of descriptors or memory.
+    pub fn new() -> Result<Self, Error> {
+        let empty = epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(END),
+        };
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error)?,
+            next: 0,
+            waits: 0,
+            waker: None,
+            events: [empty; EVENTS_MAX + 1],
+        })
+    }
+
+    /// Lets `waker` wake the loop. It belongs in a static, because other threads may use it at
+    /// any time; one made earlier for another instance may be passed on.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] when the system is out of memory, [`Error::Invalid`] when this
+    /// instance has a waker already.
+    pub fn with_waker(mut self, waker: &'static Waker<EventFd>) -> Result<Self, Error> {
+        if self.waker.is_some() {
+            return Err(Error::Invalid);
+        }
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(
+            &self.epoll,
+            waker.notifier(),
+            EventData::new_u64(WAKER),
+            flags,
+        )
+        .map_err(error)?;
+        self.waker = Some(waker);
+        Ok(self)
+    }
+
+    fn register(&self, fd: &OwnedFd, id: SocketId, flags: EventFlags) -> Result<(), Error> {
+        let data = EventData::new_u64(id.to_bits());
+        epoll::add(&self.epoll, fd, data, flags).map_err(error)
+    }
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Errno> {
+        let room = self.events.get_mut(..EVENTS_MAX).unwrap_or_default();
+        match epoll::wait(&self.epoll, &mut *room, timeout) {
+            // Before Linux 5.11 there are only whole milliseconds; later is right, earlier not.
+            Err(Errno::NOSYS) => {
+                let millis = timeout.copied().map(round_up_to_millis);
+                epoll::wait(&self.epoll, room, millis.as_ref())
+            }
+            result => result,
+        }
+    }
+
+    fn end_at(&mut self, count: usize) {
+        self.next = 0;
+        if let Some(event) = self.events.get_mut(count) {
+            event.data = EventData::new_u64(END);
+        }
+    }
+}
+
+/// What a connection is registered for, once and for all.
+const STREAM: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
+
+impl Platform for Linux {
+    type Socket = Fd;
+
+    const CLOSED: Fd = Fd::Closed;
+
+    fn listen(&mut self, socket: &mut Fd, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
+        let fd = stream(at)?;
+        sockopt::set_socket_reuseaddr(&fd, true).map_err(error)?;
+        if at.reuse_port {
+            sockopt::set_socket_reuseport(&fd, true).map_err(error)?;
+        }
+        if at.addr.is_ipv6() {
+            sockopt::set_ipv6_v6only(&fd, at.v6_only).map_err(error)?;
+        }
+        net::bind(&fd, &at.addr).map_err(error)?;
+        net::listen(&fd, i32::from(at.backlog)).map_err(error)?;
+        self.register(&fd, id, EventFlags::IN)?;
+        *socket = Fd::Listener {
+            wait: self.waits,
+            burst: 0,
+            left: 0,
+            fd,
+        };
+        Ok(())
+    }
+
+    fn connect(&mut self, socket: &mut Fd, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
+        let fd = stream(to)?;
+        if let Some(source) = &to.source {
+            sockopt::set_socket_reuseaddr(&fd, true).map_err(error)?;
+            net::bind(&fd, source).map_err(error)?;
+        }
+        match net::connect(&fd, &to.addr) {
+            // An interrupted connect goes on by itself (`connect(2)`).
+            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
+            Err(errno) => return Err(error(errno)),
+        }
+        self.register(&fd, id, STREAM)?;
+        *socket = Fd::Connecting(fd);
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut Fd,
+        socket: &mut Fd,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        let Fd::Listener {
+            wait,
+            burst,
+            left,
+            fd,
+        } = listener
+        else {
+            return Err(Error::Invalid);
+        };
+        let Some((new, peer)) = take(fd)? else {
+            *burst = 0;
+            return Ok(None);
+        };
+        if *wait == self.waits {
+            *left = left.saturating_sub(1);
+        } else {
+            // Busy in two waits running: take more at a time, so that waits do not dominate.
+            let running = self.waits.wrapping_sub(*wait) == 1;
+            let more = burst.saturating_mul(2).saturating_add(1).min(BURST_MAX);
+            *burst = if running { more } else { 0 };
+            *left = *burst;
+            *wait = self.waits;
+        }
+        let drained = *left == 0;
+        let peer = peer.ok_or(Error::Unsupported)?;
+        let peer = SocketAddr::try_from(peer).map_err(error)?;
+        self.register(&new, id, STREAM)?;
+        *socket = Fd::Stream(new);
+        let peer = canonical(peer);
+        Ok(Some(Accepted { peer, drained }))
+    }
+
+    fn refuse(&mut self, listener: &mut Fd) -> Result<bool, Error> {
+        let Fd::Listener { fd, .. } = listener else {
+            return Err(Error::Invalid);
+        };
+        let Some((new, _)) = take(fd)? else {
+            return Ok(false);
+        };
+        sockopt::set_socket_linger(&new, Some(Duration::ZERO)).map_err(error)?;
+        Ok(true)
+    }
+
+    fn set_accepting(
+        &mut self,
+        listener: &mut Fd,
+        id: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        let flags = if accepting {
+            EventFlags::IN
+        } else {
+            EventFlags::empty()
+        };
+        let data = EventData::new_u64(id.to_bits());
+        epoll::modify(&self.epoll, listener.get()?, data, flags).map_err(error)
+    }
+
+    #[inline]
+    fn progress(&mut self, socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
+        if ready.contains(Readiness::ERROR) {
+            sockopt::socket_error(socket.get()?)
+                .map_err(error)?
+                .map_err(error)?;
+        }
+        if !matches!(socket, Fd::Connecting(_)) {
+            return Ok(Progress::Open);
+        }
+        if !ready.contains(Readiness::WRITABLE) || ready.contains(Readiness::ERROR) {
+            return Ok(Progress::Opening);
+        }
+        if let Fd::Connecting(fd) = mem::replace(socket, Fd::Closed) {
+            *socket = Fd::Stream(fd);
+        }
+        Ok(Progress::Open)
+    }
+
+    #[inline]
+    fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let room = buffer.len();
+        loop {
+            match net::recv(socket.get()?, &mut *buffer, RecvFlags::empty()) {
+                Ok((_, 0)) => return Ok(Recv::Finished),
+                Ok((_, len)) => {
+                    return Ok(Recv::Data {
+                        len,
+                        drained: len < room,
+                    });
+                }
+                Err(Errno::AGAIN) => return Ok(Recv::WouldBlock),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(error(errno)),
+            }
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
+        loop {
+            match net::send(socket.get()?, data, SendFlags::NOSIGNAL) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(error(errno)),
+            }
+        }
+    }
+
+    fn send_vectored(&mut self, socket: &mut Fd, parts: &[&[u8]]) -> Result<usize, Error> {
+        let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+        let mut sum = 0_usize;
+        for parts in parts.chunks(PARTS_MAX) {
+            let mut len = 0_usize;
+            for (slice, part) in slices.iter_mut().zip(parts) {
+                *slice = IoSlice::new(part);
+                len = len.saturating_add(part.len());
+            }
+            let slices = slices.get(..parts.len()).unwrap_or_default();
+            let count = match send_slices(socket.get()?, slices) {
+                Ok(count) => count,
+                // What was taken counts; the next call tells of the error.
+                Err(_) if sum > 0 => return Ok(sum),
+                Err(errno) => return Err(error(errno)),
+            };
+            sum = sum.saturating_add(count);
+            if count < len {
+                break;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn finish(&mut self, socket: &mut Fd) -> Result<Progress, Error> {
+        match net::shutdown(socket.get()?, Shutdown::Write) {
+            // Not connected any more: the report that says why is on its way.
+            Ok(()) | Err(Errno::NOTCONN) => Ok(Progress::Open),
+            Err(errno) => Err(error(errno)),
+        }
+    }
+
+    fn close(&mut self, socket: &mut Fd) {
+        // Closing the last descriptor also ends its registration (`epoll(7)`, question 6).
+        *socket = Fd::Closed;
+    }
+
+    fn abort(&mut self, socket: &mut Fd) {
+        if let Ok(fd) = socket.get() {
+            // Without lingering, `close` resets (`socket(7)`). If that fails it still closes.
+            let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+        }
+        self.close(socket);
+    }
+
+    fn local_addr(&self, socket: &Fd) -> Result<SocketAddr, Error> {
+        address(net::getsockname(socket.get()?))
+    }
+
+    fn peer_addr(&self, socket: &Fd) -> Result<SocketAddr, Error> {
+        match net::getpeername(socket.get()?).map_err(error)? {
+            Some(addr) => address(Ok(addr)),
+            None => Err(Error::Unsupported),
+        }
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        let timeout = until.map(|until| {
+            if until == Instant::ZERO {
+                return Timespec::default();
+            }
+            timespec(until.saturating_since(self.now()))
+        });
+        self.waits = self.waits.wrapping_add(1);
+        match self.wait(timeout.as_ref()) {
+            Ok(count) => self.end_at(count),
+            Err(Errno::INTR) => self.end_at(0),
+            Err(errno) => return Err(error(errno)),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn next_ready(&mut self) -> Option<Ready> {
+        loop {
+            let event = self.events.get(self.next)?;
+            let (flags, data) = (event.flags, event.data.u64());
+            if let Some(id) = SocketId::from_bits(data) {
+                self.next = self.next.wrapping_add(1);
+                let readiness = readiness(flags);
+                return Some(Ready { id, readiness });
+            }
+            if data == END {
+                return None;
+            }
+            self.next = self.next.wrapping_add(1);
+        }
+    }
+
+    fn woken(&mut self) -> bool {
+        self.waker.is_some_and(Waker::take)
+    }
+
+    #[inline]
+    fn now(&self) -> Instant {
+        let now = clock_gettime(ClockId::Monotonic);
+        let secs = u64::try_from(now.tv_sec).unwrap_or_default();
+        let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
+        Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
+    }
+}
+
+impl AsFd for Linux {
+    /// The `epoll` instance, for other event loops: readable when the loop has something to do.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+#[inline]
+fn readiness(flags: EventFlags) -> Readiness {
+    // The usual facts have the same bits on both sides.
+    let usual = EventFlags::IN.union(EventFlags::OUT);
+    if usual.contains(flags) {
+        return Readiness::from_bits(u8::try_from(flags.bits()).unwrap_or_default());
+    }
+    rare_readiness(flags)
+}
+
+#[cold]
+#[inline(never)]
+fn rare_readiness(flags: EventFlags) -> Readiness {
+    let ended = EventFlags::RDHUP | EventFlags::HUP;
+    Readiness::READABLE
+        .when(flags.contains(EventFlags::IN))
+        .union(Readiness::WRITABLE.when(flags.intersects(EventFlags::OUT | EventFlags::HUP)))
+        .union(Readiness::ENDED.when(flags.intersects(ended)))
+        .union(Readiness::ERROR.when(flags.contains(EventFlags::ERR)))
+}
+
+/// Takes a waiting connection; `None` when none waits.
+fn take(listener: &OwnedFd) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    loop {
+        match net::acceptfrom_with(listener, flags) {
+            Ok(accepted) => return Ok(Some(accepted)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(error(errno)),
+        }
+    }
+}
+
+fn send_slices(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    loop {
+        let mut control = net::SendAncillaryBuffer::default();
+        match net::sendmsg(fd, slices, &mut control, SendFlags::NOSIGNAL) {
+            Ok(count) => return Ok(count),
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn address(addr: Result<SocketAddrAny, Errno>) -> Result<SocketAddr, Error> {
+    let addr = addr.map_err(error)?;
+    SocketAddr::try_from(addr).map(canonical).map_err(error)
+}
+
+/// A wait, in the kernel's form. One longer than it can express is cut, and repeated.
+fn timespec(wait: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(wait.subsec_nanos()),
+    }
+}
+
+/// A wait in whole milliseconds, cut to what `epoll_wait` takes.
+fn round_up_to_millis(wait: Timespec) -> Timespec {
+    let millis = wait.tv_nsec.saturating_add(999_999) / 1_000_000;
+    let carry = i64::from(millis >= 1_000);
+    Timespec {
+        tv_sec: wait.tv_sec.min(2_000_000).saturating_add(carry),
+        tv_nsec: if carry == 1 {
+            0
+        } else {
+            millis.saturating_mul(1_000_000)
+        },
+    }
+}
