@@ -32,7 +32,9 @@ const HANDSHAKES_MAX: u32 = 8;
 ///
 /// Beyond the platform's own, a socket costs at most 256 bytes. All else is lent from a
 /// [`TlsMemory`]: while a handshake runs, while a part of a record has come, and while the
-/// platform takes less than was sent. What is lent out is waited for in order.
+/// platform takes less than was sent. What is lent out is waited for in order. Only
+/// [`Net::connect`](crate::Net::connect) does not wait: it fails with [`Error::Exhausted`] when no
+/// handshake is free, or only the last and the configuration has identities of a server.
 pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) inner: P,
     pub(crate) crypto: C,
@@ -222,7 +224,9 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     ) -> Result<(), Error> {
         let name = name.ok_or(Error::Invalid)?;
         let handshakes = &mut self.lenders.handshakes;
-        let index = handshakes.take_now(id).ok_or(Error::Exhausted)?;
+        // The last is for connections that were accepted, which may be the other end of these.
+        let keep = usize::from(!self.config.server.identities.is_empty());
+        let index = handshakes.take_now(id, keep).ok_or(Error::Exhausted)?;
         socket.handshake = index;
         let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;
         if self.config.client.roots.is_empty() || !handshake.expect_name(name) {

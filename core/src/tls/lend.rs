@@ -170,9 +170,11 @@ impl<'s, T> Lender<'s, T> {
         }
     }
 
-    /// Lends a free entry to the socket, or none.
-    pub(crate) fn take_now(&mut self, id: SocketId) -> Option<Index> {
-        if self.waiting.len > 0 {
+    /// Lends a free entry to the socket, or none, if only `keep` or fewer are free.
+    pub(crate) fn take_now(&mut self, id: SocketId, keep: usize) -> Option<Index> {
+        let taken = |entry: &&Entry<T>| entry.state != Lent::Free;
+        let taken = self.entries.iter().filter(taken).count();
+        if self.waiting.len > 0 || self.entries.len().saturating_sub(taken) <= keep {
             return None;
         }
         let index = self.take_free()?;

@@ -1,9 +1,11 @@
 //! What the tests of TLS share: identities, our engine on two byte queues, and rustls likewise.
 
+mod echo;
 mod identity;
 mod ours;
 mod theirs;
 
+pub use echo::{Echo, Held, Part};
 pub use identity::{Authority, Kind, Leaf};
 pub use ours::{Broken, Crypto, Machine, NOW, Ours};
 pub use theirs::{Theirs, group, suite};
