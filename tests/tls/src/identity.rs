@@ -1,5 +1,7 @@
 //! Certificate authorities and the identities that they issue.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -65,10 +67,12 @@ impl Authority {
     }
 
     fn params(name: &str) -> CertificateParams {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params
             .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
+            .push(rcgen::DnType::CommonName, format!("{name} {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params
@@ -129,7 +133,7 @@ impl Authority {
 pub struct Leaf {
     pub chain: Vec<Vec<u8>>,
     pub document: Vec<u8>,
-    signer: Box<dyn Signer>,
+    pub signer: Box<dyn Signer>,
 }
 
 impl Leaf {

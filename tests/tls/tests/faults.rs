@@ -223,7 +223,9 @@ fn garbage_is_refused() {
         for round in 0..2_000 {
             let mut bytes = Vec::new();
             for _ in 0..(round % 600) {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 bytes.push(state.to_le_bytes()[7]);
             }
             for flight in 0..3 {
