@@ -3,6 +3,7 @@
 mod echo;
 mod identity;
 mod ours;
+pub mod puppet;
 mod theirs;
 
 pub use echo::{Echo, Held, Part};
