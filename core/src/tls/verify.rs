@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter};
 
 use crate::tls::alert::Alert;
 use crate::tls::crypto::{Crypto, Scheme};
@@ -12,6 +12,33 @@ use crate::tls::wire::Reader;
 
 /// Most certificates of a chain besides the first.
 const INTERMEDIATES_MAX: usize = 8;
+
+/// id-kp-serverAuth, 1.3.6.1.5.5.7.3.1 (RFC 5280, section 4.2.1.12).
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+/// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2 (RFC 5280, section 4.2.1.12).
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+
+/// What a certificate that says what it is for must be for. Webpki's own check makes a list for
+/// its error on the heap, wherever some other crate of the program turns that feature on.
+struct Usage(&'static [u8]);
+
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut says = false;
+        for purpose in purposes {
+            says = true;
+            if purpose? == KeyPurposeId::new(self.0) {
+                return Ok(());
+            }
+        }
+        if says {
+            // The error's successor cannot be made outside of webpki.
+            #[expect(deprecated, reason = "see above")]
+            return Err(webpki::Error::RequiredEkuNotFound);
+        }
+        Ok(())
+    }
+}
 
 /// Whom a chain must prove the peer to be.
 #[derive(Clone, Copy)]
@@ -79,10 +106,10 @@ impl<'a> Chain<'a> {
             count = count.saturating_add(1);
         }
         let now = UnixTime::since_unix_epoch(Duration::from_secs(crypto.unix_seconds()));
-        let usage = match subject {
-            Subject::Server(_) => KeyUsage::server_auth(),
-            Subject::Client => KeyUsage::client_auth(),
-        };
+        let usage = Usage(match subject {
+            Subject::Server(_) => SERVER_AUTH,
+            Subject::Client => CLIENT_AUTH,
+        });
         let peer = EndEntityCert::try_from(&first).map_err(alert_of)?;
         peer.verify_for_usage(
             C::ALGORITHMS,
@@ -126,6 +153,7 @@ impl<'a> Chain<'a> {
 }
 
 /// Returns the alert that tells the peer what is wrong with its chain (RFC 8446, section 6.2).
+#[expect(deprecated, reason = "made by the check of usage")]
 fn alert_of(error: webpki::Error) -> Alert {
     use webpki::Error as E;
     match error {
@@ -135,6 +163,7 @@ fn alert_of(error: webpki::Error) -> Alert {
         E::UnsupportedCertVersion
         | E::UnsupportedCriticalExtension
         | E::RequiredEkuNotFoundContext(_)
+        | E::RequiredEkuNotFound
         | E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Alert::UNSUPPORTED_CERTIFICATE,
         E::CertNotValidForName(_) => Alert::CERTIFICATE_UNKNOWN,
