@@ -15,6 +15,8 @@ mod lend;
 mod memory;
 mod opening;
 mod record;
+#[cfg(test)]
+mod rfc8448;
 mod rustcrypto;
 mod schedule;
 mod server;
