@@ -7,6 +7,7 @@ use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Accepted, Platform};
 use crate::pool::{Flags, Phase, Place, at, name, named};
+use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
@@ -160,13 +161,14 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     fn retry_later(&mut self) {
-        self.lists.retry = Some(self.lists.now.saturating_add(RETRY_MICROS));
+        let now = self.lists.now_micros(&self.platform);
+        self.lists.retry = now.saturating_add(RETRY_MICROS);
         self.lists.unsettled = true;
     }
 
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
-        self.lists.retry = None;
+        self.lists.retry = NEVER;
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
             let Some(id) = name(self.slots, index) else {
                 continue;
@@ -185,7 +187,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         let period = u64::from(slot.payload).saturating_mul(1_000);
-        let late = self.lists.now.saturating_sub(deadline);
+        let late = self
+            .lists
+            .now_micros(&self.platform)
+            .saturating_sub(deadline);
         let missed = late.checked_div(period);
         match missed {
             None => self.lists.retire(self.slots, id),

@@ -10,7 +10,7 @@ use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wheel::{NEVER, TICK_SHIFT};
+use crate::wheel::NEVER;
 
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
@@ -35,9 +35,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         sockets: &'s mut Sockets<P, H, N>,
         buffer: &'s mut [u8],
     ) -> Self {
-        let mut lists = Lists::default();
-        lists.now = platform.now().as_micros();
-        lists.wheel.start(lists.now);
+        let lists = Lists::new(platform.now().as_micros());
         let Sockets { slots, exts } = sockets;
         Self {
             platform,
@@ -60,19 +58,19 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Returns every socket, by name, between iterations.
     pub fn net(&mut self) -> Net<'_, P, H::Context> {
         self.lists.free_retired(self.slots);
-        self.refresh_now();
+        self.lists.now = None;
         Net {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         }
     }
 
     /// Returns every socket and its data, between iterations.
     pub fn peers(&mut self) -> Peers<'_, P, H> {
         self.lists.free_retired(self.slots);
-        self.refresh_now();
+        self.lists.now = None;
         self.everyone()
     }
 
@@ -100,13 +98,14 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         handler.before_wait(&mut self.everyone());
         self.settle(handler);
         self.platform.poll(self.wait_until(until))?;
-        self.refresh_now();
+        self.lists.now = None;
+        self.lists.stamp = self.lists.stamp.wrapping_add(1);
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
         }
         self.dispatch_all(handler);
-        if self.lists.wheel.advance(self.lists.now) {
+        if self.lists.wheel.next_micros() != NEVER {
             self.expire(handler);
         }
         handler.after_dispatch(&mut self.everyone());
@@ -122,8 +121,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
-        let retry = self.lists.retry.unwrap_or(NEVER);
-        match self.lists.wheel.next_micros().min(retry) {
+        match self.lists.wheel.next_micros().min(self.lists.retry) {
             NEVER => None,
             micros => Some(Instant::from_micros(micros)),
         }
@@ -153,12 +151,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
     }
 
-    #[inline]
-    fn refresh_now(&mut self) {
-        self.lists.now = self.lists.now.max(self.platform.now().as_micros());
-        self.lists.stamp = stamp(self.lists.now);
-    }
-
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
     #[inline]
@@ -177,43 +169,49 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self
-            .lists
-            .retry
-            .is_some_and(|retry| retry <= self.lists.now);
+        let retry =
+            self.lists.retry != NEVER && self.lists.retry <= self.lists.now_micros(&self.platform);
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
-        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry.is_some();
+        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry != NEVER;
     }
 
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        self.lists.start_left_over();
-        loop {
-            let (id, readiness) = if self.lists.again {
-                match self.lists.next_again(self.slots) {
-                    Some(id) => (id, Readiness::NONE),
-                    None => continue,
-                }
-            } else {
-                match self.platform.next_ready() {
-                    Some(Ready { id, readiness }) => (id, readiness),
-                    None => return,
-                }
+        let first = if self.lists.start_left_over() {
+            self.lists.next_left_over(self.slots)
+        } else {
+            None
+        };
+        let mut work = match first {
+            Some(id) => Some((id, self.lists.come_back)),
+            None => self.next_report(),
+        };
+        while let Some((id, readiness)) = work {
+            // Two places that ask the platform cost code, but save a look at what came back.
+            work = match self.dispatch(handler, id, readiness) {
+                Some(id) => Some((id, self.lists.come_back)),
+                None => self.next_report(),
             };
-            self.dispatch(handler, id, readiness);
         }
     }
 
+    #[inline(always)]
+    fn next_report(&mut self) -> Option<(SocketId, Readiness)> {
+        let Ready { id, readiness } = self.platform.next_ready()?;
+        Some((id, readiness))
+    }
+
+    #[inline(never)]
     fn expire(&mut self, handler: &mut H) {
+        let now = self.lists.now_micros(&self.platform);
+        if !self.lists.wheel.advance(now) {
+            return;
+        }
         let mut budget = EXPIRIES_MAX;
-        while let Some((index, deadline)) =
-            self.lists
-                .wheel
-                .expire(self.slots, self.lists.now, &mut budget)
-        {
+        while let Some((index, deadline)) = self.lists.wheel.expire(self.slots, now, &mut budget) {
             if let Some(id) = name(self.slots, index) {
                 self.expired(handler, id, deadline);
                 self.drain_closing(handler);
@@ -248,7 +246,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         };
         let peers = Peers { net, before, after };
         f(&mut Socket { peers, id }, ext);
@@ -261,18 +259,12 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
                 platform: &mut self.platform,
                 slots: self.slots,
                 lists: &mut self.lists,
-                cork: self.cork,
+                cork: &mut self.cork,
             },
             before: self.exts,
             after: &mut [],
         }
     }
-}
-
-/// When a socket last received: in ticks of the wheel, wrapping.
-#[inline]
-fn stamp(micros: u64) -> u32 {
-    u32::try_from((micros >> TICK_SHIFT) & 0xffff_ffff).unwrap_or_default()
 }
 
 impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {

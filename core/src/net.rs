@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::closed::Closed;
+use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId, TimerId};
@@ -23,7 +24,7 @@ pub struct Net<'a, P: Platform, C> {
     pub(crate) platform: &'a mut P,
     pub(crate) slots: &'a mut [Slot<P::Socket, C>],
     pub(crate) lists: &'a mut Lists,
-    pub(crate) cork: &'a mut [u8],
+    pub(crate) cork: &'a mut (dyn Memory + 'a),
 }
 
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
@@ -103,14 +104,11 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Writes to the socket that the running call is about.
     #[inline]
     pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if self.lists.corked.is_some() || data.is_empty() {
-            return self.parts().write_rare(id, data);
-        }
         let Some(slot) = own(self.slots, id) else {
             return 0;
         };
-        if !slot.flags.are_writable() {
-            return 0;
+        if !slot.flags.are_writable() || data.is_empty() {
+            return self.parts().write_rare(id, data);
         }
         match self.platform.send(&mut slot.socket, data) {
             Ok(count) => sent(slot, self.lists, count, data.len()),
@@ -125,24 +123,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             return self.write_corked(parts);
         }
-        self.send_parts(id, parts)
-    }
-
-    /// Sends past the cork. Returns how many bytes were taken.
-    pub(crate) fn send_parts(&mut self, id: SocketId, parts: &[&[u8]]) -> usize {
-        let Some(slot) = writable(self.slots, id) else {
-            return 0;
-        };
-        let all = parts
-            .iter()
-            .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-        if all == 0 {
-            return 0;
-        }
-        match self.platform.send_vectored(&mut slot.socket, parts) {
-            Ok(count) => sent(slot, self.lists, count, all),
-            Err(error) => failed(slot, self.lists, id, error),
-        }
+        send_parts(self.platform, self.slots, self.lists, id, parts)
     }
 
     /// The same again, made of its parts: handing it to a function that is not inlined keeps only
@@ -164,7 +145,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             return self.write_corked(&[data]);
         }
-        self.send_parts(id, &[data])
+        0
     }
 
     /// Ends our direction of the stream after everything taken so far; the peer may still send.
@@ -361,11 +342,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         open(self.slots, id).is_some()
     }
 
-    /// Returns the time of the running iteration: when its wait was over.
+    /// Returns the time of the running iteration: the platform's clock is read when it is first
+    /// asked for, and not again before the next wait.
     #[inline]
     #[must_use]
-    pub const fn now(&self) -> Instant {
-        Instant::from_micros(self.lists.now)
+    pub fn now(&mut self) -> Instant {
+        Instant::from_micros(self.lists.now_micros(self.platform))
     }
 
     /// Returns what the loop did so far.
@@ -387,6 +369,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             self.lists.corked = None;
             self.lists.cork_len = 0;
+            slot.flags.clear(Flags::CORKED);
         }
         if slot.is_open() {
             self.platform.close(&mut slot.socket);
@@ -424,15 +407,43 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 }
 
+/// Sends the bytes of `parts`, past the cork. Returns how many were taken.
+pub(crate) fn send_parts<P: Platform, C>(
+    platform: &mut P,
+    slots: &mut [Slot<P::Socket, C>],
+    lists: &mut Lists,
+    id: SocketId,
+    parts: &[&[u8]],
+) -> usize {
+    let Some(slot) = writable(slots, id) else {
+        return 0;
+    };
+    let all = parts
+        .iter()
+        .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    if all == 0 {
+        return 0;
+    }
+    match platform.send_vectored(&mut slot.socket, parts) {
+        Ok(count) => sent(slot, lists, count, all),
+        Err(error) => failed(slot, lists, id, error),
+    }
+}
+
 /// The platform took `count` of `all` bytes.
 #[inline]
 fn sent<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize, all: usize) -> usize {
-    let count = if count < all {
-        slot.flags.set(Flags::BLOCKED);
-        count
-    } else {
-        all
-    };
+    if count < all {
+        return sent_part(slot, lists, count);
+    }
+    lists.stats.sent = lists.stats.sent.wrapping_add(widen(all));
+    all
+}
+
+#[cold]
+#[inline(never)]
+fn sent_part<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize) -> usize {
+    slot.flags.set(Flags::BLOCKED);
     lists.stats.sent = lists.stats.sent.wrapping_add(widen(count));
     count
 }
@@ -463,8 +474,8 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 
 /// The slot of a socket that can be written to without waiting.
 #[inline]
-fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id).filter(|slot| slot.flags.are_writable())
+pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
 }
 
 #[inline]

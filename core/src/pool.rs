@@ -4,9 +4,9 @@ use core::num::NonZeroU32;
 
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::platform::{Platform, Ready};
+use crate::platform::{Platform, Readiness, Ready};
 use crate::stats::Stats;
-use crate::wheel::Wheel;
+use crate::wheel::{NEVER, Wheel};
 
 /// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
 ///
@@ -108,10 +108,12 @@ impl Flags {
     /// Our end still has to be handed to the platform, after what the cork or a layer holds.
     pub(crate) const FINISHING: Self = Self(128);
 
+    /// Writes go to the cork.
+    pub(crate) const CORKED: Self = Self(1 << 11);
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);
-    /// The socket is open, has something to read, and nothing else is to be thought of.
+    /// The socket is open, and nothing is to be thought of but what was just reported.
     #[inline]
     pub(crate) const fn are_usual(self) -> bool {
         let others = Self::PHASE
@@ -120,13 +122,16 @@ impl Flags {
             .with(Self::ENDED)
             .with(Self::HUNG_UP)
             .with(Self::PAUSED);
-        self.only(others, Self::OPEN.with(Self::READABLE))
+        self.only(others, Self::OPEN)
     }
 
-    /// The socket is open, and the platform takes bytes.
+    /// The socket is open, and the platform takes bytes for it directly.
     #[inline]
     pub(crate) const fn are_writable(self) -> bool {
-        let others = Self::PHASE.with(Self::BLOCKED).with(Self::FINISHED);
+        let others = Self::PHASE
+            .with(Self::BLOCKED)
+            .with(Self::FINISHED)
+            .with(Self::CORKED);
         self.only(others, Self::OPEN)
     }
 
@@ -147,6 +152,11 @@ impl Flags {
     }
 
     #[inline]
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    #[inline]
     pub(crate) const fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
@@ -164,10 +174,10 @@ impl Flags {
     }
 
     /// The latches that a report sets.
-    #[inline]
-    pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
-        // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
-        Self(u16::from(readiness.bits()) & (Self::READABLE.0 | Self::HUNG_UP.0))
+    pub(crate) fn of(readiness: Readiness) -> Self {
+        let last = readiness.is_last();
+        let readable = last || readiness.intersects(Readiness::READABLE);
+        Self::READABLE.when(readable).with(Self::HUNG_UP.when(last))
     }
 }
 
@@ -185,7 +195,7 @@ pub(crate) struct Slot<S, C> {
     /// may be earlier, never later.
     pub(crate) deadline: u64,
     /// By phase: a timer's period in milliseconds; a listener's `WhenFull`; the error a connect
-    /// met at once; when an open socket last received, in wheel ticks; why a broken or closing
+    /// met at once; the iteration in which an open socket last received; why a broken or closing
     /// one is.
     pub(crate) payload: u32,
     pub(crate) flags: Flags,
@@ -283,26 +293,57 @@ pub(crate) struct Queue {
     tail: u32,
 }
 
+/// What is to be done after the running call, in one byte that is zero in the usual case.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conclude(u8);
+
+impl Conclude {
+    #[inline]
+    pub(crate) const fn is_due(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Notes that the platform has more to read.
+    #[inline]
+    pub(crate) const fn more(&mut self) {
+        self.0 |= 1;
+    }
+
+    pub(crate) const fn take_more(&mut self) -> bool {
+        let more = self.0 & 1 != 0;
+        self.0 &= 2;
+        more
+    }
+
+    /// Notes whether there are sockets to close or reports to finish with.
+    #[inline]
+    pub(crate) const fn set(&mut self, due: bool) {
+        self.0 = if due { self.0 | 2 } else { 0 };
+    }
+}
+
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lists {
-    /// The iteration's time, in microseconds and, coarse and wrapping, for `Slot::payload`.
-    pub(crate) now: u64,
+    /// The iteration's time, in microseconds, as long as it has been asked for.
+    pub(crate) now: Option<u64>,
+    latest: u64,
+    /// The iteration's number, wrapping, for `Slot::payload`.
     pub(crate) stamp: u32,
     /// The socket that is being read more than once, and the reads that it has left in this
     /// iteration.
     pub(crate) serving: Option<SocketId>,
     pub(crate) turns: u32,
-    /// Whether `serving` or a socket of `left_over` is to be served before the platform is asked.
-    pub(crate) again: bool,
     /// The first socket that the last iteration left over, plus one.
     pub(crate) left_over: u32,
     /// Whether something is to be done after the running call.
-    pub(crate) concluding: bool,
+    pub(crate) conclude: Conclude,
     /// A report that asks for more than reading, until its socket has been read.
     pub(crate) rest: Option<Ready>,
     /// Whether something is to be done at the end of the iteration.
     pub(crate) unsettled: bool,
+    /// What the socket that a dispatch returns is to be dispatched with.
+    pub(crate) come_back: Readiness,
     /// The first socket with work left over for the next iteration, plus one.
     pub(crate) run: u32,
     /// Sockets whose `on_close` is due.
@@ -314,8 +355,8 @@ pub(crate) struct Lists {
     pub(crate) freed: bool,
     /// Slots from this index on were never used.
     pub(crate) high_water: u32,
-    /// When to try paused listeners again although no slot was freed.
-    pub(crate) retry: Option<u64>,
+    /// When to try paused listeners again although no slot was freed, or [`NEVER`].
+    pub(crate) retry: u64,
     pub(crate) wheel: Wheel,
     pub(crate) stats: Stats,
     /// The socket whose writes are being coalesced.
@@ -325,6 +366,49 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// No list has anything; the clock stands at `micros`.
+    pub(crate) fn new(micros: u64) -> Self {
+        Self {
+            now: None,
+            latest: micros,
+            stamp: 0,
+            serving: None,
+            turns: 0,
+            left_over: 0,
+            come_back: Readiness::NONE,
+            conclude: Conclude::default(),
+            rest: None,
+            unsettled: false,
+            run: 0,
+            closing: Queue::default(),
+            retired: Queue::default(),
+            free: 0,
+            freed: false,
+            high_water: 0,
+            retry: NEVER,
+            wheel: Wheel::new(micros),
+            stats: Stats::default(),
+            corked: None,
+            cork_len: 0,
+        }
+    }
+
+    /// The iteration's time. The platform is asked once.
+    #[inline]
+    pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P) -> u64 {
+        match self.now {
+            Some(now) => now,
+            None => self.read_clock(platform),
+        }
+    }
+
+    fn read_clock<P: Platform>(&mut self, platform: &P) -> u64 {
+        let now = platform.now().as_micros().max(self.latest);
+        self.latest = now;
+        self.now = Some(now);
+        now
+    }
+
     /// Takes a free slot, or `None` when all are in use.
     pub(crate) fn claim<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
         let index = if let Some(index) = self.free.checked_sub(1) {
@@ -395,7 +479,7 @@ impl Lists {
             slot.payload = bits;
             slot.deadline = 0;
             push(slots, &mut self.closing, id.index());
-            self.concluding = true;
+            self.conclude.set(true);
             self.unsettled = true;
         }
     }
@@ -427,26 +511,30 @@ impl Lists {
         }
     }
 
-    /// Takes the run queue, to serve it before anything else.
-    pub(crate) fn start_left_over(&mut self) {
+    /// Takes the run queue, to serve it before anything else; whether there is any.
+    #[inline]
+    pub(crate) fn start_left_over(&mut self) -> bool {
         self.left_over = core::mem::take(&mut self.run);
-        self.again = self.left_over != 0;
+        self.left_over != 0
     }
 
-    /// Takes the next socket that is to be served before the platform is asked.
+    /// Takes the next socket that the last iteration left over.
     #[cold]
-    pub(crate) fn next_again<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
-        self.again = self.left_over != 0;
-        if self.serving.is_some() {
-            return self.serving;
+    #[inline(never)]
+    pub(crate) fn next_left_over<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        while let Some(index) = self.left_over.checked_sub(1) {
+            self.left_over = 0;
+            let slot = slots.get_mut(at(index))?;
+            self.left_over = slot.queue_next;
+            slot.flags.clear(Flags::QUEUED);
+            // Until the queue is empty, every dispatch is followed by another.
+            self.conclude.set(self.left_over != 0);
+            if let Some(id) = name(slots, index) {
+                self.come_back = Readiness::NONE;
+                return Some(id);
+            }
         }
-        let index = self.left_over.checked_sub(1)?;
-        self.left_over = 0;
-        let slot = slots.get_mut(at(index))?;
-        self.left_over = slot.queue_next;
-        self.again = self.left_over != 0;
-        slot.flags.clear(Flags::QUEUED);
-        name(slots, index)
+        None
     }
 }
 

@@ -14,6 +14,7 @@ mod layer;
 mod lend;
 mod memory;
 mod opening;
+mod pem;
 mod record;
 #[cfg(test)]
 mod rfc8448;
@@ -38,6 +39,7 @@ pub use handshake::{Handshake, MESSAGE_MAX};
 pub use layer::{Tls, TlsSocket};
 pub use memory::TlsMemory;
 pub use pki_types::TrustAnchor;
+pub use pem::Pem;
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};
 pub use signature::{EcdsaP256Key, Ed25519Key};

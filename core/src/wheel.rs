@@ -19,7 +19,7 @@ const LISTS_ALL: usize = 193;
 pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Microseconds per tick, as a shift.
-pub(crate) const TICK_SHIFT: u32 = 10;
+const TICK_SHIFT: u32 = 10;
 
 /// Lists of slots by time.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Wheel {
     tick: u64,
     /// No place is earlier than this tick.
     next: u64,
+    /// The same in microseconds.
+    next_micros: u64,
     /// The list whose entries are being looked at, plus one. It comes before all others.
     draining: u8,
     /// Which lists of a level have entries.
@@ -36,32 +38,32 @@ pub(crate) struct Wheel {
     heads: [u32; LISTS_ALL],
 }
 
-impl Default for Wheel {
-    fn default() -> Self {
+impl Wheel {
+    /// A wheel with nothing on it, whose clock stands at `micros`.
+    pub(crate) const fn new(micros: u64) -> Self {
         Self {
-            tick: 0,
+            tick: micros >> TICK_SHIFT,
             next: NEVER,
+            next_micros: NEVER,
             draining: 0,
             filled: [0; 6],
             heads: [0; LISTS_ALL],
         }
     }
-}
-
-impl Wheel {
-    /// Starts the clock. Only before the first use.
-    pub(crate) fn start(&mut self, micros: u64) {
-        self.tick = micros >> TICK_SHIFT;
-    }
 
     /// The earliest time at which there may be something to do, in microseconds, or [`NEVER`].
     #[inline]
-    pub(crate) fn next_micros(&self) -> u64 {
-        if self.next == NEVER {
+    pub(crate) const fn next_micros(&self) -> u64 {
+        self.next_micros
+    }
+
+    fn set_next(&mut self, tick: u64) {
+        self.next = tick;
+        self.next_micros = if tick == NEVER {
             NEVER
         } else {
-            self.next.wrapping_shl(TICK_SHIFT)
-        }
+            tick.wrapping_shl(TICK_SHIFT)
+        };
     }
 
     /// Moves the clock to `micros`; whether something may be due, which [`Self::expire`] tells.
@@ -118,7 +120,7 @@ impl Wheel {
         if let Some(filled) = self.filled.get_mut(at(level)) {
             *filled |= 1_u32.wrapping_shl(list);
         }
-        self.next = self.next.min(place.wrapping_shl(shift));
+        self.set_next(self.next.min(place.wrapping_shl(shift)));
         let list = level.wrapping_mul(LISTS).wrapping_add(list);
         self.link(slots, index, u8::try_from(list).unwrap_or(PAUSED));
     }
@@ -216,7 +218,7 @@ impl Wheel {
                 .get(usize::from(list))
                 .is_some_and(|head| *head != 0)
             {
-                self.next = self.tick;
+                self.set_next(self.tick);
                 return list;
             }
             self.draining = 0;
@@ -232,11 +234,11 @@ impl Wheel {
                     filled.trailing_zeros()
                 };
                 let list = level.wrapping_mul(LISTS).wrapping_add(list);
-                self.next = self.list_tick(list);
+                self.set_next(self.list_tick(list));
                 return u8::try_from(list).unwrap_or_default();
             }
         }
-        self.next = NEVER;
+        self.set_next(NEVER);
         0
     }
 
@@ -277,5 +279,5 @@ fn due_tick(deadline: u64) -> u64 {
 }
 
 fn low_bits(value: u64) -> u32 {
-    u32::try_from(value % u64::from(LISTS)).unwrap_or_default()
+    u32::try_from(value & 31).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! Echoes what each connection sends: `cargo run --release --example echo [ADDR]`.
+//! The smallest server: echoes what each connection sends.
+//! `cargo run --release --example echo [ADDR]`
 use static_cell::ConstStaticCell;
 use usockets::{
     Buffer, Duration, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets,
@@ -9,12 +10,27 @@ struct Echo;
 
 impl<P: Platform> Handler<P> for Echo {
     type Context = ();
-    type Ext = (); // What the peer has not taken yet.
+    type Ext = Buffer<4096>; // What the peer has not taken yet.
 
-    fn on_open(&mut self, _socket: &mut Socket<'_, P, Self>, _: Opened<()>) -> Self::Ext {}
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) -> Self::Ext {
+        socket.set_timeout(Duration::from_secs(30));
+        Buffer::EMPTY
+    }
 
-    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut Self::Ext, data: &mut [u8]) {
-        let _ = socket.write(data);
+    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext, data: &mut [u8]) {
+        let sent = if held.is_empty() {
+            socket.write(data)
+        } else {
+            0
+        };
+        let rest = data.get(sent..).unwrap_or_default();
+        if held.push(rest) < rest.len() {
+            socket.close();
+        }
+    }
+
+    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext) {
+        held.consume(socket.write(held.filled()));
     }
 }
 
@@ -23,11 +39,8 @@ static BUFFER: ConstStaticCell<[u8; 65_536]> = ConstStaticCell::new([0; 65_536])
 
 fn main() -> Result<(), Error> {
     let mut server = Loop::new(Linux::new()?, SOCKETS.take(), BUFFER.take());
-    let addr = std::env::args()
-        .nth(1)
-        .and_then(|a| a.parse().ok())
-        .unwrap_or(([127, 0, 0, 1], 3000).into());
-    println!("{}", Sockets::<Linux, Echo, 1>::SLOT_BYTES);
-    server.net().listen(Endpoint::tcp(addr), ())?;
+    server
+        .net()
+        .listen(Endpoint::tcp(([127, 0, 0, 1], 3000).into()), ())?;
     server.run(&mut Echo)
 }
