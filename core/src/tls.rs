@@ -38,8 +38,8 @@ pub use crypto::{
 pub use handshake::{Handshake, MESSAGE_MAX};
 pub use layer::{Tls, TlsSocket};
 pub use memory::TlsMemory;
-pub use pki_types::TrustAnchor;
 pub use pem::Pem;
+pub use pki_types::TrustAnchor;
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};
 pub use signature::{EcdsaP256Key, Ed25519Key};
