@@ -101,7 +101,7 @@ impl Authority {
         let mut chain = vec![certificate.der().to_vec()];
         chain.extend(self.chain.iter().cloned());
         let document = key.serialize_der();
-        let signer: Box<dyn Signer> = match kind {
+        let signer: Box<dyn Signer + Send> = match kind {
             Kind::P256 => Box::new(EcdsaP256Key::from_der(&document).unwrap()),
             Kind::Ed25519 => Box::new(Ed25519Key::from_der(&document).unwrap()),
             Kind::P384 => unimplemented!("usockets signs with no P-384 key"),
@@ -133,7 +133,7 @@ impl Authority {
 pub struct Leaf {
     pub chain: Vec<Vec<u8>>,
     pub document: Vec<u8>,
-    pub signer: Box<dyn Signer>,
+    pub signer: Box<dyn Signer + Send>,
 }
 
 impl Leaf {

@@ -1,6 +1,7 @@
 //! What the tests of TLS share: identities, our engine on two byte queues, and rustls likewise.
 
 mod echo;
+pub mod fuzz;
 mod identity;
 mod ours;
 pub mod puppet;
