@@ -449,6 +449,12 @@ impl Connection {
         matches!(self.state, State::AwaitClientHello)
     }
 
+    /// Returns whether it is a client's side.
+    #[must_use]
+    pub const fn is_client(&self) -> bool {
+        matches!(self.role, Role::Client)
+    }
+
     /// Returns whether the handshake is done and neither side has failed.
     #[must_use]
     pub const fn is_open(&self) -> bool {

@@ -401,6 +401,20 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         self.inner.peer_addr(&socket.inner)
     }
 
+    fn protocol(&self, socket: &Self::Socket) -> &[u8] {
+        if !socket.is_secure() {
+            return self.inner.protocol(&socket.inner);
+        }
+        let protocols = match socket.connection.is_client() {
+            true => self.config.client.protocols,
+            false => self.config.server.protocols,
+        };
+        let index = socket.connection.protocol();
+        index
+            .and_then(|index| protocols.get(index).copied())
+            .unwrap_or_default()
+    }
+
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let Lenders {
             handshakes,

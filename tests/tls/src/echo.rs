@@ -26,6 +26,8 @@ pub struct Echo {
     pub closed: HashMap<SocketId, (Part, Closed)>,
     pub failed: Vec<Error>,
     pub ends: usize,
+    /// What was agreed on above TLS, of each that opened.
+    pub protocols: Vec<Vec<u8>>,
 }
 
 impl Echo {
@@ -66,6 +68,7 @@ impl<P: Platform> Handler<P> for Echo {
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<Part>) -> Held {
         self.opened += 1;
+        self.protocols.push(socket.protocol().to_vec());
         let part = opened.context();
         let mut held = Held {
             part,

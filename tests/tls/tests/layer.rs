@@ -46,7 +46,10 @@ impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
         let slices = leaf.slices();
         let identities = [leaf.identity(&slices)];
         let roots = authority.anchors();
-        let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
+        let config = Config::new(
+            ServerConfig::new(&identities).protocols(&[b"b", b"a"]),
+            ClientConfig::new(&roots).protocols(&[b"a"]),
+        );
         let crypto = Crypto::new(Machine::new(5));
         let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
         let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *self.memory);
@@ -143,6 +146,8 @@ fn plain_and_secure_in_one_loop() {
             .unwrap();
         until(the_loop, echo, |echo| echo.closed.len() == 4);
         assert_eq!(echo.echoed, 2);
+        echo.protocols.sort();
+        assert_eq!(echo.protocols, [&b""[..], b"", b"a", b"a"]);
     });
 }
 
