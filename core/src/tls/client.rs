@@ -234,7 +234,7 @@ impl Connection {
                     let mut list = Reader::new(extension::protocols(&mut content)?);
                     let chosen = list.vector8()?;
                     list.end()?;
-                    let mut known = protocols.iter().zip(1_u8..);
+                    let mut known = protocols.iter().zip(1..=u8::MAX);
                     let found = known.find(|(protocol, _)| **protocol == chosen);
                     self.protocol = found.ok_or(Alert::ILLEGAL_PARAMETER)?.1;
                 }

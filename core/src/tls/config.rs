@@ -3,7 +3,12 @@
 use pki_types::TrustAnchor;
 
 use crate::tls::crypto::{Scheme, Signer};
+use crate::tls::handshake::MESSAGE_MAX;
 use crate::tls::ticket::TicketKeys;
+
+/// Bytes of a server's flight besides the chain: protocols, a request, the longest signature,
+/// `Finished`.
+const REST_MAX: usize = 1_024;
 
 /// What servers and clients of one [`Tls`](crate::tls::Tls) layer go by.
 ///
@@ -85,6 +90,16 @@ impl<'a> ServerConfig<'a> {
     pub const fn tickets(mut self, keys: &'a TicketKeys) -> Self {
         self.tickets = Some(keys);
         self
+    }
+
+    /// Returns whether there is an identity, and each one's chain fits a flight.
+    pub(crate) fn is_usable(&self) -> bool {
+        let fits = |identity: &Identity<'_>| {
+            let sum = |sum: usize, len: usize| sum.saturating_add(len).saturating_add(5);
+            let chain = identity.chain.iter().map(|certificate| certificate.len());
+            chain.fold(REST_MAX, sum) <= MESSAGE_MAX
+        };
+        !self.identities.is_empty() && self.identities.iter().all(fits)
     }
 
     /// Returns the identity for a client that asked for `name` and knows the schemes that
@@ -169,6 +184,7 @@ pub struct Identity<'a> {
     /// (`*.example.org`). Upper and lower case are the same.
     pub names: &'a [&'a str],
     /// Certificates in DER: the own one first, then each one's issuer; the root may be left out.
+    /// Together at most [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) less 1 KiB.
     pub chain: &'a [&'a [u8]],
     /// The private key of the first certificate.
     pub signer: &'a dyn Signer,

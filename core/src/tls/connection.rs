@@ -197,7 +197,8 @@ impl Connection {
     ///
     /// `handshake` is needed until the connection [is open](Self::is_open), and always the same.
     /// What is to be sent is added to `out`. During the handshake it needs room for
-    /// [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) and 2 KiB more; afterwards nothing is added.
+    /// [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) and 4 KiB more, as the client may want small
+    /// records; afterwards nothing is added.
     ///
     /// # Errors
     /// The alert that the peer is to be sent by [`Self::send_alert`]. The connection is then

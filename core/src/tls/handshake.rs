@@ -13,7 +13,7 @@ use crate::tls::wire::{Output, Reader, copy};
 /// Most bytes of one handshake message, and of all we send in one flight.
 ///
 /// Certificate chains are the longest. A peer's longer message is answered with
-/// `handshake_failure`.
+/// `decode_error`.
 pub const MESSAGE_MAX: usize = 8_192;
 /// Bytes of a handshake message's header.
 pub(crate) const MESSAGE_HEADER: usize = 4;
@@ -94,7 +94,7 @@ impl Message {
         };
         let total = len.saturating_add(MESSAGE_HEADER);
         if total > MESSAGE_MAX.saturating_sub(self.held) {
-            return Err(Alert::HANDSHAKE_FAILURE);
+            return Err(Alert::DECODE_ERROR);
         }
         Ok((reader.len() >= len).then_some(total))
     }

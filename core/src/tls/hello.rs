@@ -8,6 +8,8 @@ use crate::tls::wire::{Reader, even, numbers};
 pub(crate) const TLS13: u16 = 0x0304;
 /// TLS 1.2 where TLS 1.3 hides behind it.
 pub(crate) const TLS12: u16 = 0x0303;
+/// SSL 3.0, which nobody may speak any more.
+const SSL3: u16 = 0x0300;
 /// The random of a `ServerHello` that is a `HelloRetryRequest` (RFC 8446, section 4.1.3).
 pub(crate) const RETRY: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
@@ -50,7 +52,10 @@ impl<'a> ClientHello<'a> {
     /// Parses the content of the message, without its header.
     pub(crate) fn parse(content: &'a [u8]) -> Result<Self, Alert> {
         let mut reader = Reader::new(content);
-        let _version = reader.u16()?;
+        // RFC 8446, appendix D.5; above that the extension alone decides.
+        if reader.u16()? <= SSL3 {
+            return Err(Alert::PROTOCOL_VERSION);
+        }
         let _random = reader.take(32)?;
         let session_id = reader.vector8()?;
         if session_id.len() > 32 {

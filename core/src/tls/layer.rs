@@ -267,7 +267,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         at: &Endpoint<'_>,
     ) -> Result<(), Error> {
         if let Security::Tls { .. } = at.security {
-            if self.config.server.identities.is_empty() {
+            if !self.config.server.is_usable() {
                 return Err(Error::Invalid);
             }
             socket.flags.set(Flags::SECURE);
@@ -332,7 +332,8 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         if !socket.is_secure() {
             return self.inner.progress(&mut socket.inner, ready);
         }
-        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT {
+        let is_broken = ready.intersects(Readiness::ERROR);
+        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
             match self.inner.progress(&mut socket.inner, ready)? {
                 Progress::Open => socket.flags.set(Flags::CONNECTED),
                 waits => return Ok(waits),

@@ -40,7 +40,12 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let pause = if socket.connection.is_open() {
             Pause::Open
         } else {
-            self.shake_records(socket)?
+            let mut has_worked = false;
+            let pause = self.shake_records(socket, &mut has_worked);
+            if has_worked || pause.is_err() {
+                self.handshakes_left = self.handshakes_left.saturating_sub(1);
+            }
+            pause?
         };
         let is_flushed = self.flush(socket)?;
         self.put_away(socket);
@@ -55,9 +60,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     }
 
     /// Reads and answers records until the handshake is done or waits for the peer.
-    fn shake_records(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Pause, Error> {
+    /// `has_worked` is set when there was one.
+    fn shake_records(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        has_worked: &mut bool,
+    ) -> Result<Pause, Error> {
         let mut reads = 0_u32;
-        let mut has_worked = false;
         loop {
             let (inner, mut setup, lenders) = self.parts();
             let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
@@ -76,6 +85,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             };
             output.commit(len);
             input.consume(received.consumed);
+            *has_worked |= received.consumed > 0;
             match received.event {
                 Event::Incomplete { .. } if reads >= READS_MAX => return Ok(Pause::Yields),
                 Event::Incomplete { .. } => {
@@ -90,12 +100,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
                 // Not before the handshake is done.
                 Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
-                Event::Nothing => {
-                    if !has_worked {
-                        has_worked = true;
-                        self.handshakes_left = self.handshakes_left.saturating_sub(1);
-                    }
-                }
+                Event::Nothing => {}
             }
         }
     }

@@ -35,6 +35,8 @@ impl Connection {
         let is_second = self.state == State::AwaitSecondClientHello;
         if is_second {
             check_second(&hello, exchange, suite == self.suite)?;
+            // What the client sends after it has learned that we take none is none.
+            exchange.early_left = 0;
         } else {
             self.suite = suite;
             exchange.transcript = C::Hasher::new(suite.hash());
@@ -162,7 +164,7 @@ impl Connection {
         hello: &ClientHello<'_>,
     ) -> Result<(), Alert> {
         let mut has_choice = false;
-        for (protocol, index) in setup.config.server.protocols.iter().zip(1_u8..) {
+        for (protocol, index) in setup.config.server.protocols.iter().zip(1..=u8::MAX) {
             match hello.offers_protocol(protocol) {
                 None => return Ok(()),
                 Some(true) => {

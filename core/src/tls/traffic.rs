@@ -144,8 +144,12 @@ impl Connection {
 
     /// Takes an alert (RFC 8446, section 6).
     pub(crate) fn on_alert(&mut self, content: &[u8]) -> Result<Event, Alert> {
+        // RFC 8446, section 5.1: a record of an alert is one whole alert.
         let [_level, code] = content else {
-            return Err(Alert::DECODE_ERROR);
+            return Err(match content.is_empty() {
+                true => Alert::UNEXPECTED_MESSAGE,
+                false => Alert::DECODE_ERROR,
+            });
         };
         match Alert::from_code(*code) {
             Alert::CLOSE_NOTIFY if self.state == State::Open => {

@@ -258,7 +258,7 @@ fn floods_are_refused() {
 
         // A hello that claims to be longer than we take.
         let server = replay(config, &flights, 0, &[22, 3, 1, 0, 4, 1, 1, 0, 0]);
-        assert_eq!(server.broken.map(code), Some(40));
+        assert_eq!(server.broken.map(code), Some(50));
         // Records without content.
         let server = replay(config, &flights, 0, &[22, 3, 1, 0, 0]);
         assert_eq!(server.broken.map(code), Some(10));
