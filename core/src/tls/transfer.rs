@@ -31,6 +31,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if is_idle {
             self.release_input(socket);
         }
+        if received.is_err() {
+            // What broke does not end in order.
+            socket.flags.set(Flags::NOTIFIED);
+        }
         received
     }
 
