@@ -6,7 +6,7 @@ use crate::endpoint::{Endpoint, Security};
 use crate::error::Error;
 use crate::id::SocketId;
 use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::tls::config::{Config, Setup};
 use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
@@ -16,6 +16,9 @@ use crate::tls::memory::{Lenders, TlsMemory};
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
 /// connections is not held up for longer than these take.
 const HANDSHAKES_MAX: u32 = 8;
+
+/// Five seconds, in microseconds.
+const HELD_MAX: u64 = 5_000_000;
 
 /// TLS 1.3 (RFC 8446) over any platform, which may carry plain connections beside.
 ///
@@ -32,7 +35,8 @@ const HANDSHAKES_MAX: u32 = 8;
 ///
 /// Beyond the platform's own, a socket costs at most 256 bytes. All else is lent from a
 /// [`TlsMemory`]: while a handshake runs, while a part of a record has come, and while the
-/// platform takes less than was sent. What is lent out is waited for in order. Only
+/// platform takes less than was sent. What is lent out is waited for in order, and who keeps it
+/// for too long meanwhile is closed; see [`Self::with_held_max`]. Only
 /// [`Net::connect`](crate::Net::connect) does not wait: it fails with [`Error::Exhausted`] when no
 /// handshake is free, or only the last and the configuration has identities of a server.
 pub struct Tls<'s, P: Platform, C: Crypto> {
@@ -44,6 +48,8 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) handshakes_left: u32,
     /// Own reports that may still be given in this iteration.
     reports_left: u32,
+    /// Microseconds that something lent may be of no use while others wait for it.
+    held_max: u64,
 }
 
 /// A socket of [`Tls`]: the platform's, and what TLS keeps of it.
@@ -127,14 +133,26 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         config: &'s Config<'s>,
         memory: &'s mut TlsMemory<C, S, H, I, O>,
     ) -> Self {
+        let mut lenders = memory.lend();
+        lenders.set_now(inner.now());
         Self {
             inner,
             crypto,
             config,
-            lenders: memory.lend(),
+            lenders,
             handshakes_left: HANDSHAKES_MAX,
             reports_left: 0,
+            held_max: HELD_MAX,
         }
+    }
+
+    /// Sets how long a connection may keep what is lent without getting anywhere while others
+    /// wait for it; 5 seconds by default. It is then closed with [`Error::TimedOut`]: a handshake
+    /// or a record whose rest does not come, a peer that takes none of what was sent.
+    #[must_use]
+    pub fn with_held_max(mut self, held_max: Duration) -> Self {
+        self.held_max = u64::try_from(held_max.as_micros()).unwrap_or(u64::MAX);
+        self
     }
 
     /// Replaces the configuration. Connections that are open stay; a server's handshake whose
@@ -215,6 +233,17 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         }
     }
 
+    /// Checks that nothing lent to the socket has been recalled.
+    pub(crate) fn check_loans(&self, socket: &TlsSocket<P::Socket>) -> Result<(), Error> {
+        if self.lenders.handshakes.is_recalled(socket.handshake)
+            || self.lenders.inputs.is_recalled(socket.input)
+            || self.lenders.outputs.is_recalled(socket.output)
+        {
+            return Err(Error::TimedOut);
+        }
+        Ok(())
+    }
+
     /// Keeps a handshake for a client's connection, with the name it expects.
     fn prepare_client(
         &mut self,
@@ -286,6 +315,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         to: &Endpoint<'_>,
     ) -> Result<(), Error> {
         if let Security::Tls { server_name } = to.security {
+            self.lenders.set_now(self.inner.now());
             self.prepare_client(socket, id, server_name)?;
             socket.id = id.to_bits();
             socket.flags.set(Flags::SECURE);
@@ -332,6 +362,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         if !socket.is_secure() {
             return self.inner.progress(&mut socket.inner, ready);
         }
+        self.check_loans(socket)?;
         let is_broken = ready.intersects(Readiness::ERROR);
         if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
             match self.inner.progress(&mut socket.inner, ready)? {
@@ -417,43 +448,54 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.lenders.set_now(self.inner.now());
         let Lenders {
             handshakes,
             inputs,
             outputs,
         } = &mut self.lenders;
-        handshakes.pass_on();
-        inputs.pass_on();
-        outputs.pass_on();
+        let due = [
+            handshakes.start(self.held_max),
+            inputs.start(self.held_max),
+            outputs.start(self.held_max),
+        ];
         self.handshakes_left = HANDSHAKES_MAX;
-        self.reports_left = [handshakes.promised(), inputs.promised(), outputs.promised()]
+        let promised = [handshakes.promised(), inputs.promised(), outputs.promised()];
+        self.reports_left = promised
             .iter()
             .fold(0, |sum, count| sum.saturating_add(u32::from(*count)));
-        let until = match self.reports_left {
-            0 => until,
-            _ => Some(Instant::ZERO),
-        };
-        self.inner.poll(until)
+        let mut until = until;
+        for due in due.into_iter().flatten().map(Instant::from_micros) {
+            until = Some(until.map_or(due, |until| until.min(due)));
+        }
+        if self.reports_left > 0 {
+            until = Some(Instant::ZERO);
+        }
+        self.inner.poll(until)?;
+        self.lenders.set_now(self.inner.now());
+        Ok(())
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
         if let Some(left) = self.reports_left.checked_sub(1) {
             self.reports_left = left;
-            let both = Readiness::READABLE.union(Readiness::WRITABLE);
             let Lenders {
                 handshakes,
                 inputs,
                 outputs,
             } = &mut self.lenders;
-            let report = |id, readiness| Ready { id, readiness };
-            if let Some(id) = handshakes.announce() {
-                return Some(report(id, both));
-            }
-            if let Some(id) = inputs.announce() {
-                return Some(report(id, Readiness::READABLE));
-            }
-            if let Some(id) = outputs.announce() {
-                return Some(report(id, Readiness::WRITABLE));
+            let (announced, facts) = if let Some(announced) = handshakes.announce() {
+                let both = Readiness::READABLE.union(Readiness::WRITABLE);
+                (Some(announced), both)
+            } else if let Some(announced) = inputs.announce() {
+                (Some(announced), Readiness::READABLE)
+            } else {
+                (outputs.announce(), Readiness::WRITABLE)
+            };
+            if let Some((id, has_come)) = announced {
+                let over = Readiness::ERROR.union(Readiness::READABLE);
+                let readiness = if has_come { facts } else { over };
+                return Some(Ready { id, readiness });
             }
             self.reports_left = 0;
         }

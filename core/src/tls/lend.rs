@@ -9,6 +9,8 @@ pub(crate) struct Entry<T> {
     state: Lent,
     /// The next free entry's index, plus one; 0 ends the list.
     next: u16,
+    /// When it was taken, or last of any use, in microseconds.
+    since: u64,
     value: T,
 }
 
@@ -18,6 +20,7 @@ impl<T> Entry<T> {
             owner: 0,
             state: Lent::Free,
             next: 0,
+            since: 0,
             value,
         }
     }
@@ -33,6 +36,10 @@ enum Lent {
     /// Kept for a socket that waited and has been told in this iteration.
     Announced,
     Taken,
+    /// Taken for too long while others wait; the socket has not been told.
+    Recalled,
+    /// Taken for too long; the socket has been told.
+    Overdue,
 }
 
 /// The names of the sockets that wait, in order, in memory that is lent by the caller.
@@ -120,8 +127,10 @@ pub(crate) struct Lender<'s, T> {
     free: u16,
     /// Entries from here on were never lent.
     fresh: u16,
+    /// Entries that are promised or recalled.
     promised: u16,
     announced: u16,
+    now: u64,
 }
 
 impl<'s, T> Lender<'s, T> {
@@ -142,6 +151,45 @@ impl<'s, T> Lender<'s, T> {
             fresh: 0,
             promised: 0,
             announced: 0,
+            now: 0,
+        }
+    }
+
+    /// Starts an iteration: passes on what sockets that were told in the last one did not take,
+    /// and recalls what has been of no use for `held_max` while others wait. Returns when the
+    /// next will be due, if others wait.
+    pub(crate) fn start(&mut self, held_max: u64) -> Option<u64> {
+        self.pass_on();
+        if self.waiting.len == 0 {
+            return None;
+        }
+        let taken = |entry: &(usize, &Entry<T>)| entry.1.state == Lent::Taken;
+        let oldest = self.entries.iter().enumerate().filter(taken);
+        let (position, entry) = oldest.min_by_key(|(_, entry)| entry.since)?;
+        let due = entry.since.saturating_add(held_max);
+        if due <= self.now {
+            let owner = entry.owner;
+            self.set(index_at(position)?, Lent::Recalled, owner);
+        }
+        Some(due)
+    }
+
+    /// Sets the time, in microseconds.
+    pub(crate) const fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Returns whether the entry has been recalled.
+    pub(crate) fn is_recalled(&self, index: Index) -> bool {
+        let entry = index.get().and_then(|at| self.entries.get(at));
+        entry.is_some_and(|entry| matches!(entry.state, Lent::Recalled | Lent::Overdue))
+    }
+
+    /// Notes that the entry has been of use.
+    pub(crate) fn touch(&mut self, index: Index) {
+        let now = self.now;
+        if let Some(entry) = self.entry(index) {
+            entry.since = now;
         }
     }
 
@@ -210,28 +258,32 @@ impl<'s, T> Lender<'s, T> {
         self.waiting.position(id.to_bits()).is_some()
     }
 
-    /// Returns how many sockets are to be told that their turn has come.
+    /// Returns how many sockets are to be told of something.
     pub(crate) const fn promised(&self) -> u16 {
         self.promised
     }
 
-    /// Takes the name of a socket whose turn has come, once.
-    pub(crate) fn announce(&mut self) -> Option<SocketId> {
+    /// Takes the name of a socket whose turn has come, or is over (`false`), once.
+    pub(crate) fn announce(&mut self) -> Option<(SocketId, bool)> {
         if self.promised == 0 {
             return None;
         }
-        let position = self
-            .entries
-            .iter()
-            .position(|entry| entry.state == Lent::Promised)?;
-        let index = index_at(position)?;
-        let bits = self.entry(index)?.owner;
-        self.set(index, Lent::Announced, bits);
-        SocketId::from_bits(bits)
+        let untold = |entry: &Entry<T>| matches!(entry.state, Lent::Promised | Lent::Recalled);
+        let index = index_at(self.entries.iter().position(untold)?)?;
+        let entry = self.entry(index)?;
+        let bits = entry.owner;
+        let has_come = entry.state == Lent::Promised;
+        let told = if has_come {
+            Lent::Announced
+        } else {
+            Lent::Overdue
+        };
+        self.set(index, told, bits);
+        Some((SocketId::from_bits(bits)?, has_come))
     }
 
     /// Passes on what sockets that were told in the last iteration did not take.
-    pub(crate) fn pass_on(&mut self) {
+    fn pass_on(&mut self) {
         for position in 0..self.entries.len() {
             if self.announced == 0 {
                 return;
@@ -286,14 +338,15 @@ impl<'s, T> Lender<'s, T> {
             return;
         };
         match entry.state {
-            Lent::Promised => self.promised = self.promised.saturating_sub(1),
+            Lent::Promised | Lent::Recalled => self.promised = self.promised.saturating_sub(1),
             Lent::Announced => self.announced = self.announced.saturating_sub(1),
-            Lent::Free | Lent::Taken => {}
+            Lent::Free | Lent::Taken | Lent::Overdue => {}
         }
         match state {
-            Lent::Promised => self.promised = self.promised.saturating_add(1),
+            Lent::Promised | Lent::Recalled => self.promised = self.promised.saturating_add(1),
             Lent::Announced => self.announced = self.announced.saturating_add(1),
-            Lent::Free | Lent::Taken => {}
+            Lent::Taken => entry.since = self.now,
+            Lent::Free | Lent::Overdue => {}
         }
         entry.state = state;
         entry.owner = owner;

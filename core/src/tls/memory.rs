@@ -1,5 +1,6 @@
 //! The memory that a TLS layer lends to its connections.
 
+use crate::time::Instant;
 use crate::tls::crypto::Crypto;
 use crate::tls::handshake::Handshake;
 use crate::tls::lend::{Entry, Lender};
@@ -78,6 +79,15 @@ pub(crate) struct Lenders<'s, C: Crypto> {
     pub(crate) handshakes: Lender<'s, Handshake<C>>,
     pub(crate) inputs: Lender<'s, Record>,
     pub(crate) outputs: Lender<'s, Record>,
+}
+
+impl<C: Crypto> Lenders<'_, C> {
+    /// Tells the time, by which what is kept for too long is known.
+    pub(crate) const fn set_now(&mut self, now: Instant) {
+        self.handshakes.set_now(now.as_micros());
+        self.inputs.set_now(now.as_micros());
+        self.outputs.set_now(now.as_micros());
+    }
 }
 
 /// Room for one record of the largest size.

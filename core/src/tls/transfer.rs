@@ -20,6 +20,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.connection.is_ended() {
             return Ok(Recv::Finished);
         }
+        self.check_loans(socket)?;
         if !self.has_input(socket)? {
             return Ok(Recv::WouldBlock);
         }
@@ -176,9 +177,11 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if !record.is_empty() {
             let count = self.inner.send(&mut socket.inner, record.filled())?;
             record.consume(count);
-            if !record.is_empty() {
-                return Ok(false);
+            let is_empty = record.is_empty();
+            if count > 0 {
+                self.lenders.outputs.touch(socket.output);
             }
+            return Ok(is_empty);
         }
         Ok(true)
     }

@@ -13,6 +13,8 @@ pub enum Part {
     Ask,
     /// Sends nothing and waits.
     Wait,
+    /// Sends the payload and reads nothing.
+    Deaf,
     /// As [`Self::Ask`], but closes without finishing when the payload is back.
     Leave,
 }
@@ -76,7 +78,10 @@ impl<P: Platform> Handler<P> for Echo {
             received: Vec::new(),
             is_ended: false,
         };
-        if matches!(part, Part::Ask | Part::Leave) {
+        if part == Part::Deaf {
+            socket.pause();
+        }
+        if matches!(part, Part::Ask | Part::Leave | Part::Deaf) {
             held.unsent = self.payload.clone();
             Self::write(socket, &mut held);
         }
@@ -103,7 +108,7 @@ impl<P: Platform> Handler<P> for Echo {
                     }
                 }
             }
-            Part::Wait => held.received.extend_from_slice(data),
+            Part::Wait | Part::Deaf => held.received.extend_from_slice(data),
         }
     }
 

@@ -16,6 +16,7 @@ type Layer<'s> = Tls<'s, Linux, Crypto>;
 struct Stage<const H: usize, const I: usize, const O: usize> {
     memory: Box<TlsMemory<Crypto, SOCKETS, H, I, O>>,
     buffer: Vec<u8>,
+    held_max: Duration,
 }
 
 impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
@@ -23,6 +24,7 @@ impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
         Self {
             memory: Box::new(TlsMemory::NEW),
             buffer: vec![0; buffer_len],
+            held_max: Duration::from_secs(5),
         }
     }
 
@@ -52,7 +54,8 @@ impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
         );
         let crypto = Crypto::new(Machine::new(5));
         let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
-        let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *self.memory);
+        let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *self.memory)
+            .with_held_max(self.held_max);
         let mut the_loop = Loop::new(layer, &mut *sockets, &mut self.buffer);
         let any = ([127, 0, 0, 1], 0).into();
         let listener = the_loop
@@ -257,4 +260,54 @@ fn a_socket_is_small() {
     println!("{beyond} bytes beyond the platform's socket");
     assert!(beyond <= 256);
     assert_eq!(RECORD_MAX, 16_645);
+}
+
+#[test]
+fn who_stalls_gives_way_to_who_waits() {
+    let mut echo = Echo::new(1_000);
+    let mut stage = Stage::<8, 1, 2>::new(4_096);
+    stage.held_max = Duration::from_millis(200);
+    stage.run(&mut echo, |the_loop, echo, addr| {
+        // Each sends the front of a record and no more.
+        let stalled: Vec<_> = (0..4)
+            .map(|_| {
+                let mut stream = TcpStream::connect(addr).unwrap();
+                stream.write_all(&[22, 3, 1, 1, 0, 1]).unwrap();
+                stream
+            })
+            .collect();
+        let begin = std::time::Instant::now();
+        until(the_loop, echo, |_| {
+            begin.elapsed() > Duration::from_millis(100)
+        });
+        let to = Endpoint::tls(addr, Some("localhost"));
+        the_loop.net().connect(to, Part::Ask).unwrap();
+        until(the_loop, echo, |echo| echo.closed.len() == 2);
+        assert_eq!(echo.echoed, 1);
+        assert!(begin.elapsed() < Duration::from_secs(3));
+        drop(stalled);
+    });
+}
+
+#[test]
+fn who_takes_nothing_gives_way_to_who_waits() {
+    let mut echo = Echo::new(20_000_000);
+    let mut stage = Stage::<4, 4, 1>::new(65_536);
+    stage.held_max = Duration::from_millis(200);
+    stage.run(&mut echo, |the_loop, echo, addr| {
+        // The echo fills every buffer on the way, as the asking side stops reading at once.
+        let to = Endpoint::tls(addr, Some("localhost"));
+        let deaf = the_loop.net().connect(to, Part::Deaf).unwrap();
+        until(the_loop, echo, |echo| echo.opened == 2);
+        let begin = std::time::Instant::now();
+        until(the_loop, echo, |_| {
+            begin.elapsed() > Duration::from_millis(500)
+        });
+        echo.payload.truncate(1_000);
+        the_loop.net().connect(to, Part::Ask).unwrap();
+        until(the_loop, echo, |echo| echo.echoed == 1);
+        let timed_out = Closed::Failed(Error::TimedOut);
+        assert!(echo.closed.values().any(|closed| closed.1 == timed_out));
+        the_loop.net().close(deaf);
+    });
 }
