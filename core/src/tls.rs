@@ -20,6 +20,7 @@ mod record;
 mod rfc8448;
 mod rustcrypto;
 mod schedule;
+mod secrets;
 mod server;
 mod signature;
 mod ticket;

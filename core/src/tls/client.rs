@@ -11,7 +11,6 @@ use crate::tls::extension::{self, Extensions};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ServerHello, TLS12, TLS13};
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
-use crate::tls::schedule::Schedule;
 use crate::tls::wire::{Output, Reader, numbers};
 
 const CLIENT_HELLO: u8 = 1;
@@ -171,7 +170,7 @@ impl Connection {
         setup
             .crypto
             .agree(group, &exchange.private, share, &mut shared)?;
-        self.start_client_keys(exchange, &shared);
+        self.start_keys(setup.crypto, exchange, &shared);
         self.state = State::AwaitExtensions;
         Ok(Step::Change)
     }
@@ -198,25 +197,6 @@ impl Connection {
         put_hello(setup, exchange, group, hello.cookie, out)?;
         self.state = State::AwaitSecondServerHello;
         Ok(Step::Change)
-    }
-
-    /// Makes the handshake's keys out of the key exchange.
-    fn start_client_keys<C: Crypto>(&mut self, exchange: &mut Exchange<C>, shared: &Shared) {
-        let suite = self.suite;
-        let hash = suite.hash();
-        exchange.schedule = Schedule::early::<C::Hasher>(hash, None);
-        exchange.schedule.advance::<C::Hasher>(hash, shared.get());
-        let transcript = exchange.transcript.digest();
-        let derive = |label| {
-            exchange
-                .schedule
-                .derive::<C::Hasher>(hash, label, &transcript)
-        };
-        self.receive = Keys::new::<C>(suite, &derive(b"s hs traffic"));
-        self.send = Keys::new::<C>(suite, &derive(b"c hs traffic"));
-        self.can_open = true;
-        self.can_seal = true;
-        exchange.schedule.advance_to_master::<C::Hasher>(hash);
     }
 
     /// Reads `EncryptedExtensions`.
@@ -287,6 +267,7 @@ impl Connection {
     /// Reads the server's `Finished` and takes the keys to receive data with.
     pub(crate) fn on_server_finished<C: Crypto>(
         &mut self,
+        setup: &mut Setup<'_, C>,
         exchange: &mut Exchange<C>,
         message: &[u8],
     ) -> Result<Step, Alert> {
@@ -295,16 +276,9 @@ impl Connection {
             return Err(Alert::INTERNAL_ERROR);
         }
         self.check_finished(exchange, message)?;
-        let hash = self.suite.hash();
-        let transcript = exchange.transcript.digest();
-        let derive = |label| {
-            exchange
-                .schedule
-                .derive::<C::Hasher>(hash, label, &transcript)
-        };
-        let next_send = derive(b"c ap traffic");
-        self.receive = Keys::new::<C>(self.suite, &derive(b"s ap traffic"));
-        exchange.next_send = next_send;
+        let [client, server] = self.data_secrets(setup.crypto, exchange);
+        self.receive = Keys::new::<C>(self.suite, &server);
+        exchange.next_send = client;
         Ok(Step::Flight)
     }
 }

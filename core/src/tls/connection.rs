@@ -117,6 +117,8 @@ pub enum Event {
     /// Nothing for the application. The output may have something for the peer.
     Nothing,
     /// The handshake is done. The output may have something for the peer.
+    ///
+    /// The [`Handshake`] is not needed any more; [`Handshake::reset`] wipes its secrets.
     Open,
     /// Application data, decrypted in place.
     Data {
@@ -381,7 +383,6 @@ impl Connection {
             }
         }
         if self.state == State::Open {
-            handshake.reset();
             return Ok(Event::Open);
         }
         Ok(Event::Nothing)
@@ -440,7 +441,9 @@ impl Connection {
             (State::AwaitFinished, Role::Server) => {
                 self.on_client_finished(setup, exchange, message, out)
             }
-            (State::AwaitFinished, Role::Client) => self.on_server_finished(exchange, message),
+            (State::AwaitFinished, Role::Client) => {
+                self.on_server_finished(setup, exchange, message)
+            }
             (State::Closed | State::Open | State::Failed, _) => Err(Alert::INTERNAL_ERROR),
         }
     }

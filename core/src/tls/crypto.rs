@@ -28,6 +28,14 @@ pub trait Machine {
     /// Validity of certificates and the age of tickets are judged by it. A machine without a
     /// clock must not return 0 but its build time or another time it knows has passed.
     fn unix_seconds(&self) -> u64;
+
+    /// Is told each secret that protects traffic, for a file that tools which read captured
+    /// traffic understand (`SSLKEYLOGFILE`): its name there, the client's random, the secret.
+    ///
+    /// Does nothing by default, and should do nothing where traffic is to stay secret.
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        let _ = (name, client_random, secret);
+    }
 }
 
 /// Cryptographic primitives. [`RustCrypto`](crate::tls::RustCrypto) is the one that comes along.
@@ -52,6 +60,11 @@ pub trait Crypto {
 
     /// Returns the wall clock in seconds since 1970.
     fn unix_seconds(&self) -> u64;
+
+    /// Is told each secret that protects traffic. See [`Machine::log_secret`].
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        let _ = (name, client_random, secret);
+    }
 
     /// Encrypts `data` in place and returns its tag. The key is the front of `key`.
     ///

@@ -4,10 +4,10 @@ use pki_types::ServerName;
 use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
-use crate::tls::connection::Event;
+use crate::tls::connection::{Connection, Event};
 use crate::tls::crypto::{Crypto, HashAlgorithm, Hasher, Private, Secret};
 use crate::tls::hello::NAME_MAX;
-use crate::tls::schedule::Schedule;
+use crate::tls::schedule::{Schedule, derive_secret, expand_label};
 use crate::tls::wire::{Output, Reader, copy};
 
 /// Most bytes of one handshake message, and of all we send in one flight.
@@ -47,6 +47,32 @@ impl<C: Crypto> Handshake<C> {
     #[must_use]
     pub(crate) fn expect_name(&mut self, name: &str) -> bool {
         ServerName::try_from(name).is_ok() && self.exchange.set_name(name.as_bytes())
+    }
+
+    /// Makes key material for another protocol (RFC 8446, section 7.5) of an open connection.
+    /// `false`, and `out` is untouched, if it is longer than 32 bytes or the connection is not
+    /// open.
+    ///
+    /// To be called between [`Event::Open`](crate::tls::Event::Open) and [`Self::reset`].
+    #[must_use]
+    pub fn export(
+        &self,
+        connection: &Connection,
+        label: &[u8],
+        context: &[u8],
+        out: &mut [u8],
+    ) -> bool {
+        if !connection.is_open() || out.len() > 32 {
+            return false;
+        }
+        let hash = connection.suite().hash();
+        let mut hasher = C::Hasher::new(hash);
+        let empty = hasher.digest();
+        let secret = derive_secret::<C::Hasher>(hash, &self.exchange.exporter, label, &empty);
+        hasher.update(context);
+        let context = hasher.digest();
+        expand_label::<C::Hasher>(hash, &secret, b"exporter", context.get(hash), out);
+        true
     }
 
     /// Returns the name that the client asked for, or that a client expects; empty if none.
@@ -156,11 +182,13 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) next_receive: Secret,
     /// The secret of a client's next keys to send with.
     pub(crate) next_send: Secret,
+    /// The secret that keys for other protocols are made of.
+    pub(crate) exporter: Secret,
     /// A pre-shared key that a client offers or both have agreed on.
     pub(crate) psk: Secret,
     /// A client's private key.
     pub(crate) private: Private,
-    /// A client's random.
+    /// The client's random.
     pub(crate) random: [u8; 32],
     session_id: [u8; 32],
     session_id_len: u8,
@@ -199,6 +227,7 @@ impl<C: Crypto> Exchange<C> {
         schedule: Schedule::EMPTY,
         next_receive: Secret::ZERO,
         next_send: Secret::ZERO,
+        exporter: Secret::ZERO,
         psk: Secret::ZERO,
         private: Private::ZERO,
         random: [0; 32],
@@ -219,6 +248,12 @@ impl<C: Crypto> Exchange<C> {
         record_size_limit: false,
         max_fragment_length: 0,
     };
+
+    /// Derives a secret of the present stage over the messages so far.
+    pub(crate) fn derive(&self, hash: HashAlgorithm, label: &[u8]) -> Secret {
+        let transcript = self.transcript.digest();
+        self.schedule.derive::<C::Hasher>(hash, label, &transcript)
+    }
 
     /// Replaces the transcript by a hash of itself, as a `HelloRetryRequest` demands (RFC 8446,
     /// section 4.4.1).

@@ -24,6 +24,7 @@ const SHARES_MAX: usize = 32;
 /// A parsed `ClientHello`. Lists are checked for form, and lent from the message.
 #[derive(Debug, Default)]
 pub(crate) struct ClientHello<'a> {
+    pub(crate) random: &'a [u8],
     pub(crate) session_id: &'a [u8],
     suites: &'a [u8],
     groups: Option<&'a [u8]>,
@@ -56,7 +57,7 @@ impl<'a> ClientHello<'a> {
         if reader.u16()? <= SSL3 {
             return Err(Alert::PROTOCOL_VERSION);
         }
-        let _random = reader.take(32)?;
+        let random = reader.take(32)?;
         let session_id = reader.vector8()?;
         if session_id.len() > 32 {
             return Err(Alert::DECODE_ERROR);
@@ -67,6 +68,7 @@ impl<'a> ClientHello<'a> {
             return Err(Alert::PROTOCOL_VERSION);
         }
         let mut hello = Self {
+            random,
             session_id,
             suites,
             ..Self::default()

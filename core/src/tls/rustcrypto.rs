@@ -31,6 +31,11 @@ impl<M: Machine> RustCrypto<M> {
         Self { machine }
     }
 
+    /// Returns the machine.
+    pub const fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
     fn draw_p256(&mut self, private: &mut Private) -> Result<p256::SecretKey, Alert> {
         for _ in 0..DRAWS_MAX {
             self.random(&mut private.0)?;
@@ -60,6 +65,10 @@ impl<M: Machine> Crypto for RustCrypto<M> {
 
     fn unix_seconds(&self) -> u64 {
         self.machine.unix_seconds()
+    }
+
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        self.machine.log_secret(name, client_random, secret);
     }
 
     fn seal(

@@ -9,7 +9,6 @@ use crate::tls::extension;
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ClientHello, RETRY, TLS12, TLS13};
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
-use crate::tls::schedule::Schedule;
 use crate::tls::ticket;
 use crate::tls::wire::Output;
 
@@ -41,6 +40,7 @@ impl Connection {
             self.suite = suite;
             exchange.transcript = C::Hasher::new(suite.hash());
             exchange.set_session_id(hello.session_id);
+            exchange.random.copy_from_slice(hello.random);
             if hello.early_data {
                 exchange.early_left = EARLY_MAX;
             }
@@ -83,7 +83,7 @@ impl Connection {
         if !is_second {
             put_change(exchange, out)?;
         }
-        self.start_keys(exchange, &shared);
+        self.start_keys(setup.crypto, exchange, &shared);
         Ok(Step::Flight)
     }
 
@@ -192,26 +192,6 @@ impl Connection {
         }
     }
 
-    /// Makes the handshake's keys out of the key exchange.
-    fn start_keys<C: Crypto>(&mut self, exchange: &mut Exchange<C>, shared: &Shared) {
-        let suite = self.suite;
-        let hash = suite.hash();
-        let psk = exchange.is_resumed.then_some(&exchange.psk);
-        exchange.schedule = Schedule::early::<C::Hasher>(hash, psk);
-        exchange.schedule.advance::<C::Hasher>(hash, shared.get());
-        let transcript = exchange.transcript.digest();
-        let derive = |label| {
-            exchange
-                .schedule
-                .derive::<C::Hasher>(hash, label, &transcript)
-        };
-        self.receive = Keys::new::<C>(suite, &derive(b"c hs traffic"));
-        self.send = Keys::new::<C>(suite, &derive(b"s hs traffic"));
-        self.can_open = true;
-        self.can_seal = true;
-        exchange.schedule.advance_to_master::<C::Hasher>(hash);
-    }
-
     /// Reads the client's `Finished`: the connection is open.
     pub(crate) fn on_client_finished<C: Crypto>(
         &mut self,
@@ -259,14 +239,9 @@ pub(crate) fn answer<C: Crypto>(
     let len = flight.len();
     connection.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
 
-    let transcript = exchange.transcript.digest();
-    let derive = |label| {
-        exchange
-            .schedule
-            .derive::<C::Hasher>(hash, label, &transcript)
-    };
-    connection.send = Keys::new::<C>(connection.suite, &derive(b"s ap traffic"));
-    exchange.next_receive = derive(b"c ap traffic");
+    let [client, server] = connection.data_secrets(setup.crypto, exchange);
+    connection.send = Keys::new::<C>(connection.suite, &server);
+    exchange.next_receive = client;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ mod theirs;
 
 pub use echo::{Echo, Held, Part};
 pub use identity::{Authority, Kind, Leaf};
-pub use ours::{Broken, Crypto, Machine, NOW, Ours};
+pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
 pub use theirs::{Theirs, group, suite};
 
 /// Moves bytes both ways until both are quiet, at most `chunk` bytes at a time.

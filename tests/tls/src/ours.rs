@@ -12,6 +12,8 @@ pub const NOW: u64 = 1_800_000_000;
 pub struct Machine {
     state: u64,
     pub now: u64,
+    /// Secrets as the lines of a key log.
+    pub log: Vec<String>,
 }
 
 impl Machine {
@@ -19,6 +21,7 @@ impl Machine {
         Self {
             state: seed,
             now: NOW,
+            log: Vec::new(),
         }
     }
 }
@@ -39,6 +42,18 @@ impl usockets::tls::Machine for Machine {
     fn unix_seconds(&self) -> u64 {
         self.now
     }
+
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        if self.log.capacity() > 0 {
+            self.log.push(log_line(name, client_random, secret));
+        }
+    }
+}
+
+/// Makes a line of a key log.
+pub fn log_line(name: &str, client_random: &[u8], secret: &[u8]) -> String {
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    format!("{name} {} {}", hex(client_random), hex(secret))
 }
 
 pub type Crypto = RustCrypto<Machine>;
@@ -188,6 +203,16 @@ impl Ours {
             .update_keys(&mut self.crypto, request, &mut out)
             .unwrap();
         self.output.extend_from_slice(out.filled());
+    }
+
+    /// Makes key material for another protocol.
+    pub fn export(&self, label: &[u8], context: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        assert!(
+            self.handshake
+                .export(&self.connection, label, context, &mut out)
+        );
+        out
     }
 
     pub fn finish(&mut self) {
