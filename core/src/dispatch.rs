@@ -31,9 +31,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(slots, id) else {
             return self.lists.next_left_over(self.slots);
         };
-        if slot.flags.are_usual() && readiness.is_usual() {
-            slot.payload = self.lists.stamp;
-        } else if readiness != Readiness::AGAIN {
+        // A layer may have to be told of room even when there is something to read.
+        let room = P::HOLDS_OUTPUT && readiness.is_writable();
+        if slot.flags.are_usual() && readiness.is_usual() && !room {
+            slot.payload = self.lists.stamp();
+        } else if !is_again(readiness) {
             return self.prepare(handler, id, readiness);
         }
         let buffer = &mut *self.buffer;
@@ -150,7 +152,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         let held = Flags::PAUSED.with(Flags::ENDED);
         if is_readable(slot) {
-            slot.payload = self.lists.stamp;
+            slot.payload = self.lists.stamp();
         } else if slot.flags.any(held) && readiness.intersects(Readiness::ERROR) {
             self.everyone().net.fail_paused(id);
         }
@@ -162,7 +164,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn conclude(&mut self, handler: &mut H) -> Option<SocketId> {
         self.lists.serving = None;
         if let Some(ready) = self.lists.rest.take()
-            && ready.readiness.is_writable()
+            && (ready.readiness.is_writable() || P::HOLDS_OUTPUT)
         {
             self.write_on(handler, ready.id, ready.readiness);
         }
@@ -190,7 +192,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase() != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
+        let lifted = slot.flags.any(Flags::BLOCKED) && ready.is_writable();
+        if slot.phase() != Phase::Open || !lifted {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
@@ -317,7 +320,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         slot.set_phase(Phase::Open);
         slot.deadline = 0;
-        slot.payload = self.lists.stamp;
+        slot.payload = self.lists.stamp();
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
@@ -383,6 +386,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.retire(self.slots, id);
     }
+}
+
+/// Whether the socket is only to be read. Out of line, to keep the usual path straight.
+#[cold]
+#[inline(never)]
+fn is_again(readiness: Readiness) -> bool {
+    readiness == Readiness::AGAIN
 }
 
 /// Whether the socket is to be read from.

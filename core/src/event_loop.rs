@@ -35,7 +35,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         sockets: &'s mut Sockets<P, H, N>,
         buffer: &'s mut [u8],
     ) -> Self {
-        let lists = Lists::new(platform.now().as_micros());
+        let lists = Lists::new(platform.now().as_micros(), buffer.is_empty());
         let Sockets { slots, exts } = sockets;
         Self {
             platform,
@@ -92,25 +92,21 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// # Errors
     /// What [`Platform::poll`] says, and [`Error::Invalid`] if the receive buffer is empty.
     pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
-        if self.buffer.is_empty() {
-            return Err(Error::Invalid);
-        }
         handler.before_wait(&mut self.everyone());
-        self.settle(handler);
+        self.settle(handler)?;
         self.platform.poll(self.wait_until(until))?;
         self.lists.now = None;
-        self.lists.stamp = self.lists.stamp.wrapping_add(1);
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
+            self.drain_closing(handler);
         }
         self.dispatch_all(handler);
         if self.lists.wheel.next_micros() != NEVER {
             self.expire(handler);
         }
         handler.after_dispatch(&mut self.everyone());
-        self.settle(handler);
-        Ok(())
+        self.settle(handler)
     }
 
     /// Returns when the loop next has something to do by itself, for programs that wait
@@ -154,15 +150,20 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
     #[inline]
-    fn settle(&mut self, handler: &mut H) {
+    fn settle(&mut self, handler: &mut H) -> Result<(), Error> {
         if self.lists.unsettled {
-            self.settle_now(handler);
+            return self.settle_now(handler);
         }
+        Ok(())
     }
 
     #[cold]
     #[inline(never)]
-    fn settle_now(&mut self, handler: &mut H) {
+    fn settle_now(&mut self, handler: &mut H) -> Result<(), Error> {
+        // A loop without a buffer never settles, so that the usual iteration need not look.
+        if self.buffer.is_empty() {
+            return Err(Error::Invalid);
+        }
         if let Some(corked) = self.lists.corked {
             let _ = self.everyone().net.uncorked(corked);
         }
@@ -175,6 +176,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             self.resume_listeners();
         }
         self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry != NEVER;
+        Ok(())
     }
 
     /// Serves what the last iteration left over, then what the platform reports.

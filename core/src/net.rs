@@ -107,7 +107,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = own(self.slots, id) else {
             return 0;
         };
-        if !slot.flags.are_writable() || data.is_empty() {
+        if !slot.flags.are_usual() || data.is_empty() {
             return self.parts().write_rare(id, data);
         }
         match self.platform.send(&mut slot.socket, data) {
@@ -138,14 +138,20 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Writes nothing, or to the cork.
+    /// Writes to a socket of which there is more to say than that it is open.
     #[cold]
     #[inline(never)]
     fn write_rare(mut self, id: SocketId, data: &[u8]) -> usize {
         if self.lists.corked == Some(id) {
             return self.write_corked(&[data]);
         }
-        0
+        match writable(self.slots, id) {
+            Some(slot) if !data.is_empty() => match self.platform.send(&mut slot.socket, data) {
+                Ok(count) => sent(slot, self.lists, count, data.len()),
+                Err(error) => failed(slot, self.lists, id, error),
+            },
+            _ => 0,
+        }
     }
 
     /// Ends our direction of the stream after everything taken so far; the peer may still send.
@@ -191,8 +197,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Closes a connection of any state. An open one gets its `on_close`, with
     /// [`Closed::Local`] 0, after the running call.
     ///
-    /// What was taken for sending is still delivered as far as the platform can, but not what
-    /// the cork holds; to end after everything, use [`Self::finish`].
+    /// What was taken for sending is still delivered as far as the platform can, but not what a
+    /// cork still holds when the platform does not take it at once. If received bytes were not
+    /// read yet, the peer may get a reset that overtakes what was sent (RFC 2525, section 2.17);
+    /// to end after everything, use [`Self::finish`].
     pub fn close(&mut self, id: SocketId) {
         self.close_with(id, 0);
     }

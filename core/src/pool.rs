@@ -113,16 +113,11 @@ impl Flags {
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);
-    /// The socket is open, and nothing is to be thought of but what was just reported.
+    /// The socket is open, and there is nothing else to say of it: neither held up nor finished,
+    /// queued nor corked. One comparison, for the usual path.
     #[inline]
     pub(crate) const fn are_usual(self) -> bool {
-        let others = Self::PHASE
-            .with(Self::READABLE)
-            .with(Self::BLOCKED)
-            .with(Self::ENDED)
-            .with(Self::HUNG_UP)
-            .with(Self::PAUSED);
-        self.only(others, Self::OPEN)
+        self.0 == Self::OPEN.0
     }
 
     /// The socket is open, and the platform takes bytes for it directly.
@@ -206,7 +201,7 @@ pub(crate) struct Slot<S, C> {
 }
 
 impl<S, C> Slot<S, C> {
-    const fn free(socket: S) -> Self {
+    pub(crate) const fn free(socket: S) -> Self {
         Self {
             generation: 0,
             queue_next: 0,
@@ -328,8 +323,6 @@ pub(crate) struct Lists {
     /// The iteration's time, in microseconds, as long as it has been asked for.
     pub(crate) now: Option<u64>,
     latest: u64,
-    /// The iteration's number, wrapping, for `Slot::payload`.
-    pub(crate) stamp: u32,
     /// The socket that is being read more than once, and the reads that it has left in this
     /// iteration.
     pub(crate) serving: Option<SocketId>,
@@ -366,19 +359,18 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// No list has anything; the clock stands at `micros`.
-    pub(crate) fn new(micros: u64) -> Self {
+    /// No list has anything; the clock stands at `micros`. `unsettled` if the loop has no buffer.
+    pub(crate) fn new(micros: u64, unsettled: bool) -> Self {
         Self {
             now: None,
             latest: micros,
-            stamp: 0,
             serving: None,
             turns: 0,
             left_over: 0,
             come_back: Readiness::NONE,
             conclude: Conclude::default(),
             rest: None,
-            unsettled: false,
+            unsettled,
             run: 0,
             closing: Queue::default(),
             retired: Queue::default(),
@@ -391,6 +383,12 @@ impl Lists {
             corked: None,
             cork_len: 0,
         }
+    }
+
+    /// The iteration's number, wrapping, for `Slot::payload`.
+    #[inline]
+    pub(crate) fn stamp(&self) -> u32 {
+        u32::try_from(self.stats.iterations & 0xffff_ffff).unwrap_or_default()
     }
 
     /// The iteration's time. The platform is asked once.
@@ -514,8 +512,11 @@ impl Lists {
     /// Takes the run queue, to serve it before anything else; whether there is any.
     #[inline]
     pub(crate) fn start_left_over(&mut self) -> bool {
+        if self.run == 0 {
+            return false;
+        }
         self.left_over = core::mem::take(&mut self.run);
-        self.left_over != 0
+        true
     }
 
     /// Takes the next socket that the last iteration left over.

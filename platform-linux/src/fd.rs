@@ -60,9 +60,10 @@ impl Fd {
     /// [`Error::Invalid`] when there is none.
     #[inline]
     pub fn get(&self) -> Result<BorrowedFd<'_>, Error> {
-        let Some(raw) = self.off_by_one.checked_sub(1) else {
+        let (raw, none) = self.off_by_one.overflowing_sub(1);
+        if none {
             return closed();
-        };
+        }
         // SAFETY: by the invariant this is an open descriptor, and the borrow of `self` keeps it
         // open. It is not -1, because it was not 0 before the subtraction.
         Ok(unsafe { BorrowedFd::borrow_raw(raw.cast_signed()) })
