@@ -337,6 +337,16 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         self.platform.peer_addr(&slot.socket).ok()
     }
 
+    /// Returns the name of the protocol above the transport that was agreed on with the peer
+    /// (ALPN, RFC 7301), such as `h2`; empty if none.
+    #[must_use]
+    pub fn protocol(&mut self, id: SocketId) -> &[u8] {
+        match connection(self.slots, id) {
+            Some(slot) => self.platform.protocol(&slot.socket),
+            None => &[],
+        }
+    }
+
     /// Returns where a listener listens: with the port that the platform chose, if it did.
     #[must_use]
     pub fn listening_addr(&mut self, listener: ListenerId) -> Option<SocketAddr> {
