@@ -208,6 +208,20 @@ fn a_slow_reader_holds_up_nobody() {
     server.stop();
 }
 
+/// A client that takes all it gets is served in turns, and another request ends none early.
+#[test]
+fn a_long_response_takes_turns() {
+    let server = start(|limits| limits.turn_max = 3_000);
+    let mut client = server.connect();
+    ask(&mut client, "/bytes/100000");
+    ask(&mut client, "/");
+    assert!(client.response().body == pattern(100_000));
+    assert_eq!(client.response().body.len(), 21);
+    // 33 turns, each of which ends an iteration.
+    let stats = server.stop();
+    assert!(stats.iterations > 33, "{stats:?}");
+}
+
 #[test]
 fn clients_that_vanish_leave_nothing() {
     let server = start(|_| {});
