@@ -176,15 +176,33 @@ fn a_client_that_takes_nothing_is_reset() {
 fn a_slow_client_gets_the_end_of_the_response() {
     let server = start(|limits| limits.linger = Duration::from_millis(20));
     let mut client = server.connect();
-    client.send(b"GET /bytes/100000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    // The kernel takes it all, but the client's window is too small for all of it.
+    client.send(b"GET /bytes/150000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let mut other = server.connect();
     within(PATIENCE, || {
         ask(&mut other, "/stats");
         let stats = other.response().body;
         String::from_utf8(stats).unwrap().contains("open 1\n")
     });
-    assert!(client.response().body == pattern(100_000));
+    assert!(client.response().body == pattern(150_000));
     assert_eq!(client.rest(), (Vec::new(), End::Finished));
+    server.stop();
+}
+
+/// Dropping what a refused client goes on to send has an end too.
+#[test]
+fn a_client_that_never_stops_sending_is_cut_off() {
+    let server = start(|limits| {
+        limits.linger = PATIENCE;
+        limits.linger_bytes = 100_000;
+    });
+    let mut client = server.connect();
+    client.send(b"nonsense\r\n\r\n");
+    let since = Instant::now();
+    let bytes = vec![b'x'; 65_536];
+    while client.try_send(&bytes) {
+        assert!(since.elapsed() < PATIENCE / 2, "it goes on and on");
+    }
     server.stop();
 }
 
@@ -291,7 +309,9 @@ fn stopping_lets_running_requests_end() {
     assert!(reading.response().body == pattern(5_000_000));
     assert_eq!(reading.rest(), (Vec::new(), End::Finished));
     drop((sending, asking, reading));
+    let since = Instant::now();
     let stats = server.join();
+    assert!(since.elapsed() < PATIENCE / 4, "it waited for nothing");
     assert_eq!((stats.open, stats.in_use), (0, 0));
 }
 

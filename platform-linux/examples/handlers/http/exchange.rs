@@ -246,7 +246,6 @@ impl<const OUT: usize> Exchange<OUT> {
         }
         if bytes.starts_with(b"\r\n") {
             // RFC 9112, section 2.2: some clients send one too many after a body.
-            self.scanner = Scanner::default();
             return Step::Used(2);
         }
         if !self.outgoing.has_room(socket) {
