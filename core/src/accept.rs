@@ -17,6 +17,7 @@ const RETRY_MICROS: u64 = 100_000;
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
+        let mut last_error = None;
         for _ in 0..ACCEPTS_MAX {
             let Some(slot) = named(self.slots, listener) else {
                 return;
@@ -45,6 +46,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         to.context = Place::Occupied(context);
                     }
                     self.lists.stats.accepted = self.lists.stats.accepted.wrapping_add(1);
+                    last_error = None;
                     self.open_accepted(handler, id, peer);
                     self.drain_closing(handler);
                 }
@@ -56,13 +58,18 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     self.lists.unclaim(self.slots, id);
                     return self.pause(handler, listener, Error::Exhausted);
                 }
-                Err(_) => {
+                Err(error) => {
                     self.lists.unclaim(self.slots, id);
                     self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
+                    last_error = Some(error);
                 }
             }
         }
-        self.lists.enqueue(self.slots, listener);
+        match last_error {
+            None => self.lists.enqueue(self.slots, listener),
+            // Maybe not about the connections but about the listener: do not spin on it.
+            Some(error) => self.pause(handler, listener, error),
+        }
     }
 
     /// No connection waits any more: the platform's next report counts again.
@@ -143,7 +150,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         slot.flags.set(Flags::PAUSED);
         self.lists.wheel.pause(self.slots, listener.index());
-        if error == Error::Exhausted || !muted {
+        if error != Error::Full || !muted {
             self.retry_later();
         }
         if first {

@@ -31,7 +31,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(slots, id) else {
             return self.lists.next_left_over(self.slots);
         };
-        if slot.flags.are_usual() && readiness.is_usual() {
+        // A layer may have to be told of room even when there is something to read.
+        let room = P::HOLDS_OUTPUT && readiness.is_writable();
+        if slot.flags.are_usual() && readiness.is_usual() && !room {
             slot.payload = self.lists.stamp();
         } else if !is_again(readiness) {
             return self.prepare(handler, id, readiness);
@@ -162,7 +164,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn conclude(&mut self, handler: &mut H) -> Option<SocketId> {
         self.lists.serving = None;
         if let Some(ready) = self.lists.rest.take()
-            && ready.readiness.is_writable()
+            && (ready.readiness.is_writable() || P::HOLDS_OUTPUT)
         {
             self.write_on(handler, ready.id, ready.readiness);
         }
@@ -190,7 +192,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase() != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
+        let lifted = slot.flags.any(Flags::BLOCKED) && ready.is_writable();
+        if slot.phase() != Phase::Open || !lifted {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);

@@ -99,6 +99,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
+            self.drain_closing(handler);
         }
         self.dispatch_all(handler);
         if self.lists.wheel.next_micros() != NEVER {

@@ -197,8 +197,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Closes a connection of any state. An open one gets its `on_close`, with
     /// [`Closed::Local`] 0, after the running call.
     ///
-    /// What was taken for sending is still delivered as far as the platform can, but not what
-    /// the cork holds; to end after everything, use [`Self::finish`].
+    /// What was taken for sending is still delivered as far as the platform can, but not what a
+    /// cork still holds when the platform does not take it at once. If received bytes were not
+    /// read yet, the peer may get a reset that overtakes what was sent (RFC 2525, section 2.17);
+    /// to end after everything, use [`Self::finish`].
     pub fn close(&mut self, id: SocketId) {
         self.close_with(id, 0);
     }
@@ -333,6 +335,16 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     pub fn peer_addr(&mut self, id: SocketId) -> Option<SocketAddr> {
         let slot = connection(self.slots, id)?;
         self.platform.peer_addr(&slot.socket).ok()
+    }
+
+    /// Returns the name of the protocol above the transport that was agreed on with the peer
+    /// (ALPN, RFC 7301), such as `h2`; empty if none.
+    #[must_use]
+    pub fn protocol(&mut self, id: SocketId) -> &[u8] {
+        match connection(self.slots, id) {
+            Some(slot) => self.platform.protocol(&slot.socket),
+            None => &[],
+        }
     }
 
     /// Returns where a listener listens: with the port that the platform chose, if it did.

@@ -186,6 +186,13 @@ pub trait Platform {
     /// The socket is not connected.
     fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
 
+    /// Returns the name of the protocol above the transport that a layer has agreed on with the
+    /// peer (ALPN, RFC 7301); empty if none.
+    fn protocol(&self, socket: &Self::Socket) -> &[u8] {
+        let _ = socket;
+        &[]
+    }
+
     /// Waits until there is something to report, [`Self::woken`] is true, or `until` has come;
     /// `None` waits for ever. May return early.
     ///

@@ -201,7 +201,7 @@ pub(crate) struct Slot<S, C> {
 }
 
 impl<S, C> Slot<S, C> {
-    const fn free(socket: S) -> Self {
+    pub(crate) const fn free(socket: S) -> Self {
         Self {
             generation: 0,
             queue_next: 0,
