@@ -16,7 +16,7 @@ const RETRY_MICROS: u64 = 100_000;
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
-        for _ in 0..ACCEPTS_MAX {
+        for count in 0..ACCEPTS_MAX {
             let Some(slot) = named(self.slots, listener) else {
                 return;
             };
@@ -25,6 +25,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 return;
             }
             let Some(id) = self.lists.claim(self.slots) else {
+                if count > 0 {
+                    // The last slot went to this turn's own: perhaps nobody waits any more.
+                    return self.ask_again(listener);
+                }
                 return self.full(handler, listener);
             };
             let Ok([from, to]) = self
@@ -71,15 +75,24 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         slot.flags.clear(Flags::READABLE);
         if slot.flags.any(Flags::MUTED) {
-            let result = self
-                .platform
-                .set_accepting(&mut slot.socket, listener, true);
-            if result.is_ok() {
-                slot.flags.clear(Flags::MUTED);
-            } else {
-                // Not reported yet, so the next attempt is by the clock.
-                self.pause_until_retry(listener);
-            }
+            self.ask_again(listener);
+        }
+    }
+
+    /// Has the platform report the listener if a connection waits.
+    fn ask_again(&mut self, listener: SocketId) {
+        let Some(slot) = named(self.slots, listener) else {
+            return;
+        };
+        slot.flags.clear(Flags::READABLE);
+        let result = self
+            .platform
+            .set_accepting(&mut slot.socket, listener, true);
+        if result.is_ok() {
+            slot.flags.clear(Flags::MUTED);
+        } else {
+            // Not reported yet, so the next attempt is by the clock.
+            self.pause_until_retry(listener);
         }
     }
 
@@ -121,7 +134,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         self.lists.stats.evicted = self.lists.stats.evicted.wrapping_add(1);
         self.everyone().net.end(victim, Closed::Evicted);
-        self.lists.enqueue(self.slots, listener);
+        // The connection may be gone by then: only a report may cost the next victim.
+        self.ask_again(listener);
     }
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.
