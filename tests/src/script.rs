@@ -98,6 +98,8 @@ pub struct Script<P: Platform> {
     pub talks: HashMap<SocketId, Talk>,
     /// Whether `on_end` finishes our direction, after what is unsent.
     pub finish_on_end: bool,
+    /// Whether what is received is sent back.
+    pub echo: bool,
     /// Whether `on_timeout` leaves the socket open.
     pub keep_on_timeout: bool,
     #[expect(clippy::type_complexity, reason = "said once")]
@@ -116,6 +118,7 @@ impl<P: Platform> Default for Script<P> {
             log: Vec::new(),
             talks: HashMap::new(),
             finish_on_end: true,
+            echo: false,
             keep_on_timeout: false,
             act: None,
         }
@@ -234,11 +237,18 @@ impl<P: Platform> Handler<P> for Script<P> {
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, own: &mut Own, data: &mut [u8]) {
         let id = socket.id();
+        let echo = self.echo;
         let talk = self.talk(id, *own);
         assert!(!talk.ended, "data after the end");
         assert!(!data.is_empty(), "no data at all");
         talk.received.extend_from_slice(data);
+        if echo {
+            talk.to_send.extend_from_slice(data);
+        }
         self.call(At::Socket(socket), Event::Data(id, data.to_vec()));
+        if echo {
+            self.pump(socket.net(), id);
+        }
     }
 
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, own: &mut Own) {

@@ -123,6 +123,27 @@ pub fn run_for<B: Bed>(bed: &mut B, sides: &mut [&mut Side<B::P>], time: Duratio
     run_until(bed, sides, time, |_| false);
 }
 
+/// Drives one loop for this long as a program of its own would: it waits for as long as there is
+/// nothing to do. Returns the number of iterations.
+pub fn turns_in<B: Bed>(bed: &mut B, side: &mut Side<B::P>, time: Duration) -> u64 {
+    let before = side.lp.stats().iterations;
+    let end = bed.now() + time;
+    while bed.now() < end {
+        let left = end - bed.now();
+        if !bed.is_virtual() {
+            let until = side.lp.platform().now().saturating_add(left);
+            side.lp
+                .poll(&mut side.script, Some(until))
+                .expect("a sound platform");
+        } else if side.is_due(bed) {
+            side.turn(bed);
+        } else {
+            bed.pass(left);
+        }
+    }
+    side.lp.stats().iterations - before
+}
+
 /// Two hosts with one connection from the second to the first.
 pub struct Pair<P: Platform + 'static> {
     /// The host that listens.

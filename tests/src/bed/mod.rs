@@ -54,6 +54,12 @@ pub trait Bed {
         }
     }
 
+    /// Returns whether every report is true when it is given. A false one of a listener may cost
+    /// an eviction.
+    fn is_exact(&self) -> bool {
+        true
+    }
+
     /// Returns whether time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 }

@@ -184,17 +184,15 @@ impl Network {
     }
 
     pub(super) fn set_accepting(&mut self, key: u32, accepting: bool) -> Result<(), Error> {
+        let level = self.faults.level_listeners;
         if self.rng.chance(self.faults.set_accepting_error) {
             return Err(self.rng.pick(&BREAKS));
         }
-        if !self.faults.level_listeners {
-            return Ok(());
-        }
         let end = self.end(key).ok_or(Error::Invalid)?;
         let listener = end.listener().ok_or(Error::Invalid)?;
-        listener.accepting = accepting;
+        listener.accepting = accepting || !level;
         let waiting = !listener.waiting.is_empty();
-        end.told = !accepting;
+        end.told &= !accepting;
         if accepting && waiting {
             self.mark(key, Readiness::READABLE);
         }
