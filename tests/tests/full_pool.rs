@@ -123,15 +123,14 @@ fn a_full_pool_evicts_the_idlest_if_asked_to<B: Bed>(bed: &mut B) {
         .opened(3)
         .is_some()));
     let second = both[0].script.opened(1).unwrap();
-    assert_eq!(both[0].script.closed(second), Some(Closed::Evicted));
     if bed.is_exact() {
+        assert_eq!(both[0].script.closed(second), Some(Closed::Evicted));
         assert_eq!(both[0].script.closed(first), None);
         assert_eq!(both[0].lp.stats().evicted, 1);
     }
-    assert!(run_until(bed, both, long, |sides| sides[1]
-        .script
-        .closed(ids[1])
-        .is_some()));
+    assert!(run_until(bed, both, long, |sides| {
+        sides[1].script.talks.values().any(|talk| talk.closed.is_some())
+    }));
 }
 
 /// A pool of one slot holds one connection after the other.
