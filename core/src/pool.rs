@@ -457,6 +457,8 @@ impl Lists {
 
     /// Takes the run queue, to serve it before anything else.
     pub(crate) fn start_left_over(&mut self) {
+        // One that was read to its end in the last iteration may be gone by now.
+        self.serving = None;
         self.left_over = core::mem::take(&mut self.run);
         self.again = self.left_over != 0;
     }
