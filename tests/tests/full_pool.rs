@@ -99,6 +99,9 @@ fn a_full_pool_refuses_if_asked_to<B: Bed>(bed: &mut B) {
 
 /// `WhenFull::EvictIdle`: who received nothing for the longest time makes room (W21).
 fn a_full_pool_evicts_the_idlest_if_asked_to<B: Bed>(bed: &mut B) {
+    if !bed.is_smooth() {
+        return;
+    }
     let mut server = Side::with::<4>(0, bed.platform(), 4_096, 0);
     let mut client = Side::new(bed, 1);
     let at = Endpoint::tcp(bed.addr(0)).when_full(WhenFull::EvictIdle);
@@ -123,13 +126,11 @@ fn a_full_pool_evicts_the_idlest_if_asked_to<B: Bed>(bed: &mut B) {
         .opened(3)
         .is_some()));
     let second = both[0].script.opened(1).unwrap();
-    if bed.is_exact() {
-        assert_eq!(both[0].script.closed(second), Some(Closed::Evicted));
-        assert_eq!(both[0].script.closed(first), None);
-        assert_eq!(both[0].lp.stats().evicted, 1);
-    }
+    assert_eq!(both[0].script.closed(second), Some(Closed::Evicted));
+    assert_eq!(both[0].script.closed(first), None);
+    assert_eq!(both[0].lp.stats().evicted, 1);
     assert!(run_until(bed, both, long, |sides| {
-        sides[1].script.talks.values().any(|talk| talk.closed.is_some())
+        sides[1].script.closed(ids[1]).is_some()
     }));
 }
 

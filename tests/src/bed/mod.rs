@@ -54,9 +54,9 @@ pub trait Bed {
         }
     }
 
-    /// Returns whether every report is true when it is given. A false one of a listener may cost
-    /// an eviction.
-    fn is_exact(&self) -> bool {
+    /// Returns whether every report is true when it is given, and everything comes soon. (A false
+    /// report of a listener may cost an eviction.)
+    fn is_smooth(&self) -> bool {
         true
     }
 
