@@ -274,6 +274,20 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         Ok(true)
     }
 
+    fn set_accepting(
+        &mut self,
+        listener: &mut Socket,
+        _: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        let number = listener.listener().ok_or(Error::Invalid)?;
+        // A connection is reported once as it comes, so that there is nothing to stop.
+        if accepting {
+            self.engine.report_waiting(number);
+        }
+        Ok(())
+    }
+
     fn progress(&mut self, socket: &mut Socket, _: Readiness) -> Result<Progress, Error> {
         let index = socket.stream().ok_or(Error::Invalid)?;
         if let Some(error) = self.engine.fault(index) {
