@@ -7,6 +7,7 @@ use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Accepted, Platform};
 use crate::pool::{Flags, Phase, Place, at, name, named};
+use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
@@ -16,6 +17,7 @@ const RETRY_MICROS: u64 = 100_000;
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
+        let mut last_error = None;
         for count in 0..ACCEPTS_MAX {
             let Some(slot) = named(self.slots, listener) else {
                 return;
@@ -48,6 +50,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         to.context = Place::Occupied(context);
                     }
                     self.lists.stats.accepted = self.lists.stats.accepted.wrapping_add(1);
+                    last_error = None;
                     self.open_accepted(handler, id, peer);
                     self.drain_closing(handler);
                 }
@@ -59,13 +62,18 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     self.lists.unclaim(self.slots, id);
                     return self.pause(handler, listener, Error::Exhausted);
                 }
-                Err(_) => {
+                Err(error) => {
                     self.lists.unclaim(self.slots, id);
                     self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
+                    last_error = Some(error);
                 }
             }
         }
-        self.lists.enqueue(self.slots, listener);
+        match last_error {
+            None => self.lists.enqueue(self.slots, listener),
+            // Maybe not about the connections but about the listener: do not spin on it.
+            Some(error) => self.pause(handler, listener, error),
+        }
     }
 
     /// No connection waits any more: the platform's next report counts again.
@@ -128,7 +136,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Closes the idlest socket; its slot is free for the listener in the next iteration.
     fn evict(&mut self, handler: &mut H, listener: SocketId) {
-        let now = self.lists.stamp;
+        let now = self.lists.stamp();
         let Some(victim) = self.idle.take(self.slots, &self.lists, now) else {
             return self.pause(handler, listener, Error::Full);
         };
@@ -156,7 +164,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         slot.flags.set(Flags::PAUSED);
         self.lists.wheel.pause(self.slots, listener.index());
-        if error == Error::Exhausted || !muted {
+        if error != Error::Full || !muted {
             self.retry_later();
         }
         if first {
@@ -175,13 +183,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     fn retry_later(&mut self) {
         let now = self.lists.now_micros(&self.platform);
-        self.lists.retry = Some(now.saturating_add(RETRY_MICROS));
+        self.lists.retry = now.saturating_add(RETRY_MICROS);
         self.lists.unsettled = true;
     }
 
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
-        self.lists.retry = None;
+        self.lists.retry = NEVER;
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
             let Some(id) = name(self.slots, index) else {
                 continue;

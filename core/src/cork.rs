@@ -1,9 +1,21 @@
 //! Coalescing the writes of one socket at a time.
 
 use crate::id::SocketId;
-use crate::net::Net;
+use crate::net::{Net, send_parts, writable};
 use crate::platform::Platform;
 use crate::pool::{Flags, Phase, named};
+
+/// The cork's bytes, lent by the loop. Behind a trait object only to keep their lifetime out of
+/// the types that users name; a slice would also take two registers on paths that never cork.
+pub(crate) trait Memory {
+    fn bytes(&mut self) -> &mut [u8];
+}
+
+impl Memory for &mut [u8] {
+    fn bytes(&mut self) -> &mut [u8] {
+        self
+    }
+}
 
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Coalesces what is written to the socket from now on into one send, at the end of the
@@ -13,7 +25,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// is one for all sockets, so a peer that takes nothing keeps it until it does or the socket
     /// closes; meanwhile, and without a buffer, corking does nothing and writes go out one by one.
     pub fn cork(&mut self, id: SocketId) {
-        if self.cork.is_empty() || self.lists.corked == Some(id) {
+        if self.cork.bytes().is_empty() || self.lists.corked == Some(id) {
             return;
         }
         if let Some(holder) = self.lists.corked
@@ -49,24 +61,27 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Writes to the socket that has the cork.
     pub(crate) fn write_corked(&mut self, parts: &[&[u8]]) -> usize {
-        let Some(id) = self.lists.corked else {
-            return 0;
-        };
-        let held_up = Flags::BLOCKED.with(Flags::FINISHED);
-        if !named(self.slots, id).is_some_and(|slot| !slot.flags.any(held_up)) {
-            return 0;
-        }
         let mut sum = 0_usize;
         for part in parts {
-            sum = sum.saturating_add(self.cork_part(id, part));
+            let count = self.cork_part(part);
+            sum = sum.saturating_add(count);
+            if count < part.len() {
+                break;
+            }
         }
         sum
     }
 
     /// Holds one part back or, if it does not fit, sends it together with what is held.
-    fn cork_part(&mut self, id: SocketId, part: &[u8]) -> usize {
-        let room = self.cork.get_mut(self.lists.cork_len..).unwrap_or_default();
-        if let Some(room) = room.get_mut(..part.len()) {
+    fn cork_part(&mut self, part: &[u8]) -> usize {
+        let Some(id) = self.lists.corked else {
+            return 0;
+        };
+        if writable(self.slots, id).is_none() {
+            return 0;
+        }
+        let room = self.cork.bytes().get_mut(self.lists.cork_len..);
+        if let Some(room) = room.and_then(|room| room.get_mut(..part.len())) {
             room.copy_from_slice(part);
             self.lists.cork_len = self.lists.cork_len.saturating_add(part.len());
             return part.len();
@@ -77,27 +92,21 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Sends what the cork holds, then `more`. Returns how many bytes the cork still holds, and
     /// how many of `more` were taken.
     fn flush_cork(&mut self, id: SocketId, more: &[u8]) -> (usize, usize) {
-        let held = self.lists.cork_len;
-        let cork = core::mem::take(&mut self.cork);
-        let parts = [cork.get(..held).unwrap_or_default(), more];
         // Our end may be waiting for the cork, which must not keep the cork from going out.
         let finished = self.lift(id, Flags::FINISHED);
-        let count = self.send_parts(id, &parts);
-        if finished && let Some(slot) = named(self.slots, id) {
-            slot.flags.set(Flags::FINISHED);
-        }
+        let held = self.lists.cork_len;
+        let cork = self.cork.bytes();
+        let parts = [cork.get(..held).unwrap_or_default(), more];
+        let count = send_parts(self.platform, self.slots, self.lists, id, &parts);
         let sent = count.min(held);
-        let left = match self.lists.corked {
-            Some(_) => held.saturating_sub(sent),
-            // The send failed and closed the socket, and the cork with it.
-            None => 0,
-        };
         // Both hold already; stated so that no panic branch is left in `copy_within`.
         let end = held.min(cork.len());
         cork.copy_within(sent.min(end)..end, 0);
-        self.cork = cork;
-        self.lists.cork_len = left;
-        (left, count.saturating_sub(sent))
+        self.lists.cork_len = held.saturating_sub(sent);
+        if finished && let Some(slot) = named(self.slots, id) {
+            slot.flags.set(Flags::FINISHED);
+        }
+        (self.lists.cork_len, count.saturating_sub(sent))
     }
 
     /// Clears a flag; whether it was set.

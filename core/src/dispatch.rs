@@ -7,7 +7,7 @@ use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
 use crate::net::{Net, OPENING_MAX, widen};
 use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
-use crate::pool::{Flags, Phase, Place, Slot, at, named, own};
+use crate::pool::{Flags, Phase, Place, Slot, at, named};
 use crate::socket::{Peers, Socket};
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
@@ -19,33 +19,33 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     ///
     /// The usual report, bytes for an open socket that takes them all at once, runs through here
     /// without a further call. This is the only place that calls `on_data`, so that it is
-    /// inlined: a socket that is to be read again comes back here as left over.
+    /// inlined: what is to be served before the platform is asked again is returned, to come back.
     #[inline(always)]
-    pub(crate) fn dispatch(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
-        let mut slots = &mut *self.slots;
-        let Some(mut slot) = named(slots, id) else {
-            return;
+    pub(crate) fn dispatch(
+        &mut self,
+        handler: &mut H,
+        id: SocketId,
+        readiness: Readiness,
+    ) -> Option<SocketId> {
+        let slots = &mut *self.slots;
+        let Some(slot) = named(slots, id) else {
+            return self.lists.next_left_over(self.slots);
         };
-        let flags = slot.flags.with(Flags::of(readiness));
-        if flags.are_usual() {
-            // `after_read` sets it again if there is more.
-            slot.flags = flags.without(Flags::READABLE);
-            slot.payload = self.lists.stamp;
-        } else {
-            slot.flags = flags;
-            if !self.prepare(handler, id, readiness) {
-                return self.conclude(handler);
-            }
-            slots = &mut *self.slots;
-            match own(slots, id) {
-                Some(same) => slot = same,
-                None => return,
-            }
+        // A layer may have to be told of room even when there is something to read.
+        let room = P::HOLDS_OUTPUT && readiness.is_writable();
+        if slot.flags.are_usual() && readiness.is_usual() && !room {
+            slot.payload = self.lists.stamp();
+        } else if !is_again(readiness) {
+            return self.prepare(handler, id, readiness);
         }
         let buffer = &mut *self.buffer;
-        let drained = match self.platform.recv(&mut slot.socket, buffer) {
+        match self.platform.recv(&mut slot.socket, buffer) {
             Ok(Recv::Data { len, drained }) => {
-                if let Some(data) = buffer.get_mut(..len)
+                let data = buffer.get_mut(..len);
+                if !drained {
+                    self.lists.conclude.more();
+                }
+                if let Some(data) = data
                     && let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index()))
                     && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
                 {
@@ -55,106 +55,122 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         platform: &mut self.platform,
                         slots,
                         lists: &mut self.lists,
-                        cork: self.cork,
+                        cork: &mut self.cork,
                     };
                     let peers = Peers { net, before, after };
                     handler.on_data(&mut Socket { peers, id }, ext, data);
                 }
-                drained
             }
             Ok(Recv::Finished) => self.ended(handler, id),
             Ok(Recv::WouldBlock) => self.nothing_read(id),
             Err(error) => self.broke(id, error),
-        };
-        if !drained || self.lists.concluding {
-            self.after_read(handler, id, drained);
         }
+        if self.lists.conclude.is_due() {
+            return self.after_read(handler, id);
+        }
+        None
     }
 
     /// Lets the socket be read again if it may, or else finishes with it.
     #[cold]
     #[inline(never)]
-    fn after_read(&mut self, handler: &mut H, id: SocketId, drained: bool) {
-        if self.reads_on(id, drained) {
-            self.lists.again = true;
-        } else {
-            self.conclude(handler);
+    fn after_read(&mut self, handler: &mut H, id: SocketId) -> Option<SocketId> {
+        if self.reads_on(id) {
+            return self.again(id);
         }
+        self.conclude(handler)
+    }
+
+    /// Has the socket read, whatever else holds.
+    fn again(&mut self, id: SocketId) -> Option<SocketId> {
+        self.lists.come_back = Readiness::AGAIN;
+        Some(id)
     }
 
     /// Whether the socket is to be read once more: its turns are not over, and the platform has
     /// more or its end is known to be there.
-    fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
+    fn reads_on(&mut self, id: SocketId) -> bool {
+        let more = self.lists.conclude.take_more();
         let Some(slot) = named(self.slots, id) else {
             return false;
         };
-        if drained && !slot.flags.any(Flags::HUNG_UP) {
+        if !more && !slot.flags.any(Flags::HUNG_UP) {
             return false;
         }
         slot.flags.set(Flags::READABLE);
+        if !is_readable(slot) {
+            return false;
+        }
         if self.lists.serving != Some(id) {
             self.lists.serving = Some(id);
             self.lists.turns = READS_MAX;
         }
-        let goes_on = is_readable(slot);
         self.lists.turns = self.lists.turns.saturating_sub(1);
-        if goes_on && self.lists.turns == 0 {
+        if self.lists.turns == 0 {
             self.lists.enqueue(self.slots, id);
             return false;
         }
-        goes_on
+        slot.flags.clear(Flags::READABLE);
+        true
     }
 
-    /// What comes before reading: opening and accepting. Whether the socket is to be read then.
+    /// What comes before reading: opening and accepting. The socket comes back if it is to be read
+    /// then.
     #[cold]
     #[inline(never)]
-    fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
-        self.lists.concluding = true;
-        if self.lists.serving != Some(id) {
-            self.lists.rest = Some(Ready { id, readiness });
+    fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> Option<SocketId> {
+        self.lists.conclude.set(true);
+        self.lists.rest = Some(Ready { id, readiness });
+        if let Some(slot) = named(self.slots, id) {
+            slot.flags.set(Flags::of(readiness));
+            match slot.phase() {
+                Phase::Listening => self.accept(handler, id),
+                Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
+                Phase::Open => self.prepare_open(id, readiness),
+                Phase::Broken => {
+                    if slot.flags.any(Flags::PAUSED.with(Flags::ENDED)) {
+                        // Nobody would read, and nobody can write.
+                        self.broken_end(id);
+                    }
+                }
+                Phase::Free | Phase::Timer | Phase::Closing => {}
+            }
         }
+        match named(self.slots, id) {
+            Some(slot) if is_readable(slot) => {
+                // `after_read` sets it again if there is more.
+                slot.flags.clear(Flags::READABLE);
+                self.again(id)
+            }
+            _ => self.conclude(handler),
+        }
+    }
+
+    fn prepare_open(&mut self, id: SocketId, readiness: Readiness) {
         let Some(slot) = named(self.slots, id) else {
-            return false;
+            return;
         };
-        match slot.phase() {
-            Phase::Listening => self.accept(handler, id),
-            Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
-            Phase::Open => {
-                let held = Flags::PAUSED.with(Flags::ENDED);
-                if is_readable(slot) {
-                    slot.payload = self.lists.stamp;
-                } else if slot.flags.any(held) && readiness.contains(Readiness::ERROR) {
-                    self.everyone().net.fail_paused(id);
-                }
-            }
-            Phase::Broken => {
-                if slot.flags.any(Flags::PAUSED.with(Flags::ENDED)) {
-                    // Nobody would read, and nobody can write.
-                    self.broken_end(id);
-                }
-            }
-            Phase::Free | Phase::Timer | Phase::Closing => {}
+        let held = Flags::PAUSED.with(Flags::ENDED);
+        if is_readable(slot) {
+            slot.payload = self.lists.stamp();
+        } else if slot.flags.any(held) && readiness.intersects(Readiness::ERROR) {
+            self.everyone().net.fail_paused(id);
         }
-        named(self.slots, id).is_some_and(|slot| {
-            let readable = is_readable(slot);
-            // `after_read` sets it again if there is more.
-            slot.flags.clear(Flags::READABLE.when(readable));
-            readable
-        })
     }
 
     /// What comes after reading: room to write, and the calls of what closed.
     #[cold]
     #[inline(never)]
-    pub(crate) fn conclude(&mut self, handler: &mut H) {
+    fn conclude(&mut self, handler: &mut H) -> Option<SocketId> {
         self.lists.serving = None;
         if let Some(ready) = self.lists.rest.take()
-            && ready.readiness.contains(Readiness::WRITABLE)
+            && (ready.readiness.is_writable() || P::HOLDS_OUTPUT)
         {
             self.write_on(handler, ready.id, ready.readiness);
         }
-        self.lists.concluding = false;
+        self.lists.conclude.set(false);
         self.drain_closing(handler);
+        self.lists.next_left_over(self.slots)
     }
 
     /// Goes on with what was held up for want of room.
@@ -176,7 +192,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        if slot.phase() != Phase::Open || !slot.flags.any(Flags::BLOCKED) {
+        let lifted = slot.flags.any(Flags::BLOCKED) && ready.is_writable();
+        if slot.phase() != Phase::Open || !lifted {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
@@ -208,26 +225,24 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Nothing was there to read after all.
     #[cold]
     #[inline(never)]
-    fn nothing_read(&mut self, id: SocketId) -> bool {
+    fn nothing_read(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
         }
         self.broken_end(id);
-        true
     }
 
     /// Reading failed.
     #[cold]
     #[inline(never)]
-    fn broke(&mut self, id: SocketId, error: Error) -> bool {
+    fn broke(&mut self, id: SocketId, error: Error) {
         self.everyone().net.end(id, Closed::Failed(error));
-        true
     }
 
     /// The peer's end was read.
     #[cold]
     #[inline(never)]
-    fn ended(&mut self, handler: &mut H, id: SocketId) -> bool {
+    fn ended(&mut self, handler: &mut H, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::ENDED);
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
@@ -240,7 +255,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.everyone().net.end(id, Closed::Finished);
         }
         self.broken_end(id);
-        true
     }
 
     /// Closes a broken socket of which everything was read.
@@ -306,7 +320,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         slot.set_phase(Phase::Open);
         slot.deadline = 0;
-        slot.payload = self.lists.stamp;
+        slot.payload = self.lists.stamp();
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
@@ -372,6 +386,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.retire(self.slots, id);
     }
+}
+
+/// Whether the socket is only to be read. Out of line, to keep the usual path straight.
+#[cold]
+#[inline(never)]
+fn is_again(readiness: Readiness) -> bool {
+    readiness == Readiness::AGAIN
 }
 
 /// Whether the socket is to be read from.

@@ -35,8 +35,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         sockets: &'s mut Sockets<P, H, N>,
         buffer: &'s mut [u8],
     ) -> Self {
-        let mut lists = Lists::default();
-        lists.wheel.start(platform.now().as_micros());
+        let lists = Lists::new(platform.now().as_micros(), buffer.is_empty());
         let Sockets { slots, exts } = sockets;
         Self {
             platform,
@@ -64,7 +63,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         }
     }
 
@@ -93,25 +92,21 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// # Errors
     /// What [`Platform::poll`] says, and [`Error::Invalid`] if the receive buffer is empty.
     pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
-        if self.buffer.is_empty() {
-            return Err(Error::Invalid);
-        }
         handler.before_wait(&mut self.everyone());
-        self.settle(handler);
+        self.settle(handler)?;
         self.platform.poll(self.wait_until(until))?;
         self.lists.now = None;
-        self.lists.stamp = self.lists.stamp.wrapping_add(1);
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
             handler.on_wake(&mut self.everyone());
+            self.drain_closing(handler);
         }
         self.dispatch_all(handler);
         if self.lists.wheel.next_micros() != NEVER {
             self.expire(handler);
         }
         handler.after_dispatch(&mut self.everyone());
-        self.settle(handler);
-        Ok(())
+        self.settle(handler)
     }
 
     /// Returns when the loop next has something to do by itself, for programs that wait
@@ -122,8 +117,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
-        let retry = self.lists.retry.unwrap_or(NEVER);
-        match self.lists.wheel.next_micros().min(retry) {
+        match self.lists.wheel.next_micros().min(self.lists.retry) {
             NEVER => None,
             micros => Some(Instant::from_micros(micros)),
         }
@@ -156,47 +150,60 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
     /// listeners that waited for a slot go on.
     #[inline]
-    fn settle(&mut self, handler: &mut H) {
+    fn settle(&mut self, handler: &mut H) -> Result<(), Error> {
         if self.lists.unsettled {
-            self.settle_now(handler);
+            return self.settle_now(handler);
         }
+        Ok(())
     }
 
     #[cold]
     #[inline(never)]
-    fn settle_now(&mut self, handler: &mut H) {
+    fn settle_now(&mut self, handler: &mut H) -> Result<(), Error> {
+        // A loop without a buffer never settles, so that the usual iteration need not look.
+        if self.buffer.is_empty() {
+            return Err(Error::Invalid);
+        }
         if let Some(corked) = self.lists.corked {
             let _ = self.everyone().net.uncorked(corked);
         }
         self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
-        let retry = self.lists.retry;
-        let retry = retry.is_some_and(|retry| retry <= self.lists.now_micros(&self.platform));
+        let retry =
+            self.lists.retry != NEVER && self.lists.retry <= self.lists.now_micros(&self.platform);
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
-        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry.is_some();
+        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry != NEVER;
+        Ok(())
     }
 
     /// Serves what the last iteration left over, then what the platform reports.
     #[inline]
     fn dispatch_all(&mut self, handler: &mut H) {
-        self.lists.start_left_over();
-        loop {
-            let (id, readiness) = if self.lists.again {
-                match self.lists.next_again(self.slots) {
-                    Some(id) => (id, Readiness::NONE),
-                    None => continue,
-                }
-            } else {
-                match self.platform.next_ready() {
-                    Some(Ready { id, readiness }) => (id, readiness),
-                    None => return,
-                }
+        let first = if self.lists.start_left_over() {
+            self.lists.next_left_over(self.slots)
+        } else {
+            None
+        };
+        let mut work = match first {
+            Some(id) => Some((id, self.lists.come_back)),
+            None => self.next_report(),
+        };
+        while let Some((id, readiness)) = work {
+            // Two places that ask the platform cost code, but save a look at what came back.
+            work = match self.dispatch(handler, id, readiness) {
+                Some(id) => Some((id, self.lists.come_back)),
+                None => self.next_report(),
             };
-            self.dispatch(handler, id, readiness);
         }
+    }
+
+    #[inline(always)]
+    fn next_report(&mut self) -> Option<(SocketId, Readiness)> {
+        let Ready { id, readiness } = self.platform.next_ready()?;
+        Some((id, readiness))
     }
 
     #[inline(never)]
@@ -241,7 +248,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             platform: &mut self.platform,
             slots: self.slots,
             lists: &mut self.lists,
-            cork: self.cork,
+            cork: &mut self.cork,
         };
         let peers = Peers { net, before, after };
         f(&mut Socket { peers, id }, ext);
@@ -254,7 +261,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
                 platform: &mut self.platform,
                 slots: self.slots,
                 lists: &mut self.lists,
-                cork: self.cork,
+                cork: &mut self.cork,
             },
             before: self.exts,
             after: &mut [],

@@ -76,8 +76,9 @@ pub trait Handler<P: Platform>: Sized {
         let _ = (socket, context, error);
     }
 
-    /// A listener stopped accepting: [`Error::Full`] when the pool is, [`Error::Exhausted`] when
-    /// the platform is. It resumes by itself; connections that wait are not lost.
+    /// A listener stopped accepting: [`Error::Full`] when the pool is full, [`Error::Exhausted`]
+    /// when the platform is out of descriptors or memory, another error when nothing but that came
+    /// many times running. It resumes by itself; connections that wait are not lost.
     fn on_accept_error(
         &mut self,
         peers: &mut Peers<'_, P, Self>,

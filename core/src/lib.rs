@@ -1,7 +1,71 @@
 //! An event loop and a fixed pool of sockets that never allocate.
 //!
-//! A [`Loop`] owns a [`Platform`] and calls one [`Handler`]. All memory comes from the caller:
-//! a [`Sockets`] pool and a receive buffer, both usually in a `static`.
+//! The program hands over all memory once: a [`Sockets`] pool and a receive buffer, usually in
+//! statics. A [`Loop`] then drives one [`Platform`] (Linux, a user-space TCP stack, a simulator)
+//! and calls one [`Handler`], the same on every platform. No `std`, no `alloc`, no `unsafe`, and
+//! no panic that a peer or a platform can cause.
+//!
+//! ```
+//! use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+//! use usockets_linux::Linux;
+//!
+//! /// Echoes what accepted connections send; says hello on connections of our own.
+//! #[derive(Default)]
+//! struct Demo {
+//!     heard: Vec<u8>,
+//! }
+//!
+//! #[derive(Clone, Copy, PartialEq)]
+//! enum Side {
+//!     Client,
+//!     Server,
+//! }
+//!
+//! impl<P: Platform> Handler<P> for Demo {
+//!     type Ext = Side;
+//!     type Context = Side;
+//!
+//!     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<Side>) -> Side {
+//!         if opened.context() == Side::Client {
+//!             assert_eq!(socket.write(b"hello"), 5);
+//!             socket.finish();
+//!         }
+//!         opened.context()
+//!     }
+//!
+//!     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, side: &mut Side, data: &mut [u8]) {
+//!         match side {
+//!             Side::Client => self.heard.extend_from_slice(data),
+//!             Side::Server => assert_eq!(socket.write(data), data.len()),
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Error> {
+//! let mut sockets = Sockets::<_, _, 3>::new();
+//! let mut buffer = [0; 1024];
+//! let mut net = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+//! let at = Endpoint::tcp(([127, 0, 0, 1], 0).into());
+//! let listener = net.net().listen(at, Side::Server)?;
+//! let addr = net.net().listening_addr(listener).ok_or(Error::Invalid)?;
+//! net.net().connect(Endpoint::tcp(addr), Side::Client)?;
+//!
+//! let mut demo = Demo::default();
+//! while net.stats().in_use > 1 {
+//!     net.poll(&mut demo, None)?;
+//! }
+//! assert_eq!(demo.heard, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! - what a program does: [`Handler`], and [`Socket`], [`Net`] and [`Peers`] inside its calls;
+//! - how long the loop runs and how it fits other loops: [`Loop::run`], [`Loop::poll`],
+//!   [`Loop::next_deadline`];
+//! - addresses and options: [`Endpoint`]; reasons: [`Error`], [`Closed`];
+//! - another operating system or stack: [`Platform`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +86,8 @@ mod pool;
 mod socket;
 mod stats;
 mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod waker;
 mod wheel;
 

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::closed::Closed;
+use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId, TimerId};
@@ -23,7 +24,7 @@ pub struct Net<'a, P: Platform, C> {
     pub(crate) platform: &'a mut P,
     pub(crate) slots: &'a mut [Slot<P::Socket, C>],
     pub(crate) lists: &'a mut Lists,
-    pub(crate) cork: &'a mut [u8],
+    pub(crate) cork: &'a mut (dyn Memory + 'a),
 }
 
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
@@ -106,7 +107,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = own(self.slots, id) else {
             return 0;
         };
-        if !slot.flags.are_writable() || data.is_empty() {
+        if !slot.flags.are_usual() || data.is_empty() {
             return self.parts().write_rare(id, data);
         }
         match self.platform.send(&mut slot.socket, data) {
@@ -122,30 +123,13 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if self.lists.corked == Some(id) {
             return self.write_corked(parts);
         }
-        self.send_parts(id, parts)
-    }
-
-    /// Sends past the cork. Returns how many bytes were taken.
-    pub(crate) fn send_parts(&mut self, id: SocketId, parts: &[&[u8]]) -> usize {
-        let Some(slot) = writable(self.slots, id) else {
-            return 0;
-        };
-        let all = parts
-            .iter()
-            .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-        if all == 0 {
-            return 0;
-        }
-        match self.platform.send_vectored(&mut slot.socket, parts) {
-            Ok(count) => sent(slot, self.lists, count, all),
-            Err(error) => failed(slot, self.lists, id, error),
-        }
+        send_parts(self.platform, self.slots, self.lists, id, parts)
     }
 
     /// The same again, made of its parts: handing it to a function that is not inlined keeps only
     /// the copy in memory, and the original in registers.
     #[inline]
-    fn parts(&mut self) -> Net<'_, P, C> {
+    pub(crate) fn parts(&mut self) -> Net<'_, P, C> {
         Net {
             platform: self.platform,
             slots: self.slots,
@@ -154,14 +138,20 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Writes nothing, or to the cork.
+    /// Writes to a socket of which there is more to say than that it is open.
     #[cold]
     #[inline(never)]
     fn write_rare(mut self, id: SocketId, data: &[u8]) -> usize {
         if self.lists.corked == Some(id) {
             return self.write_corked(&[data]);
         }
-        0
+        match writable(self.slots, id) {
+            Some(slot) if !data.is_empty() => match self.platform.send(&mut slot.socket, data) {
+                Ok(count) => sent(slot, self.lists, count, data.len()),
+                Err(error) => failed(slot, self.lists, id, error),
+            },
+            _ => 0,
+        }
     }
 
     /// Ends our direction of the stream after everything taken so far; the peer may still send.
@@ -207,8 +197,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Closes a connection of any state. An open one gets its `on_close`, with
     /// [`Closed::Local`] 0, after the running call.
     ///
-    /// What was taken for sending is still delivered as far as the platform can, but not what
-    /// the cork holds; to end after everything, use [`Self::finish`].
+    /// What was taken for sending is still delivered as far as the platform can, but not what a
+    /// cork still holds when the platform does not take it at once. If received bytes were not
+    /// read yet, the peer may get a reset that overtakes what was sent (RFC 2525, section 2.17);
+    /// to end after everything, use [`Self::finish`].
     pub fn close(&mut self, id: SocketId) {
         self.close_with(id, 0);
     }
@@ -345,6 +337,16 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         self.platform.peer_addr(&slot.socket).ok()
     }
 
+    /// Returns the name of the protocol above the transport that was agreed on with the peer
+    /// (ALPN, RFC 7301), such as `h2`; empty if none.
+    #[must_use]
+    pub fn protocol(&mut self, id: SocketId) -> &[u8] {
+        match connection(self.slots, id) {
+            Some(slot) => self.platform.protocol(&slot.socket),
+            None => &[],
+        }
+    }
+
     /// Returns where a listener listens: with the port that the platform chose, if it did.
     #[must_use]
     pub fn listening_addr(&mut self, listener: ListenerId) -> Option<SocketAddr> {
@@ -423,15 +425,43 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 }
 
+/// Sends the bytes of `parts`, past the cork. Returns how many were taken.
+pub(crate) fn send_parts<P: Platform, C>(
+    platform: &mut P,
+    slots: &mut [Slot<P::Socket, C>],
+    lists: &mut Lists,
+    id: SocketId,
+    parts: &[&[u8]],
+) -> usize {
+    let Some(slot) = writable(slots, id) else {
+        return 0;
+    };
+    let all = parts
+        .iter()
+        .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    if all == 0 {
+        return 0;
+    }
+    match platform.send_vectored(&mut slot.socket, parts) {
+        Ok(count) => sent(slot, lists, count, all),
+        Err(error) => failed(slot, lists, id, error),
+    }
+}
+
 /// The platform took `count` of `all` bytes.
 #[inline]
 fn sent<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize, all: usize) -> usize {
-    let count = if count < all {
-        slot.flags.set(Flags::BLOCKED);
-        count
-    } else {
-        all
-    };
+    if count < all {
+        return sent_part(slot, lists, count);
+    }
+    lists.stats.sent = lists.stats.sent.wrapping_add(widen(all));
+    all
+}
+
+#[cold]
+#[inline(never)]
+fn sent_part<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize) -> usize {
+    slot.flags.set(Flags::BLOCKED);
     lists.stats.sent = lists.stats.sent.wrapping_add(widen(count));
     count
 }
@@ -462,7 +492,7 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 
 /// The slot of a socket that can be written to without waiting.
 #[inline]
-fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
 }
 

@@ -96,7 +96,7 @@ pub trait Platform {
     ///
     /// On `true`, which may come twice, a connection that waits is reported at least once more.
     /// On `false`, a platform that repeats its reports for as long as a connection waits stops
-    /// that.
+    /// that. The default is right only where each poll reports each listener that has one.
     ///
     /// # Errors
     /// The platform cannot change it; the loop tries again later.
@@ -105,7 +105,10 @@ pub trait Platform {
         listener: &mut Self::Socket,
         id: SocketId,
         accepting: bool,
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error> {
+        let _ = (listener, id, accepting);
+        Ok(())
+    }
 
     /// Carries on with opening the socket, and with what a layer holds. Called on every report
     /// while the socket opens, and see [`Self::HOLDS_OUTPUT`].
@@ -183,6 +186,13 @@ pub trait Platform {
     /// The socket is not connected.
     fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
 
+    /// Returns the name of the protocol above the transport that a layer has agreed on with the
+    /// peer (ALPN, RFC 7301); empty if none.
+    fn protocol(&self, socket: &Self::Socket) -> &[u8] {
+        let _ = socket;
+        &[]
+    }
+
     /// Waits until there is something to report, [`Self::woken`] is true, or `until` has come;
     /// `None` waits for ever. May return early.
     ///
@@ -259,20 +269,26 @@ pub enum Recv {
 }
 
 /// A set of facts about one socket.
+///
+/// The bits are those of `epoll` (`epoll_ctl(2)`), so that a report of it needs no translation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Readiness(u8);
+pub struct Readiness(u32);
 
 impl Readiness {
     /// No fact.
     pub const NONE: Self = Self(0);
-    /// Bytes, the peer's end, an error or, for a listener, a connection can be taken.
-    pub const READABLE: Self = Self(1);
-    /// Room to send came back, or the socket opened or failed to.
-    pub const WRITABLE: Self = Self(4);
-    /// The peer's end or an error has come: read until it shows. Implies `READABLE`.
-    pub const ENDED: Self = Self(16 | 1);
-    /// The connection broke. Implies the other three.
-    pub const ERROR: Self = Self(8 | 16 | 4 | 1);
+    /// Bytes or, for a listener, a connection can be taken. `EPOLLIN`.
+    pub const READABLE: Self = Self(0x1);
+    /// Room to send came back, or the socket opened. `EPOLLOUT`.
+    pub const WRITABLE: Self = Self(0x4);
+    /// The connection broke, or could not be opened. `EPOLLERR`.
+    pub const ERROR: Self = Self(0x8);
+    /// Both directions ended. `EPOLLHUP`.
+    pub const HUNG_UP: Self = Self(0x10);
+    /// The peer ended its direction. `EPOLLRDHUP`.
+    pub const ENDED: Self = Self(0x2000);
+    /// Work that the loop left over: read, whatever else holds.
+    pub(crate) const AGAIN: Self = Self(0x8000_0000);
 
     /// Returns the facts of both sets.
     #[inline]
@@ -288,26 +304,37 @@ impl Readiness {
         if condition { self } else { Self::NONE }
     }
 
-    /// Returns whether all facts of `other` are in the set.
+    /// Returns whether any fact of `other` is in the set.
     #[inline]
     #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
-    /// Makes the set of `bits`: 1 readable, 4 writable, 8 error, 16 ended. What a fact implies is
-    /// not added. The values are those of `epoll`, so that a report of it needs no translation.
+    /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be
+    /// clear.
     #[inline]
     #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
+    pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// Returns the set as bits, see [`Self::from_bits`].
+    /// Whether there are bytes to read, and nothing to think of before.
     #[inline]
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
+    pub(crate) const fn is_usual(self) -> bool {
+        self.0 & !Self::WRITABLE.0 == Self::READABLE.0
+    }
+
+    /// Whether the peer's end or an error is there: read until it shows.
+    pub(crate) const fn is_last(self) -> bool {
+        let last = Self::ERROR.union(Self::HUNG_UP).union(Self::ENDED);
+        self.intersects(last)
+    }
+
+    /// Whether sending may go on, or will show why not.
+    pub(crate) const fn is_writable(self) -> bool {
+        let writable = Self::WRITABLE.union(Self::ERROR).union(Self::HUNG_UP);
+        self.intersects(writable)
     }
 }
 

@@ -4,9 +4,9 @@ use core::num::NonZeroU32;
 
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::platform::{Platform, Ready};
+use crate::platform::{Platform, Readiness, Ready};
 use crate::stats::Stats;
-use crate::wheel::Wheel;
+use crate::wheel::{NEVER, Wheel};
 
 /// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
 ///
@@ -113,16 +113,11 @@ impl Flags {
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);
-    /// The socket is open, has something to read, and nothing else is to be thought of.
+    /// The socket is open, and there is nothing else to say of it: neither held up nor finished,
+    /// queued nor corked. One comparison, for the usual path.
     #[inline]
     pub(crate) const fn are_usual(self) -> bool {
-        let others = Self::PHASE
-            .with(Self::READABLE)
-            .with(Self::BLOCKED)
-            .with(Self::ENDED)
-            .with(Self::HUNG_UP)
-            .with(Self::PAUSED);
-        self.only(others, Self::OPEN.with(Self::READABLE))
+        self.0 == Self::OPEN.0
     }
 
     /// The socket is open, and the platform takes bytes for it directly.
@@ -174,10 +169,10 @@ impl Flags {
     }
 
     /// The latches that a report sets.
-    #[inline]
-    pub(crate) fn of(readiness: crate::platform::Readiness) -> Self {
-        // READABLE and ENDED have the same places as READABLE and HUNG_UP here.
-        Self(u16::from(readiness.bits()) & (Self::READABLE.0 | Self::HUNG_UP.0))
+    pub(crate) fn of(readiness: Readiness) -> Self {
+        let last = readiness.is_last();
+        let readable = last || readiness.intersects(Readiness::READABLE);
+        Self::READABLE.when(readable).with(Self::HUNG_UP.when(last))
     }
 }
 
@@ -206,7 +201,7 @@ pub(crate) struct Slot<S, C> {
 }
 
 impl<S, C> Slot<S, C> {
-    const fn free(socket: S) -> Self {
+    pub(crate) const fn free(socket: S) -> Self {
         Self {
             generation: 0,
             queue_next: 0,
@@ -293,28 +288,55 @@ pub(crate) struct Queue {
     tail: u32,
 }
 
+/// What is to be done after the running call, in one byte that is zero in the usual case.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conclude(u8);
+
+impl Conclude {
+    #[inline]
+    pub(crate) const fn is_due(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Notes that the platform has more to read.
+    #[inline]
+    pub(crate) const fn more(&mut self) {
+        self.0 |= 1;
+    }
+
+    pub(crate) const fn take_more(&mut self) -> bool {
+        let more = self.0 & 1 != 0;
+        self.0 &= 2;
+        more
+    }
+
+    /// Notes whether there are sockets to close or reports to finish with.
+    #[inline]
+    pub(crate) const fn set(&mut self, due: bool) {
+        self.0 = if due { self.0 | 2 } else { 0 };
+    }
+}
+
 /// Everything of a loop that is not per slot: list ends, clock, timers and counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lists {
     /// The iteration's time, in microseconds, as long as it has been asked for.
     pub(crate) now: Option<u64>,
     latest: u64,
-    /// The iteration's number, wrapping, for `Slot::payload`.
-    pub(crate) stamp: u32,
     /// The socket that is being read more than once, and the reads that it has left in this
     /// iteration.
     pub(crate) serving: Option<SocketId>,
     pub(crate) turns: u32,
-    /// Whether `serving` or a socket of `left_over` is to be served before the platform is asked.
-    pub(crate) again: bool,
     /// The first socket that the last iteration left over, plus one.
     pub(crate) left_over: u32,
     /// Whether something is to be done after the running call.
-    pub(crate) concluding: bool,
+    pub(crate) conclude: Conclude,
     /// A report that asks for more than reading, until its socket has been read.
     pub(crate) rest: Option<Ready>,
     /// Whether something is to be done at the end of the iteration.
     pub(crate) unsettled: bool,
+    /// What the socket that a dispatch returns is to be dispatched with.
+    pub(crate) come_back: Readiness,
     /// The first socket with work left over for the next iteration, plus one.
     pub(crate) run: u32,
     /// Sockets whose `on_close` is due.
@@ -326,8 +348,8 @@ pub(crate) struct Lists {
     pub(crate) freed: bool,
     /// Slots from this index on were never used.
     pub(crate) high_water: u32,
-    /// When to try paused listeners again although no slot was freed.
-    pub(crate) retry: Option<u64>,
+    /// When to try paused listeners again although no slot was freed, or [`NEVER`].
+    pub(crate) retry: u64,
     pub(crate) wheel: Wheel,
     pub(crate) stats: Stats,
     /// The socket whose writes are being coalesced.
@@ -337,6 +359,38 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// No list has anything; the clock stands at `micros`. `unsettled` if the loop has no buffer.
+    pub(crate) fn new(micros: u64, unsettled: bool) -> Self {
+        Self {
+            now: None,
+            latest: micros,
+            serving: None,
+            turns: 0,
+            left_over: 0,
+            come_back: Readiness::NONE,
+            conclude: Conclude::default(),
+            rest: None,
+            unsettled,
+            run: 0,
+            closing: Queue::default(),
+            retired: Queue::default(),
+            free: 0,
+            freed: false,
+            high_water: 0,
+            retry: NEVER,
+            wheel: Wheel::new(micros),
+            stats: Stats::default(),
+            corked: None,
+            cork_len: 0,
+        }
+    }
+
+    /// The iteration's number, wrapping, for `Slot::payload`.
+    #[inline]
+    pub(crate) fn stamp(&self) -> u32 {
+        u32::try_from(self.stats.iterations & 0xffff_ffff).unwrap_or_default()
+    }
+
     /// The iteration's time. The platform is asked once.
     #[inline]
     pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P) -> u64 {
@@ -423,7 +477,7 @@ impl Lists {
             slot.payload = bits;
             slot.deadline = 0;
             push(slots, &mut self.closing, id.index());
-            self.concluding = true;
+            self.conclude.set(true);
             self.unsettled = true;
         }
     }
@@ -455,28 +509,33 @@ impl Lists {
         }
     }
 
-    /// Takes the run queue, to serve it before anything else.
-    pub(crate) fn start_left_over(&mut self) {
-        // One that was read to its end in the last iteration may be gone by now.
-        self.serving = None;
+    /// Takes the run queue, to serve it before anything else; whether there is any.
+    #[inline]
+    pub(crate) fn start_left_over(&mut self) -> bool {
+        if self.run == 0 {
+            return false;
+        }
         self.left_over = core::mem::take(&mut self.run);
-        self.again = self.left_over != 0;
+        true
     }
 
-    /// Takes the next socket that is to be served before the platform is asked.
+    /// Takes the next socket that the last iteration left over.
     #[cold]
-    pub(crate) fn next_again<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
-        self.again = self.left_over != 0;
-        if self.serving.is_some() {
-            return self.serving;
+    #[inline(never)]
+    pub(crate) fn next_left_over<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        while let Some(index) = self.left_over.checked_sub(1) {
+            self.left_over = 0;
+            let slot = slots.get_mut(at(index))?;
+            self.left_over = slot.queue_next;
+            slot.flags.clear(Flags::QUEUED);
+            // Until the queue is empty, every dispatch is followed by another.
+            self.conclude.set(self.left_over != 0);
+            if let Some(id) = name(slots, index) {
+                self.come_back = Readiness::NONE;
+                return Some(id);
+            }
         }
-        let index = self.left_over.checked_sub(1)?;
-        self.left_over = 0;
-        let slot = slots.get_mut(at(index))?;
-        self.left_over = slot.queue_next;
-        self.again = self.left_over != 0;
-        slot.flags.clear(Flags::QUEUED);
-        name(slots, index)
+        None
     }
 }
 

@@ -48,6 +48,9 @@ impl<'a, P: Platform, H: Handler<P>> Peers<'a, P, H> {
 }
 
 /// The socket a handler call is about, and the way to every other one.
+///
+/// Its methods reach the rest through a copy of the borrows (`parts`), so that a handler whose
+/// usual path only writes keeps all of them in registers.
 pub struct Socket<'a, P: Platform, H: Handler<P>> {
     pub(crate) peers: Peers<'a, P, H>,
     pub(crate) id: SocketId,
@@ -79,47 +82,47 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     /// Writes several slices at once. See [`Net::write_vectored`].
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write_vectored(&mut self, parts: &[&[u8]]) -> usize {
-        self.peers.net.write_vectored(self.id, parts)
+        self.peers.net.parts().write_vectored(self.id, parts)
     }
 
     /// Coalesces writes until the end of the iteration. See [`Net::cork`].
     pub fn cork(&mut self) {
-        self.peers.net.cork(self.id);
+        self.peers.net.parts().cork(self.id);
     }
 
     /// Sends what was held back. See [`Net::uncork`].
     pub fn uncork(&mut self) {
-        self.peers.net.uncork(self.id);
+        self.peers.net.parts().uncork(self.id);
     }
 
     /// Ends our direction. See [`Net::finish`].
     pub fn finish(&mut self) {
-        self.peers.net.finish(self.id);
+        self.peers.net.parts().finish(self.id);
     }
 
     /// Closes the socket. See [`Net::close`].
     pub fn close(&mut self) {
-        self.peers.net.close(self.id);
+        self.peers.net.parts().close(self.id);
     }
 
     /// Closes the socket with a code. See [`Net::close_with`].
     pub fn close_with(&mut self, code: u16) {
-        self.peers.net.close_with(self.id, code);
+        self.peers.net.parts().close_with(self.id, code);
     }
 
     /// Resets the connection. See [`Net::abort`].
     pub fn abort(&mut self, code: u16) {
-        self.peers.net.abort(self.id, code);
+        self.peers.net.parts().abort(self.id, code);
     }
 
     /// Stops reading. See [`Net::pause`].
     pub fn pause(&mut self) {
-        self.peers.net.pause(self.id);
+        self.peers.net.parts().pause(self.id);
     }
 
     /// Reads again. See [`Net::resume`].
     pub fn resume(&mut self) {
-        self.peers.net.resume(self.id);
+        self.peers.net.parts().resume(self.id);
     }
 
     /// Replaces the timeout. See [`Net::set_timeout`].
@@ -130,30 +133,36 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
 
     /// Moves the socket to another context. See [`Net::adopt`].
     pub fn adopt(&mut self, context: H::Context) {
-        self.peers.net.adopt(self.id, context);
+        self.peers.net.parts().adopt(self.id, context);
     }
 
     /// Closes the socket because its time is over.
     pub(crate) fn time_out(&mut self) {
-        self.peers.net.end(self.id, Closed::TimedOut);
+        self.peers.net.parts().end(self.id, Closed::TimedOut);
     }
 
     /// Returns the socket's context; `None` when it is closed.
     #[must_use]
     pub fn context(&mut self) -> Option<H::Context> {
-        self.peers.net.context(self.id)
+        self.peers.net.parts().context(self.id)
     }
 
     /// Returns the local address. See [`Net::local_addr`].
     #[must_use]
     pub fn local_addr(&mut self) -> Option<SocketAddr> {
-        self.peers.net.local_addr(self.id)
+        self.peers.net.parts().local_addr(self.id)
     }
 
     /// Returns the peer's address. See [`Net::peer_addr`].
     #[must_use]
     pub fn peer_addr(&mut self) -> Option<SocketAddr> {
-        self.peers.net.peer_addr(self.id)
+        self.peers.net.parts().peer_addr(self.id)
+    }
+
+    /// Returns the protocol agreed on with the peer. See [`Net::protocol`].
+    #[must_use]
+    pub fn protocol(&mut self) -> &[u8] {
+        self.peers.net.protocol(self.id)
     }
 
     /// Returns the socket's name.

@@ -28,6 +28,8 @@ pub(crate) struct Wheel {
     tick: u64,
     /// No place is earlier than this tick.
     next: u64,
+    /// The same in microseconds.
+    next_micros: u64,
     /// The list whose entries are being looked at, plus one. It comes before all others.
     draining: u8,
     /// Which lists of a level have entries.
@@ -36,32 +38,32 @@ pub(crate) struct Wheel {
     heads: [u32; LISTS_ALL],
 }
 
-impl Default for Wheel {
-    fn default() -> Self {
+impl Wheel {
+    /// A wheel with nothing on it, whose clock stands at `micros`.
+    pub(crate) const fn new(micros: u64) -> Self {
         Self {
-            tick: 0,
+            tick: micros >> TICK_SHIFT,
             next: NEVER,
+            next_micros: NEVER,
             draining: 0,
             filled: [0; 6],
             heads: [0; LISTS_ALL],
         }
     }
-}
-
-impl Wheel {
-    /// Starts the clock. Only before the first use.
-    pub(crate) fn start(&mut self, micros: u64) {
-        self.tick = micros >> TICK_SHIFT;
-    }
 
     /// The earliest time at which there may be something to do, in microseconds, or [`NEVER`].
     #[inline]
-    pub(crate) fn next_micros(&self) -> u64 {
-        if self.next == NEVER {
+    pub(crate) const fn next_micros(&self) -> u64 {
+        self.next_micros
+    }
+
+    fn set_next(&mut self, tick: u64) {
+        self.next = tick;
+        self.next_micros = if tick == NEVER {
             NEVER
         } else {
-            self.next.wrapping_shl(TICK_SHIFT)
-        }
+            tick.wrapping_shl(TICK_SHIFT)
+        };
     }
 
     /// Moves the clock to `micros`; whether something may be due, which [`Self::expire`] tells.
@@ -118,7 +120,7 @@ impl Wheel {
         if let Some(filled) = self.filled.get_mut(at(level)) {
             *filled |= 1_u32.wrapping_shl(list);
         }
-        self.next = self.next.min(place.wrapping_shl(shift));
+        self.set_next(self.next.min(place.wrapping_shl(shift)));
         let list = level.wrapping_mul(LISTS).wrapping_add(list);
         self.link(slots, index, u8::try_from(list).unwrap_or(PAUSED));
     }
@@ -216,7 +218,7 @@ impl Wheel {
                 .get(usize::from(list))
                 .is_some_and(|head| *head != 0)
             {
-                self.next = self.tick;
+                self.set_next(self.tick);
                 return list;
             }
             self.draining = 0;
@@ -232,11 +234,11 @@ impl Wheel {
                     filled.trailing_zeros()
                 };
                 let list = level.wrapping_mul(LISTS).wrapping_add(list);
-                self.next = self.list_tick(list);
+                self.set_next(self.list_tick(list));
                 return u8::try_from(list).unwrap_or_default();
             }
         }
-        self.next = NEVER;
+        self.set_next(NEVER);
         0
     }
 
@@ -277,5 +279,128 @@ fn due_tick(deadline: u64) -> u64 {
 }
 
 fn low_bits(value: u64) -> u32 {
-    u32::try_from(value % u64::from(LISTS)).unwrap_or_default()
+    u32::try_from(value & 31).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an overflow in a test is a failed test"
+)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    const SLOTS: u32 = 200;
+    const TICK: u64 = 1 << TICK_SHIFT;
+
+    fn next_random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    /// A span whose magnitude is random too, up to about 2^46 µs (2 years).
+    fn span(state: &mut u64) -> u64 {
+        let bits = next_random(state) % 46;
+        next_random(state) % (1 << bits) + 1
+    }
+
+    /// A plain table of deadlines beside the wheel, under random arming, re-arming, disarming,
+    /// removal and jumps of time: each fires once, never early, and late by a tick at most.
+    fn run(seed: u64, budget_max: u64) {
+        let mut random = seed;
+        let mut slots: Vec<Slot<(), ()>> = (0..SLOTS).map(|_| Slot::free(())).collect();
+        let mut now = next_random(&mut random) % (1 << 50);
+        let mut wheel = Wheel::new(now);
+        let mut model: Vec<Option<u64>> = (0..SLOTS).map(|_| None).collect();
+        for _ in 0..3_000 {
+            let index = u32::try_from(next_random(&mut random) % u64::from(SLOTS)).unwrap();
+            let entry = &mut model[at(index)];
+            match next_random(&mut random) % 8 {
+                0..4 => {
+                    let deadline = now + span(&mut random);
+                    wheel.set(&mut slots, index, deadline);
+                    *entry = Some(deadline);
+                }
+                4 => {
+                    wheel.set(&mut slots, index, 0);
+                    *entry = None;
+                }
+                5 => {
+                    wheel.remove(&mut slots, index);
+                    slots[at(index)].deadline = 0;
+                    *entry = None;
+                }
+                _ => {
+                    let earliest = model.iter().flatten().min();
+                    if let Some(&earliest) = earliest {
+                        let due = earliest.div_ceil(TICK) * TICK;
+                        assert!(wheel.next_micros() <= due, "seed {seed}: would oversleep");
+                    }
+                    now = if next_random(&mut random).is_multiple_of(2)
+                        && wheel.next_micros() != NEVER
+                    {
+                        now.max(wheel.next_micros())
+                    } else {
+                        now + span(&mut random)
+                    };
+                    expire(&mut wheel, &mut slots, &mut model, now, budget_max, seed);
+                }
+            }
+        }
+    }
+
+    fn expire(
+        wheel: &mut Wheel,
+        slots: &mut [Slot<(), ()>],
+        model: &mut [Option<u64>],
+        now: u64,
+        budget_max: u64,
+        seed: u64,
+    ) {
+        let mut rounds = 0;
+        while wheel.advance(now) {
+            let mut budget = u32::try_from(budget_max).unwrap();
+            while let Some((index, deadline)) = wheel.expire(slots, now, &mut budget) {
+                assert_eq!(model[at(index)].take(), Some(deadline), "seed {seed}");
+                assert!(deadline <= now, "seed {seed}: early");
+            }
+            rounds += 1;
+            assert!(rounds < 100_000, "seed {seed}: no progress");
+        }
+        for deadline in model.iter().flatten() {
+            assert!(deadline + TICK > now, "seed {seed}: late");
+        }
+    }
+
+    #[test]
+    fn deadlines_fire_once_never_early_and_a_tick_late_at_most() {
+        for seed in 1..60 {
+            run(seed, u64::from(u32::MAX));
+        }
+    }
+
+    #[test]
+    fn a_budget_only_puts_expiries_off() {
+        for seed in 1..60_u64 {
+            run(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), 3);
+        }
+    }
+
+    #[test]
+    fn putting_a_deadline_off_leaves_the_lists_alone() {
+        let mut slots: Vec<Slot<(), ()>> = (0..2).map(|_| Slot::free(())).collect();
+        let mut wheel = Wheel::new(0);
+        wheel.set(&mut slots, 0, 30_000_000);
+        let bucket = slots[0].bucket;
+        for deadline in 30_000_001..30_001_000 {
+            wheel.set(&mut slots, 0, deadline);
+            assert_eq!(slots[0].bucket, bucket);
+        }
+    }
 }

@@ -1,14 +1,59 @@
 //! Linux for [`usockets`]: non-blocking TCP sockets and one `epoll` instance, by raw system
 //! calls, without `std` and without libc.
+//!
+//! ```
+//! use std::thread;
+//! use usockets::{Endpoint, Error, Handler, Loop, Opened, Peers, Platform, Socket, Sockets, Waker};
+//! use usockets_linux::{EventFd, Linux};
+//!
+//! /// Serves until another thread wakes the loop.
+//! struct Server;
+//!
+//! impl<P: Platform> Handler<P> for Server {
+//!     type Ext = ();
+//!     type Context = ();
+//!
+//!     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) {
+//!         let _ = socket.write(b"hello\n");
+//!     }
+//!
+//!     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
+//!
+//!     fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
+//!         peers.net().close_all((), 0);
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Error> {
+//! let waker: &'static _ = Box::leak(Box::new(Waker::new(EventFd::new()?)));
+//! let linux = Linux::new()?.with_waker(waker)?;
+//! let mut sockets = Sockets::<_, _, 16>::new();
+//! let mut buffer = [0; 4096];
+//! let mut server = Loop::new(linux, &mut sockets, &mut buffer);
+//! server.net().listen(Endpoint::tcp(([127, 0, 0, 1], 0).into()), ())?;
+//!
+//! thread::spawn(|| waker.wake());
+//! server.run(&mut Server) // Returns when nothing is left to serve.
+//! # }
+//! ```
+//!
+//! # How it waits
+//!
+//! A connection is registered with `epoll` once, edge-triggered for everything, and closing it
+//! ends the registration: pausing, resuming and waiting for room cost no system call. A listener
+//! is level-triggered; it is muted only while the pool is full or descriptors are out.
 #![no_std]
-#![forbid(unsafe_code)]
 
 mod errno;
 mod event_fd;
 mod fd;
 mod linux;
+#[cfg(feature = "tls")]
+mod machine;
 mod options;
 
 pub use event_fd::EventFd;
 pub use fd::Fd;
 pub use linux::Linux;
+#[cfg(feature = "tls")]
+pub use machine::LinuxMachine;

@@ -1,13 +1,12 @@
 //! The platform: one `epoll` instance.
 
-use core::mem;
 use core::net::SocketAddr;
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice};
-use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
+use rustix::io::{Errno, IoSlice, read};
+use rustix::net::{self, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 use usockets::{
     Accepted, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
@@ -16,7 +15,7 @@ use usockets::{
 
 use crate::errno::error;
 use crate::event_fd::EventFd;
-use crate::fd::Fd;
+use crate::fd::{Fd, Kind};
 use crate::options::{canonical, stream};
 
 /// Kernel events taken per system call; one less than a `u8` counts, for the end mark.
@@ -25,10 +24,10 @@ const EVENTS_MAX: usize = 255;
 const PARTS_MAX: usize = 16;
 /// Most connections taken from a listener between two waits.
 const BURST_MAX: u8 = 31;
-/// What follows the last event of a wait. No socket has it, nor [`WAKER`].
+/// What follows the last event of a wait. It names nothing.
 const END: u64 = 0;
-/// The kernel's mark of the waker.
-const WAKER: u64 = 1;
+/// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
+const WAKER: u64 = u64::MAX;
 
 /// One `epoll` instance (`epoll(7)`).
 ///
@@ -103,15 +102,19 @@ impl Linux {
         }
     }
 
-    /// The next report after what is not one: the waker's event, or the end.
-    #[cold]
-    #[inline(never)]
-    fn skip_waker(&mut self, data: u64) -> Option<Ready> {
-        if data == END {
-            return None;
+    /// Counts an accepted connection; whether to ask `epoll` before the next.
+    fn count_burst(&self, listener: &mut Fd) -> bool {
+        if listener.wait == self.waits {
+            listener.left = listener.left.saturating_sub(1);
+        } else {
+            // Busy in two waits running: take more at a time, so that waits do not dominate.
+            let running = self.waits.wrapping_sub(listener.wait) == 1;
+            let more = listener.burst.saturating_mul(2).saturating_add(1);
+            listener.burst = if running { more.min(BURST_MAX) } else { 0 };
+            listener.left = listener.burst;
+            listener.wait = self.waits;
         }
-        self.next = self.next.wrapping_add(1);
-        self.next_ready()
+        listener.left == 0
     }
 
     fn end_at(&mut self, count: usize) {
@@ -131,7 +134,7 @@ const STREAM: EventFlags = EventFlags::IN
 impl Platform for Linux {
     type Socket = Fd;
 
-    const CLOSED: Fd = Fd::Closed;
+    const CLOSED: Fd = Fd::CLOSED;
 
     fn listen(&mut self, socket: &mut Fd, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
         let fd = stream(at)?;
@@ -145,12 +148,8 @@ impl Platform for Linux {
         net::bind(&fd, &at.addr).map_err(error)?;
         net::listen(&fd, i32::from(at.backlog)).map_err(error)?;
         self.register(&fd, id, EventFlags::IN)?;
-        *socket = Fd::Listener {
-            wait: self.waits,
-            burst: 0,
-            left: 0,
-            fd,
-        };
+        *socket = Fd::new(fd, Kind::Listener);
+        socket.wait = self.waits.wrapping_sub(1);
         Ok(())
     }
 
@@ -166,7 +165,7 @@ impl Platform for Linux {
             Err(errno) => return Err(error(errno)),
         }
         self.register(&fd, id, STREAM)?;
-        *socket = Fd::Connecting(fd);
+        *socket = Fd::new(fd, Kind::Connecting);
         Ok(())
     }
 
@@ -176,43 +175,21 @@ impl Platform for Linux {
         socket: &mut Fd,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let Fd::Listener {
-            wait,
-            burst,
-            left,
-            fd,
-        } = listener
-        else {
-            return Err(Error::Invalid);
-        };
-        let Some((new, peer)) = take(fd)? else {
-            *burst = 0;
+        let Some((new, peer)) = take(listener.get()?)? else {
+            listener.burst = 0;
             return Ok(None);
         };
-        if *wait == self.waits {
-            *left = left.saturating_sub(1);
-        } else {
-            // Busy in two waits running: take more at a time, so that waits do not dominate.
-            let running = self.waits.wrapping_sub(*wait) == 1;
-            let more = burst.saturating_mul(2).saturating_add(1).min(BURST_MAX);
-            *burst = if running { more } else { 0 };
-            *left = *burst;
-            *wait = self.waits;
-        }
-        let drained = *left == 0;
+        let drained = self.count_burst(listener);
         let peer = peer.ok_or(Error::Unsupported)?;
         let peer = SocketAddr::try_from(peer).map_err(error)?;
         self.register(&new, id, STREAM)?;
-        *socket = Fd::Stream(new);
+        *socket = Fd::new(new, Kind::Stream);
         let peer = canonical(peer);
         Ok(Some(Accepted { peer, drained }))
     }
 
     fn refuse(&mut self, listener: &mut Fd) -> Result<bool, Error> {
-        let Fd::Listener { fd, .. } = listener else {
-            return Err(Error::Invalid);
-        };
-        let Some((new, _)) = take(fd)? else {
+        let Some((new, _)) = take(listener.get()?)? else {
             return Ok(false);
         };
         sockopt::set_socket_linger(&new, Some(Duration::ZERO)).map_err(error)?;
@@ -236,51 +213,42 @@ impl Platform for Linux {
 
     #[inline]
     fn progress(&mut self, socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
-        if ready.contains(Readiness::ERROR) {
+        let broken = ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP));
+        if broken {
             sockopt::socket_error(socket.get()?)
                 .map_err(error)?
                 .map_err(error)?;
         }
-        if !matches!(socket, Fd::Connecting(_)) {
+        if socket.kind != Kind::Connecting {
             return Ok(Progress::Open);
         }
-        if !ready.contains(Readiness::WRITABLE) || ready.contains(Readiness::ERROR) {
+        if broken || !ready.intersects(Readiness::WRITABLE) {
             return Ok(Progress::Opening);
         }
-        if let Fd::Connecting(fd) = mem::replace(socket, Fd::Closed) {
-            *socket = Fd::Stream(fd);
-        }
+        socket.kind = Kind::Stream;
         Ok(Progress::Open)
     }
 
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
         let room = buffer.len();
-        loop {
-            match net::recv(socket.get()?, &mut *buffer, RecvFlags::empty()) {
-                Ok((_, 0)) => return Ok(Recv::Finished),
-                Ok((_, len)) => {
-                    return Ok(Recv::Data {
-                        len,
-                        drained: len < room,
-                    });
-                }
-                Err(Errno::AGAIN) => return Ok(Recv::WouldBlock),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(error(errno)),
-            }
+        // On a socket `read` is `recv` without flags, and has three arguments fewer.
+        match read(socket.get()?, &mut *buffer) {
+            Ok(0) => Ok(Recv::Finished),
+            Ok(len) => Ok(Recv::Data {
+                len,
+                // Not `<`: that the bytes fit is checked when they are handed on.
+                drained: len != room,
+            }),
+            Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
         }
     }
 
     #[inline]
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
-        loop {
-            match net::send(socket.get()?, data, SendFlags::NOSIGNAL) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(error(errno)),
-            }
+        match net::send(socket.get()?, data, SendFlags::NOSIGNAL) {
+            Ok(count) => Ok(count),
+            Err(errno) => would_block(errno).map(|()| 0),
         }
     }
 
@@ -318,7 +286,7 @@ impl Platform for Linux {
 
     fn close(&mut self, socket: &mut Fd) {
         // Closing the last descriptor also ends its registration (`epoll(7)`, question 6).
-        *socket = Fd::Closed;
+        *socket = Fd::CLOSED;
     }
 
     fn abort(&mut self, socket: &mut Fd) {
@@ -360,11 +328,10 @@ impl Platform for Linux {
     fn next_ready(&mut self) -> Option<Ready> {
         let event = self.events.get(usize::from(self.next))?;
         let (flags, data) = (event.flags, event.data.u64());
-        let Some(id) = SocketId::from_bits(data) else {
-            return self.skip_waker(data);
-        };
+        // The end mark is no name.
+        let id = SocketId::from_bits(data)?;
         self.next = self.next.wrapping_add(1);
-        let readiness = readiness(flags);
+        let readiness = Readiness::from_bits(flags.bits());
         Some(Ready { id, readiness })
     }
 
@@ -388,29 +355,19 @@ impl AsFd for Linux {
     }
 }
 
-#[inline]
-fn readiness(flags: EventFlags) -> Readiness {
-    // The usual facts have the same bits on both sides.
-    let usual = EventFlags::IN.union(EventFlags::OUT);
-    if usual.contains(flags) {
-        return Readiness::from_bits(u8::try_from(flags.bits()).unwrap_or_default());
-    }
-    rare_readiness(flags)
-}
-
+/// Whether a call only has to wait; an error otherwise. A socket that never blocks is never
+/// interrupted by a signal either (`signal(7)`).
 #[cold]
 #[inline(never)]
-fn rare_readiness(flags: EventFlags) -> Readiness {
-    let ended = EventFlags::RDHUP | EventFlags::HUP;
-    Readiness::READABLE
-        .when(flags.contains(EventFlags::IN))
-        .union(Readiness::WRITABLE.when(flags.intersects(EventFlags::OUT | EventFlags::HUP)))
-        .union(Readiness::ENDED.when(flags.intersects(ended)))
-        .union(Readiness::ERROR.when(flags.contains(EventFlags::ERR)))
+fn would_block(errno: Errno) -> Result<(), Error> {
+    match errno {
+        Errno::AGAIN => Ok(()),
+        errno => Err(error(errno)),
+    }
 }
 
 /// Takes a waiting connection; `None` when none waits.
-fn take(listener: &OwnedFd) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
+fn take(listener: BorrowedFd<'_>) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     loop {
         match net::acceptfrom_with(listener, flags) {

@@ -6,3 +6,4 @@ pub mod rng;
 pub mod script;
 pub mod side;
 pub mod sim;
+pub mod smoltcp;

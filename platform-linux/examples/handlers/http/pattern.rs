@@ -1,0 +1,25 @@
+//! Bytes to send a lot of.
+
+/// Bytes after which the pattern repeats: a prime, so that a block that is lost or sent twice
+/// shows, whatever power of two its length is.
+pub(crate) const PERIOD: u64 = 89;
+const LEN: usize = 89 * 92;
+
+/// Printable bytes in a fixed order, a whole number of periods. A long body repeats it.
+pub(crate) static PATTERN: [u8; LEN] = make();
+
+const fn make() -> [u8; LEN] {
+    let mut pattern = [b'!'; LEN];
+    let mut rest: &mut [u8] = &mut pattern;
+    let mut byte = b'!';
+    while let Some((first, after)) = rest.split_first_mut() {
+        *first = byte;
+        byte = if byte == b'y' {
+            b'!'
+        } else {
+            byte.wrapping_add(1)
+        };
+        rest = after;
+    }
+    pattern
+}
