@@ -96,7 +96,7 @@ pub trait Platform {
     ///
     /// On `true`, which may come twice, a connection that waits is reported at least once more.
     /// On `false`, a platform that repeats its reports for as long as a connection waits stops
-    /// that.
+    /// that. The default is right only where each poll reports each listener that has one.
     ///
     /// # Errors
     /// The platform cannot change it; the loop tries again later.
@@ -105,7 +105,10 @@ pub trait Platform {
         listener: &mut Self::Socket,
         id: SocketId,
         accepting: bool,
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error> {
+        let _ = (listener, id, accepting);
+        Ok(())
+    }
 
     /// Carries on with opening the socket, and with what a layer holds. Called on every report
     /// while the socket opens, and see [`Self::HOLDS_OUTPUT`].

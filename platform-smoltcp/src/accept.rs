@@ -11,7 +11,7 @@ use crate::cookie::{self, Plain};
 use crate::engine::{Engine, stamp};
 use crate::frame::{ETHERNET_LEN, Segment};
 use crate::isn;
-use crate::number::{be16, low, place};
+use crate::number::{be16, low};
 use crate::port::Nowhere;
 use crate::sent::Sent;
 use crate::slot::Phase;
@@ -208,16 +208,6 @@ impl Engine<'_> {
         listener.ready = true;
         self.listeners_ready = true;
         self.counters.established = self.counters.established.wrapping_add(1);
-    }
-
-    /// Reports a listener again if connections wait at it.
-    pub(crate) fn report_waiting(&mut self, number: u32) {
-        if let Some(listener) = self.listeners.get_mut(place(number))
-            && listener.queue.count() > 0
-        {
-            listener.ready = true;
-            self.listeners_ready = true;
-        }
     }
 
     /// Returns a free slot of a class, making one free if need be: of what is gone already, the

@@ -281,9 +281,13 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         accepting: bool,
     ) -> Result<(), Error> {
         let number = listener.listener().ok_or(Error::Invalid)?;
-        // A connection is reported once as it comes, so that there is nothing to stop.
-        if accepting {
-            self.engine.report_waiting(number);
+        let listener = self.engine.listeners.get_mut(place(number));
+        if let Some(listener) = listener
+            && accepting
+            && listener.queue.count() > 0
+        {
+            listener.ready = true;
+            self.engine.listeners_ready = true;
         }
         Ok(())
     }

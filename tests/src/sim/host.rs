@@ -214,6 +214,21 @@ impl Platform for Host {
     }
 }
 
+/// The facts as a number, for the digest.
+pub(super) fn bits(readiness: Readiness) -> u32 {
+    let facts = [
+        Readiness::READABLE,
+        Readiness::WRITABLE,
+        Readiness::ERROR,
+        Readiness::HUNG_UP,
+        Readiness::ENDED,
+    ];
+    let values = [0x1, 0x4, 0x8, 0x10, 0x2000];
+    let set = facts.into_iter().zip(values);
+    set.filter(|(fact, _)| readiness.intersects(*fact))
+        .fold(0, |sum, (_, value)| sum | value)
+}
+
 impl Network {
     fn poll(&mut self, host: usize, until: Option<Instant>) -> Result<(), Error> {
         let state = &mut self.hosts[host];
@@ -261,12 +276,12 @@ impl Network {
         let readiness = std::mem::take(&mut end.pending);
         end.queued = false;
         let Some(id) = end.id else { return };
-        self.note("report", u64::from(key), u64::from(readiness.bits()));
+        self.note("report", u64::from(key), u64::from(bits(readiness)));
         let several = [Readiness::WRITABLE, Readiness::READABLE, Readiness::ENDED]
             .into_iter()
-            .filter(|fact| readiness.contains(*fact));
+            .filter(|fact| readiness.intersects(*fact));
         let batch = &mut self.hosts[host].batch;
-        if split && !readiness.contains(Readiness::ERROR) {
+        if split && !readiness.intersects(Readiness::ERROR) {
             batch.extend(several.map(|readiness| Ready { id, readiness }));
         } else {
             batch.push_back(Ready { id, readiness });
@@ -277,7 +292,7 @@ impl Network {
         for key in self.listeners.clone() {
             let waits = self
                 .end(key)
-                .is_some_and(|end| end.host == host && end.facts().contains(Readiness::READABLE));
+                .is_some_and(|end| end.host == host && end.facts().intersects(Readiness::READABLE));
             if waits {
                 self.queue(key, Readiness::READABLE);
             }
@@ -304,7 +319,8 @@ impl Network {
         let Some(id) = end.id.filter(|_| end.host == host) else {
             return;
         };
-        let readiness = Readiness::from_bits(self.rng.pick(&[1, 4, 5, 17, 21, 29]));
+        let readiness =
+            Readiness::from_bits(self.rng.pick(&[1, 4, 5, 8, 0x10, 0x2001, 0x2000, 0x201d]));
         self.hosts[host].extra.push_back(Ready { id, readiness });
     }
 }

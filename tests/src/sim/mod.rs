@@ -219,7 +219,7 @@ impl Network {
     fn has_waiting(&self, host: usize) -> bool {
         self.listeners.iter().any(|key| {
             let end = &self.ends[*key as usize - 1];
-            end.host == host && end.facts().contains(usockets::Readiness::READABLE)
+            end.host == host && end.facts().intersects(usockets::Readiness::READABLE)
         })
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Event {
     /// A reset reaches this end.
     Reset { to: u32 },
     /// A report that was held up.
-    Report { key: u32, id: u64, bits: u8 },
+    Report { key: u32, id: u64, bits: u32 },
     /// Room to send is told of.
     Room { key: u32 },
     /// What can be read is told of, although it did not change.
@@ -187,7 +187,7 @@ impl Network {
             Event::Retell { key } => {
                 let readable = self
                     .end(key)
-                    .is_some_and(|end| end.held && end.facts().contains(Readiness::READABLE));
+                    .is_some_and(|end| end.held && end.facts().intersects(Readiness::READABLE));
                 if readable {
                     self.mark(key, Readiness::READABLE);
                 }
@@ -195,7 +195,7 @@ impl Network {
         }
     }
 
-    fn late_report(&mut self, key: u32, id: u64, bits: u8) {
+    fn late_report(&mut self, key: u32, id: u64, bits: u32) {
         let readiness = Readiness::from_bits(bits);
         let Some(end) = self.end(key) else { return };
         if end.held {
@@ -219,10 +219,11 @@ impl Network {
         if latched && !repeated {
             return;
         }
-        end.told |= readiness.contains(Readiness::READABLE);
+        // Whatever ends the stream is read as well.
+        end.told |= readiness != Readiness::WRITABLE;
         if self.rng.chance(self.faults.late_report) {
             let at = self.now + self.rng.below(5_000);
-            let (id, bits) = (id.to_bits(), readiness.bits());
+            let (id, bits) = (id.to_bits(), super::host::bits(readiness));
             return self.schedule(at, Event::Report { key, id, bits });
         }
         self.queue(key, readiness);

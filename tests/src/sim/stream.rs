@@ -87,7 +87,7 @@ impl Network {
             if let Some(stream) = self.stream(to) {
                 stream.ended = true;
             }
-            self.mark(to, Readiness::ENDED);
+            self.mark(to, Readiness::ENDED.union(Readiness::READABLE));
             return false;
         }
         let bytes: Vec<u8> = stream.outgoing.drain(..count).collect();
@@ -114,7 +114,8 @@ impl Network {
         stream.outgoing.clear();
         stream.blocked = false;
         self.note("broken", u64::from(key), 0);
-        self.mark(key, Readiness::ERROR);
+        let both = Readiness::READABLE.union(Readiness::WRITABLE);
+        self.mark(key, both.union(Readiness::ERROR));
     }
 
     /// The connection breaks, at both ends.
