@@ -176,8 +176,8 @@ impl Wheel {
         }
     }
 
-    /// Takes the next slot whose deadline is at or before `micros`, with the deadline. `budget` counts down with
-    /// every slot looked at; at 0, `None` may only mean "later".
+    /// Takes the next slot whose deadline is at or before `micros`, with the deadline. `budget`
+    /// counts down with every slot looked at; at 0, `None` may only mean "later".
     pub(crate) fn expire<S, C>(
         &mut self,
         slots: &mut [Slot<S, C>],

@@ -214,6 +214,33 @@ fn nothing_is_marked_as_undone() {
     none(&faults);
 }
 
+/// Without `std` and libc a library can neither print (W34) nor look a name up (W18).
+#[test]
+fn the_libraries_have_no_std() {
+    for library in LIBRARIES {
+        let text = fs::read_to_string(root().join(library).join("lib.rs")).unwrap();
+        assert!(text.contains("#![no_std]\n"), "{library} links std");
+    }
+    let mut faults = Vec::new();
+    for file in files().iter().filter(|file| file.is_rust()) {
+        let tests = ["#[cfg(test)]", "#[cfg(all(test"];
+        let tests = tests
+            .iter()
+            .filter_map(|&start| file.text.find(start))
+            .min();
+        let tests = tests.unwrap_or(file.text.len());
+        let text = file.text.get(..tests).unwrap_or_default();
+        if LIBRARIES
+            .iter()
+            .any(|library| file.path.starts_with(library))
+            && (text.contains("extern crate") || text.contains("extern \"C\""))
+        {
+            faults.push(format!("{}: reaches beyond core", file.path.display()));
+        }
+    }
+    none(&faults);
+}
+
 #[test]
 fn every_file_is_used() {
     let files = files();
