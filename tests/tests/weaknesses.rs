@@ -56,7 +56,6 @@ const TABLE: [(u32, &str, Answer); 34] = [
             "delivery_before_close::bytes_with_the_end_after_our_own_end",
             "half_close::bytes_before_the_end_come_first",
             "half_close::we_still_receive_after_our_own_end",
-            "weaknesses::numbers",
         ]),
     ),
     (
