@@ -8,6 +8,7 @@ mod connection;
 mod crypto;
 mod der;
 mod extension;
+mod facts;
 mod handshake;
 mod hello;
 mod layer;

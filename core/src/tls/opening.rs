@@ -5,7 +5,8 @@ use crate::platform::{Platform, Progress, Recv};
 use crate::tls::client;
 use crate::tls::connection::{Connection, Event};
 use crate::tls::crypto::Crypto;
-use crate::tls::layer::{Flags, Tls, TlsSocket};
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::transfer::settle;
 use crate::tls::wire::Output;
 
