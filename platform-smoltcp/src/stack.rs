@@ -387,6 +387,10 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         None
     }
 
+    fn woken(&mut self) -> bool {
+        self.device.woken()
+    }
+
     fn now(&self) -> Instant {
         self.device.now()
     }
