@@ -85,6 +85,18 @@ fn kernel_clients_get_every_byte_back_through_loss() {
     }
 }
 
+/// Takes minutes: `cargo test --release -p usockets-tests --test smoltcp_tap -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_megabytes_come_back_through_five_percent_loss() {
+    let losses = Losses {
+        loss: 50_000,
+        seed: seed(1),
+        ..Losses::default()
+    };
+    serve(true, losses, 1, 100_000_000);
+}
+
 /// Sends a pattern to a server and compares what comes back.
 struct Client {
     bytes: Vec<u8>,

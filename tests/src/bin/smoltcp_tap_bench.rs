@@ -61,7 +61,7 @@ impl<P: Platform> Handler<P> for Server {
     }
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
-        socket.write(data);
+        let _ = socket.write(data);
         if self.task == Task::Churn {
             socket.close();
         }
@@ -79,7 +79,7 @@ impl<P: Platform> Handler<P> for Client {
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) -> usize {
         if self.task != Task::Source {
-            socket.write(&[7; MESSAGE]);
+            let _ = socket.write(&[7; MESSAGE]);
         }
         0
     }
@@ -94,7 +94,7 @@ impl<P: Platform> Handler<P> for Client {
             *got = 0;
             COUNT.fetch_add(1, Ordering::Relaxed);
             if self.task == Task::PingPong {
-                socket.write(&[7; MESSAGE]);
+                let _ = socket.write(&[7; MESSAGE]);
             }
         }
     }
@@ -204,8 +204,7 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
         let to = Endpoint::tcp((SERVER, 80).into());
         let warm = Clock::now();
         let mut start = None;
-        let mut rate = 0.0;
-        loop {
+        let rate = loop {
             while handler.again > 0 {
                 handler.again -= 1;
                 clients.net().connect(to, ()).unwrap();
@@ -221,12 +220,11 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
                 }
                 Some((at, before)) if at.elapsed() > Duration::from_secs(seconds) => {
                     let done = COUNT.load(Ordering::Relaxed) - before;
-                    rate = done as f64 / at.elapsed().as_secs_f64();
-                    break;
+                    break done as f64 / at.elapsed().as_secs_f64();
                 }
                 _ => {}
             }
-        }
+        };
         STOP.store(true, Ordering::SeqCst);
         drop(clients);
         server.join().unwrap();
