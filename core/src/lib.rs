@@ -86,6 +86,8 @@ mod pool;
 mod socket;
 mod stats;
 mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod waker;
 mod wheel;
 

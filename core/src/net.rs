@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::accept::{EVICT_IDLE, REFUSE};
 use crate::closed::Closed;
 use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
@@ -43,8 +44,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         slot.context = Place::Occupied(context);
         slot.payload = match at.when_full {
             WhenFull::Pause => 0,
-            WhenFull::Refuse => 1,
-            WhenFull::EvictIdle => 2,
+            WhenFull::Refuse => REFUSE,
+            WhenFull::EvictIdle => EVICT_IDLE,
         };
         Ok(ListenerId(id))
     }
@@ -335,6 +336,16 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     pub fn peer_addr(&mut self, id: SocketId) -> Option<SocketAddr> {
         let slot = connection(self.slots, id)?;
         self.platform.peer_addr(&slot.socket).ok()
+    }
+
+    /// Returns the name of the protocol above the transport that was agreed on with the peer
+    /// (ALPN, RFC 7301), such as `h2`; empty if none.
+    #[must_use]
+    pub fn protocol(&mut self, id: SocketId) -> &[u8] {
+        match connection(self.slots, id) {
+            Some(slot) => self.platform.protocol(&slot.socket),
+            None => &[],
+        }
     }
 
     /// Returns where a listener listens: with the port that the platform chose, if it did.

@@ -283,6 +283,10 @@ fn low_bits(value: u64) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an overflow in a test is a failed test"
+)]
 mod tests {
     extern crate std;
 
@@ -338,7 +342,9 @@ mod tests {
                         let due = earliest.div_ceil(TICK) * TICK;
                         assert!(wheel.next_micros() <= due, "seed {seed}: would oversleep");
                     }
-                    now = if next_random(&mut random) % 2 == 0 && wheel.next_micros() != NEVER {
+                    now = if next_random(&mut random).is_multiple_of(2)
+                        && wheel.next_micros() != NEVER
+                    {
                         now.max(wheel.next_micros())
                     } else {
                         now + span(&mut random)

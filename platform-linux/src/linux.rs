@@ -149,7 +149,7 @@ impl Platform for Linux {
         net::listen(&fd, i32::from(at.backlog)).map_err(error)?;
         self.register(&fd, id, EventFlags::IN)?;
         *socket = Fd::new(fd, Kind::Listener);
-        socket.wait = self.waits;
+        socket.wait = self.waits.wrapping_sub(1);
         Ok(())
     }
 

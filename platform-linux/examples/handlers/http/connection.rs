@@ -1,0 +1,153 @@
+//! One connection: requests in, responses out, in order.
+
+use usockets::{Buffer, Duration, Handler, Platform, Socket};
+
+use super::exchange::{Exchange, Wait};
+use super::service::Service;
+
+/// One connection of an HTTP server: what it has received but not used yet, and what the client
+/// has not taken yet. Part of the socket's data; its methods are called from the handler's.
+#[derive(Debug)]
+pub(crate) struct Connection<const IN: usize, const OUT: usize> {
+    /// Starts with the next byte to use.
+    input: Buffer<IN>,
+    exchange: Exchange<OUT>,
+    wait: Wait,
+}
+
+impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
+    /// Longest head of a request.
+    pub(crate) const HEAD_MAX: usize = IN.div_ceil(2);
+    /// Longest receive buffer of the loop.
+    pub(crate) const RECEIVE_MAX: usize = IN / 2;
+
+    /// Starts with a new connection.
+    pub(crate) fn open<P: Platform, H: Handler<P>>(
+        socket: &mut Socket<'_, P, H>,
+        service: &Service,
+    ) -> Self {
+        socket.set_timeout(service.limits.idle);
+        Self {
+            input: Buffer::EMPTY,
+            exchange: Exchange::new(Self::HEAD_MAX),
+            wait: Wait::Idle,
+        }
+    }
+
+    /// Uses bytes that arrived.
+    pub(crate) fn on_data<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        data: &[u8],
+    ) {
+        // The usual request is used where it lies; what is left of it is kept.
+        let mut used = 0;
+        if self.input.is_empty() {
+            used = self.exchange.advance(socket, service, data);
+        }
+        let rest = data.get(used..).unwrap_or_default();
+        if self.input.push(rest) < rest.len() {
+            // The program's fault: the receive buffer is longer than it may be.
+            return socket.abort(1);
+        }
+        if used == 0 {
+            self.advance(socket, service);
+        } else {
+            self.settle(socket, service);
+        }
+    }
+
+    /// Goes on with what was held up.
+    pub(crate) fn on_writable<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+    ) {
+        self.advance(socket, service);
+    }
+
+    /// The client ended its direction.
+    pub(crate) fn on_end<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+    ) {
+        self.exchange.end(self.input.is_empty());
+        self.advance(socket, service);
+    }
+
+    /// The time for what the connection waits for is over.
+    pub(crate) fn on_timeout<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+    ) {
+        let wait = core::mem::replace(&mut self.wait, Wait::Over);
+        if self.exchange.time_out(wait, &service.limits) {
+            return match wait {
+                // What is still on its way reaches the client all the same.
+                Wait::Linger => socket.close(),
+                // More of it would only keep memory, here and in the platform.
+                _ => socket.abort(1),
+            };
+        }
+        self.advance(socket, service);
+    }
+
+    fn advance<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+    ) {
+        let used = self.exchange.advance(socket, service, self.input.filled());
+        self.input.consume(used);
+        self.settle(socket, service);
+    }
+
+    /// Reads on or not, and sets the timeout for what the connection waits for now.
+    fn settle<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+    ) {
+        if self.is_idle() && service.stopping {
+            self.exchange.close();
+            self.exchange.advance(socket, service, &[]);
+        }
+        let wait = self.exchange.wait(self.input.is_empty());
+        if matches!(wait, Wait::Send | Wait::Turn) {
+            socket.pause();
+        } else {
+            socket.resume();
+        }
+        let renewed = core::mem::take(&mut self.exchange.renewed);
+        if wait == self.wait && !(renewed && matches!(wait, Wait::Idle | Wait::Head)) {
+            return;
+        }
+        self.wait = wait;
+        self.exchange.moved = 0;
+        let limits = &service.limits;
+        socket.set_timeout(match wait {
+            Wait::Idle => limits.idle,
+            Wait::Head => limits.head,
+            Wait::Body => limits.body,
+            Wait::Send => limits.send,
+            Wait::Linger => limits.linger,
+            // The next tick of the clock: other sockets come first.
+            Wait::Turn => Duration::from_micros(1),
+            Wait::Over => Duration::ZERO,
+        });
+    }
+
+    /// Returns what was received after a request that upgraded the connection; `None` as long as
+    /// none did. The client has been told.
+    pub(crate) fn upgraded(&self) -> Option<&[u8]> {
+        self.exchange.is_upgraded().then(|| self.input.filled())
+    }
+
+    /// Returns whether no request is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.exchange.is_idle() && self.input.is_empty()
+    }
+}

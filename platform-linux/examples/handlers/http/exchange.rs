@@ -1,0 +1,456 @@
+//! The order of requests and responses on one connection.
+
+use usockets::{Handler, Platform, Socket};
+
+use super::chunked::{Chunked, Next};
+use super::head::{Framing, Head, Method, Scanner};
+use super::outgoing::{Manner, Outgoing, Produced};
+use super::reply::{Reply, Status};
+use super::service::{Limits, Service};
+
+/// Bytes of bodies made in one turn, after which other sockets are served.
+const TURN_MAX: usize = 512 * 1024;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wait {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The rest of a request's body.
+    Body,
+    /// The client to take what it was sent.
+    Send,
+    /// Its next turn.
+    Turn,
+    /// The client to end its direction.
+    Linger,
+    /// Nothing: it goes on as something else.
+    Over,
+}
+
+/// Where in an exchange the connection is.
+#[derive(Debug)]
+enum Phase {
+    /// Before or in a head.
+    Head,
+    /// In a request's body.
+    Body(Source, Reply),
+    /// In a response's body.
+    Response,
+    /// The request is refused, and the connection ends after the response.
+    Refuse(Status),
+    /// 101 is on its way, then the connection is another protocol's.
+    Upgrade,
+    /// The last response is on its way.
+    Close,
+    /// All is sent, and our direction has ended. So that no reset destroys what the client has
+    /// not read, it may still send so many bytes, which are dropped (RFC 9112, section 9.6).
+    Linger(u64),
+}
+
+/// Where a request's body ends.
+#[derive(Debug)]
+enum Source {
+    Length(u64),
+    /// With the bytes of data it may still have.
+    Chunked(Chunked, u64),
+}
+
+/// What one step did.
+enum Step {
+    /// It used so many bytes, or changed the phase.
+    Used(usize),
+    /// There are too few bytes for the next step.
+    Starved,
+    /// The client has to take bytes first.
+    Blocked,
+    /// Other sockets come first.
+    Turn,
+}
+
+/// The order of requests and responses on one connection.
+#[derive(Debug)]
+pub(crate) struct Exchange<const OUT: usize> {
+    outgoing: Outgoing<OUT>,
+    scanner: Scanner,
+    phase: Phase,
+    manner: Manner,
+    head_max: usize,
+    blocked: bool,
+    turn: bool,
+    /// A request was answered since this was last cleared.
+    pub(crate) renewed: bool,
+    /// Bytes of bodies that came or went since this was last cleared.
+    pub(crate) moved: u64,
+}
+
+impl<const OUT: usize> Exchange<OUT> {
+    /// Starts before the first request.
+    pub(crate) fn new(head_max: usize) -> Self {
+        Self {
+            outgoing: Outgoing::new(),
+            scanner: Scanner::default(),
+            phase: Phase::Head,
+            manner: Manner::default(),
+            head_max,
+            blocked: false,
+            turn: false,
+            renewed: false,
+            moved: 0,
+        }
+    }
+
+    /// Goes on as far as `bytes` and the client allow. Returns how many bytes were used; the
+    /// others must come again at the front of the next call's.
+    pub(crate) fn advance<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        bytes: &[u8],
+    ) -> usize {
+        let mut used = 0_usize;
+        let mut budget = TURN_MAX;
+        self.turn = false;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            match self.step(socket, service, rest, &mut budget) {
+                Step::Used(count) => used = used.saturating_add(count),
+                Step::Starved | Step::Blocked => break,
+                Step::Turn => {
+                    self.turn = true;
+                    break;
+                }
+            }
+        }
+        self.blocked = !self.outgoing.flush(socket) || self.outgoing.has_body();
+        self.moved = self.moved.saturating_add(self.outgoing.take_moved());
+        used
+    }
+
+    /// The client ended its direction; `is_used_up` unless it left bytes that make no request.
+    pub(crate) fn end(&mut self, is_used_up: bool) {
+        match &self.phase {
+            Phase::Head if is_used_up => self.phase = Phase::Close,
+            Phase::Head => {
+                self.refuse(Status::BadRequest);
+            }
+            Phase::Body(_, reply) => {
+                let begun = matches!(reply, Reply::Echo);
+                self.fail(Status::BadRequest, begun);
+            }
+            _ => self.manner.closes = true,
+        }
+    }
+
+    /// The time for `wait` is over. Whether the connection is to be given up at once.
+    pub(crate) fn time_out(&mut self, wait: Wait, limits: &Limits) -> bool {
+        let moves = self.moved >= limits.progress_min;
+        match (wait, &self.phase) {
+            (Wait::Idle, _) => self.phase = Phase::Close,
+            (Wait::Head, _) => {
+                self.refuse(Status::RequestTimeout);
+            }
+            (Wait::Body, Phase::Body(_, reply)) if !moves => {
+                let begun = matches!(reply, Reply::Echo);
+                self.fail(Status::RequestTimeout, begun);
+            }
+            (Wait::Send, _) => return !moves,
+            (Wait::Linger, _) => return true,
+            (Wait::Body | Wait::Turn | Wait::Over, _) => {}
+        }
+        false
+    }
+
+    /// Ends the connection after what is held.
+    pub(crate) fn close(&mut self) {
+        self.phase = Phase::Close;
+    }
+
+    /// Returns what the connection waits for; `is_used_up` unless bytes wait to be used.
+    pub(crate) fn wait(&self, is_used_up: bool) -> Wait {
+        match self.phase {
+            _ if self.turn => Wait::Turn,
+            Phase::Linger(_) => Wait::Linger,
+            _ if self.blocked => Wait::Send,
+            Phase::Head if is_used_up => Wait::Idle,
+            Phase::Head => Wait::Head,
+            Phase::Body(..) => Wait::Body,
+            Phase::Upgrade => Wait::Over,
+            Phase::Response | Phase::Refuse(_) | Phase::Close => Wait::Send,
+        }
+    }
+
+    /// Returns whether no request is under way, as far as its bytes were used.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Head) && !self.blocked
+    }
+
+    /// Returns whether the client was told that another protocol follows.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        matches!(self.phase, Phase::Upgrade) && !self.blocked
+    }
+
+    fn step<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        bytes: &[u8],
+        budget: &mut usize,
+    ) -> Step {
+        match &mut self.phase {
+            Phase::Head => self.head(socket, service, bytes),
+            Phase::Body(..) => self.body(socket, service, bytes),
+            Phase::Response => match self.outgoing.produce(socket, budget) {
+                Produced::All => self.complete(),
+                Produced::Blocked => Step::Blocked,
+                Produced::Enough => Step::Turn,
+            },
+            Phase::Refuse(status) => {
+                let status = *status;
+                self.manner.closes = true;
+                self.answer(socket, service, Reply::Status(status), Framing::Length(0))
+            }
+            Phase::Upgrade => {
+                self.outgoing.flush(socket);
+                Step::Blocked
+            }
+            Phase::Close => {
+                if !self.outgoing.flush(socket) {
+                    return Step::Blocked;
+                }
+                socket.finish();
+                self.phase = Phase::Linger(service.limits.linger_bytes);
+                Step::Used(0)
+            }
+            Phase::Linger(left) => match left.checked_sub(widen(bytes.len())) {
+                Some(_) if bytes.is_empty() => Step::Starved,
+                Some(rest) => {
+                    *left = rest;
+                    Step::Used(bytes.len())
+                }
+                None => {
+                    socket.close_with(2);
+                    Step::Used(bytes.len())
+                }
+            },
+        }
+    }
+
+    fn head<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        bytes: &[u8],
+    ) -> Step {
+        if bytes.is_empty() {
+            return Step::Starved;
+        }
+        if bytes.starts_with(b"\r\n") {
+            // RFC 9112, section 2.2: some clients send one too many after a body.
+            self.scanner = Scanner::default();
+            return Step::Used(2);
+        }
+        if !self.outgoing.has_room(socket) {
+            return Step::Blocked;
+        }
+        let len = match self.scanner.find(bytes) {
+            Ok(Some(len)) if len <= self.head_max => len,
+            Ok(None) if bytes.len() < self.head_max => return Step::Starved,
+            Ok(found) => {
+                let line = found.is_some() || self.scanner.is_past_first_line();
+                return self.refuse(if line {
+                    Status::HeaderFieldsTooLarge
+                } else {
+                    Status::UriTooLong
+                });
+            }
+            Err(status) => return self.refuse(status),
+        };
+        self.manner = Manner::default();
+        let (head, rest) = bytes.split_at_checked(len).unwrap_or((bytes, &[]));
+        match Head::parse(head) {
+            Ok(head) => {
+                service.requests = service.requests.wrapping_add(1);
+                self.begin(socket, service, &head, rest.is_empty());
+            }
+            Err(status) => {
+                self.refuse(status);
+            }
+        }
+        Step::Used(len)
+    }
+
+    /// Acts on a head. There is room for the response's.
+    fn begin<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        head: &Head<'_>,
+        body_is_awaited: bool,
+    ) {
+        self.manner = Manner {
+            closes: !head.keep_alive || service.stopping,
+            is_1_0: !head.is_1_1,
+            is_head: head.method == Method::Head,
+        };
+        let limit = service.limits.body_max;
+        let source = match head.framing {
+            Framing::Length(length) if length > limit => {
+                self.refuse(Status::ContentTooLarge);
+                return;
+            }
+            Framing::Length(length) => Source::Length(length),
+            Framing::Chunked => Source::Chunked(Chunked::new(), limit),
+        };
+        let reply = (service.route)(head);
+        let refused = matches!(reply, Reply::Status(_) | Reply::Allow(_));
+        if refused && head.expects_continue {
+            // Nobody knows whether the body follows now, so nothing can follow it.
+            self.manner.closes = true;
+            self.answer(socket, service, reply, head.framing);
+            return;
+        }
+        if head.expects_continue && body_is_awaited {
+            self.outgoing.go_on();
+        }
+        if matches!(reply, Reply::Echo) {
+            self.outgoing
+                .respond(socket, service, reply, head.framing, self.manner);
+        }
+        self.phase = Phase::Body(source, reply);
+    }
+
+    /// Uses bytes of a request's body.
+    fn body<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        bytes: &[u8],
+    ) -> Step {
+        let Phase::Body(source, reply) = &mut self.phase else {
+            return Step::Used(0);
+        };
+        let reply = *reply;
+        let echoes = matches!(reply, Reply::Echo);
+        let (skip, left, framing) = match source {
+            Source::Length(left) => (0, *left, Framing::Length(0)),
+            Source::Chunked(chunked, limit) => match chunked.read(bytes) {
+                Ok((skip, Next::End)) => (skip, 0, Framing::Chunked),
+                Ok((skip, Next::Data(left))) if left <= *limit => (skip, left, Framing::Chunked),
+                Ok((0, Next::Framing)) => return Step::Starved,
+                Ok((skip, Next::Framing)) => return Step::Used(skip),
+                Ok((_, Next::Data(_))) => return self.fail(Status::ContentTooLarge, echoes),
+                Err(status) => return self.fail(status, echoes),
+            },
+        };
+        if left == 0 {
+            return self.body_end(socket, service, reply, framing, skip);
+        }
+        let data = bytes.get(skip..).unwrap_or_default();
+        let data = usize::try_from(left).map_or(data, |left| data.get(..left).unwrap_or(data));
+        if data.is_empty() {
+            return if skip > 0 {
+                Step::Used(skip)
+            } else {
+                Step::Starved
+            };
+        }
+        let count = match framing {
+            _ if !echoes => data.len(),
+            Framing::Length(_) => self.outgoing.echo(socket, data),
+            Framing::Chunked => self.outgoing.echo_chunk(socket, data),
+        };
+        self.moved = self.moved.saturating_add(widen(count));
+        match source {
+            Source::Length(left) => *left = left.saturating_sub(widen(count)),
+            Source::Chunked(chunked, limit) => {
+                chunked.took(widen(count));
+                *limit = limit.saturating_sub(widen(count));
+            }
+        }
+        match count.saturating_add(skip) {
+            0 => Step::Blocked,
+            used => Step::Used(used),
+        }
+    }
+
+    /// The request is complete.
+    fn body_end<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        reply: Reply,
+        framing: Framing,
+        skip: usize,
+    ) -> Step {
+        if !self.outgoing.has_room(socket) {
+            return if skip > 0 {
+                Step::Used(skip)
+            } else {
+                Step::Blocked
+            };
+        }
+        if !matches!(reply, Reply::Echo) {
+            self.answer(socket, service, reply, Framing::Length(0));
+        } else {
+            if framing == Framing::Chunked {
+                self.outgoing.last_chunk();
+            }
+            self.complete();
+        }
+        Step::Used(skip)
+    }
+
+    /// Starts a response that does not depend on the request's body.
+    fn answer<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        reply: Reply,
+        framing: Framing,
+    ) -> Step {
+        if !self.outgoing.has_room(socket) {
+            return Step::Blocked;
+        }
+        self.outgoing
+            .respond(socket, service, reply, framing, self.manner);
+        self.phase = match reply {
+            Reply::Upgrade(_) => Phase::Upgrade,
+            _ => Phase::Response,
+        };
+        Step::Used(0)
+    }
+
+    /// The response is complete.
+    fn complete(&mut self) -> Step {
+        self.renewed = true;
+        self.phase = if self.manner.closes {
+            Phase::Close
+        } else {
+            Phase::Head
+        };
+        Step::Used(0)
+    }
+
+    /// Answers with an error, after which the connection cannot be used.
+    fn refuse(&mut self, status: Status) -> Step {
+        self.phase = Phase::Refuse(status);
+        Step::Used(0)
+    }
+
+    /// As [`Self::refuse`], unless the response has begun: then it stays incomplete, which the
+    /// client sees by the framing.
+    fn fail(&mut self, status: Status, begun: bool) -> Step {
+        if begun {
+            self.phase = Phase::Close;
+            return Step::Used(0);
+        }
+        self.refuse(status)
+    }
+}
+
+fn widen(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

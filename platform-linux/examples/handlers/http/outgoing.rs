@@ -1,0 +1,385 @@
+//! The bytes of responses on their way to the client.
+
+use usockets::{Buffer, Handler, Platform, Socket, Stats};
+
+use super::head::Framing;
+use super::pattern::PATTERN;
+use super::reply::{Reply, Status};
+use super::service::Service;
+use super::text::Text;
+
+/// Room that the head of every response fits in, small bodies included.
+pub(crate) const ROOM: usize = 512;
+/// Slices of one vectored write.
+const PARTS_MAX: usize = 16;
+/// What surrounds the data of a chunk: 16 digits and two line breaks.
+const CHUNK_FRAME_MAX: usize = 20;
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What of a response's body is still to be made.
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    Text(&'static [u8]),
+    /// The first `sent` bytes of the pattern have been taken, `left` have not.
+    Pattern {
+        sent: u64,
+        left: u64,
+    },
+}
+
+const NOTHING: Body = Body::Text(&[]);
+
+/// What a response depends on, apart from its status.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// The connection closes after it.
+    pub(crate) closes: bool,
+    /// The request is of HTTP/1.0.
+    pub(crate) is_1_0: bool,
+    /// The request is a HEAD request: the body is left out.
+    pub(crate) is_head: bool,
+}
+
+/// How far [`Outgoing::produce`] came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Produced {
+    /// To the end of the body.
+    All,
+    /// As far as the client takes it now; `on_writable` follows.
+    Blocked,
+    /// As far as this turn goes.
+    Enough,
+}
+
+/// Bytes that the client has not taken yet, and the body they come from.
+#[derive(Debug)]
+pub(crate) struct Outgoing<const OUT: usize> {
+    buffer: Buffer<OUT>,
+    body: Body,
+    /// Bytes that the client took, or the platform for it, since [`Self::take_moved`].
+    moved: u64,
+}
+
+impl<const OUT: usize> Outgoing<OUT> {
+    pub(crate) const fn new() -> Self {
+        const {
+            assert!(OUT >= ROOM, "the head of a response fits");
+        }
+        Self {
+            buffer: Buffer::EMPTY,
+            body: NOTHING,
+            moved: 0,
+        }
+    }
+
+    /// Whether every byte put in so far was taken.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Sends what is held; whether nothing is held any more.
+    pub(crate) fn flush<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+    ) -> bool {
+        if !self.buffer.is_empty() {
+            let count = socket.write(self.buffer.filled());
+            self.sent(count);
+        }
+        self.buffer.is_empty()
+    }
+
+    /// Makes room for the head of a response; whether there is.
+    pub(crate) fn has_room<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+    ) -> bool {
+        self.buffer.room() >= ROOM || {
+            self.flush(socket);
+            self.buffer.room() >= ROOM
+        }
+    }
+
+    /// Tells the client to send its body. There must be room.
+    pub(crate) fn go_on(&mut self) {
+        self.hold(CONTINUE);
+    }
+
+    /// Ends a chunked body. There must be room.
+    pub(crate) fn last_chunk(&mut self) {
+        self.hold(b"0\r\n\r\n");
+    }
+
+    /// Starts the response to a request, for which there must be room. Its body comes by
+    /// [`Self::produce`] or, for [`Reply::Echo`], from the request's.
+    pub(crate) fn respond<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        service: &mut Service,
+        reply: Reply,
+        echo: Framing,
+        manner: Manner,
+    ) {
+        let now = socket.net().now();
+        let stats = socket.net().stats();
+        let mut text = Text::new(self.buffer.spare());
+        text.put(b"HTTP/1.1 ");
+        text.put(status(reply).line().as_bytes());
+        if let Reply::Upgrade(protocol) = reply {
+            text.put(b"Connection: Upgrade\r\nUpgrade: ");
+            text.put(protocol.as_bytes());
+            text.put(b"\r\n\r\n");
+        } else {
+            if let Some(date) = service.date.text(now) {
+                text.put(b"Date: ");
+                text.put(date);
+                text.put(b"\r\n");
+            }
+            match (manner.closes, manner.is_1_0) {
+                (true, _) => text.put(b"Connection: close\r\n"),
+                (false, true) => text.put(b"Connection: keep-alive\r\n"),
+                (false, false) => {}
+            }
+            let body = put_content(&mut text, reply, echo, manner, (stats, service.requests));
+            self.body = if manner.is_head { NOTHING } else { body };
+        }
+        debug_assert!(text.fits(), "`ROOM` is enough");
+        let len = text.len();
+        self.buffer.commit(len);
+    }
+
+    /// Sends what is held and then the body, up to `budget` bytes, which counts down.
+    pub(crate) fn produce<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        budget: &mut usize,
+    ) -> Produced {
+        loop {
+            if !self.has_body() {
+                return Produced::All;
+            }
+            if let Body::Text(text) = self.body
+                && text.len() <= self.buffer.room()
+            {
+                self.hold(text);
+                self.body = NOTHING;
+                return Produced::All;
+            }
+            if *budget == 0 {
+                return Produced::Enough;
+            }
+            let held = self.buffer.len();
+            let mut parts: [&[u8]; PARTS_MAX] = [&[]; PARTS_MAX];
+            let len = self.body.fill(parts.get_mut(1..).unwrap_or_default());
+            if let Some(first) = parts.first_mut() {
+                *first = self.buffer.filled();
+            }
+            let count = socket.write_vectored(&parts);
+            self.sent(count.min(held));
+            let count_body = count.saturating_sub(held);
+            self.moved = self.moved.saturating_add(widen(count_body));
+            self.body.advance(count_body);
+            *budget = budget.saturating_sub(count);
+            if count < held.saturating_add(len) {
+                return Produced::Blocked;
+            }
+        }
+    }
+
+    /// Sends bytes of a request's body back. Returns how many were taken or are held.
+    pub(crate) fn echo<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        data: &[u8],
+    ) -> usize {
+        if data.len() <= self.buffer.room() {
+            return self.buffer.push(data);
+        }
+        let held = self.buffer.len();
+        let count = socket.write_vectored(&[self.buffer.filled(), data]);
+        self.sent(count.min(held));
+        let count = count.saturating_sub(held);
+        self.moved = self.moved.saturating_add(widen(count));
+        count
+    }
+
+    /// Sends bytes of a request's body back, as a chunk. Returns how many are held.
+    pub(crate) fn echo_chunk<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        data: &[u8],
+    ) -> usize {
+        if self.buffer.room() < data.len().saturating_add(CHUNK_FRAME_MAX) {
+            self.flush(socket);
+        }
+        let room = self.buffer.room().saturating_sub(CHUNK_FRAME_MAX);
+        let data = data.get(..room).unwrap_or(data);
+        if data.is_empty() {
+            return 0;
+        }
+        let mut text = Text::new(self.buffer.spare());
+        text.put_hex(widen(data.len()));
+        text.put(b"\r\n");
+        text.put(data);
+        text.put(b"\r\n");
+        let len = text.len();
+        self.buffer.commit(len);
+        data.len()
+    }
+
+    /// Whether some of the body is still to be made.
+    pub(crate) const fn has_body(&self) -> bool {
+        match self.body {
+            Body::Text(text) => !text.is_empty(),
+            Body::Pattern { left, .. } => left > 0,
+        }
+    }
+
+    /// Returns the bytes that went out since the last call.
+    pub(crate) fn take_moved(&mut self) -> u64 {
+        core::mem::take(&mut self.moved)
+    }
+
+    /// Puts bytes in, for which there is room.
+    fn hold(&mut self, bytes: &[u8]) {
+        let count = self.buffer.push(bytes);
+        debug_assert_eq!(count, bytes.len(), "there is room");
+    }
+
+    /// Drops what went out of what is held.
+    fn sent(&mut self, count: usize) {
+        self.buffer.consume(count);
+        self.moved = self.moved.saturating_add(widen(count));
+    }
+}
+
+impl Body {
+    /// Points `parts` at the next bytes of the body; how many they are.
+    fn fill<'p>(&self, parts: &mut [&'p [u8]]) -> usize {
+        let (sent, mut left) = match *self {
+            Self::Text(text) => {
+                if let Some(part) = parts.first_mut() {
+                    *part = text;
+                }
+                return text.len();
+            }
+            Self::Pattern { sent, left } => (sent, left),
+        };
+        let mut sum = 0_usize;
+        let from = sent.checked_rem(widen(PATTERN.len())).unwrap_or(0);
+        let mut from = usize::try_from(from).unwrap_or(0);
+        for part in parts {
+            let whole: &'p [u8] = PATTERN.get(from..).unwrap_or_default();
+            let end = usize::try_from(left).unwrap_or(usize::MAX);
+            *part = whole.get(..end).unwrap_or(whole);
+            sum = sum.saturating_add(part.len());
+            left = left.saturating_sub(widen(part.len()));
+            from = 0;
+        }
+        sum
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Text(text) => *text = text.get(count..).unwrap_or_default(),
+            Self::Pattern { sent, left } => {
+                *sent = sent.saturating_add(widen(count));
+                *left = left.saturating_sub(widen(count));
+            }
+        }
+    }
+}
+
+const fn status(reply: Reply) -> Status {
+    match reply {
+        Reply::Text(_) | Reply::Pattern(_) | Reply::Echo | Reply::Stats => Status::Ok,
+        Reply::Options(_) => Status::NoContent,
+        Reply::Allow(_) => Status::MethodNotAllowed,
+        Reply::Status(status) => status,
+        Reply::Upgrade(_) => Status::SwitchingProtocols,
+    }
+}
+
+/// Ends the head with the fields about the content. Returns the body that is to follow.
+fn put_content(
+    text: &mut Text<'_>,
+    reply: Reply,
+    echo: Framing,
+    manner: Manner,
+    counters: (Stats, u64),
+) -> Body {
+    match (reply, echo) {
+        (Reply::Options(methods), _) => {
+            text.put(b"Allow: ");
+            text.put(methods.as_bytes());
+            text.put(b"\r\n\r\n");
+            return NOTHING;
+        }
+        (Reply::Echo, Framing::Chunked) => {
+            text.put(b"Transfer-Encoding: chunked\r\n\r\n");
+            return NOTHING;
+        }
+        (Reply::Echo, Framing::Length(length)) => {
+            put_length(text, length);
+            return NOTHING;
+        }
+        (Reply::Pattern(left), _) => {
+            text.put(b"Content-Type: text/plain\r\n");
+            put_length(text, left);
+            return Body::Pattern { sent: 0, left };
+        }
+        (Reply::Allow(methods), _) => {
+            text.put(b"Allow: ");
+            text.put(methods.as_bytes());
+            text.put(b"\r\n");
+        }
+        _ => {}
+    }
+    text.put(b"Content-Type: text/plain\r\n");
+    let body = match reply {
+        Reply::Text(body) => body,
+        Reply::Stats => {
+            put_stats(text, counters, manner.is_head);
+            return NOTHING;
+        }
+        reply => status(reply).line(),
+    };
+    put_length(text, widen(body.len()));
+    Body::Text(body.as_bytes())
+}
+
+fn put_length(text: &mut Text<'_>, length: u64) {
+    text.put(b"Content-Length: ");
+    text.put_decimal(length);
+    text.put(b"\r\n\r\n");
+}
+
+/// Puts the length of the counters and, unless it is a HEAD request, the counters.
+fn put_stats(text: &mut Text<'_>, (stats, requests): (Stats, u64), is_head: bool) {
+    let mut bytes = [0_u8; 320];
+    let mut body = Text::new(&mut bytes);
+    for (name, number) in [
+        ("requests ", requests),
+        ("iterations ", stats.iterations),
+        ("accepted ", stats.accepted),
+        ("failed ", stats.failed),
+        ("pauses ", stats.pauses),
+        ("received ", stats.received),
+        ("sent ", stats.sent),
+        ("open ", stats.open.into()),
+        ("in_use ", stats.in_use.into()),
+    ] {
+        body.put(name.as_bytes());
+        body.put_decimal(number);
+        body.put(b"\n");
+    }
+    let len = body.len();
+    put_length(text, widen(len));
+    if !is_head {
+        text.put(bytes.get(..len).unwrap_or_default());
+    }
+}
+
+fn widen(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

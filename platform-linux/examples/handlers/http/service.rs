@@ -1,0 +1,73 @@
+//! What all connections of a server share.
+
+use usockets::Duration;
+
+use super::date::{Date, WallClock};
+use super::head::Head;
+use super::reply::Reply;
+
+/// How long a client may take, and how much it may send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Time between requests. After it the connection is closed without a word.
+    pub(crate) idle: Duration,
+    /// Time from the first byte of a head to its last. After it comes 408.
+    pub(crate) head: Duration,
+    /// Time in which at least [`Self::progress_min`] bytes of a body must come. After it comes
+    /// 408, unless the response is under way already.
+    pub(crate) body: Duration,
+    /// Time in which a client must take at least [`Self::progress_min`] bytes of a response.
+    pub(crate) send: Duration,
+    /// Bytes per [`Self::body`] and [`Self::send`].
+    pub(crate) progress_min: u64,
+    /// Time that a client has to end its direction after the server ended its own.
+    pub(crate) linger: Duration,
+    /// Bytes that it may still send meanwhile.
+    pub(crate) linger_bytes: u64,
+    /// Bytes of a request's body.
+    pub(crate) body_max: u64,
+    /// Time that running requests have when the server is asked to stop.
+    pub(crate) stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(20),
+            send: Duration::from_secs(60),
+            progress_min: 512,
+            linger: Duration::from_secs(5),
+            linger_bytes: 1 << 20,
+            body_max: 1 << 30,
+            stop: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) limits: Limits,
+    pub(crate) date: Date,
+    /// Decides on the answer to a request.
+    pub(crate) route: fn(&Head<'_>) -> Reply,
+    /// Whether connections close after the running request.
+    pub(crate) stopping: bool,
+    /// Requests whose head was understood.
+    pub(crate) requests: u64,
+}
+
+impl Service {
+    /// Makes a service with the usual limits.
+    pub(crate) fn new(route: fn(&Head<'_>) -> Reply, clock: WallClock) -> Self {
+        Self {
+            limits: Limits::default(),
+            date: Date::new(clock),
+            route,
+            stopping: false,
+            requests: 0,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! HTTP that goes over to another protocol on the same connection, for any platform.
+
+use usockets::{Handler, Opened, Peers, Platform, Socket};
+
+use crate::http::connection::Connection;
+use crate::http::head::{Head, Method};
+use crate::http::reply::{Reply, Status};
+use crate::http::service::Service;
+use crate::lines::Lines;
+
+/// The name of the line echo in the field Upgrade.
+const PROTOCOL: &str = "line-echo";
+
+/// What a connection is, and its data as that.
+#[derive(Debug)]
+pub(crate) enum Connected<const IN: usize, const OUT: usize> {
+    /// A client of the HTTP server.
+    Http(Connection<IN, OUT>),
+    /// A client of the line echo.
+    Lines(Lines<IN>),
+}
+
+/// What a socket is, without its data. Listen with [`Self::Http`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// It belongs to the HTTP server.
+    Http,
+    /// It belongs to the line echo.
+    Lines,
+}
+
+/// An HTTP server that can go over to echoing lines.
+#[derive(Debug)]
+pub(crate) struct Upgrading<const IN: usize, const OUT: usize> {
+    service: Service,
+}
+
+impl<const IN: usize, const OUT: usize> Upgrading<IN, OUT> {
+    /// Makes a server of `service`, whose requests go to [`route`].
+    pub(crate) const fn new(service: Service) -> Self {
+        Self { service }
+    }
+}
+
+/// Answers a request: "Upgrade: line-echo" at `/` is agreed to.
+pub(crate) fn route(head: &Head<'_>) -> Reply {
+    if head.path != "/" {
+        return Reply::Status(Status::NotFound);
+    }
+    if !matches!(head.method, Method::Get | Method::Head) {
+        return Reply::Allow("GET, HEAD");
+    }
+    let mut offers = head.upgrade.unwrap_or_default().split(',');
+    let agreed = offers.any(|offer| offer.trim().eq_ignore_ascii_case(PROTOCOL));
+    if agreed && head.method == Method::Get {
+        return Reply::Upgrade(PROTOCOL);
+    }
+    Reply::Text("Ask for \"Upgrade: line-echo\".\n")
+}
+
+impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Upgrading<IN, OUT> {
+    type Ext = Connected<IN, OUT>;
+    type Context = Kind;
+
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Kind>) -> Connected<IN, OUT> {
+        Connected::Http(Connection::open(socket, &self.service))
+    }
+
+    fn on_data(
+        &mut self,
+        socket: &mut Socket<'_, P, Self>,
+        connected: &mut Connected<IN, OUT>,
+        data: &mut [u8],
+    ) {
+        match connected {
+            Connected::Http(http) => http.on_data(socket, &mut self.service, data),
+            Connected::Lines(lines) => return lines.on_data(socket, data),
+        }
+        go_over(socket, connected);
+    }
+
+    fn on_writable(
+        &mut self,
+        socket: &mut Socket<'_, P, Self>,
+        connected: &mut Connected<IN, OUT>,
+    ) {
+        match connected {
+            Connected::Http(http) => http.on_writable(socket, &mut self.service),
+            Connected::Lines(lines) => return lines.on_writable(socket),
+        }
+        go_over(socket, connected);
+    }
+
+    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected<IN, OUT>) {
+        match connected {
+            Connected::Http(http) => http.on_end(socket, &mut self.service),
+            Connected::Lines(lines) => lines.on_end(socket),
+        }
+    }
+
+    fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected<IN, OUT>) {
+        match connected {
+            Connected::Http(http) => http.on_timeout(socket, &mut self.service),
+            Connected::Lines(_) => return socket.close(),
+        }
+        go_over(socket, connected);
+    }
+
+    /// The program was asked to stop.
+    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
+        peers.net().close_all(Kind::Http, 0);
+        peers.net().close_all(Kind::Lines, 0);
+    }
+}
+
+/// Makes the connection the line echo's, once the client has been told: other data takes the
+/// place of HTTP's, and another context stands for the socket.
+fn go_over<P: Platform, const IN: usize, const OUT: usize>(
+    socket: &mut Socket<'_, P, Upgrading<IN, OUT>>,
+    connected: &mut Connected<IN, OUT>,
+) {
+    if let Connected::Http(http) = connected
+        && let Some(received) = http.upgraded()
+    {
+        let lines = Lines::adopt(socket, received);
+        *connected = Connected::Lines(lines);
+        socket.adopt(Kind::Lines);
+    }
+}

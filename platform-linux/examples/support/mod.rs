@@ -1,0 +1,86 @@
+//! What the servers' `main` functions share. Linux only.
+
+use core::net::SocketAddr;
+use std::io;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::register;
+use usockets::{Error, Waker};
+use usockets_linux::EventFd;
+
+/// Wakes the loop when the process is asked to stop.
+static WAKER: OnceLock<Waker<EventFd>> = OnceLock::new();
+
+/// Returns where to listen: the first argument, or port 3000 of this machine.
+///
+/// # Errors
+/// The argument is no address.
+pub(crate) fn address() -> Result<SocketAddr, String> {
+    let Some(argument) = std::env::args().nth(1) else {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], 3000)));
+    };
+    let parsed = argument.parse();
+    parsed.map_err(|_| format!("{argument}: not an address such as 127.0.0.1:3000 or [::]:80"))
+}
+
+/// Returns a waker that SIGINT and SIGTERM use from now on.
+///
+/// # Errors
+/// The process is out of descriptors, or the signals cannot be caught.
+pub(crate) fn stop_signals() -> Result<&'static Waker<EventFd>, String> {
+    let waker = match WAKER.get() {
+        Some(waker) => waker,
+        None => {
+            let notify = EventFd::new().map_err(|error| error.to_string())?;
+            WAKER.get_or_init(|| Waker::new(notify))
+        }
+    };
+    for signal in [SIGINT, SIGTERM] {
+        catch(signal, waker).map_err(|error| error.to_string())?;
+    }
+    Ok(waker)
+}
+
+#[expect(unsafe_code, reason = "a signal handler must be async-signal-safe")]
+fn catch(signal: i32, waker: &'static Waker<EventFd>) -> io::Result<()> {
+    // SAFETY: waking is atomic loads and stores and one `write`, which is async-signal-safe
+    // (`signal-safety(7)`); it neither locks, allocates nor touches `errno`.
+    unsafe { register(signal, || waker.wake()) }.map(|_| ())
+}
+
+/// Says where the server listens: the one line that it prints.
+pub(crate) fn announce(at: Option<SocketAddr>) {
+    if let Some(at) = at {
+        println!("listening on {at}");
+    }
+}
+
+/// Turns the loop's outcome into the process's, with a reason on standard error.
+pub(crate) fn exit(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(reason)) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a server could not go on.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
