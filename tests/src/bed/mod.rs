@@ -62,6 +62,12 @@ pub trait Bed {
         true
     }
 
+    /// Returns whether a platform learns what its peers did without being polled, as one in an
+    /// operating system does.
+    fn learns_unasked(&self) -> bool {
+        true
+    }
+
     /// Returns whether time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 }

@@ -294,6 +294,10 @@ impl Bed for UserSpaceBed {
         4 * BUFFER + 50
     }
 
+    fn learns_unasked(&self) -> bool {
+        false
+    }
+
     fn is_virtual(&self) -> bool {
         true
     }
