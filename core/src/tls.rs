@@ -13,6 +13,8 @@ mod hello;
 mod layer;
 mod lend;
 mod memory;
+#[cfg(feature = "tls-mlkem")]
+mod mlkem;
 mod opening;
 mod pem;
 mod record;

@@ -116,7 +116,15 @@ fn put_extensions<C: Crypto>(
     extension::put(out, extension::KEY_SHARE, |out| {
         out.vector16(|out| {
             out.u16(group.code())?;
-            out.vector16(|out| out.put(share))
+            out.vector16(|out| out.put(share))?;
+            // A server that does not know the one can take the other without asking.
+            let Some((half, len)) = group.half() else {
+                return Ok(());
+            };
+            let end = share.len().checked_sub(len).and_then(|at| share.get(at..));
+            let end = end.ok_or(Alert::INTERNAL_ERROR)?;
+            out.u16(half.code())?;
+            out.vector16(|out| out.put(end))
         })
     })?;
     extension::put(out, extension::RECORD_SIZE_LIMIT, |out| {
@@ -161,12 +169,12 @@ impl Connection {
         }
         let (group, share) = hello.share.ok_or(Alert::MISSING_EXTENSION)?;
         // A pre-shared key was not offered.
-        if group != exchange.group || hello.psk.is_some() {
+        let group = known_group::<C>(group)?;
+        if !has_offered::<C>(exchange, group) || hello.psk.is_some() {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         exchange.transcript.update(message);
         let mut shared = Shared::EMPTY;
-        let group = known_group::<C>(group)?;
         setup
             .crypto
             .agree(group, &exchange.private, share, &mut shared)?;
@@ -185,11 +193,15 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
         let asked = hello.share.map(|(group, _)| group);
+        let group = known_group::<C>(asked.unwrap_or(exchange.group))?;
         // RFC 8446, section 4.1.4: it must change something, and only to what was offered.
-        if asked == Some(exchange.group) || (asked.is_none() && hello.cookie.is_none()) {
+        let changes = match asked {
+            Some(_) => !has_offered::<C>(exchange, group),
+            None => hello.cookie.is_some(),
+        };
+        if !changes {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        let group = known_group::<C>(asked.unwrap_or(exchange.group))?;
         exchange.wrap_transcript(self.suite.hash());
         exchange.transcript.update(message);
         put_change(out)?;
@@ -318,6 +330,13 @@ pub(crate) fn answer<C: Crypto>(
 /// D.4).
 fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
     out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
+}
+
+/// Returns whether a share of the group has been sent.
+fn has_offered<C: Crypto>(exchange: &Exchange<C>, group: Group) -> bool {
+    let sent = known_group::<C>(exchange.group).ok();
+    let half = sent.and_then(Group::half).map(|(half, _)| half);
+    sent == Some(group) || half == Some(group)
 }
 
 /// Returns the group with this number, which must be one that we offer.
