@@ -202,3 +202,24 @@ fn sizes() {
     assert!(size_of::<Connection>() <= 248);
     assert!(size_of::<Handshake<Crypto>>() <= 10_000);
 }
+
+/// The documented sizes of what is lent: the difference that one more makes.
+#[test]
+fn sizes_of_what_is_lent() {
+    use usockets::tls::TlsMemory;
+    type Memory<const S: usize, const H: usize, const I: usize, const O: usize> =
+        TlsMemory<Crypto, S, H, I, O>;
+    let base = size_of::<Memory<2, 1, 1, 1>>();
+    println!(
+        "place to wait: {}",
+        (size_of::<Memory<4, 1, 1, 1>>() - base) / 2
+    );
+    println!("handshake: {}", size_of::<Memory<2, 2, 1, 1>>() - base);
+    println!("input: {}", size_of::<Memory<2, 1, 2, 1>>() - base);
+    println!("output: {}", size_of::<Memory<2, 1, 1, 2>>() - base);
+    println!("device: {}", size_of::<Memory<1, 1, 1, 1>>());
+    println!("gateway: {}", size_of::<Memory<64, 2, 2, 4>>());
+    println!("server: {}", size_of::<Memory<10_000, 64, 64, 256>>());
+    assert!(size_of::<Memory<1, 1, 1, 1>>() <= 43 * 1024);
+    assert!(size_of::<Memory<10_000, 64, 64, 256>>() <= 6 * 1024 * 1024 + 100_000);
+}
