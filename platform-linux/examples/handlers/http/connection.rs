@@ -85,8 +85,12 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
     ) {
         let wait = core::mem::replace(&mut self.wait, Wait::Over);
         if self.exchange.time_out(wait, &service.limits) {
-            // To linger any longer would only keep memory, here and in the platform.
-            return socket.abort(1);
+            return match wait {
+                // What is still on its way reaches the client all the same.
+                Wait::Linger => socket.close(),
+                // More of it would only keep memory, here and in the platform.
+                _ => socket.abort(1),
+            };
         }
         self.advance(socket, service);
     }

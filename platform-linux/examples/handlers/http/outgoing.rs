@@ -3,7 +3,7 @@
 use usockets::{Buffer, Handler, Platform, Socket, Stats};
 
 use super::head::Framing;
-use super::pattern::{PATTERN, PERIOD};
+use super::pattern::PATTERN;
 use super::reply::{Reply, Status};
 use super::service::Service;
 use super::text::Text;
@@ -266,7 +266,8 @@ impl Body {
             Self::Pattern { sent, left } => (sent, left),
         };
         let mut sum = 0_usize;
-        let mut from = usize::try_from(sent % PERIOD).unwrap_or(0);
+        let from = sent.checked_rem(widen(PATTERN.len())).unwrap_or(0);
+        let mut from = usize::try_from(from).unwrap_or(0);
         for part in parts {
             let whole: &'p [u8] = PATTERN.get(from..).unwrap_or_default();
             let end = usize::try_from(left).unwrap_or(usize::MAX);

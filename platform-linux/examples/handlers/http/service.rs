@@ -38,7 +38,7 @@ impl Default for Limits {
             body: Duration::from_secs(20),
             send: Duration::from_secs(60),
             progress_min: 512,
-            linger: Duration::from_secs(2),
+            linger: Duration::from_secs(5),
             linger_bytes: 1 << 20,
             body_max: 1 << 30,
             stop: Duration::from_secs(10),
