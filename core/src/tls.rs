@@ -11,7 +11,8 @@
 //! | Own keys | P-256, Ed25519, or any [`Signer`], such as a secure element or RSA elsewhere |
 //! | Certificates | P-256, P-384 and Ed25519 signatures, verified by rustls-webpki; no RSA |
 //! | Names | SNI, exact and wildcard, with a certificate and a client policy each; IP addresses |
-//! | Also | ALPN, client certificates, tickets (server), `HelloRetryRequest`, `KeyUpdate`, record size limits, exporters |
+//! | Also | ALPN, client certificates, tickets (server), `HelloRetryRequest`, `KeyUpdate` |
+//! | | record size limits, exporters, key logs |
 //! | Never | early data, renegotiation, compression, older versions |
 //!
 //! # Memory
@@ -59,6 +60,7 @@ mod handshake;
 mod hello;
 mod layer;
 mod lend;
+mod loans;
 mod memory;
 #[cfg(feature = "tls-mlkem")]
 mod mlkem;
