@@ -11,7 +11,7 @@
 //! | Own keys | P-256, Ed25519, or any [`Signer`], such as a secure element or RSA elsewhere |
 //! | Certificates | P-256, P-384 and Ed25519 signatures, verified by rustls-webpki; no RSA |
 //! | Names | SNI, exact and wildcard, with a certificate and a client policy each; IP addresses |
-//! | Also | ALPN, client certificates, tickets (server), `HelloRetryRequest`, `KeyUpdate` |
+//! | Also | ALPN, client certificates, tickets, `HelloRetryRequest`, `KeyUpdate` |
 //! | | record size limits, exporters, key logs |
 //! | Never | early data, renegotiation, compression, older versions |
 //!
@@ -73,6 +73,7 @@ mod rustcrypto;
 mod schedule;
 mod secrets;
 mod server;
+mod session;
 mod signature;
 mod ticket;
 mod traffic;
@@ -94,6 +95,7 @@ pub use pem::Pem;
 pub use pki_types::TrustAnchor;
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};
+pub use session::Session;
 pub use signature::{EcdsaP256Key, Ed25519Key};
 pub use ticket::TicketKeys;
 pub use traffic::CONTROL_MAX;

@@ -12,6 +12,7 @@ use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
 use crate::tls::lend::Index;
 use crate::tls::memory::{Lenders, TlsMemory};
+use crate::tls::session::Session;
 
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
 /// connections is not held up for longer than these take.
@@ -44,6 +45,7 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) crypto: C,
     pub(crate) config: &'s Config<'s>,
     pub(crate) lenders: Lenders<'s, C>,
+    sessions: &'s mut [Session],
     /// Handshakes that may still be carried on in this iteration.
     pub(crate) handshakes_left: u32,
     /// Own reports that may still be given in this iteration.
@@ -140,6 +142,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             crypto,
             config,
             lenders,
+            sessions: &mut [],
             handshakes_left: HANDSHAKES_MAX,
             reports_left: 0,
             held_max: HELD_MAX,
@@ -153,6 +156,19 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     pub fn with_held_max(mut self, held_max: Duration) -> Self {
         self.held_max = u64::try_from(held_max.as_micros()).unwrap_or(u64::MAX);
         self
+    }
+
+    /// Adds places for the tickets that servers give, so that connecting to one again costs no
+    /// certificates. About 900 bytes each; one per server that is connected to often will do.
+    #[must_use]
+    pub const fn with_sessions(mut self, sessions: &'s mut [Session]) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Returns the places for tickets.
+    pub const fn sessions_mut(&mut self) -> &mut [Session] {
+        self.sessions
     }
 
     /// Replaces the configuration. Connections that are open stay; a server's handshake whose
@@ -178,6 +194,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         let setup = Setup {
             crypto: &mut self.crypto,
             config: self.config,
+            sessions: self.sessions,
         };
         (&mut self.inner, setup, &mut self.lenders)
     }

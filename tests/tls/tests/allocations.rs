@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use usockets::tls::{
     Alert, ClientAuth, ClientConfig, Config, Connection, Event, Handshake, Output, RECORD_MAX,
-    ServerConfig, Setup, TicketKeys,
+    ServerConfig, Session, Setup, TicketKeys,
 };
 use usockets_tests_tls::{Authority, Crypto, Kind, Machine};
 
@@ -65,6 +65,7 @@ struct End {
     connection: Connection,
     handshake: Box<Handshake<Crypto>>,
     crypto: Crypto,
+    sessions: [Session; 2],
     received: usize,
     has_finished: bool,
 }
@@ -75,6 +76,7 @@ impl End {
             connection,
             handshake: Box::new(Handshake::EMPTY),
             crypto: Crypto::new(Machine::new(1)),
+            sessions: [const { Session::EMPTY }; 2],
             received: 0,
             has_finished: false,
         }
@@ -87,6 +89,7 @@ impl End {
             let mut setup = Setup {
                 crypto: &mut self.crypto,
                 config,
+                sessions: &mut self.sessions,
             };
             let handshake = (!self.connection.is_open()).then_some(&mut *self.handshake);
             let input = &mut from.bytes[start..from.len];
@@ -118,6 +121,7 @@ fn live(config: &Config<'_>, client: &mut End, server: &mut End, pipes: &mut [Pi
     let mut setup = Setup {
         crypto: &mut client.crypto,
         config,
+        sessions: &mut client.sessions,
     };
     up.add(|out| {
         let handshake = &mut client.handshake;
@@ -184,15 +188,23 @@ fn nothing_is_allocated() {
                 .identity(&person);
             let config = Config::new(server, client);
             let [client, server] = &mut ends;
-            let mut best = u64::MAX;
-            for _ in 0..20 {
-                IS_COUNTING.set(true);
-                let time = live(&config, client, server, &mut pipes);
-                IS_COUNTING.set(false);
-                best = best.min(time);
-            }
             let asks = !matches!(policy, ClientAuth::Off);
-            println!("server, {kind:?}, client certificate {asks}: {best} ns per handshake");
+            for resumes in [false, true] {
+                let mut best = u64::MAX;
+                for _ in 0..10 {
+                    if !resumes {
+                        client.sessions.iter_mut().for_each(Session::clear);
+                    }
+                    IS_COUNTING.set(true);
+                    let time = live(&config, client, server, &mut pipes);
+                    IS_COUNTING.set(false);
+                    assert_eq!(server.connection.is_resumed(), resumes && !asks);
+                    best = best.min(time);
+                }
+                println!(
+                    "server, {kind:?}, client certificate: {asks}, resumes: {resumes}: {best} ns"
+                );
+            }
         }
     }
     assert_eq!(ends[1].received, 4 * 20 * 300);
