@@ -94,9 +94,9 @@ pub trait Platform {
 
     /// Tells that the loop will not (`false`) or will again (`true`) accept from `listener`.
     ///
-    /// Only a platform that repeats its reports for as long as a connection waits needs it: it
-    /// stops reporting the listener, and on `true` reports a waiting connection at least once
-    /// more.
+    /// On `true`, which may come twice, a connection that waits is reported at least once more.
+    /// On `false`, a platform that repeats its reports for as long as a connection waits stops
+    /// that. The default is right only where each poll reports each listener that has one.
     ///
     /// # Errors
     /// The platform cannot change it; the loop tries again later.
@@ -309,6 +309,20 @@ impl Readiness {
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Returns whether all facts of `other` are in the set.
+    #[inline]
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns the set as bits.
+    #[inline]
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
     }
 
     /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be

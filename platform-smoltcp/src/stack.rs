@@ -274,6 +274,24 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         Ok(true)
     }
 
+    fn set_accepting(
+        &mut self,
+        listener: &mut Socket,
+        _: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        let number = listener.listener().ok_or(Error::Invalid)?;
+        let listener = self.engine.listeners.get_mut(place(number));
+        if let Some(listener) = listener
+            && accepting
+            && listener.queue.count() > 0
+        {
+            listener.ready = true;
+            self.engine.listeners_ready = true;
+        }
+        Ok(())
+    }
+
     fn progress(&mut self, socket: &mut Socket, _: Readiness) -> Result<Progress, Error> {
         let index = socket.stream().ok_or(Error::Invalid)?;
         if let Some(error) = self.engine.fault(index) {

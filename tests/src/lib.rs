@@ -1,4 +1,9 @@
-//! Everything that checks `usockets`: a simulated platform, a conformance suite that every
+//! Everything that checks `usockets`: a simulated network, a conformance suite that every
 //! platform must pass, models and measurements.
 
+pub mod bed;
+pub mod rng;
+pub mod script;
+pub mod side;
+pub mod sim;
 pub mod smoltcp;
