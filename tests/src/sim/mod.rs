@@ -192,8 +192,10 @@ impl Network {
             Some(deadline.max(host.stalled_until))
         });
         let stalls = self.hosts.iter().map(|host| host.stalled_until);
+        // A host that is due, and not polled all the same, does not hold up the others.
         deadlines
-            .chain(stalls.filter(|until| *until > self.now))
+            .chain(stalls)
+            .filter(|time| *time > self.now)
             .chain(self.next_event())
             .min()
             .map(|next| next.max(self.now))
