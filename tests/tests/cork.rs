@@ -86,7 +86,9 @@ fn stream<B: Bed>(
     let mut done = 0;
     pair.until(bed, |server, client| {
         let mut net = client.net();
-        net.cork(connected);
+        if done < bytes.len() {
+            net.cork(connected);
+        }
         while done < bytes.len() {
             let count = write(&mut net, connected, &bytes[done..]);
             done += count;
