@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use usockets::{Error, Instant};
 
+use self::end::Kind;
 pub use self::faults::Faults;
 pub use self::host::{Host, Line, SimSocket};
 use self::network::Network;
@@ -40,6 +41,14 @@ impl Sim {
         Self {
             network: Rc::new(RefCell::new(Network::new(seed, faults))),
         }
+    }
+
+    /// Makes a network whose first draws are decided by `bytes`, for fuzzers.
+    #[must_use]
+    pub fn with_bytes(seed: u64, bytes: Vec<u8>, faults: Faults) -> Self {
+        let sim = Self::new(seed, faults);
+        sim.network.borrow_mut().rng = crate::rng::Rng::with_bytes(seed, bytes);
+        sim
     }
 
     /// Adds a host, with an IPv4 and an IPv6 address.
@@ -158,7 +167,29 @@ impl Sim {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let mut network = self.network.borrow_mut();
-        network.ends.iter_mut().all(Network::is_settled)
+        let no_listeners = network.listeners.is_empty();
+        network.ends.iter_mut().all(Network::is_settled) && no_listeners
+    }
+
+    /// Returns whether everything that was handed over has arrived or was lost with its
+    /// connection, and no connection is in use. Listeners may be.
+    #[must_use]
+    pub fn is_settled_but_listeners(&self) -> bool {
+        let mut network = self.network.borrow_mut();
+        network
+            .ends
+            .iter_mut()
+            .all(|end| end.stream().is_none() || Network::is_settled(end))
+    }
+
+    /// Returns whether a connection waits to be accepted.
+    #[must_use]
+    pub fn has_waiting_connections(&self) -> bool {
+        let network = self.network.borrow();
+        network.listeners.iter().any(|key| {
+            let end = &network.ends[*key as usize - 1];
+            matches!(&end.kind, Kind::Listener(listener) if !listener.waiting.is_empty())
+        })
     }
 
     /// Returns a number that tells apart runs in which anything at all went differently.
