@@ -191,6 +191,10 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         let freed = core::mem::take(&mut self.lists.freed);
         let retry =
             self.lists.retry != NEVER && self.lists.retry <= self.lists.now_micros(&self.platform);
+        if retry {
+            // Also when the listener that wanted it has stopped meanwhile.
+            self.lists.retry = NEVER;
+        }
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }
