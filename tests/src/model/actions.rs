@@ -28,7 +28,7 @@ impl Books {
             11 | 12 => self.resume(net, id),
             13 | 14 => self.time(net, rng, id),
             15 => self.adopt(net, id, rng.below(4) as u8),
-            16 => net.cork(id),
+            16 => self.cork(net, id),
             17 => net.uncork(id),
             18 => self.bother_the_dead(net, rng),
             19 => self.look(net, id),
@@ -117,6 +117,13 @@ impl Books {
                 self.bury(id);
             }
             _ => {}
+        }
+    }
+
+    fn cork(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        net.cork(id);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.corked = true;
         }
     }
 

@@ -174,7 +174,7 @@ impl Handler<Host> for App {
         let id = socket.id();
         self.note("on_writable", id, 0);
         if let Some(conn) = self.conn("on_writable", id, own) {
-            let owed = conn.blocked && !conn.finished;
+            let owed = (conn.blocked || conn.corked) && !conn.finished;
             conn.blocked = false;
             self.books
                 .check(owed, || format!("on_writable of {id:?} came unasked"));

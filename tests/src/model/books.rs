@@ -31,6 +31,9 @@ pub(super) struct Conn {
     pub(super) paused: bool,
     /// A write came back short: `on_writable` or `on_close` is owed.
     pub(super) blocked: bool,
+    /// It had the cork: what that could not send is held up without a short write, and
+    /// `on_writable` may come all the same.
+    pub(super) corked: bool,
     /// When a timeout is due, by the host's clock.
     pub(super) deadline: Option<u64>,
     /// Calls of `on_data` in this iteration.
@@ -49,6 +52,7 @@ impl Conn {
             ended: false,
             paused: false,
             blocked: false,
+            corked: false,
             deadline: None,
             reads: 0,
         }

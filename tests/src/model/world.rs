@@ -14,6 +14,8 @@ use crate::sim::{Host, Sim};
 
 /// Virtual time after which everything must have come to its end.
 const END: Duration = Duration::from_secs(20_000);
+/// Virtual microseconds that a full pool is waited for.
+const PATIENCE: u64 = 500_000_000;
 /// Steps of the network after which nothing can go on for so long without being stuck.
 const END_STEPS: u64 = 400_000;
 
@@ -145,7 +147,10 @@ fn play(sim: &Sim, nodes: &mut [Node<'_>], rng: &mut Rng, steps: u64) -> Option<
                 sim.wake(index);
                 node.app.books.woken = true;
             }
-            _ => turn(sim, nodes),
+            _ => {
+                let most = rng.pick(&[1_000, 1_000_000, 3_600_000_000]);
+                turn(sim, nodes, Duration::from_micros(most));
+            }
         }
         if let Some(wrong) = first_wrong(nodes) {
             return Some(wrong);
@@ -154,8 +159,9 @@ fn play(sim: &Sim, nodes: &mut [Node<'_>], rng: &mut Rng, steps: u64) -> Option<
     None
 }
 
-/// Polls who is due or, if nobody is, lets the time go on.
-fn turn(sim: &Sim, nodes: &mut [Node<'_>]) {
+/// Polls who is due or, if nobody is, lets the time go on by at
+/// most this.
+fn turn(sim: &Sim, nodes: &mut [Node<'_>], most: Duration) {
     let mut idle = true;
     for (index, node) in nodes.iter_mut().enumerate() {
         sim.expect(index, node.lp.next_deadline());
@@ -165,7 +171,7 @@ fn turn(sim: &Sim, nodes: &mut [Node<'_>]) {
         }
     }
     if idle {
-        sim.step(Duration::from_secs(3_600));
+        sim.step(most);
     }
 }
 
@@ -205,6 +211,7 @@ fn wind_up(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
         node.app.books.wind_up(&mut node.lp.net());
     }
     let end = sim.now_micros() + END.as_micros() as u64;
+    let mut patience = sim.now_micros() + PATIENCE;
     for _ in 0..END_STEPS {
         let busy = nodes.iter().any(|node| !node.app.books.conns.is_empty());
         let waiting = sim.has_waiting_connections();
@@ -214,7 +221,11 @@ fn wind_up(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
         if sim.now_micros() >= end {
             break;
         }
-        turn(sim, nodes);
+        turn(sim, nodes, Duration::from_secs(100));
+        if sim.now_micros() >= patience {
+            patience += PATIENCE;
+            give_way(nodes);
+        }
         if let Some(wrong) = first_wrong(nodes) {
             return Some(wrong);
         }
@@ -229,6 +240,20 @@ fn wind_up(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
     Some(format!(
         "not everything came to its end (waiting: {waiting}): {left:#?}"
     ))
+}
+
+/// Ends what can wait for ever although nothing is wrong: connections that fill a pool and whose
+/// other ends wait for a slot of the same pool, or of another such.
+fn give_way(nodes: &mut [Node<'_>]) {
+    for node in nodes {
+        let books = &mut node.app.books;
+        if books.in_use() < books.capacity {
+            continue;
+        }
+        for listener in std::mem::take(&mut books.listeners).into_keys() {
+            node.lp.net().stop_listening(listener);
+        }
+    }
 }
 
 /// Compares both ends of every connection, then gives back the listeners' slots.

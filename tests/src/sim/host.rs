@@ -294,6 +294,7 @@ impl Network {
     }
 
     fn report_listeners(&mut self, host: usize) {
+        self.hosts[host].repeated_at = self.now;
         for key in self.listeners.clone() {
             let waits = self
                 .end(key)

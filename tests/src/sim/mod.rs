@@ -28,6 +28,10 @@ pub use self::faults::Faults;
 pub use self::host::{Host, Line, SimSocket};
 use self::network::Network;
 
+/// Virtual microseconds between two reports of a listener that is reported for as long as someone
+/// waits: a loop that cannot be kept from polling at once would otherwise stop the time.
+const REPEAT: u64 = 100;
+
 /// A network of simulated hosts. Clones are the same network.
 #[derive(Clone, Debug)]
 pub struct Sim {
@@ -86,7 +90,7 @@ impl Sim {
             || !state.ready.is_empty()
             || !state.extra.is_empty()
             || state.deadline.is_some_and(over)
-            || (network.faults.level_listeners && network.has_waiting(host))
+            || network.repeats_at(host).is_some_and(|at| at <= network.now)
     }
 
     /// Tells when the loop of a host next has something to do by itself:
@@ -223,9 +227,11 @@ impl Network {
             Some(deadline.max(host.stalled_until))
         });
         let stalls = self.hosts.iter().map(|host| host.stalled_until);
+        let repeats = (0..self.hosts.len()).filter_map(|host| self.repeats_at(host));
         // A host that is due, and not polled all the same, does not hold up the others.
         deadlines
             .chain(stalls)
+            .chain(repeats)
             .filter(|time| *time > self.now)
             .chain(self.next_event())
             .min()
@@ -248,11 +254,12 @@ impl Network {
         }
     }
 
-    /// Whether a listener of a host would be reported.
-    fn has_waiting(&self, host: usize) -> bool {
-        self.listeners.iter().any(|key| {
+    /// When listeners of a host are reported again, if they are for as long as someone waits.
+    fn repeats_at(&self, host: usize) -> Option<u64> {
+        let waits = self.faults.level_listeners && self.listeners.iter().any(|key| {
             let end = &self.ends[*key as usize - 1];
             end.host == host && end.facts().intersects(usockets::Readiness::READABLE)
-        })
+        });
+        waits.then(|| self.hosts[host].repeated_at + REPEAT)
     }
 }
