@@ -22,7 +22,7 @@ struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// Steps per seed before everything is brought to its end.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 1_000)]
     steps: u64,
     /// Prints everything that happens.
     #[arg(long)]

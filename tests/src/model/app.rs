@@ -10,9 +10,9 @@ use crate::sim::{Host, Sim};
 
 /// A tick of the timing wheel, in microseconds.
 const TICK: u64 = 1_024;
-/// Deliveries to one socket per iteration that the read budget allows: its turns, for what was
-/// left over and for a report.
-const READS_MAX: u32 = 8;
+/// Deliveries to one socket per iteration that the read budget allows: its four turns, for what
+/// was left over and for each of the reports that a fact split into pieces, or repeated, makes.
+const READS_MAX: u32 = 24;
 
 /// The random program of one host.
 #[derive(Debug)]
