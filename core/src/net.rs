@@ -7,6 +7,7 @@ use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness};
 use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named, own};
 use crate::stats::Stats;
@@ -258,7 +259,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
-            if slot.flags.any(Flags::READABLE) {
+            let lost = planted::is(Planted::LostWakeUp);
+            if slot.flags.any(Flags::READABLE) && !lost {
                 self.lists.enqueue(self.slots, id);
             }
         }

@@ -256,10 +256,11 @@ impl Network {
 
     /// When listeners of a host are reported again, if they are for as long as someone waits.
     fn repeats_at(&self, host: usize) -> Option<u64> {
-        let waits = self.faults.level_listeners && self.listeners.iter().any(|key| {
-            let end = &self.ends[*key as usize - 1];
-            end.host == host && end.facts().intersects(usockets::Readiness::READABLE)
-        });
+        let waits = self.faults.level_listeners
+            && self.listeners.iter().any(|key| {
+                let end = &self.ends[*key as usize - 1];
+                end.host == host && end.facts().intersects(usockets::Readiness::READABLE)
+            });
         waits.then(|| self.hosts[host].repeated_at + REPEAT)
     }
 }
