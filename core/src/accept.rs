@@ -15,6 +15,10 @@ const ACCEPTS_MAX: u32 = 32;
 /// Time after which a platform that was exhausted is asked again, in microseconds.
 const RETRY_MICROS: u64 = 100_000;
 
+/// A listener's policy, in its slot's payload; 0 is to pause.
+pub(crate) const REFUSE: u32 = 1;
+pub(crate) const EVICT_IDLE: u32 = 2;
+
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
@@ -27,8 +31,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             if slot.phase() != Phase::Listening || !slot.flags.only(ready, Flags::READABLE) {
                 return;
             }
+            let evicts = slot.payload == EVICT_IDLE;
             let Some(id) = self.lists.claim(self.slots) else {
-                if count > 0 {
+                if count > 0 && evicts {
                     // The last slot went to this turn's own: perhaps nobody waits any more.
                     return self.ask_again(listener);
                 }
@@ -109,8 +114,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn full(&mut self, handler: &mut H, listener: SocketId) {
         let policy = named(self.slots, listener).map_or(0, |slot| slot.payload);
         match policy {
-            1 => self.refuse(handler, listener),
-            2 => self.evict(handler, listener),
+            REFUSE => self.refuse(handler, listener),
+            EVICT_IDLE => self.evict(handler, listener),
             _ => self.pause(handler, listener, Error::Full),
         }
     }

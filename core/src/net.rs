@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::accept::{EVICT_IDLE, REFUSE};
 use crate::closed::Closed;
 use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
@@ -44,8 +45,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         slot.context = Place::Occupied(context);
         slot.payload = match at.when_full {
             WhenFull::Pause => 0,
-            WhenFull::Refuse => 1,
-            WhenFull::EvictIdle => 2,
+            WhenFull::Refuse => REFUSE,
+            WhenFull::EvictIdle => EVICT_IDLE,
         };
         Ok(ListenerId(id))
     }

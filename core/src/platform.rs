@@ -311,6 +311,20 @@ impl Readiness {
         self.0 & other.0 != 0
     }
 
+    /// Returns whether all facts of `other` are in the set.
+    #[inline]
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns the set as bits.
+    #[inline]
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be
     /// clear.
     #[inline]
