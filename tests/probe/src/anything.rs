@@ -230,13 +230,14 @@ fn buffer(held: &mut Buffer<512>, data: &[u8]) {
 }
 
 /// Runs a loop with any calls, between iterations too.
-pub fn run<const HOLDS: bool>(
-    sockets: &'static mut Sockets<Outside<HOLDS>, Anything, 64>,
+pub fn run<P: Platform + 'static>(
+    platform: P,
+    sockets: &'static mut Sockets<P, Anything, 64>,
     receive: &'static mut [u8],
     cork: &'static mut [u8],
 ) -> Result<(), Error> {
     let mut anything = Anything::default();
-    let mut server = Loop::new(Outside, sockets, receive);
+    let mut server = Loop::new(platform, sockets, receive);
     if yes() {
         server = server.with_cork(cork);
     }

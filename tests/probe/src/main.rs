@@ -10,6 +10,8 @@
 
 mod anything;
 mod outside;
+#[cfg(feature = "tls")]
+mod secured;
 
 use core::panic::PanicInfo;
 
@@ -46,10 +48,12 @@ extern "C" fn _start() -> ! {
         )
     };
     let _ = if more & 1 == 0 {
-        anything::run(plain, receive, cork)
+        anything::run(Outside, plain, receive, cork)
     } else {
-        anything::run(holding, receive, cork)
+        anything::run(Outside, holding, receive, cork)
     };
+    #[cfg(feature = "tls")]
+    secured::run();
     #[cfg(feature = "planted")]
     let _ = outside::word() / outside::word();
     loop {
