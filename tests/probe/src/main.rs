@@ -10,8 +10,6 @@
 
 mod anything;
 mod outside;
-#[cfg(feature = "tls")]
-mod secured;
 
 use core::panic::PanicInfo;
 
@@ -52,8 +50,6 @@ extern "C" fn _start() -> ! {
     } else {
         anything::run(Outside, holding, receive, cork)
     };
-    #[cfg(feature = "tls")]
-    secured::run();
     #[cfg(feature = "planted")]
     let _ = outside::word() / outside::word();
     loop {
