@@ -3,6 +3,7 @@
 use crate::flags::{Flags, Phase};
 use crate::id::SocketId;
 use crate::net::{Net, send_parts, writable};
+use crate::planted::{self, Planted};
 use crate::platform::Platform;
 use crate::pool::named;
 
@@ -97,7 +98,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let finished = self.lift(id, Flags::FINISHED);
         let held = self.lists.cork_len;
         let cork = self.cork.bytes();
-        let parts = [cork.get(..held).unwrap_or_default(), more];
+        let mut parts = [cork.get(..held).unwrap_or_default(), more];
+        if planted::is(Planted::ReorderedBytes) {
+            parts.reverse();
+        }
         let count = send_parts(self.platform, self.slots, self.lists, id, &parts);
         let sent = count.min(held);
         // Both hold already; stated so that no panic branch is left in `copy_within`.

@@ -82,6 +82,7 @@ mod flags;
 mod handler;
 mod id;
 mod net;
+mod planted;
 mod platform;
 mod pool;
 mod socket;
@@ -100,6 +101,8 @@ pub use event_loop::Loop;
 pub use handler::{Handler, Opened};
 pub use id::{ListenerId, SocketId, TimerId};
 pub use net::Net;
+#[cfg(feature = "planted")]
+pub use planted::{Planted, plant};
 pub use platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
 pub use pool::Sockets;
 pub use socket::{Peers, Socket};

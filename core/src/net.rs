@@ -9,6 +9,7 @@ use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::flags::{Flags, Phase};
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness};
 use crate::pool::{Lists, Place, Slot, at, name, named, own};
 use crate::stats::{Stats, widen};
@@ -260,7 +261,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
-            if slot.flags.any(Flags::READABLE) {
+            let lost = planted::is(Planted::LostWakeUp);
+            if slot.flags.any(Flags::READABLE) && !lost {
                 self.lists.enqueue(self.slots, id);
             }
         }

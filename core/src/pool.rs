@@ -5,6 +5,7 @@ use core::num::NonZeroU32;
 use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::SocketId;
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Readiness, Ready};
 use crate::stats::Stats;
 use crate::wheel::{NEVER, Wheel};
@@ -142,7 +143,8 @@ pub(crate) fn own<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut S
 #[inline]
 pub(crate) fn named<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     let slot = slots.get_mut(at(id.index()))?;
-    (slot.generation == id.generation()).then_some(slot)
+    let same = slot.generation == id.generation() || planted::is(Planted::StaleId);
+    same.then_some(slot)
 }
 
 /// The name of the socket in a slot, if there is one.
@@ -325,7 +327,9 @@ impl Lists {
             slot.set_phase(Phase::Free);
             slot.context = Place::Vacant;
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
-            push(slots, &mut self.retired, id.index());
+            if !planted::is(Planted::LeakedSlot) {
+                push(slots, &mut self.retired, id.index());
+            }
             self.unsettled = true;
         }
     }
