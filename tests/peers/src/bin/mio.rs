@@ -47,7 +47,11 @@ fn serve<S: Service>() -> io::Result<()> {
         scratch: Vec::new(),
     };
     loop {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            // A tracer that comes or goes interrupts it.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        }
         for event in &events {
             if event.token() == LISTENER {
                 accept(&poll, &listener, &mut connections)?;

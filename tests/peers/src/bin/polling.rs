@@ -38,11 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 impl<S: Service> Server<S> {
     fn new() -> io::Result<Self> {
         let (poller, listener) = (Poller::new()?, listen()?);
-        // SAFETY: the listener lives as long as the poller, until the process ends.
         #[expect(
             unsafe_code,
             reason = "polling leaves the life of a source to its user"
         )]
+        // SAFETY: the listener lives as long as the poller, until the process ends.
         unsafe {
             poller.add_with_mode(&listener, Event::readable(LISTENER), PollMode::Level)?;
         }
@@ -82,11 +82,11 @@ impl<S: Service> Server<S> {
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
             let entry = self.connections.vacant_entry();
-            // SAFETY: `serve` deletes the stream from the poller before it is dropped.
             #[expect(
                 unsafe_code,
                 reason = "polling leaves the life of a source to its user"
             )]
+            // SAFETY: `serve` deletes the stream from the poller before it is dropped.
             unsafe {
                 let readable = Event::readable(entry.key());
                 self.poller
