@@ -83,3 +83,16 @@ fn text(text: &str) -> String {
     }
     quoted + "\""
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_json() {
+        assert_eq!(text("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+        assert_eq!(number(1.5), "1.5");
+        assert_eq!(number(200.0), "200");
+        assert_eq!(number(f64::NAN), "null");
+    }
+}

@@ -1,7 +1,7 @@
 //! One server process: started on its own processor, watched from outside.
 
 use std::fs::read_to_string;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -47,16 +47,11 @@ impl Processors {
     }
 
     /// Starts a program on the servers' processor, which it inherits from this thread.
-    fn start(self, program: &Path, role: &str) -> Result<Child, Failure> {
+    fn start(self, command: &mut Command) -> Result<io::Result<Child>, Failure> {
         move_to(self.server)?;
-        let mut command = Command::new(program);
-        command
-            .arg(role)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let child = command.spawn();
+        let child = command.stdin(Stdio::null()).spawn();
         self.to_load()?;
-        child.map_err(|error| format!("{}: {error}", program.display()).into())
+        Ok(child)
     }
 }
 
@@ -69,6 +64,7 @@ fn move_to(processor: usize) -> Result<(), Failure> {
 /// A server process. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
+    on: Processors,
     child: Child,
     output: BufReader<ChildStdout>,
 }
@@ -79,10 +75,12 @@ impl Process {
     /// # Errors
     /// What the system says.
     pub(crate) fn start(on: Processors, program: &Path, role: &str) -> Result<Self, Failure> {
-        let mut child = on.start(program, role)?;
+        let mut command = Command::new(program);
+        let child = on.start(command.arg(role).stdout(Stdio::piped()))?;
+        let mut child = child.map_err(|error| format!("{}: {error}", program.display()))?;
         let output = child.stdout.take().ok_or("no output")?;
         let output = BufReader::new(output);
-        Ok(Self { child, output })
+        Ok(Self { on, child, output })
     }
 
     /// Waits for the next line that the program prints.
@@ -145,7 +143,8 @@ impl Process {
             .arg("-o")
             .arg(&file)
             .args(["-p", &self.child.id().to_string()]);
-        let Ok(mut tracer) = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn() else {
+        // Beside the server: what it traces stands still anyway, and the load never sleeps.
+        let Ok(mut tracer) = self.on.start(strace.stderr(Stdio::null()))? else {
             return Ok(None);
         };
         let traced = || self.status("TracerPid:").is_ok_and(|pid| pid != "0");
@@ -198,4 +197,20 @@ fn total(summary: &str) -> Option<f64> {
         .lines()
         .find(|line| line.trim_end().ends_with(" total"))?;
     line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_a_summary_is_found() {
+        let summary = "% time     seconds  usecs/call     calls    errors syscall\n\
+            ------ ----------- ----------- --------- --------- ----------------\n \
+            50.00    0.001000           1       600           sendto\n\
+            ------ ----------- ----------- --------- --------- ----------------\n\
+            100.00    0.002000           1      1234        12 total\n";
+        assert_eq!(total(summary), Some(1234.0));
+        assert_eq!(total(""), None);
+    }
 }

@@ -176,3 +176,25 @@ impl Group {
         Some(entry.median(metric)? / own)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_ratios() {
+        let mut group = Group::new("test", "request", vec!["own", "other"]);
+        for figure in [3.0, 1.0, 2.0] {
+            group.add("own", vec![(Metric::Rate, figure)]);
+        }
+        group.add("other", vec![(Metric::Rate, 3.0)]);
+        group.add("other", vec![(Metric::Rate, 5.0), (Metric::Calls, 1.0)]);
+        let [own, other] = &group.entries[..] else {
+            panic!("two entries");
+        };
+        assert_eq!(own.median(Metric::Rate), Some(2.0));
+        assert_eq!(own.median(Metric::Calls), None);
+        assert_eq!(group.ratio(other, Metric::Rate), Some(2.0));
+        assert_eq!(group.metrics(), [Metric::Rate, Metric::Calls]);
+    }
+}

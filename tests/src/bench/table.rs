@@ -15,7 +15,8 @@ pub(crate) fn print(groups: &[Group], machine: &Machine) {
     println!("{machine}");
     println!("Medians over the rounds; ×: as a multiple of this library's. One request in flight");
     println!("per connection, or 16 where they are pipelined (latency is that of all 16).");
-    println!("busy: where it is below 95 %, the load, not the server, was the limit of the rate.");
+    println!("busy: where it is well below 100 %, not the server was the limit of the rate, but");
+    println!("the load, or what else ran on the machine. The CPU time holds all the same.");
     for group in groups {
         println!();
         print_group(group);
@@ -55,8 +56,9 @@ fn row(group: &Group, entry: &Entry, metrics: &[Metric]) -> String {
     row
 }
 
-/// Writes a number with commas between thousands.
+/// Writes a number with commas between thousands, and from a thousand on without decimals.
 pub(crate) fn figure(number: f64, decimals: usize) -> String {
+    let decimals = if number < 1e3 { decimals } else { 0 };
     let text = format!("{number:.decimals$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut grouped = String::new();
@@ -68,4 +70,17 @@ pub(crate) fn figure(number: f64, decimals: usize) -> String {
         grouped.push(digit);
     }
     grouped + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_grouped() {
+        assert_eq!(figure(0.256, 2), "0.26");
+        assert_eq!(figure(999.0, 1), "999.0");
+        assert_eq!(figure(1_000.4, 1), "1,000");
+        assert_eq!(figure(-1_234_567.0, 0), "-1,234,567");
+    }
 }
