@@ -3,10 +3,12 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Accepted, Platform};
-use crate::pool::{Flags, Phase, Place, at, name, named};
+use crate::pool::{Place, at, name, named};
 use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.
@@ -14,11 +16,15 @@ const ACCEPTS_MAX: u32 = 32;
 /// Time after which a platform that was exhausted is asked again, in microseconds.
 const RETRY_MICROS: u64 = 100_000;
 
+/// A listener's policy, in its slot's payload; 0 is to pause.
+pub(crate) const REFUSE: u32 = 1;
+pub(crate) const EVICT_IDLE: u32 = 2;
+
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
         let mut last_error = None;
-        for _ in 0..ACCEPTS_MAX {
+        for count in 0..ACCEPTS_MAX {
             let Some(slot) = named(self.slots, listener) else {
                 return;
             };
@@ -26,7 +32,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             if slot.phase() != Phase::Listening || !slot.flags.only(ready, Flags::READABLE) {
                 return;
             }
+            let evicts = slot.payload == EVICT_IDLE;
             let Some(id) = self.lists.claim(self.slots) else {
+                if count > 0 && evicts {
+                    // The last slot went to this turn's own: perhaps nobody waits any more.
+                    return self.ask_again(listener);
+                }
                 return self.full(handler, listener);
             };
             let Ok([from, to]) = self
@@ -79,15 +90,24 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         slot.flags.clear(Flags::READABLE);
         if slot.flags.any(Flags::MUTED) {
-            let result = self
-                .platform
-                .set_accepting(&mut slot.socket, listener, true);
-            if result.is_ok() {
-                slot.flags.clear(Flags::MUTED);
-            } else {
-                // Not reported yet, so the next attempt is by the clock.
-                self.pause_until_retry(listener);
-            }
+            self.ask_again(listener);
+        }
+    }
+
+    /// Has the platform report the listener if a connection waits.
+    fn ask_again(&mut self, listener: SocketId) {
+        let Some(slot) = named(self.slots, listener) else {
+            return;
+        };
+        slot.flags.clear(Flags::READABLE);
+        let result = self
+            .platform
+            .set_accepting(&mut slot.socket, listener, true);
+        if result.is_ok() {
+            slot.flags.clear(Flags::MUTED);
+        } else {
+            // Not reported yet, so the next attempt is by the clock.
+            self.pause_until_retry(listener);
         }
     }
 
@@ -95,8 +115,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn full(&mut self, handler: &mut H, listener: SocketId) {
         let policy = named(self.slots, listener).map_or(0, |slot| slot.payload);
         match policy {
-            1 => self.refuse(handler, listener),
-            2 => self.evict(handler, listener),
+            REFUSE => self.refuse(handler, listener),
+            EVICT_IDLE => self.evict(handler, listener),
             _ => self.pause(handler, listener, Error::Full),
         }
     }
@@ -129,7 +149,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         self.lists.stats.evicted = self.lists.stats.evicted.wrapping_add(1);
         self.everyone().net.end(victim, Closed::Evicted);
-        self.lists.enqueue(self.slots, listener);
+        // The connection may be gone by then: only a report may cost the next victim.
+        self.ask_again(listener);
     }
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.
@@ -176,6 +197,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
         self.lists.retry = NEVER;
+        if planted::is(Planted::StarvedListener) {
+            return;
+        }
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
             let Some(id) = name(self.slots, index) else {
                 continue;

@@ -78,14 +78,18 @@ mod endpoint;
 mod error;
 mod event_loop;
 mod evict;
+mod flags;
 mod handler;
 mod id;
 mod net;
+mod planted;
 mod platform;
 mod pool;
 mod socket;
 mod stats;
 mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod waker;
 mod wheel;
 
@@ -97,6 +101,8 @@ pub use event_loop::Loop;
 pub use handler::{Handler, Opened};
 pub use id::{ListenerId, SocketId, TimerId};
 pub use net::Net;
+#[cfg(feature = "planted")]
+pub use planted::{Planted, plant};
 pub use platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
 pub use pool::Sockets;
 pub use socket::{Peers, Socket};

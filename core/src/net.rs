@@ -2,14 +2,17 @@
 
 use core::net::SocketAddr;
 
+use crate::accept::{EVICT_IDLE, REFUSE};
 use crate::closed::Closed;
 use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
+use crate::flags::{Flags, Phase};
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named, own};
-use crate::stats::Stats;
+use crate::pool::{Lists, Place, Slot, at, name, named, own};
+use crate::stats::{Stats, widen};
 use crate::time::{Duration, Instant};
 
 /// Time a connection has to become open, until the program sets another timeout.
@@ -43,8 +46,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         slot.context = Place::Occupied(context);
         slot.payload = match at.when_full {
             WhenFull::Pause => 0,
-            WhenFull::Refuse => 1,
-            WhenFull::EvictIdle => 2,
+            WhenFull::Refuse => REFUSE,
+            WhenFull::EvictIdle => EVICT_IDLE,
         };
         Ok(ListenerId(id))
     }
@@ -258,7 +261,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
-            if slot.flags.any(Flags::READABLE) {
+            let lost = planted::is(Planted::LostWakeUp);
+            if slot.flags.any(Flags::READABLE) && !lost {
                 self.lists.enqueue(self.slots, id);
             }
         }
@@ -335,6 +339,16 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     pub fn peer_addr(&mut self, id: SocketId) -> Option<SocketAddr> {
         let slot = connection(self.slots, id)?;
         self.platform.peer_addr(&slot.socket).ok()
+    }
+
+    /// Returns the name of the protocol above the transport that was agreed on with the peer
+    /// (ALPN, RFC 7301), such as `h2`; empty if none.
+    #[must_use]
+    pub fn protocol(&mut self, id: SocketId) -> &[u8] {
+        match connection(self.slots, id) {
+            Some(slot) => self.platform.protocol(&slot.socket),
+            None => &[],
+        }
     }
 
     /// Returns where a listener listens: with the port that the platform chose, if it did.
@@ -484,9 +498,4 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 #[inline]
 pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
-}
-
-#[inline]
-pub(crate) fn widen(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -94,9 +94,9 @@ pub trait Platform {
 
     /// Tells that the loop will not (`false`) or will again (`true`) accept from `listener`.
     ///
-    /// Only a platform that repeats its reports for as long as a connection waits needs it: it
-    /// stops reporting the listener, and on `true` reports a waiting connection at least once
-    /// more.
+    /// On `true`, which may come twice, a connection that waits is reported at least once more.
+    /// On `false`, a platform that repeats its reports for as long as a connection waits stops
+    /// that. The default is right only where each poll reports each listener that has one.
     ///
     /// # Errors
     /// The platform cannot change it; the loop tries again later.
@@ -185,6 +185,13 @@ pub trait Platform {
     /// # Errors
     /// The socket is not connected.
     fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
+
+    /// Returns the name of the protocol above the transport that a layer has agreed on with the
+    /// peer (ALPN, RFC 7301); empty if none.
+    fn protocol(&self, socket: &Self::Socket) -> &[u8] {
+        let _ = socket;
+        &[]
+    }
 
     /// Waits until there is something to report, [`Self::woken`] is true, or `until` has come;
     /// `None` waits for ever. May return early.
@@ -302,6 +309,20 @@ impl Readiness {
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Returns whether all facts of `other` are in the set.
+    #[inline]
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns the set as bits.
+    #[inline]
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
     }
 
     /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be

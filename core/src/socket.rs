@@ -159,6 +159,12 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
         self.peers.net.parts().peer_addr(self.id)
     }
 
+    /// Returns the protocol agreed on with the peer. See [`Net::protocol`].
+    #[must_use]
+    pub fn protocol(&mut self) -> &[u8] {
+        self.peers.net.protocol(self.id)
+    }
+
     /// Returns the socket's name.
     #[inline]
     #[must_use]

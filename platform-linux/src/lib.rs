@@ -48,8 +48,12 @@ mod errno;
 mod event_fd;
 mod fd;
 mod linux;
+#[cfg(feature = "tls")]
+mod machine;
 mod options;
 
 pub use event_fd::EventFd;
 pub use fd::Fd;
 pub use linux::Linux;
+#[cfg(feature = "tls")]
+pub use machine::LinuxMachine;

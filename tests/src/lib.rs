@@ -1,2 +1,10 @@
-//! Everything that checks `usockets`: a simulated platform, a conformance suite that every
+//! Everything that checks `usockets`: a simulated network, a conformance suite that every
 //! platform must pass, models and measurements.
+
+pub mod bed;
+pub mod model;
+pub mod rng;
+pub mod script;
+pub mod side;
+pub mod sim;
+pub mod smoltcp;

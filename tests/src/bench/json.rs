@@ -34,7 +34,8 @@ fn group(group: &Group) -> String {
         .map(|each| entry(group, each))
         .collect();
     format!(
-        "    {{\n      \"name\": {},\n      \"unit\": {},\n      \"servers\": [\n{}\n      ]\n    }}",
+        "    {{\n      \"name\": {},\n      \"unit\": {},\n      \
+         \"servers\": [\n{}\n      ]\n    }}",
         text(group.name),
         text(group.unit),
         entries.join(",\n"),

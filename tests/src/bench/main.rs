@@ -1,7 +1,8 @@
 //! Measures this library's servers against the same servers on its peers.
 //!
 //! `cargo run --release -p usockets-tests --bin bench -- [--quick] [--seconds N] [--rounds N]
-//! [--json FILE] [--svg FILE]`
+//! [--json FILE] [--svg FILE]`; the last run that was kept is in `tests/bench.json` and drawn in
+//! `tests/bench.svg`.
 //!
 //! Everything runs on this machine, over loopback: one server at a time, alone on one processor,
 //! and the load on another. The servers are programs of their own (`tests/peers`), built when

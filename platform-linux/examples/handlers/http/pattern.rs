@@ -2,10 +2,11 @@
 
 /// Bytes after which the pattern repeats: a prime, so that a block that is lost or sent twice
 /// shows, whatever power of two its length is.
-pub(crate) const PERIOD: u64 = 89;
-const LEN: usize = 89 * 92;
+const PERIOD: usize = 89;
+/// A whole number of periods.
+const LEN: usize = PERIOD * 92;
 
-/// Printable bytes in a fixed order, a whole number of periods. A long body repeats it.
+/// Printable bytes in a fixed order. A long body repeats it.
 pub(crate) static PATTERN: [u8; LEN] = make();
 
 const fn make() -> [u8; LEN] {

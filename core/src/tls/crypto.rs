@@ -1,0 +1,376 @@
+//! What the engine needs from a cryptographic library and from the machine.
+
+use pki_types::SignatureVerificationAlgorithm;
+use zeroize::Zeroize;
+
+use crate::tls::alert::Alert;
+
+/// Most bytes of a hash that TLS 1.3's suites use.
+pub const HASH_MAX: usize = 48;
+/// Bytes of an authentication tag.
+pub const TAG: usize = 16;
+/// Most bytes of a private key-exchange key.
+pub const PRIVATE_MAX: usize = if HAS_MLKEM { 96 } else { 32 };
+/// Most bytes of a public key-exchange share.
+pub const SHARE_MAX: usize = if HAS_MLKEM { 1216 } else { 65 };
+/// Most bytes of a shared secret.
+pub const SHARED_MAX: usize = if HAS_MLKEM { 64 } else { 32 };
+const HAS_MLKEM: bool = cfg!(feature = "tls-mlkem");
+
+/// What the cryptography needs from the machine it runs on.
+pub trait Machine {
+    /// Fills `out` with bytes that nobody can predict. `false` when the machine cannot; the
+    /// handshake that needed them then fails with `internal_error`.
+    #[must_use]
+    fn random(&mut self, out: &mut [u8]) -> bool;
+
+    /// Returns the wall clock: seconds since 1970-01-01 00:00 UTC, leap seconds not counted.
+    ///
+    /// Validity of certificates and the age of tickets are judged by it. A machine without a
+    /// clock must not return 0 but its build time or another time it knows has passed.
+    fn unix_seconds(&self) -> u64;
+
+    /// Is told each secret that protects traffic, for a file that tools which read captured
+    /// traffic understand (`SSLKEYLOGFILE`): its name there, the client's random, the secret.
+    ///
+    /// Does nothing by default, and should do nothing where traffic is to stay secret.
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        let _ = (name, client_random, secret);
+    }
+}
+
+/// Cryptographic primitives. [`RustCrypto`](crate::tls::RustCrypto) is the one that comes along.
+///
+/// Failures are the alerts to send: `illegal_parameter` for a bad key share, `bad_record_mac` for
+/// a record that does not authenticate, `internal_error` for a fault of the library.
+pub trait Crypto {
+    /// A running hash.
+    type Hasher: Hasher;
+
+    /// The groups it knows, the preferred first.
+    const GROUPS: &'static [Group];
+
+    /// The signature algorithms it can verify, for certificates and handshakes.
+    const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm];
+
+    /// Fills `out` with bytes that nobody can predict.
+    ///
+    /// # Errors
+    /// `internal_error`: the machine cannot.
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert>;
+
+    /// Returns the wall clock in seconds since 1970.
+    fn unix_seconds(&self) -> u64;
+
+    /// Is told each secret that protects traffic. See [`Machine::log_secret`].
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        let _ = (name, client_random, secret);
+    }
+
+    /// Encrypts `data` in place and returns its tag. The key is the front of `key`.
+    ///
+    /// # Errors
+    /// `internal_error`: the library refuses.
+    fn seal(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        data: &mut [u8],
+    ) -> Result<[u8; TAG], Alert>;
+
+    /// Decrypts `data` in place if `tag` fits; the comparison takes constant time.
+    ///
+    /// # Errors
+    /// `bad_record_mac`: it does not. The content of `data` is then unspecified.
+    fn open(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        data: &mut [u8],
+        tag: &[u8; TAG],
+    ) -> Result<(), Alert>;
+
+    /// Makes a fresh key pair for a client's key share; returns the share's length.
+    ///
+    /// # Errors
+    /// `internal_error`: the group is not known, or the machine has no random bytes.
+    fn offer(
+        &mut self,
+        group: Group,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert>;
+
+    /// Answers a client's share: makes the server's, whose length it returns, and the secret.
+    ///
+    /// # Errors
+    /// `illegal_parameter`: `theirs` is not a share of the group, or gives a trivial secret.
+    fn answer(
+        &mut self,
+        group: Group,
+        theirs: &[u8],
+        share: &mut [u8; SHARE_MAX],
+        shared: &mut Shared,
+    ) -> Result<usize, Alert>;
+
+    /// Makes the secret of a client's key pair and the server's share.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    fn agree(
+        &mut self,
+        group: Group,
+        private: &Private,
+        theirs: &[u8],
+        shared: &mut Shared,
+    ) -> Result<(), Alert>;
+}
+
+/// A running hash whose present digest can be read without ending it.
+pub trait Hasher: Clone {
+    /// A hasher not in use yet, all zero bytes if it is to live in a static.
+    const EMPTY: Self;
+
+    /// Starts a hash.
+    fn new(algorithm: HashAlgorithm) -> Self;
+
+    /// Adds `bytes`.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// Returns the digest of everything added so far.
+    fn digest(&self) -> Secret;
+}
+
+/// A hash function of a suite.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "providers outside this crate match it"
+)]
+pub enum HashAlgorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+}
+
+impl HashAlgorithm {
+    /// Returns the digest's length in bytes.
+    #[must_use]
+    pub const fn digest_len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+        }
+    }
+
+    /// Returns the block's length in bytes, for HMAC (RFC 2104, section 2).
+    #[must_use]
+    pub const fn block_len(self) -> usize {
+        match self {
+            Self::Sha256 => 64,
+            Self::Sha384 => 128,
+        }
+    }
+}
+
+/// A cipher suite (RFC 8446, appendix B.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "providers outside this crate match it"
+)]
+#[repr(u8)]
+pub enum Suite {
+    /// `TLS_AES_128_GCM_SHA256`.
+    Aes128GcmSha256 = 0,
+    /// `TLS_AES_256_GCM_SHA384`.
+    Aes256GcmSha384,
+    /// `TLS_CHACHA20_POLY1305_SHA256`.
+    ChaCha20Poly1305Sha256,
+}
+
+impl Suite {
+    /// All suites.
+    pub const ALL: &'static [Self] = &[
+        Self::Aes128GcmSha256,
+        Self::Aes256GcmSha384,
+        Self::ChaCha20Poly1305Sha256,
+    ];
+
+    /// Returns the number that is on the wire.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Aes128GcmSha256 => 0x1301,
+            Self::Aes256GcmSha384 => 0x1302,
+            Self::ChaCha20Poly1305Sha256 => 0x1303,
+        }
+    }
+
+    /// Returns the suite's hash function.
+    #[must_use]
+    pub const fn hash(self) -> HashAlgorithm {
+        match self {
+            Self::Aes256GcmSha384 => HashAlgorithm::Sha384,
+            Self::Aes128GcmSha256 | Self::ChaCha20Poly1305Sha256 => HashAlgorithm::Sha256,
+        }
+    }
+
+    /// Returns the key's length in bytes.
+    #[must_use]
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Aes128GcmSha256 => 16,
+            Self::Aes256GcmSha384 | Self::ChaCha20Poly1305Sha256 => 32,
+        }
+    }
+}
+
+/// A key-exchange group (RFC 8446, section 4.2.7).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Group {
+    /// Curve25519 (RFC 7748).
+    X25519,
+    /// NIST P-256, uncompressed points.
+    P256,
+    /// ML-KEM-768 (FIPS 203) together with X25519. Feature `tls-mlkem`.
+    X25519MlKem768,
+}
+
+impl Group {
+    /// Returns the number that is on the wire.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::X25519 => 0x001d,
+            Self::P256 => 0x0017,
+            Self::X25519MlKem768 => 0x11ec,
+        }
+    }
+
+    /// Returns the group of which the end of a client's share, this many bytes, is a share too,
+    /// with the front of the same private key.
+    pub(crate) const fn half(self) -> Option<(Self, usize)> {
+        match self {
+            Self::X25519MlKem768 => Some((Self::X25519, 32)),
+            Self::X25519 | Self::P256 => None,
+        }
+    }
+}
+
+/// A signature scheme by its number on the wire (RFC 8446, section 4.2.3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Scheme(u16);
+
+impl Scheme {
+    /// ECDSA on P-256 with SHA-256.
+    pub const ECDSA_P256_SHA256: Self = Self(0x0403);
+    /// ECDSA on P-384 with SHA-384.
+    pub const ECDSA_P384_SHA384: Self = Self(0x0503);
+    /// Ed25519 (RFC 8032).
+    pub const ED25519: Self = Self(0x0807);
+    /// RSA-PSS with SHA-256 and a plain RSA key.
+    pub const RSA_PSS_RSAE_SHA256: Self = Self(0x0804);
+
+    /// Returns the scheme with the number that is on the wire.
+    #[must_use]
+    pub const fn from_code(code: u16) -> Self {
+        Self(code)
+    }
+
+    /// Returns the number that is on the wire.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self.0
+    }
+}
+
+/// A private key that proves who we are, or the way to one (a secure element, an HSM).
+pub trait Signer: Sync {
+    /// Returns the scheme of its signatures, one of TLS 1.3's.
+    fn scheme(&self) -> Scheme;
+
+    /// Signs `message`, at most 146 bytes, into `signature`; returns the length. `None` when it
+    /// cannot, or the signature does not fit.
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize>;
+}
+
+/// A value as long as a hash, a secret or a digest; wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(pub(crate) [u8; HASH_MAX]);
+
+impl Secret {
+    /// All zero bytes.
+    pub const ZERO: Self = Self([0; HASH_MAX]);
+
+    /// Returns the front that `algorithm` fills.
+    #[must_use]
+    pub fn get(&self, algorithm: HashAlgorithm) -> &[u8] {
+        self.0.get(..algorithm.digest_len()).unwrap_or_default()
+    }
+
+    /// Returns the front that `algorithm` fills, for writing.
+    pub fn get_mut(&mut self, algorithm: HashAlgorithm) -> &mut [u8] {
+        self.0.get_mut(..algorithm.digest_len()).unwrap_or_default()
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A private key-exchange key; wiped when dropped.
+pub struct Private(pub [u8; PRIVATE_MAX]);
+
+impl Private {
+    /// All zero bytes: no key yet.
+    pub const ZERO: Self = Self([0; PRIVATE_MAX]);
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A secret that two key shares make; wiped when dropped.
+pub struct Shared {
+    bytes: [u8; SHARED_MAX],
+    len: usize,
+}
+
+impl Shared {
+    /// No secret yet.
+    pub const EMPTY: Self = Self {
+        bytes: [0; SHARED_MAX],
+        len: 0,
+    };
+
+    /// Sets the secret. What does not fit is cut off, which no group of ours reaches.
+    pub fn set(&mut self, bytes: &[u8]) {
+        for (target, source) in self.bytes.iter_mut().zip(bytes) {
+            *target = *source;
+        }
+        self.len = bytes.len().min(SHARED_MAX);
+    }
+
+    /// Returns the secret.
+    #[must_use]
+    pub fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}

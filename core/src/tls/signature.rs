@@ -1,0 +1,178 @@
+//! Signing keys, and the verification of signatures that certificates and handshakes carry.
+
+use ed25519_dalek::Signer as _;
+use p256::ecdsa::signature::Verifier as _;
+use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
+
+use crate::tls::crypto::{Scheme, Signer};
+use crate::tls::der;
+use crate::tls::wire::copy;
+
+/// Every algorithm that can be verified without heap.
+pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
+    &[&EcdsaP256, &EcdsaP384, &Ed25519];
+
+/// Returns the number and the algorithm of the handshake schemes among [`ALGORITHMS`].
+pub(crate) fn scheme_of(algorithm: &dyn SignatureVerificationAlgorithm) -> Option<Scheme> {
+    let key = algorithm.public_key_alg_id();
+    let signature = algorithm.signature_alg_id();
+    if key == alg_id::ECDSA_P256 && signature == alg_id::ECDSA_SHA256 {
+        Some(Scheme::ECDSA_P256_SHA256)
+    } else if key == alg_id::ECDSA_P384 && signature == alg_id::ECDSA_SHA384 {
+        Some(Scheme::ECDSA_P384_SHA384)
+    } else if key == alg_id::ED25519 && signature == alg_id::ED25519 {
+        Some(Scheme::ED25519)
+    } else if signature == alg_id::RSA_PSS_SHA256 {
+        Some(Scheme::RSA_PSS_RSAE_SHA256)
+    } else {
+        None
+    }
+}
+
+/// A P-256 private key that signs with ECDSA and SHA-256, deterministically (RFC 6979).
+///
+/// Wiped when dropped.
+#[derive(Debug)]
+pub struct EcdsaP256Key(p256::ecdsa::SigningKey);
+
+impl EcdsaP256Key {
+    /// Returns the key with the private number `scalar`, big-endian. `None` if it is 0 or not
+    /// below the group's order.
+    #[must_use]
+    pub fn from_scalar(scalar: &[u8; 32]) -> Option<Self> {
+        p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
+    }
+
+    /// Returns the key in a DER document: PKCS #8 (RFC 5958) or SEC 1 (RFC 5915). `None` if it
+    /// holds no P-256 key.
+    #[must_use]
+    pub fn from_der(document: &[u8]) -> Option<Self> {
+        let scalar = der::p256_scalar(document)?;
+        p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
+    }
+}
+
+impl Signer for EcdsaP256Key {
+    fn scheme(&self) -> Scheme {
+        Scheme::ECDSA_P256_SHA256
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let made: p256::ecdsa::Signature = self.0.try_sign(message).ok()?;
+        let made = made.to_der();
+        copy(signature, made.as_bytes()).then_some(made.as_bytes().len())
+    }
+}
+
+/// An Ed25519 private key. Wiped when dropped.
+#[derive(Debug)]
+pub struct Ed25519Key(ed25519_dalek::SigningKey);
+
+impl Ed25519Key {
+    /// Returns the key with the 32 secret bytes of RFC 8032.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// Returns the key in a PKCS #8 DER document (RFC 8410). `None` if it holds no Ed25519 key.
+    #[must_use]
+    pub fn from_der(document: &[u8]) -> Option<Self> {
+        let seed: &[u8; 32] = der::ed25519_seed(document)?.try_into().ok()?;
+        Some(Self::from_seed(seed))
+    }
+}
+
+impl Signer for Ed25519Key {
+    fn scheme(&self) -> Scheme {
+        Scheme::ED25519
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let made = self.0.try_sign(message).ok()?.to_bytes();
+        copy(signature, &made).then_some(made.len())
+    }
+}
+
+#[derive(Debug)]
+struct EcdsaP256;
+
+impl SignatureVerificationAlgorithm for EcdsaP256 {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(public_key);
+        let signature = p256::ecdsa::Signature::from_der(signature);
+        let (Ok(key), Ok(signature)) = (key, signature) else {
+            return Err(InvalidSignature);
+        };
+        key.verify(message, &signature)
+            .map_err(|_| InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_P256
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_SHA256
+    }
+}
+
+#[derive(Debug)]
+struct EcdsaP384;
+
+impl SignatureVerificationAlgorithm for EcdsaP384 {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(public_key);
+        let signature = p384::ecdsa::Signature::from_der(signature);
+        let (Ok(key), Ok(signature)) = (key, signature) else {
+            return Err(InvalidSignature);
+        };
+        key.verify(message, &signature)
+            .map_err(|_| InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_P384
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_SHA384
+    }
+}
+
+#[derive(Debug)]
+struct Ed25519;
+
+impl SignatureVerificationAlgorithm for Ed25519 {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let key: &[u8; 32] = public_key.try_into().map_err(|_| InvalidSignature)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| InvalidSignature)?;
+        let signature =
+            ed25519_dalek::Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
+        key.verify_strict(message, &signature)
+            .map_err(|_| InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ED25519
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ED25519
+    }
+}

@@ -1,0 +1,306 @@
+//! Data of an open connection through the layer.
+
+use crate::error::Error;
+use crate::platform::{Platform, Progress, Recv};
+use crate::tls::alert::Alert;
+use crate::tls::connection::Event;
+use crate::tls::crypto::Crypto;
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
+use crate::tls::traffic::CONTROL_MAX;
+use crate::tls::wire::Output;
+
+impl<P: Platform, C: Crypto> Tls<'_, P, C> {
+    /// Receives plaintext.
+    pub(crate) fn receive(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        buffer: &mut [u8],
+    ) -> Result<Recv, Error> {
+        if socket.connection.is_ended() {
+            return Ok(Recv::Finished);
+        }
+        self.check_loans(socket)?;
+        if !self.has_input(socket)? {
+            return Ok(Recv::WouldBlock);
+        }
+        let received = self.receive_records(socket, buffer);
+        let is_idle = match (&received, self.lenders.inputs.get(socket.input)) {
+            (Ok(Recv::Finished) | Err(_), _) | (_, None) => true,
+            (_, Some(record)) => record.is_empty(),
+        };
+        if is_idle {
+            self.release_input(socket);
+        }
+        if received.is_err() {
+            // What broke does not end in order.
+            socket.flags.set(Flags::NOTIFIED);
+        }
+        received
+    }
+
+    /// Fills `buffer` from as many records as have come.
+    fn receive_records(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        buffer: &mut [u8],
+    ) -> Result<Recv, Error> {
+        let mut len = 0_usize;
+        let mut drained = false;
+        loop {
+            let rest = buffer.get_mut(len..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(Recv::Data {
+                    len,
+                    drained: false,
+                });
+            }
+            let (inner, mut setup, lenders) = self.parts();
+            let record = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
+            if record.has_plain() {
+                len = len.saturating_add(record.deliver(rest));
+                continue;
+            }
+            let mut nothing = Output::new(&mut []);
+            let input = record.filled_mut();
+            let received = socket
+                .connection
+                .receive(&mut setup, None, input, &mut nothing);
+            let received = match received {
+                Ok(received) => received,
+                Err(alert) => {
+                    let error = self.fail(socket, alert);
+                    // What came before is delivered first; the next call says the same again.
+                    if len > 0 {
+                        return Ok(Recv::Data {
+                            len,
+                            drained: false,
+                        });
+                    }
+                    return Err(error);
+                }
+            };
+            match received.event {
+                Event::Data { start, len } => record.set_plain(start, len, received.consumed),
+                Event::Incomplete { .. } if len > 0 => return Ok(Recv::Data { len, drained }),
+                Event::Incomplete { .. } if drained => return Ok(Recv::WouldBlock),
+                Event::Incomplete { .. } => {
+                    match inner.recv(&mut socket.inner, record.spare())? {
+                        Recv::Data { len, drained: now } => {
+                            record.commit(len);
+                            drained = now;
+                        }
+                        Recv::WouldBlock => return Ok(Recv::WouldBlock),
+                        // RFC 8446, section 6.1: an end without close_notify may be a forgery.
+                        Recv::Finished => return Err(Error::Truncated),
+                    }
+                }
+                Event::Finished if len > 0 => {
+                    record.consume(received.consumed);
+                    return Ok(Recv::Data {
+                        len,
+                        drained: false,
+                    });
+                }
+                Event::Finished => return Ok(Recv::Finished),
+                Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
+                Event::Nothing | Event::Open => record.consume(received.consumed),
+            }
+        }
+    }
+
+    /// Protects and sends the bytes of `parts`, in order.
+    pub(crate) fn transmit(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        parts: &[&[u8]],
+    ) -> Result<usize, Error> {
+        if socket.flags.has(Flags::FINISHING) || !socket.connection.is_open() {
+            return Err(Error::Invalid);
+        }
+        if !self.flush(socket)? || !self.has_output(socket)? {
+            return Ok(0);
+        }
+        let mut sum = 0_usize;
+        let sent = self.transmit_records(socket, parts, &mut sum);
+        let is_idle = match self.lenders.outputs.get(socket.output) {
+            Some(record) => record.is_empty(),
+            None => true,
+        };
+        if is_idle {
+            self.release_output(socket);
+        }
+        match sent {
+            Err(error) if sum == 0 => Err(error),
+            _ => Ok(sum),
+        }
+    }
+
+    /// Sends record after record until the platform takes less than one; counts what was taken.
+    fn transmit_records(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        parts: &[&[u8]],
+        sum: &mut usize,
+    ) -> Result<(), Error> {
+        let mut rest = Parts::new(parts);
+        while !rest.is_empty() {
+            let (inner, setup, lenders) = self.parts();
+            let record = lenders.outputs.get(socket.output).ok_or(Error::Invalid)?;
+            let mut out = Output::new(record.spare());
+            let taken = socket
+                .connection
+                .send_parts(setup.crypto, &mut rest, &mut out);
+            let len = out.len();
+            record.commit(len);
+            let taken = taken.map_err(|alert| Error::AlertSent(alert.code()))?;
+            match inner.send(&mut socket.inner, record.filled()) {
+                Ok(count) => record.consume(count),
+                Err(error) => {
+                    record.clear();
+                    return Err(error);
+                }
+            }
+            *sum = sum.saturating_add(taken);
+            if !record.is_empty() || taken == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is held; whether nothing is any more.
+    pub(crate) fn flush(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        let Some(record) = self.lenders.outputs.get(socket.output) else {
+            return Ok(true);
+        };
+        if !record.is_empty() {
+            let count = self.inner.send(&mut socket.inner, record.filled())?;
+            record.consume(count);
+            let is_empty = record.is_empty();
+            if count > 0 {
+                self.lenders.outputs.touch(socket.output);
+            }
+            return Ok(is_empty);
+        }
+        Ok(true)
+    }
+
+    /// Sends what is held of an open connection, and our end if it is due.
+    pub(crate) fn drain(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
+        if !self.flush(socket)? {
+            return Ok(Progress::Opening);
+        }
+        if !socket.flags.has(Flags::FINISHING) {
+            self.release_output(socket);
+            let waits = socket.flags.has(Flags::WAITS_FOR_OUTPUT)
+                && socket
+                    .id()
+                    .is_some_and(|id| self.lenders.outputs.is_waiting(id));
+            return Ok(if waits {
+                Progress::Opening
+            } else {
+                Progress::Open
+            });
+        }
+        if !socket.flags.has(Flags::NOTIFIED) {
+            if !self.has_output(socket)? {
+                return Ok(Progress::Opening);
+            }
+            let record = self
+                .lenders
+                .outputs
+                .get(socket.output)
+                .ok_or(Error::Invalid)?;
+            let mut out = Output::new(record.spare());
+            let alert = Alert::CLOSE_NOTIFY;
+            let written = socket
+                .connection
+                .send_alert(&mut self.crypto, alert, &mut out);
+            let len = out.len();
+            record.commit(len);
+            written.map_err(|alert| Error::AlertSent(alert.code()))?;
+            socket.flags.set(Flags::NOTIFIED);
+            if !self.flush(socket)? {
+                return Ok(Progress::Opening);
+            }
+        }
+        self.release_output(socket);
+        if socket.flags.has(Flags::FINISHED) {
+            return Ok(Progress::Open);
+        }
+        let progress = self.inner.finish(&mut socket.inner)?;
+        socket.flags.set(Flags::FINISHED);
+        Ok(progress)
+    }
+
+    /// Sends what is held and `close_notify`, as far as that takes no waiting.
+    pub(crate) fn say_goodbye(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        if socket.flags.has(Flags::NOTIFIED) || !matches!(self.flush(socket), Ok(true)) {
+            return;
+        }
+        self.send_alert(socket, Alert::CLOSE_NOTIFY);
+    }
+
+    /// Tells the peer why the connection ends, as far as that takes no waiting; returns the error
+    /// for the program.
+    pub(crate) fn fail(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) -> Error {
+        if !socket.flags.has(Flags::NOTIFIED) && matches!(self.flush(socket), Ok(true)) {
+            self.send_alert(socket, alert);
+        }
+        socket.flags.set(Flags::NOTIFIED);
+        Error::AlertSent(alert.code())
+    }
+
+    fn send_alert(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
+        let mut bytes = [0; CONTROL_MAX];
+        let mut out = Output::new(&mut bytes);
+        let written = socket
+            .connection
+            .send_alert(&mut self.crypto, alert, &mut out);
+        if written.is_ok() {
+            // The connection is over in any case.
+            let _ = self.inner.send(&mut socket.inner, out.filled());
+        }
+    }
+}
+
+/// The rest of several slices, read as if they were one.
+pub(crate) struct Parts<'a> {
+    first: &'a [u8],
+    rest: &'a [&'a [u8]],
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) const fn new(parts: &'a [&'a [u8]]) -> Self {
+        Self {
+            first: &[],
+            rest: parts,
+        }
+    }
+
+    /// Takes at most `max` bytes that lie together; an empty slice only when none are left.
+    pub(crate) fn take(&mut self, max: usize) -> &'a [u8] {
+        if self.is_empty() {
+            return &[];
+        }
+        let (taken, first) = self
+            .first
+            .split_at_checked(max.min(self.first.len()))
+            .unwrap_or_default();
+        self.first = first;
+        taken
+    }
+
+    /// Returns whether no bytes are left.
+    pub(crate) fn is_empty(&mut self) -> bool {
+        while self.first.is_empty() {
+            let Some((first, rest)) = self.rest.split_first() else {
+                return true;
+            };
+            self.first = first;
+            self.rest = rest;
+        }
+        false
+    }
+}

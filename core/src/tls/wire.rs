@@ -1,0 +1,260 @@
+//! Bounds-checked reading and writing of TLS's presentation language (RFC 8446, section 3).
+
+use crate::tls::alert::Alert;
+
+/// What is left to read of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Takes `len` bytes. Like every method here it fails with `decode_error` if there are fewer.
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Alert> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Alert::DECODE_ERROR)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Alert> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(Alert::DECODE_ERROR)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, Alert> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Alert> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Alert> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, Alert> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(crate) fn u24(&mut self) -> Result<usize, Alert> {
+        let [a, b, c] = self.array()?;
+        length(u32::from_be_bytes([0, a, b, c]))
+    }
+
+    /// Takes a vector with a one-byte length.
+    pub(crate) fn vector8(&mut self) -> Result<&'a [u8], Alert> {
+        let len = self.u8()?;
+        self.take(usize::from(len))
+    }
+
+    /// Takes a vector with a two-byte length.
+    pub(crate) fn vector16(&mut self) -> Result<&'a [u8], Alert> {
+        let len = self.u16()?;
+        self.take(usize::from(len))
+    }
+
+    /// Takes a vector with a three-byte length.
+    pub(crate) fn vector24(&mut self) -> Result<&'a [u8], Alert> {
+        let len = self.u24()?;
+        self.take(len)
+    }
+
+    /// Takes a non-empty list of two-byte numbers that fills the rest of the message.
+    pub(crate) fn numbers16(&mut self) -> Result<&'a [u8], Alert> {
+        let list = self.vector16()?;
+        self.end()?;
+        even(list)
+    }
+
+    /// Takes all that is left.
+    pub(crate) fn all(&mut self) -> &'a [u8] {
+        core::mem::take(&mut self.rest)
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Checks that everything has been read.
+    pub(crate) const fn end(&self) -> Result<(), Alert> {
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Alert::DECODE_ERROR)
+        }
+    }
+}
+
+/// Checks that a list of two-byte numbers is whole and not empty.
+pub(crate) const fn even(list: &[u8]) -> Result<&[u8], Alert> {
+    if list.is_empty() || !list.len().is_multiple_of(2) {
+        return Err(Alert::DECODE_ERROR);
+    }
+    Ok(list)
+}
+
+/// Iterates over a list of two-byte numbers.
+pub(crate) fn numbers(list: &[u8]) -> impl Iterator<Item = u16> + '_ {
+    list.as_chunks()
+        .0
+        .iter()
+        .map(|pair| u16::from_be_bytes(*pair))
+}
+
+fn length(len: u32) -> Result<usize, Alert> {
+    usize::try_from(len).map_err(|_| Alert::DECODE_ERROR)
+}
+
+/// Copies `source` to the front of `target`; `false`, and nothing happened, if it does not fit.
+#[must_use]
+pub(crate) fn copy(target: &mut [u8], source: &[u8]) -> bool {
+    let Some(front) = target.get_mut(..source.len()) else {
+        return false;
+    };
+    front.copy_from_slice(source);
+    true
+}
+
+/// Bytes on their way out, in a buffer lent by the caller.
+///
+/// Every method that adds fails with `internal_error` when the buffer is full.
+#[derive(Debug)]
+pub struct Output<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Output<'a> {
+    /// Starts an output that writes from the front of `buffer`.
+    #[must_use]
+    pub const fn new(buffer: &'a mut [u8]) -> Self {
+        Self { buffer, len: 0 }
+    }
+
+    /// Returns the number of bytes written.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether nothing has been written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns what has been written.
+    #[must_use]
+    pub fn filled(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+
+    /// Returns how many more bytes fit.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.buffer.len().saturating_sub(self.len)
+    }
+
+    /// Returns what has been written from `start` on.
+    pub(crate) fn written(&self, start: usize) -> Result<&[u8], Alert> {
+        self.buffer
+            .get(start..self.len)
+            .ok_or(Alert::INTERNAL_ERROR)
+    }
+
+    pub(crate) fn written_mut(&mut self, start: usize, len: usize) -> Result<&mut [u8], Alert> {
+        self.buffer
+            .get_mut(start..)
+            .and_then(|tail| tail.get_mut(..len))
+            .ok_or(Alert::INTERNAL_ERROR)
+    }
+
+    /// Returns the unused rest of the buffer; [`Self::commit`] tells how much was used.
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.len..).unwrap_or_default()
+    }
+
+    pub(crate) fn commit(&mut self, len: usize) -> Result<(), Alert> {
+        if len > self.room() {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        self.len = self.len.saturating_add(len);
+        Ok(())
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Alert> {
+        if !copy(self.spare(), bytes) {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        self.commit(bytes.len())
+    }
+
+    pub(crate) fn u8(&mut self, number: u8) -> Result<(), Alert> {
+        self.put(&[number])
+    }
+
+    pub(crate) fn u16(&mut self, number: u16) -> Result<(), Alert> {
+        self.put(&number.to_be_bytes())
+    }
+
+    pub(crate) fn u32(&mut self, number: u32) -> Result<(), Alert> {
+        self.put(&number.to_be_bytes())
+    }
+
+    pub(crate) fn u64(&mut self, number: u64) -> Result<(), Alert> {
+        self.put(&number.to_be_bytes())
+    }
+
+    /// Adds a vector with a one-byte length, whose content `body` writes.
+    pub(crate) fn vector8(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<(), Alert>,
+    ) -> Result<(), Alert> {
+        self.vector::<1>(body)
+    }
+
+    /// Adds a vector with a two-byte length, whose content `body` writes.
+    pub(crate) fn vector16(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<(), Alert>,
+    ) -> Result<(), Alert> {
+        self.vector::<2>(body)
+    }
+
+    /// Adds a vector with a three-byte length, whose content `body` writes.
+    pub(crate) fn vector24(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<(), Alert>,
+    ) -> Result<(), Alert> {
+        self.vector::<3>(body)
+    }
+
+    fn vector<const W: usize>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<(), Alert>,
+    ) -> Result<(), Alert> {
+        let at = self.len;
+        self.put(&[0; W])?;
+        let start = self.len;
+        body(self)?;
+        let len = u32::try_from(self.len.saturating_sub(start))
+            .map_err(|_| Alert::INTERNAL_ERROR)?
+            .to_be_bytes();
+        let (high, low) = len.split_last_chunk::<W>().ok_or(Alert::INTERNAL_ERROR)?;
+        if high.iter().any(|byte| *byte != 0) {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        self.written_mut(at, W)?.copy_from_slice(low);
+        Ok(())
+    }
+}

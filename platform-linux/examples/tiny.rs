@@ -1,0 +1,56 @@
+//! The same echo server without `std`, without libc and without a start-up file: a static program
+//! of a few kilobytes. `tiny [ADDR]` serves 127.0.0.1:3000 unless told otherwise. On x86-64, one
+//! command builds it:
+//!
+//! ```sh
+//! cargo rustc --profile tiny -p usockets-linux --example tiny -- --cfg freestanding \
+//!     -C relocation-model=static -C link-args="-nostartfiles -nostdlib -static -no-pie"
+//! ```
+//!
+//! Without these flags it is an ordinary program that does the same.
+#![cfg_attr(freestanding, no_std)]
+#![cfg_attr(freestanding, no_main)]
+
+#[cfg(freestanding)]
+#[path = "support/freestanding.rs"]
+mod freestanding;
+
+use static_cell::ConstStaticCell;
+use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+use usockets_linux::Linux;
+
+struct Echo;
+
+impl<P: Platform> Handler<P> for Echo {
+    type Context = ();
+    type Ext = ();
+
+    fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
+
+    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut (), data: &mut [u8]) {
+        // A peer that does not read what it asked for is let go.
+        if socket.write(data) < data.len() {
+            socket.close();
+        }
+    }
+}
+
+static SOCKETS: ConstStaticCell<Sockets<Linux, Echo, 1024>> = ConstStaticCell::new(Sockets::new());
+static BUFFER: ConstStaticCell<[u8; 65_536]> = ConstStaticCell::new([0; 65_536]);
+
+/// Serves for ever.
+fn serve(addr: Option<&str>) -> Result<(), Error> {
+    let addr = addr.unwrap_or("127.0.0.1:3000").parse();
+    let at = Endpoint::tcp(addr.map_err(|_| Error::Invalid)?);
+    let (Some(sockets), Some(buffer)) = (SOCKETS.try_take(), BUFFER.try_take()) else {
+        return Err(Error::Invalid);
+    };
+    let mut server = Loop::new(Linux::new()?, sockets, buffer);
+    server.net().listen(at, ())?;
+    server.run(&mut Echo)
+}
+
+#[cfg(not(freestanding))]
+fn main() -> Result<(), Error> {
+    serve(std::env::args().nth(1).as_deref())
+}

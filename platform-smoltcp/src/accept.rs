@@ -1,0 +1,371 @@
+//! Connections that others make: SYNs, cookies, accept queues.
+
+use core::net::SocketAddr;
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::{IpAddress, Ipv4Packet, TcpControl, TcpPacket, TcpRepr};
+use usockets::Duration;
+
+use crate::cookie::{self, Plain};
+use crate::engine::{Engine, stamp};
+use crate::frame::{ETHERNET_LEN, Segment};
+use crate::isn;
+use crate::number::{be16, low};
+use crate::port::Nowhere;
+use crate::sent::Sent;
+use crate::slot::Phase;
+use crate::wheel::tick_of;
+
+/// How long after the last cookie was sent one is believed: as long as it is valid.
+const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
+/// Longest that a handshake usually takes.
+const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
+/// MSS of a peer that does not tell (RFC 9293, section 3.7.1).
+const MSS_DEFAULT: u16 = 536;
+const MSS_DEFAULT_V6: u16 = 1_220;
+
+/// What becomes of a SYN.
+enum Place {
+    /// It takes this slot.
+    Slot(u32),
+    /// It is answered without a slot.
+    Cookie,
+    /// It is dropped.
+    None,
+}
+
+impl Engine<'_> {
+    /// Answers a SYN for which there is no connection; returns the reply's length.
+    pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
+        let Some(number) = self.listener_for(segment.local) else {
+            return self.inject(None, packet);
+        };
+        let Some(mss) = self.inspect(packet, segment) else {
+            self.counters.malformed = self.counters.malformed.wrapping_add(1);
+            return 0;
+        };
+        let Some(listener) = self.listeners.get(number) else {
+            return 0;
+        };
+        let (class, room) = (listener.class, listener.room());
+        let slot = match self.place_for(class, room) {
+            Place::Slot(index) => index,
+            Place::Cookie => return self.answer_with_cookie(segment, mss, class),
+            // The peer sends again, and by then there may be room.
+            Place::None => {
+                self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
+                return 0;
+            }
+        };
+        let isn = self.isn((segment.local, segment.remote));
+        let mut own = isn::interface(isn, &self.routes, &self.described, stamp(self.now));
+        core::mem::swap(&mut self.interface, &mut own);
+        let len = self.open_half((slot, number), packet, segment);
+        core::mem::swap(&mut self.interface, &mut own);
+        len
+    }
+
+    /// Finds a place for a SYN to a listener that has so much room.
+    fn place_for(&mut self, class: u8, (may_establish, may_hold): (bool, bool)) -> Place {
+        if !may_establish {
+            return Place::None;
+        }
+        let lists = self.slab.classes.get(usize::from(class));
+        let within = lists.is_some_and(|class| class.half_open.count() < class.half_open_max);
+        if may_hold
+            && within
+            && let Some(index) = self.vacate(class)
+        {
+            return Place::Slot(index);
+        }
+        // Handshakes of peers that mean it are through soon, and then it shows who has no place
+        // in the queue. A peer that holds a cookie believes itself connected.
+        if within && !may_hold && !self.hangs(class) {
+            return Place::None;
+        }
+        if self.cookies {
+            return Place::Cookie;
+        }
+        match self.evict_half_open(class) {
+            Some(index) => Place::Slot(index),
+            None => Place::None,
+        }
+    }
+
+    /// Whether a class's oldest half-open connection has been so for longer than handshakes take.
+    fn hangs(&mut self, class: u8) -> bool {
+        let lists = self.slab.classes.get(usize::from(class));
+        let oldest = lists.and_then(|class| class.half_open.first());
+        let left = oldest.and_then(|index| self.ticks_left(index));
+        let whole = self.limits.handshake.saturating_sub(HANDSHAKE_USUAL);
+        let whole = tick_of(usockets::Instant::ZERO.saturating_add(whole));
+        left.is_some_and(|left| left <= whole)
+    }
+
+    /// Returns the connection that an answer to a cookie makes; `Some(None)` when the cookie is
+    /// right and there is no room, `None` when it is no cookie of ours.
+    pub(crate) fn redeem(&mut self, segment: &Segment<'_>) -> Option<Option<u32>> {
+        let pair = (segment.local, segment.remote);
+        let number = self.listener_for(segment.local)?;
+        let theirs = segment.sequence.wrapping_sub(1);
+        let ours = segment.acknowledged.wrapping_sub(1);
+        let mss = cookie::taste(self.secrets.cookie, pair, theirs, ours, self.now)?;
+        if !self.is_sound(segment) {
+            return Some(None);
+        }
+        let listener = self.listeners.get(number)?;
+        let (class, (may_establish, may_hold)) = (listener.class, listener.room());
+        if !may_establish {
+            self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
+            return Some(None);
+        }
+        // Who answered is real; who only knocked may not be.
+        let slot = if may_hold { self.vacate(class) } else { None };
+        let Some(index) = slot.or_else(|| self.evict_half_open(class)) else {
+            self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
+            return Some(None);
+        };
+        self.replay((index, number), segment, (theirs, ours, mss));
+        if self.state(index) != State::SynReceived {
+            return Some(None);
+        }
+        self.counters.cookies_taken = self.counters.cookies_taken.wrapping_add(1);
+        Some(Some(index))
+    }
+
+    /// Lets smoltcp live through the handshake that only the cookie remembers: the peer's SYN
+    /// comes in and our SYN|ACK goes nowhere.
+    fn replay(
+        &mut self,
+        slot: (u32, usize),
+        segment: &Segment<'_>,
+        (theirs, ours, mss): (u32, u32, u16),
+    ) {
+        let mut memory = [0; 64];
+        let syn = Plain {
+            from: segment.remote,
+            to: segment.local,
+            sequence: theirs,
+            acknowledges: None,
+            control: TcpControl::Syn,
+            window: be16(segment.bytes, 14).unwrap_or(0),
+            mss,
+        };
+        let len = syn.write(&mut memory, &ChecksumCapabilities::default());
+        let Some(packet) = memory.get(..len) else {
+            return;
+        };
+        let mut own = isn::interface(ours, &self.routes, &self.described, stamp(self.now));
+        core::mem::swap(&mut self.interface, &mut own);
+        self.open_half(slot, packet, segment);
+        let mut nowhere = Nowhere {
+            spare: self.scratch,
+            described: &self.described,
+        };
+        if let Some(set) = self.slab.get_set(slot.0) {
+            self.interface
+                .poll_egress(stamp(self.now), &mut nowhere, set);
+        }
+        core::mem::swap(&mut self.interface, &mut own);
+        let window = self
+            .slab
+            .peek(slot.0)
+            .map_or(0, |socket| socket.recv_capacity());
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        if let Some(slot) = self.slab.get(slot.0) {
+            slot.set_sent(Sent {
+                next: ours.wrapping_add(1),
+                acknowledged: theirs.wrapping_add(1),
+                window,
+                any: true,
+                shut: false,
+            });
+        }
+    }
+
+    /// Makes a free slot a half-open connection of a listener, by the SYN in `packet`. The
+    /// interface is one made for the number the connection starts at.
+    fn open_half(
+        &mut self,
+        (index, number): (u32, usize),
+        packet: &[u8],
+        segment: &Segment<'_>,
+    ) -> usize {
+        let Some(listener) = self.listeners.get(number) else {
+            return 0;
+        };
+        let (nodelay, keepalive) = (listener.nodelay, listener.keepalive);
+        let Some(socket) = self.slab.socket(index) else {
+            return 0;
+        };
+        prepare(socket, nodelay, keepalive);
+        if socket.listen(segment.local).is_err() {
+            return 0;
+        }
+        let len = self.inject(Some(index), packet);
+        if self.state(index) != State::SynReceived {
+            self.slab.reset(index);
+            return len;
+        }
+        let hash = self.hash((segment.local, segment.remote));
+        self.table.insert(self.slab.slots, index, hash);
+        self.slab.move_to(index, Phase::HalfOpen);
+        if let Some(listener) = self.listeners.get_mut(number) {
+            listener.half_open = listener.half_open.saturating_add(1);
+        }
+        if let Some(slot) = self.slab.get(index) {
+            slot.listener = u8::try_from(number).unwrap_or(u8::MAX);
+        }
+        self.limit(index, self.limits.handshake);
+        self.wake(index);
+        len
+    }
+
+    /// Puts a connection whose handshake is complete into its listener's queue.
+    pub(crate) fn establish(&mut self, index: u32) {
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let number = usize::from(slot.listener);
+        self.unlimit(index);
+        let Some(listener) = self.listeners.get_mut(number) else {
+            self.release(index);
+            return;
+        };
+        self.slab.move_to(index, Phase::Waiting);
+        listener.half_open = listener.half_open.saturating_sub(1);
+        listener.queue.push(self.slab.slots, index);
+        listener.ready = true;
+        self.listeners_ready = true;
+        self.counters.established = self.counters.established.wrapping_add(1);
+    }
+
+    /// Reports the listeners that were asked about, if a connection waits.
+    pub(crate) fn tell_again(&mut self) {
+        self.listeners_asked = false;
+        for listener in self.listeners.iter_mut() {
+            let asked = core::mem::take(&mut listener.asked);
+            if asked && listener.queue.count() > 0 {
+                listener.ready = true;
+                self.listeners_ready = true;
+            }
+        }
+    }
+
+    /// Returns a free slot of a class, making one free if need be: of what is gone already, the
+    /// oldest in TIME-WAIT, then the oldest of which only the peer's end is missing.
+    pub(crate) fn vacate(&mut self, class: u8) -> Option<u32> {
+        if let Some(index) = self.slab.free(class) {
+            return Some(index);
+        }
+        let lists = self.slab.classes.get(usize::from(class))?;
+        let (index, old) = match (lists.time_wait.first(), lists.closing.first()) {
+            (Some(index), _) => (index, true),
+            (None, Some(index)) => (index, false),
+            (None, None) => return None,
+        };
+        let count = if old {
+            &mut self.counters.time_wait_evicted
+        } else {
+            &mut self.counters.closing_evicted
+        };
+        *count = count.wrapping_add(1);
+        self.release(index);
+        Some(index)
+    }
+
+    /// Makes the slot of the oldest half-open connection free, if nothing else is.
+    pub(crate) fn evict_half_open(&mut self, class: u8) -> Option<u32> {
+        let index = self
+            .slab
+            .classes
+            .get(usize::from(class))?
+            .half_open
+            .first()?;
+        self.counters.half_open_evicted = self.counters.half_open_evicted.wrapping_add(1);
+        self.release(index);
+        Some(index)
+    }
+
+    /// Whether somebody listens at `local`.
+    pub(crate) fn is_listening(&self, local: SocketAddr) -> bool {
+        self.listener_for(local).is_some()
+    }
+
+    fn listener_for(&self, local: SocketAddr) -> Option<usize> {
+        self.listeners
+            .iter()
+            .position(|listener| listener.takes(local))
+    }
+
+    fn answer_with_cookie(&mut self, segment: &Segment<'_>, mss: u16, class: u8) -> usize {
+        let pair = (segment.local, segment.remote);
+        let header = if segment.local.is_ipv4() { 40 } else { 60 };
+        let own_mss = self.described.max_transmission_unit.saturating_sub(header);
+        let reply = Plain {
+            from: segment.local,
+            to: segment.remote,
+            sequence: cookie::bake(self.secrets.cookie, pair, segment.sequence, mss, self.now),
+            acknowledges: Some(segment.sequence.wrapping_add(1)),
+            control: TcpControl::Syn,
+            window: u16::try_from(self.slab.recv_of(class)).unwrap_or(u16::MAX),
+            mss: u16::try_from(own_mss).unwrap_or(u16::MAX),
+        };
+        self.counters.cookies_sent = self.counters.cookies_sent.wrapping_add(1);
+        self.cookies_until = self.now.saturating_add(COOKIES_BELIEVED);
+        let memory = self.scratch.get_mut(ETHERNET_LEN..).unwrap_or_default();
+        reply.write(memory, &self.described.checksum)
+    }
+
+    /// Checks a SYN as smoltcp will, before anything makes place for it; returns the peer's MSS.
+    fn inspect(&self, packet: &[u8], segment: &Segment<'_>) -> Option<u16> {
+        let checksums = &self.described.checksum;
+        if segment.local.is_ipv4() && checksums.ipv4.rx() {
+            let header = Ipv4Packet::new_checked(packet).ok()?;
+            if !header.verify_checksum() {
+                return None;
+            }
+        }
+        let tcp = TcpPacket::new_checked(segment.bytes).ok()?;
+        let (from, to): (IpAddress, IpAddress) =
+            (segment.remote.ip().into(), segment.local.ip().into());
+        let syn = TcpRepr::parse(&tcp, &from, &to, checksums).ok()?;
+        let default = if segment.local.is_ipv4() {
+            MSS_DEFAULT
+        } else {
+            MSS_DEFAULT_V6
+        };
+        (syn.control == TcpControl::Syn && syn.ack_number.is_none())
+            .then(|| syn.max_seg_size.filter(|mss| *mss > 0).unwrap_or(default))
+    }
+
+    /// Whether a segment's checksum is right, or the device has seen to it.
+    fn is_sound(&self, segment: &Segment<'_>) -> bool {
+        let (from, to) = (segment.remote.ip().into(), segment.local.ip().into());
+        !self.described.checksum.tcp.rx()
+            || TcpPacket::new_checked(segment.bytes)
+                .is_ok_and(|tcp| tcp.verify_checksum(&from, &to))
+    }
+
+    /// Returns the number a connection starts at (RFC 6528, section 3): a keyed hash of its ends,
+    /// going up by one every 4 µs.
+    pub(crate) fn isn(&self, (local, remote): (SocketAddr, SocketAddr)) -> u32 {
+        let clock = low(self.now.as_micros() >> 2);
+        clock.wrapping_add(self.secrets.sequence.hash_pair32(local, remote, 0))
+    }
+}
+
+/// Makes a socket forget the options of its last connection.
+pub(crate) fn prepare(
+    socket: &mut smoltcp::socket::tcp::Socket<'_>,
+    nodelay: bool,
+    keepalive: Option<Duration>,
+) {
+    socket.abort();
+    socket.set_nagle_enabled(!nodelay);
+    socket.set_keep_alive(keepalive.map(crate::engine::span));
+    socket.set_timeout(None);
+    #[cfg(feature = "congestion")]
+    socket.set_congestion_control(smoltcp::socket::tcp::CongestionControl::Reno);
+}

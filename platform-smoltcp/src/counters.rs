@@ -1,0 +1,35 @@
+//! What happened so far, for operators.
+
+/// Counts of a stack's life. All wrap only in theory.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Frames received.
+    pub received: u64,
+    /// Frames that were cut short or otherwise no packet at all.
+    pub malformed: u64,
+    /// Fragments refused.
+    pub fragments: u64,
+    /// Segments from impossible sources, such as ourselves (the "land" attack) or everybody.
+    pub impossible: u64,
+    /// SYNs dropped silently because the accept queue or the pool was full.
+    pub syns_dropped: u64,
+    /// Handshakes answered with a SYN cookie.
+    pub cookies_sent: u64,
+    /// Connections made from a SYN cookie that came back.
+    pub cookies_taken: u64,
+    /// Handshakes that took longer than their limit.
+    pub handshakes_expired: u64,
+    /// Half-open connections that made place.
+    pub half_open_evicted: u64,
+    /// Connections in TIME-WAIT that made place.
+    pub time_wait_evicted: u64,
+    /// Connections closed by their owner, delivered but not ended by both, that made place.
+    pub closing_evicted: u64,
+    /// Connections that entered an accept queue.
+    pub established: u64,
+    /// Times a connection had to wait for its neighbour's hardware address.
+    pub neighbour_waits: u64,
+    /// Times the device was full.
+    pub device_full: u64,
+}

@@ -1,0 +1,369 @@
+//! Serving a connection: what is due goes out, what has come to an end goes away.
+//!
+//! A connection is served after every segment for it, after every call of its owner and when its
+//! deadline has come, and at no other time.
+
+use core::net::IpAddr;
+
+use smoltcp::iface::{PollResult, SocketSet};
+use smoltcp::socket::tcp::State;
+use smoltcp::time::Instant as Stamp;
+use usockets::{Duration, Instant};
+
+use crate::device::{Medium, PollDevice};
+use crate::engine::{Engine, span, stamp};
+use crate::frame::Ethernet;
+use crate::neighbour::Reach;
+use crate::number::place;
+use crate::port::{Nowhere, Outward};
+use crate::resolve::{self, MESSAGE_MAX};
+use crate::slot::{Facts, Fault, Flags, Phase, Slot};
+use crate::wheel::{tick_after, tick_of};
+
+/// Most frames of one connection in one turn, so that none holds up the others.
+const FRAMES_MAX: usize = 32;
+/// Unanswered keep-alive probes after which a peer counts as gone (as on Linux).
+const PROBES_MAX: u64 = 9;
+/// How long a connection in TIME-WAIT whose owner has not closed yet keeps what it received:
+/// shorter than smoltcp's TIME-WAIT of 10 s, at whose end it throws that away.
+const KEEP: Duration = Duration::from_secs(9);
+
+/// What serving a connection came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Served {
+    /// Nothing more is due.
+    Done,
+    /// More could go out.
+    More,
+    /// More could go out if the device had room.
+    Full,
+}
+
+/// Where a connection's packets go.
+#[derive(Clone, Copy)]
+enum Way {
+    /// With this header, on a device with Ethernet.
+    Open(Option<Ethernet>),
+    /// The neighbour has been asked; wait for the answer, at most until then.
+    Wait(Instant),
+    /// There is no route, or the neighbour does not answer.
+    Nowhere,
+}
+
+impl Engine<'_> {
+    /// Serves one connection.
+    #[inline]
+    pub(crate) fn serve<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+        let Some(slot) = self.slab.get(index) else {
+            return Served::Done;
+        };
+        let phase = slot.phase;
+        if phase == Phase::Free {
+            return Served::Done;
+        }
+        let state = self.state(index);
+        if phase == Phase::HalfOpen {
+            match state {
+                // A reset brings smoltcp's socket back to LISTEN.
+                State::Listen | State::Closed => {
+                    self.release(index);
+                    return Served::Done;
+                }
+                State::SynReceived => {}
+                _ => self.establish(index),
+            }
+        }
+        if self.ticks_left(index) == Some(0) && self.expire(index) {
+            return Served::Done;
+        }
+        self.renew(index);
+        let (served, due) = self.send_due(index, device);
+        self.settle(index, state);
+        if served == Served::Done {
+            self.schedule(index, due);
+        }
+        served
+    }
+
+    /// Sends what is due.
+    #[inline]
+    fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> (Served, Option<Stamp>) {
+        let now = stamp(self.now);
+        let mut found: Option<Way> = None;
+        for _ in 0..FRAMES_MAX {
+            let Some(set) = self.slab.get_set(index) else {
+                return (Served::Done, None);
+            };
+            match self.interface.poll_at(now, set) {
+                Some(due) if due <= now => {}
+                due => return (Served::Done, due),
+            }
+            let way = match found {
+                Some(way) => way,
+                None => *found.insert(self.way(index, device)),
+            };
+            if let Way::Wait(until) = way {
+                return (self.block(index, until), None);
+            }
+            if let Way::Nowhere = way
+                && self.state(index) == State::SynSent
+            {
+                self.fail(index, Fault::Unreachable);
+                return (Served::Done, None);
+            }
+            if !device.has_room() {
+                self.counters.device_full = self.counters.device_full.wrapping_add(1);
+                return (Served::Full, None);
+            }
+            let Some(slot) = self.slab.slots.get_mut(place(index)) else {
+                return (Served::Done, None);
+            };
+            let mut sent_so_far = slot.sent();
+            let Some(set) = slot.set.as_mut() else {
+                return (Served::Done, None);
+            };
+            let (spare, described) = (&mut *self.scratch, &self.described);
+            let sent = match way {
+                Way::Open(header) => {
+                    let mut outward = Outward {
+                        device,
+                        header,
+                        sent: &mut sent_so_far,
+                        spare,
+                        described,
+                    };
+                    self.interface.poll_egress(now, &mut outward, set)
+                }
+                // As if lost on the way: what is unanswered runs into its limit.
+                Way::Nowhere | Way::Wait(_) => {
+                    let mut nowhere = Nowhere { spare, described };
+                    self.interface.poll_egress(now, &mut nowhere, set)
+                }
+            };
+            if sent == PollResult::None {
+                // Only a note of the time, or an end in silence; if it still is due at once,
+                // the next tick will do.
+                let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
+                return (Served::Done, due);
+            }
+            slot.set_sent(sent_so_far);
+        }
+        (Served::More, None)
+    }
+
+    /// Finds the way to a connection's peer and asks the link for it if need be.
+    fn way<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Way {
+        let remote = self
+            .slab
+            .peek(index)
+            .and_then(|socket| socket.remote_endpoint());
+        let (Medium::Ethernet, Some(remote)) = (self.medium, remote) else {
+            return Way::Open(None);
+        };
+        let remote = IpAddr::from(remote.addr);
+        let Some(hop) = self.routes.next_hop(remote) else {
+            return Way::Nowhere;
+        };
+        let (reach, ask) = self.neighbours.reach(hop, self.now);
+        if ask && let Some(own) = self.routes.source_for(hop) {
+            self.ask(own, hop, device);
+        }
+        match reach {
+            Reach::Known(mac) => Way::Open(Some(Ethernet {
+                to: mac,
+                from: self.mac,
+                kind: resolve::kind_of(remote),
+            })),
+            Reach::Asking(until) => Way::Wait(until),
+            Reach::Silent => Way::Nowhere,
+        }
+    }
+
+    /// Asks the link who has `hop`. A full device drops the question; the next comes in a second.
+    fn ask<D: PollDevice>(&mut self, own: IpAddr, hop: IpAddr, device: &mut D) {
+        let mut memory = [0; MESSAGE_MAX];
+        let len = resolve::ask(&mut memory, self.mac, own, hop);
+        send_copy(device, memory.get(..len).unwrap_or_default());
+    }
+
+    /// Lets a connection wait for its neighbour.
+    fn block(&mut self, index: u32, until: Instant) -> Served {
+        self.counters.neighbour_waits = self.counters.neighbour_waits.wrapping_add(1);
+        self.blocked.push(self.slab.slots, index);
+        if let Some(slot) = self.slab.get(index) {
+            slot.flags.set(Flags::BLOCKED);
+        }
+        self.expect_by(index, tick_after(until));
+        Served::Done
+    }
+
+    /// Ends a connection of an owner, who learns why.
+    fn fail(&mut self, index: u32, fault: Fault) {
+        self.table.remove(self.slab.slots, index);
+        if let Some(socket) = self.slab.socket(index) {
+            socket.abort();
+        }
+        if let Some(slot) = self.slab.get(index) {
+            slot.fault = fault;
+        }
+        self.report(index, Facts::ERROR);
+    }
+
+    /// Ends a phase that has reached its limit. Whether there is nothing left to serve.
+    fn expire(&mut self, index: u32) -> bool {
+        let Some(phase) = self.slab.get(index).map(|slot| slot.phase) else {
+            return true;
+        };
+        match (phase, self.state(index)) {
+            (Phase::HalfOpen, _) => {
+                self.counters.handshakes_expired = self.counters.handshakes_expired.wrapping_add(1);
+                self.release(index);
+            }
+            (Phase::Closing, _) => self.release(index),
+            (Phase::Owned, State::SynSent | State::SynReceived) => {
+                self.unlimit(index);
+                self.fail(index, Fault::TimedOut);
+            }
+            // Everything is said; smoltcp must not get to the end of its TIME-WAIT.
+            (Phase::Owned, State::TimeWait) => {}
+            _ => {
+                self.unlimit(index);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets smoltcp give up on a peer only while an answer is due: its own limit also runs while
+    /// a connection is merely idle.
+    #[inline]
+    fn renew(&mut self, index: u32) {
+        let limit = self.limits.answer;
+        let Some(socket) = self.slab.socket(index) else {
+            return;
+        };
+        let ending = matches!(
+            socket.state(),
+            State::FinWait1 | State::Closing | State::LastAck
+        );
+        let timeout = if ending || socket.send_queue() > 0 {
+            Some(span(limit))
+        } else {
+            let probes = |every: u64| every.saturating_mul(PROBES_MAX.saturating_add(1));
+            socket
+                .keep_alive()
+                .map(|every| smoltcp::time::Duration::from_micros(probes(every.total_micros())))
+        };
+        socket.set_timeout(timeout);
+    }
+
+    /// Draws the consequences of what sending did to the state, and of orphans' progress.
+    #[inline]
+    fn settle(&mut self, index: u32, before: State) {
+        let after = self.state(index);
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        match slot.phase {
+            Phase::Owned if after == State::Closed && before != State::Closed => {
+                if slot.fault == Fault::None {
+                    // While sending only a limit closes.
+                    slot.fault = Fault::TimedOut;
+                    self.report(index, Facts::ERROR);
+                }
+            }
+            Phase::Owned if after == State::TimeWait => {
+                if !slot.flags.has(Flags::LIMITED) {
+                    self.limit(index, KEEP);
+                }
+            }
+            Phase::Waiting | Phase::HalfOpen if after == State::Closed => self.release(index),
+            Phase::Owned => {
+                if matches!(after, State::Established | State::CloseWait) {
+                    slot.flags.clear(Flags::LIMITED);
+                }
+            }
+            Phase::Delivering | Phase::Closing | Phase::TimeWait => {
+                self.settle_orphan(index, after)
+            }
+            Phase::Waiting | Phase::HalfOpen | Phase::Free => {}
+        }
+    }
+
+    /// Moves a connection without owner on towards its end.
+    fn settle_orphan(&mut self, index: u32, state: State) {
+        let Some(socket) = self.slab.socket(index) else {
+            return;
+        };
+        // Nobody reads any more. What comes is taken so that the peer's end can come, but only
+        // until everything of ours is acknowledged; then a reset says so (RFC 9293, section 3.6.1).
+        let mut thrown = 0_usize;
+        while let Ok(count) = socket.recv(|bytes| (bytes.len(), bytes.len()))
+            && count > 0
+        {
+            thrown = thrown.saturating_add(count);
+        }
+        let delivered = socket.send_queue() == 0;
+        if thrown > 0 {
+            self.serve.push(self.slab.slots, index);
+        }
+        let phase = self.slab.get(index).map(|slot| slot.phase);
+        match (state, phase) {
+            (State::Closed, _) => self.release(index),
+            (State::FinWait2, _) if thrown > 0 => {
+                if let Some(socket) = self.slab.socket(index) {
+                    socket.abort();
+                }
+                self.serve.push(self.slab.slots, index);
+            }
+            (State::TimeWait, Some(Phase::Delivering | Phase::Closing)) => {
+                self.slab.move_to(index, Phase::TimeWait);
+                self.unlimit(index);
+            }
+            (_, Some(Phase::Delivering)) if delivered => {
+                self.slab.move_to(index, Phase::Closing);
+                self.limit(index, self.limits.closing);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sets the deadline of a connection that has just been served, by when smoltcp is due.
+    #[inline]
+    fn schedule(&mut self, index: u32, due: Option<Stamp>) {
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
+            return;
+        }
+        if let Some(left) = self.ticks_left(index) {
+            self.expect_by(index, tick_of(self.now).wrapping_add(left));
+        }
+        if let Some(due) = due {
+            let micros = u64::try_from(due.total_micros()).unwrap_or(0);
+            let soonest = tick_of(self.now).wrapping_add(1);
+            let due = tick_after(Instant::from_micros(micros));
+            let past = due.wrapping_sub(soonest) > u32::MAX / 2 || micros == 0;
+            self.expect_by(index, if past { soonest } else { due });
+        }
+    }
+}
+
+/// Lends a slot's set.
+const fn set_of<'s, 'a>(slot: &'s mut Slot<'a>) -> Option<&'s mut SocketSet<'a>> {
+    slot.set.as_mut()
+}
+
+/// Sends a frame made elsewhere, if the device has room.
+pub(crate) fn send_copy<D: PollDevice>(device: &mut D, frame: &[u8]) {
+    if frame.is_empty() || !device.has_room() {
+        return;
+    }
+    if let Some(slot) = device.slot(frame.len())
+        && let Some(slot) = slot.get_mut(..frame.len())
+    {
+        slot.copy_from_slice(frame);
+        device.commit(frame.len(), None);
+    }
+}

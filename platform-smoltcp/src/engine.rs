@@ -1,0 +1,268 @@
+//! The stack without its device: all state, and the small steps that the larger ones share.
+
+use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::phy::DeviceCapabilities;
+use smoltcp::socket::tcp::State;
+use smoltcp::time::Instant as Stamp;
+use usockets::{Duration, Instant};
+
+use crate::config::{Config, Memory, SizeClass};
+use crate::counters::Counters;
+use crate::device::{Capabilities, Medium};
+use crate::frame::ETHERNET_LEN;
+use crate::hash::Secret;
+use crate::isn;
+use crate::list::{ReadyRing, Ring};
+use crate::listener::Listener;
+use crate::neighbour::Neighbours;
+use crate::number::place;
+use crate::port::{Inward, describe};
+use crate::route::Routes;
+use crate::slab::Slab;
+use crate::slot::{Facts, Flags, LIMIT_SHIFT, Phase};
+use crate::table::Table;
+use crate::wheel::{Wheel, tick_after, tick_of};
+
+/// Bytes of scratch memory that every stack needs, whatever its device.
+const SCRATCH_MIN: usize = 128;
+
+/// Keyed hashes, each for one purpose.
+pub(crate) struct Secrets {
+    /// Of the demultiplexer.
+    pub(crate) table: Secret,
+    /// Of initial sequence numbers.
+    pub(crate) sequence: Secret,
+    /// Of SYN cookies.
+    pub(crate) cookie: Secret,
+    /// Of ephemeral ports.
+    pub(crate) port: Secret,
+}
+
+/// Everything of a stack but its device.
+pub(crate) struct Engine<'a> {
+    pub(crate) interface: Interface,
+    pub(crate) described: DeviceCapabilities,
+    pub(crate) medium: Medium,
+    pub(crate) mac: [u8; 6],
+    pub(crate) routes: Routes,
+    pub(crate) limits: crate::config::Limits,
+    pub(crate) cookies: bool,
+    /// Cookies are believed until then: shortly after the last one was sent.
+    pub(crate) cookies_until: Instant,
+    pub(crate) secrets: Secrets,
+    pub(crate) slab: Slab<'a>,
+    pub(crate) table: Table<'a>,
+    pub(crate) wheel: Wheel,
+    pub(crate) neighbours: Neighbours<'a>,
+    pub(crate) listeners: &'a mut [Listener],
+    /// A listener has something to report.
+    pub(crate) listeners_ready: bool,
+    /// A loop has asked about a listener.
+    pub(crate) listeners_asked: bool,
+    pub(crate) serve: Ring,
+    pub(crate) blocked: Ring,
+    pub(crate) ready: ReadyRing,
+    pub(crate) scratch: &'a mut [u8],
+    pub(crate) ports_used: u32,
+    pub(crate) now: Instant,
+    pub(crate) counters: Counters,
+}
+
+impl<'a> Engine<'a> {
+    /// Takes over configuration and memory; `None` when they do not fit together.
+    pub(crate) fn new(
+        config: &Config<'_>,
+        device: &Capabilities,
+        memory: Memory<'a>,
+        classes: &[SizeClass],
+        now: Instant,
+    ) -> Option<Self> {
+        let routes = Routes::new(config.addresses, config.gateway_v4, config.gateway_v6)?;
+        let needed = device.frame_max().max(SCRATCH_MIN);
+        let small = memory.scratch.len() < needed || device.mtu < 576;
+        let offload = device.segment_max.is_some() && !device.fills;
+        if small || offload || device.segment_max.is_some_and(|bytes| bytes < device.mtu) {
+            return None;
+        }
+        let described = describe(device);
+        let secret = config.secret;
+        let secrets = Secrets {
+            table: secret.derive(1),
+            sequence: secret.derive(2),
+            cookie: secret.derive(3),
+            port: secret.derive(4),
+        };
+        memory.listeners.fill_with(|| Listener::EMPTY);
+        let mut slab = Slab::new(memory.slots, memory.storage, memory.bytes, classes)?;
+        if !isn::is_obeyed(&mut slab, memory.scratch, &routes, &described, stamp(now)) {
+            return None;
+        }
+        Some(Self {
+            interface: isn::interface(0, &routes, &described, stamp(now)),
+            described,
+            medium: device.medium,
+            mac: config.mac,
+            routes,
+            limits: config.limits,
+            cookies: config.cookies,
+            cookies_until: Instant::ZERO,
+            secrets,
+            slab,
+            table: Table::new(memory.buckets)?,
+            wheel: Wheel::new(now),
+            neighbours: Neighbours::new(memory.neighbours, secret.derive(5)),
+            listeners: memory.listeners,
+            listeners_ready: false,
+            listeners_asked: false,
+            serve: Ring::EMPTY,
+            blocked: Ring::EMPTY,
+            ready: ReadyRing::EMPTY,
+            scratch: memory.scratch,
+            ports_used: 0,
+            now,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Gives an IP packet to smoltcp, for the connection in slot `index` or for none, and returns
+    /// the length of its reply, an IP packet at [`ETHERNET_LEN`] in the scratch memory.
+    #[inline]
+    pub(crate) fn inject(&mut self, index: Option<u32>, packet: &[u8]) -> usize {
+        let now = stamp(self.now);
+        let mut device = Inward {
+            packet: Some(packet),
+            reply: self.scratch.get_mut(ETHERNET_LEN..).unwrap_or_default(),
+            reply_len: 0,
+            described: &self.described,
+        };
+        let slot = index.and_then(|index| self.slab.slots.get_mut(place(index)));
+        match slot.and_then(|slot| slot.set.as_mut()) {
+            Some(set) => self.interface.poll_ingress_single(now, &mut device, set),
+            None => {
+                let mut nobody = SocketSet::new(&mut [][..]);
+                self.interface
+                    .poll_ingress_single(now, &mut device, &mut nobody)
+            }
+        };
+        device.reply_len
+    }
+
+    /// Puts a slot among those to serve, even if it waits for a neighbour.
+    pub(crate) fn wake(&mut self, index: u32) {
+        let blocked = self
+            .slab
+            .get(index)
+            .is_some_and(|slot| slot.flags.has(Flags::BLOCKED));
+        if blocked {
+            self.unblock();
+        }
+        self.serve.push(self.slab.slots, index);
+    }
+
+    /// Lets all that wait for a neighbour look again.
+    pub(crate) fn unblock(&mut self) {
+        while let Some(index) = self.blocked.pop(self.slab.slots) {
+            self.serve.push(self.slab.slots, index);
+        }
+    }
+
+    /// Notes facts to report about an owned slot.
+    #[inline]
+    pub(crate) fn report(&mut self, index: u32, facts: Facts) {
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        if facts == Facts::NONE || slot.owner == 0 {
+            return;
+        }
+        slot.facts = slot.facts.union(facts);
+        self.ready.push(self.slab.slots, index);
+    }
+
+    /// Ends the slot's phase by itself `after` from now.
+    pub(crate) fn limit(&mut self, index: u32, after: Duration) {
+        let unit = 1_u32 << LIMIT_SHIFT;
+        let at = tick_after(self.now.saturating_add(after)).wrapping_add(unit.wrapping_sub(1));
+        if let Some(slot) = self.slab.get(index) {
+            slot.limit = u16::try_from((at >> LIMIT_SHIFT) & 0xffff).unwrap_or(0);
+            slot.flags.set(Flags::LIMITED);
+        }
+        self.expect_by(index, at & !unit.wrapping_sub(1));
+    }
+
+    /// Lifts the limit.
+    pub(crate) fn unlimit(&mut self, index: u32) {
+        if let Some(slot) = self.slab.get(index) {
+            slot.flags.clear(Flags::LIMITED);
+        }
+    }
+
+    /// Returns the ticks until the slot's limit, if it has one; 0 when it is reached.
+    #[inline]
+    pub(crate) fn ticks_left(&mut self, index: u32) -> Option<u32> {
+        let now = tick_of(self.now);
+        let slot = self
+            .slab
+            .get(index)
+            .filter(|slot| slot.flags.has(Flags::LIMITED))?;
+        let units = u32::from(slot.limit).wrapping_sub(now >> LIMIT_SHIFT) & 0xffff;
+        if units == 0 || units > 0x7fff {
+            return Some(0);
+        }
+        let start = (now >> LIMIT_SHIFT).wrapping_add(units) << LIMIT_SHIFT;
+        Some(start.wrapping_sub(now))
+    }
+
+    /// Sees to it that the slot is served at tick `due` or before.
+    ///
+    /// A deadline already set for earlier stays: it costs one look when it comes, against moving
+    /// the slot in the wheel with every segment.
+    pub(crate) fn expect_by(&mut self, index: u32, due: u32) {
+        let earlier = self.slab.get(index).is_some_and(|slot| {
+            slot.flags.has(Flags::TIMED) && due.wrapping_sub(slot.timer_due) < u32::MAX / 2
+        });
+        if !earlier {
+            self.wheel.set(self.slab.slots, index, due);
+        }
+    }
+
+    /// Frees a slot and forgets its connection. Whoever sent nothing before sends nothing now.
+    pub(crate) fn release(&mut self, index: u32) {
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let (phase, listener) = (slot.phase, usize::from(slot.listener));
+        if let Some(listener) = self.listeners.get_mut(listener) {
+            match phase {
+                Phase::HalfOpen => listener.half_open = listener.half_open.saturating_sub(1),
+                Phase::Waiting => listener.queue.remove(self.slab.slots, index),
+                _ => {}
+            }
+        }
+        self.table.remove(self.slab.slots, index);
+        self.wheel.clear(self.slab.slots, index);
+        self.slab.reset(index);
+    }
+
+    /// Returns the state of a slot's socket; closed when there is none.
+    #[inline]
+    pub(crate) fn state(&self, index: u32) -> State {
+        self.slab
+            .peek(index)
+            .map_or(State::Closed, |socket| socket.state())
+    }
+}
+
+/// Returns an instant in smoltcp's form.
+#[inline]
+pub(crate) fn stamp(at: Instant) -> Stamp {
+    // Half of the range, so that no sum with a timeout runs over.
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    Stamp::from_micros(micros.min(i64::MAX / 2))
+}
+
+/// Returns a duration in smoltcp's form.
+pub(crate) fn span(duration: Duration) -> smoltcp::time::Duration {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    smoltcp::time::Duration::from_micros(micros.min(1 << 40))
+}

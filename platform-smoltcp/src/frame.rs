@@ -1,0 +1,180 @@
+//! Looks into frames just far enough to know whose they are. smoltcp parses them again, fully.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::number::{be16, be32};
+
+/// Bytes of an Ethernet header.
+pub(crate) const ETHERNET_LEN: usize = 14;
+/// Ethernet's number of ARP (RFC 826).
+pub(crate) const ARP: u16 = 0x0806;
+/// Ethernet's number of IPv4.
+pub(crate) const IPV4: u16 = 0x0800;
+/// Ethernet's number of IPv6.
+pub(crate) const IPV6: u16 = 0x86dd;
+
+const HOP_BY_HOP: u8 = 0;
+const TCP: u8 = 6;
+const ICMPV6: u8 = 58;
+
+/// TCP's control bits (RFC 9293, section 3.1).
+pub(crate) const FIN: u8 = 1;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const RST: u8 = 4;
+pub(crate) const ACK: u8 = 16;
+
+/// An Ethernet header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Ethernet {
+    pub(crate) to: [u8; 6],
+    pub(crate) from: [u8; 6],
+    pub(crate) kind: u16,
+}
+
+impl Ethernet {
+    /// Splits a frame into header and payload; `None` when it is too short.
+    #[inline]
+    pub(crate) fn split(frame: &[u8]) -> Option<(Self, &[u8])> {
+        let (header, payload) = frame.split_first_chunk::<ETHERNET_LEN>()?;
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = *header;
+        let header = Self {
+            to: [a, b, c, d, e, f],
+            from: [g, h, i, j, k, l],
+            kind: u16::from_be_bytes([m, n]),
+        };
+        Some((header, payload))
+    }
+
+    /// Returns the header's bytes.
+    #[inline]
+    pub(crate) const fn bytes(self) -> [u8; ETHERNET_LEN] {
+        let [a, b, c, d, e, f] = self.to;
+        let [g, h, i, j, k, l] = self.from;
+        let [m, n] = self.kind.to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
+    }
+
+    /// Whether `mac` names one station, and not a group or none.
+    pub(crate) const fn is_unicast(mac: [u8; 6]) -> bool {
+        let [first, ..] = mac;
+        first & 1 == 0 && !matches!(mac, [0, 0, 0, 0, 0, 0])
+    }
+}
+
+/// What an IP packet carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Packet<'f> {
+    /// A TCP segment.
+    Tcp(Segment<'f>),
+    /// An ICMPv6 message from, to, with its hop limit and bytes.
+    Icmpv6 {
+        from: Ipv6Addr,
+        hop_limit: u8,
+        message: &'f [u8],
+    },
+    /// Anything else that is whole.
+    Other,
+    /// A fragment (RFC 791). Refused: a segment never needs one, since all of ours carry DF and a
+    /// peer's stack keeps to the MSS; what a fragment's ports are only its first part knows.
+    Fragment,
+}
+
+/// A TCP segment's place and control fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'f> {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) control: u8,
+    pub(crate) sequence: u32,
+    pub(crate) acknowledged: u32,
+    /// From the TCP header to the end of the IP payload.
+    pub(crate) bytes: &'f [u8],
+}
+
+impl Segment<'_> {
+    /// Whether it starts a connection: SYN without ACK or RST.
+    #[inline]
+    pub(crate) const fn is_opening(&self) -> bool {
+        self.control & (SYN | ACK | RST) == SYN
+    }
+
+    /// Returns the number of payload bytes.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> u32 {
+        let header = self.bytes.get(12).map_or(0, |byte| usize::from(byte >> 4));
+        crate::number::count(self.bytes.len().saturating_sub(header.saturating_mul(4)))
+    }
+
+    /// Whether it may be an answer to our SYN|ACK: ACK without SYN or RST.
+    #[inline]
+    pub(crate) const fn is_answer(&self) -> bool {
+        self.control & (SYN | ACK | RST) == ACK
+    }
+}
+
+/// Looks into an IP packet; `None` when it is cut short or of another version.
+#[inline]
+pub(crate) fn look(packet: &[u8]) -> Option<Packet<'_>> {
+    match packet.first()? >> 4 {
+        4 => look_v4(packet),
+        6 => look_v6(packet),
+        _ => None,
+    }
+}
+
+#[inline]
+fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
+    let header_len = usize::from(packet.first()? & 15).saturating_mul(4);
+    if header_len < 20 {
+        return None;
+    }
+    // More-fragments or an offset (RFC 791, section 3.1).
+    if be16(packet, 6)? & 0x3fff != 0 {
+        return Some(Packet::Fragment);
+    }
+    let end = usize::from(be16(packet, 2)?);
+    let from = IpAddr::V4(Ipv4Addr::from_bits(be32(packet, 12)?));
+    let to = IpAddr::V4(Ipv4Addr::from_bits(be32(packet, 16)?));
+    let payload = packet.get(header_len..end)?;
+    match *packet.get(9)? {
+        TCP => segment(from, to, payload),
+        _ => Some(Packet::Other),
+    }
+}
+
+#[inline]
+fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
+    let from = Ipv6Addr::from(*packet.get(8..)?.first_chunk::<16>()?);
+    let to = Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?);
+    let payload = packet.get(40..)?.get(..usize::from(be16(packet, 4)?))?;
+    let (kind, payload) = match *packet.get(6)? {
+        // smoltcp, too, takes one such header and only in first place (RFC 8200, section 4.3).
+        HOP_BY_HOP => {
+            let len = usize::from(*payload.get(1)?).saturating_add(1);
+            (*payload.first()?, payload.get(len.saturating_mul(8)..)?)
+        }
+        kind => (kind, payload),
+    };
+    match kind {
+        TCP => segment(IpAddr::V6(from), IpAddr::V6(to), payload),
+        ICMPV6 => Some(Packet::Icmpv6 {
+            from,
+            hop_limit: *packet.get(7)?,
+            message: payload,
+        }),
+        _ => Some(Packet::Other),
+    }
+}
+
+#[inline]
+fn segment(from: IpAddr, to: IpAddr, bytes: &[u8]) -> Option<Packet<'_>> {
+    let header = bytes.first_chunk::<20>()?;
+    Some(Packet::Tcp(Segment {
+        remote: SocketAddr::new(from, be16(header, 0)?),
+        local: SocketAddr::new(to, be16(header, 2)?),
+        control: *header.get(13)? & 0x3f,
+        sequence: be32(header, 4)?,
+        acknowledged: be32(header, 8)?,
+        bytes,
+    }))
+}

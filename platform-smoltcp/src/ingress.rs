@@ -1,0 +1,315 @@
+//! What a frame does.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::TcpControl;
+
+use crate::cookie::Plain;
+use crate::device::Medium;
+use crate::engine::Engine;
+use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, FIN, IPV4, IPV6, Packet, RST, Segment};
+use crate::number::{be16, put};
+use crate::resolve::{self, Heard};
+use crate::slot::{Facts, Fault, Flags, Phase, Talk};
+
+/// No window is larger, since no receive buffer is.
+const WINDOW_MAX: u32 = 65_536;
+
+/// What answers a frame at once, in the scratch memory.
+enum Answer {
+    Nothing,
+    /// An IP packet of so many bytes at [`ETHERNET_LEN`]; without any, nothing.
+    Packet(usize),
+    /// A whole frame of so many bytes; without any, nothing.
+    Frame(usize),
+}
+
+impl Engine<'_> {
+    /// Takes one frame in and returns where in the scratch memory the frame is that answers it at
+    /// once; an empty range when none does.
+    #[inline]
+    pub(crate) fn take(&mut self, frame: &[u8]) -> Range<usize> {
+        self.counters.received = self.counters.received.wrapping_add(1);
+        let (answer, header) = match self.medium {
+            Medium::Ip => (self.packet(frame, None), None),
+            Medium::Ethernet => match Ethernet::split(frame) {
+                Some((header, packet)) => (self.unwrap(header, packet), Some(header)),
+                None => {
+                    self.counters.malformed = self.counters.malformed.wrapping_add(1);
+                    return 0..0;
+                }
+            },
+        };
+        match (answer, header) {
+            (Answer::Nothing | Answer::Packet(0), _) => 0..0,
+            (Answer::Frame(len), _) => 0..len,
+            (Answer::Packet(len), None) => ETHERNET_LEN..len.saturating_add(ETHERNET_LEN),
+            (Answer::Packet(len), Some(header)) => {
+                let back = Ethernet {
+                    to: header.from,
+                    from: self.mac,
+                    kind: header.kind,
+                };
+                put(self.scratch, 0, back.bytes());
+                0..len.saturating_add(ETHERNET_LEN)
+            }
+        }
+    }
+
+    /// Takes what an Ethernet frame carries, if it is for us.
+    #[inline]
+    fn unwrap(&mut self, header: Ethernet, packet: &[u8]) -> Answer {
+        let ours = header.to == self.mac || !Ethernet::is_unicast(header.to);
+        let echo = header.from == self.mac || !Ethernet::is_unicast(header.from);
+        match header.kind {
+            _ if !ours || echo => Answer::Nothing,
+            IPV4 | IPV6 => self.packet(packet, Some(header)),
+            ARP => match resolve::read_arp(packet) {
+                Some(heard) => Answer::Frame(self.hear(heard, header.from)),
+                None => Answer::Nothing,
+            },
+            _ => Answer::Nothing,
+        }
+    }
+
+    /// Takes an IP packet in.
+    #[inline]
+    fn packet(&mut self, packet: &[u8], header: Option<Ethernet>) -> Answer {
+        let group = header.is_some_and(|header| header.to != self.mac);
+        match frame::look(packet) {
+            None => {
+                self.counters.malformed = self.counters.malformed.wrapping_add(1);
+                Answer::Nothing
+            }
+            Some(Packet::Tcp(segment)) if !group => Answer::Packet(self.segment(packet, &segment)),
+            Some(Packet::Icmpv6 {
+                from,
+                hop_limit,
+                message,
+            }) => {
+                let heard = resolve::read_icmpv6(packet, from, hop_limit, message);
+                match (heard, header) {
+                    (Some(heard), Some(header)) => Answer::Frame(self.hear(heard, header.from)),
+                    _ if group => Answer::Nothing,
+                    _ => Answer::Packet(self.inject(None, packet)),
+                }
+            }
+            Some(Packet::Fragment) => {
+                self.counters.fragments = self.counters.fragments.wrapping_add(1);
+                Answer::Nothing
+            }
+            // What is for a group on the link is for nobody here but neighbour discovery
+            // (RFC 1122, section 3.2.2.6, lets a ping to everybody go unanswered).
+            Some(_) if group => Answer::Nothing,
+            Some(_) => Answer::Packet(self.inject(None, packet)),
+        }
+    }
+
+    /// Learns from a neighbour's message and answers its question.
+    fn hear(&mut self, heard: Heard, sender: [u8; 6]) -> usize {
+        let invited = heard
+            .asks
+            .is_some_and(|(target, _)| self.routes.is_own(target));
+        if let Some((ip, mac)) = heard.from
+            && self.routes.is_on_link(ip)
+            && self.routes.is_peer(ip)
+            && self.neighbours.learn(ip, mac, self.now, invited)
+        {
+            self.unblock();
+        }
+        match heard.asks {
+            Some((target, asker)) if invited => {
+                resolve::answer(self.scratch, self.mac, target, (sender, asker))
+            }
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
+        let (local, remote) = (segment.local, segment.remote);
+        if !self.routes.is_own(local.ip()) {
+            return 0;
+        }
+        let hash = self.hash((local, remote));
+        let found = self
+            .table
+            .find(self.slab.slots, self.slab.handle, hash, (local, remote));
+        if let Some(index) = found {
+            return self.deliver(index, packet, segment);
+        }
+        if !self.routes.is_peer(remote.ip()) || local.port() == 0 || remote.port() == 0 {
+            self.counters.impossible = self.counters.impossible.wrapping_add(1);
+            return 0;
+        }
+        if segment.is_opening() {
+            return self.knock(packet, segment);
+        }
+        if segment.is_answer()
+            && self.now < self.cookies_until
+            && let Some(known) = self.redeem(segment)
+        {
+            return match known {
+                Some(index) => self.deliver(index, packet, segment),
+                // A right cookie and no room: the peer sends again.
+                None => 0,
+            };
+        }
+        self.inject(None, packet)
+    }
+
+    /// Gives a segment to its connection.
+    #[inline]
+    pub(crate) fn deliver(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> usize {
+        let Some(slot) = self.slab.get(index) else {
+            return 0;
+        };
+        let (phase, sent) = (slot.phase, slot.sent());
+        let before = self.state(index);
+        let known = sent.any && !matches!(before, State::SynSent | State::Listen);
+        if segment.is_opening() {
+            // smoltcp 0.14 panics on a SYN that meets one of ours that has not left yet.
+            if before == State::SynSent && !sent.any {
+                return 0;
+            }
+            // A new connection over an old one's ends (RFC 9293, section 3.6.1).
+            if phase == Phase::TimeWait && self.is_listening(segment.local) {
+                self.release(index);
+                return self.knock(packet, segment);
+            }
+            if known && before != State::SynReceived {
+                return self.challenge(index, segment);
+            }
+        }
+        // Only a reset with just the next number is taken, one elsewhere in the window is asked
+        // back (RFC 5961, section 3.2), and TIME-WAIT heeds none (RFC 1337).
+        if known && segment.control & RST != 0 {
+            let ahead = segment.sequence.wrapping_sub(sent.acknowledged);
+            if before == State::TimeWait || ahead >= WINDOW_MAX {
+                return 0;
+            }
+            if ahead != 0 {
+                return self.challenge(index, segment);
+            }
+        }
+        // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which
+        // ends the stream too soon; it also sends such segments, by fast retransmission.
+        let payload = segment.payload_len();
+        let torn = segment.control & FIN != 0 && sent.is_beyond(segment.sequence, payload);
+        if known && payload > 0 && torn {
+            return 0;
+        }
+        let queued = self
+            .slab
+            .peek(index)
+            .map_or(0, |socket| socket.recv_queue());
+        if let Some(slot) = self.slab.get(index) {
+            let shut = be16(segment.bytes, 14) == Some(0);
+            slot.talk.assign(Talk::SHUT, shut);
+        }
+        let len = self.inject(Some(index), packet);
+        self.correct(index, len);
+        self.notice(index, (before, queued), segment.control & RST != 0);
+        self.serve.push(self.slab.slots, index);
+        len
+    }
+
+    /// Answers a segment that may be forged with an acknowledgement: a peer that means it will say
+    /// so in its answer (RFC 5961, section 7). smoltcp makes it, one a second at most, as for a
+    /// keep-alive probe, which is what it is shown.
+    fn challenge(&mut self, index: u32, segment: &Segment<'_>) -> usize {
+        let Some(sent) = self.slab.get(index).map(|slot| slot.sent()) else {
+            return 0;
+        };
+        let mut memory = [0; 64];
+        let probe = Plain {
+            from: segment.remote,
+            to: segment.local,
+            sequence: sent.acknowledged.wrapping_sub(1),
+            acknowledges: Some(sent.next),
+            control: TcpControl::None,
+            window: 0,
+            mss: 0,
+        };
+        let len = probe.write(&mut memory, &ChecksumCapabilities::default());
+        let len = self.inject(Some(index), memory.get(..len).unwrap_or_default());
+        self.correct(index, len);
+        self.serve.push(self.slab.slots, index);
+        len
+    }
+
+    /// Corrects a reply of a connection's.
+    #[inline]
+    fn correct(&mut self, index: u32, len: usize) {
+        let end = ETHERNET_LEN.saturating_add(len);
+        if len > 0
+            && let Some(slot) = self.slab.get(index)
+        {
+            let mut sent = slot.sent();
+            let packet = self.scratch.get_mut(ETHERNET_LEN..end).unwrap_or_default();
+            sent.correct(packet, self.described.checksum.tcp.tx());
+            if let Some(slot) = self.slab.get(index) {
+                slot.set_sent(sent);
+            }
+        }
+    }
+
+    /// Reports what a segment changed.
+    #[inline]
+    fn notice(&mut self, index: u32, (before, queued): (State, usize), reset: bool) {
+        let Some(socket) = self.slab.peek(index) else {
+            return;
+        };
+        let after = socket.state();
+        let grown = socket.recv_queue() > queued;
+        let room = has_room(socket.send_queue(), socket.send_capacity());
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        if slot.phase != Phase::Owned {
+            return;
+        }
+        let opening = |state| matches!(state, State::SynSent | State::SynReceived);
+        let mut facts = Facts::READABLE.when(grown);
+        if opening(before) && !opening(after) && after != State::Closed {
+            facts = facts.union(Facts::WRITABLE);
+        }
+        let ended = matches!(
+            after,
+            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
+        );
+        if ended && !slot.flags.has(Flags::ENDED) {
+            slot.flags.set(Flags::ENDED);
+            facts = facts.union(Facts::ENDED);
+        }
+        if after == State::Closed && before != State::Closed && slot.fault == Fault::None {
+            // LAST-ACK ends here in peace, by the acknowledgement of our FIN.
+            if reset && opening(before) {
+                slot.fault = Fault::Refused;
+            } else if reset {
+                slot.fault = Fault::Reset;
+            }
+            facts = facts.union(Facts::ERROR.when(slot.fault != Fault::None));
+        }
+        if room && slot.flags.has(Flags::SHORT) {
+            slot.flags.clear(Flags::SHORT);
+            facts = facts.union(Facts::WRITABLE);
+        }
+        self.report(index, facts);
+    }
+
+    /// Returns the demultiplexer's hash of a connection's two ends.
+    #[inline]
+    pub(crate) fn hash(&self, (local, remote): (SocketAddr, SocketAddr)) -> u32 {
+        self.secrets.table.hash_pair32(local, remote, 0)
+    }
+}
+
+/// Whether so much room came back that it is worth a report: a quarter of the buffer.
+pub(crate) const fn has_room(queued: usize, capacity: usize) -> bool {
+    let room = capacity.saturating_sub(queued);
+    room > 0 && room.saturating_mul(4) >= capacity
+}

@@ -1,0 +1,180 @@
+//! A TCP stack in user space for [`usockets`]: smoltcp's state machine over any packet device,
+//! without an operating system, without `std`, without allocation.
+//!
+//! [`Stack`] is a [`usockets::Platform`], so a handler written for Linux runs on it unchanged.
+//! What it costs depends on what happens, not on how many connections there are: a segment finds
+//! its connection by a keyed hash, deadlines are in a timing wheel, and a connection with nothing
+//! to do is never looked at. IPv4 and IPv6, ARP and neighbour discovery, ping.
+//!
+//! # Run over your own network card
+//!
+//! A driver implements [`PollDevice`]: bursts in, slots out. This one is a loop that leads back to
+//! itself; the stack on it finds nobody to talk to, and says so:
+//!
+//! ```
+//! use core::num::NonZeroU16;
+//! use usockets::{Endpoint, Error, Instant, Platform, SocketId};
+//! use usockets_smoltcp::{
+//!     Address, Capabilities, Config, Listener, Medium, Memory, Neighbour, PollDevice, Secret,
+//!     SizeClass, Slot, SocketStorage, Stack,
+//! };
+//!
+//! struct Mirror {
+//!     frame: [u8; 1514],
+//!     len: usize,
+//!     micros: u64,
+//! }
+//!
+//! impl PollDevice for Mirror {
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities::new(Medium::Ethernet, 1500)
+//!     }
+//!     fn receive(&mut self, _frames_max: usize) -> usize {
+//!         usize::from(self.len > 0)
+//!     }
+//!     fn frame(&self, _index: usize) -> &[u8] {
+//!         &self.frame[..self.len]
+//!     }
+//!     fn has_room(&mut self) -> bool {
+//!         true
+//!     }
+//!     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+//!         self.frame.get_mut(..len)
+//!     }
+//!     fn commit(&mut self, len: usize, _segment: Option<NonZeroU16>) {
+//!         self.len = len;
+//!     }
+//!     fn wait(&mut self, until: Option<Instant>) {
+//!         self.micros = until.map_or(self.micros, Instant::as_micros);
+//!     }
+//!     fn now(&self) -> Instant {
+//!         Instant::from_micros(self.micros)
+//!     }
+//! }
+//!
+//! let device = Mirror { frame: [0; 1514], len: 0, micros: 1 };
+//! let addresses = [Address::new([10, 0, 0, 2].into(), 24)];
+//! let secret = Secret::new(*b"take real random"); // From the hardware, at every start.
+//! let config = Config::new([2, 0, 0, 0, 0, 1], &addresses, secret);
+//! let classes = [SizeClass::new(4, 1024, 1024)]; // Four connections with 1 KiB each way.
+//! let memory = Memory {
+//!     slots: &mut [const { Slot::EMPTY }; 4],
+//!     storage: &mut [const { SocketStorage::EMPTY }; 4],
+//!     bytes: &mut [0; 4 * 2048],
+//!     buckets: &mut [0; 4],
+//!     listeners: &mut [const { Listener::EMPTY }; 1],
+//!     neighbours: &mut [Neighbour::EMPTY; 8],
+//!     scratch: &mut [0; 1514],
+//! };
+//! let mut stack = Stack::new(device, &config, memory, &classes)?;
+//! let mut socket = Stack::<Mirror>::CLOSED;
+//! let id = SocketId::from_bits(1 << 32).ok_or(Error::Invalid)?;
+//! stack.connect(&mut socket, id, &Endpoint::tcp(([10, 0, 0, 9], 80).into()))?;
+//! let ready = loop {
+//!     stack.poll(None)?;
+//!     if let Some(ready) = stack.next_ready() {
+//!         break ready;
+//!     }
+//! };
+//! assert_eq!(stack.progress(&mut socket, ready.readiness), Err(Error::Unreachable));
+//! assert!(stack.now() >= Instant::from_micros(3_000_000), "asked three times");
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! In tree are [`Tap`] for Linux (feature `tap`), [`Wire`] for tests, [`Pcap`] around any device,
+//! and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
+//!
+//! # Memory
+//!
+//! All of it is lent by the caller in [`Memory`]. Beside its two buffers, sized by its
+//! [`SizeClass`], a connection takes 556 bytes on a 64-bit machine: 472 for smoltcp's socket, 80
+//! for [`Slot`], which is listed there field by field, and 4 in the table of addresses. Congestion
+//! control (feature `congestion`, on by default) adds 40.
+//!
+//! # Listening
+//!
+//! A listener has no sockets; a SYN takes a slot. When its accept queue is full (the endpoint's
+//! `backlog`), SYNs are dropped in silence, and peers send them again. When no more half-open
+//! connections may be held ([`SizeClass::half_open`]), or when those of a listener fill its
+//! backlog and do not complete, the answer is a SYN cookie, which takes no slot. A full class makes place by giving up, in this order, the oldest connection in
+//! TIME-WAIT; the oldest that its owner has closed, with everything delivered, and that only waits
+//! for its peer's end; and, for a connect or for a peer that returned a cookie, the oldest
+//! half-open one. Closed connections with bytes to deliver keep their slots.
+//!
+//! # What smoltcp 0.14 needs help with
+//!
+//! Each has a test of its own in the workspace's `tests`:
+//! - a SYN that meets one of ours which has not left yet makes it panic: dropped;
+//! - receive buffers above 65,535 bytes make it promise more than it keeps: refused;
+//! - it takes IPv4 fragments for whole packets (as built here): refused;
+//! - it asks for one neighbour a second, keeps eight, and lets a slot's next connection inherit
+//!   the wait of its last: neighbours are found here;
+//! - its sequence numbers can be foretold: they are chosen here, after RFC 6528;
+//! - it takes any reset within the window and ignores SYNs: RFC 5961 is kept here;
+//! - while it retransmits, its acknowledgements have sequence numbers of the past, so that two
+//!   stacks that lose at once never agree again: corrected on the way out;
+//! - it takes a FIN whose data it cut at the window, which ends the stream too soon: dropped;
+//! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed.
+//!
+//! What it does not have, this stack has not either: retransmission by received selective
+//! acknowledgements, path MTU discovery, timestamps' protection of sequence numbers. Choose the
+//! MTU so that it passes everywhere ([`Capabilities::mtu`]).
+#![no_std]
+
+mod accept;
+mod checksum;
+mod close;
+mod config;
+mod connect;
+mod cookie;
+mod counters;
+mod device;
+mod egress;
+mod engine;
+mod frame;
+mod hash;
+mod ingress;
+mod isn;
+mod list;
+mod listener;
+mod neighbour;
+mod number;
+mod pcap;
+#[cfg(feature = "phy")]
+mod phy;
+mod port;
+mod random;
+mod resolve;
+mod route;
+mod sent;
+mod slab;
+mod slot;
+mod stack;
+mod table;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod tap;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod tap_control;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod virtio;
+mod wheel;
+mod wire;
+
+pub use config::{CLASSES_MAX, Config, Limits, Memory, RECV_MAX, SizeClass};
+pub use counters::Counters;
+pub use device::{Capabilities, Medium, PollDevice};
+pub use hash::Secret;
+pub use listener::Listener;
+pub use neighbour::Neighbour;
+pub use pcap::Pcap;
+#[cfg(feature = "phy")]
+pub use phy::{FromPhy, Received, Room, ToPhy};
+pub use random::Random;
+pub use route::{ADDRESSES_MAX, Address};
+pub use slot::Slot;
+/// smoltcp's part of one slot, lent by the caller as `SocketStorage::EMPTY`.
+pub use smoltcp::iface::SocketStorage;
+pub use stack::{FRAMES_MAX, Socket, Stack};
+#[cfg(all(feature = "tap", target_os = "linux"))]
+pub use tap::Tap;
+pub use wire::{End, Faults, Flight, Wire};

@@ -1,0 +1,94 @@
+//! Listeners: no socket of their own, only an address and a queue.
+
+use core::net::{IpAddr, SocketAddr};
+
+use usockets::{Duration, Endpoint, SocketId};
+
+use crate::list::List;
+
+/// One listener's place in a stack, lent by the caller as [`Listener::EMPTY`].
+#[derive(Debug)]
+pub struct Listener {
+    /// Bits of the owner's `SocketId`; 0 when the place is free.
+    pub(crate) owner: u64,
+    /// `None` before the place is first used.
+    pub(crate) at: Option<SocketAddr>,
+    pub(crate) v6_only: bool,
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) class: u8,
+    pub(crate) backlog: u32,
+    pub(crate) half_open: u32,
+    pub(crate) queue: List,
+    /// Its `readable` is to be reported.
+    pub(crate) ready: bool,
+    /// The loop asks to be told once more, from the next poll on, if a connection waits.
+    pub(crate) asked: bool,
+}
+
+impl Listener {
+    /// A place that no listener has taken.
+    pub const EMPTY: Self = Self {
+        owner: 0,
+        at: None,
+        v6_only: false,
+        nodelay: true,
+        keepalive: None,
+        class: 0,
+        backlog: 0,
+        half_open: 0,
+        queue: List::EMPTY,
+        ready: false,
+        asked: false,
+    };
+
+    /// Makes a listener out of an endpoint with its port already chosen.
+    pub(crate) fn new(id: SocketId, endpoint: &Endpoint<'_>, at: SocketAddr, class: u8) -> Self {
+        Self {
+            owner: id.to_bits(),
+            at: Some(at),
+            v6_only: endpoint.v6_only,
+            nodelay: endpoint.nodelay,
+            keepalive: endpoint.keepalive,
+            class,
+            backlog: u32::from(endpoint.backlog).max(1),
+            ..Self::EMPTY
+        }
+    }
+
+    pub(crate) const fn is_free(&self) -> bool {
+        self.owner == 0
+    }
+
+    /// Whether a SYN to `local` is for it.
+    #[inline]
+    pub(crate) fn takes(&self, local: SocketAddr) -> bool {
+        let Some(at) = self.at.filter(|at| at.port() == local.port()) else {
+            return false;
+        };
+        !self.is_free() && self.covers(at.ip(), local.ip())
+    }
+
+    fn covers(&self, own: IpAddr, ip: IpAddr) -> bool {
+        if !own.is_unspecified() {
+            return own == ip;
+        }
+        own.is_ipv6() == ip.is_ipv6() || (own.is_ipv6() && !self.v6_only)
+    }
+
+    /// Whether no two listeners may have their addresses at once.
+    pub(crate) fn conflicts(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (self.at, other.at) else {
+            return false;
+        };
+        let same_port = a.port() == b.port() && !self.is_free() && !other.is_free();
+        same_port && (self.covers(a.ip(), b.ip()) || other.covers(b.ip(), a.ip()))
+    }
+
+    /// Whether one more connection may become established, and whether one more half-open
+    /// connection may be held.
+    pub(crate) const fn room(&self) -> (bool, bool) {
+        let held = self.queue.count().saturating_add(self.half_open);
+        (self.queue.count() < self.backlog, held < self.backlog)
+    }
+}

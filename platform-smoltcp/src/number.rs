@@ -1,0 +1,55 @@
+//! Conversions between widths that neither panic nor use `as`.
+
+/// Returns a place in a slice for a 32-bit index. On a 16-bit machine an index that does not fit
+/// becomes one that no slice has.
+#[inline]
+pub(crate) fn place(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// Returns a length or place as 32 bits, at most `u32::MAX`.
+#[inline]
+pub(crate) fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Returns the low half.
+#[inline]
+pub(crate) const fn low(bits: u64) -> u32 {
+    let [a, b, c, d, ..] = bits.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Returns the high half.
+#[inline]
+pub(crate) const fn high(bits: u64) -> u32 {
+    low(bits >> 32)
+}
+
+/// Returns the big-endian number in the two bytes at `at`; `None` past the end.
+#[inline]
+pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|pair| u16::from_be_bytes(*pair))
+}
+
+/// Returns the big-endian number in the four bytes at `at`; `None` past the end.
+#[inline]
+pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|four| u32::from_be_bytes(*four))
+}
+
+/// Writes `value` at `at` if it fits, and returns whether it did.
+#[inline]
+pub(crate) fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -> bool {
+    let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else {
+        return false;
+    };
+    *place = value;
+    true
+}

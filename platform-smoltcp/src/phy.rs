@@ -1,0 +1,207 @@
+//! smoltcp's devices under this stack, and this stack's devices under smoltcp.
+
+use core::num::NonZeroU16;
+
+use smoltcp::phy::{self, Device, DeviceCapabilities, RxToken as _, TxToken as _};
+use smoltcp::time::Instant as Stamp;
+use usockets::Instant;
+
+use crate::device::{Capabilities, Medium, PollDevice};
+use crate::engine::stamp;
+
+/// A [`PollDevice`] out of a device of smoltcp's. Frames are copied once each way.
+///
+/// Checksums and segmentation are the stack's business; what smoltcp's device could do of them is
+/// not used.
+pub struct FromPhy<'m, D, C> {
+    device: D,
+    clock: C,
+    capabilities: Capabilities,
+    inbox: &'m mut [u8],
+    inbox_len: usize,
+    slot: &'m mut [u8],
+}
+
+impl<'m, D: Device, C: Fn() -> Instant> FromPhy<'m, D, C> {
+    /// Wraps `device`, with `clock` for the time and memory for one frame each way, both of at
+    /// least the device's `max_transmission_unit`.
+    pub fn new(device: D, clock: C, memories: [&'m mut [u8]; 2]) -> Self {
+        let said = device.capabilities();
+        let medium = match said.medium {
+            phy::Medium::Ip => Medium::Ip,
+            _ => Medium::Ethernet,
+        };
+        let [inbox, slot] = memories;
+        Self {
+            device,
+            clock,
+            capabilities: Capabilities::new(medium, said.ip_mtu()),
+            inbox,
+            inbox_len: 0,
+            slot,
+        }
+    }
+
+    /// Returns the device inside.
+    pub const fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    fn stamp(&self) -> Stamp {
+        stamp((self.clock)())
+    }
+}
+
+impl<D: Device, C: Fn() -> Instant> PollDevice for FromPhy<'_, D, C> {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn receive(&mut self, frames_max: usize) -> usize {
+        let now = self.stamp();
+        self.inbox_len = 0;
+        if frames_max == 0 {
+            return 0;
+        }
+        let Some((received, _)) = self.device.receive(now) else {
+            return 0;
+        };
+        let inbox = &mut *self.inbox;
+        self.inbox_len = received.consume(|frame| {
+            // A frame longer than the device said has no place: it is lent as empty.
+            let place = inbox.get_mut(..frame.len());
+            place.map_or(0, |place| {
+                place.copy_from_slice(frame);
+                frame.len()
+            })
+        });
+        1
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        let len = if index == 0 { self.inbox_len } else { 0 };
+        self.inbox.get(..len).unwrap_or_default()
+    }
+
+    fn has_room(&mut self) -> bool {
+        let now = self.stamp();
+        self.device.transmit(now).is_some()
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.slot.get_mut(..len)
+    }
+
+    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+        let now = self.stamp();
+        if let (Some(token), Some(frame)) = (self.device.transmit(now), self.slot.get(..len)) {
+            token.consume(len, |place| {
+                for (to, from) in place.iter_mut().zip(frame) {
+                    *to = *from;
+                }
+            });
+        }
+    }
+
+    fn wait(&mut self, _: Option<Instant>) {
+        // smoltcp's devices cannot.
+    }
+
+    fn now(&self) -> Instant {
+        (self.clock)()
+    }
+}
+
+impl<D, C> core::fmt::Debug for FromPhy<'_, D, C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("FromPhy")
+            .field("capabilities", &self.capabilities)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A device of smoltcp's out of a [`PollDevice`], without its offloads. Received frames are copied
+/// once.
+pub struct ToPhy<'m, D> {
+    device: D,
+    inbox: &'m mut [u8],
+}
+
+impl<'m, D: PollDevice> ToPhy<'m, D> {
+    /// Wraps `device`, with memory for one frame of [`Capabilities::frame_max`] bytes.
+    pub const fn new(device: D, inbox: &'m mut [u8]) -> Self {
+        Self { device, inbox }
+    }
+
+    /// Returns the device inside.
+    pub const fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+}
+
+impl<D: PollDevice> Device for ToPhy<'_, D> {
+    type RxToken<'t>
+        = Received<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Room<'t, D>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: Stamp) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        if !self.device.has_room() || self.device.receive(1) == 0 {
+            return None;
+        }
+        let frame = self.device.frame(0);
+        let place = self.inbox.get_mut(..frame.len())?;
+        place.copy_from_slice(frame);
+        Some((Received(place), Room(&mut self.device)))
+    }
+
+    fn transmit(&mut self, _: Stamp) -> Option<Self::TxToken<'_>> {
+        self.device.has_room().then_some(Room(&mut self.device))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let own = self.device.capabilities();
+        let mut said = DeviceCapabilities::default();
+        (said.medium, said.max_transmission_unit) = match own.medium {
+            Medium::Ethernet => (phy::Medium::Ethernet, own.mtu.saturating_add(14)),
+            Medium::Ip => (phy::Medium::Ip, own.mtu),
+        };
+        said
+    }
+}
+
+/// A received frame.
+#[derive(Debug)]
+pub struct Received<'t>(&'t [u8]);
+
+impl phy::RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+/// Room for a frame to send.
+#[derive(Debug)]
+pub struct Room<'t, D>(&'t mut D);
+
+impl<D: PollDevice> phy::TxToken for Room<'_, D> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        // A device that says it has room, has; one that breaks its word gets an empty frame.
+        let Some(slot) = self.0.slot(len) else {
+            return f(&mut []);
+        };
+        let result = f(slot);
+        self.0.commit(len, None);
+        result
+    }
+}
+
+impl<D> core::fmt::Debug for ToPhy<'_, D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ToPhy").finish_non_exhaustive()
+    }
+}

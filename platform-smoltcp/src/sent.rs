@@ -1,0 +1,151 @@
+//! Gives acknowledgements the sequence number that RFC 9293 asks for.
+//!
+//! When a retransmission is due smoltcp 0.14 goes back to the first unacknowledged byte and from
+//! there on puts that place, not the end of what it has sent, into plain acknowledgements too.
+//! A peer has received past it and throws such a segment away, acknowledgement included (RFC
+//! 9293, section 3.10.7.4). If both ends do so at once, they repeat themselves until both give
+//! up. So what goes out is looked at, and a plain acknowledgement from behind is moved up to
+//! SND.NXT as the RFC means it: after everything sent so far.
+
+use crate::frame::{ACK, FIN, RST, SYN};
+use crate::number::{be16, be32, put};
+
+/// What one connection has sent and acknowledged so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Sent {
+    /// After the last byte sent; meaningful with [`Self::any`].
+    pub(crate) next: u32,
+    /// The number last acknowledged.
+    pub(crate) acknowledged: u32,
+    /// The window that went with it; never scaled, since no buffer needs it.
+    pub(crate) window: u16,
+    pub(crate) any: bool,
+    /// The peer's window is closed: a single byte is a probe, which the peer may not have taken.
+    pub(crate) shut: bool,
+}
+
+impl Sent {
+    /// Whether `len` bytes at `first` go beyond the window that the peer has been told.
+    #[inline]
+    pub(crate) const fn is_beyond(&self, first: u32, len: u32) -> bool {
+        let end = first.wrapping_add(len).wrapping_sub(self.acknowledged);
+        let [a, b] = self.window.to_le_bytes();
+        self.any && end > u32::from_le_bytes([a, b, 0, 0]) && end < u32::MAX / 2
+    }
+
+    /// Looks at an IP packet with one of the connection's segments that is about to leave, and
+    /// corrects its sequence number if need be; its checksum, too, if `checksummed`.
+    #[inline]
+    pub(crate) fn correct(&mut self, packet: &mut [u8], checksummed: bool) {
+        self.try_correct(packet, checksummed);
+    }
+
+    #[inline]
+    fn try_correct(&mut self, packet: &mut [u8], checksummed: bool) -> Option<()> {
+        let header = match packet.first()? >> 4 {
+            4 => usize::from(packet.first()? & 15).saturating_mul(4),
+            _ => 40,
+        };
+        let segment = packet.get_mut(header..)?;
+        let (first, control) = (be32(segment, 4)?, *segment.get(13)?);
+        let offset = usize::from(*segment.get(12)? >> 4).saturating_mul(4);
+        let payload = u32::try_from(segment.len().saturating_sub(offset)).ok()?;
+        if control & ACK != 0 && control & RST == 0 {
+            self.acknowledged = be32(segment, 8)?;
+            self.window = be16(segment, 14)?;
+        }
+        if control & SYN != 0 {
+            self.next = first.wrapping_add(1);
+            self.any = true;
+            return None;
+        }
+        if control & RST != 0 {
+            return None;
+        }
+        let end = first
+            .wrapping_add(payload)
+            .wrapping_add(u32::from(control & FIN));
+        let behind = self.any && self.next.wrapping_sub(end).wrapping_sub(1) < u32::MAX / 2;
+        if behind && end == first {
+            put(segment, 4, self.next.to_be_bytes());
+            if checksummed {
+                let sum = moved(be16(segment, 16)?, first, self.next);
+                put(segment, 16, sum.to_be_bytes());
+            }
+            return None;
+        }
+        let probe = self.shut && payload == 1;
+        if !behind && !probe {
+            self.next = end;
+            self.any = true;
+        }
+        None
+    }
+}
+
+/// Returns a checksum after a number under it has changed (RFC 1624, equation 3).
+fn moved(checksum: u16, old: u32, new: u32) -> u16 {
+    let words = |number: u32| {
+        let [a, b, c, d] = number.to_be_bytes();
+        [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
+    };
+    let removed = words(old).into_iter().map(|word| !word);
+    let sum = removed
+        .chain(words(new))
+        .fold(u32::from(!checksum), |sum, word| {
+            sum.wrapping_add(u32::from(word))
+        });
+    crate::checksum::finish(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::Plain;
+    use smoltcp::phy::ChecksumCapabilities;
+    use smoltcp::wire::{IpAddress, TcpControl, TcpPacket};
+
+    /// A plain acknowledgement with the given sequence number.
+    fn plain(sequence: u32, memory: &mut [u8]) -> usize {
+        let syn = Plain {
+            from: ([10, 0, 0, 1], 80).into(),
+            to: ([10, 0, 0, 2], 81).into(),
+            sequence,
+            acknowledges: Some(77),
+            control: TcpControl::Syn,
+            window: 9,
+            mss: 536,
+        };
+        let len = syn.write(memory, &ChecksumCapabilities::default());
+        memory[20 + 13] = 16;
+        let (from, to) = (IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2));
+        TcpPacket::new_unchecked(&mut memory[20..len]).fill_checksum(&from, &to);
+        len
+    }
+
+    #[test]
+    fn acknowledgements_move_up_and_stay_sound() {
+        let (from, to) = (IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2));
+        for (next, first, expected) in [
+            (1_000, 400, 1_000),
+            (1_000, 1_000, 1_000),
+            (5, u32::MAX - 5, 5),
+            (0x0001_0000, 0xffff, 0x0001_0000),
+        ] {
+            let mut sent = Sent {
+                next,
+                acknowledged: 0,
+                window: 0,
+                any: true,
+                shut: false,
+            };
+            let mut memory = [0; 64];
+            let len = plain(first, &mut memory);
+            sent.correct(&mut memory[..len], true);
+            let segment = TcpPacket::new_checked(&memory[20..len]).unwrap();
+            assert_eq!(segment.seq_number().0.cast_unsigned(), expected);
+            assert!(segment.verify_checksum(&from, &to));
+            assert_eq!(sent.next, next);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the stack keeps of one connection beside smoltcp's socket.
+
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp;
+use usockets::{Error, Readiness, SocketId};
+
+use crate::sent::Sent;
+
+/// log2 of the ticks in which limits count: 64 of them, 66 ms.
+pub(crate) const LIMIT_SHIFT: u32 = 6;
+/// No slot.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// One connection's place in a stack, lent by the caller as [`Slot::EMPTY`].
+///
+/// Field by field, on a 64-bit machine:
+///
+/// | bytes | for |
+/// |---|---|
+/// | 16 | the set that holds smoltcp's one socket |
+/// | 8 | the name that reports carry |
+/// | 8 | demultiplexer: hash, next in the bucket |
+/// | 8 | next of those to serve, next of those to report |
+/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after |
+/// | 13 | timing wheel: deadline, before, after, place |
+/// | 11 | what has been sent and acknowledged, the window told, whether the peer's is closed |
+/// | 3 | limit of the phase; the listener |
+/// | 5 | class, phase, flags, facts to report, fault |
+///
+/// Together 80 bytes. With one bucket of four bytes and smoltcp's `SocketStorage` of 472 bytes a
+/// connection costs 556 bytes beside its buffers; congestion control adds 40.
+pub struct Slot<'a> {
+    pub(crate) set: Option<SocketSet<'a>>,
+    /// Bits of the owner's `SocketId`; 0 without an owner.
+    pub(crate) owner: u64,
+    pub(crate) hash: u32,
+    pub(crate) chain: u32,
+    pub(crate) serve_next: u32,
+    pub(crate) ready_next: u32,
+    pub(crate) prev: u32,
+    pub(crate) next: u32,
+    pub(crate) timer_due: u32,
+    pub(crate) timer_prev: u32,
+    pub(crate) timer_next: u32,
+    /// See [`Sent`] for these three: number, number, and `window`.
+    pub(crate) sent_next: u32,
+    pub(crate) acknowledged: u32,
+    /// When the phase ends by itself, in [`LIMIT_SHIFT`]; meaningful with `Flags::LIMITED`.
+    pub(crate) limit: u16,
+    pub(crate) window: u16,
+    pub(crate) timer_place: u8,
+    pub(crate) listener: u8,
+    pub(crate) talk: Talk,
+    pub(crate) class: u8,
+    pub(crate) phase: Phase,
+    pub(crate) flags: Flags,
+    pub(crate) facts: Facts,
+    pub(crate) fault: Fault,
+}
+
+impl<'a> Slot<'a> {
+    /// A slot that no stack has taken yet.
+    pub const EMPTY: Self = Self {
+        set: None,
+        owner: 0,
+        hash: 0,
+        chain: NONE,
+        serve_next: NONE,
+        ready_next: NONE,
+        prev: NONE,
+        next: NONE,
+        timer_due: 0,
+        timer_prev: NONE,
+        timer_next: NONE,
+        limit: 0,
+        sent_next: 0,
+        acknowledged: 0,
+        talk: Talk(0),
+        window: 0,
+        timer_place: 0,
+        listener: u8::MAX,
+        class: 0,
+        phase: Phase::Free,
+        flags: Flags(0),
+        facts: Facts::NONE,
+        fault: Fault::None,
+    };
+
+    /// Lends smoltcp's socket; `None` before a stack has taken the slot.
+    #[inline]
+    pub(crate) fn socket(&mut self, handle: SocketHandle) -> Option<&mut tcp::Socket<'a>> {
+        self.set.as_mut().map(|set| set.get_mut(handle))
+    }
+
+    /// Lends smoltcp's socket for looking.
+    #[inline]
+    pub(crate) fn peek(&self, handle: SocketHandle) -> Option<&tcp::Socket<'a>> {
+        self.set.as_ref().map(|set| set.get(handle))
+    }
+
+    /// Returns what has been sent.
+    #[inline]
+    pub(crate) const fn sent(&self) -> Sent {
+        Sent {
+            next: self.sent_next,
+            acknowledged: self.acknowledged,
+            window: self.window,
+            any: self.talk.has(Talk::SENT),
+            shut: self.talk.has(Talk::SHUT),
+        }
+    }
+
+    /// Notes what has been sent.
+    #[inline]
+    pub(crate) const fn set_sent(&mut self, sent: Sent) {
+        self.sent_next = sent.next;
+        self.acknowledged = sent.acknowledged;
+        self.window = sent.window;
+        if sent.any {
+            self.talk.set(Talk::SENT);
+        }
+    }
+
+    /// Returns the owner's name, if there is an owner.
+    #[inline]
+    pub(crate) const fn owner(&self) -> Option<SocketId> {
+        SocketId::from_bits(self.owner)
+    }
+}
+
+impl core::fmt::Debug for Slot<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Slot")
+            .field("phase", &self.phase)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who has a slot and in which list it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Nobody; in its class's free list.
+    Free,
+    /// A SYN came for a listener; in its class's list of half-open connections.
+    HalfOpen,
+    /// Established; in its listener's accept queue.
+    Waiting,
+    /// A loop's socket; in no list.
+    Owned,
+    /// Closed by its owner, with bytes still to deliver; in no list, and not to be evicted.
+    Delivering,
+    /// Closed by its owner and all delivered, but not closed by both; in its class's list.
+    Closing,
+    /// RFC 9293's TIME-WAIT without an owner; in its class's list.
+    TimeWait,
+}
+
+/// Why a connection broke.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Fault {
+    None,
+    Refused,
+    Reset,
+    TimedOut,
+    Unreachable,
+}
+
+impl Fault {
+    /// Returns the contract's word for it.
+    pub(crate) const fn error(self) -> Option<Error> {
+        match self {
+            Self::None => None,
+            Self::Refused => Some(Error::Refused),
+            Self::Reset => Some(Error::Reset),
+            Self::TimedOut => Some(Error::TimedOut),
+            Self::Unreachable => Some(Error::Unreachable),
+        }
+    }
+}
+
+/// What is known of the talk with a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Talk(pub(crate) u8);
+
+impl Talk {
+    /// A segment has been sent.
+    pub(crate) const SENT: u8 = 1;
+    /// The peer's window is closed.
+    pub(crate) const SHUT: u8 = 2;
+
+    #[inline]
+    pub(crate) const fn has(self, fact: u8) -> bool {
+        self.0 & fact != 0
+    }
+
+    #[inline]
+    pub(crate) const fn set(&mut self, fact: u8) {
+        self.0 |= fact;
+    }
+
+    #[inline]
+    pub(crate) const fn assign(&mut self, fact: u8, holds: bool) {
+        self.0 &= !fact;
+        if holds {
+            self.0 |= fact;
+        }
+    }
+}
+
+/// What is to be reported, in one byte.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Facts(u8);
+
+impl Facts {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const READABLE: Self = Self(1);
+    pub(crate) const WRITABLE: Self = Self(2);
+    /// The peer's end: read until it shows.
+    pub(crate) const ENDED: Self = Self(4 | 1);
+    /// The connection broke: read until it shows, or see it in a send.
+    pub(crate) const ERROR: Self = Self(8 | 4 | 2 | 1);
+
+    #[inline]
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    pub(crate) const fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::NONE }
+    }
+
+    /// Returns them in the contract's words.
+    #[inline]
+    pub(crate) const fn readiness(self) -> Readiness {
+        Readiness::READABLE
+            .when(self.0 & 1 != 0)
+            .union(Readiness::WRITABLE.when(self.0 & 2 != 0))
+            .union(Readiness::ENDED.when(self.0 & 4 != 0))
+            .union(Readiness::ERROR.when(self.0 & 8 != 0))
+    }
+}
+
+/// Small facts about a slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    /// In the ring of those to serve, or in that of those waiting for a neighbour.
+    pub(crate) const QUEUED: u8 = 1;
+    /// That ring is the one of those waiting for a neighbour.
+    pub(crate) const BLOCKED: u8 = 2;
+    /// In the ring of those to report.
+    pub(crate) const READY: u8 = 4;
+    /// A send came back short: report the return of room.
+    pub(crate) const SHORT: u8 = 8;
+    /// In the timing wheel.
+    pub(crate) const TIMED: u8 = 16;
+    /// The phase has a limit.
+    pub(crate) const LIMITED: u8 = 32;
+    /// The peer's end has been reported.
+    pub(crate) const ENDED: u8 = 64;
+    /// In the demultiplexer.
+    pub(crate) const LISTED: u8 = 128;
+
+    #[inline]
+    pub(crate) const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    #[inline]
+    pub(crate) const fn set(&mut self, flag: u8) {
+        self.0 |= flag;
+    }
+
+    #[inline]
+    pub(crate) const fn clear(&mut self, flag: u8) {
+        self.0 &= !flag;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The figure in the documentation of [`Slot`] and of the crate.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn size_is_as_documented() {
+        assert_eq!(size_of::<Slot<'_>>(), 80);
+    }
+}

@@ -1,0 +1,424 @@
+//! The platform: a loop's calls, turned into the engine's steps.
+
+use core::net::SocketAddr;
+
+use smoltcp::socket::tcp::State;
+use usockets::{
+    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+};
+
+use crate::close::remote_of;
+use crate::config::{Config, Memory, SizeClass};
+use crate::counters::Counters;
+use crate::device::PollDevice;
+use crate::egress::{Served, send_copy};
+use crate::engine::Engine;
+use crate::number::place;
+use crate::slot::{Facts, Phase};
+
+/// Most frames taken from the device in one turn.
+pub const FRAMES_MAX: usize = 64;
+/// Most deadlines that come true in one turn.
+const EXPIRED_MAX: usize = 256;
+/// Longest wait for a full device.
+const FULL_WAIT: usockets::Duration = usockets::Duration::from_millis(1);
+
+/// A TCP stack in user space over a packet device: a [`Platform`] for any loop.
+///
+/// It holds what [`Memory`] lends and nothing else. What it costs does not depend on how many
+/// connections there are, only on how many have something to do.
+pub struct Stack<'a, D> {
+    device: D,
+    engine: Engine<'a>,
+    /// More frames were waiting than one turn takes.
+    more: bool,
+    /// The device was full at the end of the last turn.
+    full: bool,
+}
+
+/// What a loop's pool slot holds of a socket: where it is in the stack.
+#[derive(Debug)]
+pub struct Socket {
+    kind: Kind,
+    index: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Kind {
+    Closed = 0,
+    Listener = 1,
+    Stream = 2,
+}
+
+impl Socket {
+    const fn stream(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Stream => Some(self.index),
+            _ => None,
+        }
+    }
+
+    const fn listener(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Listener => Some(self.index),
+            _ => None,
+        }
+    }
+}
+
+impl<'a, D: PollDevice> Stack<'a, D> {
+    /// Makes a stack on `device` with slots of the given size classes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the memory is too small for the classes or the device, a class's
+    /// buffers are empty or above [`crate::RECV_MAX`], there are more than
+    /// [`crate::CLASSES_MAX`] classes or [`crate::ADDRESSES_MAX`] addresses, an address is not
+    /// unicast, or the device's capabilities contradict each other.
+    pub fn new(
+        device: D,
+        config: &Config<'_>,
+        memory: Memory<'a>,
+        classes: &[SizeClass],
+    ) -> Result<Self, Error> {
+        let engine = Engine::new(
+            config,
+            &device.capabilities(),
+            memory,
+            classes,
+            device.now(),
+        );
+        Ok(Self {
+            device,
+            engine: engine.ok_or(Error::Invalid)?,
+            more: false,
+            full: false,
+        })
+    }
+
+    /// Sends what is due and takes frames in, all in bounds.
+    ///
+    /// What frames make due goes out at once only if they make no reports. Else it waits for the
+    /// next turn, which is as soon as the loop has made its calls: most of them send something,
+    /// and the acknowledgement goes with it.
+    fn turn(&mut self) {
+        self.engine.now = self.device.now();
+        if self.engine.listeners_asked {
+            self.engine.tell_again();
+        }
+        self.expire();
+        self.serve();
+        self.take_burst();
+        if !self.has_reports() {
+            self.serve();
+        }
+    }
+
+    /// Takes a burst of frames in.
+    fn take_burst(&mut self) {
+        let engine = &mut self.engine;
+        let count = self.device.receive(FRAMES_MAX);
+        for index in 0..count {
+            let answer = engine.take(self.device.frame(index));
+            if !answer.is_empty() {
+                let frame = engine.scratch.get(answer).unwrap_or_default();
+                send_copy(&mut self.device, frame);
+            }
+        }
+        self.more = count >= FRAMES_MAX;
+    }
+
+    /// Wakes those whose deadline has come.
+    fn expire(&mut self) {
+        let engine = &mut self.engine;
+        for _ in 0..EXPIRED_MAX {
+            match engine.wheel.pop(engine.slab.slots, engine.now) {
+                Some(index) => engine.wake(index),
+                None => break,
+            }
+        }
+    }
+
+    /// Serves everyone who is to be served, once, until the device is full.
+    fn serve(&mut self) {
+        let engine = &mut self.engine;
+        self.full = false;
+        for _ in 0..engine.serve.count() {
+            let Some(index) = engine.serve.pop(engine.slab.slots) else {
+                break;
+            };
+            match engine.serve(index, &mut self.device) {
+                Served::Done => {}
+                Served::More => engine.serve.push(engine.slab.slots, index),
+                Served::Full => {
+                    engine.serve.push(engine.slab.slots, index);
+                    self.full = true;
+                    break;
+                }
+            }
+        }
+        self.device.flush();
+    }
+
+    const fn has_reports(&self) -> bool {
+        !self.engine.ready.is_empty() || self.engine.listeners_ready
+    }
+
+    /// Until when there is nothing to do but wait; `None` when there is something.
+    fn rest(&self, until: Option<Instant>) -> Option<Option<Instant>> {
+        let engine = &self.engine;
+        if self.has_reports() || self.more || (engine.serve.count() > 0 && !self.full) {
+            return None;
+        }
+        let now = engine.now;
+        let full = self.full.then(|| now.saturating_add(FULL_WAIT));
+        let deadlines = [until, engine.wheel.next(now), full];
+        let first = deadlines.into_iter().flatten().min();
+        first.is_none_or(|first| first > now).then_some(first)
+    }
+}
+
+impl<'a, D> Stack<'a, D> {
+    /// Returns what happened so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.engine.counters
+    }
+
+    /// Returns the number of free slots of all classes.
+    #[must_use]
+    pub fn free_count(&self) -> usize {
+        let free = |slot: &&crate::slot::Slot<'a>| slot.phase == Phase::Free && slot.set.is_some();
+        self.engine.slab.slots.iter().filter(free).count()
+    }
+
+    /// Lends the device.
+    #[must_use]
+    pub const fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Lends the device for changing. Taking frames from it behind the stack's back loses them.
+    #[must_use]
+    pub const fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+}
+
+impl<D: PollDevice> Platform for Stack<'_, D> {
+    type Socket = Socket;
+
+    const CLOSED: Socket = Socket {
+        kind: Kind::Closed,
+        index: 0,
+    };
+
+    fn listen(
+        &mut self,
+        socket: &mut Socket,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        let index = self.engine.listen(id, at)?;
+        *socket = Socket {
+            kind: Kind::Listener,
+            index,
+        };
+        Ok(())
+    }
+
+    fn connect(
+        &mut self,
+        socket: &mut Socket,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        self.engine.now = self.device.now();
+        let index = self.engine.connect(id, to)?;
+        *socket = Socket {
+            kind: Kind::Stream,
+            index,
+        };
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut Socket,
+        socket: &mut Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        let number = listener.listener().ok_or(Error::Invalid)?;
+        let Some(index) = self.engine.dequeue(number) else {
+            return Ok(None);
+        };
+        let Some(peer) = self.engine.own(index, id) else {
+            self.engine.release(index);
+            return Err(Error::Reset);
+        };
+        *socket = Socket {
+            kind: Kind::Stream,
+            index,
+        };
+        let left = self.engine.listeners.get(place(number));
+        Ok(Some(Accepted {
+            peer,
+            drained: left.is_none_or(|listener| listener.queue.count() == 0),
+        }))
+    }
+
+    fn refuse(&mut self, listener: &mut Socket) -> Result<bool, Error> {
+        let number = listener.listener().ok_or(Error::Invalid)?;
+        let Some(index) = self.engine.dequeue(number) else {
+            return Ok(false);
+        };
+        self.engine.slab.move_to(index, Phase::Owned);
+        self.engine.abort(index);
+        Ok(true)
+    }
+
+    fn set_accepting(
+        &mut self,
+        listener: &mut Socket,
+        _: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        let number = listener.listener().ok_or(Error::Invalid)?;
+        if accepting && let Some(listener) = self.engine.listeners.get_mut(place(number)) {
+            // Not before the next poll: in this iteration the loop still has no place for it.
+            listener.asked = true;
+            self.engine.listeners_asked = true;
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, socket: &mut Socket, _: Readiness) -> Result<Progress, Error> {
+        let index = socket.stream().ok_or(Error::Invalid)?;
+        if let Some(error) = self.engine.fault(index) {
+            return Err(error);
+        }
+        match self.engine.state(index) {
+            State::SynSent | State::SynReceived => Ok(Progress::Opening),
+            _ => Ok(Progress::Open),
+        }
+    }
+
+    fn recv(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let index = socket.stream().ok_or(Error::Invalid)?;
+        self.engine.recv(index, buffer)
+    }
+
+    fn send(&mut self, socket: &mut Socket, data: &[u8]) -> Result<usize, Error> {
+        let index = socket.stream().ok_or(Error::Invalid)?;
+        self.engine.send(index, data)
+    }
+
+    fn finish(&mut self, socket: &mut Socket) -> Result<Progress, Error> {
+        let index = socket.stream().ok_or(Error::Invalid)?;
+        if let Some(error) = self.engine.fault(index) {
+            return Err(error);
+        }
+        if self.engine.state(index) == State::SynSent {
+            return Err(Error::Invalid);
+        }
+        if let Some(socket) = self.engine.slab.socket(index) {
+            socket.close();
+        }
+        self.engine.serve.push(self.engine.slab.slots, index);
+        Ok(Progress::Open)
+    }
+
+    fn close(&mut self, socket: &mut Socket) {
+        match socket.kind {
+            Kind::Stream => self.engine.orphan(socket.index),
+            Kind::Listener => self.engine.unlisten(socket.index),
+            Kind::Closed => {}
+        }
+        *socket = Self::CLOSED;
+    }
+
+    fn abort(&mut self, socket: &mut Socket) {
+        match socket.kind {
+            Kind::Stream => self.engine.abort(socket.index),
+            Kind::Listener => self.engine.unlisten(socket.index),
+            Kind::Closed => {}
+        }
+        *socket = Self::CLOSED;
+    }
+
+    fn local_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+        let addr = match socket.kind {
+            Kind::Listener => {
+                let listener = self.engine.listeners.get(place(socket.index));
+                listener.and_then(|listener| listener.at)
+            }
+            Kind::Stream => self
+                .engine
+                .slab
+                .peek(socket.index)
+                .and_then(|socket| socket.local_endpoint())
+                .map(|end| SocketAddr::new(end.addr.into(), end.port)),
+            Kind::Closed => None,
+        };
+        addr.ok_or(Error::Invalid)
+    }
+
+    fn peer_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+        let index = socket.stream().ok_or(Error::Invalid)?;
+        let socket = self.engine.slab.peek(index).ok_or(Error::Invalid)?;
+        remote_of(socket).ok_or(Error::Invalid)
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.turn();
+        if let Some(deadline) = self.rest(until) {
+            self.device.wait(deadline);
+            self.turn();
+        }
+        Ok(())
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        let engine = &mut self.engine;
+        while let Some(index) = engine.ready.pop(engine.slab.slots) {
+            let Some(slot) = engine.slab.get(index) else {
+                continue;
+            };
+            let facts = core::mem::replace(&mut slot.facts, Facts::NONE);
+            if let Some(id) = slot.owner()
+                && facts != Facts::NONE
+            {
+                let readiness = facts.readiness();
+                return Some(Ready { id, readiness });
+            }
+        }
+        if engine.listeners_ready {
+            for listener in engine.listeners.iter_mut() {
+                let waits = listener.queue.count() > 0;
+                let ready = core::mem::take(&mut listener.ready) && waits;
+                if let (true, Some(id)) = (ready, SocketId::from_bits(listener.owner)) {
+                    let readiness = Readiness::READABLE;
+                    return Some(Ready { id, readiness });
+                }
+            }
+            engine.listeners_ready = false;
+        }
+        None
+    }
+
+    fn woken(&mut self) -> bool {
+        self.device.woken()
+    }
+
+    fn now(&self) -> Instant {
+        self.device.now()
+    }
+}
+
+impl<D> core::fmt::Debug for Stack<'_, D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Stack")
+            .field("counters", &self.engine.counters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! From a segment's addresses to its connection, in constant time.
+
+use core::net::SocketAddr;
+
+use smoltcp::iface::SocketHandle;
+
+use crate::number::place;
+use crate::slot::{Flags, NONE, Slot};
+
+/// A hash table with chains through the slots.
+///
+/// The hash is keyed ([`crate::hash::Secret`]), so a peer cannot choose addresses that meet in one
+/// bucket.
+pub(crate) struct Table<'a> {
+    /// A power of two of them.
+    buckets: &'a mut [u32],
+}
+
+impl<'a> Table<'a> {
+    /// Makes an empty table of the largest power of two of buckets that `buckets` holds; `None`
+    /// without any.
+    pub(crate) fn new(buckets: &'a mut [u32]) -> Option<Self> {
+        let count = 1_usize.checked_shl(buckets.len().checked_ilog2()?)?;
+        let buckets = buckets.get_mut(..count)?;
+        buckets.fill(NONE);
+        Some(Self { buckets })
+    }
+
+    /// Finds the slot of the connection between `local` and `remote`.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        slots: &[Slot<'_>],
+        handle: SocketHandle,
+        hash: u32,
+        (local, remote): (SocketAddr, SocketAddr),
+    ) -> Option<u32> {
+        let mut index = *self.buckets.get(self.bucket(hash))?;
+        // A chain is never longer than all slots.
+        for _ in slots {
+            let slot = slots.get(place(index))?;
+            if slot.hash == hash
+                && let Some(socket) = slot.peek(handle)
+                && socket.local_endpoint() == Some(local.into())
+                && socket.remote_endpoint() == Some(remote.into())
+            {
+                return Some(index);
+            }
+            index = slot.chain;
+        }
+        None
+    }
+
+    /// Adds a slot that is not in the table.
+    pub(crate) fn insert(&mut self, slots: &mut [Slot<'_>], index: u32, hash: u32) {
+        let at = self.bucket(hash);
+        let (Some(slot), Some(head)) = (slots.get_mut(place(index)), self.buckets.get_mut(at))
+        else {
+            return;
+        };
+        slot.hash = hash;
+        slot.flags.set(Flags::LISTED);
+        slot.chain = core::mem::replace(head, index);
+    }
+
+    /// Takes a slot out if it is in the table.
+    pub(crate) fn remove(&mut self, slots: &mut [Slot<'_>], index: u32) {
+        let Some(slot) = slots.get_mut(place(index)) else {
+            return;
+        };
+        if !slot.flags.has(Flags::LISTED) {
+            return;
+        }
+        slot.flags.clear(Flags::LISTED);
+        let (hash, chain) = (slot.hash, slot.chain);
+        let at = self.bucket(hash);
+        let Some(head) = self.buckets.get_mut(at) else {
+            return;
+        };
+        if *head == index {
+            *head = chain;
+            return;
+        }
+        let mut before = *head;
+        for _ in 0..slots.len() {
+            let Some(slot) = slots.get_mut(place(before)) else {
+                return;
+            };
+            if slot.chain == index {
+                slot.chain = chain;
+                return;
+            }
+            before = slot.chain;
+        }
+    }
+
+    #[inline]
+    fn bucket(&self, hash: u32) -> usize {
+        place(hash) & self.buckets.len().saturating_sub(1)
+    }
+}

@@ -1,0 +1,271 @@
+//! A TAP of Linux: a network card whose other end is the kernel.
+
+use core::num::NonZeroU16;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, read, write};
+use rustix::time::{ClockId, clock_gettime};
+use usockets::{Error, Instant, Notify, Waker};
+
+use crate::device::{Capabilities, Medium, PollDevice};
+use crate::frame::ETHERNET_LEN;
+use crate::tap_control;
+use crate::virtio::{self, HEADER_LEN};
+
+/// Bytes of the largest frame that the kernel gives or takes with offloading.
+const SUPER_MAX: usize = 65_535 + ETHERNET_LEN;
+/// Most frames of one burst.
+const BURST_MAX: usize = 64;
+
+/// A TAP, with checksums and segmentation left to the kernel if wanted.
+///
+/// Frames go through the caller's memory; one system call each, nothing is allocated. A frame
+/// that the kernel does not take is dropped and counted.
+pub struct Tap<'m> {
+    fd: OwnedFd,
+    capabilities: Capabilities,
+    /// A virtio header precedes each frame.
+    virtio: bool,
+    slot: &'m mut [u8],
+    inbox: &'m mut [u8],
+    /// Where in its share of the inbox each frame of the burst ends.
+    ends: [usize; BURST_MAX],
+    count: usize,
+    dropped: u64,
+    waker: Option<&'static (dyn Wake + Sync)>,
+}
+
+/// A [`Waker`] that can be waited for, whatever it notifies through.
+trait Wake {
+    fn take(&self) -> bool;
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+impl<N: Notify + AsFd> Wake for Waker<N> {
+    fn take(&self) -> bool {
+        Self::take(self)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.notifier().as_fd()
+    }
+}
+
+impl<'m> Tap<'m> {
+    /// Opens the TAP `name`, which is made if there is none and the program may. It must be up
+    /// before frames flow.
+    ///
+    /// `memory` holds one frame to send and the frames of one burst, 1 to 64; each takes
+    /// [`Self::share`] bytes. With `offload` the kernel computes checksums and cuts large segments
+    /// to size, and frames of up to 64 KiB come and go.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] without the right to, [`Error::AddressInUse`] when another program has
+    /// the TAP, [`Error::Invalid`] when the name is unfit or the memory holds fewer than two
+    /// frames, [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with `errno`.
+    pub fn open(
+        name: &str,
+        mtu: usize,
+        offload: bool,
+        memory: &'m mut [u8],
+    ) -> Result<Self, Error> {
+        let share = Self::share(mtu, offload);
+        let (slot, inbox) = memory.split_at_mut_checked(share).ok_or(Error::Invalid)?;
+        if inbox.len() < share {
+            return Err(Error::Invalid);
+        }
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = open("/dev/net/tun", flags, Mode::empty()).map_err(error)?;
+        tap_control::attach(fd.as_fd(), name, offload).map_err(error)?;
+        let mut capabilities = Capabilities::new(Medium::Ethernet, mtu);
+        if offload {
+            let len = i32::try_from(HEADER_LEN).unwrap_or(0);
+            tap_control::offload(fd.as_fd(), len).map_err(error)?;
+            capabilities = capabilities.checksums(true, true).segment_max(65_535);
+        }
+        Ok(Self {
+            fd,
+            capabilities,
+            virtio: offload,
+            slot,
+            inbox,
+            ends: [0; BURST_MAX],
+            count: 0,
+            dropped: 0,
+            waker: None,
+        })
+    }
+
+    /// Lets `waker` wake the loop, through an eventfd (`eventfd(2)`) such as `usockets-linux` has.
+    #[must_use]
+    pub fn with_waker<N: Notify + AsFd + Sync>(mut self, waker: &'static Waker<N>) -> Self {
+        self.waker = Some(waker);
+        self
+    }
+
+    /// Returns the bytes of memory that one frame takes.
+    #[must_use]
+    pub const fn share(mtu: usize, offload: bool) -> usize {
+        if offload {
+            SUPER_MAX.saturating_add(HEADER_LEN)
+        } else {
+            mtu.saturating_add(ETHERNET_LEN)
+        }
+    }
+
+    /// Returns the number of frames that the kernel did not take, and of received ones with wrong
+    /// checksums.
+    #[must_use]
+    pub const fn dropped_count(&self) -> u64 {
+        self.dropped
+    }
+
+    const fn header_len(&self) -> usize {
+        if self.virtio { HEADER_LEN } else { 0 }
+    }
+
+    /// Reads one frame into `memory` and returns where it ends; `None` when none has come.
+    fn read_one(&mut self, index: usize) -> Option<usize> {
+        let share = Self::share(self.capabilities.mtu, self.virtio);
+        let at = index.saturating_mul(share);
+        let memory = self.inbox.get_mut(at..)?.get_mut(..share)?;
+        loop {
+            let end = match read(&self.fd, &mut *memory) {
+                Ok(end) => end,
+                Err(Errno::INTR) => continue,
+                // Nothing there, or the TAP is down; the wait will tell.
+                Err(_) => return None,
+            };
+            if !self.virtio {
+                return Some(end);
+            }
+            let (header, frame) = memory.get(..end)?.split_at_checked(HEADER_LEN)?;
+            if virtio::is_sound(header, frame) {
+                return Some(end);
+            }
+            self.dropped = self.dropped.wrapping_add(1);
+        }
+    }
+}
+
+impl PollDevice for Tap<'_> {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn receive(&mut self, frames_max: usize) -> usize {
+        self.count = 0;
+        let most = frames_max.min(BURST_MAX);
+        while self.count < most {
+            let Some(end) = self.read_one(self.count) else {
+                break;
+            };
+            if let Some(place) = self.ends.get_mut(self.count) {
+                *place = end;
+            }
+            self.count = self.count.saturating_add(1);
+        }
+        self.count
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        let share = Self::share(self.capabilities.mtu, self.virtio);
+        let end = self.ends.get(..self.count).and_then(|ends| ends.get(index));
+        let memory = self.inbox.get(index.saturating_mul(share)..);
+        end.zip(memory)
+            .and_then(|(end, memory)| memory.get(self.header_len()..*end))
+            .unwrap_or_default()
+    }
+
+    fn has_room(&mut self) -> bool {
+        // The kernel queues or drops; it never asks to wait.
+        true
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        let start = self.header_len();
+        self.slot.get_mut(start..)?.get_mut(..len)
+    }
+
+    fn commit(&mut self, len: usize, segment: Option<NonZeroU16>) {
+        let end = self.header_len().saturating_add(len);
+        let Some(memory) = self.slot.get_mut(..end) else {
+            return;
+        };
+        if self.virtio {
+            virtio::describe(memory, segment);
+        }
+        loop {
+            match write(&self.fd, memory) {
+                Err(Errno::INTR) => {}
+                Ok(_) => return,
+                Err(_) => {
+                    self.dropped = self.dropped.wrapping_add(1);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        let left = until.map(|until| until.saturating_since(self.now()));
+        let timeout = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        let frames = PollFd::new(&self.fd, PollFlags::IN);
+        // Whatever it says, the next turn looks.
+        let Some(waker) = self.waker else {
+            let _ = poll(&mut [frames], timeout.as_ref());
+            return;
+        };
+        let mut fds = [frames, PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
+        let _ = poll(&mut fds, timeout.as_ref());
+        let [_, woken] = fds;
+        if woken.revents().contains(PollFlags::IN) {
+            // Its count is of no interest, only that it is zero again.
+            let _ = read(waker.fd(), &mut [0_u8; 8]);
+        }
+    }
+
+    fn woken(&mut self) -> bool {
+        self.waker.is_some_and(|waker| waker.take())
+    }
+
+    fn now(&self) -> Instant {
+        let now = clock_gettime(ClockId::Monotonic);
+        let secs = u64::try_from(now.tv_sec).unwrap_or_default();
+        let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
+        Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
+    }
+}
+
+impl AsFd for Tap<'_> {
+    /// The TAP, for other event loops: readable when a frame has come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl core::fmt::Debug for Tap<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Tap")
+            .field("capabilities", &self.capabilities)
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Translates an error number (`errno(3)`).
+fn error(errno: Errno) -> Error {
+    match errno {
+        Errno::ACCESS | Errno::PERM => Error::Denied,
+        Errno::BUSY => Error::AddressInUse,
+        Errno::NAMETOOLONG | Errno::INVAL => Error::Invalid,
+        Errno::NOENT | Errno::NXIO | Errno::NODEV => Error::Unsupported,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Error::Exhausted,
+        other => Error::Platform(u16::try_from(other.raw_os_error()).unwrap_or(u16::MAX)),
+    }
+}

@@ -1,0 +1,274 @@
+//! A program that makes any of the core's calls at any time.
+
+use core::fmt::Write;
+
+use usockets::{
+    Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened, Peers,
+    Platform, Readiness, Socket, SocketId, Sockets, TimerId, Waker, WhenFull,
+};
+
+use crate::outside::{Outside, addr, duration, error, len, long, word, yes};
+
+/// What was named last, to name it again at any time.
+#[derive(Default)]
+pub struct Anything {
+    socket: Option<SocketId>,
+    listener: Option<ListenerId>,
+    timer: Option<TimerId>,
+}
+
+impl<P: Platform> Handler<P> for Anything {
+    type Context = u32;
+    type Ext = Buffer<512>;
+
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<u32>) -> Buffer<512> {
+        self.socket = Some(socket.id());
+        socket.adopt(opened.context());
+        self.own(socket, &[]);
+        Buffer::default()
+    }
+
+    fn on_data(
+        &mut self,
+        socket: &mut Socket<'_, P, Self>,
+        held: &mut Buffer<512>,
+        data: &mut [u8],
+    ) {
+        buffer(held, data);
+        if yes() {
+            // What every server does.
+            let count = socket.write(data);
+            let _ = held.push(data.get(count..).unwrap_or_default());
+        }
+        self.own(socket, held.filled());
+    }
+
+    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
+        held.consume(socket.write(held.filled()));
+        self.own(socket, held.filled());
+    }
+
+    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
+        self.own(socket, held.filled());
+    }
+
+    fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
+        self.own(socket, held.filled());
+    }
+
+    fn on_close(
+        &mut self,
+        socket: &mut Socket<'_, P, Self>,
+        held: &mut Buffer<512>,
+        closed: Closed,
+    ) {
+        let _ = write!(Sink, "{closed}");
+        self.own(socket, held.filled());
+    }
+
+    fn on_connect_error(&mut self, socket: &mut Socket<'_, P, Self>, _: u32, error: Error) {
+        let _ = write!(Sink, "{error}");
+        self.own(socket, &[]);
+    }
+
+    fn on_accept_error(&mut self, peers: &mut Peers<'_, P, Self>, from: ListenerId, _: Error) {
+        self.listener = Some(from);
+        self.all(peers);
+    }
+
+    fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, timer: TimerId, _: u32) {
+        self.timer = Some(timer);
+        self.all(peers);
+    }
+
+    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
+        self.all(peers);
+    }
+
+    fn before_wait(&mut self, peers: &mut Peers<'_, P, Self>) {
+        self.all(peers);
+    }
+
+    fn after_dispatch(&mut self, peers: &mut Peers<'_, P, Self>) {
+        self.all(peers);
+    }
+}
+
+impl Anything {
+    /// Any call on the socket that a call is about.
+    fn own<P: Platform>(&mut self, socket: &mut Socket<'_, P, Self>, data: &[u8]) {
+        match word() {
+            0 => _ = socket.write(data),
+            1 => _ = socket.write_vectored(&[data, &[1], data]),
+            2 => socket.cork(),
+            3 => socket.uncork(),
+            4 => socket.finish(),
+            5 => socket.close(),
+            6 => socket.close_with(word() as u16),
+            7 => socket.abort(word() as u16),
+            8 => socket.pause(),
+            9 => socket.resume(),
+            10 => socket.set_timeout(duration()),
+            11 => socket.adopt(word()),
+            12 => _ = socket.context(),
+            13 => _ = socket.local_addr(),
+            14 => _ = socket.peer_addr(),
+            15 => {
+                if let Some((net, held)) = socket.peer(self.id()) {
+                    held.consume(net.write(self.id(), held.filled()));
+                    self.any(net);
+                }
+            }
+            _ => self.any(socket.net()),
+        }
+    }
+
+    /// Any call that is about no socket.
+    fn all<P: Platform>(&mut self, peers: &mut Peers<'_, P, Self>) {
+        if let Some((net, held)) = peers.peer(self.id()) {
+            held.consume(net.write(self.id(), held.filled()));
+        }
+        self.any(peers.net());
+    }
+
+    /// Any call on sockets by name.
+    fn any<P: Platform>(&mut self, net: &mut Net<'_, P, u32>) {
+        let id = self.id();
+        match word() {
+            0 => self.listener = net.listen(endpoint(), word()).ok(),
+            1 => self.socket = net.connect(endpoint(), word()).ok(),
+            2 => self.timer = net.start_timer(duration(), duration()).ok(),
+            3 => _ = net.write(id, &long().to_ne_bytes()),
+            4 => _ = net.write_vectored(id, &[&[1], &[], &[2, 3]]),
+            5 => net.cork(id),
+            6 => net.uncork(id),
+            7 => net.finish(id),
+            8 => net.close(id),
+            9 => net.close_with(id, word() as u16),
+            10 => net.abort(id, word() as u16),
+            11 => net.close_all(word(), word() as u16),
+            12 => net.pause(id),
+            13 => net.resume(id),
+            14 => net.set_timeout(id, duration()),
+            15 => net.adopt(id, word()),
+            _ => self.any_more(net, id),
+        }
+    }
+
+    fn any_more<P: Platform>(&mut self, net: &mut Net<'_, P, u32>, id: SocketId) {
+        match (word(), self.listener, self.timer) {
+            (0, Some(listener), _) => net.stop_listening(listener),
+            (1, Some(listener), _) => _ = net.listening_addr(listener),
+            (2, _, Some(timer)) => net.stop_timer(timer),
+            (3, ..) => _ = net.context(id),
+            (4, ..) => _ = net.local_addr(id),
+            (5, ..) => _ = net.peer_addr(id),
+            (6, ..) => _ = net.is_open(id),
+            (7, ..) => _ = net.now().saturating_since(Instant::ZERO),
+            (8, ..) => _ = net.stats(),
+            _ => _ = net.platform_mut(),
+        }
+    }
+
+    /// A name that was good once, or never.
+    fn id(&self) -> SocketId {
+        let any = SocketId::from_bits(long());
+        match (self.socket, any) {
+            (Some(socket), _) if yes() => socket,
+            (_, Some(any)) | (Some(any), None) => any,
+            (None, None) => self.id(),
+        }
+    }
+}
+
+/// Every method of an endpoint.
+fn endpoint() -> Endpoint<'static> {
+    let security = if yes() {
+        Endpoint::tcp(addr())
+    } else {
+        Endpoint::tls(addr(), None)
+    };
+    let policy = match word() {
+        0 => WhenFull::Pause,
+        1 => WhenFull::Refuse,
+        _ => WhenFull::EvictIdle,
+    };
+    security
+        .nodelay(yes())
+        .reuse_port(yes())
+        .v6_only(yes())
+        .backlog(word() as u16)
+        .keepalive(duration())
+        .recv_buffer(len())
+        .send_buffer(len())
+        .source(addr())
+        .when_full(policy)
+}
+
+/// Every method of a buffer.
+fn buffer(held: &mut Buffer<512>, data: &[u8]) {
+    match word() {
+        0 => _ = held.push(data),
+        1 => {
+            if let Some(byte) = held.spare().first_mut() {
+                *byte = 1;
+            }
+        }
+        2 => held.commit(len()),
+        3 => held.consume(len()),
+        4 => held.clear(),
+        5 => {
+            if let Some(byte) = held.filled_mut().first_mut() {
+                *byte = 1;
+            }
+        }
+        _ => held.consume(held.room().wrapping_sub(held.len())),
+    }
+    if held.is_empty() {
+        held.commit(1);
+    }
+}
+
+/// Runs a loop with any calls, between iterations too.
+pub fn run<const HOLDS: bool>(
+    sockets: &'static mut Sockets<Outside<HOLDS>, Anything, 64>,
+    receive: &'static mut [u8],
+    cork: &'static mut [u8],
+) -> Result<(), Error> {
+    let mut anything = Anything::default();
+    let mut server = Loop::new(Outside, sockets, receive);
+    if yes() {
+        server = server.with_cork(cork);
+    }
+    for _ in 0..long() {
+        anything.any(&mut server.net());
+        anything.all(&mut server.peers());
+        server.poll(&mut anything, yes().then_some(Instant::from_micros(long())))?;
+        let next = server.next_deadline().unwrap_or_default();
+        let _ = next.saturating_add(duration()).as_micros();
+        let _ = server.platform().now();
+        let _ = server.platform_mut().woken();
+        let _ = server.stats();
+    }
+    server.run(&mut anything)
+}
+
+/// What has no loop.
+pub fn values() -> u64 {
+    let waker = Waker::new(Outside::<false>);
+    waker.wake();
+    let readiness = Readiness::READABLE.union(Readiness::ENDED.when(waker.take()));
+    let _ = waker.notifier();
+    let facts = u64::from(readiness.intersects(Readiness::from_bits(word())));
+    let name = SocketId::from_bits(long()).map_or(0, |id| id.to_bits() ^ u64::from(id.index()));
+    facts ^ name ^ u64::from(error().is_remote())
+}
+
+/// Takes text and forgets it.
+struct Sink;
+
+impl Write for Sink {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        if text.len() == len() { Err(core::fmt::Error) } else { Ok(()) }
+    }
+}

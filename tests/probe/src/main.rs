@@ -1,0 +1,58 @@
+//! Links only when no panic is reachable from any public call of the core, whatever a platform, a
+//! peer and a program do, and when nothing allocates: the panic handler calls a function that
+//! nobody defines, and there is no allocator. It is never run.
+//!
+//! `cargo build --release --target thumbv7em-none-eabihf`, or for any other target without an
+//! operating system. On Linux the memory functions come from libc, so there it takes
+//! `RUSTFLAGS="-C link-args=-nostartfiles -C link-arg=-lc"`, and a `--target` too.
+#![no_std]
+#![no_main]
+
+mod anything;
+mod outside;
+
+use core::panic::PanicInfo;
+
+use usockets::Sockets;
+
+use crate::anything::Anything;
+use crate::outside::Outside;
+
+unsafe extern "C" {
+    /// Defined nowhere.
+    safe fn a_panic_is_reachable() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    a_panic_is_reachable()
+}
+
+static mut PLAIN: Sockets<Outside<false>, Anything, 64> = Sockets::new();
+static mut HOLDING: Sockets<Outside<true>, Anything, 64> = Sockets::new();
+static mut RECEIVE: [u8; 2_048] = [0; 2_048];
+static mut CORK: [u8; 1_024] = [0; 1_024];
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    let more = anything::values();
+    // SAFETY: the only place that names the statics, and it is entered once.
+    let (plain, holding, receive, cork) = unsafe {
+        (
+            &mut *&raw mut PLAIN,
+            &mut *&raw mut HOLDING,
+            &mut *&raw mut RECEIVE,
+            &mut *&raw mut CORK,
+        )
+    };
+    let _ = if more & 1 == 0 {
+        anything::run(plain, receive, cork)
+    } else {
+        anything::run(holding, receive, cork)
+    };
+    #[cfg(feature = "planted")]
+    let _ = outside::word() / outside::word();
+    loop {
+        outside::word();
+    }
+}

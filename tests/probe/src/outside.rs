@@ -1,0 +1,198 @@
+//! Answers that the optimiser knows nothing about.
+
+use core::arch::asm;
+use core::net::SocketAddr;
+
+use usockets::{
+    Accepted, Duration, Endpoint, Error, Instant, Notify, Platform, Progress, Readiness, Ready,
+    Recv, SocketId,
+};
+
+/// Returns some number.
+#[inline(never)]
+pub fn word() -> u32 {
+    let mut word = 0_usize;
+    // SAFETY: no instruction at all, but the compiler must take it for one that changes the value.
+    unsafe { asm!("/* {0} */", inout(reg) word, options(nomem, nostack, preserves_flags)) };
+    word as u32
+}
+
+/// Returns some longer number.
+pub fn long() -> u64 {
+    u64::from(word()) << 32 | u64::from(word())
+}
+
+/// Returns some length, which may be beyond every slice.
+pub fn len() -> usize {
+    // No target has a shorter one.
+    word() as usize
+}
+
+/// Returns yes or no.
+pub fn yes() -> bool {
+    word() & 1 != 0
+}
+
+/// Returns some time.
+pub fn duration() -> Duration {
+    Duration::new(long(), word() % 1_000_000_000)
+}
+
+/// Returns some address.
+pub fn addr() -> SocketAddr {
+    let port = word() as u16;
+    if yes() {
+        (word().to_be_bytes(), port).into()
+    } else {
+        (u128::from(long()).to_be_bytes(), port).into()
+    }
+}
+
+/// Returns some error.
+pub fn error() -> Error {
+    match word() {
+        0 => Error::AddressInUse,
+        1 => Error::AddressUnavailable,
+        2 => Error::Denied,
+        3 => Error::Full,
+        4 => Error::Exhausted,
+        5 => Error::Invalid,
+        6 => Error::Unreachable,
+        7 => Error::Refused,
+        8 => Error::Reset,
+        9 => Error::TimedOut,
+        10 => Error::Truncated,
+        11 => Error::AlertReceived(word() as u8),
+        12 => Error::AlertSent(word() as u8),
+        13 => Error::Protocol(word() as u16),
+        14 => Error::Unsupported,
+        _ => Error::Platform(word() as u16),
+    }
+}
+
+/// Returns `value`, or some error.
+pub fn or_error<T>(value: T) -> Result<T, Error> {
+    if yes() { Ok(value) } else { Err(error()) }
+}
+
+fn progress() -> Result<Progress, Error> {
+    or_error(match word() {
+        0 => Progress::Opening,
+        1 => Progress::Again,
+        _ => Progress::Open,
+    })
+}
+
+/// A platform that may answer anything, also what the contract forbids. `HOLDS` as a layer does.
+pub struct Outside<const HOLDS: bool>;
+
+impl<const HOLDS: bool> Platform for Outside<HOLDS> {
+    type Socket = u32;
+
+    const CLOSED: u32 = 0;
+    const HOLDS_OUTPUT: bool = HOLDS;
+
+    fn listen(&mut self, socket: &mut u32, _: SocketId, _: &Endpoint<'_>) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn connect(&mut self, socket: &mut u32, _: SocketId, _: &Endpoint<'_>) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut u32,
+        socket: &mut u32,
+        _: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        (*listener, *socket) = (word(), word());
+        let accepted = Accepted {
+            peer: addr(),
+            drained: yes(),
+        };
+        or_error(yes().then_some(accepted))
+    }
+
+    fn refuse(&mut self, listener: &mut u32) -> Result<bool, Error> {
+        *listener = word();
+        or_error(yes())
+    }
+
+    fn set_accepting(&mut self, listener: &mut u32, _: SocketId, _: bool) -> Result<(), Error> {
+        *listener = word();
+        or_error(())
+    }
+
+    fn progress(&mut self, socket: &mut u32, _: Readiness) -> Result<Progress, Error> {
+        *socket = word();
+        progress()
+    }
+
+    fn recv(&mut self, socket: &mut u32, buffer: &mut [u8]) -> Result<Recv, Error> {
+        *socket = word();
+        if let Some(byte) = buffer.first_mut() {
+            *byte = word() as u8;
+        }
+        or_error(match word() {
+            0 => Recv::WouldBlock,
+            1 => Recv::Finished,
+            _ => Recv::Data {
+                len: len(),
+                drained: yes(),
+            },
+        })
+    }
+
+    fn send(&mut self, socket: &mut u32, _: &[u8]) -> Result<usize, Error> {
+        *socket = word();
+        or_error(len())
+    }
+
+    fn finish(&mut self, socket: &mut u32) -> Result<Progress, Error> {
+        *socket = word();
+        progress()
+    }
+
+    fn close(&mut self, socket: &mut u32) {
+        *socket = word();
+    }
+
+    fn abort(&mut self, socket: &mut u32) {
+        *socket = word();
+    }
+
+    fn local_addr(&self, _: &u32) -> Result<SocketAddr, Error> {
+        or_error(addr())
+    }
+
+    fn peer_addr(&self, _: &u32) -> Result<SocketAddr, Error> {
+        or_error(addr())
+    }
+
+    fn poll(&mut self, _: Option<Instant>) -> Result<(), Error> {
+        or_error(())
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        let readiness = Readiness::from_bits(word());
+        let id = SocketId::from_bits(long())?;
+        yes().then_some(Ready { id, readiness })
+    }
+
+    fn woken(&mut self) -> bool {
+        yes()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(long())
+    }
+}
+
+impl<const HOLDS: bool> Notify for Outside<HOLDS> {
+    fn notify(&self) {
+        word();
+    }
+}

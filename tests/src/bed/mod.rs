@@ -1,0 +1,99 @@
+//! Where a conformance test runs: some hosts of one platform on one network.
+
+#[cfg(target_os = "linux")]
+mod linux;
+mod simulated;
+mod user_space;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use usockets::{Instant, Platform};
+
+#[cfg(target_os = "linux")]
+pub use self::linux::{LinuxBed, on_linux};
+pub use self::simulated::{SimBed, on_rough_sim, on_sim};
+pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
+
+/// Some hosts of one platform on one network, and their time.
+pub trait Bed {
+    /// The platform under test.
+    type P: Platform + 'static;
+
+    /// Makes the platform of a further host. Hosts count from 0.
+    fn platform(&mut self) -> Self::P;
+
+    /// Returns an address to listen at on a host, IPv4 with port 0.
+    fn addr(&self, host: usize) -> SocketAddr;
+
+    /// Returns an IPv6 address of a host, with port 0.
+    fn addr_v6(&self, host: usize) -> SocketAddr;
+
+    /// Returns whether the loop of a host, which next has something to do by itself at
+    /// `deadline`, may have something to do now.
+    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool;
+
+    /// Returns until when a loop is to be polled, at most, while others also want their turn.
+    fn patience(&self, platform: &Self::P) -> Option<Instant>;
+
+    /// Lets the time go on, to the next thing that comes about but at most by `most`. Called when
+    /// no host is due.
+    fn pass(&mut self, most: Duration);
+
+    /// Returns the time since some start.
+    fn now(&self) -> Duration;
+
+    /// Returns more bytes than one direction of a connection holds on its way, but no more than
+    /// arrive soon.
+    fn plenty(&self) -> usize;
+
+    /// Returns a time long enough for anything that is to happen.
+    fn long(&self) -> Duration {
+        if self.is_virtual() {
+            Duration::from_secs(40_000)
+        } else {
+            Duration::from_secs(60)
+        }
+    }
+
+    /// Returns whether every report is true when it is given, and everything comes soon. (A false
+    /// report of a listener may cost an eviction.)
+    fn is_smooth(&self) -> bool {
+        true
+    }
+
+    /// Returns whether a platform learns what its peers did without being polled, as one in an
+    /// operating system does.
+    fn learns_unasked(&self) -> bool {
+        true
+    }
+
+    /// Returns whether time is virtual, so that hours cost nothing.
+    fn is_virtual(&self) -> bool;
+}
+
+/// Turns generic functions over a [`Bed`] into tests on every platform.
+#[macro_export]
+macro_rules! on_every_platform {
+    ($($name:ident),* $(,)?) => {
+        mod on_sim {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_sim(|bed| super::$name(bed));
+            })*
+        }
+        mod on_user_space {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_user_space(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(target_os = "linux")]
+        mod on_linux {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_linux(|bed| super::$name(bed));
+            })*
+        }
+    };
+}

@@ -1,0 +1,46 @@
+//! What the linker proves.
+
+use std::io;
+
+use crate::programs::{command, root, target_dir};
+use crate::report::Report;
+
+/// The function that nobody defines.
+const PANIC: &str = "a_panic_is_reachable";
+
+/// Links a program that makes every call of the core on a platform that answers anything.
+pub fn measure(report: &mut Report) -> io::Result<()> {
+    let planted = links(&["--features", "planted"])?;
+    if planted {
+        return Err(io::Error::other(
+            "a planted panic links: the proof proves nothing",
+        ));
+    }
+    let how = "link of tests/probe, which a planted panic breaks";
+    let panics = if links(&[])? { 0.0 } else { 1.0 };
+    report.bounded(
+        "panics or allocators reachable in core",
+        panics,
+        0.0,
+        "",
+        how,
+    );
+    Ok(())
+}
+
+/// Whether the probe links; an error when it fails for another reason than a panic.
+fn links(more: &[&str]) -> io::Result<bool> {
+    let output = command(&target_dir()?.join("probe"))
+        .current_dir(root().join("tests/probe"))
+        .env("RUSTFLAGS", "-C link-args=-nostartfiles -C link-arg=-lc")
+        .args(["build", "--release", "--target", "x86_64-unknown-linux-gnu"])
+        .args(more)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() || text.contains(PANIC) {
+        return Ok(output.status.success());
+    }
+    Err(io::Error::other(format!(
+        "the probe does not build:\n{text}"
+    )))
+}

@@ -1,0 +1,235 @@
+//! What the stack alone costs, in memory: nanoseconds per echo of 64 bytes at many connections,
+//! and of a poll with nothing to do. Usage: `smoltcp_bench [stock]`.
+
+use std::hint::black_box;
+use std::time::Instant as Clock;
+
+use usockets::{Endpoint, Instant, Platform, Recv, SocketId};
+use usockets_smoltcp::{
+    Address, Config, Listener, Memory, Secret, SizeClass, Slot, Socket, SocketStorage, Stack,
+};
+use usockets_tests::smoltcp::leak;
+use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
+
+type Net = Stack<'static, Peers>;
+
+/// Buffers of each connection.
+const BUFFER: usize = 512;
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("stock") {
+        return stock::main();
+    }
+    println!("connections  ns/echo(median of 5)  min  max  idle poll ns  bytes/connection");
+    let counts = std::env::args().nth(1).and_then(|count| count.parse().ok());
+    let counts = counts.map_or(vec![1, 16, 128, 1_024, 8_192, 65_536], |count| vec![count]);
+    for count in counts {
+        measure(count);
+    }
+    println!(
+        "slot {} storage {}",
+        size_of::<Slot<'_>>(),
+        size_of::<SocketStorage<'_>>()
+    );
+}
+
+fn stack(count: usize) -> Net {
+    let classes = [SizeClass::new(count, BUFFER, BUFFER).half_open(count)];
+    let addresses = [Address::new(SERVER.into(), 8)];
+    let config = Config::new([0; 6], &addresses, Secret::new([7; 16]));
+    let memory = Memory {
+        slots: leak(count, || Slot::EMPTY),
+        storage: leak(count, || SocketStorage::EMPTY),
+        bytes: leak(classes[0].bytes(), || 0),
+        buckets: leak(count, || 0),
+        listeners: leak(1, || Listener::EMPTY),
+        neighbours: &mut [],
+        scratch: leak(2_048, || 0),
+    };
+    Stack::new(Peers::new(count), &config, memory, &classes).unwrap()
+}
+
+/// One turn of the smallest possible loop. Nothing is allocated.
+fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
+    net.poll(Some(Instant::ZERO)).unwrap();
+    while let Some(ready) = net.next_ready() {
+        let index = ready.id.index() as usize;
+        if index == u32::MAX as usize {
+            loop {
+                let id = SocketId::from_bits((1 << 32) | sockets.len() as u64).unwrap();
+                let mut socket = Net::CLOSED;
+                match net.accept(listener, &mut socket, id) {
+                    Ok(Some(_)) => sockets.push(socket),
+                    _ => break,
+                }
+            }
+        } else if let Some(socket) = sockets.get_mut(index) {
+            let mut buffer = [0; 256];
+            while let Ok(Recv::Data { len, drained }) = net.recv(socket, &mut buffer) {
+                net.send(socket, &buffer[..len]).unwrap();
+                if drained {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn measure(count: usize) {
+    let mut net = stack(count);
+    let mut listener = Net::CLOSED;
+    let mut sockets = Vec::with_capacity(count);
+    let id = SocketId::from_bits((1 << 32) | u64::from(u32::MAX)).unwrap();
+    let at = Endpoint::tcp((SERVER, PORT).into()).backlog(u16::MAX);
+    net.listen(&mut listener, id, &at).unwrap();
+    while net.device().open < count || sockets.len() < count {
+        net.device_mut().budget = count as u64;
+        turn(&mut net, &mut listener, &mut sockets);
+    }
+    let mut run = |echoes: u64| {
+        net.device_mut().budget = echoes;
+        let goal = net.device().echoes + echoes;
+        let start = Clock::now();
+        while net.device().echoes < goal {
+            turn(&mut net, &mut listener, &mut sockets);
+        }
+        start.elapsed().as_nanos() as f64 / echoes as f64
+    };
+    run(400_000);
+    let mut all: Vec<f64> = (0..5).map(|_| run(400_000)).collect();
+    all.sort_by(f64::total_cmp);
+    net.device_mut().budget = 0;
+    for _ in 0..200 {
+        net.device().pass(1_000);
+        turn(&mut net, &mut listener, &mut sockets);
+    }
+    let polls = 200_000_u32;
+    let start = Clock::now();
+    for _ in 0..polls {
+        black_box(&mut net).poll(Some(Instant::ZERO)).unwrap();
+    }
+    let idle = start.elapsed().as_nanos() as f64 / f64::from(polls);
+    let slot = size_of::<Slot<'_>>() + size_of::<SocketStorage<'_>>() + 4;
+    println!(
+        "{count:>11}  {:>20.0}  {:.0}  {:.0}  {idle:>12.0}  {slot}",
+        all[2], all[0], all[4]
+    );
+}
+
+/// The same with smoltcp as it comes: one interface, one set of sockets.
+mod stock {
+    use std::time::Instant as Clock;
+
+    use smoltcp::iface::{Config, Interface, SocketSet};
+    use smoltcp::phy::{self, DeviceCapabilities};
+    use smoltcp::socket::tcp::{Socket, SocketBuffer};
+    use smoltcp::time::Instant;
+    use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+    use usockets::Platform;
+    use usockets_smoltcp::PollDevice;
+    use usockets_tests::smoltcp::leak;
+    use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
+
+    use super::BUFFER;
+
+    struct Stock {
+        peers: Peers,
+        left: std::ops::Range<usize>,
+    }
+
+    struct Rx([u8; 128], usize);
+    struct Tx<'d>(&'d mut Peers);
+
+    impl phy::RxToken for Rx {
+        fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+            f(&self.0[..self.1])
+        }
+    }
+
+    impl phy::TxToken for Tx<'_> {
+        fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+            let result = f(self.0.slot(len).unwrap());
+            self.0.commit(len, None);
+            result
+        }
+    }
+
+    impl phy::Device for Stock {
+        type RxToken<'t> = Rx;
+        type TxToken<'t> = Tx<'t>;
+
+        fn receive(&mut self, _: Instant) -> Option<(Rx, Tx<'_>)> {
+            let index = self.left.next()?;
+            let frame = self.peers.frame(index);
+            let mut copy = [0; 128];
+            copy[..frame.len()].copy_from_slice(frame);
+            Some((Rx(copy, frame.len()), Tx(&mut self.peers)))
+        }
+
+        fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
+            Some(Tx(&mut self.peers))
+        }
+
+        fn capabilities(&self) -> DeviceCapabilities {
+            let mut said = DeviceCapabilities::default();
+            said.medium = phy::Medium::Ip;
+            said.max_transmission_unit = 1_500;
+            said
+        }
+    }
+
+    pub fn main() {
+        println!("stock smoltcp\nconnections  ns/echo(median of 5)");
+        for count in [1, 16, 128, 1_024] {
+            measure(count);
+        }
+    }
+
+    fn measure(count: usize) {
+        let mut device = Stock {
+            peers: Peers::new(count),
+            left: 0..0,
+        };
+        let mut interface =
+            Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::ZERO);
+        let own = IpAddress::from(std::net::IpAddr::from(SERVER));
+        interface.update_ip_addrs(|all| all.push(IpCidr::new(own, 8)).unwrap());
+        let mut set = SocketSet::new(leak(count, Default::default));
+        let buffer = || SocketBuffer::new(leak(BUFFER, || 0_u8));
+        let handles: Vec<_> = (0..count)
+            .map(|_| {
+                let mut socket = Socket::new(buffer(), buffer());
+                socket.set_nagle_enabled(false);
+                #[allow(unused, reason = "as the stack has it")]
+                socket.set_congestion_control(smoltcp::socket::tcp::CongestionControl::Reno);
+                socket.listen(PORT).unwrap();
+                set.add(socket)
+            })
+            .collect();
+        let mut run = |echoes: u64| {
+            device.peers.budget = echoes;
+            let goal = device.peers.echoes + echoes;
+            let start = Clock::now();
+            while device.peers.echoes < goal {
+                device.left = 0..device.peers.receive(usockets_smoltcp::FRAMES_MAX);
+                let micros = i64::try_from(device.peers.now().as_micros()).unwrap();
+                interface.poll(Instant::from_micros(micros), &mut device, &mut set);
+                for handle in &handles {
+                    let socket = set.get_mut::<Socket<'_>>(*handle);
+                    let mut buffer = [0; 256];
+                    if socket.can_recv() {
+                        let len = socket.recv_slice(&mut buffer).unwrap();
+                        socket.send_slice(&buffer[..len]).unwrap();
+                    }
+                }
+            }
+            start.elapsed().as_nanos() as f64 / echoes as f64
+        };
+        let echoes = if count > 100 { 40_000 } else { 400_000 };
+        run(echoes);
+        let mut all: Vec<f64> = (0..5).map(|_| run(echoes)).collect();
+        all.sort_by(f64::total_cmp);
+        println!("{count:>11}  {:.0}", all[2]);
+        let _ = super::Net::CLOSED;
+    }
+}

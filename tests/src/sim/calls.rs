@@ -1,0 +1,325 @@
+//! What a host's program asks of the network.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use usockets::{Accepted, Endpoint, Error, Progress, Readiness, Recv, Security, SocketId};
+
+use super::end::{End, Kind, Listener, Opening, Stream};
+use super::network::{CONNECT_ERRORS, Event, Network};
+
+/// What any call may fail with. None of them is [`Error::Exhausted`], which means "later".
+const BREAKS: [Error; 5] = [
+    Error::Reset,
+    Error::TimedOut,
+    Error::Unreachable,
+    Error::Denied,
+    Error::Platform(5),
+];
+
+impl Network {
+    pub(super) fn listen(
+        &mut self,
+        host: usize,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<u32, Error> {
+        if at.security != Security::Plain {
+            return Err(Error::Unsupported);
+        }
+        if self.rng.chance(self.faults.listen_error) {
+            return Err(self
+                .rng
+                .pick(&[Error::Exhausted, Error::Denied, Error::AddressInUse]));
+        }
+        let local = self.bind(host, at)?;
+        self.take_descriptor(host)?;
+        let listener = Listener {
+            waiting: VecDeque::new(),
+            backlog: usize::from(at.backlog).max(1),
+            accepting: true,
+            v6_only: at.v6_only,
+            reuse_port: at.reuse_port,
+            recv_buffer: at.recv_buffer.unwrap_or(self.faults.recv_buffer),
+            send_buffer: at.send_buffer.unwrap_or(self.faults.send_buffer),
+        };
+        let mut end = End::new(host, local, Kind::Listener(listener));
+        end.id = Some(id);
+        end.held = true;
+        let key = self.add(end);
+        self.listeners.push(key);
+        self.note("listen", u64::from(key), id.to_bits());
+        Ok(key)
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        host: usize,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<u32, Error> {
+        if to.security != Security::Plain {
+            return Err(Error::Unsupported);
+        }
+        if self.rng.chance(self.faults.connect_error) {
+            return Err(self.rng.pick(&[
+                Error::Exhausted,
+                Error::Denied,
+                Error::AddressUnavailable,
+                Error::Unreachable,
+                Error::Refused,
+            ]));
+        }
+        let local = self.source(host, to)?;
+        self.take_descriptor(host)?;
+        self.serials += 1;
+        let remote = SocketAddr::new(to.addr.ip().to_canonical(), to.addr.port());
+        let incoming = to.recv_buffer.unwrap_or(self.faults.recv_buffer);
+        let outgoing = to.send_buffer.unwrap_or(self.faults.send_buffer);
+        let mut stream = Stream::new(remote, self.serials, incoming, outgoing);
+        stream.client = true;
+        let mut end = End::new(host, local, Kind::Stream(stream));
+        end.id = Some(id);
+        end.held = true;
+        let client = self.add(end);
+        self.names.insert((host, id), client);
+        self.note("connect", u64::from(client), id.to_bits());
+        let at = self.now + self.latency();
+        if self.rng.chance(self.faults.connect_fail) {
+            let error = self.rng.index(CONNECT_ERRORS.len()) as u8;
+            self.schedule(at, Event::Failed { client, error });
+        } else if !self.rng.chance(self.faults.connect_hang) {
+            self.schedule(at, Event::Syn { client, attempt: 0 });
+        }
+        Ok(client)
+    }
+
+    /// Takes a waiting connection and says whether `drained`.
+    pub(super) fn accept(
+        &mut self,
+        listener: u32,
+        id: SocketId,
+    ) -> Result<Option<(u32, Accepted)>, Error> {
+        let host = self.end(listener).ok_or(Error::Invalid)?.host;
+        let listening = |end: &mut End| end.listener().map(|listener| listener.waiting.len());
+        let waiting = self
+            .end(listener)
+            .and_then(listening)
+            .ok_or(Error::Invalid)?;
+        if waiting == 0 {
+            self.reread(listener, true);
+            return Ok(None);
+        }
+        if self.hosts[host].descriptors >= self.faults.descriptors {
+            return Err(Error::Exhausted);
+        }
+        if self.rng.chance(self.faults.accept_error) {
+            if self.rng.chance(5_000) {
+                return Err(Error::Exhausted);
+            }
+            self.take_waiting(listener);
+            return Err(self
+                .rng
+                .pick(&[Error::Reset, Error::Denied, Error::Platform(71)]));
+        }
+        let Some(server) = self.next_waiting(listener) else {
+            return Err(Error::Invalid);
+        };
+        self.take_descriptor(host)?;
+        let undrained = self.rng.chance(self.faults.undrained);
+        let drained = if waiting == 1 { !undrained } else { undrained };
+        if drained {
+            self.reread(listener, waiting == 1);
+        }
+        self.note("accept", u64::from(server), id.to_bits());
+        self.names.insert((host, id), server);
+        let Some(end) = self.end(server) else {
+            return Err(Error::Invalid);
+        };
+        end.id = Some(id);
+        end.held = true;
+        let facts = end.facts();
+        let Some(stream) = end.stream() else {
+            return Err(Error::Invalid);
+        };
+        let peer = canonical(stream.remote);
+        if facts != Readiness::NONE {
+            self.mark(server, facts);
+        }
+        Ok(Some((server, Accepted { peer, drained })))
+    }
+
+    pub(super) fn refuse_one(&mut self, listener: u32) -> Result<bool, Error> {
+        if self.rng.chance(self.faults.accept_error) {
+            return Err(Error::Exhausted);
+        }
+        let taken = self.take_waiting(listener);
+        if !taken {
+            self.reread(listener, true);
+        }
+        Ok(taken)
+    }
+
+    /// Loses the connection that waits longest; whether there was one.
+    fn take_waiting(&mut self, listener: u32) -> bool {
+        let Some(server) = self.next_waiting(listener) else {
+            return false;
+        };
+        self.note("refuse", u64::from(server), 0);
+        self.refuse(server);
+        true
+    }
+
+    fn next_waiting(&mut self, listener: u32) -> Option<u32> {
+        self.end(listener)?.listener()?.waiting.pop_front()
+    }
+
+    /// From now on a readable listener or stream is reported again; at once if it is.
+    fn reread(&mut self, key: u32, empty: bool) {
+        let Some(end) = self.end(key) else { return };
+        end.told = false;
+        if !empty {
+            self.mark(key, Readiness::READABLE);
+        }
+    }
+
+    pub(super) fn set_accepting(&mut self, key: u32, accepting: bool) -> Result<(), Error> {
+        let level = self.faults.level_listeners;
+        if self.rng.chance(self.faults.set_accepting_error) {
+            return Err(self.rng.pick(&BREAKS));
+        }
+        let end = self.end(key).ok_or(Error::Invalid)?;
+        let listener = end.listener().ok_or(Error::Invalid)?;
+        listener.accepting = accepting || !level;
+        let waiting = !listener.waiting.is_empty();
+        end.told &= !accepting;
+        if accepting && waiting {
+            self.mark(key, Readiness::READABLE);
+        }
+        Ok(())
+    }
+
+    pub(super) fn progress(&mut self, key: u32) -> Result<Progress, Error> {
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        match (stream.error, stream.opening) {
+            (Some(error), _) => Err(error),
+            (None, Opening::Asked) => Ok(Progress::Opening),
+            (None, Opening::Open) => Ok(Progress::Open),
+        }
+    }
+
+    pub(super) fn recv(&mut self, key: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let there = self.stream(key).ok_or(Error::Invalid)?.incoming.len();
+        if there > 0 && self.rng.chance(self.faults.false_block) {
+            self.reread(key, true);
+            let at = self.now + self.rng.below(2_000);
+            self.schedule(at, Event::Retell { key });
+            return Ok(Recv::WouldBlock);
+        }
+        if there == 0 {
+            return self.recv_nothing(key);
+        }
+        let most = there.min(buffer.len());
+        let len = match self.rng.chance(self.faults.partial_read) {
+            true => self.rng.between(1, most as u64) as usize,
+            false => most,
+        };
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        for (to, from) in buffer.iter_mut().zip(stream.incoming.drain(..len)) {
+            *to = from;
+        }
+        stream.received += len as u64;
+        let peer = stream.peer;
+        let drained = len == there && !self.rng.chance(self.faults.undrained);
+        if drained {
+            self.reread(key, true);
+        }
+        self.note("recv", u64::from(key), len as u64);
+        self.kick(peer);
+        Ok(Recv::Data { len, drained })
+    }
+
+    fn recv_nothing(&mut self, key: u32) -> Result<Recv, Error> {
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        let (error, ended) = (stream.error, stream.ended);
+        if ended && error.is_none() {
+            return Ok(Recv::Finished);
+        }
+        let faulty = error.is_none() && self.rng.chance(self.faults.recv_error);
+        if let Some(error) = if faulty { Some(self.fault(key)) } else { error } {
+            return Err(error);
+        }
+        self.reread(key, true);
+        Ok(Recv::WouldBlock)
+    }
+
+    /// Breaks the connection by a call that fails; with this.
+    fn fault(&mut self, key: u32) -> Error {
+        let error = self.rng.pick(&BREAKS);
+        let peer = self.stream(key).map_or(0, |stream| stream.peer);
+        if let Some(stream) = self.stream(key) {
+            stream.error = Some(error);
+            stream.outgoing.clear();
+            stream.blocked = false;
+        }
+        self.note("fault", u64::from(key), 0);
+        let at = self.arrival(key);
+        self.schedule(at, Event::Reset { to: peer });
+        error
+    }
+
+    /// Whether the connection is good for sending, which may end with this very call.
+    fn check(&mut self, key: u32, rate: u16) -> Result<(), Error> {
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        if let Some(error) = stream.error {
+            return Err(error);
+        }
+        if self.rng.chance(rate) {
+            return Err(self.fault(key));
+        }
+        Ok(())
+    }
+
+    pub(super) fn send(&mut self, key: u32, parts: &[&[u8]]) -> Result<usize, Error> {
+        self.check(key, self.faults.send_error)?;
+        let all: usize = parts.iter().map(|part| part.len()).sum();
+        let room = self.stream(key).ok_or(Error::Invalid)?.room();
+        let most = all.min(room);
+        let count = match self.rng.chance(self.faults.partial_write) {
+            true => self.rng.below(most as u64 + 1) as usize,
+            false => most,
+        };
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        let bytes = parts.iter().flat_map(|part| part.iter().copied());
+        stream.outgoing.extend(bytes.take(count));
+        stream.sent += count as u64;
+        if count < all {
+            stream.blocked = true;
+            if count < most {
+                // Nothing will arrive that makes room: it is there already.
+                let at = self.now + self.rng.below(2_000);
+                self.schedule(at, Event::Room { key });
+            }
+        }
+        self.note("send", u64::from(key), count as u64);
+        self.kick(key);
+        Ok(count)
+    }
+
+    pub(super) fn finish(&mut self, key: u32) -> Result<(), Error> {
+        self.check(key, self.faults.finish_error)?;
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        stream.finished = true;
+        self.note("finish", u64::from(key), 0);
+        self.kick(key);
+        Ok(())
+    }
+}
+
+/// An IPv4-mapped address as IPv4.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(IpAddr::V4(ip), addr.port()),
+        IpAddr::V6(_) => addr,
+    }
+}

@@ -1,0 +1,332 @@
+//! One simulated host, as the loop sees it.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use usockets::{
+    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+};
+
+use super::end::Opening;
+use super::network::Network;
+
+/// One host of a [`Sim`](super::Sim): the platform of one loop.
+///
+/// [`Platform::poll`] never waits: virtual time moves only by [`Sim::step`](super::Sim::step). It
+/// notes until when the loop wanted to wait, and the simulation goes no further than that without
+/// polling the host again.
+#[derive(Debug)]
+pub struct Host {
+    network: Rc<RefCell<Network>>,
+    index: usize,
+}
+
+/// What a pool slot holds of a simulated socket: a number that the network knows.
+#[derive(Debug, Default)]
+pub struct SimSocket {
+    key: u32,
+}
+
+/// What is known of one end of a connection, for models to compare with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Line {
+    /// Number of the connection, the same at both ends and used once.
+    pub serial: u64,
+    /// Whether this is the end that connected.
+    pub client: bool,
+    /// Bytes the program handed over.
+    pub sent: u64,
+    /// Bytes the program received.
+    pub received: u64,
+    /// Bytes the peer's program handed over.
+    pub peer_sent: u64,
+    /// Whether the peer's end has arrived.
+    pub ended: bool,
+    /// Why it broke, if it did.
+    pub error: Option<Error>,
+}
+
+impl Host {
+    pub(super) const fn new(network: Rc<RefCell<Network>>, index: usize) -> Self {
+        Self { network, index }
+    }
+
+    /// Returns the host's number, in the order of [`Sim::host`](super::Sim::host).
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns how often the host was polled.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.network.borrow().hosts[self.index].polls
+    }
+
+    /// Returns what the network knows of a connection of this host, by its name.
+    #[must_use]
+    pub fn line(&self, id: SocketId) -> Option<Line> {
+        let mut network = self.network.borrow_mut();
+        let key = *network.names.get(&(self.index, id))?;
+        let peer = network.stream(key)?.peer;
+        let peer_sent = network.stream(peer).map_or(0, |stream| stream.sent);
+        let stream = network.stream(key)?;
+        Some(Line {
+            peer_sent,
+            serial: stream.serial,
+            client: stream.client,
+            sent: stream.sent,
+            received: stream.received,
+            ended: stream.ended,
+            error: stream.error,
+        })
+    }
+}
+
+impl Drop for Host {
+    /// Nobody waits for the host any more.
+    fn drop(&mut self) {
+        if let Ok(mut network) = self.network.try_borrow_mut() {
+            let state = &mut network.hosts[self.index];
+            state.polled = true;
+            state.deadline = None;
+            state.woken = false;
+            state.ready.clear();
+            state.extra.clear();
+        }
+    }
+}
+
+impl Platform for Host {
+    type Socket = SimSocket;
+
+    const CLOSED: SimSocket = SimSocket { key: 0 };
+
+    fn listen(
+        &mut self,
+        socket: &mut SimSocket,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        socket.key = self.network.borrow_mut().listen(self.index, id, at)?;
+        Ok(())
+    }
+
+    fn connect(
+        &mut self,
+        socket: &mut SimSocket,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        socket.key = self.network.borrow_mut().connect(self.index, id, to)?;
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut SimSocket,
+        socket: &mut SimSocket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        let taken = self.network.borrow_mut().accept(listener.key, id)?;
+        Ok(taken.map(|(key, accepted)| {
+            socket.key = key;
+            accepted
+        }))
+    }
+
+    fn refuse(&mut self, listener: &mut SimSocket) -> Result<bool, Error> {
+        self.network.borrow_mut().refuse_one(listener.key)
+    }
+
+    fn set_accepting(
+        &mut self,
+        listener: &mut SimSocket,
+        _: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        self.network
+            .borrow_mut()
+            .set_accepting(listener.key, accepting)
+    }
+
+    fn progress(&mut self, socket: &mut SimSocket, _: Readiness) -> Result<Progress, Error> {
+        self.network.borrow_mut().progress(socket.key)
+    }
+
+    fn recv(&mut self, socket: &mut SimSocket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        assert!(!buffer.is_empty(), "the loop receives into something");
+        self.network.borrow_mut().recv(socket.key, buffer)
+    }
+
+    fn send(&mut self, socket: &mut SimSocket, data: &[u8]) -> Result<usize, Error> {
+        self.network.borrow_mut().send(socket.key, &[data])
+    }
+
+    fn send_vectored(&mut self, socket: &mut SimSocket, parts: &[&[u8]]) -> Result<usize, Error> {
+        self.network.borrow_mut().send(socket.key, parts)
+    }
+
+    fn finish(&mut self, socket: &mut SimSocket) -> Result<Progress, Error> {
+        self.network.borrow_mut().finish(socket.key)?;
+        Ok(Progress::Open)
+    }
+
+    fn close(&mut self, socket: &mut SimSocket) {
+        let key = std::mem::take(&mut socket.key);
+        self.network.borrow_mut().release(key, false);
+    }
+
+    fn abort(&mut self, socket: &mut SimSocket) {
+        let key = std::mem::take(&mut socket.key);
+        self.network.borrow_mut().release(key, true);
+    }
+
+    fn local_addr(&self, socket: &SimSocket) -> Result<SocketAddr, Error> {
+        let mut network = self.network.borrow_mut();
+        let end = network.end(socket.key).ok_or(Error::Invalid)?;
+        Ok(end.local)
+    }
+
+    fn peer_addr(&self, socket: &SimSocket) -> Result<SocketAddr, Error> {
+        let mut network = self.network.borrow_mut();
+        match network.stream(socket.key) {
+            Some(stream) if stream.opening == Opening::Open => Ok(stream.remote),
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.network.borrow_mut().poll(self.index, until)
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        self.network.borrow_mut().hosts[self.index]
+            .batch
+            .pop_front()
+    }
+
+    fn woken(&mut self) -> bool {
+        std::mem::take(&mut self.network.borrow_mut().hosts[self.index].woken)
+    }
+
+    fn now(&self) -> Instant {
+        let network = self.network.borrow();
+        let ahead = network.hosts[self.index].ahead;
+        Instant::from_micros(network.now.saturating_add(ahead))
+    }
+}
+
+/// The facts as a number, for the digest.
+pub(super) fn bits(readiness: Readiness) -> u32 {
+    let facts = [
+        Readiness::READABLE,
+        Readiness::WRITABLE,
+        Readiness::ERROR,
+        Readiness::HUNG_UP,
+        Readiness::ENDED,
+    ];
+    let values = [0x1, 0x4, 0x8, 0x10, 0x2000];
+    let set = facts.into_iter().zip(values);
+    set.filter(|(fact, _)| readiness.intersects(*fact))
+        .fold(0, |sum, (_, value)| sum | value)
+}
+
+impl Network {
+    fn poll(&mut self, host: usize, until: Option<Instant>) -> Result<(), Error> {
+        let state = &mut self.hosts[host];
+        state.polls += 1;
+        state.polled = true;
+        state.deadline = until.map(Instant::as_micros);
+        if let Some(error) = state.broken {
+            return Err(error);
+        }
+        if self.faults.level_listeners {
+            self.report_listeners(host);
+        }
+        if self.faults.shuffled > 0 && self.hosts[host].ready.len() > 1 {
+            self.shuffle(host);
+        }
+        self.invent(host);
+        let most = match self.faults.batch_max {
+            max @ 0..=255 => self.rng.between(1, max as u64) as usize,
+            max => max,
+        };
+        while self.hosts[host].batch.len() < most {
+            let state = &mut self.hosts[host];
+            if let Some(ready) = state.extra.pop_front() {
+                state.batch.push_back(ready);
+                continue;
+            }
+            let Some(key) = state.ready.pop_front() else {
+                break;
+            };
+            self.report(host, key);
+        }
+        // What is reported may lead to more: only the next poll can tell until when to wait.
+        let now = self.now.saturating_add(self.hosts[host].ahead);
+        let state = &mut self.hosts[host];
+        if !state.batch.is_empty() || state.woken || state.deadline.is_some_and(|at| at <= now) {
+            state.deadline = Some(0);
+        }
+        Ok(())
+    }
+
+    /// Puts one socket's facts into the batch.
+    fn report(&mut self, host: usize, key: u32) {
+        let split = self.rng.chance(self.faults.split);
+        let Some(end) = self.end(key) else { return };
+        let readiness = std::mem::take(&mut end.pending);
+        end.queued = false;
+        let Some(id) = end.id else { return };
+        self.note("report", u64::from(key), u64::from(bits(readiness)));
+        let several = [Readiness::WRITABLE, Readiness::READABLE, Readiness::ENDED]
+            .into_iter()
+            .filter(|fact| readiness.intersects(*fact));
+        let batch = &mut self.hosts[host].batch;
+        if split && !readiness.intersects(Readiness::ERROR) {
+            batch.extend(several.map(|readiness| Ready { id, readiness }));
+        } else {
+            batch.push_back(Ready { id, readiness });
+        }
+    }
+
+    fn report_listeners(&mut self, host: usize) {
+        self.hosts[host].repeated_at = self.now;
+        for key in self.listeners.clone() {
+            let waits = self
+                .end(key)
+                .is_some_and(|end| end.host == host && end.facts().intersects(Readiness::READABLE));
+            if waits {
+                self.queue(key, Readiness::READABLE);
+            }
+        }
+    }
+
+    fn shuffle(&mut self, host: usize) {
+        for index in 1..self.hosts[host].ready.len() {
+            if self.rng.chance(self.faults.shuffled) {
+                let other = self.rng.index(index + 1);
+                self.hosts[host].ready.swap(index, other);
+            }
+        }
+    }
+
+    /// Adds a report of a socket that need not have anything to tell.
+    fn invent(&mut self, host: usize) {
+        if self.ends.is_empty() || !self.rng.chance(self.faults.spurious) {
+            return;
+        }
+        // One of the latest, which are the likeliest to be alive.
+        let back = self.rng.index(self.ends.len().min(40));
+        let end = &self.ends[self.ends.len() - 1 - back];
+        let Some(id) = end.id.filter(|_| end.host == host) else {
+            return;
+        };
+        let readiness =
+            Readiness::from_bits(self.rng.pick(&[1, 4, 5, 8, 0x10, 0x2001, 0x2000, 0x201d]));
+        self.hosts[host].extra.push_back(Ready { id, readiness });
+    }
+}

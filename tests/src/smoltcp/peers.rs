@@ -1,0 +1,216 @@
+//! A device whose other end is as many peers as wanted, each of which sends 64 bytes and waits for
+//! them to come back: for measuring what the stack alone costs.
+
+use std::num::NonZeroU16;
+
+use usockets::Instant;
+use usockets_smoltcp::{Capabilities, Medium, PollDevice};
+
+/// Payload of one message.
+pub const MESSAGE: usize = 64;
+const HEADERS: usize = 40;
+const FRAME: usize = HEADERS + MESSAGE;
+const SYN: u8 = 2;
+const PSH: u8 = 8;
+const ACK: u8 = 16;
+/// The stack's address and port.
+pub const SERVER: [u8; 4] = [10, 0, 0, 2];
+pub const PORT: u16 = 80;
+
+#[derive(Clone, Copy)]
+struct Peer {
+    seq: u32,
+    ack: u32,
+    /// What the peer sends next.
+    next: Next,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Next {
+    Syn,
+    Nothing,
+    Message,
+}
+
+/// The peers, their frames and a clock that moves on by a microsecond with every look.
+pub struct Peers {
+    peers: Vec<Peer>,
+    /// Peers that may send, in order; a ring.
+    turn: std::collections::VecDeque<u32>,
+    burst: Vec<[u8; FRAME]>,
+    lens: Vec<usize>,
+    out: Vec<u8>,
+    /// Messages that came back.
+    pub echoes: u64,
+    /// Peers whose handshake is complete.
+    pub open: usize,
+    /// Messages that may still be sent.
+    pub budget: u64,
+    micros: std::cell::Cell<u64>,
+}
+
+impl Peers {
+    pub fn new(count: usize) -> Self {
+        let peer = Peer {
+            seq: 1,
+            ack: 0,
+            next: Next::Syn,
+        };
+        Self {
+            peers: vec![peer; count],
+            turn: (0..count as u32).collect(),
+            burst: vec![[0; FRAME]; 64],
+            lens: vec![0; 64],
+            out: vec![0; 2_048],
+            echoes: 0,
+            open: 0,
+            budget: 0,
+            micros: std::cell::Cell::new(1_000_000),
+        }
+    }
+
+    /// Lets another time go by.
+    pub fn pass(&self, micros: u64) {
+        self.micros.set(self.micros.get() + micros);
+    }
+
+    fn address(index: u32) -> ([u8; 4], u16) {
+        let [_, a, b, c] = (index / 60_000).to_be_bytes();
+        ([11, a, b, c], 1_024 + (index % 60_000) as u16)
+    }
+
+    fn index(ip: &[u8], port: u16) -> usize {
+        let high = u32::from_be_bytes([0, ip[1], ip[2], ip[3]]);
+        (high * 60_000) as usize + usize::from(port - 1_024)
+    }
+
+    fn write(&mut self, slot: usize, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        let (ip, port) = Self::address(index);
+        let (control, len) = match peer.next {
+            Next::Syn => (SYN, 0),
+            _ => (ACK | PSH, MESSAGE),
+        };
+        let frame = &mut self.burst[slot];
+        let total = (HEADERS + len) as u16;
+        frame[..10].copy_from_slice(&[
+            0x45,
+            0,
+            (total >> 8) as u8,
+            total as u8,
+            0,
+            0,
+            0x40,
+            0,
+            64,
+            6,
+        ]);
+        frame[10..12].fill(0);
+        frame[12..16].copy_from_slice(&ip);
+        frame[16..20].copy_from_slice(&SERVER);
+        frame[20..22].copy_from_slice(&port.to_be_bytes());
+        frame[22..24].copy_from_slice(&PORT.to_be_bytes());
+        frame[24..28].copy_from_slice(&peer.seq.to_be_bytes());
+        frame[28..32].copy_from_slice(&peer.ack.to_be_bytes());
+        frame[32..34].copy_from_slice(&[0x50, control]);
+        frame[34..36].copy_from_slice(&u16::MAX.to_be_bytes());
+        frame[36..40].fill(0);
+        let sum = |from: u32, bytes: &[u8]| {
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .fold(from, |sum, word| sum + u32::from(u16::from_be_bytes(*word)))
+        };
+        let finish = |mut sum: u32| {
+            sum = (sum >> 16) + (sum & 0xffff);
+            !((sum + (sum >> 16)) as u16)
+        };
+        let header = finish(sum(0, &frame[..20]));
+        frame[10..12].copy_from_slice(&header.to_be_bytes());
+        let pseudo = sum(6 + 20 + len as u32, &frame[12..20]);
+        let check = finish(sum(pseudo, &frame[20..HEADERS + len]));
+        frame[36..38].copy_from_slice(&check.to_be_bytes());
+        self.lens[slot] = HEADERS + len;
+        let used = if peer.next == Next::Syn {
+            1
+        } else {
+            MESSAGE as u32
+        };
+        peer.seq = peer.seq.wrapping_add(used);
+        peer.next = Next::Nothing;
+    }
+
+    /// Takes what the stack sent.
+    fn read(&mut self, len: usize) {
+        let frame = &self.out[..len];
+        let port = u16::from_be_bytes([frame[22], frame[23]]);
+        let index = Self::index(&frame[16..20], port);
+        let seq = u32::from_be_bytes(frame[24..28].try_into().unwrap());
+        let payload = len - 20 - usize::from(frame[32] >> 4) * 4;
+        let peer = &mut self.peers[index];
+        if frame[33] & SYN != 0 {
+            peer.ack = seq.wrapping_add(1);
+            self.open += 1;
+        } else if payload > 0 {
+            peer.ack = seq.wrapping_add(payload as u32);
+            self.echoes += 1;
+        } else {
+            return;
+        }
+        peer.next = Next::Message;
+        self.turn.push_back(index as u32);
+    }
+}
+
+impl PollDevice for Peers {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Medium::Ip, 1_500)
+    }
+
+    fn receive(&mut self, frames_max: usize) -> usize {
+        let mut count = 0;
+        while count < frames_max {
+            let Some(&index) = self.turn.front() else {
+                break;
+            };
+            if self.peers[index as usize].next == Next::Message {
+                if self.budget == 0 {
+                    break;
+                }
+                self.budget -= 1;
+            }
+            self.turn.pop_front();
+            self.write(count, index);
+            count += 1;
+        }
+        count
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        &self.burst[index][..self.lens[index]]
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.out.get_mut(..len)
+    }
+
+    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+        self.read(len);
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        let now = self.micros.get();
+        self.micros
+            .set(until.map_or(now, |until| until.as_micros().clamp(now, now + 10_000)));
+    }
+
+    fn now(&self) -> Instant {
+        self.pass(1);
+        Instant::from_micros(self.micros.get())
+    }
+}

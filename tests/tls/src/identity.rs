@@ -1,0 +1,159 @@
+//! Certificate authorities and the identities that they issue.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Signer, TrustAnchor};
+
+/// A kind of key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl Kind {
+    fn generate(self) -> KeyPair {
+        KeyPair::generate_for(match self {
+            Self::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            Self::Ed25519 => &rcgen::PKCS_ED25519,
+        })
+        .unwrap()
+    }
+}
+
+/// One that issues certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// Certificates between this one and the root, this one's first; empty for a root.
+    chain: Vec<Vec<u8>>,
+    root: Vec<u8>,
+}
+
+impl Authority {
+    pub fn new(kind: Kind) -> Self {
+        let key = kind.generate();
+        let params = Self::params("root");
+        let root = params.self_signed(&key).unwrap().der().to_vec();
+        Self {
+            issuer: Issuer::new(params, key),
+            chain: Vec::new(),
+            root,
+        }
+    }
+
+    /// Issues another authority, or what claims to be one if `is_ca` is false.
+    pub fn issue_authority(&self, kind: Kind, is_ca: bool) -> Self {
+        let key = kind.generate();
+        let mut params = Self::params("intermediate");
+        if !is_ca {
+            params.is_ca = IsCa::ExplicitNoCa;
+            params.key_usages.clear();
+        }
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let mut chain = vec![certificate.der().to_vec()];
+        chain.extend(self.chain.iter().cloned());
+        Self {
+            issuer: Issuer::new(params, key),
+            chain,
+            root: self.root.clone(),
+        }
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, format!("{name} {number}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params
+    }
+
+    pub fn issue(&self, kind: Kind, names: &[&str]) -> Leaf {
+        self.issue_with(kind, names, |_| {})
+    }
+
+    /// Issues a certificate whose parameters `change` may change.
+    pub fn issue_with(
+        &self,
+        kind: Kind,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
+        let key = kind.generate();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let mut chain = vec![certificate.der().to_vec()];
+        chain.extend(self.chain.iter().cloned());
+        let document = key.serialize_der();
+        let signer: Box<dyn Signer + Send> = match kind {
+            Kind::P256 => Box::new(EcdsaP256Key::from_der(&document).unwrap()),
+            Kind::Ed25519 => Box::new(Ed25519Key::from_der(&document).unwrap()),
+            Kind::P384 => unimplemented!("usockets signs with no P-384 key"),
+        };
+        Leaf {
+            chain,
+            document,
+            signer,
+        }
+    }
+
+    pub fn root(&self) -> &[u8] {
+        &self.root
+    }
+
+    pub fn anchors(&self) -> Vec<TrustAnchor<'static>> {
+        let der = CertificateDer::from(self.root.as_slice());
+        vec![webpki::anchor_from_trusted_cert(&der).unwrap().to_owned()]
+    }
+
+    pub fn root_store(&self) -> rustls::RootCertStore {
+        let mut store = rustls::RootCertStore::empty();
+        store.add(CertificateDer::from(self.root.clone())).unwrap();
+        store
+    }
+}
+
+/// A certificate with its chain and its key.
+pub struct Leaf {
+    pub chain: Vec<Vec<u8>>,
+    pub document: Vec<u8>,
+    pub signer: Box<dyn Signer + Send>,
+}
+
+impl Leaf {
+    pub fn slices(&self) -> Vec<&[u8]> {
+        self.chain.iter().map(Vec::as_slice).collect()
+    }
+
+    pub fn identity<'a>(&'a self, slices: &'a [&'a [u8]]) -> Identity<'a> {
+        Identity::new(slices, self.signer.as_ref())
+    }
+
+    pub fn rustls_chain(&self) -> Vec<CertificateDer<'static>> {
+        self.chain
+            .iter()
+            .cloned()
+            .map(CertificateDer::from)
+            .collect()
+    }
+
+    pub fn rustls_key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.document.clone()).into()
+    }
+}

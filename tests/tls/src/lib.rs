@@ -1,0 +1,58 @@
+//! What the tests of TLS share: identities, our engine on two byte queues, and rustls likewise.
+
+mod echo;
+pub mod fuzz;
+mod identity;
+mod ours;
+pub mod puppet;
+mod theirs;
+
+pub use echo::{Echo, Held, Part};
+pub use identity::{Authority, Kind, Leaf};
+pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
+pub use theirs::{Theirs, group, suite};
+
+/// Moves bytes both ways until both are quiet, at most `chunk` bytes at a time.
+pub fn pump(
+    ours: &mut Ours,
+    config: &usockets::tls::Config<'_>,
+    theirs: &mut Theirs,
+    chunk: usize,
+) {
+    loop {
+        let to_theirs = core::mem::take(&mut ours.output);
+        for piece in to_theirs.chunks(chunk) {
+            theirs.feed(piece);
+        }
+        let to_ours = theirs.take_output();
+        if to_theirs.is_empty() && to_ours.is_empty() {
+            return;
+        }
+        for piece in to_ours.chunks(chunk) {
+            ours.feed(config, piece);
+        }
+    }
+}
+
+/// Moves bytes between two of ours until both are quiet, at most `chunk` bytes at a time.
+pub fn pump_pair(
+    a: &mut Ours,
+    a_config: &usockets::tls::Config<'_>,
+    b: &mut Ours,
+    b_config: &usockets::tls::Config<'_>,
+    chunk: usize,
+) {
+    loop {
+        let to_b = core::mem::take(&mut a.output);
+        for piece in to_b.chunks(chunk) {
+            b.feed(b_config, piece);
+        }
+        let to_a = core::mem::take(&mut b.output);
+        if to_a.is_empty() && to_b.is_empty() {
+            return;
+        }
+        for piece in to_a.chunks(chunk) {
+            a.feed(a_config, piece);
+        }
+    }
+}

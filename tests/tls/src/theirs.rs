@@ -1,0 +1,93 @@
+//! rustls between two byte queues.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig, NamedGroup, ServerConfig, SupportedCipherSuite};
+
+/// Returns rustls' suite.
+pub fn suite(suite: CipherSuite) -> SupportedCipherSuite {
+    let all = ring::ALL_CIPHER_SUITES.iter();
+    *all.clone().find(|known| known.suite() == suite).unwrap()
+}
+
+/// Returns rustls' group.
+pub fn group(group: NamedGroup) -> &'static dyn SupportedKxGroup {
+    let all = [
+        ring::kx_group::X25519,
+        ring::kx_group::SECP256R1,
+        ring::kx_group::SECP384R1,
+    ];
+    *all.iter().find(|known| known.name() == group).unwrap()
+}
+
+/// One of rustls' connections.
+pub struct Theirs {
+    pub connection: rustls::Connection,
+    pub data: Vec<u8>,
+    pub error: Option<rustls::Error>,
+    pub has_finished: bool,
+}
+
+impl Theirs {
+    pub fn provider(
+        suites: &[SupportedCipherSuite],
+        groups: &[&'static dyn SupportedKxGroup],
+    ) -> Arc<CryptoProvider> {
+        Arc::new(CryptoProvider {
+            cipher_suites: suites.to_vec(),
+            kx_groups: groups.to_vec(),
+            ..ring::default_provider()
+        })
+    }
+
+    pub fn client(config: Arc<ClientConfig>, name: &str) -> Self {
+        let name = ServerName::try_from(name.to_string()).unwrap();
+        Self::new(rustls::ClientConnection::new(config, name).unwrap().into())
+    }
+
+    pub fn server(config: Arc<ServerConfig>) -> Self {
+        Self::new(rustls::ServerConnection::new(config).unwrap().into())
+    }
+
+    fn new(connection: rustls::Connection) -> Self {
+        Self {
+            connection,
+            data: Vec::new(),
+            error: None,
+            has_finished: false,
+        }
+    }
+
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.error.is_none() {
+            self.connection.read_tls(&mut bytes).unwrap();
+            match self.connection.process_new_packets() {
+                Ok(state) => self.has_finished |= state.peer_has_closed(),
+                Err(error) => self.error = Some(error),
+            }
+            let mut buffer = [0; 4096];
+            while let Ok(len @ 1..) = self.connection.reader().read(&mut buffer) {
+                self.data.extend_from_slice(&buffer[..len]);
+            }
+        }
+    }
+
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    pub fn send(&mut self, data: &[u8]) {
+        self.connection.writer().write_all(data).unwrap();
+    }
+
+    pub fn is_open(&self) -> bool {
+        !self.connection.is_handshaking() && self.error.is_none()
+    }
+}

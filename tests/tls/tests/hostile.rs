@@ -1,0 +1,462 @@
+//! Peers that hold the keys and keep no rules: messages left out, doubled, out of order, cut and
+//! altered. No such handshake ever opens.
+
+use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, ServerConfig};
+use usockets_tests_tls::puppet::{DATA, Puppet, certificate, extension, message, record};
+use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours};
+
+struct Cast {
+    authority: Authority,
+    server: Leaf,
+    person: Leaf,
+}
+
+impl Cast {
+    fn new() -> Self {
+        let authority = Authority::new(Kind::P256);
+        Self {
+            server: authority.issue(Kind::P256, &["localhost"]),
+            person: authority.issue(Kind::P256, &["person"]),
+            authority,
+        }
+    }
+
+    fn with(&self, f: impl FnOnce(&Config<'_>, &Self)) {
+        let roots = self.authority.anchors();
+        let slices = self.server.slices();
+        let needs = ClientAuth::Required(&roots);
+        let identities = [
+            self.server.identity(&slices).names(&["localhost"]),
+            self.server
+                .identity(&slices)
+                .names(&["private"])
+                .client_auth(needs),
+        ];
+        let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
+        f(&config, self);
+    }
+}
+
+/// A client of ours, and a puppet that has sent its `ServerHello`.
+fn client_and_puppet(config: &Config<'_>) -> (Ours, Puppet) {
+    let mut client = Ours::client(1, config, "localhost");
+    let hello = core::mem::take(&mut client.output);
+    let (puppet, answer) = Puppet::server(&hello);
+    client.feed(config, &answer);
+    assert_eq!(client.broken, None);
+    (client, puppet)
+}
+
+/// A message of the server's flight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    Extensions,
+    Request,
+    Certificate,
+    Verify,
+    Finished,
+}
+
+const FLIGHT: [Part; 4] = [
+    Part::Extensions,
+    Part::Certificate,
+    Part::Verify,
+    Part::Finished,
+];
+
+/// Makes one message and hashes it as `change` leaves it.
+fn make(
+    puppet: &mut Puppet,
+    part: Part,
+    leaf: &Leaf,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    let mut made = match part {
+        Part::Extensions => message(8, &[0, 0]),
+        Part::Request => {
+            let schemes = extension(13, &[0, 2, 4, 3]);
+            let len = u8::try_from(schemes.len()).unwrap();
+            message(13, &[&[0, 0, len], &schemes[..]].concat())
+        }
+        Part::Certificate => certificate(&leaf.chain),
+        Part::Verify => puppet.verify(leaf.signer.as_ref()),
+        Part::Finished => puppet.finished(),
+    };
+    change(&mut made);
+    puppet.note(&made);
+    made
+}
+
+/// Sends the parts to a client, each in a record of its own.
+fn play(config: &Config<'_>, leaf: &Leaf, parts: &[Part]) -> Ours {
+    let (mut client, mut puppet) = client_and_puppet(config);
+    for part in parts {
+        let made = make(&mut puppet, *part, leaf, |_| {});
+        let sealed = puppet.seal(&made);
+        client.feed(config, &sealed);
+    }
+    client
+}
+
+#[test]
+fn the_puppet_can_do_it_right() {
+    Cast::new().with(|config, cast| {
+        let client = play(config, &cast.server, &FLIGHT);
+        assert!(client.connection.is_open());
+        let with_request = [
+            Part::Extensions,
+            Part::Request,
+            Part::Certificate,
+            Part::Verify,
+            Part::Finished,
+        ];
+        assert!(
+            play(config, &cast.server, &with_request)
+                .connection
+                .is_open()
+        );
+    });
+}
+
+#[test]
+fn every_other_order_is_refused() {
+    Cast::new().with(|config, cast| {
+        let all = [
+            Part::Extensions,
+            Part::Request,
+            Part::Certificate,
+            Part::Verify,
+            Part::Finished,
+        ];
+        // Every sequence of one to four messages, and of five without the request.
+        let mut tried = 0;
+        for len in 1..=5_u32 {
+            let kinds: &[Part] = if len == 5 { &FLIGHT } else { &all };
+            for number in 0..kinds.len().pow(len) {
+                let mut rest = number;
+                let parts: Vec<Part> = (0..len)
+                    .map(|_| {
+                        let part = kinds[rest % kinds.len()];
+                        rest /= kinds.len();
+                        part
+                    })
+                    .collect();
+                // What comes after the right ones is for a test further down.
+                if parts.starts_with(&FLIGHT) {
+                    continue;
+                }
+                let client = play(config, &cast.server, &parts);
+                assert!(!client.connection.is_open(), "{parts:?}");
+                assert_eq!(client.opened, 0, "{parts:?}");
+                tried += 1;
+            }
+        }
+        assert_eq!(tried, 5 + 25 + 125 + 625 + 1024 - 1 - 4);
+    });
+}
+
+#[test]
+fn a_server_without_proof_is_refused() {
+    Cast::new().with(|config, cast| {
+        let unexpected = Some(Broken::Sent(Alert::UNEXPECTED_MESSAGE));
+        for parts in [
+            &[Part::Extensions, Part::Finished][..],
+            &[Part::Extensions, Part::Certificate, Part::Finished],
+            &[Part::Extensions, Part::Verify, Part::Finished],
+            &[Part::Extensions, Part::Request, Part::Finished],
+            &[Part::Finished],
+        ] {
+            assert_eq!(play(config, &cast.server, parts).broken, unexpected);
+        }
+    });
+}
+
+#[test]
+fn every_message_altered_or_cut_is_refused() {
+    Cast::new().with(|config, cast| {
+        for bad in FLIGHT {
+            let mut at = 0;
+            loop {
+                let (mut client, mut puppet) = client_and_puppet(config);
+                let mut len = 0;
+                // Even rounds flip a bit; odd ones cut there, the length made to fit.
+                for part in FLIGHT {
+                    let made = make(&mut puppet, part, &cast.server, |made| {
+                        if part != bad {
+                            return;
+                        }
+                        len = made.len();
+                        if at % 2 == 0 {
+                            made[at / 2] ^= 1 << (at / 2 % 8);
+                        } else {
+                            made.truncate(at / 2);
+                            let body = made.len().saturating_sub(4);
+                            if made.len() >= 4 {
+                                let fit = u32::try_from(body).unwrap().to_be_bytes();
+                                made[1..4].copy_from_slice(&fit[1..]);
+                            }
+                        }
+                    });
+                    let sealed = puppet.seal(&made);
+                    client.feed(config, &sealed);
+                }
+                assert!(!client.connection.is_open(), "{bad:?}, round {at}");
+                assert_eq!(client.opened, 0, "{bad:?}, round {at}");
+                at += 1;
+                if at >= 2 * len {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn messages_in_records_of_any_size() {
+    Cast::new().with(|config, cast| {
+        for size in [1, 2, 3, 5, 100, 10_000] {
+            let (mut client, mut puppet) = client_and_puppet(config);
+            let flight: Vec<u8> = FLIGHT
+                .iter()
+                .flat_map(|part| make(&mut puppet, *part, &cast.server, |_| {}))
+                .collect();
+            for piece in flight.chunks(size) {
+                let sealed = puppet.seal(piece);
+                client.feed(config, &sealed);
+            }
+            assert!(client.connection.is_open(), "{size}");
+        }
+    });
+}
+
+#[test]
+fn nothing_may_follow_in_the_last_record() {
+    Cast::new().with(|config, cast| {
+        let (mut client, mut puppet) = client_and_puppet(config);
+        let mut flight: Vec<u8> = FLIGHT
+            .iter()
+            .flat_map(|part| make(&mut puppet, *part, &cast.server, |_| {}))
+            .collect();
+        flight.extend_from_slice(&message(4, &[0; 20]));
+        let sealed = puppet.seal(&flight);
+        client.feed(config, &sealed);
+        assert_eq!(client.broken, Some(Broken::Sent(Alert::UNEXPECTED_MESSAGE)));
+        assert_eq!(client.opened, 0);
+    });
+}
+
+#[test]
+fn records_that_have_no_place() {
+    Cast::new().with(|config, cast| {
+        let unexpected = Some(Broken::Sent(Alert::UNEXPECTED_MESSAGE));
+        // Data before the end of the handshake, an empty message, nothing but padding, a
+        // protected change-cipher-spec, an unknown kind; then a message in the clear.
+        for (content, body) in [
+            (DATA, &b"early"[..]),
+            (22, &[]),
+            (0, &[0, 0, 0]),
+            (21, &[]),
+            (20, &[1]),
+            (99, &[1]),
+        ] {
+            let (mut client, mut puppet) = client_and_puppet(config);
+            let sealed = puppet.seal_as(content, body);
+            client.feed(config, &sealed);
+            assert_eq!(client.broken, unexpected, "{content}");
+        }
+        let (mut client, _) = client_and_puppet(config);
+        client.feed(config, &record(22, &message(8, &[0, 0])));
+        assert_eq!(client.broken, unexpected);
+
+        // Another record between the pieces of a message.
+        let (mut client, mut puppet) = client_and_puppet(config);
+        let made = make(&mut puppet, Part::Extensions, &cast.server, |_| {});
+        let first = puppet.seal(&made[..3]);
+        let alert = puppet.seal_as(21, &[1, 90]);
+        client.feed(config, &first);
+        client.feed(config, &alert);
+        assert_eq!(client.broken, unexpected);
+    });
+}
+
+#[test]
+fn after_the_handshake_a_server_may_not_ask() {
+    Cast::new().with(|config, cast| {
+        for (kind, body, expected) in [
+            (13, &[0, 0, 0][..], Some(Alert::UNEXPECTED_MESSAGE)),
+            (11, &[0, 0, 0, 0], Some(Alert::UNEXPECTED_MESSAGE)),
+            (20, &[0; 32], Some(Alert::UNEXPECTED_MESSAGE)),
+            (0, &[], Some(Alert::UNEXPECTED_MESSAGE)),
+            (24, &[2], Some(Alert::ILLEGAL_PARAMETER)),
+            (24, &[0, 0], Some(Alert::DECODE_ERROR)),
+            (24, &[0], None),
+            (4, &[0; 40], None),
+        ] {
+            let (mut client, mut puppet) = client_and_puppet(config);
+            for part in FLIGHT {
+                let made = make(&mut puppet, part, &cast.server, |_| {});
+                let sealed = puppet.seal(&made);
+                client.feed(config, &sealed);
+            }
+            puppet.take(puppet.data_keys());
+            let sealed = puppet.seal(&message(kind, body));
+            client.feed(config, &sealed);
+            assert_eq!(client.broken, expected.map(Broken::Sent), "{kind}");
+        }
+    });
+}
+
+/// A server of ours that has answered a puppet's hello, and the puppet that has read it.
+fn server_and_puppet(config: &Config<'_>, name: &str, more: &[Vec<u8>]) -> (Ours, Puppet) {
+    let (mut puppet, hello) = Puppet::client(name, more);
+    let mut server = Ours::server(3);
+    server.feed(config, &hello);
+    assert_eq!(server.broken, None);
+    puppet.read_flight(&core::mem::take(&mut server.output));
+    (server, puppet)
+}
+
+#[test]
+fn a_client_must_prove_who_it_is_where_it_has_to() {
+    Cast::new().with(|config, cast| {
+        for (parts, opens) in [
+            (&[Part::Certificate, Part::Verify, Part::Finished][..], true),
+            (&[Part::Finished], false),
+            (&[Part::Certificate, Part::Finished], false),
+            (&[Part::Verify, Part::Finished], false),
+            (
+                &[
+                    Part::Certificate,
+                    Part::Certificate,
+                    Part::Verify,
+                    Part::Finished,
+                ],
+                false,
+            ),
+            (
+                &[
+                    Part::Certificate,
+                    Part::Verify,
+                    Part::Verify,
+                    Part::Finished,
+                ],
+                false,
+            ),
+            (
+                &[
+                    Part::Certificate,
+                    Part::Verify,
+                    Part::Finished,
+                    Part::Finished,
+                ],
+                false,
+            ),
+        ] {
+            let (mut server, mut puppet) = server_and_puppet(config, "private", &[]);
+            let data_keys = puppet.data_keys();
+            for part in parts {
+                let made = make(&mut puppet, *part, &cast.person, |_| {});
+                let sealed = puppet.seal(&made);
+                server.feed(config, &sealed);
+            }
+            assert_eq!(server.connection.is_open(), opens, "{parts:?}");
+            if opens {
+                puppet.take(data_keys);
+                let sealed = puppet.seal_as(DATA, b"data");
+                server.feed(config, &sealed);
+                assert_eq!(server.data, b"data");
+            }
+        }
+        // And where it has not, it may not.
+        let (mut server, mut puppet) = server_and_puppet(config, "localhost", &[]);
+        let made = make(&mut puppet, Part::Certificate, &cast.person, |_| {});
+        let sealed = puppet.seal(&made);
+        server.feed(config, &sealed);
+        assert_eq!(server.broken, Some(Broken::Sent(Alert::UNEXPECTED_MESSAGE)));
+    });
+}
+
+#[test]
+fn a_wrong_finished_is_refused() {
+    Cast::new().with(|config, cast| {
+        for at in 0..36 {
+            let (mut server, mut puppet) = server_and_puppet(config, "localhost", &[]);
+            let made = make(&mut puppet, Part::Finished, &cast.person, |made| {
+                made[at] ^= 0x80
+            });
+            let sealed = puppet.seal(&made);
+            server.feed(config, &sealed);
+            assert!(!server.connection.is_open());
+            if at >= 4 {
+                assert_eq!(server.broken, Some(Broken::Sent(Alert::DECRYPT_ERROR)));
+            }
+        }
+    });
+}
+
+#[test]
+fn early_data_is_skipped_and_no_more_than_that() {
+    Cast::new().with(|config, cast| {
+        let (mut server, mut puppet) =
+            server_and_puppet(config, "localhost", &[extension(42, &[])]);
+        for len in [17, 1_000, 16_000] {
+            server.feed(config, &record(DATA, &vec![0x55; len]));
+        }
+        assert_eq!(server.broken, None);
+        let made = make(&mut puppet, Part::Finished, &cast.person, |_| {});
+        let sealed = puppet.seal(&made);
+        server.feed(config, &sealed);
+        assert!(server.connection.is_open());
+        assert_eq!(server.data, b"");
+
+        let (mut server, _) = server_and_puppet(config, "localhost", &[extension(42, &[])]);
+        for _ in 0..3 {
+            server.feed(config, &record(DATA, &[0x55; 16_000]));
+        }
+        assert_eq!(server.broken, Some(Broken::Sent(Alert::BAD_RECORD_MAC)));
+
+        let (mut server, _) = server_and_puppet(config, "localhost", &[]);
+        server.feed(config, &record(DATA, &[0x55; 100]));
+        assert_eq!(server.broken, Some(Broken::Sent(Alert::BAD_RECORD_MAC)));
+    });
+}
+
+#[test]
+fn records_are_as_long_as_the_client_wants() {
+    Cast::new().with(|config, cast| {
+        let wishes = [
+            (extension(28, &[0, 64]), 63),
+            (extension(28, &[2, 1]), 512),
+            (extension(1, &[1]), 512),
+            (extension(1, &[4]), 4_096),
+            (extension(99, &[]), 16_384),
+        ];
+        for (wish, limit) in wishes {
+            let (mut puppet, hello) = Puppet::client("localhost", &[wish]);
+            let mut server = Ours::server(3);
+            server.feed(config, &hello);
+            let flight = core::mem::take(&mut server.output);
+            puppet.read_flight(&flight);
+            let data_keys = puppet.data_keys();
+            let made = make(&mut puppet, Part::Finished, &cast.person, |_| {});
+            let sealed = puppet.seal(&made);
+            server.feed(config, &sealed);
+            puppet.take(data_keys);
+            server.send(&[0x33; 40_000]);
+            let longest = |bytes: &[u8]| {
+                let mut rest = bytes;
+                let mut longest = 0;
+                while !rest.is_empty() {
+                    let len = usize::from(u16::from_be_bytes([rest[3], rest[4]]));
+                    if rest[0] == DATA {
+                        longest = longest.max(len - 17);
+                    }
+                    rest = &rest[5 + len..];
+                }
+                longest
+            };
+            assert_eq!(longest(&server.output), limit);
+            assert!(longest(&flight) <= limit);
+        }
+    });
+}

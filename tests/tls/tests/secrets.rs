@@ -1,0 +1,86 @@
+//! Key material for other protocols, and key logs, are those of rustls.
+
+use std::sync::{Arc, Mutex};
+
+use usockets::tls::{ClientConfig, Config, ServerConfig};
+use usockets_tests_tls::{Authority, Kind, Ours, Theirs, log_line, pump, suite};
+
+/// A key log of rustls, as lines.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl rustls::KeyLog for Log {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        self.0
+            .lock()
+            .unwrap()
+            .push(log_line(label, client_random, secret));
+    }
+}
+
+fn check(ours: &mut Ours, theirs: &mut Theirs, log: &Log) {
+    assert!(ours.connection.is_open() && theirs.is_open());
+    for (label, context) in [
+        (&b"EXPERIMENTAL one"[..], &b""[..]),
+        (b"two", b"some context"),
+    ] {
+        let made = theirs
+            .connection
+            .export_keying_material([0; 32], label, Some(context))
+            .unwrap();
+        assert_eq!(ours.export(label, context), made);
+    }
+    let mut log = log.0.lock().unwrap().clone();
+    let own = &mut ours.crypto.machine_mut().log;
+    log.sort();
+    own.sort();
+    assert_eq!(log.len(), 5);
+    assert_eq!(*own, log);
+}
+
+#[test]
+fn as_rustls_makes_them() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let roots = authority.anchors();
+    let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
+    for code in [
+        rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
+        rustls::CipherSuite::TLS13_AES_256_GCM_SHA384,
+    ] {
+        let provider = Theirs::provider(
+            &[suite(code)],
+            &[usockets_tests_tls::group(rustls::NamedGroup::X25519)],
+        );
+        let log = Arc::new(Log::default());
+        let mut client = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(authority.root_store())
+            .with_no_client_auth();
+        client.key_log = log.clone();
+        let mut theirs = Theirs::client(Arc::new(client), "localhost");
+        let mut ours = Ours::server(1);
+        ours.crypto.machine_mut().log.reserve(8);
+        pump(&mut ours, &config, &mut theirs, usize::MAX);
+        check(&mut ours, &mut theirs, &log);
+
+        let log = Arc::new(Log::default());
+        let mut server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
+            .unwrap();
+        server.key_log = log.clone();
+        let mut theirs = Theirs::server(Arc::new(server));
+        let config = Config::client(ClientConfig::new(&roots));
+        let mut ours = Ours::client(1, &config, "localhost");
+        // The log counts from the start.
+        ours.crypto.machine_mut().log.reserve(8);
+        pump(&mut ours, &config, &mut theirs, usize::MAX);
+        check(&mut ours, &mut theirs, &log);
+    }
+}
