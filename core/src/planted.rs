@@ -12,6 +12,10 @@ use core::sync::atomic::{AtomicU8, Ordering};
     feature = "planted",
     expect(clippy::exhaustive_enums, reason = "only for this project's own tests")
 )]
+#[cfg_attr(
+    not(feature = "planted"),
+    expect(unreachable_pub, reason = "public only with the feature")
+)]
 #[repr(u8)]
 pub enum Planted {
     /// What came while a socket was paused is forgotten when it resumes.
