@@ -65,11 +65,12 @@ fn a_reached_limit_costs_no_spinning_and_loses_nobody() {
     assert!(run_until(bed, &mut [&mut server], long, |sides| {
         sides[0].lp.stats().received == talking as u64 * 5
     }));
-    let answers = peers.iter_mut().filter(|peer| {
+    // One was closed above; its read fails.
+    let answers = peers.iter_mut().map(|peer| {
         let mut answer = [0; 5];
         peer.read_exact(&mut answer).is_ok() && answer == *b"hello"
     });
-    assert_eq!(answers.count(), talking);
+    assert_eq!(answers.filter(|good| *good).count(), talking);
 }
 
 /// Leaves this many descriptors, and returns the limit that was.
@@ -146,8 +147,12 @@ fn a_listener_that_stops_while_it_waits_leaves_nothing_due() {
     run_for(bed, both, Duration::from_secs(1));
     assert_eq!(both[0].lp.next_deadline(), None);
     assert!(turns_in(bed, both[0], minute) <= 2);
-    assert_eq!(
-        both[1].script.closed(id),
-        Some(Closed::Failed(Error::Reset))
-    );
+    // It may have opened before the reset came.
+    let told = both[1].script.events().last();
+    let reset = Closed::Failed(Error::Reset);
+    let either = [
+        Event::Close(id, reset),
+        Event::ConnectError(id, 2, Error::Reset),
+    ];
+    assert!(told.is_some_and(|event| either.contains(event)), "{told:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usockets_tests::bed::{Bed, SimBed, on_sim};
+use usockets_tests::bed::{SimBed, on_sim};
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for};
 
