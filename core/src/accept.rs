@@ -3,11 +3,12 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::planted::{self, Planted};
 use crate::platform::{Accepted, Platform};
-use crate::pool::{Flags, Phase, Place, at, name, named};
+use crate::pool::{Place, at, name, named};
 use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.

@@ -1,10 +1,11 @@
 //! Coalescing the writes of one socket at a time.
 
+use crate::flags::{Flags, Phase};
 use crate::id::SocketId;
 use crate::net::{Net, send_parts, writable};
 use crate::planted::{self, Planted};
 use crate::platform::Platform;
-use crate::pool::{Flags, Phase, named};
+use crate::pool::named;
 
 /// The cork's bytes, lent by the loop. Behind a trait object only to keep their lifetime out of
 /// the types that users name; a slice would also take two registers on paths that never cork.

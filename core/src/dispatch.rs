@@ -3,13 +3,15 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::flags::{Flags, Phase};
 use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
-use crate::net::{Net, OPENING_MAX, widen};
+use crate::net::{Net, OPENING_MAX};
 use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
-use crate::pool::{Flags, Phase, Place, Slot, at, named};
+use crate::pool::{Place, Slot, at, named};
 use crate::socket::{Peers, Socket};
+use crate::stats::widen;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;

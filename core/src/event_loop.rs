@@ -2,11 +2,12 @@
 
 use crate::error::Error;
 use crate::evict::Idle;
+use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
 use crate::platform::{Platform, Readiness, Ready};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
+use crate::pool::{Lists, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;

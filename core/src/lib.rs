@@ -78,6 +78,7 @@ mod endpoint;
 mod error;
 mod event_loop;
 mod evict;
+mod flags;
 mod handler;
 mod id;
 mod net;

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 )]
 #[cfg_attr(
     not(feature = "planted"),
-    expect(unreachable_pub, reason = "public only with the feature")
+    expect(unreachable_pub, reason = "exported with the feature only")
 )]
 #[repr(u8)]
 pub enum Planted {

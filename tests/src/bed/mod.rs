@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod linux;
 mod simulated;
+mod user_space;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use usockets::{Instant, Platform};
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
+pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
 
 /// Some hosts of one platform on one network, and their time.
 pub trait Bed {
@@ -60,6 +62,12 @@ pub trait Bed {
         true
     }
 
+    /// Returns whether a platform learns what its peers did without being polled, as one in an
+    /// operating system does.
+    fn learns_unasked(&self) -> bool {
+        true
+    }
+
     /// Returns whether time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 }
@@ -72,6 +80,12 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_sim(|bed| super::$name(bed));
+            })*
+        }
+        mod on_user_space {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_user_space(|bed| super::$name(bed));
             })*
         }
         #[cfg(target_os = "linux")]
