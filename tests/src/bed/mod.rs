@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(feature = "tls")]
+mod secured;
 mod simulated;
 
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use usockets::{Instant, Platform};
 
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
+#[cfg(feature = "tls")]
+pub use self::secured::{Secured, SecuredBed, on_secured_linux, on_secured_sim};
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
 
 /// Some hosts of one platform on one network, and their time.
@@ -79,6 +83,20 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_linux(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(feature = "tls")]
+        mod on_secured_sim {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_secured_sim(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(feature = "tls")]
+        mod on_secured_linux {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_secured_linux(|bed| super::$name(bed));
             })*
         }
     };
