@@ -89,14 +89,14 @@ macro_rules! on_every_platform {
         mod on_secured_sim {
             $(#[test]
             fn $name() {
-                $crate::bed::on_secured_sim(|bed| super::$name(bed));
+                $crate::bed::on_secured_sim(stringify!($name), |bed| super::$name(bed));
             })*
         }
         #[cfg(feature = "tls")]
         mod on_secured_linux {
             $(#[test]
             fn $name() {
-                $crate::bed::on_secured_linux(|bed| super::$name(bed));
+                $crate::bed::on_secured_linux(stringify!($name), |bed| super::$name(bed));
             })*
         }
     };
