@@ -7,10 +7,12 @@ use crate::closed::Closed;
 use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
+use crate::flags::{Flags, Phase};
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named, own};
-use crate::stats::Stats;
+use crate::pool::{Lists, Place, Slot, at, name, named, own};
+use crate::stats::{Stats, widen};
 use crate::time::{Duration, Instant};
 
 /// Time a connection has to become open, until the program sets another timeout.
@@ -259,7 +261,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
-            if slot.flags.any(Flags::READABLE) {
+            let lost = planted::is(Planted::LostWakeUp);
+            if slot.flags.any(Flags::READABLE) && !lost {
                 self.lists.enqueue(self.slots, id);
             }
         }
@@ -495,9 +498,4 @@ fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>>
 #[inline]
 pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
-}
-
-#[inline]
-pub(crate) fn widen(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

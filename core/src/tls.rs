@@ -1,4 +1,52 @@
-//! TLS 1.3 (RFC 8446) without heap.
+//! TLS 1.3 (RFC 8446), for servers and clients, without heap. Feature `tls`.
+//!
+//! [`Tls`] is a platform over any platform: endpoints made by [`Endpoint::tls`] are secured, the
+//! others pass through, and a handler cannot tell them apart. Below it is an engine that knows no
+//! transport, [`Connection`], which takes records and gives records.
+//!
+//! | | |
+//! |---|---|
+//! | Suites | AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 |
+//! | Key exchange | X25519, P-256; X25519MLKEM768 with feature `tls-mlkem` |
+//! | Own keys | P-256, Ed25519, or any [`Signer`], such as a secure element or RSA elsewhere |
+//! | Certificates | P-256, P-384 and Ed25519 signatures, verified by rustls-webpki; no RSA |
+//! | Names | SNI, exact and wildcard, with a certificate and a client policy each; IP addresses |
+//! | Also | ALPN, client certificates, tickets, `HelloRetryRequest`, `KeyUpdate` |
+//! | | record size limits, exporters, key logs |
+//! | Never | early data, renegotiation, compression, older versions |
+//!
+//! # Memory
+//!
+//! An open connection that idles costs its keys and counters, at most 256 bytes beyond the
+//! platform's socket. All else is lent from a [`TlsMemory`] while it is needed:
+//!
+//! | lent | bytes each | while | when all are lent |
+//! |---|---|---|---|
+//! | handshake | 9,312 | a connection opens and has sent something | it waits; connects fail |
+//! | input | 16,720 | a part of a record has come | it is not read from |
+//! | output | 16,720 | the transport takes less than was sent | it takes no more to send |
+//! | place to wait | 24 | | |
+//!
+//! | for | sockets | handshakes | inputs | outputs | lent memory |
+//! |---|---|---|---|---|---|
+//! | a device with one connection | 1 | 1 | 1 | 1 | 42 KiB |
+//! | a gateway | 64 | 2 | 2 | 4 | 118 KiB |
+//! | a server | 10,000 | 64 | 64 | 256 | 5.9 MiB |
+//!
+//! With one handshake, input and output everything works, one connection after the other. A peer
+//! that keeps what is lent and gets nowhere gives way to those that wait
+//! ([`Tls::with_held_max`]).
+//!
+//! Keys are wiped when they are replaced and when a socket closes. Plaintext in lent records is
+//! overwritten by the next use only.
+//!
+//! # What a program provides
+//!
+//! - a [`Machine`]: random bytes and the wall clock;
+//! - a [`Config`]: identities, trusted authorities ([`TrustAnchor`]), protocols, all lent;
+//! - the memory, for example in a static.
+//!
+//! [`Endpoint::tls`]: crate::Endpoint::tls
 
 mod alert;
 mod auth;
@@ -8,11 +56,15 @@ mod connection;
 mod crypto;
 mod der;
 mod extension;
+mod facts;
 mod handshake;
 mod hello;
 mod layer;
 mod lend;
+mod loans;
 mod memory;
+#[cfg(feature = "tls-mlkem")]
+mod mlkem;
 mod opening;
 mod pem;
 mod record;
@@ -22,6 +74,7 @@ mod rustcrypto;
 mod schedule;
 mod secrets;
 mod server;
+mod session;
 mod signature;
 mod ticket;
 mod traffic;
@@ -43,6 +96,7 @@ pub use pem::Pem;
 pub use pki_types::TrustAnchor;
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};
+pub use session::Session;
 pub use signature::{EcdsaP256Key, Ed25519Key};
 pub use ticket::TicketKeys;
 pub use traffic::CONTROL_MAX;

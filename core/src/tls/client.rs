@@ -6,14 +6,18 @@ use crate::tls::alert::Alert;
 use crate::tls::auth::{self, Step, content, put_schemes};
 use crate::tls::config::Setup;
 use crate::tls::connection::{Connection, Role, State};
-use crate::tls::crypto::{Crypto, Group, HashAlgorithm, Hasher, SHARE_MAX, Shared, Suite};
+use crate::tls::crypto::{Crypto, Group, HashAlgorithm, Hasher, SHARE_MAX, Secret, Shared, Suite};
 use crate::tls::extension::{self, Extensions};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ServerHello, TLS12, TLS13};
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
+use crate::tls::session::{self, Session, SessionAt};
+use crate::tls::ticket::make_binder;
 use crate::tls::wire::{Output, Reader, numbers};
 
 const CLIENT_HELLO: u8 = 1;
+/// Resumption with a fresh key exchange (RFC 8446, section 4.2.9), the only kind we do.
+const PSK_DHE_KE: u8 = 1;
 pub(crate) const SERVER_HELLO: u8 = 2;
 pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
 
@@ -33,6 +37,8 @@ pub(crate) fn start<C: Crypto>(
     exchange.set_session_id(&session_id);
     exchange.transcript = C::Hasher::new(HashAlgorithm::Sha256);
     exchange.other_transcript = C::Hasher::new(HashAlgorithm::Sha384);
+    let now = setup.crypto.unix_seconds();
+    exchange.session = session::find(setup.sessions, exchange.name(), now);
     put_hello(setup, exchange, *group, None, out)
 }
 
@@ -55,6 +61,9 @@ fn put_hello<C: Crypto>(
     out.put(&[Content::Handshake.code(), 3, minor])?;
     let start = out.len().saturating_add(2);
     let protocols = setup.config.client.protocols;
+    let knows_tickets = !setup.sessions.is_empty();
+    let now = setup.crypto.unix_seconds();
+    let session = exchange.session.get(setup.sessions);
     out.vector16(|out| {
         out.u8(CLIENT_HELLO)?;
         out.vector24(|out| {
@@ -70,18 +79,69 @@ fn put_hello<C: Crypto>(
             out.vector16(|out| {
                 put_name(exchange.name(), out)?;
                 put_extensions::<C>(protocols, group, share, out)?;
-                match cookie {
-                    Some(cookie) => extension::put(out, extension::COOKIE, |out| {
+                if let Some(cookie) = cookie {
+                    extension::put(out, extension::COOKIE, |out| {
                         out.vector16(|out| out.put(cookie))
-                    }),
+                    })?;
+                }
+                if knows_tickets {
+                    extension::put(out, extension::PSK_KEY_EXCHANGE_MODES, |out| {
+                        out.vector8(|out| out.u8(PSK_DHE_KE))
+                    })?;
+                }
+                match &session {
+                    Some(session) => put_session(session, now, out),
                     None => Ok(()),
                 }
             })
         })
     })?;
+    if let Some(session) = session {
+        exchange.psk = session.secret().clone();
+        put_binder(exchange, session.suite().hash(), start, out)?;
+    }
     let message = out.written(start)?;
     exchange.transcript.update(message);
     exchange.other_transcript.update(message);
+    Ok(())
+}
+
+/// Adds the ticket of an earlier connection, and zeros in the place of its binder (RFC 8446,
+/// section 4.2.11). It has to be the last extension.
+fn put_session(session: &Session, now: u64, out: &mut Output<'_>) -> Result<(), Alert> {
+    let zeros = Secret::ZERO;
+    extension::put(out, extension::PRE_SHARED_KEY, |out| {
+        out.vector16(|out| {
+            out.vector16(|out| out.put(session.ticket()))?;
+            out.u32(session.obfuscated_age(now))
+        })?;
+        out.vector16(|out| out.vector8(|out| out.put(zeros.get(session.suite().hash()))))
+    })
+}
+
+/// Writes the binder to the end of the hello that begins at `start`.
+fn put_binder<C: Crypto>(
+    exchange: &Exchange<C>,
+    hash: HashAlgorithm,
+    start: usize,
+    out: &mut Output<'_>,
+) -> Result<(), Alert> {
+    let len = hash.digest_len();
+    let message = out.written(start)?;
+    // The binders' list, with its length and the binder's.
+    let list_len = len.saturating_add(3);
+    let covered = message
+        .len()
+        .checked_sub(list_len)
+        .and_then(|len| message.get(..len))
+        .ok_or(Alert::INTERNAL_ERROR)?;
+    let before = match exchange.has_changed {
+        true => exchange.transcript.clone(),
+        false => C::Hasher::new(hash),
+    };
+    let binder = make_binder::<C>(before, &exchange.psk, hash, covered);
+    let at = out.len().saturating_sub(len);
+    out.written_mut(at, len)?.copy_from_slice(binder.get(hash));
     Ok(())
 }
 
@@ -116,7 +176,15 @@ fn put_extensions<C: Crypto>(
     extension::put(out, extension::KEY_SHARE, |out| {
         out.vector16(|out| {
             out.u16(group.code())?;
-            out.vector16(|out| out.put(share))
+            out.vector16(|out| out.put(share))?;
+            // A server that does not know the one can take the other without asking.
+            let Some((half, len)) = group.half() else {
+                return Ok(());
+            };
+            let end = share.len().checked_sub(len).and_then(|at| share.get(at..));
+            let end = end.ok_or(Alert::INTERNAL_ERROR)?;
+            out.u16(half.code())?;
+            out.vector16(|out| out.put(end))
         })
     })?;
     extension::put(out, extension::RECORD_SIZE_LIMIT, |out| {
@@ -160,13 +228,25 @@ impl Connection {
             return self.hello_again(setup, exchange, &hello, message, out);
         }
         let (group, share) = hello.share.ok_or(Alert::MISSING_EXTENSION)?;
-        // A pre-shared key was not offered.
-        if group != exchange.group || hello.psk.is_some() {
+        let group = known_group::<C>(group)?;
+        if !has_offered::<C>(exchange, group) {
             return Err(Alert::ILLEGAL_PARAMETER);
+        }
+        let session = exchange.session.get(setup.sessions);
+        if let Some(index) = hello.psk {
+            // The only one was offered, and is good with its own hash function only.
+            let session = session.as_ref().ok_or(Alert::ILLEGAL_PARAMETER)?;
+            if index != 0 || session.suite().hash() != suite.hash() {
+                return Err(Alert::ILLEGAL_PARAMETER);
+            }
+            exchange.is_resumed = true;
+            self.is_resumed = true;
+        }
+        if let Some(session) = session {
+            session.clear();
         }
         exchange.transcript.update(message);
         let mut shared = Shared::EMPTY;
-        let group = known_group::<C>(group)?;
         setup
             .crypto
             .agree(group, &exchange.private, share, &mut shared)?;
@@ -185,15 +265,24 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
         let asked = hello.share.map(|(group, _)| group);
+        let group = known_group::<C>(asked.unwrap_or(exchange.group))?;
         // RFC 8446, section 4.1.4: it must change something, and only to what was offered.
-        if asked == Some(exchange.group) || (asked.is_none() && hello.cookie.is_none()) {
+        let changes = match asked {
+            Some(_) => !has_offered::<C>(exchange, group),
+            None => hello.cookie.is_some(),
+        };
+        if !changes {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        let group = known_group::<C>(asked.unwrap_or(exchange.group))?;
         exchange.wrap_transcript(self.suite.hash());
         exchange.transcript.update(message);
         put_change(out)?;
         exchange.has_changed = true;
+        // A ticket of the other hash function cannot be taken any more.
+        let session = exchange.session.get(setup.sessions);
+        if session.is_some_and(|session| session.suite().hash() != self.suite.hash()) {
+            exchange.session = SessionAt::NOWHERE;
+        }
         put_hello(setup, exchange, group, hello.cookie, out)?;
         self.state = State::AwaitSecondServerHello;
         Ok(Step::Change)
@@ -231,7 +320,10 @@ impl Connection {
             }
         }
         exchange.transcript.update(message);
-        self.state = State::AwaitRequest;
+        self.state = match exchange.is_resumed {
+            true => State::AwaitFinished,
+            false => State::AwaitRequest,
+        };
         Ok(Step::Next)
     }
 
@@ -272,7 +364,7 @@ impl Connection {
         message: &[u8],
     ) -> Result<Step, Alert> {
         // The order of states has seen to it; nothing else may ever open a connection.
-        if !exchange.is_authenticated {
+        if !exchange.is_authenticated && !exchange.is_resumed {
             return Err(Alert::INTERNAL_ERROR);
         }
         self.check_finished(exchange, message)?;
@@ -311,6 +403,12 @@ pub(crate) fn answer<C: Crypto>(
     connection.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
     connection.send = Keys::new::<C>(connection.suite, &exchange.next_send);
     connection.state = State::Open;
+    if !setup.sessions.is_empty() {
+        let master = exchange.derive(hash, b"res master");
+        let now = setup.crypto.unix_seconds();
+        let suite = connection.suite;
+        connection.session = session::expect(setup.sessions, exchange.name(), suite, master, now);
+    }
     Ok(())
 }
 
@@ -318,6 +416,13 @@ pub(crate) fn answer<C: Crypto>(
 /// D.4).
 fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
     out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
+}
+
+/// Returns whether a share of the group has been sent.
+fn has_offered<C: Crypto>(exchange: &Exchange<C>, group: Group) -> bool {
+    let sent = known_group::<C>(exchange.group).ok();
+    let half = sent.and_then(Group::half).map(|(half, _)| half);
+    sent == Some(group) || half == Some(group)
 }
 
 /// Returns the group with this number, which must be one that we offer.

@@ -4,6 +4,7 @@ use pki_types::TrustAnchor;
 
 use crate::tls::crypto::{Scheme, Signer};
 use crate::tls::handshake::MESSAGE_MAX;
+use crate::tls::session::Session;
 use crate::tls::ticket::TicketKeys;
 
 /// Bytes of a server's flight besides the chain: protocols, a request, the longest signature,
@@ -269,4 +270,6 @@ pub struct Setup<'a, C> {
     pub crypto: &'a mut C,
     /// The configuration.
     pub config: &'a Config<'a>,
+    /// Places for the tickets that servers give us; may be empty.
+    pub sessions: &'a mut [Session],
 }

@@ -6,6 +6,7 @@ use crate::tls::config::Setup;
 use crate::tls::crypto::{Crypto, Suite};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::record::{Content, HEADER, Header, Keys};
+use crate::tls::session::SessionAt;
 use crate::tls::wire::Output;
 use crate::tls::{client, server};
 
@@ -24,6 +25,8 @@ pub struct Connection {
     pub(crate) skip: u32,
     /// Most plaintext bytes of a record that we send.
     pub(crate) limit: u16,
+    /// Where a client keeps the ticket that the server may send.
+    pub(crate) session: SessionAt,
     /// Header of a message after the handshake.
     pub(crate) header: [u8; 4],
     pub(crate) header_len: u8,
@@ -140,6 +143,7 @@ impl Connection {
         send: Keys::NONE,
         skip: 0,
         limit: 0,
+        session: SessionAt::NOWHERE,
         header: [0; 4],
         header_len: 0,
         state: State::Closed,
@@ -335,7 +339,7 @@ impl Connection {
         match content {
             Content::Handshake => match handshake {
                 Some(handshake) => self.on_messages(setup, handshake, body, out),
-                None => self.on_later_messages::<C>(body),
+                None => self.on_later_messages(setup, body),
             },
             _ if partial => Err(Alert::UNEXPECTED_MESSAGE),
             Content::Alert => self.on_alert(body),

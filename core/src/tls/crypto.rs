@@ -10,11 +10,12 @@ pub const HASH_MAX: usize = 48;
 /// Bytes of an authentication tag.
 pub const TAG: usize = 16;
 /// Most bytes of a private key-exchange key.
-pub const PRIVATE_MAX: usize = 32;
+pub const PRIVATE_MAX: usize = if HAS_MLKEM { 96 } else { 32 };
 /// Most bytes of a public key-exchange share.
-pub const SHARE_MAX: usize = 65;
+pub const SHARE_MAX: usize = if HAS_MLKEM { 1216 } else { 65 };
 /// Most bytes of a shared secret.
-pub const SHARED_MAX: usize = 32;
+pub const SHARED_MAX: usize = if HAS_MLKEM { 64 } else { 32 };
+const HAS_MLKEM: bool = cfg!(feature = "tls-mlkem");
 
 /// What the cryptography needs from the machine it runs on.
 pub trait Machine {
@@ -238,6 +239,8 @@ pub enum Group {
     X25519,
     /// NIST P-256, uncompressed points.
     P256,
+    /// ML-KEM-768 (FIPS 203) together with X25519. Feature `tls-mlkem`.
+    X25519MlKem768,
 }
 
 impl Group {
@@ -247,6 +250,16 @@ impl Group {
         match self {
             Self::X25519 => 0x001d,
             Self::P256 => 0x0017,
+            Self::X25519MlKem768 => 0x11ec,
+        }
+    }
+
+    /// Returns the group of which the end of a client's share, this many bytes, is a share too,
+    /// with the front of the same private key.
+    pub(crate) const fn half(self) -> Option<(Self, usize)> {
+        match self {
+            Self::X25519MlKem768 => Some((Self::X25519, 32)),
+            Self::X25519 | Self::P256 => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::tls::connection::{Connection, Event};
 use crate::tls::crypto::{Crypto, HashAlgorithm, Hasher, Private, Secret};
 use crate::tls::hello::NAME_MAX;
 use crate::tls::schedule::{Schedule, derive_secret, expand_label};
+use crate::tls::session::SessionAt;
 use crate::tls::wire::{Output, Reader, copy};
 
 /// Most bytes of one handshake message, and of all we send in one flight.
@@ -186,6 +187,8 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) exporter: Secret,
     /// A pre-shared key that a client offers or both have agreed on.
     pub(crate) psk: Secret,
+    /// The session that a client offers to resume.
+    pub(crate) session: SessionAt,
     /// A client's private key.
     pub(crate) private: Private,
     /// The client's random.
@@ -229,6 +232,7 @@ impl<C: Crypto> Exchange<C> {
         next_send: Secret::ZERO,
         exporter: Secret::ZERO,
         psk: Secret::ZERO,
+        session: SessionAt::NOWHERE,
         private: Private::ZERO,
         random: [0; 32],
         session_id: [0; 32],

@@ -10,8 +10,10 @@ use crate::time::{Duration, Instant};
 use crate::tls::config::{Config, Setup};
 use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
+use crate::tls::facts::Flags;
 use crate::tls::lend::Index;
 use crate::tls::memory::{Lenders, TlsMemory};
+use crate::tls::session::Session;
 
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
 /// connections is not held up for longer than these take.
@@ -44,6 +46,7 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) crypto: C,
     pub(crate) config: &'s Config<'s>,
     pub(crate) lenders: Lenders<'s, C>,
+    sessions: &'s mut [Session],
     /// Handshakes that may still be carried on in this iteration.
     pub(crate) handshakes_left: u32,
     /// Own reports that may still be given in this iteration.
@@ -71,41 +74,6 @@ const _: () = {
         "a secured socket costs at most 256 bytes more"
     );
 };
-
-/// Facts about a socket.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Flags(u16);
-
-impl Flags {
-    pub(crate) const NONE: Self = Self(0);
-    /// The endpoint is TLS's.
-    pub(crate) const SECURE: Self = Self(1);
-    /// A client's connection, whose hello has not been written.
-    pub(crate) const STARTING: Self = Self(1 << 1);
-    /// The platform's connection is open.
-    pub(crate) const CONNECTED: Self = Self(1 << 2);
-    pub(crate) const WAITS_FOR_HANDSHAKE: Self = Self(1 << 3);
-    pub(crate) const WAITS_FOR_INPUT: Self = Self(1 << 4);
-    pub(crate) const WAITS_FOR_OUTPUT: Self = Self(1 << 5);
-    /// Our end is to be sent.
-    pub(crate) const FINISHING: Self = Self(1 << 6);
-    /// `close_notify` has been written.
-    pub(crate) const NOTIFIED: Self = Self(1 << 7);
-    /// The platform's end has been sent.
-    pub(crate) const FINISHED: Self = Self(1 << 8);
-
-    pub(crate) const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 == flag.0
-    }
-
-    pub(crate) const fn set(&mut self, flag: Self) {
-        self.0 |= flag.0;
-    }
-
-    pub(crate) const fn clear(&mut self, flag: Self) {
-        self.0 &= !flag.0;
-    }
-}
 
 impl<S> TlsSocket<S> {
     /// Returns whether the socket is secured, and not a plain one that passes through.
@@ -140,6 +108,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             crypto,
             config,
             lenders,
+            sessions: &mut [],
             handshakes_left: HANDSHAKES_MAX,
             reports_left: 0,
             held_max: HELD_MAX,
@@ -153,6 +122,19 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     pub fn with_held_max(mut self, held_max: Duration) -> Self {
         self.held_max = u64::try_from(held_max.as_micros()).unwrap_or(u64::MAX);
         self
+    }
+
+    /// Adds places for the tickets that servers give, so that connecting to one again costs no
+    /// certificates. About 900 bytes each; one per server that is connected to often will do.
+    #[must_use]
+    pub const fn with_sessions(mut self, sessions: &'s mut [Session]) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Returns the places for tickets.
+    pub const fn sessions_mut(&mut self) -> &mut [Session] {
+        self.sessions
     }
 
     /// Replaces the configuration. Connections that are open stay; a server's handshake whose
@@ -178,91 +160,9 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         let setup = Setup {
             crypto: &mut self.crypto,
             config: self.config,
+            sessions: self.sessions,
         };
         (&mut self.inner, setup, &mut self.lenders)
-    }
-
-    /// Gives back everything that was lent to the socket, and wipes its keys.
-    fn forget(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        self.release_handshake(socket);
-        self.release_input(socket);
-        self.release_output(socket);
-        if let Some(id) = socket.id() {
-            if socket.flags.has(Flags::WAITS_FOR_HANDSHAKE) {
-                self.lenders.handshakes.forget(id);
-            }
-            if socket.flags.has(Flags::WAITS_FOR_INPUT) {
-                self.lenders.inputs.forget(id);
-            }
-            if socket.flags.has(Flags::WAITS_FOR_OUTPUT) {
-                self.lenders.outputs.forget(id);
-            }
-        }
-        socket.connection = Connection::CLOSED;
-        socket.id = 0;
-        socket.flags = Flags::NONE;
-    }
-
-    pub(crate) fn release_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let index = core::mem::replace(&mut socket.handshake, Index::NONE);
-        if index.is_some() {
-            if let Some(handshake) = self.lenders.handshakes.get(index) {
-                handshake.reset();
-            }
-            self.lenders.handshakes.give_back(index);
-        }
-    }
-
-    pub(crate) fn release_input(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let index = core::mem::replace(&mut socket.input, Index::NONE);
-        if index.is_some() {
-            if let Some(record) = self.lenders.inputs.get(index) {
-                record.clear();
-            }
-            self.lenders.inputs.give_back(index);
-        }
-    }
-
-    pub(crate) fn release_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let index = core::mem::replace(&mut socket.output, Index::NONE);
-        if index.is_some() {
-            if let Some(record) = self.lenders.outputs.get(index) {
-                record.clear();
-            }
-            self.lenders.outputs.give_back(index);
-        }
-    }
-
-    /// Checks that nothing lent to the socket has been recalled.
-    pub(crate) fn check_loans(&self, socket: &TlsSocket<P::Socket>) -> Result<(), Error> {
-        if self.lenders.handshakes.is_recalled(socket.handshake)
-            || self.lenders.inputs.is_recalled(socket.input)
-            || self.lenders.outputs.is_recalled(socket.output)
-        {
-            return Err(Error::TimedOut);
-        }
-        Ok(())
-    }
-
-    /// Keeps a handshake for a client's connection, with the name it expects.
-    fn prepare_client(
-        &mut self,
-        socket: &mut TlsSocket<P::Socket>,
-        id: SocketId,
-        name: Option<&str>,
-    ) -> Result<(), Error> {
-        let name = name.ok_or(Error::Invalid)?;
-        let handshakes = &mut self.lenders.handshakes;
-        // The last is for connections that were accepted, which may be the other end of these.
-        let keep = usize::from(!self.config.server.identities.is_empty());
-        let index = handshakes.take_now(id, keep).ok_or(Error::Exhausted)?;
-        socket.handshake = index;
-        let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;
-        if self.config.client.roots.is_empty() || !handshake.expect_name(name) {
-            self.release_handshake(socket);
-            return Err(Error::Invalid);
-        }
-        Ok(())
     }
 }
 

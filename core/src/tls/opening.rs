@@ -5,8 +5,8 @@ use crate::platform::{Platform, Progress, Recv};
 use crate::tls::client;
 use crate::tls::connection::{Connection, Event};
 use crate::tls::crypto::Crypto;
-use crate::tls::layer::{Flags, Tls, TlsSocket};
-use crate::tls::transfer::settle;
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::wire::Output;
 
 /// Reads from the platform per call, so that a peer that sends in small pieces cannot hold up the
@@ -140,16 +140,5 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 self.release_handshake(socket);
             }
         }
-    }
-
-    /// Returns whether the socket has a handshake; else it waits for one.
-    fn has_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        if socket.handshake.is_some() {
-            return Ok(true);
-        }
-        let id = socket.id().ok_or(Error::Invalid)?;
-        let flag = Flags::WAITS_FOR_HANDSHAKE;
-        let loan = self.lenders.handshakes.take(id, socket.flags.has(flag));
-        settle(loan, &mut socket.handshake, &mut socket.flags, flag)
     }
 }

@@ -12,6 +12,8 @@ use crate::tls::alert::Alert;
 use crate::tls::crypto::{
     Crypto, Group, HashAlgorithm, Hasher, Machine, Private, SHARE_MAX, Secret, Shared, Suite, TAG,
 };
+#[cfg(feature = "tls-mlkem")]
+use crate::tls::mlkem;
 use crate::tls::signature;
 use crate::tls::wire::copy;
 
@@ -39,7 +41,7 @@ impl<M: Machine> RustCrypto<M> {
     fn draw_p256(&mut self, private: &mut Private) -> Result<p256::SecretKey, Alert> {
         for _ in 0..DRAWS_MAX {
             self.random(&mut private.0)?;
-            if let Ok(key) = p256::SecretKey::from_slice(&private.0) {
+            if let Ok(key) = p256::SecretKey::from_slice(front(private)?) {
                 return Ok(key);
             }
         }
@@ -50,7 +52,10 @@ impl<M: Machine> RustCrypto<M> {
 impl<M: Machine> Crypto for RustCrypto<M> {
     type Hasher = Sha2;
 
+    #[cfg(not(feature = "tls-mlkem"))]
     const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
+    #[cfg(feature = "tls-mlkem")]
+    const GROUPS: &'static [Group] = &[Group::X25519MlKem768, Group::X25519, Group::P256];
 
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] =
         signature::ALGORITHMS;
@@ -113,10 +118,17 @@ impl<M: Machine> Crypto for RustCrypto<M> {
         match group {
             Group::X25519 => {
                 self.random(&mut private.0)?;
-                let key = x25519_dalek::StaticSecret::from(private.0);
+                let key = x25519_dalek::StaticSecret::from(*front(private)?);
                 let public = x25519_dalek::PublicKey::from(&key);
                 put(share, public.as_bytes())
             }
+            #[cfg(feature = "tls-mlkem")]
+            Group::X25519MlKem768 => {
+                self.random(&mut private.0)?;
+                mlkem::offer(private, share)
+            }
+            #[cfg(not(feature = "tls-mlkem"))]
+            Group::X25519MlKem768 => Err(Alert::INTERNAL_ERROR),
             Group::P256 => {
                 let key = self.draw_p256(private)?;
                 put(share, key.public_key().to_sec1_point(false).as_bytes())
@@ -132,6 +144,11 @@ impl<M: Machine> Crypto for RustCrypto<M> {
         shared: &mut Shared,
     ) -> Result<usize, Alert> {
         let mut private = Private::ZERO;
+        #[cfg(feature = "tls-mlkem")]
+        if group == Group::X25519MlKem768 {
+            self.random(&mut private.0)?;
+            return mlkem::answer(&private, theirs, share, shared);
+        }
         let len = self.offer(group, &mut private, share)?;
         self.agree(group, &private, theirs, shared)?;
         Ok(len)
@@ -147,13 +164,26 @@ impl<M: Machine> Crypto for RustCrypto<M> {
         match group {
             Group::X25519 => agree_x25519(private, theirs, shared),
             Group::P256 => agree_p256(private, theirs, shared),
+            #[cfg(feature = "tls-mlkem")]
+            Group::X25519MlKem768 => mlkem::agree(private, theirs, shared),
+            #[cfg(not(feature = "tls-mlkem"))]
+            Group::X25519MlKem768 => Err(Alert::INTERNAL_ERROR),
         }
     }
 }
 
-fn agree_x25519(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
+/// Returns the front of a private key, which is all of it for the classical groups.
+fn front(private: &Private) -> Result<&[u8; 32], Alert> {
+    private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)
+}
+
+pub(crate) fn agree_x25519(
+    private: &Private,
+    theirs: &[u8],
+    shared: &mut Shared,
+) -> Result<(), Alert> {
     let theirs: [u8; 32] = theirs.try_into().map_err(|_| Alert::ILLEGAL_PARAMETER)?;
-    let secret = x25519_dalek::StaticSecret::from(private.0).diffie_hellman(&theirs.into());
+    let secret = x25519_dalek::StaticSecret::from(*front(private)?).diffie_hellman(&theirs.into());
     // RFC 8446, section 7.4.2: an all-zero secret must be refused.
     if !secret.was_contributory() {
         return Err(Alert::ILLEGAL_PARAMETER);
@@ -168,7 +198,7 @@ fn agree_p256(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(
         return Err(Alert::ILLEGAL_PARAMETER);
     }
     let theirs = p256::PublicKey::from_sec1_bytes(theirs).map_err(|_| Alert::ILLEGAL_PARAMETER)?;
-    let ours = p256::SecretKey::from_slice(&private.0).map_err(|_| Alert::INTERNAL_ERROR)?;
+    let ours = p256::SecretKey::from_slice(front(private)?).map_err(|_| Alert::INTERNAL_ERROR)?;
     shared.set(ours.diffie_hellman(&theirs).raw_secret_bytes());
     Ok(())
 }

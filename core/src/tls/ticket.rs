@@ -108,7 +108,8 @@ pub(crate) fn find<C: Crypto>(
             .checked_sub(offer.binders_len)
             .and_then(|len| message.get(..len))
             .ok_or(Alert::INTERNAL_ERROR)?;
-        let expected = make_binder(exchange, suite.hash(), covered);
+        let before = exchange.transcript.clone();
+        let expected = make_binder::<C>(before, &exchange.psk, suite.hash(), covered);
         if !bool::from(expected.get(suite.hash()).ct_eq(binder)) {
             return Err(Alert::DECRYPT_ERROR);
         }
@@ -178,16 +179,18 @@ fn open<C: Crypto>(
     Ok(Some(()))
 }
 
-/// Makes the binder of the hello's front `covered` (RFC 8446, section 4.2.11.2).
+/// Makes the binder of the key `psk` for the hello's front `covered`, which comes after the
+/// messages that `before` has hashed (RFC 8446, section 4.2.11.2).
 pub(crate) fn make_binder<C: Crypto>(
-    exchange: &Exchange<C>,
+    before: C::Hasher,
+    psk: &Secret,
     hash: HashAlgorithm,
     covered: &[u8],
 ) -> Secret {
-    let schedule = Schedule::early::<C::Hasher>(hash, Some(&exchange.psk));
+    let schedule = Schedule::early::<C::Hasher>(hash, Some(psk));
     let empty = C::Hasher::new(hash).digest();
     let base = schedule.derive::<C::Hasher>(hash, b"res binder", &empty);
-    let mut transcript = exchange.transcript.clone();
+    let mut transcript = before;
     transcript.update(covered);
     finished::<C::Hasher>(hash, &base, &transcript.digest())
 }

@@ -1,6 +1,7 @@
 //! A connection after the handshake: data, alerts, new keys.
 
 use crate::tls::alert::Alert;
+use crate::tls::config::Setup;
 use crate::tls::connection::{Connection, Event, Failure, Role, State};
 use crate::tls::crypto::Crypto;
 use crate::tls::record::{Content, HEADER, OVERHEAD, put_header};
@@ -176,7 +177,11 @@ impl Connection {
     }
 
     /// Takes messages that come after the handshake: `KeyUpdate`, and a client's tickets.
-    pub(crate) fn on_later_messages<C: Crypto>(&mut self, bytes: &[u8]) -> Result<Event, Alert> {
+    pub(crate) fn on_later_messages<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        bytes: &[u8],
+    ) -> Result<Event, Alert> {
         if bytes.is_empty() {
             return Err(Alert::UNEXPECTED_MESSAGE);
         }
@@ -191,6 +196,7 @@ impl Connection {
                 *slot = *byte;
                 self.header_len = self.header_len.saturating_add(1);
                 self.check_header()?;
+                self.keep_ticket(setup, rest)?;
             } else {
                 self.on_key_update::<C>(*byte)?;
                 if !rest.is_empty() {
@@ -225,6 +231,16 @@ impl Connection {
             return Err(Alert::DECODE_ERROR);
         }
         Ok(())
+    }
+
+    /// Keeps a ticket that begins at `bytes`, if all of it is there and there is a place for it.
+    fn keep_ticket<C: Crypto>(&self, setup: &mut Setup<'_, C>, bytes: &[u8]) -> Result<(), Alert> {
+        let len = usize::try_from(self.skip).unwrap_or(usize::MAX);
+        let now = setup.crypto.unix_seconds();
+        match (bytes.get(..len), self.session.get(setup.sessions)) {
+            (Some(content), Some(session)) if len > 0 => session.take_ticket::<C>(now, content),
+            _ => Ok(()),
+        }
     }
 
     /// Skips what is there of a ticket and returns the bytes after it.

@@ -5,8 +5,8 @@ use crate::platform::{Platform, Progress, Recv};
 use crate::tls::alert::Alert;
 use crate::tls::connection::Event;
 use crate::tls::crypto::Crypto;
-use crate::tls::layer::{Flags, Tls, TlsSocket};
-use crate::tls::lend::Loan;
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::traffic::CONTROL_MAX;
 use crate::tls::wire::Output;
 
@@ -91,6 +91,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                             drained = now;
                         }
                         Recv::WouldBlock => return Ok(Recv::WouldBlock),
+                        // Sending has failed before, with a better reason.
+                        Recv::Finished if socket.flags.has(Flags::BROKEN) => {
+                            return Ok(Recv::WouldBlock);
+                        }
                         // RFC 8446, section 6.1: an end without close_notify may be a forgery.
                         Recv::Finished => return Err(Error::Truncated),
                     }
@@ -158,6 +162,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Ok(count) => record.consume(count),
                 Err(error) => {
                     record.clear();
+                    socket.flags.set(Flags::BROKEN);
                     return Err(error);
                 }
             }
@@ -175,7 +180,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return Ok(true);
         };
         if !record.is_empty() {
-            let count = self.inner.send(&mut socket.inner, record.filled())?;
+            let count = match self.inner.send(&mut socket.inner, record.filled()) {
+                Ok(count) => count,
+                Err(error) => {
+                    record.clear();
+                    socket.flags.set(Flags::BROKEN);
+                    return Err(error);
+                }
+            };
             record.consume(count);
             let is_empty = record.is_empty();
             if count > 0 {
@@ -262,49 +274,6 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             // The connection is over in any case.
             let _ = self.inner.send(&mut socket.inner, out.filled());
         }
-    }
-
-    /// Returns whether the socket has an input; else it waits for one.
-    pub(crate) fn has_input(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        if socket.input.is_some() {
-            return Ok(true);
-        }
-        let id = socket.id().ok_or(Error::Invalid)?;
-        let flag = Flags::WAITS_FOR_INPUT;
-        let loan = self.lenders.inputs.take(id, socket.flags.has(flag));
-        settle(loan, &mut socket.input, &mut socket.flags, flag)
-    }
-
-    /// Returns whether the socket has an output; else it waits for one.
-    pub(crate) fn has_output(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        if socket.output.is_some() {
-            return Ok(true);
-        }
-        let id = socket.id().ok_or(Error::Invalid)?;
-        let flag = Flags::WAITS_FOR_OUTPUT;
-        let loan = self.lenders.outputs.take(id, socket.flags.has(flag));
-        settle(loan, &mut socket.output, &mut socket.flags, flag)
-    }
-}
-
-/// Notes in the socket what came of asking for a loan.
-pub(crate) fn settle(
-    loan: Loan,
-    index: &mut crate::tls::lend::Index,
-    flags: &mut Flags,
-    waits: Flags,
-) -> Result<bool, Error> {
-    match loan {
-        Loan::Taken(taken) => {
-            *index = taken;
-            flags.clear(waits);
-            Ok(true)
-        }
-        Loan::Waits => {
-            flags.set(waits);
-            Ok(false)
-        }
-        Loan::Full => Err(Error::Exhausted),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Our engine between two byte queues.
 
 use usockets::tls::{
-    Alert, Config, Connection, Event, Handshake, Output, RECORD_MAX, RustCrypto, Setup,
+    Alert, Config, Connection, Event, Handshake, Output, RECORD_MAX, RustCrypto, Session, Setup,
 };
 
 /// The wall clock of the tests: 2027-01-15.
@@ -70,6 +70,8 @@ pub struct Ours {
     pub connection: Connection,
     pub handshake: Box<Handshake<Crypto>>,
     pub crypto: Crypto,
+    /// A client's tickets.
+    pub sessions: Vec<Session>,
     input: Vec<u8>,
     /// What is to be sent to the peer.
     pub output: Vec<u8>,
@@ -86,6 +88,7 @@ impl Ours {
             connection,
             handshake: Box::new(Handshake::EMPTY),
             crypto: Crypto::new(machine),
+            sessions: Vec::new(),
             input: Vec::new(),
             output: Vec::new(),
             data: Vec::new(),
@@ -110,14 +113,27 @@ impl Ours {
     }
 
     pub fn client_at(seed: u64, now: u64, config: &Config<'_>, name: &str) -> Self {
+        Self::client_with(seed, now, config, name, Vec::new())
+    }
+
+    /// A client with places for tickets.
+    pub fn client_with(
+        seed: u64,
+        now: u64,
+        config: &Config<'_>,
+        name: &str,
+        sessions: Vec<Session>,
+    ) -> Self {
         let mut machine = Machine::new(seed);
         machine.now = now;
         let mut ours = Self::new(Connection::CLOSED, machine);
+        ours.sessions = sessions;
         let mut buffer = [0; RECORD_MAX];
         let mut out = Output::new(&mut buffer);
         let mut setup = Setup {
             crypto: &mut ours.crypto,
             config,
+            sessions: &mut ours.sessions,
         };
         ours.connection =
             Connection::client(&mut setup, &mut ours.handshake, name, &mut out).unwrap();
@@ -134,6 +150,7 @@ impl Ours {
             let mut setup = Setup {
                 crypto: &mut self.crypto,
                 config,
+                sessions: &mut self.sessions,
             };
             let is_open = self.connection.is_open();
             let handshake = (!is_open).then_some(&mut *self.handshake);

@@ -2,24 +2,28 @@
 //! data, new keys or the end. And what a handshake takes, printed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use usockets::tls::{
     Alert, ClientAuth, ClientConfig, Config, Connection, Event, Handshake, Output, RECORD_MAX,
-    ServerConfig, Setup, TicketKeys,
+    ServerConfig, Session, Setup, TicketKeys,
 };
 use usockets_tests_tls::{Authority, Crypto, Kind, Machine};
 
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static IS_COUNTING: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Only what this thread asks for is counted: other tests run beside it.
+    static IS_COUNTING: Cell<bool> = const { Cell::new(false) };
+}
 
 // SAFETY: every call is passed on to the system's allocator as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if IS_COUNTING.load(Ordering::Relaxed) {
+        if IS_COUNTING.get() {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
         // SAFETY: as the caller promised.
@@ -61,6 +65,7 @@ struct End {
     connection: Connection,
     handshake: Box<Handshake<Crypto>>,
     crypto: Crypto,
+    sessions: [Session; 2],
     received: usize,
     has_finished: bool,
 }
@@ -71,6 +76,7 @@ impl End {
             connection,
             handshake: Box::new(Handshake::EMPTY),
             crypto: Crypto::new(Machine::new(1)),
+            sessions: [const { Session::EMPTY }; 2],
             received: 0,
             has_finished: false,
         }
@@ -83,6 +89,7 @@ impl End {
             let mut setup = Setup {
                 crypto: &mut self.crypto,
                 config,
+                sessions: &mut self.sessions,
             };
             let handshake = (!self.connection.is_open()).then_some(&mut *self.handshake);
             let input = &mut from.bytes[start..from.len];
@@ -114,6 +121,7 @@ fn live(config: &Config<'_>, client: &mut End, server: &mut End, pipes: &mut [Pi
     let mut setup = Setup {
         crypto: &mut client.crypto,
         config,
+        sessions: &mut client.sessions,
     };
     up.add(|out| {
         let handshake = &mut client.handshake;
@@ -180,15 +188,23 @@ fn nothing_is_allocated() {
                 .identity(&person);
             let config = Config::new(server, client);
             let [client, server] = &mut ends;
-            let mut best = u64::MAX;
-            for _ in 0..20 {
-                IS_COUNTING.store(true, Ordering::Relaxed);
-                let time = live(&config, client, server, &mut pipes);
-                IS_COUNTING.store(false, Ordering::Relaxed);
-                best = best.min(time);
-            }
             let asks = !matches!(policy, ClientAuth::Off);
-            println!("server, {kind:?}, client certificate {asks}: {best} ns per handshake");
+            for resumes in [false, true] {
+                let mut best = u64::MAX;
+                for _ in 0..10 {
+                    if !resumes {
+                        client.sessions.iter_mut().for_each(Session::clear);
+                    }
+                    IS_COUNTING.set(true);
+                    let time = live(&config, client, server, &mut pipes);
+                    IS_COUNTING.set(false);
+                    assert_eq!(server.connection.is_resumed(), resumes && !asks);
+                    best = best.min(time);
+                }
+                println!(
+                    "server, {kind:?}, client certificate: {asks}, resumes: {resumes}: {best} ns"
+                );
+            }
         }
     }
     assert_eq!(ends[1].received, 4 * 20 * 300);
@@ -201,4 +217,25 @@ fn sizes() {
     println!("handshake: {} bytes", size_of::<Handshake<Crypto>>());
     assert!(size_of::<Connection>() <= 248);
     assert!(size_of::<Handshake<Crypto>>() <= 10_000);
+}
+
+/// The documented sizes of what is lent: the difference that one more makes.
+#[test]
+fn sizes_of_what_is_lent() {
+    use usockets::tls::TlsMemory;
+    type Memory<const S: usize, const H: usize, const I: usize, const O: usize> =
+        TlsMemory<Crypto, S, H, I, O>;
+    let base = size_of::<Memory<2, 1, 1, 1>>();
+    println!(
+        "place to wait: {}",
+        (size_of::<Memory<4, 1, 1, 1>>() - base) / 2
+    );
+    println!("handshake: {}", size_of::<Memory<2, 2, 1, 1>>() - base);
+    println!("input: {}", size_of::<Memory<2, 1, 2, 1>>() - base);
+    println!("output: {}", size_of::<Memory<2, 1, 1, 2>>() - base);
+    println!("device: {}", size_of::<Memory<1, 1, 1, 1>>());
+    println!("gateway: {}", size_of::<Memory<64, 2, 2, 4>>());
+    println!("server: {}", size_of::<Memory<10_000, 64, 64, 256>>());
+    assert!(size_of::<Memory<1, 1, 1, 1>>() <= 43 * 1024);
+    assert!(size_of::<Memory<10_000, 64, 64, 256>>() <= 6 * 1024 * 1024 + 100_000);
 }

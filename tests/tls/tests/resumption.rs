@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use usockets::tls::{ClientAuth, Config, ServerConfig, TicketKeys};
-use usockets_tests_tls::{Authority, Kind, Leaf, NOW, Ours, Theirs, pump};
+use rustls::NamedGroup::{X25519, secp256r1, secp384r1};
+use usockets::tls::{ClientAuth, ClientConfig, Config, ServerConfig, Session, TicketKeys};
+use usockets_tests_tls::puppet::Puppet;
+use usockets_tests_tls::{
+    Authority, Broken, Kind, Leaf, NOW, Ours, Theirs, group, pump, pump_pair, suite,
+};
 
 /// A client of rustls that keeps tickets.
 fn client_config(authority: &Authority, person: &Leaf) -> Arc<rustls::ClientConfig> {
@@ -92,22 +96,18 @@ fn clients_that_must_show_a_certificate_are_not_resumed() {
 
 #[test]
 fn after_a_retry_too() {
-    use rustls::NamedGroup::{X25519, secp384r1};
     let authority = Authority::new(Kind::P256);
     let leaf = authority.issue(Kind::P256, &["a.example"]);
     let slices = leaf.slices();
     let identities = [leaf.identity(&slices)];
     let keys = TicketKeys::new([1; 32], 1_000);
     let config = Config::server(ServerConfig::new(&identities).tickets(&keys));
-    let groups = [
-        usockets_tests_tls::group(secp384r1),
-        usockets_tests_tls::group(X25519),
-    ];
-    for suite in [
+    let groups = [group(secp384r1), group(X25519)];
+    for code in [
         rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
         rustls::CipherSuite::TLS13_AES_256_GCM_SHA384,
     ] {
-        let provider = Theirs::provider(&[usockets_tests_tls::suite(suite)], &groups);
+        let provider = Theirs::provider(&[suite(code)], &groups);
         let client = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
@@ -131,4 +131,156 @@ fn after_a_retry_too() {
             assert_eq!(resumed(&theirs), round > 0);
         }
     }
+}
+
+/// Connects a client of ours that has `sessions`; returns it when the server has answered data.
+fn connect_client(
+    sessions: Vec<Session>,
+    now: u64,
+    config: &Config<'_>,
+    name: &str,
+    server: &Arc<rustls::ServerConfig>,
+) -> Ours {
+    let mut ours = Ours::client_with(now, now, config, name, sessions);
+    let mut theirs = Theirs::server(server.clone());
+    pump(&mut ours, config, &mut theirs, 11);
+    assert!(
+        ours.connection.is_open(),
+        "{:?} {:?}",
+        ours.broken,
+        theirs.error
+    );
+    ours.send(b"ping");
+    theirs.send(b"pong");
+    pump(&mut ours, config, &mut theirs, 11);
+    assert_eq!(
+        (&ours.data[..], &theirs.data[..]),
+        (&b"pong"[..], &b"ping"[..])
+    );
+    let kind = theirs.connection.handshake_kind().unwrap();
+    let is_resumed = kind == rustls::HandshakeKind::Resumed;
+    assert_eq!(is_resumed, ours.connection.is_resumed());
+    ours
+}
+
+fn places(count: usize) -> Vec<Session> {
+    (0..count).map(|_| Session::EMPTY).collect()
+}
+
+#[test]
+fn our_client_resumes_with_rustls() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["a.example", "b.example"]);
+    let roots = authority.anchors();
+    let config = Config::client(ClientConfig::new(&roots));
+    for code in [
+        rustls::CipherSuite::TLS13_AES_128_GCM_SHA256,
+        rustls::CipherSuite::TLS13_AES_256_GCM_SHA384,
+    ] {
+        for groups in [&[X25519][..], &[secp256r1]] {
+            let groups: Vec<_> = groups.iter().map(|code| group(*code)).collect();
+            let provider = Theirs::provider(&[suite(code)], &groups);
+            let server = rustls::ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
+                .unwrap();
+            let server = Arc::new(server);
+            let connect =
+                |sessions, now, name| connect_client(sessions, now, &config, name, &server);
+            // Without places nothing is kept.
+            let ours = connect(places(0), NOW, "a.example");
+            assert!(
+                !connect(ours.sessions, NOW, "a.example")
+                    .connection
+                    .is_resumed()
+            );
+
+            let ours = connect(places(2), NOW, "a.example");
+            assert!(!ours.connection.is_resumed());
+            let ours = connect(ours.sessions, NOW + 5, "A.Example");
+            assert!(ours.connection.is_resumed());
+            let ours = connect(ours.sessions, NOW + 9, "b.example");
+            assert!(!ours.connection.is_resumed());
+            // Both have a place.
+            let ours = connect(ours.sessions, NOW + 9, "a.example");
+            assert!(ours.connection.is_resumed());
+            let ours = connect(ours.sessions, NOW + 9, "b.example");
+            assert!(ours.connection.is_resumed());
+            // One place for two names: the younger has it.
+            let mut sessions = ours.sessions;
+            sessions.truncate(1);
+            let ours = connect(sessions, NOW + 10, "b.example");
+            let ours = connect(ours.sessions, NOW + 11, "a.example");
+            let ours = connect(ours.sessions, NOW + 12, "a.example");
+            assert!(ours.connection.is_resumed());
+            // Too old, and cleared.
+            let ours = connect(ours.sessions, NOW + 700_000, "a.example");
+            assert!(!ours.connection.is_resumed());
+            let mut sessions = ours.sessions;
+            sessions.iter_mut().for_each(Session::clear);
+            let ours = connect(sessions, NOW + 700_000, "a.example");
+            assert!(!ours.connection.is_resumed());
+        }
+    }
+}
+
+#[test]
+fn our_client_resumes_with_our_server() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["a.example"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let roots = authority.anchors();
+    let keys = TicketKeys::new([1; 32], 1_000);
+    let with = Config::new(
+        ServerConfig::new(&identities).tickets(&keys),
+        ClientConfig::new(&roots),
+    );
+    let other_keys = TicketKeys::new([2; 32], 1_000);
+    let other = Config::server(ServerConfig::new(&identities).tickets(&other_keys));
+    let mut sessions = places(1);
+    // The ticket of one server is no use at the other; each gives its own.
+    for (server_config, resumed) in [
+        (&with, false),
+        (&with, true),
+        (&with, true),
+        (&other, false),
+        (&other, true),
+        (&with, false),
+    ] {
+        let mut client = Ours::client_with(1, NOW, &with, "a.example", sessions);
+        let mut server = Ours::server(2);
+        pump_pair(&mut client, &with, &mut server, server_config, 100);
+        assert!(client.connection.is_open() && server.connection.is_open());
+        assert_eq!(client.connection.is_resumed(), resumed);
+        assert_eq!(server.connection.is_resumed(), resumed);
+        sessions = client.sessions;
+    }
+    // A ticket whose binder is wrong: the key it stands for is not the client's.
+    let mut client = Ours::client_with(1, NOW, &with, "a.example", sessions);
+    *client.output.last_mut().unwrap() ^= 1;
+    let mut server = Ours::server(2);
+    pump_pair(&mut client, &with, &mut server, &with, usize::MAX);
+    let broken = Some(Broken::Sent(usockets::tls::Alert::DECRYPT_ERROR));
+    assert_eq!(server.broken, broken);
+}
+
+#[test]
+fn a_server_cannot_resume_what_was_not_offered() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let config = Config::client(ClientConfig::new(&roots));
+    let mut client = Ours::client_with(1, NOW, &config, "a.example", places(1));
+    let hello = core::mem::take(&mut client.output);
+    let (_, mut answer) = Puppet::server(&hello);
+    // The extension pre_shared_key, with the first key, and the lengths made to fit.
+    answer.extend_from_slice(&[0, 41, 0, 2, 0, 0]);
+    for at in [4, 8, 5 + 4 + 2 + 32 + 33 + 3 + 1] {
+        answer[at] += 6;
+    }
+    client.feed(&config, &answer);
+    let broken = Some(Broken::Sent(usockets::tls::Alert::ILLEGAL_PARAMETER));
+    assert_eq!(client.broken, broken);
 }
