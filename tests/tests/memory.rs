@@ -41,7 +41,7 @@ fn no_receive_buffer_is_an_error<B: Bed>(bed: &mut B) {
 /// Connections in the large test: all that a process may have where the limit is lower.
 const MANY: usize = 20_000;
 
-/// 20,000 connections at once, each served (W31).
+/// That many connections at once, each served.
 fn many<B: Bed>(bed: &mut B, count: usize) {
     let mut server = Side::with::<{ MANY + 1 }>(0, bed.platform(), 4_096, 0);
     let mut client = Side::with::<MANY>(1, bed.platform(), 4_096, 0);
