@@ -41,7 +41,7 @@ fn no_receive_buffer_is_an_error<B: Bed>(bed: &mut B) {
 /// Connections in the large test: all that a process may have where the limit is lower.
 const MANY: usize = 20_000;
 
-/// 20,000 connections at once, each served.
+/// That many connections at once, each served.
 fn many<B: Bed>(bed: &mut B, count: usize) {
     let mut server = Side::with::<{ MANY + 1 }>(0, bed.platform(), 4_096, 0);
     let mut client = Side::with::<MANY>(1, bed.platform(), 4_096, 0);
@@ -86,13 +86,13 @@ fn with_stack(test: impl FnOnce() + Send + 'static) {
     thread.expect("a thread").join().expect("a passing test");
 }
 
-/// See [`many`].
+/// See [`many`] (W31).
 #[test]
 fn twenty_thousand_sockets_on_sim() {
     with_stack(|| many(&mut SimBed::new(0, Faults::none()), MANY));
 }
 
-/// See [`many`]. Where fewer descriptors are allowed, that many.
+/// See [`many`] (W31). Where fewer descriptors are allowed, that many.
 #[test]
 #[cfg(target_os = "linux")]
 fn twenty_thousand_sockets_on_linux() {
