@@ -6,7 +6,7 @@ use crate::table::figure;
 
 /// Everything is in pixels.
 const WIDTH: f64 = 960.0;
-const TOP: f64 = 64.0;
+const TOP: f64 = 72.0;
 const ROW: f64 = 15.0;
 const TITLE: f64 = 26.0;
 const LEFT: f64 = 120.0;
@@ -29,15 +29,19 @@ pub(crate) fn draw(groups: &[Group], machine: &Machine) -> String {
         y += TITLE + ROW * group.entries.len() as f64;
     }
     let height = y + BOTTOM;
-    let machine = escape(&machine.to_string());
+    let mut about = String::new();
+    for (line, text) in (0_u8..).zip(machine.to_string().split("; ")) {
+        let (y, text) = (38.0 + 12.0 * f64::from(line), escape(text));
+        about +=
+            &format!("<text x=\"8\" y=\"{y}\" font-size=\"10\" fill=\"#555555\">{text}</text>\n");
+    }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
          viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <text x=\"8\" y=\"20\" font-size=\"15\" font-weight=\"bold\">Servers on one processor: \
          medians</text>\n\
-         <text x=\"8\" y=\"38\" font-size=\"9\" fill=\"#555555\">{machine}</text>\n\
-         {body}</svg>\n"
+         {about}{body}</svg>\n"
     )
 }
 

@@ -13,13 +13,15 @@ pub(crate) fn document(groups: &[Group], machine: &Machine) -> String {
     let groups: Vec<_> = groups.iter().map(group).collect();
     format!(
         "{{\n  \"processor\": {},\n  \"processors\": {},\n  \"virtual\": {},\n  \"kernel\": {},\n  \
-         \"load_at_start\": {},\n  \"rounds\": {},\n  \"seconds\": {},\n  \"versions\": {{{}}},\n  \
+         \"load_at_start\": {},\n  \
+         \"crowded\": {},\n  \"rounds\": {},\n  \"seconds\": {},\n  \"versions\": {{{}}},\n  \
          \"workloads\": [\n{}\n  ]\n}}\n",
         text(&machine.processor),
         machine.processors,
         machine.is_virtual,
         text(&machine.kernel),
         number(machine.load),
+        machine.is_crowded(),
         machine.rounds,
         number(machine.window.as_secs_f64()),
         versions.join(", "),

@@ -26,6 +26,12 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
+    /// Whether other programs wanted more than half of the processors, so that rates and latencies
+    /// are more theirs than the servers'.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.load * 2.0 > self.processors as f64
+    }
+
     /// Looks around.
     pub(crate) fn look(rounds: u32, window: Duration, versions: Vec<(String, String)>) -> Self {
         let cpu = read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -71,6 +77,12 @@ impl fmt::Display for Machine {
         write!(f, "{} rounds of {seconds:.2} s;", self.rounds)?;
         for (name, version) in &self.versions {
             write!(f, " {name} {version}")?;
+        }
+        if self.is_crowded() {
+            write!(
+                f,
+                "; other programs were busy: rates and latencies say little"
+            )?;
         }
         Ok(())
     }

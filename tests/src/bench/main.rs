@@ -108,6 +108,9 @@ impl Plan {
         let mut groups: Vec<_> = self.workloads.iter().map(group).collect();
         let progress = self.progress(rounds)?;
         for round in 0..rounds {
+            if progress.is_hidden() {
+                eprintln!("round {} of {rounds}", round + 1);
+            }
             for ((workload, variants), group) in self.workloads.iter().zip(&mut groups) {
                 let mut order = variants.clone();
                 let turn = usize::try_from(round)? % order.len().max(1);
@@ -129,7 +132,9 @@ impl Plan {
                 let counted = workload.count_calls(&mut self.start(*variant)?, self.window);
                 match counted.map_err(|error| told(*variant, &*error))? {
                     Some(calls) => group.add(variant.label, vec![(Metric::Calls, calls)]),
-                    None => progress.println("no system calls counted: `strace` cannot trace"),
+                    None => progress.suspend(|| {
+                        eprintln!("{}: no system calls, `strace` cannot trace", variant.label);
+                    }),
                 }
                 progress.inc(1);
             }

@@ -16,7 +16,7 @@ pub(crate) fn print(groups: &[Group], machine: &Machine) {
     println!("Medians over the rounds; ×: as a multiple of this library's. One request in flight");
     println!("per connection, or 16 where they are pipelined (latency is that of all 16).");
     println!("busy: where it is well below 100 %, not the server was the limit of the rate, but");
-    println!("the load, or what else ran on the machine. The CPU time holds all the same.");
+    println!("the load, or what else ran on the machine, from which the CPU time suffers less.");
     for group in groups {
         println!();
         print_group(group);
