@@ -46,7 +46,7 @@ impl Rng {
                 _ => u64::from(low) << 8 | u64::from(self.bytes.next().unwrap_or(0)),
             };
             return if bound <= 65_536 {
-                value * bound >> (if bound <= 256 { 8 } else { 16 })
+                (value * bound) >> (if bound <= 256 { 8 } else { 16 })
             } else {
                 mix(value) % bound
             };

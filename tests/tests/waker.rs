@@ -6,10 +6,7 @@ use usockets_tests::bed::{SimBed, on_sim};
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for};
 
-fn wakes<P: usockets::Platform>(side: &Side<P>) -> usize
-where
-    P: 'static,
-{
+fn wakes<P: usockets::Platform + 'static>(side: &Side<P>) -> usize {
     side.script.count(|event| *event == Event::Wake)
 }
 

@@ -26,7 +26,10 @@ pub enum Event {
     Nothing,
     /// The handshake is done. The output may have something for the peer.
     ///
-    /// The [`Handshake`](crate::tls::Handshake) is not needed any more; [`Handshake::reset`](crate::tls::Handshake::reset) wipes its secrets.
+    /// The [`Handshake`] is not needed any more; [`Handshake::reset`] wipes its secrets.
+    ///
+    /// [`Handshake`]: crate::tls::Handshake
+    /// [`Handshake::reset`]: crate::tls::Handshake::reset
     Open,
     /// Application data, decrypted in place.
     Data {

@@ -50,10 +50,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         loop {
             let rest = buffer.get_mut(len..).unwrap_or_default();
             if rest.is_empty() {
-                return Ok(Recv::Data {
-                    len,
-                    drained: false,
-                });
+                return Ok(and_more(len));
             }
             let (inner, mut setup, lenders) = self.parts();
             let record = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
@@ -72,10 +69,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     let error = self.fail(socket, alert);
                     // What came before is delivered first; the next call says the same again.
                     if len > 0 {
-                        return Ok(Recv::Data {
-                            len,
-                            drained: false,
-                        });
+                        return Ok(and_more(len));
                     }
                     return Err(error);
                 }
@@ -101,10 +95,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 Event::Finished if len > 0 => {
                     record.consume(received.consumed);
-                    return Ok(Recv::Data {
-                        len,
-                        drained: false,
-                    });
+                    return Ok(and_more(len));
                 }
                 Event::Finished => return Ok(Recv::Finished),
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
@@ -314,5 +305,13 @@ impl<'a> Parts<'a> {
             self.rest = rest;
         }
         false
+    }
+}
+
+/// What was received while there may be more.
+const fn and_more(len: usize) -> Recv {
+    Recv::Data {
+        len,
+        drained: false,
     }
 }

@@ -35,6 +35,10 @@ pub struct Outcome {
 }
 
 /// A pool of one of several sizes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one of each world, and it is on the heap"
+)]
 enum Pool {
     Tiny(Sockets<Host, App, 2>),
     Small(Sockets<Host, App, 5>),
