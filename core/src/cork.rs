@@ -2,10 +2,11 @@
 
 use crate::flags::{Flags, Phase};
 use crate::id::SocketId;
-use crate::net::{Net, send_parts, writable};
+use crate::net::Net;
 use crate::planted::{self, Planted};
 use crate::platform::Platform;
 use crate::pool::named;
+use crate::send::{send_parts, writable};
 
 /// The cork's bytes, lent by the loop. Behind a trait object only to keep their lifetime out of
 /// the types that users name; a slice would also take two registers on paths that never cork.

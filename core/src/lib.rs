@@ -85,6 +85,7 @@ mod net;
 mod planted;
 mod platform;
 mod pool;
+mod send;
 mod socket;
 mod stats;
 mod time;

@@ -30,8 +30,8 @@ const IN: usize = 4096;
 const OUT: usize = 2048;
 const SLOTS: usize = 16;
 /// One of the limits, when it is short, and what is surely within it.
-const SHORT: Duration = Duration::from_millis(300);
-const SOON: Duration = Duration::from_millis(150);
+const SHORT: Duration = Duration::from_millis(600);
+const SOON: Duration = Duration::from_millis(200);
 
 fn start(change: impl FnOnce(&mut Limits) + Send + 'static) -> Running {
     let make = || {

@@ -32,6 +32,12 @@ fn programs() -> &'static Path {
         cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
         cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         cargo.arg("--target-dir").arg(profile.parent().unwrap());
+        // What cargo told this test about its package would make build scripts run again.
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(name);
+            }
+        }
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
@@ -271,86 +277,69 @@ fn answer(body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-#[test]
-fn load_notices_every_kind_of_failure() {
+/// A size, a server, and what `load` is to say of it; `None` if the server is a good one.
+struct Impostor(Option<&'static str>, SocketAddr, Option<&'static str>);
+
+const WRONG: &str = "1 connections got a wrong answer";
+
+fn http_impostors() -> [Impostor; 9] {
     let rounds = AtomicUsize::new(0);
     let other = move |first: &'static str, then: &'static str| {
         let round = rounds.fetch_add(1, Ordering::Relaxed);
         Some(answer(if round < 5 { first } else { then }))
     };
-    let wrong = "1 connections got a wrong answer";
-    let cases = [
+    [
         // The pattern is "!\"#$".
-        (
-            "--http",
-            Some("4"),
-            impostor(|_| Some(answer("!\"#$"))),
-            None,
-        ),
-        (
-            "--http",
-            Some("4"),
-            impostor(|_| Some(answer("!\"#%"))),
-            Some(wrong),
-        ),
-        (
-            "--http",
-            Some("4"),
-            impostor(|_| Some(answer("!\"#"))),
-            Some(wrong),
-        ),
-        ("--http", None, impostor(|_| Some(answer("same"))), None),
-        (
-            "--http",
-            None,
-            impostor(move |_| other("same", "Same")),
-            Some(wrong),
-        ),
-        (
-            "--http",
+        Impostor(Some("4"), impostor(|_| Some(answer("!\"#$"))), None),
+        Impostor(Some("4"), impostor(|_| Some(answer("!\"#%"))), Some(WRONG)),
+        Impostor(Some("4"), impostor(|_| Some(answer("!\"#"))), Some(WRONG)),
+        Impostor(None, impostor(|_| Some(answer("same"))), None),
+        Impostor(None, impostor(move |_| other("same", "Same")), Some(WRONG)),
+        Impostor(
             None,
             impostor(|_| Some([answer("a"), answer("a")].concat())),
-            Some(wrong),
+            Some(WRONG),
         ),
-        (
-            "--http",
+        Impostor(
             None,
             impostor(|_| Some(b"HTTP/1.1 500 No\r\n\r\n".to_vec())),
-            Some(wrong),
+            Some(WRONG),
         ),
-        (
-            "--http",
+        Impostor(
             None,
             impostor(|_| None),
             Some("1 connections were closed by the server"),
         ),
-        (
-            "--http",
+        Impostor(
             None,
             impostor(|_| Some(Vec::new())),
             Some("1 requests were not answered"),
         ),
-        (
-            "--echo",
+    ]
+}
+
+fn echo_impostors() -> [Impostor; 3] {
+    [
+        Impostor(
             Some("3"),
             impostor(|_| Some(b"!\"".to_vec())),
             Some("1 requests were not"),
         ),
-        (
-            "--echo",
-            Some("3"),
-            impostor(|_| Some(b"!\"$".to_vec())),
-            Some(wrong),
-        ),
-        (
-            "--echo",
+        Impostor(Some("3"), impostor(|_| Some(b"!\"$".to_vec())), Some(WRONG)),
+        Impostor(
             Some("3"),
             impostor(|_| Some(b"!\"#$".to_vec())),
-            Some(wrong),
+            Some(WRONG),
         ),
-    ];
+    ]
+}
+
+#[test]
+fn load_notices_every_kind_of_failure() {
+    let http = http_impostors().map(|impostor| ("--http", impostor));
+    let echo = echo_impostors().map(|impostor| ("--echo", impostor));
     thread::scope(|scope| {
-        for (protocol, size, addr, what) in cases {
+        for (protocol, Impostor(size, addr, what)) in http.into_iter().chain(echo) {
             scope.spawn(move || {
                 let mut arguments = vec![protocol, "--connections", "1"];
                 arguments.extend(size.map(|_| "--size"));

@@ -25,6 +25,10 @@ impl Rng {
     }
 
     /// Returns the next number.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "numbers without end are no iterator"
+    )]
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)

@@ -21,6 +21,8 @@ impl Flags {
     pub(crate) const NOTIFIED: Self = Self(1 << 7);
     /// The platform's end has been sent.
     pub(crate) const FINISHED: Self = Self(1 << 8);
+    /// Sending has failed, and the program knows why.
+    pub(crate) const BROKEN: Self = Self(1 << 9);
 
     pub(crate) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 == flag.0

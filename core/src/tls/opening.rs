@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::platform::{Platform, Progress, Recv};
 use crate::tls::client;
-use crate::tls::connection::{Connection, Event};
+use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
+use crate::tls::event::Event;
 use crate::tls::facts::Flags;
 use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::wire::Output;

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::platform::{Platform, Progress, Recv};
 use crate::tls::alert::Alert;
-use crate::tls::connection::Event;
 use crate::tls::crypto::Crypto;
+use crate::tls::event::Event;
 use crate::tls::facts::Flags;
 use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::traffic::CONTROL_MAX;
@@ -91,6 +91,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                             drained = now;
                         }
                         Recv::WouldBlock => return Ok(Recv::WouldBlock),
+                        // Sending has failed before, with a better reason.
+                        Recv::Finished if socket.flags.has(Flags::BROKEN) => {
+                            return Ok(Recv::WouldBlock);
+                        }
                         // RFC 8446, section 6.1: an end without close_notify may be a forgery.
                         Recv::Finished => return Err(Error::Truncated),
                     }
@@ -158,6 +162,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Ok(count) => record.consume(count),
                 Err(error) => {
                     record.clear();
+                    socket.flags.set(Flags::BROKEN);
                     return Err(error);
                 }
             }
@@ -175,7 +180,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return Ok(true);
         };
         if !record.is_empty() {
-            let count = self.inner.send(&mut socket.inner, record.filled())?;
+            let count = match self.inner.send(&mut socket.inner, record.filled()) {
+                Ok(count) => count,
+                Err(error) => {
+                    record.clear();
+                    socket.flags.set(Flags::BROKEN);
+                    return Err(error);
+                }
+            };
             record.consume(count);
             let is_empty = record.is_empty();
             if count > 0 {

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(feature = "tls")]
+mod secured;
 mod simulated;
 mod user_space;
 
@@ -12,6 +14,8 @@ use usockets::{Instant, Platform};
 
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
+#[cfg(feature = "tls")]
+pub use self::secured::{Secured, SecuredBed, on_secured_linux, on_secured_sim};
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
 pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
 
@@ -93,6 +97,20 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_linux(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(feature = "tls")]
+        mod on_secured_sim {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_secured_sim(stringify!($name), |bed| super::$name(bed));
+            })*
+        }
+        #[cfg(feature = "tls")]
+        mod on_secured_linux {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_secured_linux(stringify!($name), |bed| super::$name(bed));
             })*
         }
     };

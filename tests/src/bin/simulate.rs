@@ -96,7 +96,8 @@ fn report(case: &Case) {
         println!("{line}");
     }
     println!(
-        "again: cargo run --release -p usockets-tests --bin simulate -- --seed {} --steps {} --trace",
+        "again: cargo run --release -p usockets-tests --bin simulate -- \
+         --seed {} --steps {} --trace",
         case.seed, case.steps
     );
 }

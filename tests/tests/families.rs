@@ -1,29 +1,11 @@
-//! What a listener shares and what it takes, on Linux.
+//! Which address family a listener serves, on Linux.
 #![cfg(target_os = "linux")]
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
-use usockets::{Endpoint, Error};
+use usockets::Endpoint;
 use usockets_tests::bed::{Bed, LinuxBed, on_linux};
 use usockets_tests::side::{Side, run_until};
-
-/// A port belongs to who listens first, unless all who listen there agree to share it (W24).
-#[test]
-fn a_port_is_shared_only_on_demand() {
-    on_linux(|bed| {
-        let mut side = Side::new(bed, 0);
-        let (_, addr) = side.listen(bed, 1);
-        let taken = side.net().listen(Endpoint::tcp(addr), 1);
-        assert_eq!(taken, Err(Error::AddressInUse));
-        let shared = Endpoint::tcp(addr).reuse_port(true);
-        assert_eq!(side.net().listen(shared, 1), Err(Error::AddressInUse));
-
-        let anywhere = Endpoint::tcp(bed.addr(0)).reuse_port(true);
-        let (_, addr) = side.listen_at(anywhere, 1);
-        let shared = Endpoint::tcp(addr).reuse_port(true);
-        assert!(side.net().listen(shared, 1).is_ok());
-    });
-}
 
 /// Whether a client that connects to `to` is accepted.
 fn takes(bed: &mut LinuxBed, side: &mut Side<usockets_linux::Linux>, to: SocketAddr) -> bool {

@@ -1,0 +1,295 @@
+//! Conformance of TLS over another platform: every endpoint is secured on the way down.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+use usockets::tls::{
+    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig, Tls,
+    TlsMemory, TlsSocket,
+};
+use usockets::{
+    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, Security,
+    SocketId,
+};
+
+use super::{Bed, LinuxBed, SimBed};
+use crate::rng::seeds;
+use crate::sim::Faults;
+
+/// Name of every server.
+const NAME: &str = "localhost";
+/// Rough networks that each test is run on.
+const ROUGH: u64 = 6;
+
+/// Random bytes that are the same in every run (SplitMix64), and a clock that stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady(u64);
+
+impl Machine for Steady {
+    fn random(&mut self, out: &mut [u8]) -> bool {
+        for byte in out {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            *byte = (word ^ (word >> 27)).to_le_bytes()[5];
+        }
+        true
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        1_800_000_000
+    }
+}
+
+type Crypto = RustCrypto<Steady>;
+
+/// TLS over `P`, where plain endpoints are secured too.
+pub struct Secured<P: Platform>(Tls<'static, P, Crypto>);
+
+/// Makes one identity, for all servers, that all clients trust.
+fn config() -> &'static Config<'static> {
+    static CONFIG: OnceLock<Config<'static>> = OnceLock::new();
+    CONFIG.get_or_init(|| {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([NAME.to_string()]).expect("a name");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let certificate: &'static [u8] = Box::leak(certificate.der().to_vec().into_boxed_slice());
+        let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
+        let chain: &'static [&'static [u8]] = Box::leak(Box::new([certificate]));
+        let identities = Box::leak(Box::new([Identity::new(
+            chain,
+            Box::leak(Box::new(signer)),
+        )]));
+        let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(certificate.into())));
+        let roots = Box::leak(Box::new([anchor.expect("a certificate")]));
+        Config::new(ServerConfig::new(identities), ClientConfig::new(roots))
+    })
+}
+
+/// Hosts of another bed, secured.
+pub struct SecuredBed<'b, B> {
+    inner: &'b mut B,
+    hosts: u64,
+}
+
+/// Runs a test with TLS on a smooth simulated network and on some rough ones.
+pub fn on_secured_sim(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, SimBed>) + Send) {
+    with_stack(name, || {
+        let mut run = |mut inner: SimBed| {
+            test(&mut SecuredBed {
+                inner: &mut inner,
+                hosts: 0,
+            });
+        };
+        run(SimBed::new(0, Faults::none()));
+        for seed in seeds(ROUGH) {
+            println!("SEED={seed}");
+            run(SimBed::new(seed, Faults::rough(seed)));
+        }
+    });
+}
+
+/// Runs a test with TLS on Linux.
+pub fn on_secured_linux(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, LinuxBed>) + Send) {
+    with_stack(name, || {
+        test(&mut SecuredBed {
+            inner: &mut LinuxBed::default(),
+            hosts: 0,
+        });
+    });
+}
+
+/// Tests that do not hold, or cannot be run, with TLS, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "what_is_wrong_here_is_told_at_once",
+        "it expects that there is no TLS",
+    ),
+    (
+        "a_failed_write_still_delivers_what_came_before",
+        "it lets time pass while the server, whose handshake has just ended, is due",
+    ),
+    (
+        "bytes_and_end_of_a_peer_that_closed_come_in_order",
+        "closing drops protected bytes that the platform has not taken",
+    ),
+];
+
+/// Runs `f`, the test `name`, with enough stack for the layer's memory on its way to the heap.
+fn with_stack(name: &str, f: impl FnOnce() + Send) {
+    if let Some((_, why)) = EXCEPTIONS.iter().find(|(exception, _)| *exception == name) {
+        println!("{name} is left out: {why}");
+        return;
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(64 << 20);
+        let thread = thread.spawn_scoped(scope, f).expect("a thread");
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+impl<B: Bed> Bed for SecuredBed<'_, B> {
+    type P = Secured<B::P>;
+
+    fn platform(&mut self) -> Self::P {
+        self.hosts += 1;
+        let memory = Box::leak(Box::new(TlsMemory::<Crypto, 4096, 64, 64, 64>::NEW));
+        let crypto = RustCrypto::new(Steady(self.hosts));
+        Secured(Tls::new(self.inner.platform(), crypto, config(), memory))
+    }
+
+    fn addr(&self, host: usize) -> SocketAddr {
+        self.inner.addr(host)
+    }
+
+    fn addr_v6(&self, host: usize) -> SocketAddr {
+        self.inner.addr_v6(host)
+    }
+
+    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
+        self.inner.is_due(host, deadline)
+    }
+
+    fn patience(&self, platform: &Self::P) -> Option<Instant> {
+        self.inner.patience(platform.0.inner())
+    }
+
+    fn pass(&mut self, most: Duration) {
+        self.inner.pass(most);
+    }
+
+    fn now(&self) -> Duration {
+        self.inner.now()
+    }
+
+    fn plenty(&self) -> usize {
+        self.inner.plenty() + 100_000
+    }
+
+    fn long(&self) -> Duration {
+        self.inner.long()
+    }
+
+    fn is_smooth(&self) -> bool {
+        self.inner.is_smooth()
+    }
+
+    fn is_virtual(&self) -> bool {
+        self.inner.is_virtual()
+    }
+}
+
+/// The same endpoint, secured.
+fn secured<'a>(endpoint: &Endpoint<'a>, name: Option<&'a str>) -> Endpoint<'a> {
+    let mut endpoint = *endpoint;
+    if endpoint.security == Security::Plain {
+        endpoint.security = Security::Tls { server_name: name };
+    }
+    endpoint
+}
+
+impl<P: Platform> Platform for Secured<P> {
+    type Socket = TlsSocket<P::Socket>;
+
+    const CLOSED: Self::Socket = Tls::<'static, P, Crypto>::CLOSED;
+    const HOLDS_OUTPUT: bool = true;
+
+    fn listen(
+        &mut self,
+        socket: &mut Self::Socket,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        self.0.listen(socket, id, &secured(at, None))
+    }
+
+    fn connect(
+        &mut self,
+        socket: &mut Self::Socket,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        self.0.connect(socket, id, &secured(to, Some(NAME)))
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut Self::Socket,
+        socket: &mut Self::Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        self.0.accept(listener, socket, id)
+    }
+
+    fn refuse(&mut self, listener: &mut Self::Socket) -> Result<bool, Error> {
+        self.0.refuse(listener)
+    }
+
+    fn set_accepting(
+        &mut self,
+        listener: &mut Self::Socket,
+        id: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        self.0.set_accepting(listener, id, accepting)
+    }
+
+    fn progress(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error> {
+        self.0.progress(socket, ready)
+    }
+
+    fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.0.recv(socket, buffer)
+    }
+
+    fn send(&mut self, socket: &mut Self::Socket, data: &[u8]) -> Result<usize, Error> {
+        self.0.send(socket, data)
+    }
+
+    fn send_vectored(
+        &mut self,
+        socket: &mut Self::Socket,
+        parts: &[&[u8]],
+    ) -> Result<usize, Error> {
+        self.0.send_vectored(socket, parts)
+    }
+
+    fn finish(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
+        self.0.finish(socket)
+    }
+
+    fn close(&mut self, socket: &mut Self::Socket) {
+        self.0.close(socket);
+    }
+
+    fn abort(&mut self, socket: &mut Self::Socket) {
+        self.0.abort(socket);
+    }
+
+    fn local_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
+        self.0.local_addr(socket)
+    }
+
+    fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
+        self.0.peer_addr(socket)
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.0.poll(until)
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        self.0.next_ready()
+    }
+
+    fn woken(&mut self) -> bool {
+        self.0.woken()
+    }
+
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+}
