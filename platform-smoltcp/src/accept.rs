@@ -11,7 +11,8 @@ use crate::cookie::{self, Plain};
 use crate::engine::{Engine, stamp};
 use crate::frame::{ETHERNET_LEN, Segment};
 use crate::isn;
-use crate::number::{be16, low};
+use crate::listener::Listener;
+use crate::number::{be16, low, place};
 use crate::port::Nowhere;
 use crate::sent::Sent;
 use crate::slot::Phase;
@@ -38,7 +39,7 @@ enum Place {
 impl Engine<'_> {
     /// Answers a SYN for which there is no connection; returns the reply's length.
     pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
-        let Some(number) = self.listener_for(segment.local) else {
+        let Some(number) = self.listener_for((segment.local, segment.remote)) else {
             return self.inject(None, packet);
         };
         let Some(mss) = self.inspect(packet, segment) else {
@@ -107,7 +108,7 @@ impl Engine<'_> {
     /// right and there is no room, `None` when it is no cookie of ours.
     pub(crate) fn redeem(&mut self, segment: &Segment<'_>) -> Option<Option<u32>> {
         let pair = (segment.local, segment.remote);
-        let number = self.listener_for(segment.local)?;
+        let number = self.listener_for(pair)?;
         let theirs = segment.sequence.wrapping_sub(1);
         let ours = segment.acknowledged.wrapping_sub(1);
         let mss = cookie::taste(self.secrets.cookie, pair, theirs, ours, self.now)?;
@@ -290,13 +291,21 @@ impl Engine<'_> {
 
     /// Whether somebody listens at `local`.
     pub(crate) fn is_listening(&self, local: SocketAddr) -> bool {
-        self.listener_for(local).is_some()
+        self.listeners.iter().any(|listener| listener.takes(local))
     }
 
-    fn listener_for(&self, local: SocketAddr) -> Option<usize> {
-        self.listeners
-            .iter()
-            .position(|listener| listener.takes(local))
+    /// Finds the listener for a connection; of several that share the port, the same one for the
+    /// same connection.
+    fn listener_for(&self, (local, remote): (SocketAddr, SocketAddr)) -> Option<usize> {
+        let takes = |listener: &&Listener| listener.takes(local);
+        let count = self.listeners.iter().filter(takes).count();
+        let turn = match count {
+            0 | 1 => 0,
+            _ => place(self.hash((local, remote))).checked_rem(count)?,
+        };
+        let matching = self.listeners.iter().enumerate();
+        let mut matching = matching.filter(|(_, listener)| listener.takes(local));
+        matching.nth(turn).map(|(number, _)| number)
     }
 
     fn answer_with_cookie(&mut self, segment: &Segment<'_>, mss: u16, class: u8) -> usize {

@@ -14,6 +14,8 @@ pub struct Listener {
     /// `None` before the place is first used.
     pub(crate) at: Option<SocketAddr>,
     pub(crate) v6_only: bool,
+    /// Others that ask for it, too, may have the same port.
+    pub(crate) shared: bool,
     pub(crate) nodelay: bool,
     pub(crate) keepalive: Option<Duration>,
     pub(crate) class: u8,
@@ -32,6 +34,7 @@ impl Listener {
         owner: 0,
         at: None,
         v6_only: false,
+        shared: false,
         nodelay: true,
         keepalive: None,
         class: 0,
@@ -48,6 +51,7 @@ impl Listener {
             owner: id.to_bits(),
             at: Some(at),
             v6_only: endpoint.v6_only,
+            shared: endpoint.reuse_port,
             nodelay: endpoint.nodelay,
             keepalive: endpoint.keepalive,
             class,
@@ -82,7 +86,8 @@ impl Listener {
             return false;
         };
         let same_port = a.port() == b.port() && !self.is_free() && !other.is_free();
-        same_port && (self.covers(a.ip(), b.ip()) || other.covers(b.ip(), a.ip()))
+        let shared = self.shared && other.shared;
+        same_port && !shared && (self.covers(a.ip(), b.ip()) || other.covers(b.ip(), a.ip()))
     }
 
     /// Whether one more connection may become established, and whether one more half-open

@@ -400,6 +400,23 @@ fn ephemeral_ports_are_unique_and_unforeseeable() {
     assert!(steps.len() > 150, "{}", steps.len());
 }
 
+#[test]
+fn listeners_that_share_a_port_share_its_connections() {
+    let mut stage = Stage::new(&Recipe::new(2));
+    let at = Endpoint::tcp(b4(80)).reuse_port(true);
+    let listeners = [0, 1].map(|_| stage.host.listen(&at, Habit::Keep));
+    stage.host.accepts_max = 0;
+    for port in 1..=40 {
+        stage.handshake(a4(port), b4(80), 1);
+    }
+    stage.host.accepts_max = 40;
+    stage.host.accept(listeners[0]);
+    let first = stage.host.conns.len();
+    assert!((5..=35).contains(&first), "{first}");
+    stage.host.accept(listeners[1]);
+    assert_eq!(stage.host.conns.len(), 40);
+}
+
 /// All ports once around, and the one in use is passed over.
 #[test]
 fn a_port_in_use_is_never_chosen_again_for_the_same_peer() {

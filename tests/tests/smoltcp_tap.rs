@@ -86,15 +86,18 @@ fn kernel_clients_get_every_byte_back_through_loss() {
 }
 
 /// Takes minutes: `cargo test --release -p usockets-tests --test smoltcp_tap -- --ignored`.
+///
+/// smoltcp retransmits without heeding selective acknowledgements and waits at least a second
+/// for a lost retransmission, so that at such loss most of the time is spent waiting.
 #[test]
 #[ignore = "takes minutes"]
-fn a_hundred_megabytes_come_back_through_five_percent_loss() {
+fn a_megabyte_comes_back_through_five_percent_loss() {
     let losses = Losses {
         loss: 50_000,
         seed: seed(1),
         ..Losses::default()
     };
-    serve(true, losses, 1, 100_000_000);
+    serve(true, losses, 1, 1_000_000);
 }
 
 /// Sends a pattern to a server and compares what comes back.
