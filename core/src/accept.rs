@@ -3,10 +3,12 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Accepted, Platform};
-use crate::pool::{Flags, Phase, Place, at, name, named};
+use crate::pool::{Place, at, name, named};
 use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.
@@ -195,6 +197,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
         self.lists.retry = NEVER;
+        if planted::is(Planted::StarvedListener) {
+            return;
+        }
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
             let Some(id) = name(self.slots, index) else {
                 continue;

@@ -1,9 +1,12 @@
 //! Coalescing the writes of one socket at a time.
 
+use crate::flags::{Flags, Phase};
 use crate::id::SocketId;
-use crate::net::{Net, send_parts, writable};
+use crate::net::Net;
+use crate::planted::{self, Planted};
 use crate::platform::Platform;
-use crate::pool::{Flags, Phase, named};
+use crate::pool::named;
+use crate::send::{send_parts, writable};
 
 /// The cork's bytes, lent by the loop. Behind a trait object only to keep their lifetime out of
 /// the types that users name; a slice would also take two registers on paths that never cork.
@@ -96,7 +99,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let finished = self.lift(id, Flags::FINISHED);
         let held = self.lists.cork_len;
         let cork = self.cork.bytes();
-        let parts = [cork.get(..held).unwrap_or_default(), more];
+        let mut parts = [cork.get(..held).unwrap_or_default(), more];
+        if planted::is(Planted::ReorderedBytes) {
+            parts.reverse();
+        }
         let count = send_parts(self.platform, self.slots, self.lists, id, &parts);
         let sent = count.min(held);
         // Both hold already; stated so that no panic branch is left in `copy_within`.

@@ -3,12 +3,15 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::flags::{Flags, Phase};
 use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
-use crate::net::{Net, OPENING_MAX, widen};
+use crate::net::{Net, OPENING_MAX};
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
-use crate::pool::{Flags, Phase, Place, Slot, at, named};
+use crate::pool::{Place, Slot, at, named};
 use crate::socket::{Peers, Socket};
+use crate::stats::widen;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;
@@ -107,7 +110,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.turns = self.lists.turns.saturating_sub(1);
         if self.lists.turns == 0 {
-            self.lists.enqueue(self.slots, id);
+            if !planted::is(Planted::CarryOverLost) {
+                self.lists.enqueue(self.slots, id);
+            }
             return false;
         }
         slot.flags.clear(Flags::READABLE);
@@ -126,7 +131,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             match slot.phase() {
                 Phase::Listening => self.accept(handler, id),
                 Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
-                Phase::Open => self.prepare_open(id, readiness),
+                Phase::Open => {
+                    if planted::is(Planted::DroppedTail) && readiness.is_last() {
+                        self.ended(handler, id);
+                    }
+                    self.prepare_open(id, readiness);
+                }
                 Phase::Broken => {
                     if slot.flags.any(Flags::PAUSED.with(Flags::ENDED)) {
                         // Nobody would read, and nobody can write.
@@ -197,6 +207,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
+        if planted::is(Planted::MissedWritable) {
+            return;
+        }
         if !self.everyone().net.resume_cork(id) {
             return;
         }
@@ -244,7 +257,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[inline(never)]
     fn ended(&mut self, handler: &mut H, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
-            slot.flags.set(Flags::ENDED);
+            if !planted::is(Planted::SecondEnd) {
+                slot.flags.set(Flags::ENDED);
+            }
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
         }
         self.call(id, |socket, ext| handler.on_end(socket, ext));
@@ -379,8 +394,14 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        let closed = Closed::from_bits(slot.payload);
+        let mut closed = Closed::from_bits(slot.payload);
+        if planted::is(Planted::WrongReason) && closed == Closed::Failed(Error::Reset) {
+            closed = Closed::Failed(Error::TimedOut);
+        }
         self.call(id, |socket, ext| handler.on_close(socket, ext, closed));
+        if planted::is(Planted::DoubleClose) {
+            self.call(id, |socket, ext| handler.on_close(socket, ext, closed));
+        }
         if let Some(place) = self.exts.get_mut(at(id.index())) {
             *place = Place::Vacant;
         }
@@ -398,6 +419,9 @@ fn is_again(readiness: Readiness) -> bool {
 /// Whether the socket is to be read from.
 #[inline]
 fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
-    let mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
+    let mut mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
+    if planted::is(Planted::PausedRead) {
+        mask.clear(Flags::PAUSED);
+    }
     slot.is_open() && slot.flags.only(mask, Flags::READABLE)
 }

@@ -2,11 +2,12 @@
 
 use crate::error::Error;
 use crate::evict::Idle;
+use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::SocketId;
 use crate::net::Net;
 use crate::platform::{Platform, Readiness, Ready};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, Sockets, at, name};
+use crate::pool::{Lists, Place, Slot, Sockets, at, name};
 use crate::socket::{Peers, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
@@ -114,6 +115,25 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// than anything is due; `None` when nothing ever is; in the past when something is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.lists.unsettled && self.can_settle() {
+            return Some(Instant::ZERO);
+        }
+        self.own_deadline()
+    }
+
+    /// Whether what was done between iterations waits for the next: a cork that may go out, or a
+    /// slot for a paused listener.
+    fn can_settle(&self) -> bool {
+        let freed = self.lists.freed || self.lists.retired.head != 0;
+        let corked = self.lists.corked.is_some_and(|id| {
+            let slot = self.slots.get(at(id.index()));
+            slot.is_some_and(|slot| !slot.flags.any(Flags::BLOCKED))
+        });
+        corked || (freed && self.lists.wheel.has_paused())
+    }
+
+    /// When the loop next has something to do, once it has settled.
+    fn own_deadline(&self) -> Option<Instant> {
         if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
@@ -141,7 +161,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     }
 
     fn wait_until(&self, until: Option<Instant>) -> Option<Instant> {
-        match (self.next_deadline(), until) {
+        match (self.own_deadline(), until) {
             (Some(own), Some(until)) => Some(own.min(until)),
             (own, until) => own.or(until),
         }
@@ -172,6 +192,10 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         let freed = core::mem::take(&mut self.lists.freed);
         let retry =
             self.lists.retry != NEVER && self.lists.retry <= self.lists.now_micros(&self.platform);
+        if retry {
+            // Also when the listener that wanted it has stopped meanwhile.
+            self.lists.retry = NEVER;
+        }
         if (freed || retry) && self.lists.wheel.has_paused() {
             self.resume_listeners();
         }

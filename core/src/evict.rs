@@ -2,8 +2,9 @@
 
 use heapless::Vec;
 
+use crate::flags::Phase;
 use crate::id::SocketId;
-use crate::pool::{Lists, Phase, Slot, name, named};
+use crate::pool::{Lists, Slot, name, named};
 
 /// Candidates that one walk over the pool finds.
 const CANDIDATES_MAX: usize = 16;

@@ -7,9 +7,12 @@ use crate::closed::Closed;
 use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
+use crate::flags::{Flags, Phase};
 use crate::id::{ListenerId, SocketId, TimerId};
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Progress, Readiness};
-use crate::pool::{Flags, Lists, Phase, Place, Slot, at, name, named, own};
+use crate::pool::{Lists, Place, Slot, at, name, named, own};
+use crate::send::{failed, send_parts, sent, writable};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -259,7 +262,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
-            if slot.flags.any(Flags::READABLE) {
+            let lost = planted::is(Planted::LostWakeUp);
+            if slot.flags.any(Flags::READABLE) && !lost {
                 self.lists.enqueue(self.slots, id);
             }
         }
@@ -426,58 +430,6 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 }
 
-/// Sends the bytes of `parts`, past the cork. Returns how many were taken.
-pub(crate) fn send_parts<P: Platform, C>(
-    platform: &mut P,
-    slots: &mut [Slot<P::Socket, C>],
-    lists: &mut Lists,
-    id: SocketId,
-    parts: &[&[u8]],
-) -> usize {
-    let Some(slot) = writable(slots, id) else {
-        return 0;
-    };
-    let all = parts
-        .iter()
-        .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-    if all == 0 {
-        return 0;
-    }
-    match platform.send_vectored(&mut slot.socket, parts) {
-        Ok(count) => sent(slot, lists, count, all),
-        Err(error) => failed(slot, lists, id, error),
-    }
-}
-
-/// The platform took `count` of `all` bytes.
-#[inline]
-fn sent<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize, all: usize) -> usize {
-    if count < all {
-        return sent_part(slot, lists, count);
-    }
-    lists.stats.sent = lists.stats.sent.wrapping_add(widen(all));
-    all
-}
-
-#[cold]
-#[inline(never)]
-fn sent_part<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize) -> usize {
-    slot.flags.set(Flags::BLOCKED);
-    lists.stats.sent = lists.stats.sent.wrapping_add(widen(count));
-    count
-}
-
-/// The platform could not send: what arrived before is read first, then the socket closes.
-#[cold]
-#[inline(never)]
-fn failed<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, id: SocketId, error: Error) -> usize {
-    slot.set_phase(Phase::Broken);
-    slot.payload = error.to_bits();
-    slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
-    lists.enqueue_slot(slot, id);
-    0
-}
-
 /// The slot of a connection, open or opening.
 #[inline]
 fn connection<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
@@ -489,15 +441,4 @@ fn connection<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<
 #[inline]
 fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     named(slots, id).filter(|slot| slot.is_open())
-}
-
-/// The slot of a socket that can be written to without waiting.
-#[inline]
-pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
-}
-
-#[inline]
-pub(crate) fn widen(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -2,8 +2,10 @@
 
 use core::num::NonZeroU32;
 
+use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::SocketId;
+use crate::planted::{self, Planted};
 use crate::platform::{Platform, Readiness, Ready};
 use crate::stats::Stats;
 use crate::wheel::{NEVER, Wheel};
@@ -68,114 +70,6 @@ impl<T> Place<T> {
     }
 }
 
-/// What a slot is in use for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Phase {
-    Free,
-    Timer,
-    Listening,
-    /// Accepted, and a layer still shakes hands.
-    Accepting,
-    Connecting,
-    Open,
-    /// Open, but sending failed: what arrived before is still delivered.
-    Broken,
-    /// Released, `on_close` still to come.
-    Closing,
-}
-
-/// The phase and the latches of a slot, in one word so that one comparison tells of all.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Flags(u16);
-
-impl Flags {
-    /// Reading, or accepting, may yield something.
-    pub(crate) const READABLE: Self = Self(1);
-    /// A send came back short, and no room was reported since.
-    pub(crate) const BLOCKED: Self = Self(2);
-    /// A listener that the platform was told not to report.
-    pub(crate) const MUTED: Self = Self::BLOCKED;
-    /// We ended our direction.
-    pub(crate) const FINISHED: Self = Self(4);
-    /// The peer's end was read.
-    pub(crate) const ENDED: Self = Self(8);
-    /// The peer's end or an error is known to be there: read until it shows.
-    pub(crate) const HUNG_UP: Self = Self(16);
-    /// On the run queue.
-    pub(crate) const QUEUED: Self = Self(32);
-    /// The program does not want to read; for a listener: the loop cannot accept.
-    pub(crate) const PAUSED: Self = Self(64);
-    /// Our end still has to be handed to the platform, after what the cork or a layer holds.
-    pub(crate) const FINISHING: Self = Self(128);
-
-    /// Writes go to the cork.
-    pub(crate) const CORKED: Self = Self(1 << 11);
-    /// The bits of the phase.
-    const PHASE: Self = Self(7 << 8);
-    const OPEN: Self = Self(5 << 8);
-    /// The socket is open, and there is nothing else to say of it: neither held up nor finished,
-    /// queued nor corked. One comparison, for the usual path.
-    #[inline]
-    pub(crate) const fn are_usual(self) -> bool {
-        self.0 == Self::OPEN.0
-    }
-
-    /// The socket is open, and the platform takes bytes for it directly.
-    #[inline]
-    pub(crate) const fn are_writable(self) -> bool {
-        let others = Self::PHASE
-            .with(Self::BLOCKED)
-            .with(Self::FINISHED)
-            .with(Self::CORKED);
-        self.only(others, Self::OPEN)
-    }
-
-    #[inline]
-    pub(crate) const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The flags if `condition` holds, else none.
-    #[inline]
-    pub(crate) fn when(self, condition: bool) -> Self {
-        Self(self.0 & u16::from(condition).wrapping_neg())
-    }
-
-    #[inline]
-    pub(crate) const fn set(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    #[inline]
-    pub(crate) const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    #[inline]
-    pub(crate) const fn clear(&mut self, other: Self) {
-        self.0 &= !other.0;
-    }
-
-    /// Whether any flag of `other` is set.
-    #[inline]
-    pub(crate) const fn any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Whether of the flags in `mask` exactly `other`'s are set.
-    #[inline]
-    pub(crate) const fn only(self, mask: Self, other: Self) -> bool {
-        self.0 & mask.0 == other.0
-    }
-
-    /// The latches that a report sets.
-    pub(crate) fn of(readiness: Readiness) -> Self {
-        let last = readiness.is_last();
-        let readable = last || readiness.intersects(Readiness::READABLE);
-        Self::READABLE.when(readable).with(Self::HUNG_UP.when(last))
-    }
-}
-
 /// One connection, listener or timer. 40 bytes with Linux's socket and the context `()`.
 pub(crate) struct Slot<S, C> {
     /// Even while free, odd while in use.
@@ -209,7 +103,7 @@ impl<S, C> Slot<S, C> {
             prev: 0,
             deadline: 0,
             payload: 0,
-            flags: Flags(0),
+            flags: Flags::NONE,
             bucket: 0,
             context: Place::Vacant,
             socket,
@@ -224,31 +118,12 @@ impl<S, C> Slot<S, C> {
 
     #[inline]
     pub(crate) const fn phase(&self) -> Phase {
-        match (self.flags.0 >> 8) & 7 {
-            0 => Phase::Free,
-            1 => Phase::Timer,
-            2 => Phase::Listening,
-            3 => Phase::Accepting,
-            4 => Phase::Connecting,
-            5 => Phase::Open,
-            6 => Phase::Broken,
-            _ => Phase::Closing,
-        }
+        self.flags.phase()
     }
 
     #[inline]
     pub(crate) const fn set_phase(&mut self, phase: Phase) {
-        let bits = match phase {
-            Phase::Free => 0,
-            Phase::Timer => 1,
-            Phase::Listening => 2,
-            Phase::Accepting => 3,
-            Phase::Connecting => 4,
-            Phase::Open => 5,
-            Phase::Broken => 6,
-            Phase::Closing => 7,
-        };
-        self.flags.0 = self.flags.0 & !Flags::PHASE.0 | bits << 8;
+        self.flags.set_phase(phase);
     }
 }
 
@@ -268,7 +143,8 @@ pub(crate) fn own<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut S
 #[inline]
 pub(crate) fn named<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     let slot = slots.get_mut(at(id.index()))?;
-    (slot.generation == id.generation()).then_some(slot)
+    let same = slot.generation == id.generation() || planted::is(Planted::StaleId);
+    same.then_some(slot)
 }
 
 /// The name of the socket in a slot, if there is one.
@@ -427,7 +303,7 @@ impl Lists {
         slot.deadline = 0;
         slot.payload = 0;
         slot.bucket = 0;
-        slot.flags.clear(Flags(!Flags::QUEUED.0));
+        slot.flags.keep(Flags::QUEUED);
         self.stats.in_use = self.stats.in_use.wrapping_add(1);
         NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
     }
@@ -451,7 +327,9 @@ impl Lists {
             slot.set_phase(Phase::Free);
             slot.context = Place::Vacant;
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
-            push(slots, &mut self.retired, id.index());
+            if !planted::is(Planted::LeakedSlot) {
+                push(slots, &mut self.retired, id.index());
+            }
             self.unsettled = true;
         }
     }

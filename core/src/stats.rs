@@ -30,3 +30,9 @@ pub struct Stats {
     /// Slots in use now: listeners, timers and connections of every state.
     pub in_use: u32,
 }
+
+/// A number of bytes, to count with.
+#[inline]
+pub(crate) fn widen(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

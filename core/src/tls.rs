@@ -55,7 +55,9 @@ mod config;
 mod connection;
 mod crypto;
 mod der;
+mod event;
 mod extension;
+mod facts;
 mod handshake;
 mod hello;
 mod layer;
@@ -83,11 +85,12 @@ mod wire;
 
 pub use alert::Alert;
 pub use config::{ClientAuth, ClientConfig, Config, Identity, ServerConfig, Setup};
-pub use connection::{Connection, Event, Received};
+pub use connection::Connection;
 pub use crypto::{
     Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, PRIVATE_MAX, Private, SHARE_MAX,
     SHARED_MAX, Scheme, Secret, Shared, Signer, Suite, TAG,
 };
+pub use event::{Event, Received};
 pub use handshake::{Handshake, MESSAGE_MAX};
 pub use layer::{Tls, TlsSocket};
 pub use memory::TlsMemory;

@@ -1,6 +1,6 @@
 //! The same echo server without `std`, without libc and without a start-up file: a static program
-//! of a few kilobytes. `tiny [ADDR]` serves 127.0.0.1:3000 unless told otherwise. On x86-64, one command
-//! builds it:
+//! of a few kilobytes. `tiny [ADDR]` serves 127.0.0.1:3000 unless told otherwise. On x86-64, one
+//! command builds it:
 //!
 //! ```sh
 //! cargo rustc --profile tiny -p usockets-linux --example tiny -- --cfg freestanding \

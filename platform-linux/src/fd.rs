@@ -86,3 +86,38 @@ impl Drop for Fd {
 fn closed<T>() -> Result<T, Error> {
     Err(Error::Invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::fd::AsRawFd;
+    use rustix::io::{Errno, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn closed_is_all_zero_bytes() {
+        let fd = Fd::CLOSED;
+        assert_eq!(size_of_val(&fd), 8);
+        assert_eq!((fd.off_by_one, fd.kind), (0, Kind::Stream));
+        assert_eq!((fd.wait, fd.burst, fd.left), (0, 0, 0));
+        assert!(fd.get().is_err());
+    }
+
+    #[test]
+    fn a_descriptor_is_kept_and_closed_once() {
+        let owned = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let raw = owned.as_raw_fd();
+        let fd = Fd::new(owned, Kind::Stream);
+        assert_eq!(fd.get().unwrap().as_raw_fd(), raw);
+        assert!(fcntl_getfd(fd.get().unwrap()).is_ok());
+        let mut slot = Fd::CLOSED;
+        assert!(slot.get().is_err());
+        drop(mem::replace(&mut slot, fd));
+        // SAFETY: used for nothing but asking whether it is open.
+        let after = unsafe { BorrowedFd::borrow_raw(raw) };
+        assert!(fcntl_getfd(after).is_ok());
+        drop(slot);
+        assert_eq!(fcntl_getfd(after).err(), Some(Errno::BADF));
+    }
+}

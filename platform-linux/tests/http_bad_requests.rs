@@ -248,6 +248,20 @@ fn the_answer_survives_what_is_not_read() {
     server.stop();
 }
 
+/// A refusal has a body, whatever the request before was.
+#[test]
+fn a_refusal_after_head_has_its_body() {
+    let server = start();
+    let mut client = server.connect();
+    client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.take_until(b"\r\n\r\n");
+    let response = client.send(b"nonsense\r\n\r\n").response();
+    assert_eq!(response.status(), 400);
+    assert_eq!(response.body, b"400 Bad Request\r\n");
+    assert_eq!(client.rest(), (Vec::new(), End::Finished));
+    server.stop();
+}
+
 /// An error in a body whose echo has begun cannot be told by a status: the echo stays incomplete.
 #[test]
 fn an_echo_that_fails_does_not_look_complete() {

@@ -44,6 +44,9 @@ fn pattern(count: usize) -> Vec<u8> {
     PATTERN.iter().copied().cycle().take(count).collect()
 }
 
+/// What a connection costs is what its buffers cost, and little more.
+const _: () = assert!(size_of::<Connection<IN, OUT>>() <= IN + OUT + 224);
+
 /// Sends from a thread of its own, because an echo comes while the body is still being sent.
 fn send_beside(client: &Client, bytes: Vec<u8>) -> thread::JoinHandle<()> {
     let mut stream = client.stream.try_clone().unwrap();

@@ -30,8 +30,8 @@ const IN: usize = 4096;
 const OUT: usize = 2048;
 const SLOTS: usize = 16;
 /// One of the limits, when it is short, and what is surely within it.
-const SHORT: Duration = Duration::from_millis(300);
-const SOON: Duration = Duration::from_millis(150);
+const SHORT: Duration = Duration::from_millis(600);
+const SOON: Duration = Duration::from_millis(200);
 
 fn start(change: impl FnOnce(&mut Limits) + Send + 'static) -> Running {
     let make = || {
@@ -176,15 +176,33 @@ fn a_client_that_takes_nothing_is_reset() {
 fn a_slow_client_gets_the_end_of_the_response() {
     let server = start(|limits| limits.linger = Duration::from_millis(20));
     let mut client = server.connect();
-    client.send(b"GET /bytes/100000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    // The kernel takes it all, but the client's window is too small for all of it.
+    client.send(b"GET /bytes/150000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let mut other = server.connect();
     within(PATIENCE, || {
         ask(&mut other, "/stats");
         let stats = other.response().body;
         String::from_utf8(stats).unwrap().contains("open 1\n")
     });
-    assert!(client.response().body == pattern(100_000));
+    assert!(client.response().body == pattern(150_000));
     assert_eq!(client.rest(), (Vec::new(), End::Finished));
+    server.stop();
+}
+
+/// Dropping what a refused client goes on to send has an end too.
+#[test]
+fn a_client_that_never_stops_sending_is_cut_off() {
+    let server = start(|limits| {
+        limits.linger = PATIENCE;
+        limits.linger_bytes = 100_000;
+    });
+    let mut client = server.connect();
+    client.send(b"nonsense\r\n\r\n");
+    let since = Instant::now();
+    let bytes = vec![b'x'; 65_536];
+    while client.try_send(&bytes) {
+        assert!(since.elapsed() < PATIENCE / 2, "it goes on and on");
+    }
     server.stop();
 }
 
@@ -206,6 +224,20 @@ fn a_slow_reader_holds_up_nobody() {
     );
     assert!(slow.response().body == pattern(10_000_000));
     server.stop();
+}
+
+/// A client that takes all it gets is served in turns, and another request ends none early.
+#[test]
+fn a_long_response_takes_turns() {
+    let server = start(|limits| limits.turn_max = 3_000);
+    let mut client = server.connect();
+    ask(&mut client, "/bytes/100000");
+    ask(&mut client, "/");
+    assert!(client.response().body == pattern(100_000));
+    assert_eq!(client.response().body.len(), 21);
+    // 33 turns, each of which ends an iteration.
+    let stats = server.stop();
+    assert!(stats.iterations > 33, "{stats:?}");
 }
 
 #[test]
@@ -277,7 +309,9 @@ fn stopping_lets_running_requests_end() {
     assert!(reading.response().body == pattern(5_000_000));
     assert_eq!(reading.rest(), (Vec::new(), End::Finished));
     drop((sending, asking, reading));
+    let since = Instant::now();
     let stats = server.join();
+    assert!(since.elapsed() < PATIENCE / 4, "it waited for nothing");
     assert_eq!((stats.open, stats.in_use), (0, 0));
 }
 

@@ -8,11 +8,13 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
@@ -30,6 +32,12 @@ fn programs() -> &'static Path {
         cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
         cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         cargo.arg("--target-dir").arg(profile.parent().unwrap());
+        // What cargo told this test about its package would make build scripts run again.
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(name);
+            }
+        }
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
@@ -94,12 +102,12 @@ impl Drop for Server {
     }
 }
 
-fn load(server: &Server, arguments: &[&str]) -> (bool, String) {
+fn load(addr: SocketAddr, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(programs().join("load"));
     command
         .args(["--seconds", "1"])
         .args(arguments)
-        .arg(server.addr.to_string());
+        .arg(addr.to_string());
     let Output { status, stdout, .. } = command.output().unwrap();
     (status.success(), String::from_utf8(stdout).unwrap())
 }
@@ -195,7 +203,7 @@ fn load_finds_nothing_wrong() {
             ],
         ),
     ] {
-        let (good, output) = load(server, arguments);
+        let (good, output) = load(server.addr, arguments);
         assert!(good, "{arguments:?}: {output}");
         assert!(
             output.contains("failures    0\n"),
@@ -223,7 +231,10 @@ fn load_finds_what_is_wrong() {
     let http = Server::start("http_server");
     let echo = Server::start("echo_server");
     for (server, protocol) in [(&http, "--echo"), (&echo, "--http")] {
-        let (good, output) = load(server, &[protocol, "--connections", "5", "--size", "100"]);
+        let (good, output) = load(
+            server.addr,
+            &[protocol, "--connections", "5", "--size", "100"],
+        );
         assert!(!good, "{output}");
         assert!(
             output.contains("\nfailures ") && !output.contains("failures    0\n"),
@@ -234,6 +245,110 @@ fn load_finds_what_is_wrong() {
     gone.signal("KILL");
     let addr = gone.addr;
     within(PATIENCE, || std::net::TcpStream::connect(addr).is_err());
-    let (good, output) = load(&gone, &["--echo", "--connections", "5"]);
+    let (good, output) = load(addr, &["--echo", "--connections", "5"]);
     assert!(!good && output.contains("5 connects failed"), "{output}");
+}
+
+/// Answers one connection by `answer`, which is told how many bytes came, for as long as it has
+/// something to say.
+fn impostor(answer: impl Fn(usize) -> Option<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut chunk) {
+            let Some(bytes) = answer(count) else {
+                return;
+            };
+            if stream.write_all(&bytes).is_err() {
+                return;
+            }
+        }
+    });
+    addr
+}
+
+fn answer(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A size, a server, and what `load` is to say of it; `None` if the server is a good one.
+struct Impostor(Option<&'static str>, SocketAddr, Option<&'static str>);
+
+const WRONG: &str = "1 connections got a wrong answer";
+
+fn http_impostors() -> [Impostor; 9] {
+    let rounds = AtomicUsize::new(0);
+    let other = move |first: &'static str, then: &'static str| {
+        let round = rounds.fetch_add(1, Ordering::Relaxed);
+        Some(answer(if round < 5 { first } else { then }))
+    };
+    [
+        // The pattern is "!\"#$".
+        Impostor(Some("4"), impostor(|_| Some(answer("!\"#$"))), None),
+        Impostor(Some("4"), impostor(|_| Some(answer("!\"#%"))), Some(WRONG)),
+        Impostor(Some("4"), impostor(|_| Some(answer("!\"#"))), Some(WRONG)),
+        Impostor(None, impostor(|_| Some(answer("same"))), None),
+        Impostor(None, impostor(move |_| other("same", "Same")), Some(WRONG)),
+        Impostor(
+            None,
+            impostor(|_| Some([answer("a"), answer("a")].concat())),
+            Some(WRONG),
+        ),
+        Impostor(
+            None,
+            impostor(|_| Some(b"HTTP/1.1 500 No\r\n\r\n".to_vec())),
+            Some(WRONG),
+        ),
+        Impostor(
+            None,
+            impostor(|_| None),
+            Some("1 connections were closed by the server"),
+        ),
+        Impostor(
+            None,
+            impostor(|_| Some(Vec::new())),
+            Some("1 requests were not answered"),
+        ),
+    ]
+}
+
+fn echo_impostors() -> [Impostor; 3] {
+    [
+        Impostor(
+            Some("3"),
+            impostor(|_| Some(b"!\"".to_vec())),
+            Some("1 requests were not"),
+        ),
+        Impostor(Some("3"), impostor(|_| Some(b"!\"$".to_vec())), Some(WRONG)),
+        Impostor(
+            Some("3"),
+            impostor(|_| Some(b"!\"#$".to_vec())),
+            Some(WRONG),
+        ),
+    ]
+}
+
+#[test]
+fn load_notices_every_kind_of_failure() {
+    let http = http_impostors().map(|impostor| ("--http", impostor));
+    let echo = echo_impostors().map(|impostor| ("--echo", impostor));
+    thread::scope(|scope| {
+        for (protocol, Impostor(size, addr, what)) in http.into_iter().chain(echo) {
+            scope.spawn(move || {
+                let mut arguments = vec![protocol, "--connections", "1"];
+                arguments.extend(size.map(|_| "--size"));
+                arguments.extend(size);
+                let (good, output) = load(addr, &arguments);
+                assert_eq!(good, what.is_none(), "{arguments:?} {what:?}: {output}");
+                let said = output.contains(what.unwrap_or("failures    0\n"));
+                assert!(said, "{what:?}: {output}");
+            });
+        }
+    });
 }

@@ -15,12 +15,25 @@ use crate::number::{be16, low};
 use crate::port::Nowhere;
 use crate::sent::Sent;
 use crate::slot::Phase;
+use crate::wheel::tick_of;
 
 /// How long after the last cookie was sent one is believed: as long as it is valid.
 const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
+/// Longest that a handshake usually takes.
+const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
 /// MSS of a peer that does not tell (RFC 9293, section 3.7.1).
 const MSS_DEFAULT: u16 = 536;
 const MSS_DEFAULT_V6: u16 = 1_220;
+
+/// What becomes of a SYN.
+enum Place {
+    /// It takes this slot.
+    Slot(u32),
+    /// It is answered without a slot.
+    Cookie,
+    /// It is dropped.
+    None,
+}
 
 impl Engine<'_> {
     /// Answers a SYN for which there is no connection; returns the reply's length.
@@ -35,34 +48,15 @@ impl Engine<'_> {
         let Some(listener) = self.listeners.get(number) else {
             return 0;
         };
-        let (class, (may_establish, may_hold)) = (listener.class, listener.room());
-        if !may_establish {
-            // The peer sends again, and by then the loop may have accepted some.
-            self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
-            return 0;
-        }
-        let held = |engine: &Self| {
-            engine
-                .slab
-                .classes
-                .get(usize::from(class))
-                .is_some_and(|class| class.half_open.count() < class.half_open_max)
-        };
-        let slot = if may_hold && held(self) {
-            self.vacate(class)
-        } else {
-            None
-        };
-        let slot = match slot {
-            Some(index) => index,
-            None if self.cookies => return self.answer_with_cookie(segment, mss, class),
-            None => match self.evict_half_open(class) {
-                Some(index) => index,
-                None => {
-                    self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
-                    return 0;
-                }
-            },
+        let (class, room) = (listener.class, listener.room());
+        let slot = match self.place_for(class, room) {
+            Place::Slot(index) => index,
+            Place::Cookie => return self.answer_with_cookie(segment, mss, class),
+            // The peer sends again, and by then there may be room.
+            Place::None => {
+                self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
+                return 0;
+            }
         };
         let isn = self.isn((segment.local, segment.remote));
         let mut own = isn::interface(isn, &self.routes, &self.described, stamp(self.now));
@@ -70,6 +64,43 @@ impl Engine<'_> {
         let len = self.open_half((slot, number), packet, segment);
         core::mem::swap(&mut self.interface, &mut own);
         len
+    }
+
+    /// Finds a place for a SYN to a listener that has so much room.
+    fn place_for(&mut self, class: u8, (may_establish, may_hold): (bool, bool)) -> Place {
+        if !may_establish {
+            return Place::None;
+        }
+        let lists = self.slab.classes.get(usize::from(class));
+        let within = lists.is_some_and(|class| class.half_open.count() < class.half_open_max);
+        if may_hold
+            && within
+            && let Some(index) = self.vacate(class)
+        {
+            return Place::Slot(index);
+        }
+        // Handshakes of peers that mean it are through soon, and then it shows who has no place
+        // in the queue. A peer that holds a cookie believes itself connected.
+        if within && !may_hold && !self.hangs(class) {
+            return Place::None;
+        }
+        if self.cookies {
+            return Place::Cookie;
+        }
+        match self.evict_half_open(class) {
+            Some(index) => Place::Slot(index),
+            None => Place::None,
+        }
+    }
+
+    /// Whether a class's oldest half-open connection has been so for longer than handshakes take.
+    fn hangs(&mut self, class: u8) -> bool {
+        let lists = self.slab.classes.get(usize::from(class));
+        let oldest = lists.and_then(|class| class.half_open.first());
+        let left = oldest.and_then(|index| self.ticks_left(index));
+        let whole = self.limits.handshake.saturating_sub(HANDSHAKE_USUAL);
+        let whole = tick_of(usockets::Instant::ZERO.saturating_add(whole));
+        left.is_some_and(|left| left <= whole)
     }
 
     /// Returns the connection that an answer to a cookie makes; `Some(None)` when the cookie is
@@ -208,6 +239,18 @@ impl Engine<'_> {
         listener.ready = true;
         self.listeners_ready = true;
         self.counters.established = self.counters.established.wrapping_add(1);
+    }
+
+    /// Reports the listeners that were asked about, if a connection waits.
+    pub(crate) fn tell_again(&mut self) {
+        self.listeners_asked = false;
+        for listener in self.listeners.iter_mut() {
+            let asked = core::mem::take(&mut listener.asked);
+            if asked && listener.queue.count() > 0 {
+                listener.ready = true;
+                self.listeners_ready = true;
+            }
+        }
     }
 
     /// Returns a free slot of a class, making one free if need be: of what is gone already, the

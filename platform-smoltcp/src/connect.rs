@@ -25,6 +25,10 @@ impl Engine<'_> {
         if remote.port() == 0 {
             return Err(Error::Invalid);
         }
+        let source = to.source.map(|source| source.ip().to_canonical());
+        if source.is_some_and(|ip| !ip.is_unspecified() && !self.routes.is_own(ip)) {
+            return Err(Error::AddressUnavailable);
+        }
         if !self.routes.is_peer(remote.ip()) {
             return Err(Error::Unreachable);
         }
@@ -69,7 +73,7 @@ impl Engine<'_> {
                 .source_for(remote.ip())
                 .ok_or(Error::Unreachable)?,
         };
-        if !self.routes.is_own(ip) || ip.is_ipv4() != remote.is_ipv4() {
+        if ip.is_ipv4() != remote.is_ipv4() {
             return Err(Error::AddressUnavailable);
         }
         match to.source.map(|source| source.port()) {

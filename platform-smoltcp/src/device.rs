@@ -44,6 +44,12 @@ pub trait PollDevice {
     /// May return early. A device without a way to wait returns at once.
     fn wait(&mut self, until: Option<Instant>);
 
+    /// Returns whether the loop has been woken from elsewhere since the last call; such a wake-up
+    /// ends [`Self::wait`]. See [`usockets::Waker`].
+    fn woken(&mut self) -> bool {
+        false
+    }
+
     /// Returns the present on a monotonic clock, the one `until` is on.
     fn now(&self) -> Instant;
 }
@@ -79,6 +85,10 @@ impl<D: PollDevice + ?Sized> PollDevice for &mut D {
 
     fn wait(&mut self, until: Option<Instant>) {
         (**self).wait(until);
+    }
+
+    fn woken(&mut self) -> bool {
+        (**self).woken()
     }
 
     fn now(&self) -> Instant {

@@ -337,13 +337,8 @@ impl Engine<'_> {
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }
-        let owned = slot.phase == Phase::Owned;
         if let Some(left) = self.ticks_left(index) {
             self.expect_by(index, tick_of(self.now).wrapping_add(left));
-            // What has been received is kept: see `KEEP`.
-            if owned && self.state(index) == State::TimeWait {
-                return;
-            }
         }
         if let Some(due) = due {
             let micros = u64::try_from(due.total_micros()).unwrap_or(0);

@@ -57,6 +57,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) listeners: &'a mut [Listener],
     /// A listener has something to report.
     pub(crate) listeners_ready: bool,
+    /// A loop has asked about a listener.
+    pub(crate) listeners_asked: bool,
     pub(crate) serve: Ring,
     pub(crate) blocked: Ring,
     pub(crate) ready: ReadyRing,
@@ -111,6 +113,7 @@ impl<'a> Engine<'a> {
             neighbours: Neighbours::new(memory.neighbours, secret.derive(5)),
             listeners: memory.listeners,
             listeners_ready: false,
+            listeners_asked: false,
             serve: Ring::EMPTY,
             blocked: Ring::EMPTY,
             ready: ReadyRing::EMPTY,

@@ -95,8 +95,10 @@
 //!
 //! A listener has no sockets; a SYN takes a slot. When its accept queue is full (the endpoint's
 //! `backlog`), SYNs are dropped in silence, and peers send them again. When no more half-open
-//! connections may be held ([`SizeClass::half_open`]), the answer is a SYN cookie, which takes no
-//! slot. A full class makes place by giving up, in this order, the oldest connection in
+//! connections may be held ([`SizeClass::half_open`]), or when those of a listener fill its
+//! backlog and do not complete, the answer is a SYN cookie, which takes no slot.
+//!
+//! A full class makes place by giving up, in this order, the oldest connection in
 //! TIME-WAIT; the oldest that its owner has closed, with everything delivered, and that only waits
 //! for its peer's end; and, for a connect or for a peer that returned a cookie, the oldest
 //! half-open one. Closed connections with bytes to deliver keep their slots.

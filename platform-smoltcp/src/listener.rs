@@ -22,6 +22,8 @@ pub struct Listener {
     pub(crate) queue: List,
     /// Its `readable` is to be reported.
     pub(crate) ready: bool,
+    /// The loop asks to be told once more, from the next poll on, if a connection waits.
+    pub(crate) asked: bool,
 }
 
 impl Listener {
@@ -37,6 +39,7 @@ impl Listener {
         half_open: 0,
         queue: List::EMPTY,
         ready: false,
+        asked: false,
     };
 
     /// Makes a listener out of an endpoint with its port already chosen.

@@ -100,6 +100,10 @@ impl<D: PollDevice, S: FnMut(&[u8])> PollDevice for Pcap<D, S> {
         self.device.wait(until);
     }
 
+    fn woken(&mut self) -> bool {
+        self.device.woken()
+    }
+
     fn now(&self) -> Instant {
         self.device.now()
     }

@@ -103,6 +103,9 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     /// and the acknowledgement goes with it.
     fn turn(&mut self) {
         self.engine.now = self.device.now();
+        if self.engine.listeners_asked {
+            self.engine.tell_again();
+        }
         self.expire();
         self.serve();
         self.take_burst();
@@ -281,13 +284,10 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         accepting: bool,
     ) -> Result<(), Error> {
         let number = listener.listener().ok_or(Error::Invalid)?;
-        let listener = self.engine.listeners.get_mut(place(number));
-        if let Some(listener) = listener
-            && accepting
-            && listener.queue.count() > 0
-        {
-            listener.ready = true;
-            self.engine.listeners_ready = true;
+        if accepting && let Some(listener) = self.engine.listeners.get_mut(place(number)) {
+            // Not before the next poll: in this iteration the loop still has no place for it.
+            listener.asked = true;
+            self.engine.listeners_asked = true;
         }
         Ok(())
     }
@@ -394,7 +394,8 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         }
         if engine.listeners_ready {
             for listener in engine.listeners.iter_mut() {
-                let ready = core::mem::take(&mut listener.ready);
+                let waits = listener.queue.count() > 0;
+                let ready = core::mem::take(&mut listener.ready) && waits;
                 if let (true, Some(id)) = (ready, SocketId::from_bits(listener.owner)) {
                     let readiness = Readiness::READABLE;
                     return Some(Ready { id, readiness });
@@ -403,6 +404,10 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             engine.listeners_ready = false;
         }
         None
+    }
+
+    fn woken(&mut self) -> bool {
+        self.device.woken()
     }
 
     fn now(&self) -> Instant {

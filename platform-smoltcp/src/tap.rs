@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read, write};
 use rustix::time::{ClockId, clock_gettime};
-use usockets::{Error, Instant};
+use usockets::{Error, Instant, Notify, Waker};
 
 use crate::device::{Capabilities, Medium, PollDevice};
 use crate::frame::ETHERNET_LEN;
@@ -34,6 +34,23 @@ pub struct Tap<'m> {
     ends: [usize; BURST_MAX],
     count: usize,
     dropped: u64,
+    waker: Option<&'static (dyn Wake + Sync)>,
+}
+
+/// A [`Waker`] that can be waited for, whatever it notifies through.
+trait Wake {
+    fn take(&self) -> bool;
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+impl<N: Notify + AsFd> Wake for Waker<N> {
+    fn take(&self) -> bool {
+        Self::take(self)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.notifier().as_fd()
+    }
 }
 
 impl<'m> Tap<'m> {
@@ -77,7 +94,15 @@ impl<'m> Tap<'m> {
             ends: [0; BURST_MAX],
             count: 0,
             dropped: 0,
+            waker: None,
         })
+    }
+
+    /// Lets `waker` wake the loop, through an eventfd (`eventfd(2)`) such as `usockets-linux` has.
+    #[must_use]
+    pub fn with_waker<N: Notify + AsFd + Sync>(mut self, waker: &'static Waker<N>) -> Self {
+        self.waker = Some(waker);
+        self
     }
 
     /// Returns the bytes of memory that one frame takes.
@@ -190,9 +215,23 @@ impl PollDevice for Tap<'_> {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         });
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        let frames = PollFd::new(&self.fd, PollFlags::IN);
         // Whatever it says, the next turn looks.
+        let Some(waker) = self.waker else {
+            let _ = poll(&mut [frames], timeout.as_ref());
+            return;
+        };
+        let mut fds = [frames, PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
         let _ = poll(&mut fds, timeout.as_ref());
+        let [_, woken] = fds;
+        if woken.revents().contains(PollFlags::IN) {
+            // Its count is of no interest, only that it is zero again.
+            let _ = read(waker.fd(), &mut [0_u8; 8]);
+        }
+    }
+
+    fn woken(&mut self) -> bool {
+        self.waker.is_some_and(|waker| waker.take())
     }
 
     fn now(&self) -> Instant {

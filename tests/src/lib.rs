@@ -2,6 +2,8 @@
 //! platform must pass, models and measurements.
 
 pub mod bed;
+pub mod fuzz;
+pub mod model;
 pub mod rng;
 pub mod script;
 pub mod side;

@@ -1,19 +1,34 @@
 //! Random numbers that a seed repeats on every machine.
 
-/// A generator of 64-bit numbers (`SplitMix64`; Steele, Lea and Flood, 2014).
+/// A generator of 64-bit numbers (`SplitMix64`; Steele, Lea and Flood, 2014), before which bytes
+/// may come that decide the first draws.
 #[derive(Clone, Debug)]
 pub struct Rng {
     state: u64,
+    bytes: std::vec::IntoIter<u8>,
 }
 
 impl Rng {
     /// Makes the generator of `seed`.
     #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self { state: seed }
+    pub fn new(seed: u64) -> Self {
+        Self::with_bytes(seed, Vec::new())
+    }
+
+    /// Makes the generator of `seed` whose first draws `bytes` decide, for fuzzers.
+    #[must_use]
+    pub fn with_bytes(seed: u64, bytes: Vec<u8>) -> Self {
+        Self {
+            state: seed,
+            bytes: bytes.into_iter(),
+        }
     }
 
     /// Returns the next number.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "numbers without end are no iterator"
+    )]
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
@@ -23,6 +38,18 @@ impl Rng {
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound <= 1 {
             return 0;
+        }
+        if let Some(low) = self.bytes.next() {
+            // As few bytes as decide, so that a mutation changes one draw.
+            let value = match bound {
+                0..=256 => u64::from(low),
+                _ => u64::from(low) << 8 | u64::from(self.bytes.next().unwrap_or(0)),
+            };
+            return if bound <= 65_536 {
+                value * bound >> (if bound <= 256 { 8 } else { 16 })
+            } else {
+                mix(value) % bound
+            };
         }
         // Multiply-shift; the bias is below 2^-32 for the bounds used here.
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64

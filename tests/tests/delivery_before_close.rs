@@ -79,13 +79,14 @@ fn a_failed_write_still_delivers_what_came_before<B: Bed>(bed: &mut B) {
         |_| false,
     );
     // The platform knows; the loop does not yet.
-    assert_eq!(pair.server.net().write(accepted, b"anyone there?"), 0);
-    assert_eq!(
-        pair.server
-            .net()
-            .write_vectored(accepted, &[b"any", b"one?"]),
-        0
-    );
+    let taken = pair.server.net().write(accepted, b"anyone there?");
+    let vectored = pair
+        .server
+        .net()
+        .write_vectored(accepted, &[b"any", b"one?"]);
+    if bed.learns_unasked() {
+        assert_eq!((taken, vectored), (0, 0));
+    }
     pair.until(bed, |server, _| server.script.closed(accepted).is_some());
     let reset = Closed::Failed(Error::Reset);
     assert_eq!(pair.server.script.closed(accepted), Some(reset));

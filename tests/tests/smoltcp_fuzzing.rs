@@ -4,6 +4,19 @@
 use usockets_smoltcp::Random;
 use usockets_tests::smoltcp::fuzz::{fuzz_frames, fuzz_two_stacks};
 
+/// Longest script of a run.
+const TWO_STACKS_LEN: u64 = 400;
+
+fn bytes_of(seed: u64, len_max: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let len = 16 + random.below(len_max);
+    (0..len).map(|_| random.next() as u8).collect()
+}
+
+fn two_stacks_of(seed: u64) {
+    fuzz_two_stacks(&bytes_of(seed, TWO_STACKS_LEN));
+}
+
 fn run(body: fn(&[u8]), runs: u64, len_max: u64) {
     let first = usockets_tests::smoltcp::seed(1);
     let runs = std::env::var("RUNS")
@@ -11,9 +24,7 @@ fn run(body: fn(&[u8]), runs: u64, len_max: u64) {
         .and_then(|runs| runs.parse().ok())
         .unwrap_or(runs);
     for seed in first..first + runs {
-        let mut random = Random::new(seed);
-        let len = 16 + random.below(len_max);
-        let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        let bytes = bytes_of(seed, len_max);
         let caught = std::panic::catch_unwind(|| body(&bytes));
         assert!(caught.is_ok(), "SEED={seed} RUNS=1");
     }
@@ -26,5 +37,11 @@ fn frames() {
 
 #[test]
 fn two_stacks() {
-    run(fuzz_two_stacks, 150, 400);
+    run(fuzz_two_stacks, 150, TWO_STACKS_LEN);
+}
+
+/// Seeds that once failed. 56108: a FIN taken from beyond the window.
+#[test]
+fn seeds_that_failed_once() {
+    two_stacks_of(56_108);
 }

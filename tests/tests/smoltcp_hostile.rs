@@ -381,6 +381,24 @@ fn noise_makes_no_panic_and_costs_no_slot() {
     assert_eq!(stage.host.net.free_count(), 64);
 }
 
+/// smoltcp 0.14 cuts the data at the window and takes the FIN behind it all the same.
+#[test]
+fn a_fin_beyond_the_window_does_not_end_the_stream() {
+    let class = SizeClass::new(4, 100, 100);
+    let mut stage = Stage::new(&Recipe::new(2).classes(&[class]));
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+    let (mine, theirs) = stage.handshake(a4(1), b4(80), 1);
+    let all = [9; 150];
+    let torn = Seg::new(a4(1), b4(80), ACK | FIN, mine, theirs).payload(&all);
+    stage.seg(&torn);
+    assert!(!stage.host.only().ended);
+    stage.seg(&Seg::new(a4(1), b4(80), ACK, mine, theirs).payload(&all[..100]));
+    stage.pass(Duration::from_millis(20));
+    stage.seg(&Seg::new(a4(1), b4(80), ACK | FIN, mine + 100, theirs).payload(&all[100..]));
+    assert_eq!(stage.host.only().received, all);
+    assert!(stage.host.only().ended);
+}
+
 /// Receive buffers above 65,535 bytes make smoltcp 0.14 promise more than it keeps.
 #[test]
 fn receive_buffers_above_what_smoltcp_keeps_are_refused() {

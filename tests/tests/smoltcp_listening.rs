@@ -400,6 +400,43 @@ fn ephemeral_ports_are_unique_and_unforeseeable() {
     assert!(steps.len() > 150, "{}", steps.len());
 }
 
+/// All ports once around, and the one in use is passed over.
+#[test]
+fn a_port_in_use_is_never_chosen_again_for_the_same_peer() {
+    let mut stage = Stage::new(&Recipe::new(2).classes(&[SizeClass::new(2, 64, 64)]));
+    let port = |stage: &Stage, id: u64| {
+        let socket = &stage.host.conns[&id].socket;
+        stage.host.net.local_addr(socket).unwrap().port()
+    };
+    let held = stage.host.connect(&Endpoint::tcp(a4(9)), b"");
+    let held = port(&stage, held);
+    let mut seen = BTreeSet::new();
+    for _ in 0..16_390 {
+        let id = stage.host.connect(&Endpoint::tcp(a4(9)), b"");
+        assert_ne!(port(&stage, id), held);
+        seen.insert(port(&stage, id));
+        stage.host.abort(id);
+    }
+    assert_eq!(seen.len(), 16_383);
+}
+
+/// A burst beyond the backlog is dropped as long as the handshakes before it may still complete;
+/// when they hang, there is a flood, and who answers a cookie gets through.
+#[test]
+fn a_backlog_full_of_handshakes_drops_first_and_bakes_cookies_when_they_hang() {
+    let mut stage = stage(&Recipe::new(2));
+    for port in 1..=6 {
+        stage.seg(&Seg::new(a4(port), b4(80), SYN, 1, 0));
+    }
+    assert_eq!(stage.segs().len(), 4, "backlog of 4");
+    assert_eq!(stage.host.net.counters().syns_dropped, 2);
+    stage.pass(Duration::from_millis(400));
+    stage.segs();
+    stage.handshake(a4(7), b4(80), 1);
+    assert_eq!(stage.host.net.counters().cookies_taken, 1);
+    assert_eq!(stage.host.only().peer, Some(a4(7)));
+}
+
 /// smoltcp would ask for one neighbour a second and wait a second for each.
 #[test]
 fn many_neighbours_are_found_at_once_and_slots_inherit_no_wait() {

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use usockets::{Endpoint, Handler, Loop, Opened, Platform, Sockets};
+use usockets::{Endpoint, Handler, Loop, Opened, Platform, Sockets, Waker};
+use usockets_linux::EventFd;
 use usockets_smoltcp::SizeClass;
 use usockets_tests::smoltcp::kernel::{
     Echo, KERNEL, Losses, STACK, command, echo_client, echo_server, in_namespace, stack,
 };
-use usockets_tests::smoltcp::{pattern, seed, v6};
+use usockets_tests::smoltcp::{leak, pattern, seed, v6};
 
 /// Clients of the kernel's against an echo server on the stack.
 fn serve(offload: bool, losses: Losses, clients: usize, len: usize) {
@@ -78,9 +79,22 @@ fn kernel_clients_get_every_byte_back_through_loss() {
             reorder: 20_000,
             duplicate: 10_000,
             seed,
+            waker: None,
         };
         serve(offload, losses, 4, 200_000);
     }
+}
+
+/// Takes minutes: `cargo test --release -p usockets-tests --test smoltcp_tap -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_megabytes_come_back_through_five_percent_loss() {
+    let losses = Losses {
+        loss: 50_000,
+        seed: seed(1),
+        ..Losses::default()
+    };
+    serve(true, losses, 1, 100_000_000);
 }
 
 /// Sends a pattern to a server and compares what comes back.
@@ -176,5 +190,32 @@ fn the_kernel_pings_us() {
             net.poll(Some(until)).unwrap();
         }
         ping.join().unwrap();
+    });
+}
+
+#[test]
+fn a_wake_up_from_another_thread_ends_the_wait() {
+    in_namespace(|| {
+        let waker: &Waker<EventFd> = &leak(1, || Waker::new(EventFd::new().unwrap()))[0];
+        let losses = Losses {
+            waker: Some(waker),
+            ..Losses::default()
+        };
+        let mut net = stack(false, &[SizeClass::new(1, 64, 64)], losses);
+        for round in 0..3 {
+            let thread = std::thread::spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                waker.wake();
+            });
+            let start = net.now();
+            while !net.woken() {
+                net.poll(Some(start.saturating_add(Duration::from_secs(5))))
+                    .unwrap();
+                let waited = net.now().saturating_since(start);
+                assert!(waited < Duration::from_secs(4), "round {round}");
+            }
+            assert!(!net.woken());
+            thread.join().unwrap();
+        }
     });
 }

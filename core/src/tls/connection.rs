@@ -4,6 +4,7 @@ use crate::tls::alert::Alert;
 use crate::tls::auth::{self, Step};
 use crate::tls::config::Setup;
 use crate::tls::crypto::{Crypto, Suite};
+use crate::tls::event::{Event, Received};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::record::{Content, HEADER, Header, Keys};
 use crate::tls::session::SessionAt;
@@ -95,45 +96,6 @@ pub(crate) enum State {
     AwaitFinished,
     Open,
     Failed,
-}
-
-/// What [`Connection::receive`] did.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "a complete answer")]
-pub struct Received {
-    /// Bytes of the input that are done with: one whole record, or 0 if it is not all there.
-    pub consumed: usize,
-    /// What the record meant.
-    pub event: Event,
-}
-
-/// What a record meant.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The record is not all there; `need` bytes from its start make it whole, or more of it
-    /// known.
-    Incomplete {
-        /// Bytes needed, more than there are, at most [`RECORD_MAX`](crate::tls::RECORD_MAX).
-        need: usize,
-    },
-    /// Nothing for the application. The output may have something for the peer.
-    Nothing,
-    /// The handshake is done. The output may have something for the peer.
-    ///
-    /// The [`Handshake`] is not needed any more; [`Handshake::reset`] wipes its secrets.
-    Open,
-    /// Application data, decrypted in place.
-    Data {
-        /// Where in the input it starts.
-        start: usize,
-        /// Number of bytes, at least one.
-        len: usize,
-    },
-    /// The peer will send no more (`close_notify`). Later records are ignored.
-    Finished,
-    /// The peer gave up with a fatal alert.
-    Failed(Alert),
 }
 
 impl Connection {
@@ -491,14 +453,5 @@ impl Connection {
     #[must_use]
     pub const fn suite(&self) -> Suite {
         self.suite
-    }
-}
-
-impl Received {
-    const fn incomplete(need: usize) -> Self {
-        Self {
-            consumed: 0,
-            event: Event::Incomplete { need },
-        }
     }
 }

@@ -4,8 +4,9 @@ use pki_types::ServerName;
 use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
-use crate::tls::connection::{Connection, Event};
+use crate::tls::connection::Connection;
 use crate::tls::crypto::{Crypto, HashAlgorithm, Hasher, Private, Secret};
+use crate::tls::event::Event;
 use crate::tls::hello::NAME_MAX;
 use crate::tls::schedule::{Schedule, derive_secret, expand_label};
 use crate::tls::session::SessionAt;

@@ -5,7 +5,8 @@ use crate::id::SocketId;
 use crate::platform::Platform;
 use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
-use crate::tls::layer::{Flags, Tls, TlsSocket};
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::lend::{Index, Loan};
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {

@@ -3,9 +3,11 @@
 use crate::error::Error;
 use crate::platform::{Platform, Progress, Recv};
 use crate::tls::client;
-use crate::tls::connection::{Connection, Event};
+use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
-use crate::tls::layer::{Flags, Tls, TlsSocket};
+use crate::tls::event::Event;
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::wire::Output;
 
 /// Reads from the platform per call, so that a peer that sends in small pieces cannot hold up the

@@ -40,7 +40,10 @@ impl Connection {
             self.suite = suite;
             exchange.transcript = C::Hasher::new(suite.hash());
             exchange.set_session_id(hello.session_id);
-            exchange.random.copy_from_slice(hello.random);
+            // Both have 32 bytes; a copy of slices would check it, and could panic.
+            for (to, from) in exchange.random.iter_mut().zip(hello.random) {
+                *to = *from;
+            }
             if hello.early_data {
                 exchange.early_left = EARLY_MAX;
             }

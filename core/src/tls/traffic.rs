@@ -2,8 +2,9 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::config::Setup;
-use crate::tls::connection::{Connection, Event, Failure, Role, State};
+use crate::tls::connection::{Connection, Failure, Role, State};
 use crate::tls::crypto::Crypto;
+use crate::tls::event::Event;
 use crate::tls::record::{Content, HEADER, OVERHEAD, put_header};
 use crate::tls::transfer::Parts;
 use crate::tls::wire::Output;

@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::platform::{Platform, Progress, Recv};
 use crate::tls::alert::Alert;
-use crate::tls::connection::Event;
 use crate::tls::crypto::Crypto;
-use crate::tls::layer::{Flags, Tls, TlsSocket};
+use crate::tls::event::Event;
+use crate::tls::facts::Flags;
+use crate::tls::layer::{Tls, TlsSocket};
 use crate::tls::traffic::CONTROL_MAX;
 use crate::tls::wire::Output;
 

@@ -1,4 +1,6 @@
 //! HTTP that goes over to another protocol on the same connection, for any platform.
+//!
+//! A program that includes this file has `http` and `lines` among its root modules.
 
 use usockets::{Handler, Opened, Peers, Platform, Socket};
 

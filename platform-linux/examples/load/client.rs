@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use hdrhistogram::Histogram;
+use histogram::Histogram;
 use usockets::{Closed, Error, Handler, Instant, Net, Opened, Peers, Platform, Socket, SocketId};
 
 use crate::plan::{Expected, Plan};
 use crate::response::Responses;
 
-/// Longest latency told apart, in microseconds.
-const LATENCY_MAX: u64 = 600_000_000;
+/// Latencies are told apart to 1 in 2^10, up to 2^30 microseconds.
+const LATENCY_PRECISION: u8 = 10;
+const LATENCY_BITS: u8 = 30;
 /// Writes to one connection in one turn.
 const WRITES_MAX: u32 = 16;
 
@@ -21,7 +22,9 @@ pub(crate) struct Results {
     /// Bytes received.
     pub(crate) received: u64,
     /// From the first byte sent to the last byte received, in microseconds.
-    pub(crate) latency: Histogram<u64>,
+    pub(crate) latency: Histogram,
+    /// The longest of these.
+    pub(crate) latency_max: u64,
     /// Connects that failed, and the last reason.
     pub(crate) unconnected: u64,
     pub(crate) connect_error: Option<Error>,
@@ -76,7 +79,7 @@ pub(crate) struct Session {
 impl Client {
     /// Makes a handler that follows `plan`.
     pub(crate) fn new(plan: Plan) -> Self {
-        let latency = Histogram::new_with_bounds(1, LATENCY_MAX, 3);
+        let latency = Histogram::new(LATENCY_PRECISION, LATENCY_BITS);
         Self {
             plan,
             ids: Vec::new(),
@@ -89,7 +92,8 @@ impl Client {
                 requests: 0,
                 received: 0,
                 #[expect(clippy::expect_used, reason = "the bounds are constants in range")]
-                latency: latency.expect("1 < LATENCY_MAX, and 3 digits are at most 5"),
+                latency: latency.expect("the precision is below the range"),
+                latency_max: 0,
                 unconnected: 0,
                 connect_error: None,
                 wrong: 0,
@@ -202,7 +206,10 @@ impl Client {
             return false;
         };
         let took = now.as_micros().saturating_sub(begun.as_micros());
-        self.results.latency.saturating_record(took);
+        let longest = (1_u64 << LATENCY_BITS).saturating_sub(1);
+        // In range, so that it cannot fail.
+        let _ = self.results.latency.increment(took.min(longest));
+        self.results.latency_max = self.results.latency_max.max(took);
         self.results.requests = self.results.requests.saturating_add(1);
         session.answered = session.answered.saturating_add(1);
         self.waiting = self.waiting.saturating_sub(1);

@@ -26,12 +26,13 @@ pub(crate) fn print(arguments: &Arguments, results: &Results, counted: u64, took
     println!("requests    {counted}");
     println!("requests/s  {}", rate(counted, took));
     println!("received/s  {} bytes", rate(results.received, took));
-    let latency = &results.latency;
-    let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
-    for (name, percentile) in percentiles {
-        println!("{name:<11} {} µs", latency.value_at_percentile(percentile));
+    let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+    for (name, quantile) in quantiles {
+        if let Ok(Some(bucket)) = results.latency.quantile_bucket(quantile) {
+            println!("{name:<11} {} µs", bucket.end().min(results.latency_max));
+        }
     }
-    println!("max         {} µs", latency.max());
+    println!("max         {} µs", results.latency_max);
     println!("failures    {}", results.failures());
     for (count, what) in [
         (results.unconnected, "connects failed"),

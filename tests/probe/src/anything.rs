@@ -113,7 +113,8 @@ impl Anything {
             12 => _ = socket.context(),
             13 => _ = socket.local_addr(),
             14 => _ = socket.peer_addr(),
-            15 => {
+            15 => _ = socket.protocol(),
+            16 => {
                 if let Some((net, held)) = socket.peer(self.id()) {
                     held.consume(net.write(self.id(), held.filled()));
                     self.any(net);
@@ -166,6 +167,7 @@ impl Anything {
             (6, ..) => _ = net.is_open(id),
             (7, ..) => _ = net.now().saturating_since(Instant::ZERO),
             (8, ..) => _ = net.stats(),
+            (9, ..) => _ = net.protocol(id),
             _ => _ = net.platform_mut(),
         }
     }
@@ -230,13 +232,14 @@ fn buffer(held: &mut Buffer<512>, data: &[u8]) {
 }
 
 /// Runs a loop with any calls, between iterations too.
-pub fn run<const HOLDS: bool>(
-    sockets: &'static mut Sockets<Outside<HOLDS>, Anything, 64>,
+pub fn run<P: Platform + 'static>(
+    platform: P,
+    sockets: &'static mut Sockets<P, Anything, 64>,
     receive: &'static mut [u8],
     cork: &'static mut [u8],
 ) -> Result<(), Error> {
     let mut anything = Anything::default();
-    let mut server = Loop::new(Outside, sockets, receive);
+    let mut server = Loop::new(platform, sockets, receive);
     if yes() {
         server = server.with_cork(cork);
     }
@@ -259,7 +262,9 @@ pub fn values() -> u64 {
     waker.wake();
     let readiness = Readiness::READABLE.union(Readiness::ENDED.when(waker.take()));
     let _ = waker.notifier();
-    let facts = u64::from(readiness.intersects(Readiness::from_bits(word())));
+    let others = Readiness::from_bits(word());
+    let facts = u64::from(readiness.intersects(others) ^ readiness.contains(others));
+    let facts = facts ^ u64::from(others.bits());
     let name = SocketId::from_bits(long()).map_or(0, |id| id.to_bits() ^ u64::from(id.index()));
     facts ^ name ^ u64::from(error().is_remote())
 }
@@ -269,6 +274,10 @@ struct Sink;
 
 impl Write for Sink {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        if text.len() == len() { Err(core::fmt::Error) } else { Ok(()) }
+        if text.len() == len() {
+            Err(core::fmt::Error)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -46,9 +46,9 @@ extern "C" fn _start() -> ! {
         )
     };
     let _ = if more & 1 == 0 {
-        anything::run(plain, receive, cork)
+        anything::run(Outside, plain, receive, cork)
     } else {
-        anything::run(holding, receive, cork)
+        anything::run(Outside, holding, receive, cork)
     };
     #[cfg(feature = "planted")]
     let _ = outside::word() / outside::word();

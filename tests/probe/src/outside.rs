@@ -172,6 +172,10 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
         or_error(addr())
     }
 
+    fn protocol(&self, _: &u32) -> &[u8] {
+        if yes() { b"h2" } else { &[] }
+    }
+
     fn poll(&mut self, _: Option<Instant>) -> Result<(), Error> {
         or_error(())
     }

@@ -5,6 +5,7 @@ mod linux;
 #[cfg(feature = "tls")]
 mod secured;
 mod simulated;
+mod user_space;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use self::linux::{LinuxBed, on_linux};
 #[cfg(feature = "tls")]
 pub use self::secured::{Secured, SecuredBed, on_secured_linux, on_secured_sim};
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
+pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
 
 /// Some hosts of one platform on one network, and their time.
 pub trait Bed {
@@ -64,6 +66,12 @@ pub trait Bed {
         true
     }
 
+    /// Returns whether a platform learns what its peers did without being polled, as one in an
+    /// operating system does.
+    fn learns_unasked(&self) -> bool {
+        true
+    }
+
     /// Returns whether time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 }
@@ -76,6 +84,12 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_sim(|bed| super::$name(bed));
+            })*
+        }
+        mod on_user_space {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_user_space(|bed| super::$name(bed));
             })*
         }
         #[cfg(target_os = "linux")]

@@ -111,7 +111,7 @@ impl Faults {
     /// arrives.
     #[must_use]
     pub fn rough(seed: u64) -> Self {
-        let rng = &mut Rng::new(seed ^ 0x726f_7567_68);
+        let rng = &mut Rng::new(seed ^ 0x0072_6f75_6768);
         let latency_min = rng.below(200);
         let segment_max = rng.pick(&[1, 3, 100, 1_460, 65_536]);
         let buffer_max = segment_max * 300;
@@ -139,7 +139,7 @@ impl Faults {
     /// Draws a network in which, on top of [`Self::rough`], anything may break.
     #[must_use]
     pub fn hostile(seed: u64) -> Self {
-        let rng = &mut Rng::new(seed ^ 0x686f_7374_696c_65);
+        let rng = &mut Rng::new(seed ^ 0x0068_6f73_7469_6c65);
         Self {
             clock_jump: rate(rng, 100),
             stall: rate(rng, 100),

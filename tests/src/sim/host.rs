@@ -40,6 +40,8 @@ pub struct Line {
     pub sent: u64,
     /// Bytes the program received.
     pub received: u64,
+    /// Bytes the peer's program handed over.
+    pub peer_sent: u64,
     /// Whether the peer's end has arrived.
     pub ended: bool,
     /// Why it broke, if it did.
@@ -68,8 +70,11 @@ impl Host {
     pub fn line(&self, id: SocketId) -> Option<Line> {
         let mut network = self.network.borrow_mut();
         let key = *network.names.get(&(self.index, id))?;
+        let peer = network.stream(key)?.peer;
+        let peer_sent = network.stream(peer).map_or(0, |stream| stream.sent);
         let stream = network.stream(key)?;
         Some(Line {
+            peer_sent,
             serial: stream.serial,
             client: stream.client,
             sent: stream.sent,
@@ -289,6 +294,7 @@ impl Network {
     }
 
     fn report_listeners(&mut self, host: usize) {
+        self.hosts[host].repeated_at = self.now;
         for key in self.listeners.clone() {
             let waits = self
                 .end(key)

@@ -23,9 +23,14 @@ use std::time::Duration;
 
 use usockets::{Error, Instant};
 
+use self::end::Kind;
 pub use self::faults::Faults;
 pub use self::host::{Host, Line, SimSocket};
 use self::network::Network;
+
+/// Virtual microseconds between two reports of a listener that is reported for as long as someone
+/// waits: a loop that cannot be kept from polling at once would otherwise stop the time.
+const REPEAT: u64 = 100;
 
 /// A network of simulated hosts. Clones are the same network.
 #[derive(Clone, Debug)]
@@ -40,6 +45,14 @@ impl Sim {
         Self {
             network: Rc::new(RefCell::new(Network::new(seed, faults))),
         }
+    }
+
+    /// Makes a network whose first draws are decided by `bytes`, for fuzzers.
+    #[must_use]
+    pub fn with_bytes(seed: u64, bytes: Vec<u8>, faults: Faults) -> Self {
+        let sim = Self::new(seed, faults);
+        sim.network.borrow_mut().rng = crate::rng::Rng::with_bytes(seed, bytes);
+        sim
     }
 
     /// Adds a host, with an IPv4 and an IPv6 address.
@@ -77,7 +90,7 @@ impl Sim {
             || !state.ready.is_empty()
             || !state.extra.is_empty()
             || state.deadline.is_some_and(over)
-            || (network.faults.level_listeners && network.has_waiting(host))
+            || network.repeats_at(host).is_some_and(|at| at <= network.now)
     }
 
     /// Tells when the loop of a host next has something to do by itself:
@@ -158,7 +171,29 @@ impl Sim {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let mut network = self.network.borrow_mut();
-        network.ends.iter_mut().all(Network::is_settled)
+        let no_listeners = network.listeners.is_empty();
+        network.ends.iter_mut().all(Network::is_settled) && no_listeners
+    }
+
+    /// Returns whether everything that was handed over has arrived or was lost with its
+    /// connection, and no connection is in use. Listeners may be.
+    #[must_use]
+    pub fn is_settled_but_listeners(&self) -> bool {
+        let mut network = self.network.borrow_mut();
+        network
+            .ends
+            .iter_mut()
+            .all(|end| end.stream().is_none() || Network::is_settled(end))
+    }
+
+    /// Returns whether a connection waits to be accepted.
+    #[must_use]
+    pub fn has_waiting_connections(&self) -> bool {
+        let network = self.network.borrow();
+        network.listeners.iter().any(|key| {
+            let end = &network.ends[*key as usize - 1];
+            matches!(&end.kind, Kind::Listener(listener) if !listener.waiting.is_empty())
+        })
     }
 
     /// Returns a number that tells apart runs in which anything at all went differently.
@@ -192,8 +227,12 @@ impl Network {
             Some(deadline.max(host.stalled_until))
         });
         let stalls = self.hosts.iter().map(|host| host.stalled_until);
+        let repeats = (0..self.hosts.len()).filter_map(|host| self.repeats_at(host));
+        // A host that is due, and not polled all the same, does not hold up the others.
         deadlines
-            .chain(stalls.filter(|until| *until > self.now))
+            .chain(stalls)
+            .chain(repeats)
+            .filter(|time| *time > self.now)
             .chain(self.next_event())
             .min()
             .map(|next| next.max(self.now))
@@ -215,11 +254,13 @@ impl Network {
         }
     }
 
-    /// Whether a listener of a host would be reported.
-    fn has_waiting(&self, host: usize) -> bool {
-        self.listeners.iter().any(|key| {
-            let end = &self.ends[*key as usize - 1];
-            end.host == host && end.facts().intersects(usockets::Readiness::READABLE)
-        })
+    /// When listeners of a host are reported again, if they are for as long as someone waits.
+    fn repeats_at(&self, host: usize) -> Option<u64> {
+        let waits = self.faults.level_listeners
+            && self.listeners.iter().any(|key| {
+                let end = &self.ends[*key as usize - 1];
+                end.host == host && end.facts().intersects(usockets::Readiness::READABLE)
+            });
+        waits.then(|| self.hosts[host].repeated_at + REPEAT)
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct HostState {
     /// Packets to and from it are lost.
     pub(super) unplugged: bool,
     pub(super) polls: u64,
+    /// When its listeners were last reported for as long as someone waits.
+    pub(super) repeated_at: u64,
     pub(super) broken: Option<Error>,
 }
 
@@ -184,14 +186,24 @@ impl Network {
             Event::Reset { to } => self.break_end(to, Error::Reset),
             Event::Report { key, id, bits } => self.late_report(key, id, bits),
             Event::Room { key } => self.tell_room(key),
-            Event::Retell { key } => {
-                let readable = self
-                    .end(key)
-                    .is_some_and(|end| end.held && end.facts().intersects(Readiness::READABLE));
-                if readable {
-                    self.mark(key, Readiness::READABLE);
-                }
-            }
+            Event::Retell { key } => self.retell(key),
+        }
+    }
+
+    /// Reports everything that can be read once more: a receive denied it.
+    fn retell(&mut self, key: u32) {
+        let Some(end) = self.end(key).filter(|end| end.held) else {
+            return;
+        };
+        let facts = end.facts();
+        let last = Readiness::ENDED.union(Readiness::ERROR);
+        let both = Readiness::READABLE.union(Readiness::ENDED);
+        if facts.intersects(Readiness::ERROR) {
+            self.mark(key, both.union(Readiness::ERROR));
+        } else if facts.intersects(last) {
+            self.mark(key, both);
+        } else if facts.intersects(Readiness::READABLE) {
+            self.mark(key, Readiness::READABLE);
         }
     }
 

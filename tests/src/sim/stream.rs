@@ -60,6 +60,12 @@ impl Network {
             return false;
         }
         stream.outgoing.clear();
+        let to = stream.peer;
+        if let Some(gone) = self.stream(to) {
+            // RFC 9293, section 3.10.7.1: what the closed end had still to say is lost as well.
+            gone.error = gone.error.or(Some(Error::Reset));
+            gone.outgoing.clear();
+        }
         let at = self.now + self.latency();
         self.schedule(at, Event::Reset { to: from });
         false

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::thread;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use usockets::{Handler, Instant, Opened, Platform};
+use usockets::{Handler, Instant, Opened, Platform, Waker};
+use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Address, Capabilities, Config, Listener, Memory, Neighbour, PollDevice, Random, Secret,
     SizeClass, Slot, SocketStorage, Stack, Tap,
@@ -53,6 +54,10 @@ pub fn stack(offload: bool, classes: &[SizeClass], faults: Losses) -> Stack<'sta
         || 0,
     );
     let tap = Tap::open("us0", MTU, offload, memory).unwrap();
+    let tap = match faults.waker {
+        Some(waker) => tap.with_waker(waker),
+        None => tap,
+    };
     command("ip addr add 10.0.0.1/24 dev us0");
     command("ip addr add fd00::1/64 dev us0 nodad");
     command("ip link set us0 up");
@@ -84,6 +89,8 @@ pub struct Losses {
     pub reorder: u32,
     pub duplicate: u32,
     pub seed: u64,
+    /// What may wake the stack's loop.
+    pub waker: Option<&'static Waker<EventFd>>,
 }
 
 /// A TAP that loses and reorders, and duplicates what it receives.
@@ -151,6 +158,10 @@ impl PollDevice for Faulty {
 
     fn wait(&mut self, until: Option<Instant>) {
         self.tap.wait(until);
+    }
+
+    fn woken(&mut self) -> bool {
+        self.tap.woken()
     }
 
     fn now(&self) -> Instant {

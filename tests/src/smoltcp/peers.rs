@@ -159,7 +159,12 @@ impl Peers {
             return;
         }
         peer.next = Next::Message;
-        self.turn.push_back(index as u32);
+        // Handshakes are completed before others begin: a SYN that is dropped is not sent again.
+        if frame[33] & SYN != 0 {
+            self.turn.push_front(index as u32);
+        } else {
+            self.turn.push_back(index as u32);
+        }
     }
 }
 

@@ -210,6 +210,7 @@ fn silence_and_garbage_open_nothing_and_hold_up_nobody() {
     });
 }
 
+/// An end that nobody vouches for is told as such (W28).
 #[test]
 fn an_end_without_close_notify_is_truncation() {
     let mut echo = Echo::new(10);

@@ -45,6 +45,7 @@ fn accepted(leaf: &Leaf, roots: &[TrustAnchor<'_>], name: &str) {
     assert!(client.connection.is_open() && server.connection.is_open());
 }
 
+/// A certificate for another name is refused (W28).
 #[test]
 fn names() {
     let authority = Authority::new(Kind::P256);
@@ -165,6 +166,7 @@ fn another_key_than_the_certificates() {
     assert_eq!(client.broken, Some(Broken::Sent(Alert::ILLEGAL_PARAMETER)));
 }
 
+/// Whether a client must show a certificate is decided per name, and enforced (W28).
 #[test]
 fn clients_by_policy_and_name() {
     let authority = Authority::new(Kind::P256);
@@ -225,6 +227,7 @@ fn clients_by_policy_and_name() {
     assert_eq!(try_it("needs.example", Some(&only_servers)), unsupported);
 }
 
+/// A name chooses the certificate, however its letters are written (W28).
 #[test]
 fn names_choose_the_certificate() {
     let authority = Authority::new(Kind::P256);

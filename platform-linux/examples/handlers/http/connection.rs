@@ -41,20 +41,22 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
         service: &mut Service,
         data: &[u8],
     ) {
-        // The usual request is used where it lies; what is left of it is kept.
-        let mut used = 0;
-        if self.input.is_empty() {
-            used = self.exchange.advance(socket, service, data);
-        }
+        // The usual request is used where it lies; only what is left of it is kept.
+        let fresh = self.input.is_empty();
+        let used = if fresh {
+            self.exchange.advance(socket, service, data)
+        } else {
+            0
+        };
         let rest = data.get(used..).unwrap_or_default();
         if self.input.push(rest) < rest.len() {
             // The program's fault: the receive buffer is longer than it may be.
             return socket.abort(1);
         }
-        if used == 0 {
-            self.advance(socket, service);
-        } else {
+        if fresh {
             self.settle(socket, service);
+        } else {
+            self.advance(socket, service);
         }
     }
 

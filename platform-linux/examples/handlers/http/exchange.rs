@@ -8,9 +8,6 @@ use super::outgoing::{Manner, Outgoing, Produced};
 use super::reply::{Reply, Status};
 use super::service::{Limits, Service};
 
-/// Bytes of bodies made in one turn, after which other sockets are served.
-const TURN_MAX: usize = 512 * 1024;
-
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Wait {
@@ -111,7 +108,7 @@ impl<const OUT: usize> Exchange<OUT> {
         bytes: &[u8],
     ) -> usize {
         let mut used = 0_usize;
-        let mut budget = TURN_MAX;
+        let mut budget = service.limits.turn_max;
         self.turn = false;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -249,7 +246,6 @@ impl<const OUT: usize> Exchange<OUT> {
         }
         if bytes.starts_with(b"\r\n") {
             // RFC 9112, section 2.2: some clients send one too many after a body.
-            self.scanner = Scanner::default();
             return Step::Used(2);
         }
         if !self.outgoing.has_room(socket) {

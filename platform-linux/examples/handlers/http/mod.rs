@@ -2,8 +2,8 @@
 //!
 //! One connection costs `IN + OUT` bytes and a few words. `IN` is split in two: half of it bounds
 //! a request's head, and the other half is what the loop's receive buffer may bring at once
-//! ([`connection::Connection::RECEIVE_MAX`]). `Server<1024, 1024>` still serves everything, with heads of up
-//! to 512 bytes.
+//! ([`connection::Connection::RECEIVE_MAX`]). `Server<1024, 1024>` still serves everything, with
+//! heads of up to 512 bytes.
 //!
 //! Nothing is read from a connection whose responses do not fit: its peer is held up by its own
 //! window.

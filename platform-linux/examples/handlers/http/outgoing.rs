@@ -170,7 +170,9 @@ impl<const OUT: usize> Outgoing<OUT> {
             }
             let held = self.buffer.len();
             let mut parts: [&[u8]; PARTS_MAX] = [&[]; PARTS_MAX];
-            let len = self.body.fill(parts.get_mut(1..).unwrap_or_default());
+            let len = self
+                .body
+                .fill(parts.get_mut(1..).unwrap_or_default(), *budget);
             if let Some(first) = parts.first_mut() {
                 *first = self.buffer.filled();
             }
@@ -254,16 +256,17 @@ impl<const OUT: usize> Outgoing<OUT> {
 }
 
 impl Body {
-    /// Points `parts` at the next bytes of the body; how many they are.
-    fn fill<'p>(&self, parts: &mut [&'p [u8]]) -> usize {
+    /// Points `parts` at the next bytes of the body, at most `len_max`; how many they are.
+    fn fill<'p>(&self, parts: &mut [&'p [u8]], len_max: usize) -> usize {
         let (sent, mut left) = match *self {
             Self::Text(text) => {
+                let text = text.get(..len_max).unwrap_or(text);
                 if let Some(part) = parts.first_mut() {
                     *part = text;
                 }
                 return text.len();
             }
-            Self::Pattern { sent, left } => (sent, left),
+            Self::Pattern { sent, left } => (sent, left.min(widen(len_max))),
         };
         let mut sum = 0_usize;
         let from = sent.checked_rem(widen(PATTERN.len())).unwrap_or(0);

@@ -26,6 +26,8 @@ pub(crate) struct Limits {
     pub(crate) linger_bytes: u64,
     /// Bytes of a request's body.
     pub(crate) body_max: u64,
+    /// Bytes of bodies made in one turn, after which other sockets are served.
+    pub(crate) turn_max: usize,
     /// Time that running requests have when the server is asked to stop.
     pub(crate) stop: Duration,
 }
@@ -41,6 +43,7 @@ impl Default for Limits {
             linger: Duration::from_secs(5),
             linger_bytes: 1 << 20,
             body_max: 1 << 30,
+            turn_max: 256 << 10,
             stop: Duration::from_secs(10),
         }
     }

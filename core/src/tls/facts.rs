@@ -1,0 +1,38 @@
+//! What is to be remembered of a secured socket.
+
+/// Facts about a socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    pub(crate) const NONE: Self = Self(0);
+    /// The endpoint is TLS's.
+    pub(crate) const SECURE: Self = Self(1);
+    /// A client's connection, whose hello has not been written.
+    pub(crate) const STARTING: Self = Self(1 << 1);
+    /// The platform's connection is open.
+    pub(crate) const CONNECTED: Self = Self(1 << 2);
+    pub(crate) const WAITS_FOR_HANDSHAKE: Self = Self(1 << 3);
+    pub(crate) const WAITS_FOR_INPUT: Self = Self(1 << 4);
+    pub(crate) const WAITS_FOR_OUTPUT: Self = Self(1 << 5);
+    /// Our end is to be sent.
+    pub(crate) const FINISHING: Self = Self(1 << 6);
+    /// `close_notify` has been written.
+    pub(crate) const NOTIFIED: Self = Self(1 << 7);
+    /// The platform's end has been sent.
+    pub(crate) const FINISHED: Self = Self(1 << 8);
+    /// Sending has failed, and the program knows why.
+    pub(crate) const BROKEN: Self = Self(1 << 9);
+
+    pub(crate) const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 == flag.0
+    }
+
+    pub(crate) const fn set(&mut self, flag: Self) {
+        self.0 |= flag.0;
+    }
+
+    pub(crate) const fn clear(&mut self, flag: Self) {
+        self.0 &= !flag.0;
+    }
+}

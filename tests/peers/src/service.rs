@@ -1,0 +1,27 @@
+//! What is served, apart from how.
+
+/// Turns what a client sent into what it is sent.
+pub trait Service {
+    /// What is kept of a connection between two reads.
+    type State: Default + Send + 'static;
+
+    /// Answers `data`. The answer lies in `data` itself or in `scratch`, which a server keeps and
+    /// lends again each time. `None` closes the connection.
+    fn answer<'a>(
+        state: &mut Self::State,
+        data: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Option<&'a [u8]>;
+}
+
+/// Sends back what comes, without copying it.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo;
+
+impl Service for Echo {
+    type State = ();
+
+    fn answer<'a>(_: &mut (), data: &'a [u8], _: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        Some(data)
+    }
+}

@@ -1,0 +1,304 @@
+//! Conformance on stacks of our own, on one link in memory and in virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::rc::Rc;
+use std::time::Duration;
+
+use usockets::{
+    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+};
+use usockets_smoltcp::{Capabilities, Medium, PollDevice, Random, SizeClass, Socket, Stack};
+
+use super::Bed;
+use crate::smoltcp::{MTU, Recipe, v6};
+
+/// Bytes of each buffer of a connection.
+const BUFFER: usize = 8_192;
+
+/// A link to which all hosts are joined, and its clock.
+#[derive(Debug)]
+struct Link {
+    micros: u64,
+    delay: u64,
+    /// Chance in a million that a frame is lost.
+    loss: u32,
+    random: Random,
+    /// Frames on their way to each host, by when they arrive.
+    lines: Vec<VecDeque<(u64, Vec<u8>)>>,
+}
+
+/// What the bed knows of a host.
+#[derive(Debug, Default)]
+struct Watch {
+    /// The program has called the platform since its last poll.
+    called: Cell<bool>,
+    /// The last poll waited, and nothing came of it.
+    rested: Cell<bool>,
+    /// Until when it waited.
+    wake: Cell<Option<u64>>,
+}
+
+/// A host's end of the link.
+pub struct Port {
+    link: Rc<RefCell<Link>>,
+    watch: Rc<Watch>,
+    host: usize,
+    burst: Vec<Vec<u8>>,
+    slot: Vec<u8>,
+}
+
+impl PollDevice for Port {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Medium::Ethernet, MTU)
+    }
+
+    fn receive(&mut self, frames_max: usize) -> usize {
+        let mut link = self.link.borrow_mut();
+        let now = link.micros;
+        let line = &mut link.lines[self.host];
+        self.burst.clear();
+        while self.burst.len() < frames_max && line.front().is_some_and(|(due, _)| *due <= now) {
+            self.burst.extend(line.pop_front().map(|(_, frame)| frame));
+        }
+        if !self.burst.is_empty() {
+            self.watch.rested.set(false);
+        }
+        self.burst.len()
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        &self.burst[index]
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.slot.get_mut(..len)
+    }
+
+    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+        let link = &mut *self.link.borrow_mut();
+        for (host, line) in link.lines.iter_mut().enumerate() {
+            if host != self.host && !link.random.chance(link.loss) {
+                line.push_back((link.micros + link.delay, self.slot[..len].to_vec()));
+            }
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        self.watch.rested.set(true);
+        self.watch.wake.set(until.map(Instant::as_micros));
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.link.borrow().micros)
+    }
+}
+
+/// A stack that tells its bed when the program has called it.
+pub struct Watched {
+    stack: Stack<'static, Port>,
+    watch: Rc<Watch>,
+}
+
+impl Watched {
+    fn called(&mut self) -> &mut Stack<'static, Port> {
+        self.watch.called.set(true);
+        &mut self.stack
+    }
+}
+
+impl Platform for Watched {
+    type Socket = Socket;
+
+    const CLOSED: Socket = Stack::<Port>::CLOSED;
+
+    fn listen(&mut self, s: &mut Socket, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
+        self.called().listen(s, id, at)
+    }
+
+    fn connect(&mut self, s: &mut Socket, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
+        self.called().connect(s, id, to)
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut Socket,
+        socket: &mut Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        self.called().accept(listener, socket, id)
+    }
+
+    fn refuse(&mut self, listener: &mut Socket) -> Result<bool, Error> {
+        self.called().refuse(listener)
+    }
+
+    fn set_accepting(&mut self, l: &mut Socket, id: SocketId, on: bool) -> Result<(), Error> {
+        self.called().set_accepting(l, id, on)
+    }
+
+    fn progress(&mut self, socket: &mut Socket, ready: Readiness) -> Result<Progress, Error> {
+        self.called().progress(socket, ready)
+    }
+
+    fn recv(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.called().recv(socket, buffer)
+    }
+
+    fn send(&mut self, socket: &mut Socket, data: &[u8]) -> Result<usize, Error> {
+        self.called().send(socket, data)
+    }
+
+    fn finish(&mut self, socket: &mut Socket) -> Result<Progress, Error> {
+        self.called().finish(socket)
+    }
+
+    fn close(&mut self, socket: &mut Socket) {
+        self.called().close(socket);
+    }
+
+    fn abort(&mut self, socket: &mut Socket) {
+        self.called().abort(socket);
+    }
+
+    fn local_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+        self.stack.local_addr(socket)
+    }
+
+    fn peer_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+        self.stack.peer_addr(socket)
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.watch.called.set(false);
+        self.watch.rested.set(false);
+        self.stack.poll(until)
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        self.stack.next_ready()
+    }
+
+    fn now(&self) -> Instant {
+        self.stack.now()
+    }
+}
+
+/// Hosts with stacks of our own on one link.
+pub struct UserSpaceBed {
+    link: Rc<RefCell<Link>>,
+    watches: Vec<Rc<Watch>>,
+    /// The deadline of each host's loop, as last told.
+    deadlines: RefCell<Vec<Option<u64>>>,
+}
+
+impl UserSpaceBed {
+    /// Makes a link on which frames travel for a time and are lost by chance, in parts per
+    /// million.
+    #[must_use]
+    pub fn new(delay: Duration, loss: u32, seed: u64) -> Self {
+        let link = Link {
+            micros: 1_000_000,
+            delay: delay.as_micros() as u64,
+            loss,
+            random: Random::new(seed),
+            lines: Vec::new(),
+        };
+        Self {
+            link: Rc::new(RefCell::new(link)),
+            watches: Vec::new(),
+            deadlines: RefCell::default(),
+        }
+    }
+}
+
+/// Runs a test on stacks of our own, on links without and with delay.
+pub fn on_user_space(mut test: impl FnMut(&mut UserSpaceBed)) {
+    for delay in [0, 30] {
+        test(&mut UserSpaceBed::new(Duration::from_micros(delay), 0, 1));
+    }
+}
+
+impl Bed for UserSpaceBed {
+    type P = Watched;
+
+    fn platform(&mut self) -> Watched {
+        let host = self.watches.len();
+        let watch = Rc::new(Watch::default());
+        self.watches.push(watch.clone());
+        self.deadlines.borrow_mut().push(None);
+        self.link.borrow_mut().lines.push(VecDeque::new());
+        let port = Port {
+            link: self.link.clone(),
+            watch: watch.clone(),
+            host,
+            burst: Vec::new(),
+            slot: vec![0; MTU + 14],
+        };
+        let recipe = Recipe::new(host as u8 + 1).classes(&[SizeClass::new(300, BUFFER, BUFFER)]);
+        Watched {
+            stack: recipe.build_on(port),
+            watch,
+        }
+    }
+
+    fn addr(&self, host: usize) -> SocketAddr {
+        ([10, 0, 0, host as u8 + 1], 0).into()
+    }
+
+    fn addr_v6(&self, host: usize) -> SocketAddr {
+        v6(host as u16 + 1, 0)
+    }
+
+    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
+        let deadline = deadline.map(Instant::as_micros);
+        self.deadlines.borrow_mut()[host] = deadline;
+        let watch = &self.watches[host];
+        let link = self.link.borrow();
+        let arrival = link.lines[host].front().map(|(due, _)| *due);
+        let times = [deadline, watch.wake.get(), arrival];
+        watch.called.get()
+            || !watch.rested.get()
+            || times.into_iter().flatten().any(|at| at <= link.micros)
+    }
+
+    fn patience(&self, _: &Watched) -> Option<Instant> {
+        None
+    }
+
+    fn pass(&mut self, most: Duration) {
+        let mut link = self.link.borrow_mut();
+        let end = link.micros + most.as_micros() as u64;
+        let arrivals = link
+            .lines
+            .iter()
+            .map(|line| line.front().map(|(due, _)| *due));
+        let wakes = self.watches.iter().map(|watch| watch.wake.get());
+        let deadlines = self.deadlines.borrow();
+        let next = arrivals.chain(wakes).chain(deadlines.iter().copied());
+        let next = next.flatten().min().unwrap_or(end);
+        link.micros = next.clamp(link.micros + 1, end.max(link.micros + 1));
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.link.borrow().micros)
+    }
+
+    fn plenty(&self) -> usize {
+        4 * BUFFER + 50
+    }
+
+    fn learns_unasked(&self) -> bool {
+        false
+    }
+
+    fn is_virtual(&self) -> bool {
+        true
+    }
+}

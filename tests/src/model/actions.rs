@@ -1,0 +1,345 @@
+//! What a random program does, and what the model expects of the answers.
+
+use std::time::Duration;
+
+use usockets::{Endpoint, Net, SocketId, WhenFull};
+
+use super::books::{Books, Conn, Listening, State, Timing, bytes};
+use crate::rng::Rng;
+use crate::sim::Host;
+
+impl Books {
+    /// Does something random, most often to `own`.
+    pub(super) fn act(
+        &mut self,
+        net: &mut Net<'_, Host, u8>,
+        rng: &mut Rng,
+        own: Option<SocketId>,
+    ) {
+        let Some(id) = self.choose(rng, own) else {
+            return self.act_alone(net, rng);
+        };
+        match rng.below(22) {
+            0..=5 => self.write(net, rng, id),
+            6 => self.finish(net, id),
+            7 => self.close(net, id, rng.below(65_536) as u16),
+            8 if rng.chance(5_000) => self.abort(net, id, rng.below(9) as u16),
+            9 | 10 => self.pause(net, id),
+            11 | 12 => self.resume(net, id),
+            13 | 14 => self.time(net, rng, id),
+            15 => self.adopt(net, id, rng.below(4) as u8),
+            16 => self.cork(net, id),
+            17 => net.uncork(id),
+            18 => self.bother_the_dead(net, rng),
+            19 => self.look(net, id),
+            _ => self.act_alone(net, rng),
+        }
+    }
+
+    /// A connection to act on.
+    fn choose(&self, rng: &mut Rng, own: Option<SocketId>) -> Option<SocketId> {
+        if own.is_some() && rng.chance(6_000) {
+            return own;
+        }
+        let index = rng.index(self.conns.len().max(1));
+        self.conns.keys().nth(index).copied()
+    }
+
+    /// Does something that needs no connection.
+    fn act_alone(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        match rng.below(12) {
+            0..=3 => self.connect(net, rng),
+            4 => self.listen(net, rng),
+            5 if rng.chance(3_000) => self.stop_listening(net, rng),
+            6 => self.start_timer(net, rng),
+            7 => self.stop_timer(net, rng),
+            8 if rng.chance(1_000) => self.close_all(net, rng),
+            _ => {}
+        }
+    }
+
+    pub(super) fn write(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng, id: SocketId) {
+        let Some(conn) = self.conns.get(&id) else {
+            return;
+        };
+        let open = conn.state == State::Open;
+        let (may, blocked) = (open && !conn.finished, conn.blocked);
+        let most = rng.pick(&[1, 10, 100, 3_000]);
+        let len = rng.between(1, most) as usize;
+        let data = bytes(conn.key.unwrap_or_default(), conn.sent, len);
+        let count = if rng.chance(3_000) {
+            let (a, b) = data.split_at(rng.index(len + 1));
+            let (b, c) = b.split_at(rng.index(b.len() + 1));
+            net.write_vectored(id, &[a, b, c])
+        } else {
+            net.write(id, &data)
+        };
+        self.check(count <= len, || format!("write took {count} of {len}"));
+        self.check(may || count == 0, || {
+            format!("write to {id:?}, which is not open")
+        });
+        self.check(!blocked || count == 0, || {
+            format!("write to {id:?} before on_writable")
+        });
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.sent += count as u64;
+            conn.blocked |= may && count < len;
+        }
+    }
+
+    pub(super) fn finish(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        net.finish(id);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.finished |= conn.state == State::Open;
+        }
+    }
+
+    fn close(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, code: u16) {
+        net.close_with(id, code);
+        self.closed(id, code);
+        let open = net.is_open(id) || net.context(id).is_some();
+        self.check(!open, || format!("{id:?} is open after close"));
+    }
+
+    fn abort(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, code: u16) {
+        net.abort(id, code);
+        self.closed(id, code);
+    }
+
+    /// The program closed a connection.
+    fn closed(&mut self, id: SocketId, code: u16) {
+        match self.conns.get_mut(&id) {
+            Some(conn) if conn.state == State::Open => {
+                conn.state = State::Closing(code);
+                conn.deadline = None;
+            }
+            Some(conn) if conn.state == State::Connecting => {
+                self.bury(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn cork(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        net.cork(id);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.corked = true;
+        }
+    }
+
+    fn pause(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        net.pause(id);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.paused |= conn.state == State::Open;
+        }
+    }
+
+    pub(super) fn resume(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        net.resume(id);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.paused = false;
+        }
+    }
+
+    fn time(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng, id: SocketId) {
+        let micros = match rng.below(4) {
+            0 => 0,
+            1 => rng.below(3_000),
+            2 => rng.below(100_000),
+            _ => rng.next() >> rng.between(20, 50),
+        };
+        self.set_timeout(net, id, micros);
+    }
+
+    pub(super) fn set_timeout(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, micros: u64) {
+        net.set_timeout(id, Duration::from_micros(micros));
+        let now = net.now().as_micros();
+        if let Some(conn) = self.conns.get_mut(&id)
+            && !matches!(conn.state, State::Closing(_))
+        {
+            conn.deadline = (micros > 0).then(|| now.saturating_add(micros));
+        }
+    }
+
+    fn adopt(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, context: u8) {
+        net.adopt(id, context);
+        if let Some(conn) = self.conns.get_mut(&id)
+            && !matches!(conn.state, State::Closing(_))
+        {
+            conn.context = context;
+        }
+    }
+
+    /// Calls by names that are used up: nothing happens.
+    fn bother_the_dead(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let id = self.dead[rng.index(self.dead.len())];
+        let count = net.write(id, b"to the dead");
+        self.check(count == 0, || {
+            format!("{id:?} is stale and took {count} bytes")
+        });
+        net.finish(id);
+        net.pause(id);
+        net.cork(id);
+        net.uncork(id);
+        net.adopt(id, 77);
+        net.set_timeout(id, Duration::from_micros(1));
+        net.abort(id, 99);
+        net.close_with(id, 99);
+        let known = net.is_open(id) || net.context(id).is_some() || net.peer_addr(id).is_some();
+        self.check(!known, || format!("{id:?} is stale and known"));
+    }
+
+    fn look(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        let Some(conn) = self.conns.get(&id).cloned() else {
+            return;
+        };
+        let (open, context) = (net.is_open(id), net.context(id));
+        let peer = net.peer_addr(id);
+        match conn.state {
+            State::Connecting => {
+                self.check(!open, || format!("{id:?} is open before on_open"));
+                self.check(context == Some(conn.context), || {
+                    format!("{id:?} has {context:?}")
+                });
+            }
+            State::Open if open => {
+                self.check(context == Some(conn.context), || {
+                    format!("{id:?} has {context:?}")
+                });
+                self.check(peer.is_some(), || format!("{id:?} has no peer"));
+            }
+            State::Open => {}
+            State::Closing(_) => self.check(!open, || format!("{id:?} is open after close")),
+        }
+    }
+
+    fn connect(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        if self.addrs.is_empty() {
+            return;
+        }
+        let to = self.addrs[rng.index(self.addrs.len())];
+        let context = rng.below(4) as u8;
+        let mut endpoint = Endpoint::tcp(to);
+        if rng.chance(3_000) {
+            endpoint = endpoint
+                .send_buffer(1 + rng.index(50))
+                .recv_buffer(1 + rng.index(50));
+        }
+        let Ok(id) = net.connect(endpoint, context) else {
+            return;
+        };
+        self.name(id);
+        let mut conn = Conn::new(State::Connecting, context);
+        conn.deadline = Some(net.now().as_micros() + 10_000_000);
+        self.conns.insert(id, conn);
+    }
+
+    pub(super) fn listen(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        if self.listeners.len() >= 2 {
+            return;
+        }
+        let policy = rng.pick(&[
+            WhenFull::Pause,
+            WhenFull::Pause,
+            WhenFull::Refuse,
+            WhenFull::EvictIdle,
+        ]);
+        let context = rng.below(4) as u8;
+        let at = ([0, 0, 0, 0], 1_000 + rng.below(3) as u16).into();
+        let at = Endpoint::tcp(at)
+            .when_full(policy)
+            .backlog(rng.between(1, 5) as u16);
+        let Ok(listener) = net.listen(at, context) else {
+            return;
+        };
+        self.evicts |= policy == WhenFull::EvictIdle;
+        self.contexts.insert(context);
+        self.listeners.insert(listener, Listening { context });
+    }
+
+    fn stop_listening(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        let index = rng.index(self.listeners.len().max(1));
+        if let Some(listener) = self.listeners.keys().nth(index).copied() {
+            net.stop_listening(listener);
+            self.listeners.remove(&listener);
+            let addr = net.listening_addr(listener);
+            self.check(addr.is_none(), || format!("{listener:?} still listens"));
+        }
+    }
+
+    fn start_timer(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        if self.timers.len() >= 2 {
+            return;
+        }
+        let after = rng.next() >> rng.between(42, 60);
+        let millis = if rng.chance(5_000) { 0 } else { rng.below(200) };
+        let repeat = Duration::from_millis(millis);
+        let now = net.now().as_micros();
+        if let Ok(timer) = net.start_timer(Duration::from_micros(after), repeat) {
+            let timing = Timing {
+                due: (now + after).max(1),
+                period: millis * 1_000,
+            };
+            let other = self.timers.insert(timer, timing);
+            self.check(other.is_none(), || format!("two timers are {timer:?}"));
+        }
+    }
+
+    fn stop_timer(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        let index = rng.index(self.timers.len().max(1));
+        if let Some(timer) = self.timers.keys().nth(index).copied() {
+            net.stop_timer(timer);
+            self.timers.remove(&timer);
+        }
+    }
+
+    fn close_all(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+        let (context, code) = (rng.below(4) as u8, rng.below(100) as u16);
+        net.close_all(context, code);
+        self.listeners
+            .retain(|_, listening| listening.context != context);
+        let all = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.context == context);
+        for id in all.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.closed(id, code);
+        }
+    }
+
+    /// Brings everything to its end: what a program does that stops.
+    pub(super) fn wind_up(&mut self, net: &mut Net<'_, Host, u8>) {
+        for timer in std::mem::take(&mut self.timers).into_keys() {
+            net.stop_timer(timer);
+        }
+        while self.listeners.len() >= self.capacity {
+            // What waits there could never be accepted.
+            if let Some((listener, _)) = self.listeners.pop_first() {
+                net.stop_listening(listener);
+            }
+        }
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.let_go(net, id);
+        }
+    }
+
+    /// Ends our direction of a connection, but not before a write that was cut short may go on.
+    pub(super) fn let_go(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+        self.resume(net, id);
+        let Some(conn) = self.conns.get(&id) else {
+            return;
+        };
+        match conn.state {
+            State::Connecting => self.set_timeout(net, id, 2_000_000),
+            State::Open if !conn.blocked => {
+                self.set_timeout(net, id, 0);
+                self.finish(net, id);
+            }
+            State::Open => self.set_timeout(net, id, 0),
+            State::Closing(_) => {}
+        }
+    }
+}

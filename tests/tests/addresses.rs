@@ -1,0 +1,110 @@
+//! Who is talking to whom.
+
+use std::net::SocketAddr;
+
+use usockets::{Endpoint, Error};
+use usockets_tests::bed::Bed;
+use usockets_tests::on_every_platform;
+use usockets_tests::script::Event;
+use usockets_tests::side::{Side, run_until};
+
+on_every_platform!(
+    a_mapped_peer_appears_as_ipv4,
+    a_v6_only_listener_takes_no_ipv4,
+    a_connect_comes_from_its_source,
+    a_shared_port_is_opt_in,
+);
+
+/// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere.
+fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
+    let mut server = Side::new(bed, 0);
+    let mut client = Side::new(bed, 1);
+    let any: SocketAddr = "[::]:0".parse().unwrap();
+    let (_, addr) = server.listen_at(Endpoint::tcp(any), 1);
+    let to = SocketAddr::new(bed.addr(0).ip(), addr.port());
+    let id = client.connect(to, 2).unwrap();
+    let long = bed.long();
+    assert!(run_until(
+        bed,
+        &mut [&mut server, &mut client],
+        long,
+        |sides| { sides.iter().all(|side| side.script.opened(0).is_some()) }
+    ));
+    let Some(Event::Open(accepted, 1, Some(peer))) = server.script.events().next().cloned() else {
+        panic!("{}", server.script.tail());
+    };
+    assert!(peer.is_ipv4(), "{peer}");
+    assert_eq!(server.net().peer_addr(accepted), Some(peer));
+    assert_eq!(client.net().local_addr(id), Some(peer));
+    assert_eq!(client.net().peer_addr(id), Some(to));
+}
+
+/// With `v6_only` the same connect is refused, and one by IPv6 is not.
+fn a_v6_only_listener_takes_no_ipv4<B: Bed>(bed: &mut B) {
+    let mut server = Side::new(bed, 0);
+    let mut client = Side::new(bed, 1);
+    let any: SocketAddr = "[::]:0".parse().unwrap();
+    let (_, addr) = server.listen_at(Endpoint::tcp(any).v6_only(true), 1);
+    let refused = SocketAddr::new(bed.addr(0).ip(), addr.port());
+    let id = client.connect(refused, 2).unwrap();
+    let taken = SocketAddr::new(bed.addr_v6(0).ip(), addr.port());
+    let other = client.connect(taken, 3).unwrap();
+    let long = bed.long();
+    assert!(run_until(
+        bed,
+        &mut [&mut server, &mut client],
+        long,
+        |sides| { sides[1].script.log.len() == 2 }
+    ));
+    let mut events: Vec<_> = client.script.events().cloned().collect();
+    events.sort_by_key(|event| matches!(event, Event::ConnectError(..)));
+    let expected = [
+        Event::Open(other, 3, None),
+        Event::ConnectError(id, 2, Error::Refused),
+    ];
+    assert_eq!(events, expected);
+}
+
+/// The local address can be chosen, with its port.
+fn a_connect_comes_from_its_source<B: Bed>(bed: &mut B) {
+    let mut server = Side::new(bed, 0);
+    let mut client = Side::new(bed, 1);
+    let (_, addr) = server.listen(bed, 1);
+    // A port that is free now.
+    let (probe, free) = client.listen(bed, 9);
+    client.net().stop_listening(probe);
+    let source = SocketAddr::new(bed.addr(1).ip(), free.port());
+    let id = client
+        .net()
+        .connect(Endpoint::tcp(addr).source(source), 2)
+        .unwrap();
+    let long = bed.long();
+    assert!(run_until(
+        bed,
+        &mut [&mut server, &mut client],
+        long,
+        |sides| { sides.iter().all(|side| side.script.opened(0).is_some()) }
+    ));
+    assert_eq!(client.net().local_addr(id), Some(source));
+    let accepted = server.script.opened(0).unwrap();
+    assert_eq!(server.net().peer_addr(accepted), Some(source));
+}
+
+/// Two listeners share a port only if both ask for it (W24).
+fn a_shared_port_is_opt_in<B: Bed>(bed: &mut B) {
+    let mut side = Side::new(bed, 0);
+    let (_, addr) = side.listen(bed, 1);
+    let shared = Endpoint::tcp(addr).reuse_port(true);
+    assert_eq!(
+        side.net().listen(shared, 1).err(),
+        Some(Error::AddressInUse)
+    );
+    let (_, addr) = side.listen_at(Endpoint::tcp(bed.addr(0)).reuse_port(true), 1);
+    let exclusive = side.net().listen(Endpoint::tcp(addr), 1);
+    assert_eq!(exclusive.err(), Some(Error::AddressInUse));
+    assert!(
+        side.net()
+            .listen(Endpoint::tcp(addr).reuse_port(true), 1)
+            .is_ok()
+    );
+}

@@ -1,0 +1,111 @@
+//! As little memory as possible, and many sockets.
+
+use usockets::{Error, Instant};
+use usockets_tests::bed::{Bed, LinuxBed, SimBed};
+use usockets_tests::on_every_platform;
+use usockets_tests::script::Event;
+use usockets_tests::side::{Pair, Side, pattern, run_until};
+use usockets_tests::sim::Faults;
+
+on_every_platform!(
+    a_receive_buffer_of_one_byte_works,
+    no_receive_buffer_is_an_error
+);
+
+/// Every byte comes in a call of its own (W26).
+fn a_receive_buffer_of_one_byte_works<B: Bed>(bed: &mut B) {
+    let server = Side::with::<16>(0, bed.platform(), 1, 0);
+    let client = Side::with::<16>(1, bed.platform(), 1, 1);
+    let mut pair = Pair::of(bed, server, client);
+    pair.server.script.echo = true;
+    let bytes = pattern(3_000);
+    let (accepted, connected) = (pair.accepted, pair.connected);
+    pair.client.say(connected, &bytes);
+    pair.client.finish(connected);
+    pair.until(bed, |server, client| {
+        server.script.closed(accepted).is_some() && client.script.closed(connected).is_some()
+    });
+    assert!(pair.server.script.received(accepted) == bytes);
+    assert!(pair.client.script.received(connected) == bytes);
+    let ones = |event: &Event| matches!(event, Event::Data(_, data) if data.len() == 1);
+    assert_eq!(pair.server.script.count(ones), bytes.len());
+}
+
+/// A loop without a receive buffer cannot run, and says so.
+fn no_receive_buffer_is_an_error<B: Bed>(bed: &mut B) {
+    let mut side = Side::with::<1>(0, bed.platform(), 0, 0);
+    let result = side.lp.poll(&mut side.script, Some(Instant::ZERO));
+    assert_eq!(result, Err(Error::Invalid));
+}
+
+/// Connections in the large test: all that a process may have where the limit is lower.
+const MANY: usize = 20_000;
+
+/// That many connections at once, each served.
+fn many<B: Bed>(bed: &mut B, count: usize) {
+    let mut server = Side::with::<{ MANY + 1 }>(0, bed.platform(), 4_096, 0);
+    let mut client = Side::with::<MANY>(1, bed.platform(), 4_096, 0);
+    let (_, addr) = server.listen(bed, 1);
+    let long = bed.long();
+    server.script.echo = true;
+    let both = &mut [&mut server, &mut client];
+    for batch in 1..=count.div_ceil(500) {
+        let all = count.min(batch * 500);
+        for _ in (batch - 1) * 500..all {
+            both[1].connect(addr, 2).unwrap();
+        }
+        assert!(run_until(bed, both, long, |sides| {
+            sides
+                .iter()
+                .all(|side| side.lp.stats().open as usize == all)
+        }));
+    }
+    let ids: Vec<_> = both[1].script.talks.keys().copied().collect();
+    for id in &ids {
+        both[1].say(*id, b"hi");
+        both[1].finish(*id);
+    }
+    assert!(run_until(bed, both, long, |sides| {
+        sides.iter().all(|side| side.lp.stats().open == 0)
+    }));
+    assert_eq!(ids.len(), count);
+    assert!(
+        both[1]
+            .script
+            .talks
+            .values()
+            .all(|talk| talk.received == b"hi")
+    );
+}
+
+/// Runs with a stack that holds a pool while it is made.
+fn with_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new()
+        .stack_size(256 << 20)
+        .spawn(test);
+    thread.expect("a thread").join().expect("a passing test");
+}
+
+/// See [`many`] (W31).
+#[test]
+fn twenty_thousand_sockets_on_sim() {
+    with_stack(|| many(&mut SimBed::new(0, Faults::none()), MANY));
+}
+
+/// See [`many`] (W31). Where fewer descriptors are allowed, that many.
+#[test]
+#[cfg(target_os = "linux")]
+fn twenty_thousand_sockets_on_linux() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, all).unwrap();
+    let allowed = limit.maximum.unwrap_or(u64::MAX).saturating_sub(200) / 2;
+    let count = MANY.min(usize::try_from(allowed).unwrap_or(MANY));
+    println!("{count} connections");
+    with_stack(move || many(&mut LinuxBed::default(), count));
+}
