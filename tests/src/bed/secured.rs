@@ -148,7 +148,7 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
 
     fn platform(&mut self) -> Self::P {
         self.hosts += 1;
-        let memory = Box::leak(Box::new(TlsMemory::<Crypto, 512, 256, 64, 64>::NEW));
+        let memory = Box::leak(Box::new(TlsMemory::<Crypto, 512, 160, 32, 32>::NEW));
         let crypto = RustCrypto::new(Steady(self.hosts));
         Secured(Tls::new(self.inner.platform(), crypto, config(), memory))
     }
@@ -291,6 +291,10 @@ impl<P: Platform> Platform for Secured<P> {
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
         self.0.poll(until)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.0.next_deadline()
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
