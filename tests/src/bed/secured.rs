@@ -123,6 +123,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "a connection opens at the client before it does at the server",
     ),
     (
+        "a_flood_of_connections_does_not_starve_an_open_one",
+        "on a rough network some of 151 handshakes that share 32 places do not open in time",
+    ),
+    (
         "a_write_before_open_takes_nothing_and_open_still_comes",
         "where buffers are small, a handshake takes more iterations than it allows",
     ),
