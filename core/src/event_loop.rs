@@ -137,9 +137,13 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.lists.run | self.lists.closing.head != 0 {
             return Some(Instant::ZERO);
         }
-        match self.lists.wheel.next_micros().min(self.lists.retry) {
+        let own = match self.lists.wheel.next_micros().min(self.lists.retry) {
             NEVER => None,
             micros => Some(Instant::from_micros(micros)),
+        };
+        match (own, self.platform.next_deadline()) {
+            (Some(own), Some(platforms)) => Some(own.min(platforms)),
+            (own, platforms) => own.or(platforms),
         }
     }
 

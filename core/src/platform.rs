@@ -202,6 +202,14 @@ pub trait Platform {
     /// The platform itself is broken; the loop cannot go on.
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error>;
 
+    /// Returns when [`Self::poll`] next has something to report by itself, without anything coming
+    /// from outside: a layer whose sockets wait for one another. Counts as the loop's own
+    /// deadlines do, for programs that wait elsewhere.
+    #[inline]
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
     /// Takes the next report of the last [`Self::poll`]; `None` when it has given them all.
     ///
     /// A platform gives a bounded number per poll and keeps the rest for the next, which then

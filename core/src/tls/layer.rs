@@ -376,6 +376,15 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         Ok(())
     }
 
+    fn next_deadline(&self) -> Option<Instant> {
+        let below = self.inner.next_deadline();
+        let own = self.lenders.due(self.held_max).map(Instant::from_micros);
+        match (own, below) {
+            (Some(own), Some(below)) => Some(own.min(below)),
+            (own, below) => own.or(below),
+        }
+    }
+
     fn next_ready(&mut self) -> Option<Ready> {
         if let Some(left) = self.reports_left.checked_sub(1) {
             self.reports_left = left;

@@ -174,6 +174,20 @@ impl<'s, T> Lender<'s, T> {
         Some(due)
     }
 
+    /// Returns when the next socket is to be told something, in microseconds; 0 if one is now.
+    pub(crate) fn due(&self, held_max: u64) -> Option<u64> {
+        if self.promised > 0 || self.announced > 0 {
+            return Some(0);
+        }
+        if self.waiting.len == 0 {
+            return None;
+        }
+        let taken = self.entries.iter();
+        let taken = taken.filter(|entry| entry.state == Lent::Taken);
+        let oldest = taken.map(|entry| entry.since).min()?;
+        Some(oldest.saturating_add(held_max))
+    }
+
     /// Sets the time, in microseconds.
     pub(crate) const fn set_now(&mut self, now: u64) {
         self.now = now;

@@ -90,6 +90,19 @@ impl<C: Crypto> Lenders<'_, C> {
     }
 }
 
+impl<C: Crypto> Lenders<'_, C> {
+    /// Returns when a socket is next to be told something, in microseconds; in the past if one is
+    /// now.
+    pub(crate) fn due(&self, held_max: u64) -> Option<u64> {
+        let dues = [
+            self.handshakes.due(held_max),
+            self.inputs.due(held_max),
+            self.outputs.due(held_max),
+        ];
+        dues.into_iter().flatten().min()
+    }
+}
+
 /// Room for one record of the largest size.
 ///
 /// As an input it holds bytes from the transport, of which the front may be plaintext that was
