@@ -17,14 +17,14 @@ on_every_platform!(
 /// See [`a_shared_port_is_opt_in`] (W24). A user-space stack shares no ports.
 #[test]
 fn a_shared_port_is_opt_in_on_sim() {
-    usockets_tests::bed::on_sim(|bed| a_shared_port_is_opt_in(bed));
+    usockets_tests::bed::on_sim(a_shared_port_is_opt_in);
 }
 
 /// See [`a_shared_port_is_opt_in`] (W24).
 #[test]
 #[cfg(target_os = "linux")]
 fn a_shared_port_is_opt_in_on_linux() {
-    usockets_tests::bed::on_linux(|bed| a_shared_port_is_opt_in(bed));
+    usockets_tests::bed::on_linux(a_shared_port_is_opt_in);
 }
 
 /// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere.
