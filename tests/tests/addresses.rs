@@ -12,20 +12,8 @@ on_every_platform!(
     a_mapped_peer_appears_as_ipv4,
     a_v6_only_listener_takes_no_ipv4,
     a_connect_comes_from_its_source,
+    a_shared_port_is_opt_in,
 );
-
-/// See [`a_shared_port_is_opt_in`] (W24). A user-space stack shares no ports.
-#[test]
-fn a_shared_port_is_opt_in_on_sim() {
-    usockets_tests::bed::on_sim(a_shared_port_is_opt_in);
-}
-
-/// See [`a_shared_port_is_opt_in`] (W24).
-#[test]
-#[cfg(target_os = "linux")]
-fn a_shared_port_is_opt_in_on_linux() {
-    usockets_tests::bed::on_linux(a_shared_port_is_opt_in);
-}
 
 /// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere.
 fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
@@ -102,7 +90,7 @@ fn a_connect_comes_from_its_source<B: Bed>(bed: &mut B) {
     assert_eq!(server.net().peer_addr(accepted), Some(source));
 }
 
-/// Two listeners share a port only if both ask for it.
+/// Two listeners share a port only if both ask for it (W24).
 fn a_shared_port_is_opt_in<B: Bed>(bed: &mut B) {
     let mut side = Side::new(bed, 0);
     let (_, addr) = side.listen(bed, 1);
