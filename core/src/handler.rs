@@ -40,7 +40,8 @@ pub trait Handler<P: Platform>: Sized {
     /// returns, and may be altered.
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, data: &mut [u8]);
 
-    /// There is room again, after a write that took less than it was given.
+    /// There is room again, after a write that took less than it was given, or after a cork that
+    /// was held up.
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
         let _ = (socket, ext);
     }

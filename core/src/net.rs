@@ -248,7 +248,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 
     /// Stops reading from an open socket, so that its peer is held up. Costs nothing. The peer's
-    /// end shows only after [`Self::resume`]; a reset closes the socket even so.
+    /// end shows only after [`Self::resume`]; a reset that comes while it is paused closes the
+    /// socket even so.
     pub fn pause(&mut self, id: SocketId) {
         if let Some(slot) = open(self.slots, id) {
             slot.flags.set(Flags::PAUSED);

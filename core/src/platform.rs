@@ -94,7 +94,8 @@ pub trait Platform {
 
     /// Tells that the loop will not (`false`) or will again (`true`) accept from `listener`.
     ///
-    /// On `true`, which may come twice, a connection that waits is reported at least once more.
+    /// On `true`, which may come twice, a connection that waits is reported at least once more, by
+    /// the next poll at the earliest.
     /// On `false`, a platform that repeats its reports for as long as a connection waits stops
     /// that. The default is right only where each poll reports each listener that has one.
     ///
