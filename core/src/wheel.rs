@@ -300,6 +300,9 @@ mod tests {
     use super::*;
 
     const SLOTS: u32 = 200;
+    /// Miri takes a thousand times as long.
+    const SEEDS: u64 = if cfg!(miri) { 2 } else { 60 };
+    const STEPS: u32 = if cfg!(miri) { 200 } else { 3_000 };
     /// Miri is too slow for as many.
     const SEEDS: u64 = if cfg!(miri) { 3 } else { 60 };
     const TICK: u64 = 1 << TICK_SHIFT;
@@ -325,7 +328,7 @@ mod tests {
         let mut now = next_random(&mut random) % (1 << 50);
         let mut wheel = Wheel::new(now);
         let mut model: Vec<Option<u64>> = (0..SLOTS).map(|_| None).collect();
-        for _ in 0..3_000 {
+        for _ in 0..STEPS {
             let index = u32::try_from(next_random(&mut random) % u64::from(SLOTS)).unwrap();
             let entry = &mut model[at(index)];
             match next_random(&mut random) % 8 {
