@@ -301,7 +301,6 @@ mod tests {
 
     const SLOTS: u32 = 200;
     /// Miri takes a thousand times as long.
-    const SEEDS: u64 = if cfg!(miri) { 2 } else { 60 };
     const STEPS: u32 = if cfg!(miri) { 200 } else { 3_000 };
     /// Miri is too slow for as many.
     const SEEDS: u64 = if cfg!(miri) { 3 } else { 60 };
