@@ -54,14 +54,22 @@ static SOCKETS: ConstStaticCell<Sockets<Platform, Server<IN, OUT>, { CONNECTIONS
 static BUFFER: ConstStaticCell<[u8; Connection::<IN, OUT>::RECEIVE_MAX]> =
     ConstStaticCell::new([0; Connection::<IN, OUT>::RECEIVE_MAX]);
 
+/// What a connection costs, wherever it is.
+const CONNECTION: usize = Sockets::<Platform, Server<IN, OUT>, 1>::SLOT_BYTES
+    + size_of::<Slot<'_>>()
+    + size_of::<SocketStorage<'_>>()
+    + size_of::<u32>()
+    + 2 * WINDOW;
+
 /// Free slots of the stack, noted after each iteration.
 static SLOTS_FREE: AtomicU32 = AtomicU32::new(0);
 
-/// What `/status` tells beside the loop's counters. Bytes, but for the first three.
+/// What `/status` tells beside the loop's counters: milliseconds, two counts, and bytes.
 const FACTS: &[Fact] = &[
     ("uptime_ms", || clock::now().as_micros() / 1000),
     ("slots_free", || SLOTS_FREE.load(Ordering::Relaxed).into()),
     ("frames_lost", || ethernet::lost().into()),
+    ("connection", || u64::try_from(CONNECTION).unwrap_or(u64::MAX)),
     ("statics", memory::statics),
     ("stack", memory::stack),
     ("stack_peak", memory::stack_peak),
