@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use board::ethernet::{self, Ethernet, FRAME_MAX};
+use board::network::{self, Network};
 use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
 use http::connection::Connection;
@@ -15,9 +16,7 @@ use http::server::{Group, Server};
 use http::service::{Fact, Service};
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Endpoint, Error, Loop, Sockets};
-use usockets_smoltcp::{
-    Address, Config, Listener, Memory, Neighbour, Secret, SizeClass, Slot, SocketStorage, Stack,
-};
+use usockets_smoltcp::{Listener, Memory, Neighbour, SizeClass, Slot, SocketStorage};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
@@ -32,10 +31,10 @@ const IN: usize = 1024;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
 
-type Platform = &'static mut Stack<'static, &'static mut Ethernet>;
+type Platform = &'static mut Network;
 
 /// Lent to the loop, so that it need not be moved through the stack.
-static PLATFORM: StaticCell<Stack<'static, &'static mut Ethernet>> = StaticCell::new();
+static NETWORK: StaticCell<Network> = StaticCell::new();
 static SERVER: StaticCell<Loop<'static, Platform, Server<IN, OUT>>> = StaticCell::new();
 static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
 static SLOTS: ConstStaticCell<[Slot<'static>; CONNECTIONS]> =
@@ -69,7 +68,9 @@ const FACTS: &[Fact] = &[
     ("uptime_ms", || clock::now().as_micros() / 1000),
     ("slots_free", || SLOTS_FREE.load(Ordering::Relaxed).into()),
     ("frames_lost", || ethernet::lost().into()),
-    ("connection", || u64::try_from(CONNECTION).unwrap_or(u64::MAX)),
+    ("connection", || {
+        u64::try_from(CONNECTION).unwrap_or(u64::MAX)
+    }),
     ("statics", memory::statics),
     ("stack", memory::stack),
     ("stack_peak", memory::stack_peak),
@@ -117,22 +118,13 @@ fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<IN,
 
 /// Makes the stack that is to be.
 #[inline(never)]
-fn idle(ethernet: &'static mut Ethernet) -> Platform {
-    PLATFORM.init_with(|| Stack::idle(ethernet))
+fn idle() -> Platform {
+    NETWORK.init_with(|| Network::idle(ETHERNET.take()))
 }
 
-/// Makes the stack of the statics.
+/// Starts the stack on the statics.
 #[inline(never)]
 fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, Error> {
-    let mut secret = [0; 16];
-    if !host::random(&mut secret) {
-        return Err(Error::Denied);
-    }
-    let mac = board::mac();
-    let ethernet = ETHERNET.take();
-    ethernet.start(mac);
-    let addresses = [Address::new([10, 0, 2, 15].into(), 24)];
-    let config = Config::new(mac, &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
     let memory = Memory {
         slots: SLOTS.take(),
         storage,
@@ -142,10 +134,13 @@ fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, 
         neighbours: NEIGHBOURS.take(),
         scratch: SCRATCH.take(),
     };
-    let classes = [SizeClass::new(CONNECTIONS, WINDOW, WINDOW)];
-    let platform = idle(ethernet);
-    platform.start(&config, memory, &classes)?;
-    Ok(platform)
+    let network = idle();
+    network::start(
+        network,
+        memory,
+        &[SizeClass::new(CONNECTIONS, WINDOW, WINDOW)],
+    )?;
+    Ok(network)
 }
 
 /// Makes the places of smoltcp's sockets.
