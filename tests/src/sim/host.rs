@@ -16,8 +16,11 @@ use super::network::Network;
 /// [`Platform::poll`] never waits: virtual time moves only by [`Sim::step`](super::Sim::step). It
 /// notes until when the loop wanted to wait, and the simulation goes no further than that without
 /// polling the host again.
+///
+/// With `HOLDS`, the host is as a layer is above another platform: it may hold the end of a stream
+/// for a while ([`Platform::HOLDS_OUTPUT`]).
 #[derive(Debug)]
-pub struct Host {
+pub struct Host<const HOLDS: bool = false> {
     network: Rc<RefCell<Network>>,
     index: usize,
 }
@@ -48,7 +51,7 @@ pub struct Line {
     pub error: Option<Error>,
 }
 
-impl Host {
+impl<const HOLDS: bool> Host<HOLDS> {
     pub(super) const fn new(network: Rc<RefCell<Network>>, index: usize) -> Self {
         Self { network, index }
     }
@@ -85,7 +88,7 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl<const HOLDS: bool> Drop for Host<HOLDS> {
     /// Nobody waits for the host any more.
     fn drop(&mut self) {
         if let Ok(mut network) = self.network.try_borrow_mut() {
@@ -99,8 +102,10 @@ impl Drop for Host {
     }
 }
 
-impl Platform for Host {
+impl<const HOLDS: bool> Platform for Host<HOLDS> {
     type Socket = SimSocket;
+
+    const HOLDS_OUTPUT: bool = HOLDS;
 
     const CLOSED: SimSocket = SimSocket { key: 0 };
 
@@ -170,8 +175,7 @@ impl Platform for Host {
     }
 
     fn finish(&mut self, socket: &mut SimSocket) -> Result<Progress, Error> {
-        self.network.borrow_mut().finish(socket.key)?;
-        Ok(Progress::Open)
+        self.network.borrow_mut().finish(socket.key, HOLDS)
     }
 
     fn close(&mut self, socket: &mut SimSocket) {
