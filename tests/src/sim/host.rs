@@ -8,6 +8,7 @@ use usockets::{
     Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
 };
 
+use super::REPEAT;
 use super::end::Opening;
 use super::network::Network;
 
@@ -298,7 +299,11 @@ impl Network {
     }
 
     fn report_listeners(&mut self, host: usize) {
-        self.hosts[host].repeated_at = self.now;
+        let state = &mut self.hosts[host];
+        if self.now < state.repeated_at.saturating_add(REPEAT) {
+            return;
+        }
+        state.repeated_at = self.now;
         for key in self.listeners.clone() {
             let waits = self
                 .end(key)
