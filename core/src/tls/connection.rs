@@ -419,6 +419,15 @@ impl Connection {
         matches!(self.state, State::AwaitClientHello)
     }
 
+    /// Returns whether a message that may come now is answered. A ticket is no answer.
+    pub(crate) const fn answers(&self) -> bool {
+        let hellos = matches!(
+            self.state,
+            State::AwaitClientHello | State::AwaitSecondClientHello
+        );
+        hellos || matches!(self.role, Role::Client)
+    }
+
     /// Returns whether it is a client's side.
     #[must_use]
     pub const fn is_client(&self) -> bool {

@@ -88,7 +88,8 @@ impl<C: Crypto> Handshake<C> {
 pub(crate) struct Message {
     bytes: [u8; MESSAGE_MAX],
     len: usize,
-    /// Length of an earlier message kept in front, which the current one refers to.
+    /// Length of an earlier message kept in front, which the current one refers to; or, of a
+    /// message of ours, how much has been sent.
     held: usize,
 }
 
@@ -168,7 +169,27 @@ impl Message {
         self.bytes.get(..len).unwrap_or_default()
     }
 
-    fn clear(&mut self) {
+    /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
+    pub(crate) const fn set_unsent(&mut self, len: usize) {
+        self.len = len;
+        self.held = 0;
+    }
+
+    /// Returns what is left of them.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.held..self.len).unwrap_or_default()
+    }
+
+    /// Counts `count` bytes that were sent; whether nothing is left.
+    pub(crate) const fn sent(&mut self, count: usize) -> bool {
+        self.held = self.held.saturating_add(count);
+        if self.held >= self.len {
+            self.clear();
+        }
+        self.is_empty()
+    }
+
+    const fn clear(&mut self) {
         self.len = 0;
         self.held = 0;
     }

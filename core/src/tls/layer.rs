@@ -30,8 +30,9 @@ const HELD_MAX: u64 = 5_000_000;
 ///
 /// What the peer sends after `close_notify` is not read; an end without it is
 /// [`Error::Truncated`]. [`Net::finish`](crate::Net::finish) sends `close_notify`, then the
-/// platform's end. Closing sends `close_notify` if that takes no waiting, and drops protected
-/// bytes that the platform has not taken: finish first where they matter.
+/// platform's end. Closing sends what was taken, then `close_notify`, and keeps the slot until
+/// the platform has all of it, for at most 30 s. A `close_notify` of the peer that was not read is
+/// unread input to the platform; see [`Net::close`](crate::Net::close).
 ///
 /// # Memory
 ///
@@ -86,6 +87,13 @@ impl<S> TlsSocket<S> {
     #[must_use]
     pub const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Returns whether nothing but our `close_notify` is left to be sent, after the peer's. A peer
+    /// that is gone by then has missed nothing.
+    const fn is_over(&self) -> bool {
+        let finishing = self.flags.has(Flags::FINISHING) && self.flags.has(Flags::NOTIFIED);
+        finishing && self.connection.is_ended()
     }
 
     pub(crate) const fn id(&self) -> Option<SocketId> {
@@ -262,21 +270,10 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         if !socket.is_secure() {
             return self.inner.progress(&mut socket.inner, ready);
         }
-        self.check_loans(socket)?;
-        let is_broken = ready.intersects(Readiness::ERROR);
-        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
-            match self.inner.progress(&mut socket.inner, ready)? {
-                Progress::Open => socket.flags.set(Flags::CONNECTED),
-                waits => return Ok(waits),
-            }
+        match self.carry_on(socket, ready) {
+            Err(_) if socket.is_over() => Ok(Progress::Open),
+            progress => progress,
         }
-        if socket.connection.is_open() && !socket.handshake.is_some() {
-            return self.drain(socket);
-        }
-        if self.handshakes_left == 0 {
-            return Ok(Progress::Again);
-        }
-        self.shake(socket)
     }
 
     fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -309,13 +306,21 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             return self.inner.finish(&mut socket.inner);
         }
         socket.flags.set(Flags::FINISHING);
-        self.drain(socket)
+        match self.drain(socket) {
+            Err(_) if socket.is_over() => Ok(Progress::Open),
+            progress => progress,
+        }
+    }
+
+    fn linger(&mut self, socket: &mut Self::Socket) -> bool {
+        if !socket.is_secure() {
+            return self.inner.linger(&mut socket.inner);
+        }
+        self.say_goodbye(socket)
     }
 
     fn close(&mut self, socket: &mut Self::Socket) {
-        if socket.connection.is_open() {
-            self.say_goodbye(socket);
-        }
+        self.say_goodbye(socket);
         self.forget(socket);
         self.inner.close(&mut socket.inner);
     }

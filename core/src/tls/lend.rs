@@ -234,10 +234,15 @@ impl<'s, T> Lender<'s, T> {
 
     /// Lends a free entry to the socket, or none, if only `keep` or fewer are free.
     pub(crate) fn take_now(&mut self, id: SocketId, keep: usize) -> Option<Index> {
-        let taken = |entry: &&Entry<T>| entry.state != Lent::Free;
-        let taken = self.entries.iter().filter(taken).count();
-        if self.waiting.len > 0 || self.entries.len().saturating_sub(taken) <= keep {
+        if self.waiting.len > 0 {
             return None;
+        }
+        if keep > 0 {
+            let taken = |entry: &&Entry<T>| entry.state != Lent::Free;
+            let taken = self.entries.iter().filter(taken).count();
+            if self.entries.len().saturating_sub(taken) <= keep {
+                return None;
+            }
         }
         let index = self.take_free()?;
         self.set(index, Lent::Taken, id.to_bits());

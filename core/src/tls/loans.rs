@@ -15,6 +15,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         self.release_handshake(socket);
         self.release_input(socket);
         self.release_output(socket);
+        self.leave_queues(socket);
+        socket.connection = Connection::CLOSED;
+        socket.id = 0;
+        socket.flags = Flags::NONE;
+    }
+
+    /// Takes the socket out of the queues in which it waits.
+    pub(crate) fn leave_queues(&mut self, socket: &mut TlsSocket<P::Socket>) {
         if let Some(id) = socket.id() {
             if socket.flags.has(Flags::WAITS_FOR_HANDSHAKE) {
                 self.lenders.handshakes.forget(id);
@@ -26,9 +34,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 self.lenders.outputs.forget(id);
             }
         }
-        socket.connection = Connection::CLOSED;
-        socket.id = 0;
-        socket.flags = Flags::NONE;
+        socket.flags.clear(Flags::WAITS);
     }
 
     pub(crate) fn release_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
