@@ -9,7 +9,7 @@ use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
 use crate::time::{Duration, Instant};
 use crate::tls::config::{Config, Setup};
 use crate::tls::connection::Connection;
-use crate::tls::crypto::Crypto;
+use crate::tls::crypto::{Crypto, SignatureId};
 use crate::tls::facts::Flags;
 use crate::tls::lend::Index;
 use crate::tls::memory::{Lenders, TlsMemory};
@@ -143,6 +143,18 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// Returns the places for tickets.
     pub const fn sessions_mut(&mut self) -> &mut [Session] {
         self.sessions
+    }
+
+    /// Hands over the signature that [`Signer::begin`](crate::tls::Signer::begin) was asked for
+    /// under `id`; an empty one gives up. `false`, and nothing happened, if no handshake waits
+    /// for it any more: its time was over, or its peer went.
+    ///
+    /// Looks at each handshake that has been lent. The handshake goes on in the next iteration;
+    /// who has the signature in another thread hands it over in
+    /// [`on_wake`](crate::Handler::on_wake).
+    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
+        let handshakes = &mut self.lenders.handshakes;
+        handshakes.call(|handshake| handshake.supply(id, signature))
     }
 
     /// Replaces the configuration. Connections that are open stay; a server's handshake whose

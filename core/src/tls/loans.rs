@@ -88,7 +88,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let name = name.ok_or(Error::Invalid)?;
         let handshakes = &mut self.lenders.handshakes;
         // The last is for connections that were accepted, which may be the other end of these.
-        let keep = usize::from(!self.config.server.identities.is_empty());
+        let keep = usize::from(self.config.server.serves());
         let index = handshakes.take_now(id, keep).ok_or(Error::Exhausted)?;
         socket.handshake = index;
         let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;

@@ -94,6 +94,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if !self.has_handshake(socket)? {
             return Ok(false);
         }
+        let handshake = self.lenders.handshakes.get(socket.handshake);
+        if handshake.is_some_and(|handshake| handshake.awaits_signature()) {
+            return Ok(false);
+        }
         if socket.connection.answers() {
             if !self.has_output(socket)? {
                 return Ok(false);
@@ -137,7 +141,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 output.commit(len);
             }
             input.consume(received.consumed);
-            *has_worked |= received.consumed > 0;
+            *has_worked |= received.consumed > 0 || len > 0;
             match received.event {
                 Event::Incomplete { .. } if reads >= READS_MAX => return Ok(Pause::Yields),
                 Event::Incomplete { .. } => {
@@ -150,6 +154,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 Event::Open => return Ok(Pause::Open),
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
+                // Told when it has come.
+                Event::Signing => return Ok(Pause::Drained),
                 // Not before the handshake is done.
                 Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
                 Event::Nothing => {}

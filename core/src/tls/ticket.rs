@@ -123,7 +123,8 @@ pub(crate) fn find<C: Crypto>(
 /// Returns whether resumption may stand in for certificates: not where the client has to show
 /// one, which is looked at anew every time.
 fn may_resume<C: Crypto>(setup: &Setup<'_, C>, exchange: &Exchange<C>) -> bool {
-    let identity = setup.config.server.identities.get(exchange.identity);
+    let server = &setup.config.server;
+    let identity = server.identity(exchange.identity, exchange.name());
     identity.is_some_and(|identity| matches!(identity.client_auth, ClientAuth::Off))
 }
 

@@ -100,7 +100,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 Event::Finished => return Ok(Recv::Finished),
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
-                Event::Nothing | Event::Open => record.consume(received.consumed),
+                Event::Nothing | Event::Open | Event::Signing => record.consume(received.consumed),
             }
         }
     }
