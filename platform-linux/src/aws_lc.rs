@@ -171,19 +171,16 @@ fn restore(group: Group, private: &Private) -> Result<PrivateKey, Alert> {
 }
 
 fn put_public(key: &PrivateKey, share: &mut [u8; SHARE_MAX]) -> Result<usize, Alert> {
-    let public = key.compute_public_key().map_err(|_| Alert::INTERNAL_ERROR)?;
+    let public = key
+        .compute_public_key()
+        .map_err(|_| Alert::INTERNAL_ERROR)?;
     let public = public.as_ref();
     let target = share.get_mut(..public.len()).ok_or(Alert::INTERNAL_ERROR)?;
     target.copy_from_slice(public);
     Ok(public.len())
 }
 
-fn agree(
-    key: &PrivateKey,
-    group: Group,
-    theirs: &[u8],
-    shared: &mut Shared,
-) -> Result<(), Alert> {
+fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
     // RFC 8446, section 4.2.8.2: only uncompressed points.
     if group == Group::P256 && (theirs.len() != 65 || theirs.first() != Some(&4)) {
         return Err(Alert::ILLEGAL_PARAMETER);

@@ -128,7 +128,11 @@ impl ClearRecord {
             content,
             body,
         };
-        Some(if record.is_protected { record.opened() } else { record })
+        Some(if record.is_protected {
+            record.opened()
+        } else {
+            record
+        })
     }
 
     /// Takes the tag, the padding and the content's type off.

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use usockets::tls::{
-    Alert, ClientAuth, ClientConfig, Config, Crypto as Provider, ServerConfig, Session,
-    TicketKeys, TrustAnchor,
+    Alert, ClientAuth, ClientConfig, Config, Crypto as Provider, ServerConfig, Session, TicketKeys,
+    TrustAnchor,
 };
 
 use crate::clear::{Clear, ClearRecord};
@@ -168,6 +168,10 @@ struct Script<'a> {
     /// Anything has been changed, or may have been.
     has_changed: bool,
     held: Option<ClearRecord>,
+    /// Handshake messages as they were sent.
+    sent: Vec<u8>,
+    /// Handshake messages as they were delivered.
+    given: Vec<u8>,
 }
 
 impl Script<'_> {
@@ -294,6 +298,8 @@ fn fuzz_live_with<const RETRY: bool>(options: u8, rest: &[u8], target: Side) {
             rest,
             has_changed: false,
             held: None,
+            sent: Vec::new(),
+            given: Vec::new(),
         };
         match target {
             Side::Server => live(config, &mut client, &mut server, script),
@@ -333,14 +339,12 @@ fn pass<A: Provider, B: Provider>(
     reader: &mut Ours<B>,
     script: &mut Script<'_>,
 ) {
-    let mut sent = Vec::new();
-    let mut given = Vec::new();
     loop {
         let was_quiet = sender.output.is_empty();
         let mut bytes = core::mem::take(&mut sender.output);
         while let Some(record) = ClearRecord::take(&mut bytes) {
             if record.content == HANDSHAKE {
-                sent.extend_from_slice(&record.body);
+                script.sent.extend_from_slice(&record.body);
             }
             for record in script.apply(record) {
                 let Some(bytes) = record.to_bytes() else {
@@ -348,12 +352,13 @@ fn pass<A: Provider, B: Provider>(
                 };
                 let read = record.as_read();
                 if read.content == HANDSHAKE {
-                    given.extend_from_slice(&read.body);
+                    script.given.extend_from_slice(&read.body);
                 }
                 let before = reader.opened;
                 reader.feed(config, &bytes);
                 if reader.opened > before {
-                    assert!(sent.starts_with(&given), "opened by other messages");
+                    let is_same = script.sent.starts_with(&script.given);
+                    assert!(is_same, "opened by other messages");
                 }
             }
         }

@@ -2,8 +2,10 @@
 
 pub mod clear;
 mod echo;
+pub mod files;
 pub mod fuzz;
 mod identity;
+pub mod matrix;
 mod ours;
 pub mod puppet;
 mod theirs;

@@ -138,12 +138,7 @@ impl<C: Provider> Ours<C> {
     }
 
     /// A client with cryptography of the caller's and places for tickets.
-    pub fn client_of(
-        crypto: C,
-        config: &Config<'_>,
-        name: &str,
-        sessions: Vec<Session>,
-    ) -> Self {
+    pub fn client_of(crypto: C, config: &Config<'_>, name: &str, sessions: Vec<Session>) -> Self {
         let mut ours = Self::new(Connection::CLOSED, crypto);
         ours.sessions = sessions;
         let mut buffer = [0; RECORD_MAX];

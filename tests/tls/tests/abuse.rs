@@ -366,7 +366,10 @@ fn a_message_that_ends_early() {
                 cut.body.truncate(len);
                 vec![cut]
             });
-            refused(&outcome, &format!("{shape:?} {reader:?} {number} ends at {len}"));
+            refused(
+                &outcome,
+                &format!("{shape:?} {reader:?} {number} ends at {len}"),
+            );
         }
     });
 }

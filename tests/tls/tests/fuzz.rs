@@ -26,7 +26,9 @@ fn run(count: u64, body: fn(&[u8])) {
 
 /// Replays the bytes that once were of interest, each a file of the corpus `name`.
 fn replay(name: &str, body: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(name);
     let mut count = 0;
     for entry in std::fs::read_dir(corpus).expect("a corpus") {
         let path = entry.expect("a file").path();
