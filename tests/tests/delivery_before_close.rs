@@ -14,6 +14,8 @@ on_every_platform!(
     bytes_and_end_of_a_peer_that_closed_come_in_order,
     bytes_with_the_end_after_our_own_end,
     a_failed_write_still_delivers_what_came_before,
+    what_was_taken_before_a_close_arrives,
+    a_peer_that_reads_nothing_keeps_no_slot,
 );
 
 /// The peer writes and closes at once: the bytes, then `on_end`, then `on_close` (W4, W21).
@@ -33,6 +35,51 @@ fn bytes_and_end_of_a_peer_that_closed_come_in_order<B: Bed>(bed: &mut B) {
             .count(|event| matches!(event, Event::End(_))),
         1
     );
+}
+
+/// The peer is slow to read; we close when it and everything in between is full: all that was
+/// taken arrives (W4, W21).
+fn what_was_taken_before_a_close_arrives<B: Bed>(bed: &mut B) {
+    let mut pair = Pair::open(bed);
+    let accepted = pair.accepted;
+    let bytes = pattern(bed.plenty().min(2_000_000));
+    let sent = fill_and_close(bed, &mut pair, &bytes);
+    pair.server.net().resume(accepted);
+    pair.until(bed, |server, _| server.script.closed(accepted).is_some());
+    assert!(pair.server.script.received(accepted) == &bytes[..sent]);
+    assert_eq!(pair.server.script.closed(accepted), Some(Closed::Finished));
+    pair.until(bed, |_, client| client.lp.stats().in_use == 0);
+}
+
+/// Lets the server not read, sends the front of `bytes` until nothing takes more, and closes.
+/// Returns how much was taken.
+fn fill_and_close<B: Bed>(bed: &mut B, pair: &mut Pair<B::P>, bytes: &[u8]) -> usize {
+    let (accepted, connected) = (pair.accepted, pair.connected);
+    pair.server.net().pause(accepted);
+    let mut sent = 0;
+    for _ in 0..10 {
+        sent += pair.client.net().write(connected, &bytes[sent..]);
+        pair.for_time(bed, Duration::from_millis(10));
+    }
+    assert!(sent > 0);
+    pair.client.net().close(connected);
+    sent
+}
+
+/// The peer never reads, and we close with everything full: the slot comes back in bounded time.
+/// Where time is real, the peer reads in the end.
+fn a_peer_that_reads_nothing_keeps_no_slot<B: Bed>(bed: &mut B) {
+    let mut pair = Pair::open(bed);
+    let bytes = pattern(bed.plenty().min(2_000_000));
+    fill_and_close(bed, &mut pair, &bytes);
+    if bed.is_virtual() {
+        pair.for_time(bed, Duration::from_secs(31));
+        assert_eq!(pair.client.lp.stats().in_use, 0);
+    }
+    let (accepted, connected) = (pair.accepted, pair.connected);
+    pair.server.net().resume(accepted);
+    pair.until(bed, |_, client| client.lp.stats().in_use == 0);
+    assert_eq!(pair.client.script.closed(connected), Some(Closed::Local(0)));
 }
 
 /// We have finished; the peer's bytes and its end arrive together while nobody looks (W4, W11).

@@ -5,7 +5,9 @@ use subtle::ConstantTimeEq;
 use crate::tls::alert::Alert;
 use crate::tls::config::{ClientAuth, Identity, Setup};
 use crate::tls::connection::{Connection, Role, State};
-use crate::tls::crypto::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, Signer};
+use crate::tls::crypto::{
+    Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, SignatureId, Signer,
+};
 use crate::tls::extension;
 use crate::tls::handshake::{Exchange, MESSAGE_HEADER};
 use crate::tls::schedule::finished;
@@ -49,8 +51,8 @@ impl Connection {
                 chain.verify(setup.crypto, roots, Subject::Server(exchange.name()))?;
             }
             Role::Server => {
-                let identities = setup.config.server.identities;
-                let identity = identities.get(exchange.identity);
+                let server = &setup.config.server;
+                let identity = server.identity(exchange.identity, exchange.name());
                 let policy = identity.ok_or(Alert::INTERNAL_ERROR)?.client_auth;
                 if chain.is_empty() {
                     if !matches!(policy, ClientAuth::Requested(_)) {
@@ -171,7 +173,7 @@ pub(crate) fn put_certificate<C: Crypto>(
     })
 }
 
-/// Adds our `CertificateVerify`.
+/// Adds our `CertificateVerify`, or notes in the exchange that its signature comes later.
 pub(crate) fn put_verify<C: Crypto>(
     out: &mut Output<'_>,
     exchange: &mut Exchange<C>,
@@ -181,14 +183,31 @@ pub(crate) fn put_verify<C: Crypto>(
 ) -> Result<(), Alert> {
     let digest = exchange.transcript.digest();
     let signed = Signed::new(role, digest.get(hash));
+    let id = SignatureId::of(digest.get(hash));
+    let scheme = signer.scheme();
+    if signer.begin(id, signed.get()) {
+        exchange.signing = id;
+        exchange.scheme = scheme;
+        return Ok(());
+    }
+    put_signature(out, exchange, scheme, |out| {
+        let len = signer
+            .sign(signed.get(), out.spare())
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        out.commit(len)
+    })
+}
+
+/// Adds a `CertificateVerify` whose signature `body` writes.
+pub(crate) fn put_signature<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    scheme: Scheme,
+    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
     put_message(out, exchange, CERTIFICATE_VERIFY, |out| {
-        out.u16(signer.scheme().code())?;
-        out.vector16(|out| {
-            let len = signer
-                .sign(signed.get(), out.spare())
-                .ok_or(Alert::INTERNAL_ERROR)?;
-            out.commit(len)
-        })
+        out.u16(scheme.code())?;
+        out.vector16(body)
     })
 }
 

@@ -94,6 +94,7 @@ pub(crate) enum State {
     AwaitCertificate,
     AwaitVerify,
     AwaitFinished,
+    AwaitSignature,
     Open,
     Failed,
 }
@@ -202,6 +203,16 @@ impl Connection {
         input: &mut [u8],
         out: &mut Output<'_>,
     ) -> Result<Received, Alert> {
+        if self.state == State::AwaitSignature {
+            let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
+            if !handshake.awaits_signature() {
+                self.finish_flight(setup, handshake, out)?;
+            }
+            return Ok(Received {
+                consumed: 0,
+                event: self.progress(),
+            });
+        }
         let present = input.len();
         let Some(header) = Header::read(input)? else {
             return Ok(Received::incomplete(HEADER));
@@ -345,15 +356,23 @@ impl Connection {
                 }
                 if step == Step::Flight {
                     self.answer(setup, handshake, out)?;
+                    return Ok(self.progress());
                 }
             }
         }
-        if self.state == State::Open {
-            return Ok(Event::Open);
-        }
-        Ok(Event::Nothing)
+        Ok(self.progress())
     }
 
+    /// Returns how far the handshake is.
+    const fn progress(&self) -> Event {
+        match self.state {
+            State::Open => Event::Open,
+            State::AwaitSignature => Event::Signing,
+            _ => Event::Nothing,
+        }
+    }
+
+    /// Starts a flight, and finishes it unless its signature comes later.
     fn answer<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -361,9 +380,38 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<(), Alert> {
         match self.role {
-            Role::Server => server::answer(self, setup, handshake, out),
-            Role::Client => client::answer(self, setup, handshake, out),
+            Role::Server => server::answer(self, setup, handshake)?,
+            Role::Client => client::answer(self, setup, handshake, out)?,
         }
+        if handshake.awaits_signature() {
+            self.state = State::AwaitSignature;
+            return Ok(());
+        }
+        self.finish_flight(setup, handshake, out)
+    }
+
+    /// Finishes a flight and protects it.
+    fn finish_flight<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let Handshake { message, exchange } = handshake;
+        if exchange.is_unsigned {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let mut flight = message.flight_output();
+        let base = self.send.secret();
+        auth::put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
+        let len = flight.len();
+        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+        message.clear();
+        match self.role {
+            Role::Server => server::follow(self, setup, exchange),
+            Role::Client => client::follow(self, setup, exchange),
+        }
+        Ok(())
     }
 
     /// Returns whether a message of this kind may come now.
@@ -376,7 +424,7 @@ impl Connection {
             State::AwaitCertificate => kind == auth::CERTIFICATE,
             State::AwaitVerify => kind == auth::CERTIFICATE_VERIFY,
             State::AwaitFinished => kind == auth::FINISHED,
-            State::Closed | State::Open | State::Failed => false,
+            State::Closed | State::AwaitSignature | State::Open | State::Failed => false,
         }
     }
 
@@ -410,13 +458,24 @@ impl Connection {
             (State::AwaitFinished, Role::Client) => {
                 self.on_server_finished(setup, exchange, message)
             }
-            (State::Closed | State::Open | State::Failed, _) => Err(Alert::INTERNAL_ERROR),
+            (State::Closed | State::AwaitSignature | State::Open | State::Failed, _) => {
+                Err(Alert::INTERNAL_ERROR)
+            }
         }
     }
 
     /// Returns whether it is a server's side to which no message has come.
     pub(crate) const fn awaits_first_byte(&self) -> bool {
         matches!(self.state, State::AwaitClientHello)
+    }
+
+    /// Returns whether a message that may come now is answered. A ticket is no answer.
+    pub(crate) const fn answers(&self) -> bool {
+        let hellos = matches!(
+            self.state,
+            State::AwaitClientHello | State::AwaitSecondClientHello | State::AwaitSignature
+        );
+        hellos || matches!(self.role, Role::Client)
     }
 
     /// Returns whether it is a client's side.

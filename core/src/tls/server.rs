@@ -211,41 +211,45 @@ impl Connection {
     }
 }
 
-/// Makes the server's flight after the hello, from `EncryptedExtensions` to `Finished`, and takes
-/// the keys that follow it.
+/// Makes the server's flight after the hello, from `EncryptedExtensions` to before `Finished`.
 pub(crate) fn answer<C: Crypto>(
-    connection: &mut Connection,
-    setup: &mut Setup<'_, C>,
+    connection: &Connection,
+    setup: &Setup<'_, C>,
     handshake: &mut Handshake<C>,
-    out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let hash = connection.suite.hash();
     let Handshake { message, exchange } = handshake;
     let mut flight = message.output();
     let server = &setup.config.server;
     put_extensions(connection, server.protocols, exchange, &mut flight)?;
-    connection.state = State::AwaitFinished;
     if !exchange.is_resumed {
-        let identity = server
-            .identities
-            .get(exchange.identity)
-            .ok_or(Alert::INTERNAL_ERROR)?;
+        let identity = server.identity(exchange.identity, exchange.name());
+        let identity = identity.ok_or(Alert::INTERNAL_ERROR)?;
         if !matches!(identity.client_auth, ClientAuth::Off) {
             auth::put_request(&mut flight, exchange)?;
-            connection.state = State::AwaitCertificate;
+            exchange.is_requested = true;
         }
-        auth::put_certificate(&mut flight, exchange, Some(identity))?;
+        auth::put_certificate(&mut flight, exchange, Some(&identity))?;
+        let hash = connection.suite.hash();
         auth::put_verify(&mut flight, exchange, Role::Server, hash, identity.signer)?;
     }
-    let base = connection.send.secret();
-    auth::put_finished(&mut flight, exchange, hash, &base)?;
     let len = flight.len();
-    connection.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+    message.set_unsent(len);
+    Ok(())
+}
 
+/// Takes the keys that follow the server's flight.
+pub(crate) fn follow<C: Crypto>(
+    connection: &mut Connection,
+    setup: &mut Setup<'_, C>,
+    exchange: &mut Exchange<C>,
+) {
+    connection.state = match exchange.is_requested {
+        true => State::AwaitCertificate,
+        false => State::AwaitFinished,
+    };
     let [client, server] = connection.data_secrets(setup.crypto, exchange);
     connection.send = Keys::new::<C>(connection.suite, &server);
     exchange.next_receive = client;
-    Ok(())
 }
 
 fn put_extensions<C: Crypto>(

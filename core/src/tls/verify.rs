@@ -141,6 +141,7 @@ impl<'a> Chain<'a> {
         let algorithm = C::ALGORITHMS
             .iter()
             .find(|algorithm| scheme_of(**algorithm) == Some(scheme))
+            .filter(|_| scheme.signs_handshakes())
             .ok_or(Alert::ILLEGAL_PARAMETER)?;
         peer.verify_signature(*algorithm, message, signature)
             .map_err(|error| match error {

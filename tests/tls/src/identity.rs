@@ -1,5 +1,6 @@
 //! Certificate authorities and the identities that they issue.
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
@@ -7,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Signer, TrustAnchor};
+use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Pem, Scheme, Signer, TrustAnchor};
 
 /// A kind of key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,6 +16,8 @@ pub enum Kind {
     P256,
     P384,
     Ed25519,
+    /// RSA, whose certificates are signed with PKCS #1 v1.5 padding and SHA-256.
+    Rsa(u32),
 }
 
 impl Kind {
@@ -23,6 +26,7 @@ impl Kind {
             Self::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             Self::Ed25519 => &rcgen::PKCS_ED25519,
+            Self::Rsa(bits) => return rsa(bits, &rcgen::PKCS_RSA_SHA256),
         })
         .unwrap()
     }
@@ -38,6 +42,44 @@ fn fixed_key(seed: u8) -> KeyPair {
     KeyPair::try_from(document).unwrap()
 }
 
+/// Makes an RSA key, by `openssl`, for certificates that are signed with `algorithm`.
+pub fn rsa(bits: u32, algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair {
+    let made = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "RSA", "-pkeyopt"])
+        .arg(format!("rsa_keygen_bits:{bits}"))
+        .stderr(Stdio::null())
+        .output()
+        .expect("openssl");
+    let mut memory = [0; 4_096];
+    let document = Pem::new(&made.stdout).next("PRIVATE KEY", &mut memory);
+    let document = PrivatePkcs8KeyDer::from(&*document.expect("a key"));
+    KeyPair::from_pkcs8_der_and_sign_algo(&document, algorithm).unwrap()
+}
+
+/// An RSA key that signs handshakes with RSA-PSS, by ring.
+struct RsaKey(ring::rsa::KeyPair);
+
+impl RsaKey {
+    fn new(document: &[u8]) -> Self {
+        Self(ring::rsa::KeyPair::from_pkcs8(document).unwrap())
+    }
+}
+
+impl Signer for RsaKey {
+    fn scheme(&self) -> Scheme {
+        Scheme::RSA_PSS_RSAE_SHA256
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let len = self.0.public().modulus_len();
+        let random = ring::rand::SystemRandom::new();
+        let padding = &ring::signature::RSA_PSS_SHA256;
+        let target = signature.get_mut(..len)?;
+        self.0.sign(padding, &random, message, target).ok()?;
+        Some(len)
+    }
+}
+
 /// One that issues certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -48,15 +90,20 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(kind: Kind) -> Self {
-        Self::with_key(kind.generate(), Self::params("root"))
+        Self::with_key(kind.generate())
+    }
+
+    /// Makes one that signs with `key`.
+    pub fn with_key(key: KeyPair) -> Self {
+        Self::with_params(key, Self::params("root"))
     }
 
     /// The same authority every time, with an Ed25519 key.
     pub fn fixed() -> Self {
-        Self::with_key(fixed_key(1), Self::named("fixed root".to_string()))
+        Self::with_params(fixed_key(1), Self::named("fixed root".to_string()))
     }
 
-    fn with_key(key: KeyPair, params: CertificateParams) -> Self {
+    fn with_params(key: KeyPair, params: CertificateParams) -> Self {
         let root = params.self_signed(&key).unwrap().der().to_vec();
         Self {
             issuer: Issuer::new(params, key),
@@ -139,6 +186,7 @@ impl Authority {
         let signer: Box<dyn Signer + Send> = match kind {
             Kind::P256 => Box::new(EcdsaP256Key::from_der(&document).unwrap()),
             Kind::Ed25519 => Box::new(Ed25519Key::from_der(&document).unwrap()),
+            Kind::Rsa(_) => Box::new(RsaKey::new(&document)),
             Kind::P384 => unimplemented!("usockets signs with no P-384 key"),
         };
         Leaf {

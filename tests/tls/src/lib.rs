@@ -11,7 +11,7 @@ pub mod puppet;
 mod theirs;
 
 pub use echo::{Echo, Held, Part};
-pub use identity::{Authority, Kind, Leaf};
+pub use identity::{Authority, Kind, Leaf, rsa};
 pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
 pub use theirs::{Theirs, group, suite};
 
