@@ -57,6 +57,8 @@ impl<M: Machine> Crypto for AwsLc<M> {
         algorithms::ECDSA_P384_SHA384,
         algorithms::ED25519,
         algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
         algorithms::RSA_PKCS1_2048_8192_SHA256,
         algorithms::RSA_PKCS1_2048_8192_SHA384,
         algorithms::RSA_PKCS1_2048_8192_SHA512,
@@ -187,8 +189,9 @@ fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> 
     }
     let theirs = UnparsedPublicKey::new(algorithm(group)?, theirs);
     agreement::agree(key, theirs, Alert::ILLEGAL_PARAMETER, |secret| {
-        // RFC 8446, section 7.4.2: an all-zero secret must be refused.
-        if secret.iter().fold(0, |sum, byte| sum | byte) == 0 {
+        // RFC 8446, section 7.4.2: an all-zero secret of X25519 must be refused.
+        let any = secret.iter().fold(0, |any, byte| any | byte);
+        if group == Group::X25519 && any == 0 {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         shared.set(secret);

