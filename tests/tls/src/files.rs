@@ -53,7 +53,8 @@ impl Drop for Files {
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+/// Returns a document as a section of PEM (RFC 7468).
+pub fn pem(label: &str, der: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in der.chunks(48) {

@@ -10,7 +10,7 @@ mod run;
 
 pub use case::{Case, Role};
 pub use peers::{Peer, peers};
-pub use run::Stage;
+pub use run::{Stage, serve};
 
 /// What is sent and comes back.
 pub const LINE: &str = "able was I ere I saw elba";

@@ -67,6 +67,24 @@ pub fn peers() -> Vec<Peer> {
             takes: |_| true,
             command: tlslite,
         },
+        Peer {
+            name: "embedded-tls",
+            is_common: false,
+            version: || {
+                let mut command = Command::new(embedded_client());
+                command.arg("--version");
+                command
+            },
+            // Its one share is of P-256. Messages in several records and certificates of its own
+            // it has not, or not here.
+            takes: |case| {
+                let is_its_kind = case.group == Group::P256 && !case.retries;
+                let is_its_suite = case.suite != Suite::ChaCha20Poly1305Sha256;
+                let is_simple = case.person.is_none() && !case.has_fragments;
+                case.role == Role::Server && is_its_kind && is_its_suite && is_simple
+            },
+            command: embedded,
+        },
     ]
 }
 
@@ -302,4 +320,20 @@ fn tlslite_python() -> PathBuf {
         },
         PathBuf::from,
     )
+}
+
+fn embedded(given: &Given<'_>) -> Command {
+    let bits = match given.case.suite {
+        Suite::Aes128GcmSha256 => "128",
+        _ => "256",
+    };
+    let mut command = Command::new(embedded_client());
+    command.args([&given.addr.port().to_string(), bits]);
+    command
+}
+
+/// Returns the program that is built next to this one, with feature `embedded-tls`.
+fn embedded_client() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name("tls_embedded")
 }

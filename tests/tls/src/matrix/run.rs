@@ -7,11 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use usockets::tls::{ClientAuth, ClientConfig, Config, ServerConfig, Tls, TlsMemory};
+use usockets::tls::{ClientAuth, ClientConfig, Config, RustCrypto, ServerConfig, Tls, TlsMemory};
 use usockets::{
     Closed, Duration, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets,
 };
-use usockets_linux::Linux;
+use usockets_linux::{Linux, LinuxMachine};
 
 use super::{Case, LINE, Peer, Role};
 use crate::files::{Files, Program};
@@ -256,6 +256,22 @@ fn run(
     }
     Ok(())
 }
+
+/// Serves until something fails, for programs that are run by hand; tells the address.
+pub fn serve(config: &Config<'_>, at: SocketAddr) -> Result<(), Error> {
+    let mut memory = Box::new(TlsMemory::<Wall, 256, 16, 16, 16>::NEW);
+    let mut sockets = Box::new(Sockets::<Tls<'_, Linux, Wall>, Answer, 256>::new());
+    let mut buffer = vec![0; 65_536];
+    let crypto = Wall::new(LinuxMachine::new());
+    let layer = Tls::new(Linux::new()?, crypto, config, &mut *memory);
+    let mut server = Loop::new(layer, &mut *sockets, &mut buffer);
+    let listener = server.net().listen(Endpoint::tls(at, None), ())?;
+    println!("{:?}", server.net().listening_addr(listener));
+    server.run(&mut Answer::default())
+}
+
+/// Cryptography with the real clock and real random bytes.
+type Wall = RustCrypto<LinuxMachine>;
 
 /// Sends back what comes, or a page to who speaks HTTP; as a client, the line.
 #[derive(Default)]
