@@ -86,13 +86,14 @@ macro_rules! on_every_platform {
                 $crate::bed::on_sim(|bed| super::$name(bed));
             })*
         }
+        #[cfg(not(feature = "sim-only"))]
         mod on_user_space {
             $(#[test]
             fn $name() {
                 $crate::bed::on_user_space(|bed| super::$name(bed));
             })*
         }
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
         mod on_linux {
             $(#[test]
             fn $name() {
