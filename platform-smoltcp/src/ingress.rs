@@ -262,8 +262,7 @@ impl Engine<'_> {
         let next = slot.sent_next;
         let header = if segment.local.is_ipv4() { 40 } else { 60 };
         let mss = count(self.described.max_transmission_unit.saturating_sub(header));
-        let all = count(left) <= next.wrapping_sub(segment.acknowledged);
-        if left == 0 || !loss::is_told(segment, next, mss, all) {
+        if left == 0 || !loss::is_told(segment, next, mss) {
             return;
         }
         slot.talk.assign(Talk::LOST, true);

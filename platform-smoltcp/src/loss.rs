@@ -3,8 +3,8 @@
 //! smoltcp retransmits its first unacknowledged segment at the third duplicate acknowledgement.
 //! With few segments in flight, or large ones, so many never come, and of several losses in one
 //! window only the first is repaired so; the others wait for a timeout. What the peer says it has
-//! received beyond the first hole is enough to know (RFC 6675, section 4, `IsLost`; RFC 5827 for
-//! the last segments of all). smoltcp then gets the same acknowledgement three times more, as if
+//! received beyond the first hole is enough to know (RFC 6675, section 4, `IsLost`; RFC 5827 where
+//! only a few are in flight). smoltcp then gets the same acknowledgement three times more, as if
 //! the network had duplicated it.
 
 use crate::frame::{ACK, FIN, RST, SYN, Segment};
@@ -21,18 +21,18 @@ const SELECTIVE: u8 = 5;
 pub(crate) const COPIES: u8 = 3;
 
 /// Whether `segment`, a plain acknowledgement, tells that the first unacknowledged segment is
-/// lost. `next` is the end of what has been sent, `mss` the length of one segment; `all` says that
-/// nothing waits to be sent.
-pub(crate) fn is_told(segment: &Segment<'_>, next: u32, mss: u32, all: bool) -> bool {
+/// lost. `next` is the end of what has been sent, `mss` the length of one segment.
+pub(crate) fn is_told(segment: &Segment<'_>, next: u32, mss: u32) -> bool {
     if segment.control & (SYN | FIN | RST | ACK) != ACK || segment.payload_len() > 0 {
         return false;
     }
     let outstanding = next.wrapping_sub(segment.acknowledged);
     let received = beyond(segment, outstanding);
-    // More than two segments behind the hole, or all of a few.
+    // More than two segments behind the hole, or all there are: smoltcp sends nothing new before
+    // the third duplicate (RFC 3042 would), so that no more can come.
     let many = received > mss.saturating_mul(2);
     let rest = received > 0 && received.saturating_add(mss) >= outstanding;
-    many || (all && rest)
+    many || rest
 }
 
 /// Returns how many of the `outstanding` bytes after the acknowledged ones the peer has received.
@@ -92,7 +92,7 @@ mod tests {
     extern crate std;
 
     /// An acknowledgement of 1,000 with the given blocks.
-    fn told(blocks: &[(u32, u32)], next: u32, all: bool) -> bool {
+    fn told(blocks: &[(u32, u32)], next: u32) -> bool {
         let mut options = std::vec![1, 1, 5, 2];
         for (left, right) in blocks {
             options.extend(left.to_be_bytes());
@@ -111,31 +111,24 @@ mod tests {
             acknowledged: 1_000,
             bytes: &bytes,
         };
-        is_told(&segment, next, 100, all)
+        is_told(&segment, next, 100)
     }
 
     #[test]
     fn a_hole_is_lost_when_enough_behind_it_came() {
-        assert!(!told(&[(1_100, 1_300)], 9_000, false), "two segments");
-        assert!(told(&[(1_100, 1_301)], 9_000, false), "more than two");
-        assert!(told(&[(1_100, 1_200), (1_300, 1_500)], 9_000, false));
-        assert!(!told(&[(500, 900)], 9_000, false), "a duplicate reported");
-        assert!(!told(&[(1_100, 20_000)], 9_000, false), "never sent");
-        assert!(
-            !told(&[(1_500, 1_100)], 9_000, false),
-            "the wrong way round"
-        );
+        assert!(!told(&[(1_100, 1_300)], 9_000), "two segments");
+        assert!(told(&[(1_100, 1_301)], 9_000), "more than two");
+        assert!(told(&[(1_100, 1_200), (1_300, 1_500)], 9_000));
+        assert!(!told(&[(500, 900)], 9_000), "a duplicate reported");
+        assert!(!told(&[(1_100, 20_000)], 9_000), "never sent");
+        assert!(!told(&[(1_500, 1_100)], 9_000), "the wrong way round");
     }
 
     #[test]
     fn the_last_segments_need_fewer() {
-        assert!(told(&[(1_100, 1_150)], 1_150, true), "all but the first");
-        assert!(!told(&[(1_100, 1_150)], 1_150, false), "more is to come");
-        assert!(
-            !told(&[(1_200, 1_250)], 1_350, true),
-            "others may be on the way"
-        );
-        assert!(!told(&[], 1_050, true));
+        assert!(told(&[(1_100, 1_150)], 1_150), "all but the first");
+        assert!(!told(&[(1_200, 1_250)], 1_350), "others are on the way");
+        assert!(!told(&[], 1_050));
     }
 
     #[test]
@@ -152,7 +145,7 @@ mod tests {
                 acknowledged: 0,
                 bytes: &bytes[..end],
             };
-            assert!(!is_told(&segment, 1_000, 100, true));
+            assert!(!is_told(&segment, 1_000, 100));
         }
     }
 }
