@@ -1,6 +1,63 @@
-//! A byte queue for what a peer has not taken yet.
+//! Byte queues for what a peer has not taken yet.
 
-/// A first-in first-out byte buffer of `N` bytes that hands out contiguous slices.
+use core::borrow::BorrowMut;
+
+use crate::pool::at;
+
+/// Which part of some memory is filled: what a byte queue is, apart from its bytes.
+///
+/// Eight bytes for the data of a socket, while the memory lies in a table beside the pool
+/// ([`SocketId::entry`](crate::SocketId::entry)). Memory that nothing was ever held in is never
+/// touched then: an idle connection costs these bytes, however long its queue may become.
+///
+/// ```
+/// let mut span = usockets::Span::EMPTY;
+/// let mut memory = [0; 8];
+/// assert_eq!(span.of(&mut memory).push(b"hello, world"), 8);
+/// span.of(&mut memory).consume(5);
+/// assert_eq!(span.of(&mut memory).filled(), b", w");
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Nothing is filled.
+    pub const EMPTY: Self = Self { start: 0, end: 0 };
+
+    /// Joins the span with its memory, which must be the same as long as something is held. Of
+    /// memory longer than 4 GiB, the first 4 GiB are used.
+    pub const fn of<'a>(&'a mut self, memory: &'a mut [u8]) -> Queue<&'a mut [u8], &'a mut Self> {
+        Queue {
+            bytes: memory,
+            span: self,
+        }
+    }
+
+    /// Returns the number of bytes held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        at(self.end.saturating_sub(self.start))
+    }
+
+    /// Returns whether nothing is held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A first-in first-out byte queue that hands out contiguous slices: in memory of its own, which
+/// is a [`Buffer`], or in lent memory, by [`Span::of`].
+#[derive(Clone, Debug)]
+pub struct Queue<B, S> {
+    bytes: B,
+    span: S,
+}
+
+/// A byte queue in `N` bytes of its own.
 ///
 /// ```
 /// let mut held = usockets::Buffer::<8>::EMPTY;
@@ -8,11 +65,14 @@
 /// held.consume(5);
 /// assert_eq!(held.filled(), b", w");
 /// ```
-#[derive(Clone, Debug)]
-pub struct Buffer<const N: usize> {
-    bytes: [u8; N],
-    start: usize,
-    end: usize,
+pub type Buffer<const N: usize> = Queue<[u8; N], Span>;
+
+impl<const N: usize> Buffer<N> {
+    /// A buffer that holds nothing. All zero bytes, so a static of it costs no image space.
+    pub const EMPTY: Self = Self {
+        bytes: [0; N],
+        span: Span::EMPTY,
+    };
 }
 
 impl<const N: usize> Default for Buffer<N> {
@@ -21,43 +81,45 @@ impl<const N: usize> Default for Buffer<N> {
     }
 }
 
-impl<const N: usize> Buffer<N> {
-    /// A buffer that holds nothing. All zero bytes, so a static of it costs no image space.
-    pub const EMPTY: Self = Self {
-        bytes: [0; N],
-        start: 0,
-        end: 0,
-    };
-
+impl<B: BorrowMut<[u8]>, S: BorrowMut<Span>> Queue<B, S> {
     /// Returns the free space, after moving what is held to the front. Pair with
     /// [`Self::commit`].
     pub fn spare(&mut self) -> &mut [u8] {
+        let bytes = self.bytes.borrow_mut();
+        let span = self.span.borrow_mut();
         // Both hold already; stated so that no panic branch is left in `copy_within`.
-        let end = self.end.min(N);
-        let start = self.start.min(end);
-        self.bytes.copy_within(start..end, 0);
-        self.end = end.saturating_sub(start);
-        self.start = 0;
-        self.bytes.get_mut(self.end..).unwrap_or_default()
+        let end = at(span.end).min(bytes.len());
+        let start = at(span.start).min(end);
+        if start > 0 {
+            bytes.copy_within(start..end, 0);
+        }
+        let held = end.saturating_sub(start);
+        *span = Span {
+            start: 0,
+            end: narrow(held),
+        };
+        bytes.get_mut(held..).unwrap_or_default()
     }
 
     /// Keeps the first `count` bytes written into [`Self::spare`]; more than fit means all of it.
     pub fn commit(&mut self, count: usize) {
-        self.end = self.end.saturating_add(count).min(N);
+        let max = self.bytes.borrow().len();
+        let span = self.span.borrow_mut();
+        span.end = narrow(at(span.end).saturating_add(count).min(max));
     }
 
     /// Drops the oldest `count` bytes; more than held means all of them.
     pub fn consume(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.end);
-        if self.start == self.end {
-            self.clear();
+        let span = self.span.borrow_mut();
+        span.start = span.start.saturating_add(narrow(count)).min(span.end);
+        if span.is_empty() {
+            *span = Span::EMPTY;
         }
     }
 
     /// Drops everything held.
     pub fn clear(&mut self) {
-        self.start = 0;
-        self.end = 0;
+        *self.span.borrow_mut() = Span::EMPTY;
     }
 
     /// Copies as much of `data` as fits and returns how many bytes that was.
@@ -77,30 +139,38 @@ impl<const N: usize> Buffer<N> {
 
     /// Returns the bytes held, oldest first, for changing them in place.
     pub fn filled_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+        let Span { start, end } = *self.span.borrow();
+        let bytes = self.bytes.borrow_mut();
+        bytes.get_mut(at(start)..at(end)).unwrap_or_default()
     }
 
     /// Returns the bytes held, oldest first.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
-        self.bytes.get(self.start..self.end).unwrap_or_default()
+        let Span { start, end } = *self.span.borrow();
+        let bytes = self.bytes.borrow();
+        bytes.get(at(start)..at(end)).unwrap_or_default()
     }
 
     /// Returns the number of bytes held.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.end.saturating_sub(self.start)
+    pub fn len(&self) -> usize {
+        self.span.borrow().len()
     }
 
     /// Returns the number of bytes that fit in addition.
     #[must_use]
-    pub const fn room(&self) -> usize {
-        N.saturating_sub(self.len())
+    pub fn room(&self) -> usize {
+        self.bytes.borrow().len().saturating_sub(self.len())
     }
 
     /// Returns whether nothing is held.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.start == self.end
+    pub fn is_empty(&self) -> bool {
+        self.span.borrow().is_empty()
     }
+}
+
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

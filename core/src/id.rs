@@ -2,6 +2,8 @@
 
 use core::num::NonZeroU32;
 
+use crate::pool::at;
+
 /// Names one socket of one loop, from the moment it is made until it is closed.
 ///
 /// A name is never valid again after its socket closed: the slot moves to its next generation, so
@@ -47,6 +49,17 @@ impl SocketId {
     #[must_use]
     pub const fn index(self) -> u32 {
         self.index
+    }
+
+    /// The slot's own entry in a table that has one for each slot of the pool; `None` when the
+    /// table is shorter.
+    ///
+    /// For what is large and seldom used, such as buffers: a table keeps it out of the way of what
+    /// each call needs, and untouched until then.
+    #[inline]
+    #[must_use]
+    pub fn entry<T>(self, table: &mut [T]) -> Option<&mut T> {
+        table.get_mut(at(self.index))
     }
 
     #[inline]

@@ -95,7 +95,7 @@ pub mod tls;
 mod waker;
 mod wheel;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, Queue, Span};
 pub use closed::Closed;
 pub use endpoint::{Endpoint, Security, WhenFull};
 pub use error::Error;

@@ -1,4 +1,4 @@
-//! Echoes what each connection sends; a peer that does not read costs its slot and no more.
+//! Echoes what each connection sends; a peer that does not read costs its memory and no more.
 //! `cargo run --release --example echo_server [ADDR]`
 
 use std::process::ExitCode;
@@ -19,8 +19,14 @@ const RECEIVE: usize = 16_384;
 /// slow peer takes minutes for, and looks as if it took nothing meanwhile.
 const SEND_BUFFER: usize = 262_144;
 
-static SOCKETS: ConstStaticCell<Sockets<Linux, EchoServer<RECEIVE>, 4096>> =
+/// Sockets of the pool.
+const SOCKETS_MAX: usize = 4096;
+
+static SOCKETS: ConstStaticCell<Sockets<Linux, EchoServer<'_, RECEIVE>, SOCKETS_MAX>> =
     ConstStaticCell::new(Sockets::new());
+/// What is never needed is never touched, and takes no memory.
+static HELD: ConstStaticCell<[[u8; RECEIVE]; SOCKETS_MAX]> =
+    ConstStaticCell::new([[0; RECEIVE]; SOCKETS_MAX]);
 static BUFFER: ConstStaticCell<[u8; RECEIVE]> = ConstStaticCell::new([0; RECEIVE]);
 
 fn main() -> ExitCode {
@@ -34,6 +40,6 @@ fn serve() -> Result<(), support::Failure> {
     let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER);
     let listener = server.net().listen(endpoint, ())?;
     support::announce(server.net().listening_addr(listener));
-    server.run(&mut EchoServer)?;
+    server.run(&mut EchoServer::new(HELD.take()))?;
     Ok(())
 }

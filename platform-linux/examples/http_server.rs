@@ -13,8 +13,8 @@ use usockets_linux::Linux;
 mod http;
 mod support;
 
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{Memory, Store};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::Service;
@@ -28,10 +28,14 @@ const OUT: usize = 8_192;
 /// slow client takes minutes for, and looks as if it took nothing meanwhile.
 const SEND_BUFFER: usize = 262_144;
 
-static SOCKETS: ConstStaticCell<Sockets<Linux, Server<IN, OUT>, 4096>> =
+/// Sockets of the pool.
+const SOCKETS_MAX: usize = 4096;
+
+static SOCKETS: ConstStaticCell<Sockets<Linux, Server<'_, IN, OUT>, SOCKETS_MAX>> =
     ConstStaticCell::new(Sockets::new());
-static BUFFER: ConstStaticCell<[u8; Connection::<IN, OUT>::RECEIVE_MAX]> =
-    ConstStaticCell::new([0; Connection::<IN, OUT>::RECEIVE_MAX]);
+static STORE: ConstStaticCell<Store<IN, OUT, SOCKETS_MAX>> = ConstStaticCell::new(Store::new());
+static BUFFER: ConstStaticCell<[u8; Memory::<IN, OUT>::RECEIVE_MAX]> =
+    ConstStaticCell::new([0; Memory::<IN, OUT>::RECEIVE_MAX]);
 
 fn main() -> ExitCode {
     support::exit(serve())
@@ -45,6 +49,7 @@ fn serve() -> Result<(), support::Failure> {
     let listener = server.net().listen(endpoint, Group::Idle)?;
     support::announce(server.net().listening_addr(listener));
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-    server.run(&mut Server::new(Service::new(route, clock)))?;
+    let mut http = Server::new(Service::new(route, clock), STORE.take());
+    server.run(&mut http)?;
     Ok(())
 }

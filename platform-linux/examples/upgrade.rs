@@ -17,8 +17,8 @@ mod support;
 #[path = "handlers/upgrade.rs"]
 mod upgrade;
 
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{Memory, Store};
 use http::service::Service;
 use upgrade::{Kind, Upgrading, route};
 
@@ -27,10 +27,14 @@ const IN: usize = 8_192;
 /// Bytes per connection for what the client has not taken.
 const OUT: usize = 1_024;
 
-static SOCKETS: ConstStaticCell<Sockets<Linux, Upgrading<IN, OUT>, 1024>> =
+/// Sockets of the pool.
+const SOCKETS_MAX: usize = 1024;
+
+static SOCKETS: ConstStaticCell<Sockets<Linux, Upgrading<'_, IN, OUT>, SOCKETS_MAX>> =
     ConstStaticCell::new(Sockets::new());
-static BUFFER: ConstStaticCell<[u8; Connection::<IN, OUT>::RECEIVE_MAX]> =
-    ConstStaticCell::new([0; Connection::<IN, OUT>::RECEIVE_MAX]);
+static STORE: ConstStaticCell<Store<IN, OUT, SOCKETS_MAX>> = ConstStaticCell::new(Store::new());
+static BUFFER: ConstStaticCell<[u8; Memory::<IN, OUT>::RECEIVE_MAX]> =
+    ConstStaticCell::new([0; Memory::<IN, OUT>::RECEIVE_MAX]);
 
 fn main() -> ExitCode {
     support::exit(serve())
@@ -43,6 +47,7 @@ fn serve() -> Result<(), support::Failure> {
     let listener = server.net().listen(Endpoint::tcp(at), Kind::Http)?;
     support::announce(server.net().listening_addr(listener));
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-    server.run(&mut Upgrading::new(Service::new(route, clock)))?;
+    let mut upgrading = Upgrading::new(Service::new(route, clock), STORE.take());
+    server.run(&mut upgrading)?;
     Ok(())
 }

@@ -22,8 +22,14 @@ use support::{End, Random, Running, within};
 
 const HELD: usize = 4096;
 
+/// Starts a server with `N` slots.
+fn start_with<const N: usize>() -> Running {
+    let make = || EchoServer::new(vec![[0; HELD]; N].leak());
+    Running::start::<EchoServer<'_, HELD>, N>(make, (), HELD)
+}
+
 fn start() -> Running {
-    Running::start::<EchoServer<HELD>, 16>(|| EchoServer, (), HELD)
+    start_with::<16>()
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn peers_that_vanish_leave_nothing() {
 
 #[test]
 fn a_full_pool_lets_peers_wait() {
-    let server = Running::start::<EchoServer<HELD>, 3>(|| EchoServer, (), HELD);
+    let server = start_with::<3>();
     let mut first = server.connect();
     let mut second = server.connect();
     first.send(b"1").take(1);

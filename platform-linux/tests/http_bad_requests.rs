@@ -15,8 +15,8 @@ mod http;
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
 
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{Memory, Store};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::Service;
@@ -26,8 +26,11 @@ const IN: usize = 4096;
 const OUT: usize = 1024;
 
 fn start() -> Running {
-    let make = || Server::<IN, OUT>::new(Service::new(route, WallClock(|| None)));
-    Running::start::<_, 8>(make, Group::Idle, Connection::<IN, OUT>::RECEIVE_MAX)
+    let make = || {
+        let store = Box::leak(Box::new(Store::<IN, OUT, 8>::new()));
+        Server::new(Service::new(route, WallClock(|| None)), store)
+    };
+    Running::start::<_, 8>(make, Group::Idle, Memory::<IN, OUT>::RECEIVE_MAX)
 }
 
 /// Requests, and the status that each must be answered with. `@` stands for a good start.

@@ -20,6 +20,7 @@ mod support;
 
 use http::connection::Connection;
 use http::date::{Date, WallClock};
+use http::memory::{Memory, Store};
 use http::pattern::PATTERN;
 use http::routes::route;
 use http::server::{Group, Server};
@@ -32,8 +33,11 @@ const OUT: usize = 1024;
 
 fn start() -> Running {
     let clock = WallClock(|| Some(Duration::from_secs(784_111_777)));
-    let make = move || Server::<IN, OUT>::new(Service::new(route, clock));
-    Running::start::<_, 8>(make, Group::Idle, Connection::<IN, OUT>::RECEIVE_MAX)
+    Running::start::<_, 8>(
+        move || serve(Service::new(route, clock)),
+        Group::Idle,
+        Memory::<IN, OUT>::RECEIVE_MAX,
+    )
 }
 
 fn get(target: &str) -> Vec<u8> {
@@ -44,8 +48,13 @@ fn pattern(count: usize) -> Vec<u8> {
     PATTERN.iter().copied().cycle().take(count).collect()
 }
 
-/// What a connection costs is what its buffers cost, and little more.
-const _: () = assert!(size_of::<Connection<IN, OUT>>() <= IN + OUT + 224);
+/// What a connection costs while nothing of it has to be kept.
+const _: () = assert!(size_of::<Connection>() <= 152);
+
+/// Makes a server with memory for 8 slots.
+fn serve(service: Service) -> Server<'static, IN, OUT> {
+    Server::new(service, Box::leak(Box::new(Store::<IN, OUT, 8>::new())))
+}
 
 /// Sends from a thread of its own, because an echo comes while the body is still being sent.
 fn send_beside(client: &Client, bytes: Vec<u8>) -> thread::JoinHandle<()> {

@@ -18,8 +18,8 @@ mod http;
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
 
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{Memory, Store};
 use http::pattern::PATTERN;
 use http::routes::route;
 use http::server::{Group, Server};
@@ -37,9 +37,9 @@ fn start(change: impl FnOnce(&mut Limits) + Send + 'static) -> Running {
     let make = || {
         let mut service = Service::new(route, WallClock(|| None));
         change(&mut service.limits);
-        Server::<IN, OUT>::new(service)
+        Server::new(service, Box::leak(Box::new(Store::<IN, OUT, SLOTS>::new())))
     };
-    Running::start::<_, SLOTS>(make, Group::Idle, Connection::<IN, OUT>::RECEIVE_MAX)
+    Running::start::<_, SLOTS>(make, Group::Idle, Memory::<IN, OUT>::RECEIVE_MAX)
 }
 
 fn pattern(count: usize) -> Vec<u8> {

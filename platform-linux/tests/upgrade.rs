@@ -19,6 +19,7 @@ mod support;
 mod upgrade;
 
 use http::date::WallClock;
+use http::memory::Store;
 use http::service::Service;
 use support::{End, Running};
 use upgrade::{Kind, Upgrading, route};
@@ -28,8 +29,11 @@ const ASK: &[u8] =
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Upgrade\r\nUpgrade: h2c, Line-Echo\r\n\r\n";
 
 fn start() -> Running {
-    let service = || Upgrading::<IN, 1024>::new(Service::new(route, WallClock(|| None)));
-    Running::start::<_, 8>(service, Kind::Http, IN / 2)
+    let make = || {
+        let store = Box::leak(Box::new(Store::<IN, 1024, 8>::new()));
+        Upgrading::new(Service::new(route, WallClock(|| None)), store)
+    };
+    Running::start::<_, 8>(make, Kind::Http, IN / 2)
 }
 
 #[test]

@@ -25,8 +25,10 @@ const RECEIVE: usize = 16_384;
 
 #[expect(clippy::type_complexity, reason = "spelt out, to be seen whole")]
 static SOCKETS: ConstStaticCell<
-    Sockets<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, EchoServer<RECEIVE>, CONNECTIONS>,
+    Sockets<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, EchoServer<'_, RECEIVE>, CONNECTIONS>,
 > = ConstStaticCell::new(Sockets::new());
+static HELD: ConstStaticCell<[[u8; RECEIVE]; CONNECTIONS]> =
+    ConstStaticCell::new([[0; RECEIVE]; CONNECTIONS]);
 static BUFFER: ConstStaticCell<[u8; RECEIVE]> = ConstStaticCell::new([0; RECEIVE]);
 
 fn main() -> Result<(), Error> {
@@ -34,5 +36,5 @@ fn main() -> Result<(), Error> {
     server
         .net()
         .listen(Endpoint::tcp(([0_u16; 8], 3000).into()), ())?;
-    server.run(&mut EchoServer)
+    server.run(&mut EchoServer::new(HELD.take()))
 }

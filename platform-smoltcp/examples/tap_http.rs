@@ -8,8 +8,8 @@ use std::time::SystemTime;
 mod http;
 mod support;
 
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{Memory, Store};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::Service;
@@ -26,15 +26,17 @@ const OUT: usize = 8_192;
 
 #[expect(clippy::type_complexity, reason = "spelt out, to be seen whole")]
 static SOCKETS: ConstStaticCell<
-    Sockets<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Server<IN, OUT>, CONNECTIONS>,
+    Sockets<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Server<'_, IN, OUT>, CONNECTIONS>,
 > = ConstStaticCell::new(Sockets::new());
-static BUFFER: ConstStaticCell<[u8; Connection::<IN, OUT>::RECEIVE_MAX]> =
-    ConstStaticCell::new([0; Connection::<IN, OUT>::RECEIVE_MAX]);
+static STORE: ConstStaticCell<Store<IN, OUT, CONNECTIONS>> = ConstStaticCell::new(Store::new());
+static BUFFER: ConstStaticCell<[u8; Memory::<IN, OUT>::RECEIVE_MAX]> =
+    ConstStaticCell::new([0; Memory::<IN, OUT>::RECEIVE_MAX]);
 
 fn main() -> Result<(), Error> {
     let mut server = Loop::new(support::stack()?, SOCKETS.take(), BUFFER.take());
     let at = Endpoint::tcp(([0_u16; 8], 80).into());
     server.net().listen(at, Group::Idle)?;
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-    server.run(&mut Server::new(Service::new(route, clock)))
+    let mut http = Server::new(Service::new(route, clock), STORE.take());
+    server.run(&mut http)
 }

@@ -3,9 +3,10 @@
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::socket::tcp::State;
-use smoltcp::time::Instant as Stamp;
+use smoltcp::time::Duration as Span;
 use usockets::{Duration, Instant};
 
+use crate::clock::{span, stamp};
 use crate::config::{Config, Limits, Memory, SizeClass};
 use crate::counters::Counters;
 use crate::device::{Capabilities, Medium};
@@ -21,7 +22,7 @@ use crate::route::Routes;
 use crate::slab::Slab;
 use crate::slot::{Facts, Flags, LIMIT_SHIFT, Phase};
 use crate::table::Table;
-use crate::wheel::{Wheel, tick_after, tick_of};
+use crate::wheel::{Wheel, tick_after};
 
 /// Bytes of scratch memory that every stack needs, whatever its device.
 const SCRATCH_MIN: usize = 128;
@@ -57,6 +58,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) mac: [u8; 6],
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
+    /// [`Limits::answer`] on smoltcp's clock.
+    pub(crate) answer: Span,
     pub(crate) cookies: bool,
     /// Cookies are believed until then: shortly after the last one was sent.
     pub(crate) cookies_until: Instant,
@@ -90,6 +93,7 @@ impl<'a> Engine<'a> {
             mac: [0; 6],
             routes: Routes::NONE,
             limits: Limits::DEFAULT,
+            answer: span(Limits::DEFAULT.answer),
             cookies: false,
             cookies_until: Instant::ZERO,
             secrets: Secrets::of(Secret::new([0; 16])),
@@ -138,6 +142,7 @@ impl<'a> Engine<'a> {
         self.interface = isn::interface(0, routes, described, now);
         self.mac = config.mac;
         self.limits = config.limits;
+        self.answer = span(config.limits.answer);
         self.cookies = config.cookies;
         self.secrets = Secrets::of(config.secret);
         self.table = Table::new(memory.buckets)?;
@@ -183,6 +188,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Lets all that wait for a neighbour look again.
+    #[inline(never)]
     pub(crate) fn unblock(&mut self) {
         while let Some(index) = self.blocked.pop(self.slab.slots) {
             self.serve.push(self.slab.slots, index);
@@ -203,6 +209,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends the slot's phase by itself `after` from now.
+    #[inline(never)]
     pub(crate) fn limit(&mut self, index: u32, after: Duration) {
         let unit = 1_u32 << LIMIT_SHIFT;
         let at = tick_after(self.now.saturating_add(after)).wrapping_add(unit.wrapping_sub(1));
@@ -218,22 +225,6 @@ impl<'a> Engine<'a> {
         if let Some(slot) = self.slab.get(index) {
             slot.flags.clear(Flags::LIMITED);
         }
-    }
-
-    /// Returns the ticks until the slot's limit, if it has one; 0 when it is reached.
-    #[inline]
-    pub(crate) fn ticks_left(&mut self, index: u32) -> Option<u32> {
-        let now = tick_of(self.now);
-        let slot = self
-            .slab
-            .get(index)
-            .filter(|slot| slot.flags.has(Flags::LIMITED))?;
-        let units = u32::from(slot.limit).wrapping_sub(now >> LIMIT_SHIFT) & 0xffff;
-        if units == 0 || units > 0x7fff {
-            return Some(0);
-        }
-        let start = (now >> LIMIT_SHIFT).wrapping_add(units) << LIMIT_SHIFT;
-        Some(start.wrapping_sub(now))
     }
 
     /// Sees to it that the slot is served at tick `due` or before.
@@ -274,18 +265,4 @@ impl<'a> Engine<'a> {
             .peek(index)
             .map_or(State::Closed, |socket| socket.state())
     }
-}
-
-/// Returns an instant in smoltcp's form.
-#[inline]
-pub(crate) fn stamp(at: Instant) -> Stamp {
-    // Half of the range, so that no sum with a timeout runs over.
-    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
-    Stamp::from_micros(micros.min(i64::MAX / 2))
-}
-
-/// Returns a duration in smoltcp's form.
-pub(crate) fn span(duration: Duration) -> smoltcp::time::Duration {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    smoltcp::time::Duration::from_micros(micros.min(1 << 40))
 }

@@ -1,34 +1,30 @@
 //! A line echo: a protocol to go over to.
 
-use usockets::{Buffer, Duration, Handler, Platform, Socket};
+use usockets::{Duration, Handler, Platform, Socket, Span};
 
 /// Time a peer may neither send anything nor take anything.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Code of a close because a line is too long.
 const TOO_LONG: u16 = 1;
 
-/// Sends each line back when it is complete. A line may have up to half of `N` bytes, and the
-/// loop's receive buffer the other half.
+/// Sends each line back when it is complete. A line may have up to half as many bytes as the
+/// memory lent to each call, and the loop's receive buffer the other half.
 #[derive(Debug)]
-pub(crate) struct Lines<const N: usize> {
+pub(crate) struct Lines {
     /// Complete lines that the peer has not taken, then the start of the next one.
-    held: Buffer<N>,
+    held: Span,
     ended: bool,
 }
 
-impl<const N: usize> Lines<N> {
-    const LINE_MAX: usize = N.div_ceil(2);
-
-    /// Takes over a socket, with what it received already: at most `N` bytes.
+impl Lines {
+    /// Takes over a socket, with what it received already: `held` of `memory`.
     pub(crate) fn adopt<P: Platform, H: Handler<P>>(
         socket: &mut Socket<'_, P, H>,
-        received: &[u8],
+        memory: &mut [u8],
+        held: Span,
     ) -> Self {
-        let mut lines = Self {
-            held: Buffer::EMPTY,
-            ended: false,
-        };
-        lines.on_data(socket, received);
+        let mut lines = Self { held, ended: false };
+        lines.advance(socket, memory);
         lines
     }
 
@@ -36,31 +32,43 @@ impl<const N: usize> Lines<N> {
     pub(crate) fn on_data<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        memory: &mut [u8],
         data: &[u8],
     ) {
-        if self.held.push(data) < data.len() {
+        if self.held.of(memory).push(data) < data.len() {
             return socket.close_with(TOO_LONG);
         }
-        self.advance(socket);
+        self.advance(socket, memory);
     }
 
     /// Goes on with what was held up.
     pub(crate) fn on_writable<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        memory: &mut [u8],
     ) {
-        self.advance(socket);
+        self.advance(socket, memory);
     }
 
     /// The peer ended its direction. What it left counts as a line.
-    pub(crate) fn on_end<P: Platform, H: Handler<P>>(&mut self, socket: &mut Socket<'_, P, H>) {
+    pub(crate) fn on_end<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        memory: &mut [u8],
+    ) {
         self.ended = true;
-        self.advance(socket);
+        self.advance(socket, memory);
     }
 
-    fn advance<P: Platform, H: Handler<P>>(&mut self, socket: &mut Socket<'_, P, H>) {
+    fn advance<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        memory: &mut [u8],
+    ) {
         socket.set_timeout(IDLE_MAX);
-        let held = self.held.filled();
+        let line_max = memory.len().div_ceil(2);
+        let mut queue = self.held.of(memory);
+        let held = queue.filled();
         let end = held.iter().rposition(|byte| *byte == b'\n');
         let complete = match end {
             _ if self.ended => held.len(),
@@ -68,14 +76,14 @@ impl<const N: usize> Lines<N> {
             None => 0,
         };
         let count = socket.write(held.get(..complete).unwrap_or_default());
-        self.held.consume(count);
+        queue.consume(count);
         if count < complete {
             return socket.pause();
         }
         if self.ended {
             return socket.finish();
         }
-        if self.held.len() >= Self::LINE_MAX {
+        if queue.len() >= line_max {
             return socket.close_with(TOO_LONG);
         }
         socket.resume();

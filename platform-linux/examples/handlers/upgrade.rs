@@ -6,6 +6,7 @@ use usockets::{Handler, Opened, Peers, Platform, Socket};
 
 use crate::http::connection::Connection;
 use crate::http::head::{Head, Method};
+use crate::http::memory::{Shared, Store};
 use crate::http::reply::{Reply, Status};
 use crate::http::service::Service;
 use crate::lines::Lines;
@@ -15,11 +16,11 @@ const PROTOCOL: &str = "line-echo";
 
 /// What a connection is, and its data as that.
 #[derive(Debug)]
-pub(crate) enum Connected<const IN: usize, const OUT: usize> {
+pub(crate) enum Connected {
     /// A client of the HTTP server.
-    Http(Connection<IN, OUT>),
-    /// A client of the line echo.
-    Lines(Lines<IN>),
+    Http(Connection),
+    /// A client of the line echo, in the memory for HTTP's input.
+    Lines(Lines),
 }
 
 /// What a socket is, without its data. Listen with [`Self::Http`].
@@ -33,14 +34,20 @@ pub(crate) enum Kind {
 
 /// An HTTP server that can go over to echoing lines.
 #[derive(Debug)]
-pub(crate) struct Upgrading<const IN: usize, const OUT: usize> {
-    service: Service,
+pub(crate) struct Upgrading<'m, const IN: usize, const OUT: usize> {
+    shared: Shared<'m, IN, OUT>,
 }
 
-impl<const IN: usize, const OUT: usize> Upgrading<IN, OUT> {
-    /// Makes a server of `service`, whose requests go to [`route`].
-    pub(crate) const fn new(service: Service) -> Self {
-        Self { service }
+impl<'m, const IN: usize, const OUT: usize> Upgrading<'m, IN, OUT> {
+    /// Makes a server of `service`, whose requests go to [`route`] and whose pool has at most `N`
+    /// slots.
+    pub(crate) const fn new<const N: usize>(
+        service: Service,
+        store: &'m mut Store<IN, OUT, N>,
+    ) -> Self {
+        Self {
+            shared: Shared::new(service, store),
+        }
     }
 }
 
@@ -60,52 +67,52 @@ pub(crate) fn route(head: &Head<'_>) -> Reply {
     Reply::Text("Ask for \"Upgrade: line-echo\".\n")
 }
 
-impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Upgrading<IN, OUT> {
-    type Ext = Connected<IN, OUT>;
+impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Upgrading<'_, IN, OUT> {
+    type Ext = Connected;
     type Context = Kind;
 
-    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Kind>) -> Connected<IN, OUT> {
-        Connected::Http(Connection::open(socket, &self.service))
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Kind>) -> Connected {
+        Connected::Http(Connection::open(socket, &self.shared.service))
     }
 
     fn on_data(
         &mut self,
         socket: &mut Socket<'_, P, Self>,
-        connected: &mut Connected<IN, OUT>,
+        connected: &mut Connected,
         data: &mut [u8],
     ) {
+        let mut desk = self.shared.desk(socket);
         match connected {
-            Connected::Http(http) => http.on_data(socket, &mut self.service, data),
-            Connected::Lines(lines) => return lines.on_data(socket, data),
+            Connected::Http(http) => http.on_data(socket, &mut desk, data),
+            Connected::Lines(lines) => return lines.on_data(socket, desk.input, data),
         }
-        go_over(socket, connected);
+        go_over(socket, connected, desk.input);
     }
 
-    fn on_writable(
-        &mut self,
-        socket: &mut Socket<'_, P, Self>,
-        connected: &mut Connected<IN, OUT>,
-    ) {
+    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected) {
+        let mut desk = self.shared.desk(socket);
         match connected {
-            Connected::Http(http) => http.on_writable(socket, &mut self.service),
-            Connected::Lines(lines) => return lines.on_writable(socket),
+            Connected::Http(http) => http.on_writable(socket, &mut desk),
+            Connected::Lines(lines) => return lines.on_writable(socket, desk.input),
         }
-        go_over(socket, connected);
+        go_over(socket, connected, desk.input);
     }
 
-    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected<IN, OUT>) {
+    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected) {
+        let mut desk = self.shared.desk(socket);
         match connected {
-            Connected::Http(http) => http.on_end(socket, &mut self.service),
-            Connected::Lines(lines) => lines.on_end(socket),
+            Connected::Http(http) => http.on_end(socket, &mut desk),
+            Connected::Lines(lines) => lines.on_end(socket, desk.input),
         }
     }
 
-    fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected<IN, OUT>) {
+    fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, connected: &mut Connected) {
+        let mut desk = self.shared.desk(socket);
         match connected {
-            Connected::Http(http) => http.on_timeout(socket, &mut self.service),
+            Connected::Http(http) => http.on_timeout(socket, &mut desk),
             Connected::Lines(_) => return socket.close(),
         }
-        go_over(socket, connected);
+        go_over(socket, connected, desk.input);
     }
 
     /// The program was asked to stop.
@@ -118,13 +125,14 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Upgrading<IN
 /// Makes the connection the line echo's, once the client has been told: other data takes the
 /// place of HTTP's, and another context stands for the socket.
 fn go_over<P: Platform, const IN: usize, const OUT: usize>(
-    socket: &mut Socket<'_, P, Upgrading<IN, OUT>>,
-    connected: &mut Connected<IN, OUT>,
+    socket: &mut Socket<'_, P, Upgrading<'_, IN, OUT>>,
+    connected: &mut Connected,
+    input: &mut [u8],
 ) {
     if let Connected::Http(http) = connected
         && let Some(received) = http.upgraded()
     {
-        let lines = Lines::adopt(socket, received);
+        let lines = Lines::adopt(socket, input, received);
         *connected = Connected::Lines(lines);
         socket.adopt(Kind::Lines);
     }

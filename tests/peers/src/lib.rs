@@ -22,8 +22,6 @@ pub const READ_MAX: usize = 16_384;
 pub enum Role {
     /// `echo`: send back what comes.
     Echo,
-    /// `echo-small`: the same in less memory, where the program has to choose how much.
-    EchoSmall,
     /// `http`: answer requests.
     Http,
     /// `timeouts`: no network; arm, re-arm and expire timeouts.
@@ -38,10 +36,9 @@ impl Role {
     pub fn from_args() -> Result<Self, String> {
         match std::env::args().nth(1).as_deref() {
             Some("echo") => Ok(Self::Echo),
-            Some("echo-small") => Ok(Self::EchoSmall),
             Some("http") => Ok(Self::Http),
             Some("timeouts") => Ok(Self::Timeouts),
-            _ => Err("usage: echo | echo-small | http | timeouts".into()),
+            _ => Err("usage: echo | http | timeouts".into()),
         }
     }
 }

@@ -132,10 +132,6 @@ impl Workload {
             (Kind::Timeouts, Library::Polling) => vec![],
             (Kind::Timeouts, Library::Mio) => vec![variant("std BTreeMap", role)],
             (Kind::Timeouts, Library::Tokio) => vec![variant("tokio DelayQueue", role)],
-            (Kind::Idle, Library::Usockets) => vec![
-                variant("usockets", role),
-                variant("usockets, 1 KiB", "echo-small"),
-            ],
             _ => vec![variant(library.name(), role)],
         }
     }

@@ -1,26 +1,22 @@
 //! One connection: requests in, responses out, in order.
 
-use usockets::{Buffer, Duration, Handler, Platform, Socket};
+use usockets::{Duration, Handler, Platform, Socket, Span};
 
 use super::exchange::{Exchange, Wait};
+use super::memory::Desk;
 use super::service::Service;
 
 /// One connection of an HTTP server: what it has received but not used yet, and what the client
 /// has not taken yet. Part of the socket's data; its methods are called from the handler's.
 #[derive(Debug)]
-pub(crate) struct Connection<const IN: usize, const OUT: usize> {
+pub(crate) struct Connection {
     /// Starts with the next byte to use.
-    input: Buffer<IN>,
-    exchange: Exchange<OUT>,
+    input: Span,
+    exchange: Exchange,
     wait: Wait,
 }
 
-impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
-    /// Longest head of a request.
-    pub(crate) const HEAD_MAX: usize = IN.div_ceil(2);
-    /// Longest receive buffer of the loop.
-    pub(crate) const RECEIVE_MAX: usize = IN / 2;
-
+impl Connection {
     /// Starts with a new connection.
     pub(crate) fn open<P: Platform, H: Handler<P>>(
         socket: &mut Socket<'_, P, H>,
@@ -28,8 +24,8 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
     ) -> Self {
         socket.set_timeout(service.limits.idle);
         Self {
-            input: Buffer::EMPTY,
-            exchange: Exchange::new(Self::HEAD_MAX),
+            input: Span::EMPTY,
+            exchange: Exchange::new(),
             wait: Wait::Idle,
         }
     }
@@ -38,25 +34,25 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
     pub(crate) fn on_data<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        desk: &mut Desk<'_>,
         data: &[u8],
     ) {
         // The usual request is used where it lies; only what is left of it is kept.
         let fresh = self.input.is_empty();
         let used = if fresh {
-            self.exchange.advance(socket, service, data)
+            self.exchange.advance(socket, &mut desk.reply, data)
         } else {
             0
         };
         let rest = data.get(used..).unwrap_or_default();
-        if self.input.push(rest) < rest.len() {
+        if self.input.of(desk.input).push(rest) < rest.len() {
             // The program's fault: the receive buffer is longer than it may be.
             return socket.abort(1);
         }
         if fresh {
-            self.settle(socket, service);
+            self.settle(socket, desk);
         } else {
-            self.advance(socket, service);
+            self.advance(socket, desk);
         }
     }
 
@@ -64,29 +60,29 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
     pub(crate) fn on_writable<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        desk: &mut Desk<'_>,
     ) {
-        self.advance(socket, service);
+        self.advance(socket, desk);
     }
 
     /// The client ended its direction.
     pub(crate) fn on_end<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        desk: &mut Desk<'_>,
     ) {
         self.exchange.end(self.input.is_empty());
-        self.advance(socket, service);
+        self.advance(socket, desk);
     }
 
     /// The time for what the connection waits for is over.
     pub(crate) fn on_timeout<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        desk: &mut Desk<'_>,
     ) {
         let wait = core::mem::replace(&mut self.wait, Wait::Over);
-        if self.exchange.time_out(wait, &service.limits) {
+        if self.exchange.time_out(wait, &desk.reply.service.limits) {
             return match wait {
                 // What is still on its way reaches the client all the same.
                 Wait::Linger => socket.close(),
@@ -94,28 +90,31 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
                 _ => socket.abort(1),
             };
         }
-        self.advance(socket, service);
+        self.advance(socket, desk);
     }
 
     fn advance<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        desk: &mut Desk<'_>,
     ) {
-        let used = self.exchange.advance(socket, service, self.input.filled());
-        self.input.consume(used);
-        self.settle(socket, service);
+        let mut input = self.input.of(desk.input);
+        let used = self
+            .exchange
+            .advance(socket, &mut desk.reply, input.filled());
+        input.consume(used);
+        self.settle(socket, desk);
     }
 
     /// Reads on or not, and sets the timeout for what the connection waits for now.
     fn settle<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        desk: &mut Desk<'_>,
     ) {
-        if self.is_idle() && service.stopping {
+        if self.is_idle() && desk.reply.service.stopping {
             self.exchange.close();
-            self.exchange.advance(socket, service, &[]);
+            self.exchange.advance(socket, &mut desk.reply, &[]);
         }
         let wait = self.exchange.wait(self.input.is_empty());
         if matches!(wait, Wait::Send | Wait::Turn) {
@@ -129,7 +128,7 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
         }
         self.wait = wait;
         self.exchange.moved = 0;
-        let limits = &service.limits;
+        let limits = &desk.reply.service.limits;
         socket.set_timeout(match wait {
             Wait::Idle => limits.idle,
             Wait::Head => limits.head,
@@ -142,10 +141,10 @@ impl<const IN: usize, const OUT: usize> Connection<IN, OUT> {
         });
     }
 
-    /// Returns what was received after a request that upgraded the connection; `None` as long as
-    /// none did. The client has been told.
-    pub(crate) fn upgraded(&self) -> Option<&[u8]> {
-        self.exchange.is_upgraded().then(|| self.input.filled())
+    /// Returns which part of the input came after a request that upgraded the connection; `None` as
+    /// long as none did. The client has been told.
+    pub(crate) fn upgraded(&self) -> Option<Span> {
+        self.exchange.is_upgraded().then_some(self.input)
     }
 
     /// Returns whether no request is under way.

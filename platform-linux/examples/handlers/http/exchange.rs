@@ -4,9 +4,10 @@ use usockets::{Handler, Platform, Socket};
 
 use super::chunked::{Chunked, Next};
 use super::head::{Framing, Head, Method, Scanner};
+use super::memory::{Replying, Work};
 use super::outgoing::{Manner, Outgoing, Produced};
 use super::reply::{Reply, Status};
-use super::service::{Limits, Service};
+use super::service::Limits;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,12 +70,11 @@ enum Step {
 
 /// The order of requests and responses on one connection.
 #[derive(Debug)]
-pub(crate) struct Exchange<const OUT: usize> {
-    outgoing: Outgoing<OUT>,
+pub(crate) struct Exchange {
+    outgoing: Outgoing,
     scanner: Scanner,
     phase: Phase,
     manner: Manner,
-    head_max: usize,
     blocked: bool,
     turn: bool,
     /// A request was answered since this was last cleared.
@@ -83,15 +83,14 @@ pub(crate) struct Exchange<const OUT: usize> {
     pub(crate) moved: u64,
 }
 
-impl<const OUT: usize> Exchange<OUT> {
+impl Exchange {
     /// Starts before the first request.
-    pub(crate) fn new(head_max: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             outgoing: Outgoing::new(),
             scanner: Scanner::default(),
             phase: Phase::Head,
             manner: Manner::default(),
-            head_max,
             blocked: false,
             turn: false,
             renewed: false,
@@ -99,20 +98,50 @@ impl<const OUT: usize> Exchange<OUT> {
         }
     }
 
+    /// Whether the client took everything so far, so that any memory will do for what follows.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// Moves what the client has not taken from `draft` to `memory`; whether it fits.
+    pub(crate) fn keep(&mut self, draft: &mut [u8], memory: &mut [u8]) -> bool {
+        self.outgoing.keep(draft, memory)
+    }
+
     /// Goes on as far as `bytes` and the client allow. Returns how many bytes were used; the
     /// others must come again at the front of the next call's.
     pub(crate) fn advance<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        reply: &mut Replying<'_>,
+        bytes: &[u8],
+    ) -> usize {
+        let is_draft = self.outgoing.is_empty();
+        let mut work = Work {
+            service: reply.service,
+            head_max: reply.head_max,
+            output: if is_draft { reply.draft } else { reply.memory },
+        };
+        let used = self.steps(socket, &mut work, bytes);
+        if is_draft && !self.outgoing.keep(reply.draft, reply.memory) {
+            // The program's fault: the connection has no memory.
+            socket.abort(1);
+        }
+        used
+    }
+
+    fn steps<P: Platform, H: Handler<P>>(
+        &mut self,
+        socket: &mut Socket<'_, P, H>,
+        work: &mut Work<'_>,
         bytes: &[u8],
     ) -> usize {
         let mut used = 0_usize;
-        let mut budget = service.limits.turn_max;
+        let mut budget = work.service.limits.turn_max;
         self.turn = false;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
-            match self.step(socket, service, rest, &mut budget) {
+            match self.step(socket, work, rest, &mut budget) {
                 Step::Used(count) => used = used.saturating_add(count),
                 Step::Starved | Step::Blocked => break,
                 Step::Turn => {
@@ -121,7 +150,7 @@ impl<const OUT: usize> Exchange<OUT> {
                 }
             }
         }
-        self.blocked = !self.outgoing.flush(socket) || self.outgoing.has_body();
+        self.blocked = !self.outgoing.flush(socket, work) || self.outgoing.has_body();
         self.moved = self.moved.saturating_add(self.outgoing.take_moved());
         used
     }
@@ -192,14 +221,14 @@ impl<const OUT: usize> Exchange<OUT> {
     fn step<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         bytes: &[u8],
         budget: &mut usize,
     ) -> Step {
         match &mut self.phase {
-            Phase::Head => self.head(socket, service, bytes),
-            Phase::Body(..) => self.body(socket, service, bytes),
-            Phase::Response => match self.outgoing.produce(socket, budget) {
+            Phase::Head => self.head(socket, work, bytes),
+            Phase::Body(..) => self.body(socket, work, bytes),
+            Phase::Response => match self.outgoing.produce(socket, work, budget) {
                 Produced::All => self.complete(),
                 Produced::Blocked => Step::Blocked,
                 Produced::Enough => Step::Turn,
@@ -207,18 +236,18 @@ impl<const OUT: usize> Exchange<OUT> {
             Phase::Refuse(status) => {
                 let status = *status;
                 self.manner.closes = true;
-                self.answer(socket, service, Reply::Status(status), Framing::Length(0))
+                self.answer(socket, work, Reply::Status(status), Framing::Length(0))
             }
             Phase::Upgrade => {
-                self.outgoing.flush(socket);
+                self.outgoing.flush(socket, work);
                 Step::Blocked
             }
             Phase::Close => {
-                if !self.outgoing.flush(socket) {
+                if !self.outgoing.flush(socket, work) {
                     return Step::Blocked;
                 }
                 socket.finish();
-                self.phase = Phase::Linger(service.limits.linger_bytes);
+                self.phase = Phase::Linger(work.service.limits.linger_bytes);
                 Step::Used(0)
             }
             Phase::Linger(left) => match left.checked_sub(widen(bytes.len())) {
@@ -238,7 +267,7 @@ impl<const OUT: usize> Exchange<OUT> {
     fn head<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         bytes: &[u8],
     ) -> Step {
         if bytes.is_empty() {
@@ -248,15 +277,17 @@ impl<const OUT: usize> Exchange<OUT> {
             // RFC 9112, section 2.2: some clients send one too many after a body.
             return Step::Used(2);
         }
-        if !self.outgoing.has_room(socket) {
+        if !self.outgoing.has_room(socket, work) {
             return Step::Blocked;
         }
-        let len = match self.scanner.find(bytes) {
-            Ok(Some(len)) if len <= self.head_max => len,
-            Ok(None) if bytes.len() < self.head_max => return Step::Starved,
-            Ok(found) => {
-                let line = found.is_some() || self.scanner.is_past_first_line();
-                return self.refuse(if line {
+        // What lies beyond the longest head does not count, so that the answer does not depend on
+        // the pieces in which a head comes.
+        let view = bytes.get(..work.head_max).unwrap_or(bytes);
+        let len = match self.scanner.find(view) {
+            Ok(Some(len)) => len,
+            Ok(None) if bytes.len() < work.head_max => return Step::Starved,
+            Ok(None) => {
+                return self.refuse(if self.scanner.is_past_first_line() {
                     Status::HeaderFieldsTooLarge
                 } else {
                     Status::UriTooLong
@@ -268,8 +299,8 @@ impl<const OUT: usize> Exchange<OUT> {
         let (head, rest) = bytes.split_at_checked(len).unwrap_or((bytes, &[]));
         match Head::parse(head) {
             Ok(head) => {
-                service.requests = service.requests.wrapping_add(1);
-                self.begin(socket, service, &head, rest.is_empty());
+                work.service.requests = work.service.requests.wrapping_add(1);
+                self.begin(socket, work, &head, rest.is_empty());
             }
             Err(status) => {
                 self.refuse(status);
@@ -282,16 +313,16 @@ impl<const OUT: usize> Exchange<OUT> {
     fn begin<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         head: &Head<'_>,
         body_is_awaited: bool,
     ) {
         self.manner = Manner {
-            closes: !head.keep_alive || service.stopping,
+            closes: !head.keep_alive || work.service.stopping,
             is_1_0: !head.is_1_1,
             is_head: head.method == Method::Head,
         };
-        let limit = service.limits.body_max;
+        let limit = work.service.limits.body_max;
         let source = match head.framing {
             Framing::Length(length) if length > limit => {
                 self.refuse(Status::ContentTooLarge);
@@ -300,20 +331,20 @@ impl<const OUT: usize> Exchange<OUT> {
             Framing::Length(length) => Source::Length(length),
             Framing::Chunked => Source::Chunked(Chunked::new(), limit),
         };
-        let reply = (service.route)(head);
+        let reply = (work.service.route)(head);
         let refused = matches!(reply, Reply::Status(_) | Reply::Allow(_));
         if refused && head.expects_continue {
             // Nobody knows whether the body follows now, so nothing can follow it.
             self.manner.closes = true;
-            self.answer(socket, service, reply, head.framing);
+            self.answer(socket, work, reply, head.framing);
             return;
         }
         if head.expects_continue && body_is_awaited {
-            self.outgoing.go_on();
+            self.outgoing.go_on(work);
         }
         if matches!(reply, Reply::Echo) {
             self.outgoing
-                .respond(socket, service, reply, head.framing, self.manner);
+                .respond(socket, work, reply, head.framing, self.manner);
         }
         self.phase = Phase::Body(source, reply);
     }
@@ -322,7 +353,7 @@ impl<const OUT: usize> Exchange<OUT> {
     fn body<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         bytes: &[u8],
     ) -> Step {
         let Phase::Body(source, reply) = &mut self.phase else {
@@ -342,7 +373,7 @@ impl<const OUT: usize> Exchange<OUT> {
             },
         };
         if left == 0 {
-            return self.body_end(socket, service, reply, framing, skip);
+            return self.body_end(socket, work, reply, framing, skip);
         }
         let data = bytes.get(skip..).unwrap_or_default();
         let data = usize::try_from(left).map_or(data, |left| data.get(..left).unwrap_or(data));
@@ -355,8 +386,8 @@ impl<const OUT: usize> Exchange<OUT> {
         }
         let count = match framing {
             _ if !echoes => data.len(),
-            Framing::Length(_) => self.outgoing.echo(socket, data),
-            Framing::Chunked => self.outgoing.echo_chunk(socket, data),
+            Framing::Length(_) => self.outgoing.echo(socket, work, data),
+            Framing::Chunked => self.outgoing.echo_chunk(socket, work, data),
         };
         self.moved = self.moved.saturating_add(widen(count));
         match source {
@@ -376,12 +407,12 @@ impl<const OUT: usize> Exchange<OUT> {
     fn body_end<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         reply: Reply,
         framing: Framing,
         skip: usize,
     ) -> Step {
-        if !self.outgoing.has_room(socket) {
+        if !self.outgoing.has_room(socket, work) {
             return if skip > 0 {
                 Step::Used(skip)
             } else {
@@ -389,10 +420,10 @@ impl<const OUT: usize> Exchange<OUT> {
             };
         }
         if !matches!(reply, Reply::Echo) {
-            self.answer(socket, service, reply, Framing::Length(0));
+            self.answer(socket, work, reply, Framing::Length(0));
         } else {
             if framing == Framing::Chunked {
-                self.outgoing.last_chunk();
+                self.outgoing.last_chunk(work);
             }
             self.complete();
         }
@@ -403,15 +434,15 @@ impl<const OUT: usize> Exchange<OUT> {
     fn answer<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         reply: Reply,
         framing: Framing,
     ) -> Step {
-        if !self.outgoing.has_room(socket) {
+        if !self.outgoing.has_room(socket, work) {
             return Step::Blocked;
         }
         self.outgoing
-            .respond(socket, service, reply, framing, self.manner);
+            .respond(socket, work, reply, framing, self.manner);
         self.phase = match reply {
             Reply::Upgrade(_) => Phase::Upgrade,
             _ => Phase::Response,

@@ -1,11 +1,12 @@
 //! The bytes of responses on their way to the client.
 
-use usockets::{Buffer, Handler, Platform, Socket, Stats};
+use usockets::{Handler, Platform, Socket, Span, Stats};
 
 use super::head::Framing;
+use super::memory::Work;
 use super::pattern::PATTERN;
 use super::reply::{Reply, Status};
-use super::service::{Fact, Service};
+use super::service::Fact;
 use super::text::Text;
 
 /// Room that the head of every response fits in, small bodies included.
@@ -53,22 +54,19 @@ pub(crate) enum Produced {
     Enough,
 }
 
-/// Bytes that the client has not taken yet, and the body they come from.
+/// Which bytes of the output the client has not taken yet, and the body they come from.
 #[derive(Debug)]
-pub(crate) struct Outgoing<const OUT: usize> {
-    buffer: Buffer<OUT>,
+pub(crate) struct Outgoing {
+    held: Span,
     body: Body,
     /// Bytes that the client took, or the platform for it, since [`Self::take_moved`].
     moved: u64,
 }
 
-impl<const OUT: usize> Outgoing<OUT> {
+impl Outgoing {
     pub(crate) const fn new() -> Self {
-        const {
-            assert!(OUT >= ROOM, "the head of a response fits");
-        }
         Self {
-            buffer: Buffer::EMPTY,
+            held: Span::EMPTY,
             body: NOTHING,
             moved: 0,
         }
@@ -76,40 +74,50 @@ impl<const OUT: usize> Outgoing<OUT> {
 
     /// Whether every byte put in so far was taken.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.held.is_empty()
+    }
+
+    /// Moves what is held from `draft` to `memory`; whether it fits.
+    pub(crate) fn keep(&mut self, draft: &mut [u8], memory: &mut [u8]) -> bool {
+        let mut kept = Span::EMPTY;
+        let fits = kept.of(memory).push(self.held.of(draft).filled()) == self.held.len();
+        self.held = kept;
+        fits
     }
 
     /// Sends what is held; whether nothing is held any more.
     pub(crate) fn flush<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        work: &mut Work<'_>,
     ) -> bool {
-        if !self.buffer.is_empty() {
-            let count = socket.write(self.buffer.filled());
-            self.sent(count);
+        if !self.held.is_empty() {
+            let count = socket.write(self.held.of(work.output).filled());
+            self.sent(work, count);
         }
-        self.buffer.is_empty()
+        self.held.is_empty()
     }
 
     /// Makes room for the head of a response; whether there is.
     pub(crate) fn has_room<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        work: &mut Work<'_>,
     ) -> bool {
-        self.buffer.room() >= ROOM || {
-            self.flush(socket);
-            self.buffer.room() >= ROOM
+        self.held.of(work.output).room() >= ROOM || {
+            self.flush(socket, work);
+            self.held.of(work.output).room() >= ROOM
         }
     }
 
     /// Tells the client to send its body. There must be room.
-    pub(crate) fn go_on(&mut self) {
-        self.hold(CONTINUE);
+    pub(crate) fn go_on(&mut self, work: &mut Work<'_>) {
+        self.hold(work, CONTINUE);
     }
 
     /// Ends a chunked body. There must be room.
-    pub(crate) fn last_chunk(&mut self) {
-        self.hold(b"0\r\n\r\n");
+    pub(crate) fn last_chunk(&mut self, work: &mut Work<'_>) {
+        self.hold(work, b"0\r\n\r\n");
     }
 
     /// Starts the response to a request, for which there must be room. Its body comes by
@@ -117,14 +125,16 @@ impl<const OUT: usize> Outgoing<OUT> {
     pub(crate) fn respond<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
-        service: &mut Service,
+        work: &mut Work<'_>,
         reply: Reply,
         echo: Framing,
         manner: Manner,
     ) {
         let now = socket.net().now();
         let stats = socket.net().stats();
-        let mut text = Text::new(self.buffer.spare());
+        let service = &mut *work.service;
+        let mut output = self.held.of(work.output);
+        let mut text = Text::new(output.spare());
         text.put(b"HTTP/1.1 ");
         text.put(status(reply).line().as_bytes());
         if let Reply::Upgrade(protocol) = reply {
@@ -148,13 +158,14 @@ impl<const OUT: usize> Outgoing<OUT> {
         }
         debug_assert!(text.fits(), "`ROOM` is enough");
         let len = text.len();
-        self.buffer.commit(len);
+        output.commit(len);
     }
 
     /// Sends what is held and then the body, up to `budget` bytes, which counts down.
     pub(crate) fn produce<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        work: &mut Work<'_>,
         budget: &mut usize,
     ) -> Produced {
         loop {
@@ -162,25 +173,26 @@ impl<const OUT: usize> Outgoing<OUT> {
                 return Produced::All;
             }
             if let Body::Text(text) = self.body
-                && text.len() <= self.buffer.room()
+                && text.len() <= self.held.of(work.output).room()
             {
-                self.hold(text);
+                self.hold(work, text);
                 self.body = NOTHING;
                 return Produced::All;
             }
             if *budget == 0 {
                 return Produced::Enough;
             }
-            let held = self.buffer.len();
+            let held = self.held.len();
+            let output = self.held.of(work.output);
             let mut parts: [&[u8]; PARTS_MAX] = [&[]; PARTS_MAX];
             let len = self
                 .body
                 .fill(parts.get_mut(1..).unwrap_or_default(), *budget);
             if let Some(first) = parts.first_mut() {
-                *first = self.buffer.filled();
+                *first = output.filled();
             }
             let count = socket.write_vectored(&parts);
-            self.sent(count.min(held));
+            self.sent(work, count.min(held));
             let count_body = count.saturating_sub(held);
             self.moved = self.moved.saturating_add(widen(count_body));
             self.body.advance(count_body);
@@ -195,14 +207,16 @@ impl<const OUT: usize> Outgoing<OUT> {
     pub(crate) fn echo<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        work: &mut Work<'_>,
         data: &[u8],
     ) -> usize {
-        if data.len() <= self.buffer.room() {
-            return self.buffer.push(data);
+        let mut output = self.held.of(work.output);
+        if data.len() <= output.room() {
+            return output.push(data);
         }
-        let held = self.buffer.len();
-        let count = socket.write_vectored(&[self.buffer.filled(), data]);
-        self.sent(count.min(held));
+        let held = output.len();
+        let count = socket.write_vectored(&[output.filled(), data]);
+        self.sent(work, count.min(held));
         let count = count.saturating_sub(held);
         self.moved = self.moved.saturating_add(widen(count));
         count
@@ -212,23 +226,25 @@ impl<const OUT: usize> Outgoing<OUT> {
     pub(crate) fn echo_chunk<P: Platform, H: Handler<P>>(
         &mut self,
         socket: &mut Socket<'_, P, H>,
+        work: &mut Work<'_>,
         data: &[u8],
     ) -> usize {
-        if self.buffer.room() < data.len().saturating_add(CHUNK_FRAME_MAX) {
-            self.flush(socket);
+        if self.held.of(work.output).room() < data.len().saturating_add(CHUNK_FRAME_MAX) {
+            self.flush(socket, work);
         }
-        let room = self.buffer.room().saturating_sub(CHUNK_FRAME_MAX);
+        let mut output = self.held.of(work.output);
+        let room = output.room().saturating_sub(CHUNK_FRAME_MAX);
         let data = data.get(..room).unwrap_or(data);
         if data.is_empty() {
             return 0;
         }
-        let mut text = Text::new(self.buffer.spare());
+        let mut text = Text::new(output.spare());
         text.put_hex(widen(data.len()));
         text.put(b"\r\n");
         text.put(data);
         text.put(b"\r\n");
         let len = text.len();
-        self.buffer.commit(len);
+        output.commit(len);
         data.len()
     }
 
@@ -246,14 +262,14 @@ impl<const OUT: usize> Outgoing<OUT> {
     }
 
     /// Puts bytes in, for which there is room.
-    fn hold(&mut self, bytes: &[u8]) {
-        let count = self.buffer.push(bytes);
+    fn hold(&mut self, work: &mut Work<'_>, bytes: &[u8]) {
+        let count = self.held.of(work.output).push(bytes);
         debug_assert_eq!(count, bytes.len(), "there is room");
     }
 
     /// Drops what went out of what is held.
-    fn sent(&mut self, count: usize) {
-        self.buffer.consume(count);
+    fn sent(&mut self, work: &mut Work<'_>, count: usize) {
+        self.held.of(work.output).consume(count);
         self.moved = self.moved.saturating_add(widen(count));
     }
 }

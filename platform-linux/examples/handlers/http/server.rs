@@ -3,6 +3,7 @@
 use usockets::{Closed, Handler, Opened, Peers, Platform, Socket, TimerId};
 
 use super::connection::Connection;
+use super::memory::{Shared, Store};
 use super::service::Service;
 
 /// What a socket is doing. Listeners are [`Self::Idle`].
@@ -16,76 +17,66 @@ pub(crate) enum Group {
 
 /// An HTTP server. Listen with [`Group::Idle`]; a wake-up stops it.
 #[derive(Debug)]
-pub(crate) struct Server<const IN: usize, const OUT: usize> {
-    service: Service,
+pub(crate) struct Server<'m, const IN: usize, const OUT: usize> {
+    shared: Shared<'m, IN, OUT>,
     stop: Stop,
 }
 
-impl<const IN: usize, const OUT: usize> Server<IN, OUT> {
-    /// Makes a server of `service`.
-    pub(crate) const fn new(service: Service) -> Self {
+impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
+    /// Makes a server of `service`, whose pool has at most `N` slots.
+    pub(crate) const fn new<const N: usize>(
+        service: Service,
+        store: &'m mut Store<IN, OUT, N>,
+    ) -> Self {
         Self {
-            service,
+            shared: Shared::new(service, store),
             stop: Stop { timer: None },
         }
     }
 }
 
-impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<IN, OUT> {
-    type Ext = Connection<IN, OUT>;
+impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, IN, OUT> {
+    type Ext = Connection;
     type Context = Group;
 
-    fn on_open(
-        &mut self,
-        socket: &mut Socket<'_, P, Self>,
-        _: Opened<Group>,
-    ) -> Connection<IN, OUT> {
-        Connection::open(socket, &self.service)
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Group>) -> Connection {
+        Connection::open(socket, &self.shared.service)
     }
 
     fn on_data(
         &mut self,
         socket: &mut Socket<'_, P, Self>,
-        connection: &mut Connection<IN, OUT>,
+        connection: &mut Connection,
         data: &mut [u8],
     ) {
-        connection.on_data(socket, &mut self.service, data);
+        let mut desk = self.shared.desk(socket);
+        connection.on_data(socket, &mut desk, data);
         group(socket, connection);
     }
 
-    fn on_writable(
-        &mut self,
-        socket: &mut Socket<'_, P, Self>,
-        connection: &mut Connection<IN, OUT>,
-    ) {
-        connection.on_writable(socket, &mut self.service);
+    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
+        let mut desk = self.shared.desk(socket);
+        connection.on_writable(socket, &mut desk);
         group(socket, connection);
     }
 
-    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection<IN, OUT>) {
-        connection.on_end(socket, &mut self.service);
+    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
+        let mut desk = self.shared.desk(socket);
+        connection.on_end(socket, &mut desk);
     }
 
-    fn on_timeout(
-        &mut self,
-        socket: &mut Socket<'_, P, Self>,
-        connection: &mut Connection<IN, OUT>,
-    ) {
-        connection.on_timeout(socket, &mut self.service);
+    fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
+        let mut desk = self.shared.desk(socket);
+        connection.on_timeout(socket, &mut desk);
         group(socket, connection);
     }
 
-    fn on_close(
-        &mut self,
-        socket: &mut Socket<'_, P, Self>,
-        _: &mut Connection<IN, OUT>,
-        _: Closed,
-    ) {
+    fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut Connection, _: Closed) {
         self.stop.closed(socket);
     }
 
     fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        self.stop.begin(peers, &mut self.service);
+        self.stop.begin(peers, &mut self.shared.service);
     }
 
     fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, _: TimerId, _: u32) {
@@ -94,9 +85,9 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<IN, O
 }
 
 /// Keeps the socket's group up to date, so that stopping finds the idle ones.
-fn group<P: Platform, H: Handler<P, Context = Group>, const IN: usize, const OUT: usize>(
+fn group<P: Platform, H: Handler<P, Context = Group>>(
     socket: &mut Socket<'_, P, H>,
-    connection: &Connection<IN, OUT>,
+    connection: &Connection,
 ) {
     socket.adopt(if connection.is_idle() {
         Group::Idle

@@ -78,8 +78,6 @@ impl Crypto for ServerCrypto {
         self.0.open(suite, key, nonce, associated, data, tag)
     }
 
-    // Apart from `agree`, so that neither has the other's variables on the stack.
-    #[inline(never)]
     fn offer(
         &mut self,
         group: Group,
@@ -96,13 +94,9 @@ impl Crypto for ServerCrypto {
         share: &mut [u8; SHARE_MAX],
         shared: &mut Shared,
     ) -> Result<usize, Alert> {
-        let mut private = Private::ZERO;
-        let len = self.offer(group, &mut private, share)?;
-        self.agree(group, &private, theirs, shared)?;
-        Ok(len)
+        self.0.answer(group, theirs, share, shared)
     }
 
-    #[inline(never)]
     fn agree(
         &mut self,
         group: Group,

@@ -28,7 +28,7 @@ struct Buffers {
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Role::from_args()? {
-        Role::Echo | Role::EchoSmall => serve::<Echo>()?,
+        Role::Echo => serve::<Echo>()?,
         Role::Http => serve::<Http>()?,
         Role::Timeouts => measure(&mut Table::default()),
     }

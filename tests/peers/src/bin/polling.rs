@@ -28,7 +28,7 @@ struct Server<S: Service> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Role::from_args()? {
-        Role::Echo | Role::EchoSmall => Server::<Echo>::new()?.serve()?,
+        Role::Echo => Server::<Echo>::new()?.serve()?,
         Role::Http => Server::<Http>::new()?.serve()?,
         Role::Timeouts => return Err("polling has no timeouts".into()),
     }

@@ -15,7 +15,7 @@ use usockets_peers::{Echo, Http, READ_MAX, Role, Service, listen};
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Role::from_args()? {
-        Role::Echo | Role::EchoSmall => run::<Echo>()?,
+        Role::Echo => run::<Echo>()?,
         Role::Http => run::<Http>()?,
         Role::Timeouts => measure(&mut Queue::new()?),
     }

@@ -38,7 +38,7 @@ struct Server<S: Service> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Role::from_args()? {
-        Role::Echo | Role::EchoSmall => serve::<Echo>()?,
+        Role::Echo => serve::<Echo>()?,
         Role::Http => serve::<Http>()?,
         Role::Timeouts => measure(&mut timers::Timers::new()),
     }

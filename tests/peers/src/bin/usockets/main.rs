@@ -17,42 +17,38 @@ use usockets_linux::Linux;
 use usockets_peers::{READ_MAX, Role, announce, any_port};
 
 use echo::EchoServer;
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{Memory, Store};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::Service;
 
 /// Sockets of a pool: 10,000 connections, a listener, and some to spare.
 const SOCKETS: usize = 10_240;
-/// Bytes that the small echo server reads at once, and holds at most for one connection.
-const SMALL: usize = 1_024;
 /// Bytes per connection for what the HTTP server received, half of them read at once.
 const IN: usize = 2 * READ_MAX;
 /// Bytes per connection for what the client has not taken.
 const OUT: usize = 8_192;
 
-type EchoPool<const N: usize> = Sockets<Linux, EchoServer<N>, SOCKETS>;
-type HttpPool = Sockets<Linux, Server<IN, OUT>, SOCKETS>;
+type EchoPool = Sockets<Linux, EchoServer<'static, READ_MAX>, SOCKETS>;
+type HttpPool = Sockets<Linux, Server<'static, IN, OUT>, SOCKETS>;
 
-static ECHO: ConstStaticCell<EchoPool<READ_MAX>> = ConstStaticCell::new(Sockets::new());
-static ECHO_SMALL: ConstStaticCell<EchoPool<SMALL>> = ConstStaticCell::new(Sockets::new());
+static ECHO: ConstStaticCell<EchoPool> = ConstStaticCell::new(Sockets::new());
+static HELD: ConstStaticCell<[[u8; READ_MAX]; SOCKETS]> =
+    ConstStaticCell::new([[0; READ_MAX]; SOCKETS]);
 static HTTP: ConstStaticCell<HttpPool> = ConstStaticCell::new(Sockets::new());
+static STORE: ConstStaticCell<Store<IN, OUT, SOCKETS>> = ConstStaticCell::new(Store::new());
 static BUFFER: ConstStaticCell<[u8; READ_MAX]> = ConstStaticCell::new([0; READ_MAX]);
 
-const _: () = assert!(Connection::<IN, OUT>::RECEIVE_MAX == READ_MAX);
+const _: () = assert!(Memory::<IN, OUT>::RECEIVE_MAX == READ_MAX);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let buffer = BUFFER.take();
     match Role::from_args()? {
-        Role::Echo => serve(ECHO.take(), buffer, &mut EchoServer, ())?,
-        Role::EchoSmall => {
-            let (buffer, _) = buffer.split_at_mut(SMALL);
-            serve(ECHO_SMALL.take(), buffer, &mut EchoServer, ())?;
-        }
+        Role::Echo => serve(ECHO.take(), buffer, &mut EchoServer::new(HELD.take()), ())?,
         Role::Http => {
             let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-            let mut server = Server::new(Service::new(route, clock));
+            let mut server = Server::new(Service::new(route, clock), STORE.take());
             serve(HTTP.take(), buffer, &mut server, Group::Idle)?;
         }
         Role::Timeouts => timeouts::measure(),

@@ -1,0 +1,46 @@
+//! The tests of behaviour on the simulated network, and the model's random runs, in one program.
+
+#[path = "../tests/addresses.rs"]
+mod addresses;
+#[path = "../tests/back_pressure.rs"]
+mod back_pressure;
+#[path = "../tests/calls_inside_calls.rs"]
+mod calls_inside_calls;
+#[path = "../tests/connect_errors.rs"]
+mod connect_errors;
+#[path = "../tests/contexts.rs"]
+mod contexts;
+#[path = "../tests/cork.rs"]
+mod cork;
+#[path = "../tests/cut_off.rs"]
+mod cut_off;
+#[path = "../tests/delivery_before_close.rs"]
+mod delivery_before_close;
+#[path = "../tests/fairness.rs"]
+mod fairness;
+#[path = "../tests/families.rs"]
+mod families;
+#[path = "../tests/far_deadlines.rs"]
+mod far_deadlines;
+#[path = "../tests/full_pool.rs"]
+mod full_pool;
+#[path = "../tests/fuzzing.rs"]
+mod fuzzing;
+#[path = "../tests/half_close.rs"]
+mod half_close;
+#[path = "../tests/out_of_descriptors.rs"]
+mod out_of_descriptors;
+#[path = "../tests/queues.rs"]
+mod queues;
+#[path = "../tests/stale_names.rs"]
+mod stale_names;
+#[path = "../tests/stats.rs"]
+mod stats;
+#[path = "../tests/timeouts.rs"]
+mod timeouts;
+#[path = "../tests/timers.rs"]
+mod timers;
+#[path = "../tests/waker.rs"]
+mod waker;
+#[path = "../tests/write_before_open.rs"]
+mod write_before_open;
