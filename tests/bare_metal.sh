@@ -239,6 +239,41 @@ build_lm3s6965() {
         --target-dir "$target/lm3s6965")
 }
 
+test_microvm() {
+    need qemu-system-x86_64 qemu-system-x86
+    need_target x86_64-unknown-none
+    (cd "$examples/microvm" && cargo build --quiet --release --locked \
+        --target-dir "$target/microvm")
+    took "building HTTP for microvm"
+    # QEMU has a descriptor for each connection, and so has the client.
+    ulimit -n 4096 || cannot "4,096 open files are not allowed"
+    local image=$target/microvm/x86_64-unknown-none/release/http
+    boot 80 qemu-system-x86_64 -M microvm,acpi=off,ioapic2=off -cpu max -m 32M -nodefaults \
+        -no-user-config -device isa-debug-exit,iobase=0xf4,iosize=4 \
+        -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:80" \
+        -device virtio-net-device,netdev=net -kernel "$image"
+    try "HTTP on microvm" 1000
+    # What the image writes to end the emulation makes this code.
+    stop "HTTP on microvm" 33
+    took "trying HTTP on microvm"
+    local loaded statics stack
+    loaded=$(sections "$image" .text .rodata .data)
+    statics=$(status statics)
+    stack=$(status stack)
+    bound "memory of HTTP on microvm" $((loaded + statics + stack)) $((16 * 1024 * 1024))
+    [ "$(status stack_peak)" -lt "$stack" ] || fail "the stack of HTTP on microvm is used up"
+    printf '\n## %s, %s connections\n\n| bytes | | bound |\n|---|---|---|\n' \
+        "HTTP on microvm (x86-64)" 1,000 >>"$folder/report"
+    row 'code (`.text`)' "$(sections "$image" .text)"
+    row 'constants (`.rodata`)' "$(sections "$image" .rodata)"
+    row 'start values (`.data`)' "$(sections "$image" .data)"
+    row 'statics (`.bss`)' "$statics"
+    row 'stack, reserved' "$stack"
+    row 'stack, most that was used' "$(status stack_peak)"
+    row '**memory**, everything included' "**$((loaded + statics + stack))**" $((16 * 1024 * 1024))
+    row 'for each connection, its buffers included' "$(status connection)"
+}
+
 main() {
     command -v rustup >/dev/null || cannot "rustup is not installed"
     cargo build --quiet --release --locked --package usockets-tests --bin bare_metal_client
@@ -251,6 +286,7 @@ holds it to its bounds. The stack is painted when the image starts; what was use
 has gone from after all of the tests.
 END
     test_lm3s6965
+    test_microvm
     cat "$folder/report"
     if [ "$write" = --write ]; then
         cp "$folder/report" "$report"
