@@ -1,5 +1,5 @@
-//! Cryptography for a server that asks nobody for a certificate: what verifies them stays out of the
-//! image.
+//! Cryptography for a server that asks nobody for a certificate: what verifies them stays out of
+//! the image.
 
 use pki_types::SignatureVerificationAlgorithm;
 use usockets::tls::{

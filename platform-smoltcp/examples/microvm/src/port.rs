@@ -11,7 +11,12 @@ pub(crate) fn read(port: Port) -> u8 {
     let value;
     // SAFETY: reading the ports that `Port` names changes no memory.
     unsafe {
-        asm!("in al, dx", in("dx") port.0, out("al") value, options(nomem, nostack, preserves_flags));
+        asm!(
+            "in al, dx",
+            in("dx") port.0,
+            out("al") value,
+            options(nomem, nostack, preserves_flags)
+        );
     }
     value
 }
@@ -20,7 +25,12 @@ pub(crate) fn read(port: Port) -> u8 {
 pub(crate) fn write(port: Port, value: u8) {
     // SAFETY: as for `read`; none of these devices touches memory by itself.
     unsafe {
-        asm!("out dx, al", in("dx") port.0, in("al") value, options(nomem, nostack, preserves_flags));
+        asm!(
+            "out dx, al",
+            in("dx") port.0,
+            in("al") value,
+            options(nomem, nostack, preserves_flags)
+        );
     }
 }
 
@@ -102,7 +112,13 @@ pub(crate) fn random() -> Option<u64> {
         let good: u8;
         // SAFETY: the processor has the instruction, as it has just said.
         unsafe {
-            asm!("rdrand {}", "setc {}", out(reg) value, out(reg_byte) good, options(nomem, nostack));
+            asm!(
+                "rdrand {}",
+                "setc {}",
+                out(reg) value,
+                out(reg_byte) good,
+                options(nomem, nostack)
+            );
         }
         if good == 1 {
             return Some(value);

@@ -10,7 +10,7 @@ use board::network::{self, Network};
 use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
 use http::date::WallClock;
-use http::memory::{self as http_memory, Store};
+use http::memory::{Memory as HttpMemory, Store};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::{Fact, Service};
@@ -63,12 +63,12 @@ static SOCKETS: ConstStaticCell<Sockets<Platform, Server<'static, IN, OUT>, { CO
     ConstStaticCell::new(Sockets::new());
 static STORE: ConstStaticCell<Store<IN, OUT, { CONNECTIONS + 1 }>> =
     ConstStaticCell::new(Store::new());
-static BUFFER: ConstStaticCell<[u8; http_memory::Memory::<IN, OUT>::RECEIVE_MAX]> =
-    ConstStaticCell::new([0; http_memory::Memory::<IN, OUT>::RECEIVE_MAX]);
+static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
+    ConstStaticCell::new([0; HttpMemory::<IN, OUT>::RECEIVE_MAX]);
 
 /// What a connection costs, wherever it is.
 const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
-    + size_of::<http_memory::Memory<IN, OUT>>()
+    + size_of::<HttpMemory<IN, OUT>>()
     + size_of::<Slot<'_>>()
     + size_of::<SocketStorage<'_>>()
     + size_of::<u32>()
