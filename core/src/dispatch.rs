@@ -128,6 +128,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.lists.rest = Some(Ready { id, readiness });
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::of(readiness));
+            if slot.flags.any(Flags::HUNG_UP) {
+                // A call may have learnt it while the socket was being read.
+                slot.flags.set(Flags::READABLE);
+            }
             match slot.phase() {
                 Phase::Listening => self.accept(handler, id),
                 Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
@@ -228,7 +232,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if let Some(slot) = named(self.slots, id) {
-            let done = slot.flags.only(both, both);
+            let done = slot.flags.only(both, both) && !planted::is(Planted::HeldEnd);
             slot.flags.clear(Flags::FINISHING);
             if done {
                 self.everyone().net.end(id, Closed::Finished);

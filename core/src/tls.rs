@@ -90,6 +90,8 @@ mod traffic;
 mod transfer;
 mod verify;
 mod wire;
+#[cfg(test)]
+mod wycheproof;
 
 pub use alert::Alert;
 pub use config::{ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup};
@@ -105,7 +107,7 @@ pub use handshake::{Handshake, MESSAGE_MAX};
 pub use layer::{Tls, TlsSocket};
 pub use memory::TlsMemory;
 pub use pem::Pem;
-pub use pki_types::TrustAnchor;
+pub use pki_types::{SignatureVerificationAlgorithm, TrustAnchor};
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};
 pub use session::Session;

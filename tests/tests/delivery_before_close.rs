@@ -4,11 +4,13 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use usockets::{Closed, Error};
+use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_tests::bed::{Bed, LinuxBed};
 use usockets_tests::on_every_platform;
+use usockets_tests::rng::seeds;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Pair, Side, pattern, run_until};
+use usockets_tests::sim::{Faults, Sim};
 
 on_every_platform!(
     bytes_and_end_of_a_peer_that_closed_come_in_order,
@@ -211,4 +213,67 @@ fn a_raw_peer_that_half_closes_gets_the_rest() {
     }));
     assert_eq!(side.script.closed(id), Some(Closed::Finished));
     peer.join().unwrap();
+}
+
+/// Answers whatever comes, and remembers what came and how it ended.
+#[derive(Default)]
+struct Answering {
+    received: usize,
+    closed: Option<Closed>,
+}
+
+impl<P: Platform> Handler<P> for Answering {
+    type Ext = ();
+    type Context = ();
+
+    fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
+
+    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
+        self.received += data.len();
+        // It fails in the end, as it should.
+        let _ = socket.write(b"thanks");
+    }
+
+    fn on_close(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), closed: Closed) {
+        self.closed = Some(closed);
+    }
+}
+
+/// A write fails between two reads of the same iteration: the rest is read, and the socket closes
+/// although nothing is ever reported of it again.
+#[test]
+fn a_write_that_fails_while_more_is_read_closes() {
+    for seed in seeds(100) {
+        println!("SEED={seed}");
+        let sim = Sim::new(seed, Faults::none());
+        let (mut a, mut b) = (Sockets::<_, Answering, 3>::new(), Sockets::<_, _, 3>::new());
+        let (mut buffer, mut other) = ([0; 1_000], [0; 1_000]);
+        let mut server = Loop::new(sim.host(), &mut a, &mut buffer);
+        let mut client = Loop::new(sim.host(), &mut b, &mut other);
+        let (mut answering, mut asking) = (Answering::default(), Answering::default());
+        let at = Endpoint::tcp((sim.addresses(0)[0], 80).into());
+        server.net().listen(at, ()).expect("a listener");
+        let id = client.net().connect(at, ()).expect("a connect");
+        for step in 0..60 {
+            server.poll(&mut answering, None).expect("a sound host");
+            client.poll(&mut asking, None).expect("a sound host");
+            if step == 20 {
+                assert_eq!(client.net().write(id, &[7; 1_000]), 1_000);
+                // From here on every send fails, and the first read is a short one.
+                let (send_error, partial_read) = (10_000, 5_000);
+                let faults = Faults::none();
+                sim.set_faults(Faults {
+                    send_error,
+                    partial_read,
+                    ..faults
+                });
+            }
+            if !sim.is_due(0) && !sim.is_due(1) {
+                sim.step(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(answering.received, 1_000);
+        assert!(matches!(answering.closed, Some(Closed::Failed(_))));
+        assert_eq!(server.stats().open, 0);
+    }
 }

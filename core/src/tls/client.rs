@@ -43,6 +43,7 @@ pub(crate) fn start<C: Crypto>(
 }
 
 /// Adds a `ClientHello` with a fresh share of `group`, in a record of its own.
+#[inline(never)]
 fn put_hello<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
@@ -200,6 +201,7 @@ fn put_extensions<C: Crypto>(
 
 impl Connection {
     /// Reads a `ServerHello` or a `HelloRetryRequest`.
+    #[inline(never)]
     pub(crate) fn on_server_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -256,6 +258,7 @@ impl Connection {
     }
 
     /// Answers a `HelloRetryRequest` with a second hello.
+    #[inline(never)]
     fn hello_again<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -289,6 +292,7 @@ impl Connection {
     }
 
     /// Reads `EncryptedExtensions`.
+    #[inline(never)]
     pub(crate) fn on_extensions<C: Crypto>(
         &mut self,
         setup: &Setup<'_, C>,
@@ -376,6 +380,7 @@ impl Connection {
 }
 
 /// Makes the client's flight before `Finished`: a `Certificate` if one is asked for.
+#[inline(never)]
 pub(crate) fn answer<C: Crypto>(
     connection: &Connection,
     setup: &Setup<'_, C>,

@@ -107,6 +107,7 @@ pub enum EmbeddedError {
 /// # Limits
 ///
 /// - One cipher suite, AES-128-GCM; one group, P-256; no `HelloRetryRequest`.
+/// - The server's end is not answered with one of ours.
 /// - No IP addresses, no resumption, no `KeyUpdate`, no client certificates; the protocol that
 ///   ALPN agreed on cannot be learned.
 /// - A handshake message must come in one record, and the server's own certificate have at most
@@ -284,7 +285,9 @@ impl<const N: usize> EmbeddedLink<N> {
             first(reading, writing).await
         };
         match ended {
-            Ok(()) | Err(TlsError::ConnectionClosed) => {}
+            Ok(()) => {}
+            // The crate would answer in the clear, which no server may take.
+            Err(TlsError::ConnectionClosed) => return Ok(()),
             Err(error) => return Err(EmbeddedError::Other(error)),
         }
         tls.close()

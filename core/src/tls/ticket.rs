@@ -80,6 +80,7 @@ impl Drop for TicketKeys {
 ///
 /// # Errors
 /// `decrypt_error`: the client does not have the key that belongs to its ticket.
+#[inline(never)]
 pub(crate) fn find<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
@@ -199,6 +200,7 @@ pub(crate) fn make_binder<C: Crypto>(
 }
 
 /// Adds a ticket for the connection that has just opened, if both sides care.
+#[inline(never)]
 pub(crate) fn send<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,

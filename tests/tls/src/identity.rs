@@ -32,6 +32,16 @@ impl Kind {
     }
 }
 
+/// The same Ed25519 key every time, so that what fails fails again.
+fn fixed_key(seed: u8) -> KeyPair {
+    // RFC 8410, section 7.
+    const PREFIX: [u8; 16] = [
+        0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+    ];
+    let document = [&PREFIX[..], &[seed; 32]].concat();
+    KeyPair::try_from(document).unwrap()
+}
+
 /// Makes an RSA key, by `openssl`, for certificates that are signed with `algorithm`.
 pub fn rsa(bits: u32, algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair {
     let made = Command::new("openssl")
@@ -85,7 +95,15 @@ impl Authority {
 
     /// Makes one that signs with `key`.
     pub fn with_key(key: KeyPair) -> Self {
-        let params = Self::params("root");
+        Self::with_params(key, Self::params("root"))
+    }
+
+    /// The same authority every time, with an Ed25519 key.
+    pub fn fixed() -> Self {
+        Self::with_params(fixed_key(1), Self::named("fixed root".to_string()))
+    }
+
+    fn with_params(key: KeyPair, params: CertificateParams) -> Self {
         let root = params.self_signed(&key).unwrap().der().to_vec();
         Self {
             issuer: Issuer::new(params, key),
@@ -115,10 +133,14 @@ impl Authority {
     fn params(name: &str) -> CertificateParams {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self::named(format!("{name} {number}"))
+    }
+
+    fn named(name: String) -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params
             .distinguished_name
-            .push(rcgen::DnType::CommonName, format!("{name} {number}"));
+            .push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params
@@ -128,6 +150,11 @@ impl Authority {
         self.issue_with(kind, names, |_| {})
     }
 
+    /// Issues the same certificate every time for one `seed`, with an Ed25519 key.
+    pub fn issue_fixed(&self, seed: u8, names: &[&str]) -> Leaf {
+        self.issue_key(Kind::Ed25519, &fixed_key(seed), names, |_| {})
+    }
+
     /// Issues a certificate whose parameters `change` may change.
     pub fn issue_with(
         &self,
@@ -135,7 +162,16 @@ impl Authority {
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Leaf {
-        let key = kind.generate();
+        self.issue_key(kind, &kind.generate(), names, change)
+    }
+
+    fn issue_key(
+        &self,
+        kind: Kind,
+        key: &KeyPair,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![
@@ -143,7 +179,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         let mut chain = vec![certificate.der().to_vec()];
         chain.extend(self.chain.iter().cloned());
         let document = key.serialize_der();
