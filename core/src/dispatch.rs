@@ -232,7 +232,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if let Some(slot) = named(self.slots, id) {
-            let done = slot.flags.only(both, both);
+            let done = slot.flags.only(both, both) && !planted::is(Planted::HeldEnd);
             slot.flags.clear(Flags::FINISHING);
             if done {
                 self.everyone().net.end(id, Closed::Finished);

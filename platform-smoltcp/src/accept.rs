@@ -7,8 +7,9 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::{IpAddress, Ipv4Packet, TcpControl, TcpPacket, TcpRepr};
 use usockets::Duration;
 
+use crate::clock::{span, stamp};
 use crate::cookie::{self, Plain};
-use crate::engine::{Engine, stamp};
+use crate::engine::Engine;
 use crate::frame::{ETHERNET_LEN, Segment};
 use crate::isn;
 use crate::listener::Listener;
@@ -22,6 +23,8 @@ use crate::wheel::tick_of;
 const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
 /// Longest that a handshake usually takes.
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
+/// Longest that an acknowledgement waits for something to go with.
+const ACK_DELAY: Duration = Duration::from_millis(10);
 /// MSS of a peer that does not tell (RFC 9293, section 3.7.1).
 const MSS_DEFAULT: u16 = 536;
 const MSS_DEFAULT_V6: u16 = 1_220;
@@ -38,6 +41,7 @@ enum Place {
 
 impl Engine<'_> {
     /// Answers a SYN for which there is no connection; returns the reply's length.
+    #[inline(never)]
     pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
         let Some(number) = self.listener_for((segment.local, segment.remote)) else {
             return self.inject(None, packet);
@@ -95,10 +99,11 @@ impl Engine<'_> {
     }
 
     /// Whether a class's oldest half-open connection has been so for longer than handshakes take.
-    fn hangs(&mut self, class: u8) -> bool {
+    fn hangs(&self, class: u8) -> bool {
         let lists = self.slab.classes.get(usize::from(class));
         let oldest = lists.and_then(|class| class.half_open.first());
-        let left = oldest.and_then(|index| self.ticks_left(index));
+        let oldest = oldest.and_then(|index| self.slab.slots.get(place(index)));
+        let left = oldest.and_then(|slot| slot.ticks_left(self.now));
         let whole = self.limits.handshake.saturating_sub(HANDSHAKE_USUAL);
         let whole = tick_of(usockets::Instant::ZERO.saturating_add(whole));
         left.is_some_and(|left| left <= whole)
@@ -106,6 +111,7 @@ impl Engine<'_> {
 
     /// Returns the connection that an answer to a cookie makes; `Some(None)` when the cookie is
     /// right and there is no room, `None` when it is no cookie of ours.
+    #[inline(never)]
     pub(crate) fn redeem(&mut self, segment: &Segment<'_>) -> Option<Option<u32>> {
         let pair = (segment.local, segment.remote);
         let number = self.listener_for(pair)?;
@@ -224,6 +230,7 @@ impl Engine<'_> {
     }
 
     /// Puts a connection whose handshake is complete into its listener's queue.
+    #[inline(never)]
     pub(crate) fn establish(&mut self, index: u32) {
         let Some(slot) = self.slab.get(index) else {
             return;
@@ -243,6 +250,7 @@ impl Engine<'_> {
     }
 
     /// Reports the listeners that were asked about, if a connection waits.
+    #[inline(never)]
     pub(crate) fn tell_again(&mut self) {
         self.listeners_asked = false;
         for listener in self.listeners.iter_mut() {
@@ -373,8 +381,9 @@ pub(crate) fn prepare(
 ) {
     socket.abort();
     socket.set_nagle_enabled(!nodelay);
-    socket.set_keep_alive(keepalive.map(crate::engine::span));
+    socket.set_keep_alive(keepalive.map(span));
     socket.set_timeout(None);
+    socket.set_ack_delay(Some(span(ACK_DELAY)));
     #[cfg(feature = "congestion")]
     socket.set_congestion_control(smoltcp::socket::tcp::CongestionControl::Reno);
 }

@@ -7,7 +7,7 @@ use usockets::{Error, Recv, SocketId};
 
 use crate::engine::Engine;
 use crate::number::place;
-use crate::slot::{Facts, Flags, Phase};
+use crate::slot::{Facts, Flags, Phase, Talk};
 
 impl Engine<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -77,10 +77,13 @@ impl Engine<'_> {
             Err(_) if opening => 0,
             Err(_) => return Err(self.fault(index).unwrap_or(Error::Invalid)),
         };
-        if taken < data.len()
-            && let Some(slot) = self.slab.get(index)
-        {
-            slot.flags.set(Flags::SHORT);
+        if let Some(slot) = self.slab.get(index) {
+            if taken < data.len() {
+                slot.flags.set(Flags::SHORT);
+            }
+            if taken > 0 {
+                slot.talk.set(Talk::WROTE);
+            }
         }
         if taken > 0 {
             self.serve.push(self.slab.slots, index);

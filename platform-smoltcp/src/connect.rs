@@ -5,8 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 use usockets::{Endpoint, Error, Security, SocketId};
 
 use crate::accept::prepare;
+use crate::clock::stamp;
 use crate::device::Medium;
-use crate::engine::{Engine, stamp};
+use crate::engine::Engine;
 use crate::isn;
 use crate::number::{high, low};
 use crate::slot::Phase;
@@ -110,11 +111,8 @@ impl Engine<'_> {
         PORTS_FROM.wrapping_add(u16::try_from(number).unwrap_or(0))
     }
 
-    fn is_taken(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        let hash = self.hash((local, remote));
-        self.table
-            .find(self.slab.slots, self.slab.handle, hash, (local, remote))
-            .is_some()
+    fn is_taken(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.find(&local, &remote).is_some()
     }
 
     /// Starts listening and returns the listener's place.

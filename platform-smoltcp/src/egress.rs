@@ -10,23 +10,24 @@ use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant as Stamp;
 use usockets::{Duration, Instant};
 
+use crate::clock::{instant, kept, stamp};
 use crate::device::{Medium, PollDevice};
-use crate::engine::{Engine, span, stamp};
+use crate::engine::Engine;
 use crate::frame::Ethernet;
 use crate::neighbour::Reach;
 use crate::number::place;
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{Facts, Fault, Flags, Phase, Slot};
+use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk};
 use crate::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;
 /// Unanswered keep-alive probes after which a peer counts as gone (as on Linux).
 const PROBES_MAX: u64 = 9;
-/// How long a connection in TIME-WAIT whose owner has not closed yet keeps what it received:
-/// shorter than smoltcp's TIME-WAIT of 10 s, at whose end it throws that away.
-const KEEP: Duration = Duration::from_secs(9);
+/// How long a connection in TIME-WAIT whose owner has not closed yet is served: shorter than
+/// smoltcp's TIME-WAIT of 10 s on its own clock, at whose end it throws away what it received.
+const KEEP: Duration = Duration::from_secs(2);
 
 /// What serving a connection came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,14 +55,16 @@ impl Engine<'_> {
     /// Serves one connection.
     #[inline]
     pub(crate) fn serve<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+        let (handle, now) = (self.slab.handle, self.now);
         let Some(slot) = self.slab.get(index) else {
             return Served::Done;
         };
         let phase = slot.phase;
-        if phase == Phase::Free {
+        let Some(socket) = slot.peek(handle).filter(|_| phase != Phase::Free) else {
             return Served::Done;
-        }
-        let state = self.state(index);
+        };
+        let state = socket.state();
+        let limit = slot.ticks_left(now);
         if phase == Phase::HalfOpen {
             match state {
                 // A reset brings smoltcp's socket back to LISTEN.
@@ -73,44 +76,43 @@ impl Engine<'_> {
                 _ => self.establish(index),
             }
         }
-        if self.ticks_left(index) == Some(0) && self.expire(index) {
+        if limit == Some(0) && self.expire(index) {
             return Served::Done;
         }
         self.renew(index);
         let (served, due) = self.send_due(index, device);
-        self.settle(index, state);
+        let after = self.state(index);
+        if phase != Phase::Owned || after != State::Established || limit.is_some() {
+            self.settle(index, state, after);
+        }
         if served == Served::Done {
-            self.schedule(index, due);
+            self.schedule(index, after, due);
         }
         served
     }
 
-    /// Sends what is due.
+    /// Sends what is due; returns when more is.
     #[inline]
     fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> (Served, Option<Stamp>) {
-        let now = stamp(self.now);
-        let mut found: Option<Way> = None;
+        let (handle, now) = (self.slab.handle, stamp(self.now));
+        let Some(slot) = self.slab.slots.get_mut(place(index)) else {
+            return (Served::Done, None);
+        };
+        // What the owner has just sent is due, most likely.
+        if slot.talk.has(Talk::WROTE) {
+            slot.talk.assign(Talk::WROTE, false);
+        } else {
+            let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
+            if due.is_none_or(|due| due > now) {
+                return (Served::Done, due);
+            }
+        }
+        let header = match self.way(index, device) {
+            Way::Open(header) => header,
+            Way::Wait(until) => return (self.block(index, until), None),
+            Way::Nowhere => return (Served::Done, self.swallow(index)),
+        };
         for _ in 0..FRAMES_MAX {
-            let Some(set) = self.slab.get_set(index) else {
-                return (Served::Done, None);
-            };
-            match self.interface.poll_at(now, set) {
-                Some(due) if due <= now => {}
-                due => return (Served::Done, due),
-            }
-            let way = match found {
-                Some(way) => way,
-                None => *found.insert(self.way(index, device)),
-            };
-            if let Way::Wait(until) = way {
-                return (self.block(index, until), None);
-            }
-            if let Way::Nowhere = way
-                && self.state(index) == State::SynSent
-            {
-                self.fail(index, Fault::Unreachable);
-                return (Served::Done, None);
-            }
             if !device.has_room() {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
                 return (Served::Full, None);
@@ -118,46 +120,71 @@ impl Engine<'_> {
             let Some(slot) = self.slab.slots.get_mut(place(index)) else {
                 return (Served::Done, None);
             };
-            let mut sent_so_far = slot.sent();
+            let mut sent = slot.sent();
             let Some(set) = slot.set.as_mut() else {
                 return (Served::Done, None);
             };
-            let (spare, described) = (&mut *self.scratch, &self.described);
-            let sent = match way {
-                Way::Open(header) => {
-                    let mut outward = Outward {
-                        device,
-                        header,
-                        sent: &mut sent_so_far,
-                        spare,
-                        described,
-                    };
-                    self.interface.poll_egress(now, &mut outward, set)
-                }
-                // As if lost on the way: what is unanswered runs into its limit.
-                Way::Nowhere | Way::Wait(_) => {
-                    let mut nowhere = Nowhere { spare, described };
-                    self.interface.poll_egress(now, &mut nowhere, set)
-                }
+            let mut outward = Outward {
+                device,
+                header,
+                sent: &mut sent,
+                spare: &mut *self.scratch,
+                described: &self.described,
             };
-            if sent == PollResult::None {
-                // Only a note of the time, or an end in silence; if it still is due at once,
-                // the next tick will do.
-                let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
+            let result = self.interface.poll_egress(now, &mut outward, set);
+            let fresh = sent.next.wrapping_sub(slot.sent_next);
+            slot.set_sent(sent);
+            if result != PollResult::None && slot.is_settled(handle, fresh, self.now) {
+                return (Served::Done, None);
+            }
+            let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
+            // Without a packet it was only a note of the time, or an end in silence; if something
+            // still is due at once, the next tick will do.
+            if result == PollResult::None || due.is_none_or(|due| due > now) {
                 return (Served::Done, due);
             }
-            slot.set_sent(sent_so_far);
         }
         (Served::More, None)
     }
 
+    /// Lets go to nowhere what is due, as if lost on the way: what is unanswered runs into its
+    /// limit. A connection that is only being made fails at once.
+    #[cold]
+    #[inline(never)]
+    fn swallow(&mut self, index: u32) -> Option<Stamp> {
+        if self.state(index) == State::SynSent {
+            self.fail(index, Fault::Unreachable);
+            return None;
+        }
+        let now = stamp(self.now);
+        let set = self.slab.get_set(index)?;
+        for _ in 0..FRAMES_MAX {
+            let mut nowhere = Nowhere {
+                spare: &mut *self.scratch,
+                described: &self.described,
+            };
+            let result = self.interface.poll_egress(now, &mut nowhere, set);
+            let due = self.interface.poll_at(now, set);
+            if result == PollResult::None || due.is_none_or(|due| due > now) {
+                return due;
+            }
+        }
+        Some(now)
+    }
+
     /// Finds the way to a connection's peer and asks the link for it if need be.
+    #[inline]
     fn way<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Way {
-        let remote = self
-            .slab
-            .peek(index)
-            .and_then(|socket| socket.remote_endpoint());
-        let (Medium::Ethernet, Some(remote)) = (self.medium, remote) else {
+        match self.medium {
+            Medium::Ip => Way::Open(None),
+            Medium::Ethernet => self.way_on_link(index, device),
+        }
+    }
+
+    #[inline(never)]
+    fn way_on_link<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Way {
+        let socket = self.slab.peek(index);
+        let Some(remote) = socket.and_then(|socket| socket.remote_endpoint()) else {
             return Way::Open(None);
         };
         let remote = IpAddr::from(remote.addr);
@@ -180,6 +207,8 @@ impl Engine<'_> {
     }
 
     /// Asks the link who has `hop`. A full device drops the question; the next comes in a second.
+    #[cold]
+    #[inline(never)]
     fn ask<D: PollDevice>(&mut self, own: IpAddr, hop: IpAddr, device: &mut D) {
         let mut memory = [0; MESSAGE_MAX];
         let len = resolve::ask(&mut memory, self.mac, own, hop);
@@ -187,6 +216,8 @@ impl Engine<'_> {
     }
 
     /// Lets a connection wait for its neighbour.
+    #[cold]
+    #[inline(never)]
     fn block(&mut self, index: u32, until: Instant) -> Served {
         self.counters.neighbour_waits = self.counters.neighbour_waits.wrapping_add(1);
         self.blocked.push(self.slab.slots, index);
@@ -198,6 +229,8 @@ impl Engine<'_> {
     }
 
     /// Ends a connection of an owner, who learns why.
+    #[cold]
+    #[inline(never)]
     fn fail(&mut self, index: u32, fault: Fault) {
         self.table.remove(self.slab.slots, index);
         if let Some(socket) = self.slab.socket(index) {
@@ -210,6 +243,7 @@ impl Engine<'_> {
     }
 
     /// Ends a phase that has reached its limit. Whether there is nothing left to serve.
+    #[inline(never)]
     fn expire(&mut self, index: u32) -> bool {
         let Some(phase) = self.slab.get(index).map(|slot| slot.phase) else {
             return true;
@@ -238,7 +272,7 @@ impl Engine<'_> {
     /// a connection is merely idle.
     #[inline]
     fn renew(&mut self, index: u32) {
-        let limit = self.limits.answer;
+        let limit = self.answer;
         let Some(socket) = self.slab.socket(index) else {
             return;
         };
@@ -247,7 +281,7 @@ impl Engine<'_> {
             State::FinWait1 | State::Closing | State::LastAck
         );
         let timeout = if ending || socket.send_queue() > 0 {
-            Some(span(limit))
+            Some(limit)
         } else {
             let probes = |every: u64| every.saturating_mul(PROBES_MAX.saturating_add(1));
             socket
@@ -258,9 +292,8 @@ impl Engine<'_> {
     }
 
     /// Draws the consequences of what sending did to the state, and of orphans' progress.
-    #[inline]
-    fn settle(&mut self, index: u32, before: State) {
-        let after = self.state(index);
+    #[inline(never)]
+    fn settle(&mut self, index: u32, before: State, after: State) {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
@@ -291,6 +324,7 @@ impl Engine<'_> {
     }
 
     /// Moves a connection without owner on towards its end.
+    #[inline(never)]
     fn settle_orphan(&mut self, index: u32, state: State) {
         let Some(socket) = self.slab.socket(index) else {
             return;
@@ -328,24 +362,24 @@ impl Engine<'_> {
         }
     }
 
-    /// Sets the deadline of a connection that has just been served, by when smoltcp is due.
+    /// Sets the deadline of a connection in `state` that has just been served, by when smoltcp is
+    /// due.
     #[inline]
-    fn schedule(&mut self, index: u32, due: Option<Stamp>) {
+    fn schedule(&mut self, index: u32, state: State, due: Option<Stamp>) {
+        let now = self.now;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }
-        if let Some(left) = self.ticks_left(index) {
-            self.expect_by(index, tick_of(self.now).wrapping_add(left));
+        if let Some(left) = slot.ticks_left(now) {
+            self.expect_by(index, tick_of(now).wrapping_add(left));
         }
         if let Some(due) = due {
-            let micros = u64::try_from(due.total_micros()).unwrap_or(0);
-            let soonest = tick_of(self.now).wrapping_add(1);
-            let due = tick_after(Instant::from_micros(micros));
-            let past = due.wrapping_sub(soonest) > u32::MAX / 2 || micros == 0;
-            self.expect_by(index, if past { soonest } else { due });
+            let soonest = tick_of(now).wrapping_add(1);
+            let due = kept(state, instant(due), now);
+            self.expect_by(index, if due <= now { soonest } else { tick_after(due) });
         }
     }
 }

@@ -3,10 +3,11 @@
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::socket::tcp::State;
-use smoltcp::time::Instant as Stamp;
+use smoltcp::time::Duration as Span;
 use usockets::{Duration, Instant};
 
-use crate::config::{Config, Memory, SizeClass};
+use crate::clock::{span, stamp};
+use crate::config::{Config, Limits, Memory, SizeClass};
 use crate::counters::Counters;
 use crate::device::{Capabilities, Medium};
 use crate::frame::ETHERNET_LEN;
@@ -21,7 +22,7 @@ use crate::route::Routes;
 use crate::slab::Slab;
 use crate::slot::{Facts, Flags, LIMIT_SHIFT, Phase};
 use crate::table::Table;
-use crate::wheel::{Wheel, tick_after, tick_of};
+use crate::wheel::{Wheel, tick_after};
 
 /// Bytes of scratch memory that every stack needs, whatever its device.
 const SCRATCH_MIN: usize = 128;
@@ -38,6 +39,17 @@ pub(crate) struct Secrets {
     pub(crate) port: Secret,
 }
 
+impl Secrets {
+    fn of(secret: Secret) -> Self {
+        Self {
+            table: secret.derive(1),
+            sequence: secret.derive(2),
+            cookie: secret.derive(3),
+            port: secret.derive(4),
+        }
+    }
+}
+
 /// Everything of a stack but its device.
 pub(crate) struct Engine<'a> {
     pub(crate) interface: Interface,
@@ -45,7 +57,9 @@ pub(crate) struct Engine<'a> {
     pub(crate) medium: Medium,
     pub(crate) mac: [u8; 6],
     pub(crate) routes: Routes,
-    pub(crate) limits: crate::config::Limits,
+    pub(crate) limits: Limits,
+    /// [`Limits::answer`] on smoltcp's clock.
+    pub(crate) answer: Span,
     pub(crate) cookies: bool,
     /// Cookies are believed until then: shortly after the last one was sent.
     pub(crate) cookies_until: Instant,
@@ -69,59 +83,73 @@ pub(crate) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// Takes over configuration and memory; `None` when they do not fit together.
-    pub(crate) fn new(
+    /// Makes an engine without memory and addresses, which does nothing.
+    pub(crate) fn idle(device: &Capabilities, now: Instant) -> Self {
+        let described = describe(device);
+        Self {
+            interface: isn::interface(0, &Routes::NONE, &described, stamp(now)),
+            described,
+            medium: device.medium,
+            mac: [0; 6],
+            routes: Routes::NONE,
+            limits: Limits::DEFAULT,
+            answer: span(Limits::DEFAULT.answer),
+            cookies: false,
+            cookies_until: Instant::ZERO,
+            secrets: Secrets::of(Secret::new([0; 16])),
+            slab: Slab::empty(),
+            table: Table::empty(),
+            wheel: Wheel::new(now),
+            neighbours: Neighbours::new(&mut [], Secret::new([0; 16])),
+            listeners: &mut [],
+            listeners_ready: false,
+            listeners_asked: false,
+            serve: Ring::EMPTY,
+            blocked: Ring::EMPTY,
+            ready: ReadyRing::EMPTY,
+            scratch: &mut [],
+            ports_used: 0,
+            now,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes over configuration and memory, once; `None` when they do not fit together.
+    ///
+    /// In place, and apart from [`Self::idle`]: an engine is large for the stack of a small
+    /// machine.
+    pub(crate) fn start(
+        &mut self,
         config: &Config<'_>,
         device: &Capabilities,
         memory: Memory<'a>,
         classes: &[SizeClass],
-        now: Instant,
-    ) -> Option<Self> {
-        let routes = Routes::new(config.addresses, config.gateway_v4, config.gateway_v6)?;
+    ) -> Option<()> {
+        self.routes = Routes::new(config.addresses, config.gateway_v4, config.gateway_v6)?;
         let needed = device.frame_max().max(SCRATCH_MIN);
         let small = memory.scratch.len() < needed || device.mtu < 576;
         let offload = device.segment_max.is_some() && !device.fills;
         if small || offload || device.segment_max.is_some_and(|bytes| bytes < device.mtu) {
             return None;
         }
-        let described = describe(device);
-        let secret = config.secret;
-        let secrets = Secrets {
-            table: secret.derive(1),
-            sequence: secret.derive(2),
-            cookie: secret.derive(3),
-            port: secret.derive(4),
-        };
         memory.listeners.fill_with(|| Listener::EMPTY);
-        let mut slab = Slab::new(memory.slots, memory.storage, memory.bytes, classes)?;
-        if !isn::is_obeyed(&mut slab, memory.scratch, &routes, &described, stamp(now)) {
+        self.slab
+            .carve(memory.slots, memory.storage, memory.bytes, classes)?;
+        let (routes, described, now) = (&self.routes, &self.described, stamp(self.now));
+        if !isn::is_obeyed(&mut self.slab, memory.scratch, routes, described, now) {
             return None;
         }
-        Some(Self {
-            interface: isn::interface(0, &routes, &described, stamp(now)),
-            described,
-            medium: device.medium,
-            mac: config.mac,
-            routes,
-            limits: config.limits,
-            cookies: config.cookies,
-            cookies_until: Instant::ZERO,
-            secrets,
-            slab,
-            table: Table::new(memory.buckets)?,
-            wheel: Wheel::new(now),
-            neighbours: Neighbours::new(memory.neighbours, secret.derive(5)),
-            listeners: memory.listeners,
-            listeners_ready: false,
-            listeners_asked: false,
-            serve: Ring::EMPTY,
-            blocked: Ring::EMPTY,
-            ready: ReadyRing::EMPTY,
-            scratch: memory.scratch,
-            ports_used: 0,
-            now,
-            counters: Counters::default(),
-        })
+        self.interface = isn::interface(0, routes, described, now);
+        self.mac = config.mac;
+        self.limits = config.limits;
+        self.answer = span(config.limits.answer);
+        self.cookies = config.cookies;
+        self.secrets = Secrets::of(config.secret);
+        self.table = Table::new(memory.buckets)?;
+        self.neighbours = Neighbours::new(memory.neighbours, config.secret.derive(5));
+        self.listeners = memory.listeners;
+        self.scratch = memory.scratch;
+        Some(())
     }
 
     /// Gives an IP packet to smoltcp, for the connection in slot `index` or for none, and returns
@@ -160,6 +188,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Lets all that wait for a neighbour look again.
+    #[inline(never)]
     pub(crate) fn unblock(&mut self) {
         while let Some(index) = self.blocked.pop(self.slab.slots) {
             self.serve.push(self.slab.slots, index);
@@ -180,6 +209,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends the slot's phase by itself `after` from now.
+    #[inline(never)]
     pub(crate) fn limit(&mut self, index: u32, after: Duration) {
         let unit = 1_u32 << LIMIT_SHIFT;
         let at = tick_after(self.now.saturating_add(after)).wrapping_add(unit.wrapping_sub(1));
@@ -195,22 +225,6 @@ impl<'a> Engine<'a> {
         if let Some(slot) = self.slab.get(index) {
             slot.flags.clear(Flags::LIMITED);
         }
-    }
-
-    /// Returns the ticks until the slot's limit, if it has one; 0 when it is reached.
-    #[inline]
-    pub(crate) fn ticks_left(&mut self, index: u32) -> Option<u32> {
-        let now = tick_of(self.now);
-        let slot = self
-            .slab
-            .get(index)
-            .filter(|slot| slot.flags.has(Flags::LIMITED))?;
-        let units = u32::from(slot.limit).wrapping_sub(now >> LIMIT_SHIFT) & 0xffff;
-        if units == 0 || units > 0x7fff {
-            return Some(0);
-        }
-        let start = (now >> LIMIT_SHIFT).wrapping_add(units) << LIMIT_SHIFT;
-        Some(start.wrapping_sub(now))
     }
 
     /// Sees to it that the slot is served at tick `due` or before.
@@ -251,18 +265,4 @@ impl<'a> Engine<'a> {
             .peek(index)
             .map_or(State::Closed, |socket| socket.state())
     }
-}
-
-/// Returns an instant in smoltcp's form.
-#[inline]
-pub(crate) fn stamp(at: Instant) -> Stamp {
-    // Half of the range, so that no sum with a timeout runs over.
-    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
-    Stamp::from_micros(micros.min(i64::MAX / 2))
-}
-
-/// Returns a duration in smoltcp's form.
-pub(crate) fn span(duration: Duration) -> smoltcp::time::Duration {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    smoltcp::time::Duration::from_micros(micros.min(1 << 40))
 }

@@ -98,6 +98,12 @@ impl Segment<'_> {
         self.control & (SYN | ACK | RST) == SYN
     }
 
+    /// Whether there is anything between the header and the payload.
+    #[inline]
+    pub(crate) fn has_options(&self) -> bool {
+        self.bytes.get(12).is_some_and(|byte| *byte >= 0x60)
+    }
+
     /// Returns the number of payload bytes.
     #[inline]
     pub(crate) fn payload_len(&self) -> u32 {
@@ -124,19 +130,20 @@ pub(crate) fn look(packet: &[u8]) -> Option<Packet<'_>> {
 
 #[inline]
 fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
-    let header_len = usize::from(packet.first()? & 15).saturating_mul(4);
+    let header = packet.first_chunk::<20>()?;
+    let header_len = usize::from(header[0] & 15).saturating_mul(4);
     if header_len < 20 {
         return None;
     }
     // More-fragments or an offset (RFC 791, section 3.1).
-    if be16(packet, 6)? & 0x3fff != 0 {
+    if be16(header, 6)? & 0x3fff != 0 {
         return Some(Packet::Fragment);
     }
-    let end = usize::from(be16(packet, 2)?);
-    let from = IpAddr::V4(Ipv4Addr::from_bits(be32(packet, 12)?));
-    let to = IpAddr::V4(Ipv4Addr::from_bits(be32(packet, 16)?));
+    let end = usize::from(be16(header, 2)?);
+    let from = IpAddr::V4(Ipv4Addr::from_bits(be32(header, 12)?));
+    let to = IpAddr::V4(Ipv4Addr::from_bits(be32(header, 16)?));
     let payload = packet.get(header_len..end)?;
-    match *packet.get(9)? {
+    match header[9] {
         TCP => segment(from, to, payload),
         _ => Some(Packet::Other),
     }
@@ -166,7 +173,7 @@ fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn segment(from: IpAddr, to: IpAddr, bytes: &[u8]) -> Option<Packet<'_>> {
     let header = bytes.first_chunk::<20>()?;
     Some(Packet::Tcp(Segment {

@@ -10,10 +10,11 @@ use smoltcp::wire::TcpControl;
 use crate::cookie::Plain;
 use crate::device::Medium;
 use crate::engine::Engine;
-use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, FIN, IPV4, IPV6, Packet, RST, Segment};
-use crate::number::{be16, put};
+use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
+use crate::loss;
+use crate::number::{be16, count, place, put};
 use crate::resolve::{self, Heard};
-use crate::slot::{Facts, Fault, Flags, Phase, Talk};
+use crate::slot::{Facts, Flags, Phase, Talk};
 
 /// No window is larger, since no receive buffer is.
 const WINDOW_MAX: u32 = 65_536;
@@ -25,6 +26,16 @@ enum Answer {
     Packet(usize),
     /// A whole frame of so many bytes; without any, nothing.
     Frame(usize),
+}
+
+/// What a connection was like before a segment came.
+#[derive(Clone, Copy)]
+struct Before {
+    state: State,
+    /// Bytes for the owner to receive.
+    received: usize,
+    /// Bytes that the peer had not acknowledged or not been sent.
+    unsettled: usize,
 }
 
 impl Engine<'_> {
@@ -109,6 +120,7 @@ impl Engine<'_> {
     }
 
     /// Learns from a neighbour's message and answers its question.
+    #[inline(never)]
     fn hear(&mut self, heard: Heard, sender: [u8; 6]) -> usize {
         let invited = heard
             .asks
@@ -130,16 +142,12 @@ impl Engine<'_> {
 
     #[inline]
     fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
+        if let Some(index) = self.find(&segment.local, &segment.remote) {
+            return self.deliver(index, packet, segment);
+        }
         let (local, remote) = (segment.local, segment.remote);
         if !self.routes.is_own(local.ip()) {
             return 0;
-        }
-        let hash = self.hash((local, remote));
-        let found = self
-            .table
-            .find(self.slab.slots, self.slab.handle, hash, (local, remote));
-        if let Some(index) = found {
-            return self.deliver(index, packet, segment);
         }
         if !self.routes.is_peer(remote.ip()) || local.port() == 0 || remote.port() == 0 {
             self.counters.impossible = self.counters.impossible.wrapping_add(1);
@@ -164,24 +172,56 @@ impl Engine<'_> {
     /// Gives a segment to its connection.
     #[inline]
     pub(crate) fn deliver(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> usize {
+        if segment.control & (SYN | FIN | RST) != 0
+            && let Some(len) = self.judge(index, packet, segment)
+        {
+            return len;
+        }
+        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return 0;
         };
+        let shut = be16(segment.bytes, 14) == Some(0);
+        slot.talk.assign(Talk::SHUT, shut);
+        let Some(socket) = slot.peek(handle) else {
+            return 0;
+        };
+        let before = Before {
+            state: socket.state(),
+            received: socket.recv_queue(),
+            unsettled: socket.send_queue(),
+        };
+        let len = self.inject(Some(index), packet);
+        if len > 0 {
+            self.correct(index, len);
+        } else {
+            self.tell_loss(index, packet, segment, before.unsettled);
+        }
+        self.notice(index, before, segment.control & RST != 0);
+        self.serve.push(self.slab.slots, index);
+        len
+    }
+
+    /// Looks at a segment that begins or ends a connection, before smoltcp does. Returns the length
+    /// of the answer to one that smoltcp must not see.
+    #[inline(never)]
+    fn judge(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> Option<usize> {
+        let slot = self.slab.get(index)?;
         let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
         let known = sent.any && !matches!(before, State::SynSent | State::Listen);
         if segment.is_opening() {
             // smoltcp 0.14 panics on a SYN that meets one of ours that has not left yet.
             if before == State::SynSent && !sent.any {
-                return 0;
+                return Some(0);
             }
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
             if phase == Phase::TimeWait && self.is_listening(segment.local) {
                 self.release(index);
-                return self.knock(packet, segment);
+                return Some(self.knock(packet, segment));
             }
             if known && before != State::SynReceived {
-                return self.challenge(index, segment);
+                return Some(self.challenge(index, segment));
             }
         }
         // Only a reset with just the next number is taken, one elsewhere in the window is asked
@@ -189,37 +229,54 @@ impl Engine<'_> {
         if known && segment.control & RST != 0 {
             let ahead = segment.sequence.wrapping_sub(sent.acknowledged);
             if before == State::TimeWait || ahead >= WINDOW_MAX {
-                return 0;
+                return Some(0);
             }
             if ahead != 0 {
-                return self.challenge(index, segment);
+                return Some(self.challenge(index, segment));
             }
         }
         // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which
         // ends the stream too soon; it also sends such segments, by fast retransmission.
         let payload = segment.payload_len();
         let torn = segment.control & FIN != 0 && sent.is_beyond(segment.sequence, payload);
-        if known && payload > 0 && torn {
-            return 0;
+        (known && payload > 0 && torn).then_some(0)
+    }
+
+    /// Repeats for smoltcp an acknowledgement that tells of a loss, once for each lost segment.
+    /// `unsettled` is what was to be acknowledged before.
+    #[inline]
+    fn tell_loss(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>, unsettled: usize) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let known = slot.talk.has(Talk::LOST);
+        if !known && !segment.has_options() {
+            return;
         }
-        let queued = self
-            .slab
-            .peek(index)
-            .map_or(0, |socket| socket.recv_queue());
-        if let Some(slot) = self.slab.get(index) {
-            let shut = be16(segment.bytes, 14) == Some(0);
-            slot.talk.assign(Talk::SHUT, shut);
+        let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        if known && left >= unsettled {
+            return;
         }
-        let len = self.inject(Some(index), packet);
-        self.correct(index, len);
-        self.notice(index, (before, queued), segment.control & RST != 0);
-        self.serve.push(self.slab.slots, index);
-        len
+        slot.talk.assign(Talk::LOST, false);
+        let next = slot.sent_next;
+        let header = if segment.local.is_ipv4() { 40 } else { 60 };
+        let mss = count(self.described.max_transmission_unit.saturating_sub(header));
+        if left == 0 || !loss::is_told(segment, next, mss) {
+            return;
+        }
+        slot.talk.assign(Talk::LOST, true);
+        self.counters.losses_told = self.counters.losses_told.wrapping_add(1);
+        for _ in 0..loss::COPIES {
+            // A duplicate acknowledgement has no answer.
+            self.inject(Some(index), packet);
+        }
     }
 
     /// Answers a segment that may be forged with an acknowledgement: a peer that means it will say
     /// so in its answer (RFC 5961, section 7). smoltcp makes it, one a second at most, as for a
     /// keep-alive probe, which is what it is shown.
+    #[inline(never)]
     fn challenge(&mut self, index: u32, segment: &Segment<'_>) -> usize {
         let Some(sent) = self.slab.get(index).map(|slot| slot.sent()) else {
             return 0;
@@ -242,63 +299,55 @@ impl Engine<'_> {
     }
 
     /// Corrects a reply of a connection's.
-    #[inline]
+    #[inline(never)]
     fn correct(&mut self, index: u32, len: usize) {
         let end = ETHERNET_LEN.saturating_add(len);
         if len > 0
-            && let Some(slot) = self.slab.get(index)
+            && let Some(slot) = self.slab.slots.get_mut(place(index))
         {
             let mut sent = slot.sent();
             let packet = self.scratch.get_mut(ETHERNET_LEN..end).unwrap_or_default();
             sent.correct(packet, self.described.checksum.tcp.tx());
-            if let Some(slot) = self.slab.get(index) {
-                slot.set_sent(sent);
-            }
+            slot.set_sent(sent);
         }
     }
 
     /// Reports what a segment changed.
     #[inline]
-    fn notice(&mut self, index: u32, (before, queued): (State, usize), reset: bool) {
-        let Some(socket) = self.slab.peek(index) else {
-            return;
-        };
-        let after = socket.state();
-        let grown = socket.recv_queue() > queued;
-        let room = has_room(socket.send_queue(), socket.send_capacity());
+    fn notice(&mut self, index: u32, before: Before, reset: bool) {
+        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
         if slot.phase != Phase::Owned {
             return;
         }
-        let opening = |state| matches!(state, State::SynSent | State::SynReceived);
-        let mut facts = Facts::READABLE.when(grown);
-        if opening(before) && !opening(after) && after != State::Closed {
-            facts = facts.union(Facts::WRITABLE);
-        }
-        let ended = matches!(
-            after,
-            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
-        );
-        if ended && !slot.flags.has(Flags::ENDED) {
-            slot.flags.set(Flags::ENDED);
-            facts = facts.union(Facts::ENDED);
-        }
-        if after == State::Closed && before != State::Closed && slot.fault == Fault::None {
-            // LAST-ACK ends here in peace, by the acknowledgement of our FIN.
-            if reset && opening(before) {
-                slot.fault = Fault::Refused;
-            } else if reset {
-                slot.fault = Fault::Reset;
-            }
-            facts = facts.union(Facts::ERROR.when(slot.fault != Fault::None));
-        }
-        if room && slot.flags.has(Flags::SHORT) {
+        let Some(socket) = slot.peek(handle) else {
+            return;
+        };
+        let after = socket.state();
+        let mut facts = Facts::READABLE.when(socket.recv_queue() > before.received);
+        if slot.flags.has(Flags::SHORT) && has_room(socket.send_queue(), socket.send_capacity()) {
             slot.flags.clear(Flags::SHORT);
             facts = facts.union(Facts::WRITABLE);
         }
+        if after != State::Established || before.state != after {
+            facts = facts.union(slot.turned(before.state, after, reset));
+        }
         self.report(index, facts);
+    }
+
+    /// Finds the slot of the connection between two ends.
+    #[inline]
+    pub(crate) fn find(&mut self, local: &SocketAddr, remote: &SocketAddr) -> Option<u32> {
+        let handle = self.slab.handle;
+        let last = self.table.last(self.slab.slots, handle, (local, remote));
+        if last.is_some() {
+            return last;
+        }
+        let hash = self.hash((*local, *remote));
+        let slots = &*self.slab.slots;
+        self.table.find(slots, handle, hash, (local, remote))
     }
 
     /// Returns the demultiplexer's hash of a connection's two ends.

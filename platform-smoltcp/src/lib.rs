@@ -125,6 +125,7 @@
 
 mod accept;
 mod checksum;
+mod clock;
 mod close;
 mod config;
 mod connect;
@@ -139,6 +140,7 @@ mod ingress;
 mod isn;
 mod list;
 mod listener;
+mod loss;
 mod neighbour;
 mod number;
 mod pcap;

@@ -7,7 +7,6 @@ use smoltcp::time::Instant as Stamp;
 use usockets::Instant;
 
 use crate::device::{Capabilities, Medium, PollDevice};
-use crate::engine::stamp;
 
 /// A [`PollDevice`] out of a device of smoltcp's. Frames are copied once each way.
 ///
@@ -48,7 +47,8 @@ impl<'m, D: Device, C: Fn() -> Instant> FromPhy<'m, D, C> {
     }
 
     fn stamp(&self) -> Stamp {
-        stamp((self.clock)())
+        let micros = i64::try_from((self.clock)().as_micros());
+        Stamp::from_micros(micros.unwrap_or(i64::MAX))
     }
 }
 

@@ -47,9 +47,11 @@ impl Sent {
             _ => 40,
         };
         let segment = packet.get_mut(header..)?;
-        let (first, control) = (be32(segment, 4)?, *segment.get(13)?);
-        let offset = usize::from(*segment.get(12)? >> 4).saturating_mul(4);
-        let payload = u32::try_from(segment.len().saturating_sub(offset)).ok()?;
+        let len = segment.len();
+        let segment = segment.first_chunk_mut::<20>()?;
+        let (first, control) = (be32(segment, 4)?, segment[13]);
+        let offset = usize::from(segment[12] >> 4).saturating_mul(4);
+        let payload = u32::try_from(len.saturating_sub(offset)).ok()?;
         if control & ACK != 0 && control & RST == 0 {
             self.acknowledged = be32(segment, 8)?;
             self.window = be16(segment, 14)?;

@@ -1,10 +1,13 @@
 //! What the stack keeps of one connection beside smoltcp's socket.
 
 use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::tcp;
-use usockets::{Error, Readiness, SocketId};
+use smoltcp::socket::tcp::{self, State};
+use usockets::{Error, Instant, Readiness, SocketId};
 
+use crate::clock::RESEND_MIN;
+use crate::number::place;
 use crate::sent::Sent;
+use crate::wheel::tick_of;
 
 /// log2 of the ticks in which limits count: 64 of them, 66 ms.
 pub(crate) const LIMIT_SHIFT: u32 = 6;
@@ -121,6 +124,63 @@ impl<'a> Slot<'a> {
         }
     }
 
+    /// Returns what there is to report when a segment, a `reset` or not, has changed the state, and
+    /// notes why the connection broke if it did.
+    pub(crate) fn turned(&mut self, before: State, after: State, reset: bool) -> Facts {
+        let opening = |state| matches!(state, State::SynSent | State::SynReceived);
+        let mut facts = Facts::NONE;
+        if opening(before) && !opening(after) && after != State::Closed {
+            facts = facts.union(Facts::WRITABLE);
+        }
+        let ended = matches!(
+            after,
+            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
+        );
+        if ended && !self.flags.has(Flags::ENDED) {
+            self.flags.set(Flags::ENDED);
+            facts = facts.union(Facts::ENDED);
+        }
+        if after == State::Closed && before != State::Closed && self.fault == Fault::None {
+            // LAST-ACK ends here in peace, by the acknowledgement of our FIN.
+            if reset && opening(before) {
+                self.fault = Fault::Refused;
+            } else if reset {
+                self.fault = Fault::Reset;
+            }
+            facts = facts.union(Facts::ERROR.when(self.fault != Fault::None));
+        }
+        facts
+    }
+
+    /// Returns the ticks until the phase's limit, if it has one; 0 when it is reached.
+    #[inline]
+    pub(crate) fn ticks_left(&self, now: Instant) -> Option<u32> {
+        if !self.flags.has(Flags::LIMITED) {
+            return None;
+        }
+        let now = tick_of(now);
+        let units = u32::from(self.limit).wrapping_sub(now >> LIMIT_SHIFT) & 0xffff;
+        if units == 0 || units > 0x7fff {
+            return Some(0);
+        }
+        let start = (now >> LIMIT_SHIFT).wrapping_add(units) << LIMIT_SHIFT;
+        Some(start.wrapping_sub(now))
+    }
+
+    /// Whether, after `fresh` bytes have just been sent, there is nothing to ask smoltcp: they are
+    /// all there are, and the wheel looks after the slot before they could be sent again.
+    #[inline]
+    pub(crate) fn is_settled(&self, handle: SocketHandle, fresh: u32, now: Instant) -> bool {
+        let ahead = self.timer_due.wrapping_sub(tick_of(now));
+        self.flags.has(Flags::TIMED)
+            && ahead <= RESEND_MIN
+            && self.peek(handle).is_some_and(|socket| {
+                socket.state() == State::Established
+                    && socket.send_queue() == place(fresh)
+                    && socket.keep_alive().is_none()
+            })
+    }
+
     /// Returns the owner's name, if there is an owner.
     #[inline]
     pub(crate) const fn owner(&self) -> Option<SocketId> {
@@ -190,6 +250,10 @@ impl Talk {
     pub(crate) const SENT: u8 = 1;
     /// The peer's window is closed.
     pub(crate) const SHUT: u8 = 2;
+    /// The first unacknowledged segment is known to be lost, and smoltcp has been told.
+    pub(crate) const LOST: u8 = 4;
+    /// The owner has sent something since the last look.
+    pub(crate) const WROTE: u8 = 8;
 
     #[inline]
     pub(crate) const fn has(self, fact: u8) -> bool {

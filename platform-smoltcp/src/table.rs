@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use smoltcp::iface::SocketHandle;
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::number::place;
 use crate::slot::{Flags, NONE, Slot};
@@ -14,36 +15,58 @@ use crate::slot::{Flags, NONE, Slot};
 pub(crate) struct Table<'a> {
     /// A power of two of them.
     buckets: &'a mut [u32],
+    /// What was found last: segments come in trains.
+    last: u32,
 }
 
 impl<'a> Table<'a> {
+    /// Makes a table without buckets, in which nothing is found.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            buckets: &mut [],
+            last: NONE,
+        }
+    }
+
     /// Makes an empty table of the largest power of two of buckets that `buckets` holds; `None`
     /// without any.
     pub(crate) fn new(buckets: &'a mut [u32]) -> Option<Self> {
         let count = 1_usize.checked_shl(buckets.len().checked_ilog2()?)?;
         let buckets = buckets.get_mut(..count)?;
         buckets.fill(NONE);
-        Some(Self { buckets })
+        Some(Self {
+            buckets,
+            last: NONE,
+        })
+    }
+
+    /// Returns the slot found last if it is that of the connection between `local` and `remote`.
+    #[inline]
+    pub(crate) fn last(
+        &self,
+        slots: &[Slot<'_>],
+        handle: SocketHandle,
+        pair: (&SocketAddr, &SocketAddr),
+    ) -> Option<u32> {
+        let slot = slots.get(place(self.last))?;
+        (slot.flags.has(Flags::LISTED) && is_of(slot, handle, pair)).then_some(self.last)
     }
 
     /// Finds the slot of the connection between `local` and `remote`.
     #[inline]
     pub(crate) fn find(
-        &self,
+        &mut self,
         slots: &[Slot<'_>],
         handle: SocketHandle,
         hash: u32,
-        (local, remote): (SocketAddr, SocketAddr),
+        pair: (&SocketAddr, &SocketAddr),
     ) -> Option<u32> {
         let mut index = *self.buckets.get(self.bucket(hash))?;
         // A chain is never longer than all slots.
         for _ in slots {
             let slot = slots.get(place(index))?;
-            if slot.hash == hash
-                && let Some(socket) = slot.peek(handle)
-                && socket.local_endpoint() == Some(local.into())
-                && socket.remote_endpoint() == Some(remote.into())
-            {
+            if slot.hash == hash && is_of(slot, handle, pair) {
+                self.last = index;
                 return Some(index);
             }
             index = slot.chain;
@@ -98,4 +121,29 @@ impl<'a> Table<'a> {
     fn bucket(&self, hash: u32) -> usize {
         place(hash) & self.buckets.len().saturating_sub(1)
     }
+}
+
+/// Whether a slot has the connection between the two ends.
+#[inline]
+fn is_of(
+    slot: &Slot<'_>,
+    handle: SocketHandle,
+    (local, remote): (&SocketAddr, &SocketAddr),
+) -> bool {
+    slot.peek(handle).is_some_and(|socket| {
+        is_at(socket.remote_endpoint(), remote) && is_at(socket.local_endpoint(), local)
+    })
+}
+
+/// Whether smoltcp's and our address are the same.
+#[inline]
+fn is_at(end: Option<IpEndpoint>, address: &SocketAddr) -> bool {
+    end.is_some_and(|end| {
+        end.port == address.port()
+            && match (end.addr, address) {
+                (IpAddress::Ipv4(ip), SocketAddr::V4(address)) => ip == *address.ip(),
+                (IpAddress::Ipv6(ip), SocketAddr::V6(address)) => ip == *address.ip(),
+                _ => false,
+            }
+    })
 }

@@ -32,6 +32,8 @@ pub(crate) fn tick_after(at: Instant) -> u32 {
 pub(crate) struct Wheel {
     /// Every deadline in the wheel is at or after this tick.
     tick: u32,
+    /// None is in this tick.
+    over: bool,
     used: [u64; LEVELS],
     heads: [[u32; PLACES]; LEVELS],
 }
@@ -41,6 +43,7 @@ impl Wheel {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             tick: tick_of(now),
+            over: false,
             used: [0; LEVELS],
             heads: [[NONE; PLACES]; LEVELS],
         }
@@ -63,6 +66,7 @@ impl Wheel {
             }
             self.clear(slots, index);
         }
+        self.over &= due != self.tick;
         let ahead = due.wrapping_sub(self.tick).min(AHEAD_MAX);
         self.link(slots, index, due, self.tick.wrapping_add(ahead));
     }
@@ -98,8 +102,12 @@ impl Wheel {
     /// Takes one slot whose deadline has come by `now`; `None` when there is none.
     ///
     /// Call until `None`; a caller that stops early loses nothing.
+    #[inline]
     pub(crate) fn pop(&mut self, slots: &mut [Slot<'_>], now: Instant) -> Option<u32> {
         let now = tick_of(now);
+        if self.over && now == self.tick {
+            return None;
+        }
         loop {
             let next = self.first().filter(|(_, _, start)| !before(now, *start));
             let Some((level, cell, start)) = next else {
@@ -107,9 +115,11 @@ impl Wheel {
                 if before(self.tick, now) {
                     self.tick = now;
                 }
+                self.over = self.tick == now;
                 return None;
             };
             self.tick = start;
+            self.over = false;
             let index = *self.heads.get(level)?.get(cell)?;
             let due = slots.get(place(index))?.timer_due;
             self.clear(slots, index);

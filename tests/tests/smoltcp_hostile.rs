@@ -3,7 +3,7 @@
 use usockets::{Duration, Endpoint, Error};
 use usockets_smoltcp::{Random, SizeClass};
 use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ip, ping};
-use usockets_tests::smoltcp::{Habit, Recipe, a4, b4, secs, seed, v6};
+use usockets_tests::smoltcp::{Habit, Recipe, a4, b4, mac, secs, seed, v6};
 
 fn stage() -> Stage {
     let mut stage = Stage::new(&Recipe::new(2));
@@ -335,15 +335,31 @@ fn a_syn_for_a_connect_whose_own_syn_has_not_left_is_dropped() {
     );
 }
 
+/// Over both families, with what they carry (RFC 792, RFC 4443).
 #[test]
-fn pings_are_answered_but_not_for_everybody_and_not_too_large() {
-    let mut stage = stage();
-    stage.send(&ping(a4(0).ip(), b4(0).ip(), 1, 2, 56));
-    assert_eq!(stage.replies().len(), 1);
-    let mut broadcast = ping(a4(0).ip(), [10, 0, 0, 255].into(), 1, 2, 56);
-    broadcast[..6].fill(0xff);
-    stage.send(&broadcast);
-    assert!(stage.replies().is_empty());
+fn pings_are_answered_but_not_for_everybody_and_only_when_sound() {
+    for (from, to, group, kind) in [
+        (a4(0).ip(), b4(0).ip(), [10, 0, 0, 255].into(), 34),
+        (v6(1, 0).ip(), v6(2, 0).ip(), "ff02::1".parse().unwrap(), 54),
+    ] {
+        let mut stage = stage();
+        for len in [0, 1, 56, 1_400] {
+            let ping = ping(from, to, 1, 2, len);
+            stage.send(&ping);
+            let replies = stage.replies();
+            assert_eq!(replies.len(), 1, "{from} {len} bytes");
+            assert_eq!(replies[0][..6], mac(1), "{from}");
+            assert_eq!(replies[0][kind], if from.is_ipv4() { 0 } else { 129 });
+            assert_eq!(replies[0][kind + 4..], ping[kind + 4..], "{from} {len}");
+        }
+        let mut broken = ping(from, to, 1, 2, 56);
+        broken[kind + 10] ^= 1;
+        stage.send(&broken);
+        let mut everybody = ping(from, group, 1, 2, 56);
+        everybody[..6].fill(0xff);
+        stage.send(&everybody);
+        assert!(stage.replies().is_empty(), "{from}");
+    }
 }
 
 #[test]

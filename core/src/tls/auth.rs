@@ -9,11 +9,13 @@ use crate::tls::crypto::{
     Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, SignatureId, Signer,
 };
 use crate::tls::extension;
-use crate::tls::handshake::{Exchange, MESSAGE_HEADER};
+use crate::tls::handshake::{Exchange, Handshake, MESSAGE_HEADER};
+use crate::tls::record::Content;
 use crate::tls::schedule::finished;
 use crate::tls::signature::scheme_of;
 use crate::tls::verify::{Chain, Subject};
 use crate::tls::wire::{Output, Reader};
+use crate::tls::{client, server};
 
 pub(crate) const CERTIFICATE: u8 = 11;
 pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
@@ -88,6 +90,48 @@ impl Connection {
         exchange.is_authenticated = true;
         self.state = State::AwaitFinished;
         Ok(Step::Next)
+    }
+
+    /// Starts a flight, and finishes it unless its signature comes later.
+    pub(crate) fn answer<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        match self.role {
+            Role::Server => server::answer(self, setup, handshake)?,
+            Role::Client => client::answer(self, setup, handshake, out)?,
+        }
+        if handshake.awaits_signature() {
+            self.state = State::AwaitSignature;
+            return Ok(());
+        }
+        self.finish_flight(setup, handshake, out)
+    }
+
+    /// Finishes a flight and protects it.
+    pub(crate) fn finish_flight<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let Handshake { message, exchange } = handshake;
+        if exchange.is_unsigned {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let mut flight = message.flight_output();
+        let base = self.send.secret();
+        put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
+        let len = flight.len();
+        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+        message.clear();
+        match self.role {
+            Role::Server => server::follow(self, setup, exchange),
+            Role::Client => client::follow(self, setup, exchange),
+        }
+        Ok(())
     }
 
     /// Checks the peer's `Finished` and adds it to the transcript.

@@ -5,6 +5,7 @@ use crate::tls::auth::{self, Step};
 use crate::tls::config::Setup;
 use crate::tls::crypto::{Crypto, Suite};
 use crate::tls::event::{Event, Received};
+use crate::tls::extension::fragment_len;
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::record::{Content, HEADER, Header, Keys};
 use crate::tls::session::SessionAt;
@@ -34,6 +35,8 @@ pub struct Connection {
     pub(crate) state: State,
     pub(crate) role: Role,
     pub(crate) suite: Suite,
+    /// Code of the largest fragment agreed on (RFC 6066, section 4); 0 if none is.
+    pub(crate) fragment: u8,
     /// Index of the protocol agreed on by ALPN, plus one; 0 if none.
     pub(crate) protocol: u8,
     /// Empty records and warnings since the last data.
@@ -112,6 +115,7 @@ impl Connection {
         state: State::Closed,
         role: Role::Server,
         suite: Suite::Aes128GcmSha256,
+        fragment: 0,
         protocol: 0,
         idle: 0,
         messages: 0,
@@ -304,6 +308,9 @@ impl Connection {
             Err(alert) => return Err(alert),
         };
         self.has_opened = true;
+        if self.fragment != 0 && len > usize::from(fragment_len(self.fragment)) {
+            return Err(Alert::RECORD_OVERFLOW);
+        }
         let body = body.get(..len).unwrap_or_default();
         let partial = match &handshake {
             Some(handshake) => handshake.message.is_partial(),
@@ -370,48 +377,6 @@ impl Connection {
             State::AwaitSignature => Event::Signing,
             _ => Event::Nothing,
         }
-    }
-
-    /// Starts a flight, and finishes it unless its signature comes later.
-    fn answer<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        match self.role {
-            Role::Server => server::answer(self, setup, handshake)?,
-            Role::Client => client::answer(self, setup, handshake, out)?,
-        }
-        if handshake.awaits_signature() {
-            self.state = State::AwaitSignature;
-            return Ok(());
-        }
-        self.finish_flight(setup, handshake, out)
-    }
-
-    /// Finishes a flight and protects it.
-    fn finish_flight<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        let Handshake { message, exchange } = handshake;
-        if exchange.is_unsigned {
-            return Err(Alert::INTERNAL_ERROR);
-        }
-        let mut flight = message.flight_output();
-        let base = self.send.secret();
-        auth::put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
-        let len = flight.len();
-        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
-        message.clear();
-        match self.role {
-            Role::Server => server::follow(self, setup, exchange),
-            Role::Client => client::follow(self, setup, exchange),
-        }
-        Ok(())
     }
 
     /// Returns whether a message of this kind may come now.

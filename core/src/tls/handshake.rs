@@ -288,8 +288,6 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) wants_tickets: bool,
     /// The client limits the size of records.
     pub(crate) record_size_limit: bool,
-    /// The client's code of the largest fragment; 0 if none.
-    pub(crate) max_fragment_length: u8,
 }
 
 impl<C: Crypto> Exchange<C> {
@@ -322,7 +320,6 @@ impl<C: Crypto> Exchange<C> {
         is_authenticated: false,
         wants_tickets: false,
         record_size_limit: false,
-        max_fragment_length: 0,
     };
 
     /// Derives a secret of the present stage over the messages so far.

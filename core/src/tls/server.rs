@@ -5,7 +5,7 @@ use crate::tls::auth::{self, Step, content, put_message};
 use crate::tls::config::{ClientAuth, Mismatch, Setup};
 use crate::tls::connection::{Connection, Role, State};
 use crate::tls::crypto::{Crypto, Group, Hasher, SHARE_MAX, Scheme, Shared, Suite};
-use crate::tls::extension;
+use crate::tls::extension::{self, fragment_len};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ClientHello, RETRY, TLS12, TLS13};
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
@@ -190,8 +190,8 @@ impl Connection {
             // The limit counts the content type.
             self.limit = limit.saturating_sub(1).min(self.limit);
         } else if let Some(code) = hello.max_fragment_length {
-            exchange.max_fragment_length = code;
-            self.limit = 256_u16.checked_shl(code.into()).unwrap_or(self.limit);
+            self.fragment = code;
+            self.limit = fragment_len(code).min(self.limit);
         }
     }
 
@@ -260,7 +260,7 @@ fn put_extensions<C: Crypto>(
 ) -> Result<(), Alert> {
     let chosen = connection.protocol().and_then(|index| protocols.get(index));
     let limited = exchange.record_size_limit;
-    let code = exchange.max_fragment_length;
+    let code = connection.fragment;
     put_message(out, exchange, ENCRYPTED_EXTENSIONS, |out| {
         out.vector16(|out| {
             if let Some(protocol) = chosen {

@@ -1,6 +1,7 @@
 //! What the stack alone costs, in memory: nanoseconds per echo of 64 bytes at many connections,
 //! and of a poll with nothing to do. In processor time of the thread, so that a busy machine
-//! matters little. Usage: `smoltcp_bench [CONNECTIONS | stock]`.
+//! matters little. Usage: `smoltcp_bench [stock] [CONNECTIONS [ECHOES]]`, with the echoes of one run of the five:
+//! two numbers of them under callgrind give the instructions of one echo.
 
 use std::hint::black_box;
 
@@ -18,14 +19,17 @@ type Net = Stack<'static, Peers>;
 const BUFFER: usize = 512;
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("stock") {
-        return stock::main();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Vec<u64> = arguments.iter().flat_map(|word| word.parse()).collect();
+    let connections = numbers.first().map(|count| *count as usize);
+    let echoes = numbers.get(1).copied();
+    if arguments.iter().any(|word| word == "stock") {
+        return stock::main(connections, echoes);
     }
     println!("connections  ns/echo(median of 5)  min  max  idle poll ns  bytes/connection");
-    let counts = std::env::args().nth(1).and_then(|count| count.parse().ok());
-    let counts = counts.map_or(vec![1, 16, 128, 1_024, 8_192, 65_536], |count| vec![count]);
-    for count in counts {
-        measure(count);
+    let all = [1, 16, 128, 1_024, 8_192, 65_536];
+    for count in connections.map_or(all.to_vec(), |count| vec![count]) {
+        measure(count, echoes.unwrap_or(400_000));
     }
     println!(
         "slot {} storage {}",
@@ -82,30 +86,30 @@ fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
     }
 }
 
-fn measure(count: usize) {
+fn measure(count: usize, echoes: u64) {
     let mut net = stack(count);
     let mut listener = Net::CLOSED;
     let mut sockets = Vec::with_capacity(count);
     let id = SocketId::from_bits((1 << 32) | u64::from(u32::MAX)).unwrap();
     let at = Endpoint::tcp((SERVER, PORT).into()).backlog(u16::MAX);
     net.listen(&mut listener, id, &at).unwrap();
-    while net.device().open < count || sockets.len() < count {
-        net.device_mut().budget = count as u64;
+    while net.device().state.open < count || sockets.len() < count {
+        net.device_mut().state.budget = count as u64;
         turn(&mut net, &mut listener, &mut sockets);
     }
     let mut run = |echoes: u64| {
-        net.device_mut().budget = echoes;
-        let goal = net.device().echoes + echoes;
+        net.device_mut().state.budget = echoes;
+        let goal = net.device().state.echoes + echoes;
         let start = cpu_nanos();
-        while net.device().echoes < goal {
+        while net.device().state.echoes < goal {
             turn(&mut net, &mut listener, &mut sockets);
         }
         (cpu_nanos() - start) as f64 / echoes as f64
     };
-    run(400_000);
-    let mut all: Vec<f64> = (0..5).map(|_| run(400_000)).collect();
+    run(echoes);
+    let mut all: Vec<f64> = (0..5).map(|_| run(echoes)).collect();
     all.sort_by(f64::total_cmp);
-    net.device_mut().budget = 0;
+    net.device_mut().state.budget = 0;
     for _ in 0..200 {
         net.device().pass(1_000);
         turn(&mut net, &mut listener, &mut sockets);
@@ -125,6 +129,8 @@ fn measure(count: usize) {
 
 /// The same with smoltcp as it comes: one interface, one set of sockets.
 mod stock {
+    use std::hint::black_box;
+
     use smoltcp::iface::{Config, Interface, SocketSet};
     use smoltcp::phy::{self, DeviceCapabilities};
     use smoltcp::socket::tcp::{Socket, SocketBuffer};
@@ -133,7 +139,7 @@ mod stock {
     use usockets::Platform;
     use usockets_smoltcp::PollDevice;
     use usockets_tests::smoltcp::leak;
-    use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
+    use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER, State};
 
     use super::{BUFFER, cpu_nanos};
 
@@ -142,37 +148,35 @@ mod stock {
         left: std::ops::Range<usize>,
     }
 
-    struct Rx([u8; 128], usize);
-    struct Tx<'d>(&'d mut Peers);
+    struct Rx<'d>(&'d [u8]);
+    struct Tx<'d>(&'d mut State);
 
-    impl phy::RxToken for Rx {
+    impl phy::RxToken for Rx<'_> {
         fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-            f(&self.0[..self.1])
+            f(self.0)
         }
     }
 
     impl phy::TxToken for Tx<'_> {
         fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
             let result = f(self.0.slot(len).unwrap());
-            self.0.commit(len, None);
+            self.0.read(len);
             result
         }
     }
 
     impl phy::Device for Stock {
-        type RxToken<'t> = Rx;
+        type RxToken<'t> = Rx<'t>;
         type TxToken<'t> = Tx<'t>;
 
-        fn receive(&mut self, _: Instant) -> Option<(Rx, Tx<'_>)> {
+        fn receive(&mut self, _: Instant) -> Option<(Rx<'_>, Tx<'_>)> {
             let index = self.left.next()?;
-            let frame = self.peers.frame(index);
-            let mut copy = [0; 128];
-            copy[..frame.len()].copy_from_slice(frame);
-            Some((Rx(copy, frame.len()), Tx(&mut self.peers)))
+            let (frame, state) = self.peers.split(index);
+            Some((Rx(frame), Tx(state)))
         }
 
         fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
-            Some(Tx(&mut self.peers))
+            Some(Tx(&mut self.peers.state))
         }
 
         fn capabilities(&self) -> DeviceCapabilities {
@@ -183,14 +187,16 @@ mod stock {
         }
     }
 
-    pub fn main() {
+    pub fn main(connections: Option<usize>, echoes: Option<u64>) {
         println!("stock smoltcp\nconnections  ns/echo(median of 5)");
-        for count in [1, 16, 128, 1_024] {
-            measure(count);
+        let all = connections.map_or(vec![1, 16, 128, 1_024], |count| vec![count]);
+        for count in all {
+            let few = if count > 100 { 40_000 } else { 400_000 };
+            measure(count, echoes.unwrap_or(few));
         }
     }
 
-    fn measure(count: usize) {
+    fn measure(count: usize, echoes: u64) {
         let mut device = Stock {
             peers: Peers::new(count),
             left: 0..0,
@@ -212,10 +218,10 @@ mod stock {
             })
             .collect();
         let mut run = |echoes: u64| {
-            device.peers.budget = echoes;
-            let goal = device.peers.echoes + echoes;
+            device.peers.state.budget = echoes;
+            let goal = device.peers.state.echoes + echoes;
             let start = cpu_nanos();
-            while device.peers.echoes < goal {
+            while device.peers.state.echoes < goal {
                 device.left = 0..device.peers.receive(usockets_smoltcp::FRAMES_MAX);
                 let micros = i64::try_from(device.peers.now().as_micros()).unwrap();
                 interface.poll(Instant::from_micros(micros), &mut device, &mut set);
@@ -227,10 +233,12 @@ mod stock {
                         socket.send_slice(&buffer[..len]).unwrap();
                     }
                 }
+                // When to look again: what every loop of smoltcp's asks before it waits.
+                let micros = i64::try_from(device.peers.now().as_micros()).unwrap();
+                black_box(interface.poll_delay(Instant::from_micros(micros), &set));
             }
             (cpu_nanos() - start) as f64 / echoes as f64
         };
-        let echoes = if count > 100 { 40_000 } else { 400_000 };
         run(echoes);
         let mut all: Vec<f64> = (0..5).map(|_| run(echoes)).collect();
         all.sort_by(f64::total_cmp);

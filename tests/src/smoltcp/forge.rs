@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ::smoltcp::wire::{Icmpv4Packet, IpAddress, Ipv4Packet, TcpPacket};
+use ::smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, Ipv4Packet, TcpPacket};
 use usockets::Duration;
 use usockets_smoltcp::{Faults, Medium, PollDevice, Wire};
 
@@ -125,6 +125,11 @@ pub fn arp(operation: u8, from: [u8; 4], from_mac: u8, to: [u8; 4]) -> Vec<u8> {
 pub fn ping(from: IpAddr, to: IpAddr, from_mac: u8, to_mac: u8, len: usize) -> Vec<u8> {
     let mut body = vec![8, 0, 0, 0, 0, 7, 0, 1];
     body.extend((0..len).map(|index| index as u8));
+    if let (IpAddr::V6(from), IpAddr::V6(to)) = (from, to) {
+        body[0] = 128;
+        Icmpv6Packet::new_unchecked(&mut body[..]).fill_checksum(&from, &to);
+        return ip(from.into(), to.into(), 58, &body, from_mac, to_mac);
+    }
     Icmpv4Packet::new_unchecked(&mut body[..]).fill_checksum();
     ip(from, to, 1, &body, from_mac, to_mac)
 }

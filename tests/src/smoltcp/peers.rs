@@ -34,11 +34,17 @@ enum Next {
 
 /// The peers, their frames and a clock that moves on by a microsecond with every look.
 pub struct Peers {
+    pub state: State,
+    frames: Vec<[u8; FRAME]>,
+    lens: Vec<usize>,
+    micros: std::cell::Cell<u64>,
+}
+
+/// What the peers have done and will do.
+pub struct State {
     peers: Vec<Peer>,
     /// Peers that may send, in order; a ring.
     turn: std::collections::VecDeque<u32>,
-    burst: Vec<[u8; FRAME]>,
-    lens: Vec<usize>,
     out: Vec<u8>,
     /// Messages that came back.
     pub echoes: u64,
@@ -46,7 +52,6 @@ pub struct Peers {
     pub open: usize,
     /// Messages that may still be sent.
     pub budget: u64,
-    micros: std::cell::Cell<u64>,
 }
 
 impl Peers {
@@ -57,14 +62,16 @@ impl Peers {
             next: Next::Syn,
         };
         Self {
-            peers: vec![peer; count],
-            turn: (0..count as u32).collect(),
-            burst: vec![[0; FRAME]; 64],
+            state: State {
+                peers: vec![peer; count],
+                turn: (0..count as u32).collect(),
+                out: vec![0; 2_048],
+                echoes: 0,
+                open: 0,
+                budget: 0,
+            },
+            frames: vec![[0; FRAME]; 64],
             lens: vec![0; 64],
-            out: vec![0; 2_048],
-            echoes: 0,
-            open: 0,
-            budget: 0,
             micros: std::cell::Cell::new(1_000_000),
         }
     }
@@ -74,6 +81,13 @@ impl Peers {
         self.micros.set(self.micros.get() + micros);
     }
 
+    /// Lends a frame of the burst and, next to it, what takes the answers.
+    pub fn split(&mut self, index: usize) -> (&[u8], &mut State) {
+        (&self.frames[index][..self.lens[index]], &mut self.state)
+    }
+}
+
+impl State {
     fn address(index: u32) -> ([u8; 4], u16) {
         let [_, a, b, c] = (index / 60_000).to_be_bytes();
         ([11, a, b, c], 1_024 + (index % 60_000) as u16)
@@ -84,14 +98,14 @@ impl Peers {
         (high * 60_000) as usize + usize::from(port - 1_024)
     }
 
-    fn write(&mut self, slot: usize, index: u32) {
+    /// Writes a peer's next frame and returns its length.
+    fn write(&mut self, frame: &mut [u8; FRAME], index: u32) -> usize {
         let peer = &mut self.peers[index as usize];
         let (ip, port) = Self::address(index);
         let (control, len) = match peer.next {
             Next::Syn => (SYN, 0),
             _ => (ACK | PSH, MESSAGE),
         };
-        let frame = &mut self.burst[slot];
         let total = (HEADERS + len) as u16;
         frame[..10].copy_from_slice(&[
             0x45,
@@ -131,7 +145,6 @@ impl Peers {
         let pseudo = sum(6 + 20 + len as u32, &frame[12..20]);
         let check = finish(sum(pseudo, &frame[20..HEADERS + len]));
         frame[36..38].copy_from_slice(&check.to_be_bytes());
-        self.lens[slot] = HEADERS + len;
         let used = if peer.next == Next::Syn {
             1
         } else {
@@ -139,10 +152,16 @@ impl Peers {
         };
         peer.seq = peer.seq.wrapping_add(used);
         peer.next = Next::Nothing;
+        HEADERS + len
     }
 
-    /// Takes what the stack sent.
-    fn read(&mut self, len: usize) {
+    /// Lends memory for a frame to send.
+    pub fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.out.get_mut(..len)
+    }
+
+    /// Takes what the stack sent there.
+    pub fn read(&mut self, len: usize) {
         let frame = &self.out[..len];
         let port = u16::from_be_bytes([frame[22], frame[23]]);
         let index = Self::index(&frame[16..20], port);
@@ -174,26 +193,27 @@ impl PollDevice for Peers {
     }
 
     fn receive(&mut self, frames_max: usize) -> usize {
+        let state = &mut self.state;
         let mut count = 0;
         while count < frames_max {
-            let Some(&index) = self.turn.front() else {
+            let Some(&index) = state.turn.front() else {
                 break;
             };
-            if self.peers[index as usize].next == Next::Message {
-                if self.budget == 0 {
+            if state.peers[index as usize].next == Next::Message {
+                if state.budget == 0 {
                     break;
                 }
-                self.budget -= 1;
+                state.budget -= 1;
             }
-            self.turn.pop_front();
-            self.write(count, index);
+            state.turn.pop_front();
+            self.lens[count] = state.write(&mut self.frames[count], index);
             count += 1;
         }
         count
     }
 
     fn frame(&self, index: usize) -> &[u8] {
-        &self.burst[index][..self.lens[index]]
+        &self.frames[index][..self.lens[index]]
     }
 
     fn has_room(&mut self) -> bool {
@@ -201,11 +221,11 @@ impl PollDevice for Peers {
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.out.get_mut(..len)
+        self.state.slot(len)
     }
 
     fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
-        self.read(len);
+        self.state.read(len);
     }
 
     fn wait(&mut self, until: Option<Instant>) {
