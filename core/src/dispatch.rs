@@ -128,6 +128,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.lists.rest = Some(Ready { id, readiness });
         if let Some(slot) = named(self.slots, id) {
             slot.flags.set(Flags::of(readiness));
+            if slot.flags.any(Flags::HUNG_UP) {
+                // A call may have learnt it while the socket was being read.
+                slot.flags.set(Flags::READABLE);
+            }
             match slot.phase() {
                 Phase::Listening => self.accept(handler, id),
                 Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
@@ -143,6 +147,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         self.broken_end(id);
                     }
                 }
+                Phase::Closing if P::HOLDS_OUTPUT => self.linger_on(id, readiness),
                 Phase::Free | Phase::Timer | Phase::Closing => {}
             }
         }
@@ -227,7 +232,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if let Some(slot) = named(self.slots, id) {
-            let done = slot.flags.only(both, both);
+            let done = slot.flags.only(both, both) && !planted::is(Planted::HeldEnd);
             slot.flags.clear(Flags::FINISHING);
             if done {
                 self.everyone().net.end(id, Closed::Finished);
@@ -358,6 +363,20 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
+    /// Carries on with what a layer still holds of a closed socket.
+    fn linger_on(&mut self, id: SocketId, ready: Readiness) {
+        let lingering = |slot: &&mut Slot<_, _>| slot.flags.any(Flags::LINGERING);
+        let Some(slot) = named(self.slots, id).filter(lingering) else {
+            return;
+        };
+        match self.platform.progress(&mut slot.socket, ready) {
+            Ok(Progress::Opening) => {}
+            Ok(Progress::Again) => self.lists.enqueue(self.slots, id),
+            // The program has had its last call.
+            Ok(Progress::Open) | Err(_) => self.everyone().net.release(id),
+        }
+    }
+
     /// A socket did not open.
     fn failed(&mut self, handler: &mut H, id: SocketId, error: Error) {
         let Some(slot) = named(self.slots, id) else {
@@ -384,6 +403,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
             Phase::Accepting | Phase::Connecting => self.failed(handler, id, Error::TimedOut),
             Phase::Timer => self.timer_expired(handler, id, deadline),
+            Phase::Closing if slot.flags.any(Flags::LINGERING) => self.everyone().net.release(id),
             Phase::Free | Phase::Listening | Phase::Closing => {}
         }
     }
@@ -405,7 +425,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if let Some(place) = self.exts.get_mut(at(id.index())) {
             *place = Place::Vacant;
         }
-        self.lists.retire(self.slots, id);
+        if !self.everyone().net.linger(id) {
+            self.lists.retire(self.slots, id);
+        }
     }
 }
 

@@ -46,6 +46,8 @@ impl Flags {
 
     /// Writes go to the cork.
     pub(crate) const CORKED: Self = Self(1 << 11);
+    /// A layer still sends what it took before the socket was closed.
+    pub(crate) const LINGERING: Self = Self(1 << 12);
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);

@@ -81,6 +81,7 @@ mod evict;
 mod flags;
 mod handler;
 mod id;
+mod lent;
 mod net;
 mod planted;
 mod platform;

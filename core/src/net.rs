@@ -19,6 +19,9 @@ use crate::time::{Duration, Instant};
 /// Time a connection has to become open, until the program sets another timeout.
 pub(crate) const OPENING_MAX: Duration = Duration::from_secs(10);
 
+/// Time a layer has to send what it still holds of a closed socket.
+const LINGER_MAX: Duration = Duration::from_secs(30);
+
 /// Every socket of a loop, by name. Lent to each handler call and by
 /// [`Loop::net`](crate::Loop::net).
 ///
@@ -202,7 +205,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// [`Closed::Local`] 0, after the running call.
     ///
     /// What was taken for sending is still delivered as far as the platform can, but not what a
-    /// cork still holds when the platform does not take it at once. If received bytes were not
+    /// cork still holds when the platform does not take it at once. A layer that holds some, such
+    /// as TLS, keeps the slot for that, for at most 30 s. If received bytes were not
     /// read yet, the peer may get a reset that overtakes what was sent (RFC 2525, section 2.17);
     /// to end after everything, use [`Self::finish`].
     pub fn close(&mut self, id: SocketId) {
@@ -396,12 +400,28 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             slot.flags.clear(Flags::CORKED);
         }
         if slot.is_open() {
-            self.platform.close(&mut slot.socket);
+            let in_order = matches!(closed, Closed::Local(_) | Closed::TimedOut);
+            if P::HOLDS_OUTPUT && in_order && self.platform.linger(&mut slot.socket) {
+                slot.flags.set(Flags::LINGERING);
+            } else {
+                self.platform.close(&mut slot.socket);
+            }
             self.lists.stats.open = self.lists.stats.open.wrapping_sub(1);
             self.lists.close(self.slots, id, closed.to_bits());
         } else {
             self.release(id);
         }
+    }
+
+    /// Leaves a socket, whose `on_close` is over, to the layer that still sends; whether one does.
+    pub(crate) fn linger(&mut self, id: SocketId) -> bool {
+        let lingers = P::HOLDS_OUTPUT
+            && named(self.slots, id).is_some_and(|slot| slot.flags.any(Flags::LINGERING));
+        if lingers {
+            let deadline = self.now().saturating_add(LINGER_MAX).as_micros();
+            self.lists.wheel.set(self.slots, id.index(), deadline);
+        }
+        lingers
     }
 
     /// Releases a socket that gets no `on_close`.

@@ -46,6 +46,8 @@ pub enum Planted {
     ReorderedBytes,
     /// A socket is read although it is paused.
     PausedRead,
+    /// A socket that waits only for a layer to let its end go is not closed then.
+    HeldEnd,
 }
 
 #[cfg(feature = "planted")]

@@ -45,7 +45,8 @@ pub trait Platform {
     /// Whether the platform may hold bytes that it took and could not pass on yet, as a layer
     /// above another platform does.
     ///
-    /// If so, [`Self::progress`] is called on every `writable` of an open socket too.
+    /// If so, [`Self::progress`] is called on every `writable` of an open socket too, and
+    /// [`Self::linger`] before an open socket is closed in order.
     const HOLDS_OUTPUT: bool = false;
 
     /// Starts listening at `at`, in `socket`, which is [`Self::CLOSED`]. Reports carry `id`.
@@ -170,6 +171,17 @@ pub trait Platform {
     /// Releases the socket and leaves [`Self::CLOSED`]. Bytes taken are still delivered as far as
     /// the platform can. Never fails and may be repeated.
     fn close(&mut self, socket: &mut Self::Socket);
+
+    /// Says farewell to the peer before [`Self::close`], and returns whether a layer still holds
+    /// bytes that it took.
+    ///
+    /// If so, [`Self::progress`] is called on every report until it fails or says
+    /// [`Progress::Open`], as nothing is held any more, or the loop has waited for long enough.
+    /// Then, or if not, `close` follows.
+    fn linger(&mut self, socket: &mut Self::Socket) -> bool {
+        let _ = socket;
+        false
+    }
 
     /// Like [`Self::close`], but resets the connection (RST) and drops what was not sent.
     fn abort(&mut self, socket: &mut Self::Socket);

@@ -8,9 +8,11 @@
 //! |---|---|
 //! | Suites | AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 |
 //! | Key exchange | X25519, P-256; X25519MLKEM768 with feature `tls-mlkem` |
-//! | Own keys | P-256, Ed25519, or any [`Signer`], such as a secure element or RSA elsewhere |
-//! | Certificates | P-256, P-384 and Ed25519 signatures, verified by rustls-webpki; no RSA |
-//! | Names | SNI, exact and wildcard, with a certificate and a client policy each; IP addresses |
+//! | Own keys | P-256, Ed25519, or any [`Signer`], such as RSA elsewhere or a slow secure element |
+//! | Certificates | P-256, P-384 and Ed25519 signatures, verified by rustls-webpki |
+//! | | RSA of 2,048 to 4,096 bits with feature `tls-rsa` |
+//! | Names | SNI, exact and wildcard, with a certificate and a client policy each; IP addresses; |
+//! | | a hook for other names ([`FindIdentity`]) |
 //! | Also | ALPN, client certificates, tickets, `HelloRetryRequest`, `KeyUpdate` |
 //! | | record size limits, exporters, key logs |
 //! | Never | early data, renegotiation, compression, older versions |
@@ -71,6 +73,8 @@ mod pem;
 mod record;
 #[cfg(test)]
 mod rfc8448;
+#[cfg(feature = "tls-rsa")]
+mod rsa;
 mod rustcrypto;
 mod schedule;
 mod secrets;
@@ -82,20 +86,22 @@ mod traffic;
 mod transfer;
 mod verify;
 mod wire;
+#[cfg(test)]
+mod wycheproof;
 
 pub use alert::Alert;
-pub use config::{ClientAuth, ClientConfig, Config, Identity, ServerConfig, Setup};
+pub use config::{ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup};
 pub use connection::Connection;
 pub use crypto::{
     Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, PRIVATE_MAX, Private, SHARE_MAX,
-    SHARED_MAX, Scheme, Secret, Shared, Signer, Suite, TAG,
+    SHARED_MAX, Scheme, Secret, Shared, SignatureId, Signer, Suite, TAG,
 };
 pub use event::{Event, Received};
 pub use handshake::{Handshake, MESSAGE_MAX};
 pub use layer::{Tls, TlsSocket};
 pub use memory::TlsMemory;
 pub use pem::Pem;
-pub use pki_types::TrustAnchor;
+pub use pki_types::{SignatureVerificationAlgorithm, TrustAnchor};
 pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use rustcrypto::{RustCrypto, Sha2};
 pub use session::Session;

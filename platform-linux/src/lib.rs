@@ -44,6 +44,8 @@
 //! is level-triggered; it is muted only while the pool is full or descriptors are out.
 #![no_std]
 
+#[cfg(feature = "aws-lc-rs")]
+mod aws_lc;
 mod errno;
 mod event_fd;
 mod fd;
@@ -52,6 +54,8 @@ mod linux;
 mod machine;
 mod options;
 
+#[cfg(feature = "aws-lc-rs")]
+pub use aws_lc::{AwsLc, AwsLcKey};
 pub use event_fd::EventFd;
 pub use fd::Fd;
 pub use linux::Linux;

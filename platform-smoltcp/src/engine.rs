@@ -7,7 +7,7 @@ use smoltcp::time::Duration as Span;
 use usockets::{Duration, Instant};
 
 use crate::clock::{span, stamp};
-use crate::config::{Config, Memory, SizeClass};
+use crate::config::{Config, Limits, Memory, SizeClass};
 use crate::counters::Counters;
 use crate::device::{Capabilities, Medium};
 use crate::frame::ETHERNET_LEN;
@@ -39,6 +39,17 @@ pub(crate) struct Secrets {
     pub(crate) port: Secret,
 }
 
+impl Secrets {
+    fn of(secret: Secret) -> Self {
+        Self {
+            table: secret.derive(1),
+            sequence: secret.derive(2),
+            cookie: secret.derive(3),
+            port: secret.derive(4),
+        }
+    }
+}
+
 /// Everything of a stack but its device.
 pub(crate) struct Engine<'a> {
     pub(crate) interface: Interface,
@@ -46,8 +57,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) medium: Medium,
     pub(crate) mac: [u8; 6],
     pub(crate) routes: Routes,
-    pub(crate) limits: crate::config::Limits,
-    /// [`crate::config::Limits::answer`] on smoltcp's clock.
+    pub(crate) limits: Limits,
+    /// [`Limits::answer`] on smoltcp's clock.
     pub(crate) answer: Span,
     pub(crate) cookies: bool,
     /// Cookies are believed until then: shortly after the last one was sent.
@@ -72,60 +83,73 @@ pub(crate) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// Takes over configuration and memory; `None` when they do not fit together.
-    pub(crate) fn new(
+    /// Makes an engine without memory and addresses, which does nothing.
+    pub(crate) fn idle(device: &Capabilities, now: Instant) -> Self {
+        let described = describe(device);
+        Self {
+            interface: isn::interface(0, &Routes::NONE, &described, stamp(now)),
+            described,
+            medium: device.medium,
+            mac: [0; 6],
+            routes: Routes::NONE,
+            limits: Limits::DEFAULT,
+            answer: span(Limits::DEFAULT.answer),
+            cookies: false,
+            cookies_until: Instant::ZERO,
+            secrets: Secrets::of(Secret::new([0; 16])),
+            slab: Slab::empty(),
+            table: Table::empty(),
+            wheel: Wheel::new(now),
+            neighbours: Neighbours::new(&mut [], Secret::new([0; 16])),
+            listeners: &mut [],
+            listeners_ready: false,
+            listeners_asked: false,
+            serve: Ring::EMPTY,
+            blocked: Ring::EMPTY,
+            ready: ReadyRing::EMPTY,
+            scratch: &mut [],
+            ports_used: 0,
+            now,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes over configuration and memory, once; `None` when they do not fit together.
+    ///
+    /// In place, and apart from [`Self::idle`]: an engine is large for the stack of a small
+    /// machine.
+    pub(crate) fn start(
+        &mut self,
         config: &Config<'_>,
         device: &Capabilities,
         memory: Memory<'a>,
         classes: &[SizeClass],
-        now: Instant,
-    ) -> Option<Self> {
-        let routes = Routes::new(config.addresses, config.gateway_v4, config.gateway_v6)?;
+    ) -> Option<()> {
+        self.routes = Routes::new(config.addresses, config.gateway_v4, config.gateway_v6)?;
         let needed = device.frame_max().max(SCRATCH_MIN);
         let small = memory.scratch.len() < needed || device.mtu < 576;
         let offload = device.segment_max.is_some() && !device.fills;
         if small || offload || device.segment_max.is_some_and(|bytes| bytes < device.mtu) {
             return None;
         }
-        let described = describe(device);
-        let secret = config.secret;
-        let secrets = Secrets {
-            table: secret.derive(1),
-            sequence: secret.derive(2),
-            cookie: secret.derive(3),
-            port: secret.derive(4),
-        };
         memory.listeners.fill_with(|| Listener::EMPTY);
-        let mut slab = Slab::new(memory.slots, memory.storage, memory.bytes, classes)?;
-        if !isn::is_obeyed(&mut slab, memory.scratch, &routes, &described, stamp(now)) {
+        self.slab
+            .carve(memory.slots, memory.storage, memory.bytes, classes)?;
+        let (routes, described, now) = (&self.routes, &self.described, stamp(self.now));
+        if !isn::is_obeyed(&mut self.slab, memory.scratch, routes, described, now) {
             return None;
         }
-        Some(Self {
-            interface: isn::interface(0, &routes, &described, stamp(now)),
-            described,
-            medium: device.medium,
-            mac: config.mac,
-            routes,
-            limits: config.limits,
-            answer: span(config.limits.answer),
-            cookies: config.cookies,
-            cookies_until: Instant::ZERO,
-            secrets,
-            slab,
-            table: Table::new(memory.buckets)?,
-            wheel: Wheel::new(now),
-            neighbours: Neighbours::new(memory.neighbours, secret.derive(5)),
-            listeners: memory.listeners,
-            listeners_ready: false,
-            listeners_asked: false,
-            serve: Ring::EMPTY,
-            blocked: Ring::EMPTY,
-            ready: ReadyRing::EMPTY,
-            scratch: memory.scratch,
-            ports_used: 0,
-            now,
-            counters: Counters::default(),
-        })
+        self.interface = isn::interface(0, routes, described, now);
+        self.mac = config.mac;
+        self.limits = config.limits;
+        self.answer = span(config.limits.answer);
+        self.cookies = config.cookies;
+        self.secrets = Secrets::of(config.secret);
+        self.table = Table::new(memory.buckets)?;
+        self.neighbours = Neighbours::new(memory.neighbours, config.secret.derive(5));
+        self.listeners = memory.listeners;
+        self.scratch = memory.scratch;
+        Some(())
     }
 
     /// Gives an IP packet to smoltcp, for the connection in slot `index` or for none, and returns

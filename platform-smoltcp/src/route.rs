@@ -42,6 +42,13 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
+    /// No address of one's own.
+    pub(crate) const NONE: Self = Self {
+        own: [None; ADDRESSES_MAX],
+        gateway_v4: None,
+        gateway_v6: None,
+    };
+
     /// Takes the configuration over; `None` when an address is unfit or there are too many.
     pub(crate) fn new(
         addresses: &[Address],

@@ -53,22 +53,31 @@ pub(crate) struct Slab<'a> {
 }
 
 impl<'a> Slab<'a> {
+    /// Makes a slab without slots.
+    pub(crate) fn empty() -> Self {
+        Self {
+            slots: &mut [],
+            handle: SocketHandle::default(),
+            classes: [Class::EMPTY; CLASSES_MAX],
+            classes_count: 0,
+        }
+    }
+
     /// Carves slots and buffers; `None` when the memory is too small or a class unfit.
-    pub(crate) fn new(
+    pub(crate) fn carve(
+        &mut self,
         slots: &'a mut [Slot<'a>],
         storage: &'a mut [SocketStorage<'a>],
         mut bytes: &'a mut [u8],
         sizes: &[SizeClass],
-    ) -> Option<Self> {
-        let mut classes = [Class::EMPTY; CLASSES_MAX];
+    ) -> Option<()> {
         let mut cells = storage.chunks_mut(1);
-        let mut handle = SocketHandle::default();
         let mut index = 0_u32;
         for (number, size) in sizes.iter().enumerate() {
             if size.recv == 0 || size.recv > RECV_MAX || size.send == 0 {
                 return None;
             }
-            let class = classes.get_mut(number)?;
+            let class = self.classes.get_mut(number)?;
             class.recv = size.recv;
             class.send = size.send;
             class.half_open_max = count(size.half_open);
@@ -79,7 +88,7 @@ impl<'a> Slab<'a> {
                 let cell = cells.next()?;
                 cell.fill_with(|| SocketStorage::EMPTY);
                 let mut set = SocketSet::new(cell);
-                handle = set.add(Socket::new(
+                self.handle = set.add(Socket::new(
                     SocketBuffer::new(recv),
                     SocketBuffer::new(send),
                 ));
@@ -92,12 +101,9 @@ impl<'a> Slab<'a> {
                 index = index.checked_add(1).filter(|index| *index != NONE)?;
             }
         }
-        Some(Self {
-            slots,
-            handle,
-            classes,
-            classes_count: sizes.len(),
-        })
+        self.slots = slots;
+        self.classes_count = sizes.len();
+        Some(())
     }
 
     /// Returns the class for buffers of at least the given sizes; `None` when none is as large.

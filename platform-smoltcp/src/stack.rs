@@ -68,32 +68,58 @@ impl Socket {
 }
 
 impl<'a, D: PollDevice> Stack<'a, D> {
-    /// Makes a stack on `device` with slots of the given size classes.
+    /// Makes a stack on `device` with slots of the given size classes: [`Self::idle`] and
+    /// [`Self::start`] at once.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the memory is too small for the classes or the device, a class's
-    /// buffers are empty or above [`crate::RECV_MAX`], there are more than
-    /// [`crate::CLASSES_MAX`] classes or [`crate::ADDRESSES_MAX`] addresses, an address is not
-    /// unicast, or the device's capabilities contradict each other.
+    /// As [`Self::start`].
     pub fn new(
         device: D,
         config: &Config<'_>,
         memory: Memory<'a>,
         classes: &[SizeClass],
     ) -> Result<Self, Error> {
-        let engine = Engine::new(
-            config,
-            &device.capabilities(),
-            memory,
-            classes,
-            device.now(),
-        );
-        Ok(Self {
+        let mut stack = Self::idle(device);
+        stack.start(config, memory, classes)?;
+        Ok(stack)
+    }
+
+    /// Makes a stack without memory and addresses: it can neither listen nor connect.
+    #[must_use]
+    pub fn idle(device: D) -> Self {
+        let engine = Engine::idle(&device.capabilities(), device.now());
+        Self {
             device,
-            engine: engine.ok_or(Error::Invalid)?,
+            engine,
             more: false,
             full: false,
-        })
+        }
+    }
+
+    /// Gives an idle stack its memory, with slots of the given size classes.
+    ///
+    /// A stack is large for machines whose own stack is a few kilobytes. There, make it idle in
+    /// its place, such as a static, start it there, and lend it to the loop.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the memory is too small for the classes or the device, a class's
+    /// buffers are empty or above [`crate::RECV_MAX`], there are more than
+    /// [`crate::CLASSES_MAX`] classes or [`crate::ADDRESSES_MAX`] addresses, an address is not
+    /// unicast, the device's capabilities contradict each other, or the stack has been started
+    /// before. After any of them it is of no use any more.
+    pub fn start(
+        &mut self,
+        config: &Config<'_>,
+        memory: Memory<'a>,
+        classes: &[SizeClass],
+    ) -> Result<(), Error> {
+        if !self.engine.slab.slots.is_empty() {
+            return Err(Error::Invalid);
+        }
+        let capabilities = self.device.capabilities();
+        self.engine.now = self.device.now();
+        let started = self.engine.start(config, &capabilities, memory, classes);
+        started.ok_or(Error::Invalid)
     }
 
     /// Sends what is due and takes frames in, all in bounds.
@@ -188,8 +214,13 @@ impl<'a, D> Stack<'a, D> {
     /// Returns the number of free slots of all classes.
     #[must_use]
     pub fn free_count(&self) -> usize {
-        let free = |slot: &&crate::slot::Slot<'a>| slot.phase == Phase::Free && slot.set.is_some();
-        self.engine.slab.slots.iter().filter(free).count()
+        let free = self
+            .engine
+            .slab
+            .classes
+            .iter()
+            .map(|class| class.free.count());
+        place(free.fold(0, u32::saturating_add))
     }
 
     /// Lends the device.

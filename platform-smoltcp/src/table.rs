@@ -20,6 +20,14 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// Makes a table without buckets, in which nothing is found.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            buckets: &mut [],
+            last: NONE,
+        }
+    }
+
     /// Makes an empty table of the largest power of two of buckets that `buckets` holds; `None`
     /// without any.
     pub(crate) fn new(buckets: &'a mut [u32]) -> Option<Self> {

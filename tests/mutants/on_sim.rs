@@ -12,6 +12,8 @@ mod connect_errors;
 mod contexts;
 #[path = "../tests/cork.rs"]
 mod cork;
+#[path = "../tests/cut_off.rs"]
+mod cut_off;
 #[path = "../tests/delivery_before_close.rs"]
 mod delivery_before_close;
 #[path = "../tests/fairness.rs"]

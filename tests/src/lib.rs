@@ -3,6 +3,7 @@
 
 pub mod bed;
 pub mod fuzz;
+pub mod http;
 pub mod model;
 pub mod rng;
 pub mod script;

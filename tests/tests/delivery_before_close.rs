@@ -4,16 +4,20 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use usockets::{Closed, Error};
+use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_tests::bed::{Bed, LinuxBed};
 use usockets_tests::on_every_platform;
+use usockets_tests::rng::seeds;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Pair, Side, pattern, run_until};
+use usockets_tests::sim::{Faults, Sim};
 
 on_every_platform!(
     bytes_and_end_of_a_peer_that_closed_come_in_order,
     bytes_with_the_end_after_our_own_end,
     a_failed_write_still_delivers_what_came_before,
+    what_was_taken_before_a_close_arrives,
+    a_peer_that_reads_nothing_keeps_no_slot,
 );
 
 /// The peer writes and closes at once: the bytes, then `on_end`, then `on_close` (W4, W21).
@@ -33,6 +37,51 @@ fn bytes_and_end_of_a_peer_that_closed_come_in_order<B: Bed>(bed: &mut B) {
             .count(|event| matches!(event, Event::End(_))),
         1
     );
+}
+
+/// The peer is slow to read; we close when it and everything in between is full: all that was
+/// taken arrives (W4, W21).
+fn what_was_taken_before_a_close_arrives<B: Bed>(bed: &mut B) {
+    let mut pair = Pair::open(bed);
+    let accepted = pair.accepted;
+    let bytes = pattern(bed.plenty().min(2_000_000));
+    let sent = fill_and_close(bed, &mut pair, &bytes);
+    pair.server.net().resume(accepted);
+    pair.until(bed, |server, _| server.script.closed(accepted).is_some());
+    assert!(pair.server.script.received(accepted) == &bytes[..sent]);
+    assert_eq!(pair.server.script.closed(accepted), Some(Closed::Finished));
+    pair.until(bed, |_, client| client.lp.stats().in_use == 0);
+}
+
+/// Lets the server not read, sends the front of `bytes` until nothing takes more, and closes.
+/// Returns how much was taken.
+fn fill_and_close<B: Bed>(bed: &mut B, pair: &mut Pair<B::P>, bytes: &[u8]) -> usize {
+    let (accepted, connected) = (pair.accepted, pair.connected);
+    pair.server.net().pause(accepted);
+    let mut sent = 0;
+    for _ in 0..10 {
+        sent += pair.client.net().write(connected, &bytes[sent..]);
+        pair.for_time(bed, Duration::from_millis(10));
+    }
+    assert!(sent > 0);
+    pair.client.net().close(connected);
+    sent
+}
+
+/// The peer never reads, and we close with everything full: the slot comes back in bounded time.
+/// Where time is real, the peer reads in the end.
+fn a_peer_that_reads_nothing_keeps_no_slot<B: Bed>(bed: &mut B) {
+    let mut pair = Pair::open(bed);
+    let bytes = pattern(bed.plenty().min(2_000_000));
+    fill_and_close(bed, &mut pair, &bytes);
+    if bed.is_virtual() {
+        pair.for_time(bed, Duration::from_secs(31));
+        assert_eq!(pair.client.lp.stats().in_use, 0);
+    }
+    let (accepted, connected) = (pair.accepted, pair.connected);
+    pair.server.net().resume(accepted);
+    pair.until(bed, |_, client| client.lp.stats().in_use == 0);
+    assert_eq!(pair.client.script.closed(connected), Some(Closed::Local(0)));
 }
 
 /// We have finished; the peer's bytes and its end arrive together while nobody looks (W4, W11).
@@ -164,4 +213,67 @@ fn a_raw_peer_that_half_closes_gets_the_rest() {
     }));
     assert_eq!(side.script.closed(id), Some(Closed::Finished));
     peer.join().unwrap();
+}
+
+/// Answers whatever comes, and remembers what came and how it ended.
+#[derive(Default)]
+struct Answering {
+    received: usize,
+    closed: Option<Closed>,
+}
+
+impl<P: Platform> Handler<P> for Answering {
+    type Ext = ();
+    type Context = ();
+
+    fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
+
+    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
+        self.received += data.len();
+        // It fails in the end, as it should.
+        let _ = socket.write(b"thanks");
+    }
+
+    fn on_close(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), closed: Closed) {
+        self.closed = Some(closed);
+    }
+}
+
+/// A write fails between two reads of the same iteration: the rest is read, and the socket closes
+/// although nothing is ever reported of it again.
+#[test]
+fn a_write_that_fails_while_more_is_read_closes() {
+    for seed in seeds(100) {
+        println!("SEED={seed}");
+        let sim = Sim::new(seed, Faults::none());
+        let (mut a, mut b) = (Sockets::<_, Answering, 3>::new(), Sockets::<_, _, 3>::new());
+        let (mut buffer, mut other) = ([0; 1_000], [0; 1_000]);
+        let mut server = Loop::new(sim.host(), &mut a, &mut buffer);
+        let mut client = Loop::new(sim.host(), &mut b, &mut other);
+        let (mut answering, mut asking) = (Answering::default(), Answering::default());
+        let at = Endpoint::tcp((sim.addresses(0)[0], 80).into());
+        server.net().listen(at, ()).expect("a listener");
+        let id = client.net().connect(at, ()).expect("a connect");
+        for step in 0..60 {
+            server.poll(&mut answering, None).expect("a sound host");
+            client.poll(&mut asking, None).expect("a sound host");
+            if step == 20 {
+                assert_eq!(client.net().write(id, &[7; 1_000]), 1_000);
+                // From here on every send fails, and the first read is a short one.
+                let (send_error, partial_read) = (10_000, 5_000);
+                let faults = Faults::none();
+                sim.set_faults(Faults {
+                    send_error,
+                    partial_read,
+                    ..faults
+                });
+            }
+            if !sim.is_due(0) && !sim.is_due(1) {
+                sim.step(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(answering.received, 1_000);
+        assert!(matches!(answering.closed, Some(Closed::Failed(_))));
+        assert_eq!(server.stats().open, 0);
+    }
 }

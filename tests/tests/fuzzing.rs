@@ -3,21 +3,44 @@
 use std::path::Path;
 
 use usockets_tests::fuzz::fuzz_events;
+use usockets_tests::http::{fuzz_http, random_stream};
 use usockets_tests::model::{Case, run};
 use usockets_tests::rng::{Rng, seed_or, seeds};
 
 /// Bytes that once were of interest, each a file of the corpus.
 #[test]
 fn the_corpus_of_events_passes() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/events");
-    let mut count = 0;
-    for entry in std::fs::read_dir(corpus).expect("a corpus") {
-        let path = entry.expect("a file").path();
-        println!("{}", path.display());
-        fuzz_events(&std::fs::read(&path).expect("its bytes"));
-        count += 1;
+    assert!(replay("events", fuzz_events) >= 20);
+}
+
+/// As above, for the HTTP server of the examples.
+#[test]
+fn the_corpus_of_http_passes() {
+    assert!(replay("http", fuzz_http) >= 20);
+}
+
+/// Runs `body` on each file of a corpus and returns how many there are.
+fn replay(corpus: &str, body: fn(&[u8])) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(corpus);
+    let entries = std::fs::read_dir(folder).expect("a corpus");
+    let paths = entries.map(|entry| entry.expect("a file").path());
+    paths
+        .map(|path| {
+            println!("{}", path.display());
+            body(&std::fs::read(&path).expect("its bytes"));
+        })
+        .count()
+}
+
+/// Requests in pieces are answered as requests at once are.
+#[test]
+fn random_http_passes() {
+    for seed in seeds(2_000) {
+        println!("SEED={seed}");
+        fuzz_http(&random_stream(&mut Rng::new(seed)));
     }
-    assert!(count >= 20, "the corpus has only {count} files");
 }
 
 /// Random bytes of every length.

@@ -40,6 +40,7 @@ fn every_planted_bug_is_found() {
         Planted::CarryOverLost,
         Planted::ReorderedBytes,
         Planted::PausedRead,
+        Planted::HeldEnd,
     ];
     for bug in bugs {
         plant(Some(bug));

@@ -253,7 +253,7 @@ fn every_file_is_used() {
     let mut faults = Vec::new();
     for file in &files {
         let known = if file.is_rust() {
-            is_root(&file.path) || used.contains(&file.path)
+            is_root(&file.path) || used.contains(&file.path) || is_target(&files, &file.path)
         } else {
             KNOWN.contains(&file.name()) || file.path == Path::new(".ci/run") || named(&files, file)
         };
@@ -262,6 +262,17 @@ fn every_file_is_used() {
         }
     }
     none(&faults);
+}
+
+/// Whether a manifest has a target with this path.
+fn is_target(files: &[File], path: &Path) -> bool {
+    let manifests = files.iter().filter(|file| file.name() == "Cargo.toml");
+    manifests
+        .filter_map(|file| Some((path.strip_prefix(file.path.parent()?).ok()?, file)))
+        .any(|(path, file)| {
+            file.text
+                .contains(&format!("path = \"{}\"", path.display()))
+        })
 }
 
 /// The files and paths that the modules of a file are to be found at.

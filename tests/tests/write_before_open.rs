@@ -38,7 +38,7 @@ fn a_write_before_open_takes_nothing_and_open_still_comes<B: Bed>(bed: &mut B) {
     ));
     let iterations = client.lp.stats().iterations;
     assert!(
-        bed.patience(client.lp.platform()).is_some() || iterations < 200,
+        bed.patience(client.lp.platform()).is_some() || iterations < bed.opening_turns(),
         "no spinning"
     );
 }

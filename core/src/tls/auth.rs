@@ -5,13 +5,17 @@ use subtle::ConstantTimeEq;
 use crate::tls::alert::Alert;
 use crate::tls::config::{ClientAuth, Identity, Setup};
 use crate::tls::connection::{Connection, Role, State};
-use crate::tls::crypto::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, Signer};
+use crate::tls::crypto::{
+    Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, SignatureId, Signer,
+};
 use crate::tls::extension;
-use crate::tls::handshake::{Exchange, MESSAGE_HEADER};
+use crate::tls::handshake::{Exchange, Handshake, MESSAGE_HEADER};
+use crate::tls::record::Content;
 use crate::tls::schedule::finished;
 use crate::tls::signature::scheme_of;
 use crate::tls::verify::{Chain, Subject};
 use crate::tls::wire::{Output, Reader};
+use crate::tls::{client, server};
 
 pub(crate) const CERTIFICATE: u8 = 11;
 pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
@@ -33,6 +37,7 @@ pub(crate) enum Step {
 
 impl Connection {
     /// Reads the peer's `Certificate` and verifies the chain.
+    #[inline(never)]
     pub(crate) fn on_certificate<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -49,8 +54,8 @@ impl Connection {
                 chain.verify(setup.crypto, roots, Subject::Server(exchange.name()))?;
             }
             Role::Server => {
-                let identities = setup.config.server.identities;
-                let identity = identities.get(exchange.identity);
+                let server = &setup.config.server;
+                let identity = server.identity(exchange.identity, exchange.name());
                 let policy = identity.ok_or(Alert::INTERNAL_ERROR)?.client_auth;
                 if chain.is_empty() {
                     if !matches!(policy, ClientAuth::Requested(_)) {
@@ -69,6 +74,7 @@ impl Connection {
     }
 
     /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
+    #[inline(never)]
     pub(crate) fn on_verify<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
@@ -88,7 +94,50 @@ impl Connection {
         Ok(Step::Next)
     }
 
+    /// Starts a flight, and finishes it unless its signature comes later.
+    pub(crate) fn answer<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        match self.role {
+            Role::Server => server::answer(self, setup, handshake)?,
+            Role::Client => client::answer(self, setup, handshake, out)?,
+        }
+        if handshake.awaits_signature() {
+            self.state = State::AwaitSignature;
+            return Ok(());
+        }
+        self.finish_flight(setup, handshake, out)
+    }
+
+    /// Finishes a flight and protects it.
+    pub(crate) fn finish_flight<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let Handshake { message, exchange } = handshake;
+        if exchange.is_unsigned {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let mut flight = message.flight_output();
+        let base = self.send.secret();
+        put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
+        let len = flight.len();
+        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+        message.clear();
+        match self.role {
+            Role::Server => server::follow(self, setup, exchange),
+            Role::Client => client::follow(self, setup, exchange),
+        }
+        Ok(())
+    }
+
     /// Checks the peer's `Finished` and adds it to the transcript.
+    #[inline(never)]
     pub(crate) fn check_finished<C: Crypto>(
         &self,
         exchange: &mut Exchange<C>,
@@ -171,7 +220,7 @@ pub(crate) fn put_certificate<C: Crypto>(
     })
 }
 
-/// Adds our `CertificateVerify`.
+/// Adds our `CertificateVerify`, or notes in the exchange that its signature comes later.
 pub(crate) fn put_verify<C: Crypto>(
     out: &mut Output<'_>,
     exchange: &mut Exchange<C>,
@@ -181,14 +230,31 @@ pub(crate) fn put_verify<C: Crypto>(
 ) -> Result<(), Alert> {
     let digest = exchange.transcript.digest();
     let signed = Signed::new(role, digest.get(hash));
+    let id = SignatureId::of(digest.get(hash));
+    let scheme = signer.scheme();
+    if signer.begin(id, signed.get()) {
+        exchange.signing = id;
+        exchange.scheme = scheme;
+        return Ok(());
+    }
+    put_signature(out, exchange, scheme, |out| {
+        let len = signer
+            .sign(signed.get(), out.spare())
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        out.commit(len)
+    })
+}
+
+/// Adds a `CertificateVerify` whose signature `body` writes.
+pub(crate) fn put_signature<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    scheme: Scheme,
+    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
     put_message(out, exchange, CERTIFICATE_VERIFY, |out| {
-        out.u16(signer.scheme().code())?;
-        out.vector16(|out| {
-            let len = signer
-                .sign(signed.get(), out.spare())
-                .ok_or(Alert::INTERNAL_ERROR)?;
-            out.commit(len)
-        })
+        out.u16(scheme.code())?;
+        out.vector16(body)
     })
 }
 

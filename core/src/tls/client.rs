@@ -43,6 +43,7 @@ pub(crate) fn start<C: Crypto>(
 }
 
 /// Adds a `ClientHello` with a fresh share of `group`, in a record of its own.
+#[inline(never)]
 fn put_hello<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
@@ -200,6 +201,7 @@ fn put_extensions<C: Crypto>(
 
 impl Connection {
     /// Reads a `ServerHello` or a `HelloRetryRequest`.
+    #[inline(never)]
     pub(crate) fn on_server_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -256,6 +258,7 @@ impl Connection {
     }
 
     /// Answers a `HelloRetryRequest` with a second hello.
+    #[inline(never)]
     fn hello_again<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -289,6 +292,7 @@ impl Connection {
     }
 
     /// Reads `EncryptedExtensions`.
+    #[inline(never)]
     pub(crate) fn on_extensions<C: Crypto>(
         &mut self,
         setup: &Setup<'_, C>,
@@ -375,15 +379,14 @@ impl Connection {
     }
 }
 
-/// Makes the client's flight, from an asked-for `Certificate` to `Finished`: the connection is
-/// open.
+/// Makes the client's flight before `Finished`: a `Certificate` if one is asked for.
+#[inline(never)]
 pub(crate) fn answer<C: Crypto>(
-    connection: &mut Connection,
-    setup: &mut Setup<'_, C>,
+    connection: &Connection,
+    setup: &Setup<'_, C>,
     handshake: &mut Handshake<C>,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let hash = connection.suite.hash();
     let Handshake { message, exchange } = handshake;
     if !exchange.has_changed {
         put_change(out)?;
@@ -394,22 +397,29 @@ pub(crate) fn answer<C: Crypto>(
         let identity = identity.filter(|_| exchange.is_scheme_known);
         auth::put_certificate(&mut flight, exchange, identity)?;
         if let Some(identity) = identity {
+            let hash = connection.suite.hash();
             auth::put_verify(&mut flight, exchange, Role::Client, hash, identity.signer)?;
         }
     }
-    let base = connection.send.secret();
-    auth::put_finished(&mut flight, exchange, hash, &base)?;
     let len = flight.len();
-    connection.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+    message.set_unsent(len);
+    Ok(())
+}
+
+/// Takes the keys that follow the client's flight: the connection is open.
+pub(crate) fn follow<C: Crypto>(
+    connection: &mut Connection,
+    setup: &mut Setup<'_, C>,
+    exchange: &mut Exchange<C>,
+) {
     connection.send = Keys::new::<C>(connection.suite, &exchange.next_send);
     connection.state = State::Open;
     if !setup.sessions.is_empty() {
-        let master = exchange.derive(hash, b"res master");
+        let master = exchange.derive(connection.suite.hash(), b"res master");
         let now = setup.crypto.unix_seconds();
         let suite = connection.suite;
         connection.session = session::expect(setup.sessions, exchange.name(), suite, master, now);
     }
-    Ok(())
 }
 
 /// Adds a change-cipher-spec record: we are in middlebox compatibility mode (RFC 8446, appendix

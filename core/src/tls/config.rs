@@ -56,6 +56,8 @@ pub struct ServerConfig<'a> {
     /// Refuses a client that asks for no name or an unknown one, with `unrecognized_name`. Off
     /// by default: such a client gets the first identity whose scheme it knows.
     pub known_names_only: bool,
+    /// Asked for names that no identity is for. None by default.
+    pub missing: Option<&'a dyn FindIdentity>,
     /// Keys of session tickets, so that clients can resume. None by default.
     pub tickets: Option<&'a TicketKeys>,
 }
@@ -68,6 +70,7 @@ impl<'a> ServerConfig<'a> {
             identities,
             protocols: &[],
             known_names_only: false,
+            missing: None,
             tickets: None,
         }
     }
@@ -86,6 +89,13 @@ impl<'a> ServerConfig<'a> {
         self
     }
 
+    /// Sets [`Self::missing`].
+    #[must_use]
+    pub const fn missing(mut self, hook: &'a dyn FindIdentity) -> Self {
+        self.missing = Some(hook);
+        self
+    }
+
     /// Sets [`Self::tickets`].
     #[must_use]
     pub const fn tickets(mut self, keys: &'a TicketKeys) -> Self {
@@ -93,14 +103,28 @@ impl<'a> ServerConfig<'a> {
         self
     }
 
-    /// Returns whether there is an identity, and each one's chain fits a flight.
+    /// Returns whether anyone can be served.
+    pub(crate) const fn serves(&self) -> bool {
+        !self.identities.is_empty() || self.missing.is_some()
+    }
+
+    /// Returns whether there may be an identity, and each one's chain fits a flight.
     pub(crate) fn is_usable(&self) -> bool {
         let fits = |identity: &Identity<'_>| {
             let sum = |sum: usize, len: usize| sum.saturating_add(len).saturating_add(5);
             let chain = identity.chain.iter().map(|certificate| certificate.len());
             chain.fold(REST_MAX, sum) <= MESSAGE_MAX
         };
-        !self.identities.is_empty() && self.identities.iter().all(fits)
+        self.serves() && self.identities.iter().all(fits)
+    }
+
+    /// Returns the identity that [`Self::choose`] chose for a client that asked for `name`.
+    pub(crate) fn identity(&self, index: usize, name: &[u8]) -> Option<Identity<'a>> {
+        if index != FOUND {
+            return self.identities.get(index).copied();
+        }
+        let name = core::str::from_utf8(name).ok();
+        self.missing?.find(name.filter(|name| name.is_ascii())?)
     }
 
     /// Returns the identity for a client that asked for `name` and knows the schemes that
@@ -122,6 +146,11 @@ impl<'a> ServerConfig<'a> {
         if named {
             return Err(Mismatch::Scheme);
         }
+        if let (Some(name), Some(_)) = (name, self.missing) {
+            let found = self.identity(FOUND, name).ok_or(Mismatch::Name)?;
+            let is_known = knows(found.signer.scheme());
+            return is_known.then_some(FOUND).ok_or(Mismatch::Scheme);
+        }
         if self.known_names_only {
             return Err(Mismatch::Name);
         }
@@ -130,6 +159,20 @@ impl<'a> ServerConfig<'a> {
             .position(|identity| knows(identity.signer.scheme()))
             .ok_or(Mismatch::Scheme)
     }
+}
+
+/// In the place of an index: the identity is not on the list but was found.
+const FOUND: usize = usize::MAX;
+
+/// Finds identities for names that a server's list has none for: certificates that are loaded
+/// when they are wanted.
+pub trait FindIdentity: Sync {
+    /// Returns the identity for a client that asks for `name`, in ASCII, as the client wrote it.
+    /// `None` refuses the client with `unrecognized_name`. The identity's names are not looked
+    /// at; its chain is to be no longer than those on the list may be.
+    ///
+    /// Asked several times during one handshake, and should say the same each time.
+    fn find(&self, name: &str) -> Option<Identity<'_>>;
 }
 
 /// Why no identity was chosen.

@@ -5,6 +5,7 @@ use crate::tls::auth::{self, Step};
 use crate::tls::config::Setup;
 use crate::tls::crypto::{Crypto, Suite};
 use crate::tls::event::{Event, Received};
+use crate::tls::extension::fragment_len;
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::record::{Content, HEADER, Header, Keys};
 use crate::tls::session::SessionAt;
@@ -34,6 +35,8 @@ pub struct Connection {
     pub(crate) state: State,
     pub(crate) role: Role,
     pub(crate) suite: Suite,
+    /// Code of the largest fragment agreed on (RFC 6066, section 4); 0 if none is.
+    pub(crate) fragment: u8,
     /// Index of the protocol agreed on by ALPN, plus one; 0 if none.
     pub(crate) protocol: u8,
     /// Empty records and warnings since the last data.
@@ -94,6 +97,7 @@ pub(crate) enum State {
     AwaitCertificate,
     AwaitVerify,
     AwaitFinished,
+    AwaitSignature,
     Open,
     Failed,
 }
@@ -111,6 +115,7 @@ impl Connection {
         state: State::Closed,
         role: Role::Server,
         suite: Suite::Aes128GcmSha256,
+        fragment: 0,
         protocol: 0,
         idle: 0,
         messages: 0,
@@ -202,6 +207,16 @@ impl Connection {
         input: &mut [u8],
         out: &mut Output<'_>,
     ) -> Result<Received, Alert> {
+        if self.state == State::AwaitSignature {
+            let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
+            if !handshake.awaits_signature() {
+                self.finish_flight(setup, handshake, out)?;
+            }
+            return Ok(Received {
+                consumed: 0,
+                event: self.progress(),
+            });
+        }
         let present = input.len();
         let Some(header) = Header::read(input)? else {
             return Ok(Received::incomplete(HEADER));
@@ -293,6 +308,9 @@ impl Connection {
             Err(alert) => return Err(alert),
         };
         self.has_opened = true;
+        if self.fragment != 0 && len > usize::from(fragment_len(self.fragment)) {
+            return Err(Alert::RECORD_OVERFLOW);
+        }
         let body = body.get(..len).unwrap_or_default();
         let partial = match &handshake {
             Some(handshake) => handshake.message.is_partial(),
@@ -345,24 +363,19 @@ impl Connection {
                 }
                 if step == Step::Flight {
                     self.answer(setup, handshake, out)?;
+                    return Ok(self.progress());
                 }
             }
         }
-        if self.state == State::Open {
-            return Ok(Event::Open);
-        }
-        Ok(Event::Nothing)
+        Ok(self.progress())
     }
 
-    fn answer<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        match self.role {
-            Role::Server => server::answer(self, setup, handshake, out),
-            Role::Client => client::answer(self, setup, handshake, out),
+    /// Returns how far the handshake is.
+    const fn progress(&self) -> Event {
+        match self.state {
+            State::Open => Event::Open,
+            State::AwaitSignature => Event::Signing,
+            _ => Event::Nothing,
         }
     }
 
@@ -376,7 +389,7 @@ impl Connection {
             State::AwaitCertificate => kind == auth::CERTIFICATE,
             State::AwaitVerify => kind == auth::CERTIFICATE_VERIFY,
             State::AwaitFinished => kind == auth::FINISHED,
-            State::Closed | State::Open | State::Failed => false,
+            State::Closed | State::AwaitSignature | State::Open | State::Failed => false,
         }
     }
 
@@ -410,13 +423,24 @@ impl Connection {
             (State::AwaitFinished, Role::Client) => {
                 self.on_server_finished(setup, exchange, message)
             }
-            (State::Closed | State::Open | State::Failed, _) => Err(Alert::INTERNAL_ERROR),
+            (State::Closed | State::AwaitSignature | State::Open | State::Failed, _) => {
+                Err(Alert::INTERNAL_ERROR)
+            }
         }
     }
 
     /// Returns whether it is a server's side to which no message has come.
     pub(crate) const fn awaits_first_byte(&self) -> bool {
         matches!(self.state, State::AwaitClientHello)
+    }
+
+    /// Returns whether a message that may come now is answered. A ticket is no answer.
+    pub(crate) const fn answers(&self) -> bool {
+        let hellos = matches!(
+            self.state,
+            State::AwaitClientHello | State::AwaitSecondClientHello | State::AwaitSignature
+        );
+        hellos || matches!(self.role, Role::Client)
     }
 
     /// Returns whether it is a client's side.

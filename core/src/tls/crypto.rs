@@ -277,6 +277,25 @@ impl Scheme {
     pub const ED25519: Self = Self(0x0807);
     /// RSA-PSS with SHA-256 and a plain RSA key.
     pub const RSA_PSS_RSAE_SHA256: Self = Self(0x0804);
+    /// RSA-PSS with SHA-384 and a plain RSA key.
+    pub const RSA_PSS_RSAE_SHA384: Self = Self(0x0805);
+    /// RSA-PSS with SHA-512 and a plain RSA key.
+    pub const RSA_PSS_RSAE_SHA512: Self = Self(0x0806);
+    /// RSA with PKCS #1 v1.5 padding and SHA-256, in certificates only.
+    pub const RSA_PKCS1_SHA256: Self = Self(0x0401);
+    /// RSA with PKCS #1 v1.5 padding and SHA-384, in certificates only.
+    pub const RSA_PKCS1_SHA384: Self = Self(0x0501);
+    /// RSA with PKCS #1 v1.5 padding and SHA-512, in certificates only.
+    pub const RSA_PKCS1_SHA512: Self = Self(0x0601);
+
+    /// Returns whether the scheme may sign handshakes, and not certificates only (RFC 8446,
+    /// section 4.2.3).
+    pub(crate) const fn signs_handshakes(self) -> bool {
+        !matches!(
+            self,
+            Self::RSA_PKCS1_SHA256 | Self::RSA_PKCS1_SHA384 | Self::RSA_PKCS1_SHA512
+        )
+    }
 
     /// Returns the scheme with the number that is on the wire.
     #[must_use]
@@ -299,6 +318,45 @@ pub trait Signer: Sync {
     /// Signs `message`, at most 146 bytes, into `signature`; returns the length. `None` when it
     /// cannot, or the signature does not fit.
     fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize>;
+
+    /// Starts a signature of `message`, at most 146 bytes, that will come later, from a machine
+    /// that takes its time. `false`, as by default, has [`Self::sign`] make it at once.
+    ///
+    /// Only this handshake then waits, in the time that it has, until the signature is handed
+    /// over under this name, to [`Tls::supply`](crate::tls::Tls::supply) or
+    /// [`Handshake::supply`](crate::tls::Handshake::supply).
+    fn begin(&self, id: SignatureId, message: &[u8]) -> bool {
+        let _ = (id, message);
+        false
+    }
+}
+
+/// Names a signature that comes later: the front of its handshake's transcript hash, which no
+/// other handshake has.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct SignatureId(u64);
+
+impl SignatureId {
+    /// In the place of a name: no signature is waited for.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// Returns the name of a signature over this transcript hash.
+    pub(crate) fn of(digest: &[u8]) -> Self {
+        let front = digest.first_chunk().copied().unwrap_or_default();
+        Self(u64::from_be_bytes(front).max(1))
+    }
+
+    /// Returns the name as a number, never 0, for a signer elsewhere.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the name with the number.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
 }
 
 /// A value as long as a hash, a secret or a digest; wiped when dropped.

@@ -1,4 +1,4 @@
-//! Finding the private key in a DER document.
+//! Finding the key in a DER document.
 
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
@@ -31,6 +31,27 @@ pub(crate) fn ed25519_seed(document: &[u8]) -> Option<&[u8]> {
     let (kind, _) = element(algorithm, OBJECT_IDENTIFIER)?;
     let (seed, rest) = element(key, OCTET_STRING)?;
     (kind == ED25519 && rest.is_empty()).then_some(seed)
+}
+
+/// Returns the modulus and the exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+#[cfg(feature = "tls-rsa")]
+pub(crate) fn rsa_public_key(document: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (content, after) = element(document, SEQUENCE)?;
+    let (modulus, rest) = element(content, INTEGER)?;
+    let (exponent, rest) = element(rest, INTEGER)?;
+    let is_whole = after.is_empty() && rest.is_empty();
+    is_whole.then_some((positive(modulus)?, positive(exponent)?))
+}
+
+/// Returns the bytes of a positive integer without the zero that keeps it positive (X.690,
+/// section 8.3).
+#[cfg(feature = "tls-rsa")]
+const fn positive(content: &[u8]) -> Option<&[u8]> {
+    match content {
+        [0, rest @ ..] if matches!(rest, [0x80..=0xff, ..]) => Some(rest),
+        [1..=0x7f, ..] => Some(content),
+        _ => None,
+    }
 }
 
 /// Returns the algorithm and the key of a `OneAsymmetricKey` (RFC 5958, section 2).

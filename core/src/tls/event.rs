@@ -31,6 +31,9 @@ pub enum Event {
     /// [`Handshake`]: crate::tls::Handshake
     /// [`Handshake::reset`]: crate::tls::Handshake::reset
     Open,
+    /// The handshake waits for a signature that comes later. Nothing is read until
+    /// [`Handshake::supply`](crate::tls::Handshake::supply) has had it.
+    Signing,
     /// Application data, decrypted in place.
     Data {
         /// Where in the input it starts.

@@ -106,6 +106,14 @@ pub(crate) fn protocols<'a>(content: &mut Reader<'a>) -> Result<&'a [u8], Alert>
     Ok(list)
 }
 
+/// Returns the largest fragment of a code from 1 to 4 (RFC 6066, section 4).
+pub(crate) const fn fragment_len(code: u8) -> u16 {
+    match code {
+        0..=4 => 256 << code,
+        _ => u16::MAX,
+    }
+}
+
 /// Reads a record size limit (RFC 8449, section 4): the peer's most plaintext bytes, which count
 /// the content type.
 pub(crate) fn record_size_limit(content: &mut Reader<'_>) -> Result<u16, Alert> {

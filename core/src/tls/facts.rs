@@ -15,6 +15,8 @@ impl Flags {
     pub(crate) const WAITS_FOR_HANDSHAKE: Self = Self(1 << 3);
     pub(crate) const WAITS_FOR_INPUT: Self = Self(1 << 4);
     pub(crate) const WAITS_FOR_OUTPUT: Self = Self(1 << 5);
+    pub(crate) const WAITS: Self =
+        Self(Self::WAITS_FOR_HANDSHAKE.0 | Self::WAITS_FOR_INPUT.0 | Self::WAITS_FOR_OUTPUT.0);
     /// Our end is to be sent.
     pub(crate) const FINISHING: Self = Self(1 << 6);
     /// `close_notify` has been written.
@@ -24,8 +26,16 @@ impl Flags {
     /// Sending has failed, and the program knows why.
     pub(crate) const BROKEN: Self = Self(1 << 9);
 
+    /// A client's hello has been written and not sent yet.
+    pub(crate) const GREETING: Self = Self(1 << 10);
+
     pub(crate) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 == flag.0
+    }
+
+    /// Returns whether the socket waits for something to be lent.
+    pub(crate) const fn waits(self) -> bool {
+        self.0 & Self::WAITS.0 != 0
     }
 
     pub(crate) const fn set(&mut self, flag: Self) {

@@ -4,8 +4,11 @@ use pki_types::ServerName;
 use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
+use crate::tls::auth::put_signature;
 use crate::tls::connection::Connection;
-use crate::tls::crypto::{Crypto, HashAlgorithm, Hasher, Private, Secret};
+use crate::tls::crypto::{
+    Crypto, HASH_MAX, HashAlgorithm, Hasher, Private, Scheme, Secret, SignatureId,
+};
 use crate::tls::event::Event;
 use crate::tls::hello::NAME_MAX;
 use crate::tls::schedule::{Schedule, derive_secret, expand_label};
@@ -17,6 +20,8 @@ use crate::tls::wire::{Output, Reader, copy};
 /// Certificate chains are the longest. A peer's longer message is answered with
 /// `decode_error`.
 pub const MESSAGE_MAX: usize = 8_192;
+/// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
+const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
 /// Bytes of a handshake message's header.
 pub(crate) const MESSAGE_HEADER: usize = 4;
 
@@ -77,6 +82,38 @@ impl<C: Crypto> Handshake<C> {
         true
     }
 
+    /// Hands over the signature that [`Signer::begin`] was asked for under `id`; an empty one
+    /// gives up. `false`, and nothing happened, if the handshake waits for no such signature or
+    /// has no room for it.
+    ///
+    /// [`Connection::receive`] then goes on, with any input.
+    ///
+    /// [`Signer::begin`]: crate::tls::Signer::begin
+    #[must_use]
+    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
+        let Self { message, exchange } = self;
+        if id == SignatureId::NONE || exchange.signing != id {
+            return false;
+        }
+        let mut out = message.flight_output();
+        let room = signature.len().saturating_add(SIGNATURE_EXTRA);
+        if out.room() < room {
+            return false;
+        }
+        let scheme = exchange.scheme;
+        let written = put_signature(&mut out, exchange, scheme, |out| out.put(signature));
+        let len = out.len();
+        exchange.signing = SignatureId::NONE;
+        exchange.is_unsigned = signature.is_empty() || written.is_err();
+        message.set_unsent(len);
+        true
+    }
+
+    /// Returns whether it waits for a signature that comes later.
+    pub(crate) fn awaits_signature(&self) -> bool {
+        self.exchange.signing != SignatureId::NONE
+    }
+
     /// Returns the name that the client asked for, or that a client expects; empty if none.
     #[must_use]
     pub fn server_name(&self) -> &[u8] {
@@ -88,7 +125,8 @@ impl<C: Crypto> Handshake<C> {
 pub(crate) struct Message {
     bytes: [u8; MESSAGE_MAX],
     len: usize,
-    /// Length of an earlier message kept in front, which the current one refers to.
+    /// Length of an earlier message kept in front, which the current one refers to; or, of a
+    /// message of ours, how much has been sent.
     held: usize,
 }
 
@@ -163,12 +201,37 @@ impl Message {
         Output::new(&mut self.bytes)
     }
 
+    /// Returns the buffer as an output that goes on behind [`Self::unsent`].
+    pub(crate) const fn flight_output(&mut self) -> Output<'_> {
+        Output::behind(&mut self.bytes, self.len)
+    }
+
     /// Returns the first `len` bytes of what [`Self::output`] wrote.
     pub(crate) fn flight(&self, len: usize) -> &[u8] {
         self.bytes.get(..len).unwrap_or_default()
     }
 
-    fn clear(&mut self) {
+    /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
+    pub(crate) const fn set_unsent(&mut self, len: usize) {
+        self.len = len;
+        self.held = 0;
+    }
+
+    /// Returns what is left of them.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.held..self.len).unwrap_or_default()
+    }
+
+    /// Counts `count` bytes that were sent; whether nothing is left.
+    pub(crate) const fn sent(&mut self, count: usize) -> bool {
+        self.held = self.held.saturating_add(count);
+        if self.held >= self.len {
+            self.clear();
+        }
+        self.is_empty()
+    }
+
+    pub(crate) const fn clear(&mut self) {
         self.len = 0;
         self.held = 0;
     }
@@ -200,6 +263,11 @@ pub(crate) struct Exchange<C: Crypto> {
     name_len: u8,
     /// The group agreed on or asked for; 0 if none is yet.
     pub(crate) group: u16,
+    /// The signature that comes later.
+    pub(crate) signing: SignatureId,
+    pub(crate) scheme: Scheme,
+    /// The signer gave up.
+    pub(crate) is_unsigned: bool,
     /// Index of the server's identity.
     pub(crate) identity: usize,
     /// Bytes of early data that may still be skipped.
@@ -220,8 +288,6 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) wants_tickets: bool,
     /// The client limits the size of records.
     pub(crate) record_size_limit: bool,
-    /// The client's code of the largest fragment; 0 if none.
-    pub(crate) max_fragment_length: u8,
 }
 
 impl<C: Crypto> Exchange<C> {
@@ -241,6 +307,9 @@ impl<C: Crypto> Exchange<C> {
         name: [0; NAME_MAX],
         name_len: 0,
         group: 0,
+        signing: SignatureId::NONE,
+        scheme: Scheme::from_code(0),
+        is_unsigned: false,
         identity: 0,
         early_left: 0,
         changes: 0,
@@ -251,7 +320,6 @@ impl<C: Crypto> Exchange<C> {
         is_authenticated: false,
         wants_tickets: false,
         record_size_limit: false,
-        max_fragment_length: 0,
     };
 
     /// Derives a secret of the present stage over the messages so far.

@@ -9,7 +9,7 @@ use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
 use crate::time::{Duration, Instant};
 use crate::tls::config::{Config, Setup};
 use crate::tls::connection::Connection;
-use crate::tls::crypto::Crypto;
+use crate::tls::crypto::{Crypto, SignatureId};
 use crate::tls::facts::Flags;
 use crate::tls::lend::Index;
 use crate::tls::memory::{Lenders, TlsMemory};
@@ -30,8 +30,9 @@ const HELD_MAX: u64 = 5_000_000;
 ///
 /// What the peer sends after `close_notify` is not read; an end without it is
 /// [`Error::Truncated`]. [`Net::finish`](crate::Net::finish) sends `close_notify`, then the
-/// platform's end. Closing sends `close_notify` if that takes no waiting, and drops protected
-/// bytes that the platform has not taken: finish first where they matter.
+/// platform's end. Closing sends what was taken, then `close_notify`, and keeps the slot until
+/// the platform has all of it, for at most 30 s. A `close_notify` of the peer that was not read is
+/// unread input to the platform; see [`Net::close`](crate::Net::close).
 ///
 /// # Memory
 ///
@@ -88,6 +89,13 @@ impl<S> TlsSocket<S> {
         &self.connection
     }
 
+    /// Returns whether nothing but our `close_notify` is left to be sent, after the peer's. A peer
+    /// that is gone by then has missed nothing.
+    const fn is_over(&self) -> bool {
+        let finishing = self.flags.has(Flags::FINISHING) && self.flags.has(Flags::NOTIFIED);
+        finishing && self.connection.is_ended()
+    }
+
     pub(crate) const fn id(&self) -> Option<SocketId> {
         SocketId::from_bits(self.id)
     }
@@ -135,6 +143,18 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// Returns the places for tickets.
     pub const fn sessions_mut(&mut self) -> &mut [Session] {
         self.sessions
+    }
+
+    /// Hands over the signature that [`Signer::begin`](crate::tls::Signer::begin) was asked for
+    /// under `id`; an empty one gives up. `false`, and nothing happened, if no handshake waits
+    /// for it any more: its time was over, or its peer went.
+    ///
+    /// Looks at each handshake that has been lent. The handshake goes on in the next iteration;
+    /// who has the signature in another thread hands it over in
+    /// [`on_wake`](crate::Handler::on_wake).
+    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
+        let handshakes = &mut self.lenders.handshakes;
+        handshakes.call(|handshake| handshake.supply(id, signature))
     }
 
     /// Replaces the configuration. Connections that are open stay; a server's handshake whose
@@ -262,21 +282,10 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         if !socket.is_secure() {
             return self.inner.progress(&mut socket.inner, ready);
         }
-        self.check_loans(socket)?;
-        let is_broken = ready.intersects(Readiness::ERROR);
-        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
-            match self.inner.progress(&mut socket.inner, ready)? {
-                Progress::Open => socket.flags.set(Flags::CONNECTED),
-                waits => return Ok(waits),
-            }
+        match self.carry_on(socket, ready) {
+            Err(_) if socket.is_over() => Ok(Progress::Open),
+            progress => progress,
         }
-        if socket.connection.is_open() && !socket.handshake.is_some() {
-            return self.drain(socket);
-        }
-        if self.handshakes_left == 0 {
-            return Ok(Progress::Again);
-        }
-        self.shake(socket)
     }
 
     fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -309,13 +318,21 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             return self.inner.finish(&mut socket.inner);
         }
         socket.flags.set(Flags::FINISHING);
-        self.drain(socket)
+        match self.drain(socket) {
+            Err(_) if socket.is_over() => Ok(Progress::Open),
+            progress => progress,
+        }
+    }
+
+    fn linger(&mut self, socket: &mut Self::Socket) -> bool {
+        if !socket.is_secure() {
+            return self.inner.linger(&mut socket.inner);
+        }
+        self.say_goodbye(socket)
     }
 
     fn close(&mut self, socket: &mut Self::Socket) {
-        if socket.connection.is_open() {
-            self.say_goodbye(socket);
-        }
+        self.say_goodbye(socket);
         self.forget(socket);
         self.inner.close(&mut socket.inner);
     }

@@ -36,10 +36,19 @@ enum Lent {
     /// Kept for a socket that waited and has been told in this iteration.
     Announced,
     Taken,
+    /// Taken, and the socket is to be told that it can go on.
+    Called,
     /// Taken for too long while others wait; the socket has not been told.
     Recalled,
     /// Taken for too long; the socket has been told.
     Overdue,
+}
+
+impl Lent {
+    /// Returns whether the socket is to be told something.
+    const fn is_untold(self) -> bool {
+        matches!(self, Self::Promised | Self::Called | Self::Recalled)
+    }
 }
 
 /// The names of the sockets that wait, in order, in memory that is lent by the caller.
@@ -127,7 +136,7 @@ pub(crate) struct Lender<'s, T> {
     free: u16,
     /// Entries from here on were never lent.
     fresh: u16,
-    /// Entries that are promised or recalled.
+    /// Entries that are promised, called or recalled.
     promised: u16,
     announced: u16,
     now: u64,
@@ -193,6 +202,25 @@ impl<'s, T> Lender<'s, T> {
         self.now = now;
     }
 
+    /// Has the socket told that was lent the first thing that `is` affirms; whether there is one.
+    pub(crate) fn call(&mut self, mut is: impl FnMut(&mut T) -> bool) -> bool {
+        let lent = self.entries.iter_mut().take(usize::from(self.fresh));
+        let mut taken = lent
+            .enumerate()
+            .filter(|(_, entry)| entry.state == Lent::Taken);
+        let Some((position, entry)) = taken.find_map(|(position, entry)| {
+            let called = is(&mut entry.value);
+            called.then_some((position, entry))
+        }) else {
+            return false;
+        };
+        let owner = entry.owner;
+        if let Some(index) = index_at(position) {
+            self.set(index, Lent::Called, owner);
+        }
+        true
+    }
+
     /// Returns whether the entry has been recalled.
     pub(crate) fn is_recalled(&self, index: Index) -> bool {
         let entry = index.get().and_then(|at| self.entries.get(at));
@@ -234,10 +262,15 @@ impl<'s, T> Lender<'s, T> {
 
     /// Lends a free entry to the socket, or none, if only `keep` or fewer are free.
     pub(crate) fn take_now(&mut self, id: SocketId, keep: usize) -> Option<Index> {
-        let taken = |entry: &&Entry<T>| entry.state != Lent::Free;
-        let taken = self.entries.iter().filter(taken).count();
-        if self.waiting.len > 0 || self.entries.len().saturating_sub(taken) <= keep {
+        if self.waiting.len > 0 {
             return None;
+        }
+        if keep > 0 {
+            let taken = |entry: &&Entry<T>| entry.state != Lent::Free;
+            let taken = self.entries.iter().filter(taken).count();
+            if self.entries.len().saturating_sub(taken) <= keep {
+                return None;
+            }
         }
         let index = self.take_free()?;
         self.set(index, Lent::Taken, id.to_bits());
@@ -282,16 +315,16 @@ impl<'s, T> Lender<'s, T> {
         if self.promised == 0 {
             return None;
         }
-        let untold = |entry: &Entry<T>| matches!(entry.state, Lent::Promised | Lent::Recalled);
+        let untold = |entry: &Entry<T>| entry.state.is_untold();
         let index = index_at(self.entries.iter().position(untold)?)?;
         let entry = self.entry(index)?;
         let bits = entry.owner;
-        let has_come = entry.state == Lent::Promised;
-        let told = if has_come {
-            Lent::Announced
-        } else {
-            Lent::Overdue
+        let told = match entry.state {
+            Lent::Promised => Lent::Announced,
+            Lent::Called => Lent::Taken,
+            _ => Lent::Overdue,
         };
+        let has_come = told != Lent::Overdue;
         self.set(index, told, bits);
         Some((SocketId::from_bits(bits)?, has_come))
     }
@@ -351,16 +384,19 @@ impl<'s, T> Lender<'s, T> {
         let Some(entry) = index.get().and_then(|at| self.entries.get_mut(at)) else {
             return;
         };
-        match entry.state {
-            Lent::Promised | Lent::Recalled => self.promised = self.promised.saturating_sub(1),
-            Lent::Announced => self.announced = self.announced.saturating_sub(1),
-            Lent::Free | Lent::Taken | Lent::Overdue => {}
+        if entry.state.is_untold() {
+            self.promised = self.promised.saturating_sub(1);
+        }
+        if state.is_untold() {
+            self.promised = self.promised.saturating_add(1);
+        }
+        if entry.state == Lent::Announced {
+            self.announced = self.announced.saturating_sub(1);
         }
         match state {
-            Lent::Promised | Lent::Recalled => self.promised = self.promised.saturating_add(1),
             Lent::Announced => self.announced = self.announced.saturating_add(1),
             Lent::Taken => entry.since = self.now,
-            Lent::Free | Lent::Overdue => {}
+            _ => {}
         }
         entry.state = state;
         entry.owner = owner;

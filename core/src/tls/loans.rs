@@ -15,6 +15,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         self.release_handshake(socket);
         self.release_input(socket);
         self.release_output(socket);
+        self.leave_queues(socket);
+        socket.connection = Connection::CLOSED;
+        socket.id = 0;
+        socket.flags = Flags::NONE;
+    }
+
+    /// Takes the socket out of the queues in which it waits.
+    pub(crate) fn leave_queues(&mut self, socket: &mut TlsSocket<P::Socket>) {
         if let Some(id) = socket.id() {
             if socket.flags.has(Flags::WAITS_FOR_HANDSHAKE) {
                 self.lenders.handshakes.forget(id);
@@ -26,9 +34,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 self.lenders.outputs.forget(id);
             }
         }
-        socket.connection = Connection::CLOSED;
-        socket.id = 0;
-        socket.flags = Flags::NONE;
+        socket.flags.clear(Flags::WAITS);
     }
 
     pub(crate) fn release_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
@@ -82,7 +88,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let name = name.ok_or(Error::Invalid)?;
         let handshakes = &mut self.lenders.handshakes;
         // The last is for connections that were accepted, which may be the other end of these.
-        let keep = usize::from(!self.config.server.identities.is_empty());
+        let keep = usize::from(self.config.server.serves());
         let index = handshakes.take_now(id, keep).ok_or(Error::Exhausted)?;
         socket.handshake = index;
         let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;

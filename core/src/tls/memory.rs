@@ -178,6 +178,13 @@ impl Record {
         self.end = self.end.saturating_add(count).min(RECORD_MAX);
     }
 
+    /// Adds `bytes` behind those that are there, unless they do not fit.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if copy(self.spare(), bytes) {
+            self.commit(bytes.len());
+        }
+    }
+
     /// Notes that the record at the front, `consumed` bytes long, has `len` bytes of plaintext
     /// from its byte `start` on.
     pub(crate) const fn set_plain(&mut self, start: usize, len: usize, consumed: usize) {

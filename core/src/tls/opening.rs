@@ -1,13 +1,15 @@
 //! A handshake through the layer.
 
 use crate::error::Error;
-use crate::platform::{Platform, Progress, Recv};
+use crate::platform::{Platform, Progress, Readiness, Recv};
 use crate::tls::client;
 use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
 use crate::tls::event::Event;
 use crate::tls::facts::Flags;
+use crate::tls::handshake::Handshake;
 use crate::tls::layer::{Tls, TlsSocket};
+use crate::tls::lend::Index;
 use crate::tls::wire::Output;
 
 /// Reads from the platform per call, so that a peer that sends in small pieces cannot hold up the
@@ -25,18 +27,40 @@ enum Pause {
 }
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {
+    /// Carries on with whatever the socket is about.
+    pub(crate) fn carry_on(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        ready: Readiness,
+    ) -> Result<Progress, Error> {
+        self.check_loans(socket)?;
+        let is_broken = ready.intersects(Readiness::ERROR);
+        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
+            match self.inner.progress(&mut socket.inner, ready)? {
+                Progress::Open => socket.flags.set(Flags::CONNECTED),
+                waits => return Ok(waits),
+            }
+        }
+        if socket.connection.is_open() && !socket.handshake.is_some() {
+            return self.drain(socket);
+        }
+        if self.handshakes_left == 0 {
+            if socket.flags.waits() {
+                // What it waited for would go to another.
+                self.acquire(socket)?;
+            }
+            return Ok(Progress::Again);
+        }
+        self.shake(socket)
+    }
+
     /// Carries a handshake on as far as the platform and what can be lent allow.
-    pub(crate) fn shake(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
-        if !self.flush(socket)? {
-            return Ok(Progress::Opening);
-        }
-        // In this order: who has a later one never waits for an earlier one, so no two sockets
-        // wait for each other.
-        if !self.has_handshake(socket)? || !self.has_input(socket)? || !self.has_output(socket)? {
-            return Ok(Progress::Opening);
-        }
+    fn shake(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
         if socket.flags.has(Flags::STARTING) {
             self.start_client(socket)?;
+        }
+        if !self.greet(socket)? || !self.flush(socket)? || !self.acquire(socket)? {
+            return Ok(Progress::Opening);
         }
         let pause = if socket.connection.is_open() {
             Pause::Open
@@ -60,6 +84,34 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         })
     }
 
+    /// Takes what is needed to read and answer a record; whether it is all there.
+    ///
+    /// In this order, and with nothing to read in an input without an output for the answer: who
+    /// has an input never waits for more. Nor does who has an output, except for an input or the
+    /// peer, and the peer never for the same here. So no sockets wait for one another, not even
+    /// those of two programs.
+    fn acquire(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        if !self.has_handshake(socket)? {
+            return Ok(false);
+        }
+        let handshake = self.lenders.handshakes.get(socket.handshake);
+        if handshake.is_some_and(|handshake| handshake.awaits_signature()) {
+            return Ok(false);
+        }
+        if socket.connection.answers() {
+            if !self.has_output(socket)? {
+                return Ok(false);
+            }
+        } else if !socket.output.is_some()
+            && self.config.server.tickets.is_some()
+            && let Some(id) = socket.id()
+        {
+            // For a ticket, which the client can do without.
+            socket.output = self.lenders.outputs.take_now(id, 0).unwrap_or(Index::NONE);
+        }
+        self.has_input(socket)
+    }
+
     /// Reads and answers records until the handshake is done or waits for the peer.
     /// `has_worked` is set when there was one.
     fn shake_records(
@@ -71,9 +123,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         loop {
             let (inner, mut setup, lenders) = self.parts();
             let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
-            let output = lenders.outputs.get(socket.output).ok_or(Error::Invalid)?;
+            let mut output = lenders.outputs.get(socket.output);
             let handshake = lenders.handshakes.get(socket.handshake);
-            let mut out = Output::new(output.spare());
+            let spare = output.as_mut().map(|record| record.spare());
+            let mut out = Output::new(spare.unwrap_or_default());
             let bytes = input.filled_mut();
             let received = socket
                 .connection
@@ -84,9 +137,11 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 // What was written may not be whole.
                 Err(alert) => return Err(self.fail(socket, alert)),
             };
-            output.commit(len);
+            if let Some(output) = output {
+                output.commit(len);
+            }
             input.consume(received.consumed);
-            *has_worked |= received.consumed > 0;
+            *has_worked |= received.consumed > 0 || len > 0;
             match received.event {
                 Event::Incomplete { .. } if reads >= READS_MAX => return Ok(Pause::Yields),
                 Event::Incomplete { .. } => {
@@ -99,6 +154,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 Event::Open => return Ok(Pause::Open),
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
+                // Told when it has come.
+                Event::Signing => return Ok(Pause::Drained),
                 // Not before the handshake is done.
                 Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
                 Event::Nothing => {}
@@ -106,21 +163,35 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
-    /// Writes a client's hello.
+    /// Writes a client's hello to where the server's will be put together.
     fn start_client(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<(), Error> {
         let (_, mut setup, lenders) = self.parts();
         let handshake = lenders.handshakes.get(socket.handshake);
-        let handshake = handshake.ok_or(Error::Invalid)?;
-        let output = lenders.outputs.get(socket.output).ok_or(Error::Invalid)?;
-        let mut out = Output::new(output.spare());
-        let started = client::start(&mut setup, &mut handshake.exchange, &mut out);
+        let Handshake { message, exchange } = handshake.ok_or(Error::Invalid)?;
+        let mut out = message.output();
+        client::start(&mut setup, exchange, &mut out)
+            .map_err(|alert| Error::AlertSent(alert.code()))?;
         let len = out.len();
-        output.commit(len);
-        started.map_err(|alert| Error::AlertSent(alert.code()))?;
+        message.set_unsent(len);
         socket.connection = Connection::started_client();
         socket.flags.clear(Flags::STARTING);
+        socket.flags.set(Flags::GREETING);
         self.handshakes_left = self.handshakes_left.saturating_sub(1);
         Ok(())
+    }
+
+    /// Sends a client's hello; whether all of it has been.
+    fn greet(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        if !socket.flags.has(Flags::GREETING) {
+            return Ok(true);
+        }
+        let handshake = self.lenders.handshakes.get(socket.handshake);
+        let message = &mut handshake.ok_or(Error::Invalid)?.message;
+        let count = self.inner.send(&mut socket.inner, message.unsent())?;
+        if message.sent(count) {
+            socket.flags.clear(Flags::GREETING);
+        }
+        Ok(!socket.flags.has(Flags::GREETING))
     }
 
     /// Gives back what the socket does not need while it waits.
@@ -130,8 +201,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if !has_input {
             self.release_input(socket);
         }
+        // What has come of a record is answered with what is kept for that.
+        let is_kept = has_input && socket.connection.answers();
         let output = self.lenders.outputs.get(socket.output);
-        if output.is_some_and(|record| record.is_empty()) {
+        if !is_kept && output.is_some_and(|record| record.is_empty()) {
             self.release_output(socket);
         }
         // Who has sent nothing yet takes no part of the handshakes that may run at once.

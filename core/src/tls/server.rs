@@ -5,7 +5,7 @@ use crate::tls::auth::{self, Step, content, put_message};
 use crate::tls::config::{ClientAuth, Mismatch, Setup};
 use crate::tls::connection::{Connection, Role, State};
 use crate::tls::crypto::{Crypto, Group, Hasher, SHARE_MAX, Scheme, Shared, Suite};
-use crate::tls::extension;
+use crate::tls::extension::{self, fragment_len};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ClientHello, RETRY, TLS12, TLS13};
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
@@ -22,6 +22,7 @@ const EARLY_MAX: usize = 2 * PLAINTEXT_MAX;
 
 impl Connection {
     /// Reads a `ClientHello` and answers with a `ServerHello` or a `HelloRetryRequest`.
+    #[inline(never)]
     pub(crate) fn on_client_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -91,6 +92,7 @@ impl Connection {
     }
 
     /// Answers a hello without a usable key share: asks for one of `group`.
+    #[inline(never)]
     fn ask_again<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
@@ -190,8 +192,8 @@ impl Connection {
             // The limit counts the content type.
             self.limit = limit.saturating_sub(1).min(self.limit);
         } else if let Some(code) = hello.max_fragment_length {
-            exchange.max_fragment_length = code;
-            self.limit = 256_u16.checked_shl(code.into()).unwrap_or(self.limit);
+            self.fragment = code;
+            self.limit = fragment_len(code).min(self.limit);
         }
     }
 
@@ -211,41 +213,46 @@ impl Connection {
     }
 }
 
-/// Makes the server's flight after the hello, from `EncryptedExtensions` to `Finished`, and takes
-/// the keys that follow it.
+/// Makes the server's flight after the hello, from `EncryptedExtensions` to before `Finished`.
+#[inline(never)]
 pub(crate) fn answer<C: Crypto>(
-    connection: &mut Connection,
-    setup: &mut Setup<'_, C>,
+    connection: &Connection,
+    setup: &Setup<'_, C>,
     handshake: &mut Handshake<C>,
-    out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let hash = connection.suite.hash();
     let Handshake { message, exchange } = handshake;
     let mut flight = message.output();
     let server = &setup.config.server;
     put_extensions(connection, server.protocols, exchange, &mut flight)?;
-    connection.state = State::AwaitFinished;
     if !exchange.is_resumed {
-        let identity = server
-            .identities
-            .get(exchange.identity)
-            .ok_or(Alert::INTERNAL_ERROR)?;
+        let identity = server.identity(exchange.identity, exchange.name());
+        let identity = identity.ok_or(Alert::INTERNAL_ERROR)?;
         if !matches!(identity.client_auth, ClientAuth::Off) {
             auth::put_request(&mut flight, exchange)?;
-            connection.state = State::AwaitCertificate;
+            exchange.is_requested = true;
         }
-        auth::put_certificate(&mut flight, exchange, Some(identity))?;
+        auth::put_certificate(&mut flight, exchange, Some(&identity))?;
+        let hash = connection.suite.hash();
         auth::put_verify(&mut flight, exchange, Role::Server, hash, identity.signer)?;
     }
-    let base = connection.send.secret();
-    auth::put_finished(&mut flight, exchange, hash, &base)?;
     let len = flight.len();
-    connection.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+    message.set_unsent(len);
+    Ok(())
+}
 
+/// Takes the keys that follow the server's flight.
+pub(crate) fn follow<C: Crypto>(
+    connection: &mut Connection,
+    setup: &mut Setup<'_, C>,
+    exchange: &mut Exchange<C>,
+) {
+    connection.state = match exchange.is_requested {
+        true => State::AwaitCertificate,
+        false => State::AwaitFinished,
+    };
     let [client, server] = connection.data_secrets(setup.crypto, exchange);
     connection.send = Keys::new::<C>(connection.suite, &server);
     exchange.next_receive = client;
-    Ok(())
 }
 
 fn put_extensions<C: Crypto>(
@@ -256,7 +263,7 @@ fn put_extensions<C: Crypto>(
 ) -> Result<(), Alert> {
     let chosen = connection.protocol().and_then(|index| protocols.get(index));
     let limited = exchange.record_size_limit;
-    let code = exchange.max_fragment_length;
+    let code = connection.fragment;
     put_message(out, exchange, ENCRYPTED_EXTENSIONS, |out| {
         out.vector16(|out| {
             if let Some(protocol) = chosen {

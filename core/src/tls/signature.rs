@@ -6,13 +6,39 @@ use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgo
 
 use crate::tls::crypto::{Scheme, Signer};
 use crate::tls::der;
+#[cfg(feature = "tls-rsa")]
+use crate::tls::rsa;
 use crate::tls::wire::copy;
 
 /// Every algorithm that can be verified without heap.
+#[cfg(not(feature = "tls-rsa"))]
 pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
     &[&EcdsaP256, &EcdsaP384, &Ed25519];
+/// Every algorithm that can be verified without heap.
+#[cfg(feature = "tls-rsa")]
+pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    &EcdsaP256,
+    &EcdsaP384,
+    &Ed25519,
+    &rsa::PSS_SHA256,
+    &rsa::PSS_SHA384,
+    &rsa::PSS_SHA512,
+    &rsa::PKCS1_SHA256,
+    &rsa::PKCS1_SHA384,
+    &rsa::PKCS1_SHA512,
+];
 
-/// Returns the number and the algorithm of the handshake schemes among [`ALGORITHMS`].
+/// The schemes of plain RSA keys, by what certificates call them.
+const RSA_SCHEMES: [(AlgorithmIdentifier, Scheme); 6] = [
+    (alg_id::RSA_PSS_SHA256, Scheme::RSA_PSS_RSAE_SHA256),
+    (alg_id::RSA_PSS_SHA384, Scheme::RSA_PSS_RSAE_SHA384),
+    (alg_id::RSA_PSS_SHA512, Scheme::RSA_PSS_RSAE_SHA512),
+    (alg_id::RSA_PKCS1_SHA256, Scheme::RSA_PKCS1_SHA256),
+    (alg_id::RSA_PKCS1_SHA384, Scheme::RSA_PKCS1_SHA384),
+    (alg_id::RSA_PKCS1_SHA512, Scheme::RSA_PKCS1_SHA512),
+];
+
+/// Returns the number that an algorithm has in handshakes, if it has one.
 pub(crate) fn scheme_of(algorithm: &dyn SignatureVerificationAlgorithm) -> Option<Scheme> {
     let key = algorithm.public_key_alg_id();
     let signature = algorithm.signature_alg_id();
@@ -22,8 +48,11 @@ pub(crate) fn scheme_of(algorithm: &dyn SignatureVerificationAlgorithm) -> Optio
         Some(Scheme::ECDSA_P384_SHA384)
     } else if key == alg_id::ED25519 && signature == alg_id::ED25519 {
         Some(Scheme::ED25519)
-    } else if signature == alg_id::RSA_PSS_SHA256 {
-        Some(Scheme::RSA_PSS_RSAE_SHA256)
+    } else if key == alg_id::RSA_ENCRYPTION {
+        let mut schemes = RSA_SCHEMES.iter();
+        schemes
+            .find(|(id, _)| *id == signature)
+            .map(|(_, scheme)| *scheme)
     } else {
         None
     }

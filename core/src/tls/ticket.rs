@@ -22,6 +22,8 @@ const TRIES_MAX: usize = 4;
 const SEALED: usize = 2 + 8 + 32 + HASH_MAX;
 /// Bytes of a ticket: period, nonce, content, tag.
 const TICKET: usize = 8 + 12 + SEALED + TAG;
+/// Room that a message with a ticket needs, even in the smallest records.
+const ROOM: usize = 512;
 
 /// Keys that protect session tickets.
 ///
@@ -78,6 +80,7 @@ impl Drop for TicketKeys {
 ///
 /// # Errors
 /// `decrypt_error`: the client does not have the key that belongs to its ticket.
+#[inline(never)]
 pub(crate) fn find<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
@@ -121,7 +124,8 @@ pub(crate) fn find<C: Crypto>(
 /// Returns whether resumption may stand in for certificates: not where the client has to show
 /// one, which is looked at anew every time.
 fn may_resume<C: Crypto>(setup: &Setup<'_, C>, exchange: &Exchange<C>) -> bool {
-    let identity = setup.config.server.identities.get(exchange.identity);
+    let server = &setup.config.server;
+    let identity = server.identity(exchange.identity, exchange.name());
     identity.is_some_and(|identity| matches!(identity.client_auth, ClientAuth::Off))
 }
 
@@ -196,6 +200,7 @@ pub(crate) fn make_binder<C: Crypto>(
 }
 
 /// Adds a ticket for the connection that has just opened, if both sides care.
+#[inline(never)]
 pub(crate) fn send<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
@@ -205,7 +210,7 @@ pub(crate) fn send<C: Crypto>(
     let Some(keys) = setup.config.server.tickets else {
         return Ok(());
     };
-    if !exchange.wants_tickets || !may_resume(setup, exchange) {
+    if !exchange.wants_tickets || !may_resume(setup, exchange) || out.room() < ROOM {
         return Ok(());
     }
     let mut bytes = Zeroizing::new([0; TICKET]);

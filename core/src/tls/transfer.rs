@@ -7,6 +7,7 @@ use crate::tls::crypto::Crypto;
 use crate::tls::event::Event;
 use crate::tls::facts::Flags;
 use crate::tls::layer::{Tls, TlsSocket};
+use crate::tls::lend::Index;
 use crate::tls::traffic::CONTROL_MAX;
 use crate::tls::wire::Output;
 
@@ -99,7 +100,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 Event::Finished => return Ok(Recv::Finished),
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
-                Event::Nothing | Event::Open => record.consume(received.consumed),
+                Event::Nothing | Event::Open | Event::Signing => record.consume(received.consumed),
             }
         }
     }
@@ -237,12 +238,24 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(progress)
     }
 
-    /// Sends what is held and `close_notify`, as far as that takes no waiting.
-    pub(crate) fn say_goodbye(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        if socket.flags.has(Flags::NOTIFIED) || !matches!(self.flush(socket), Ok(true)) {
-            return;
+    /// Sends what is held and `close_notify`, as far as that takes no waiting; whether something
+    /// is held still. Nothing is received from now on.
+    pub(crate) fn say_goodbye(&mut self, socket: &mut TlsSocket<P::Socket>) -> bool {
+        if !socket.connection.is_open() || socket.flags.has(Flags::BROKEN) {
+            return false;
         }
-        self.send_alert(socket, Alert::CLOSE_NOTIFY);
+        self.release_input(socket);
+        self.leave_queues(socket);
+        if self.flush(socket).is_err() {
+            return false;
+        }
+        if !socket.flags.has(Flags::NOTIFIED) {
+            self.send_alert(socket, Alert::CLOSE_NOTIFY);
+        }
+        socket.flags.set(Flags::NOTIFIED);
+        socket.flags.set(Flags::FINISHING);
+        socket.flags.set(Flags::FINISHED);
+        matches!(self.flush(socket), Ok(false))
     }
 
     /// Tells the peer why the connection ends, as far as that takes no waiting; returns the error
@@ -255,15 +268,38 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Error::AlertSent(alert.code())
     }
 
+    /// Sends an alert behind what is held. What the platform does not take is held as well, or
+    /// lost if all outputs are lent.
     fn send_alert(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
         let mut bytes = [0; CONTROL_MAX];
         let mut out = Output::new(&mut bytes);
         let written = socket
             .connection
             .send_alert(&mut self.crypto, alert, &mut out);
-        if written.is_ok() {
-            // The connection is over in any case.
-            let _ = self.inner.send(&mut socket.inner, out.filled());
+        if written.is_err() {
+            return;
+        }
+        let held = self.lenders.outputs.get(socket.output);
+        let count = match held.is_some_and(|record| !record.is_empty()) {
+            true => 0,
+            // An error tells that the connection is over, as it is in any case.
+            false => match self.inner.send(&mut socket.inner, out.filled()) {
+                Ok(count) => count,
+                Err(_) => return,
+            },
+        };
+        let rest = out.filled().get(count..).unwrap_or_default();
+        if rest.is_empty() {
+            return;
+        }
+        if !socket.output.is_some()
+            && let Some(id) = socket.id()
+        {
+            let index = self.lenders.outputs.take_now(id, 0);
+            socket.output = index.unwrap_or(Index::NONE);
+        }
+        if let Some(record) = self.lenders.outputs.get(socket.output) {
+            record.push(rest);
         }
     }
 }

@@ -92,6 +92,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that the chain leads from `subject` to one of `roots` and is valid now.
+    #[inline(never)]
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
@@ -130,6 +131,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that the owner of the first certificate signed `message`.
+    #[inline(never)]
     pub(crate) fn verify_signature<C: Crypto>(
         mut self,
         scheme: Scheme,
@@ -141,6 +143,7 @@ impl<'a> Chain<'a> {
         let algorithm = C::ALGORITHMS
             .iter()
             .find(|algorithm| scheme_of(**algorithm) == Some(scheme))
+            .filter(|_| scheme.signs_handshakes())
             .ok_or(Alert::ILLEGAL_PARAMETER)?;
         peer.verify_signature(*algorithm, message, signature)
             .map_err(|error| match error {

@@ -141,6 +141,11 @@ impl<'a> Output<'a> {
         Self { buffer, len: 0 }
     }
 
+    /// Goes on with an output that has `len` bytes in `buffer`, which has at least as many.
+    pub(crate) const fn behind(buffer: &'a mut [u8], len: usize) -> Self {
+        Self { buffer, len }
+    }
+
     /// Returns the number of bytes written.
     #[must_use]
     pub const fn len(&self) -> usize {

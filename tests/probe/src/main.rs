@@ -29,7 +29,8 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 }
 
 static mut PLAIN: Sockets<Outside<false>, Anything, 64> = Sockets::new();
-static mut HOLDING: Sockets<Outside<true>, Anything, 64> = Sockets::new();
+static mut HOLDING: Sockets<&'static mut Outside<true>, Anything, 64> = Sockets::new();
+static mut LENT: Outside<true> = Outside;
 static mut RECEIVE: [u8; 2_048] = [0; 2_048];
 static mut CORK: [u8; 1_024] = [0; 1_024];
 
@@ -37,10 +38,11 @@ static mut CORK: [u8; 1_024] = [0; 1_024];
 extern "C" fn _start() -> ! {
     let more = anything::values();
     // SAFETY: the only place that names the statics, and it is entered once.
-    let (plain, holding, receive, cork) = unsafe {
+    let (plain, holding, lent, receive, cork) = unsafe {
         (
             &mut *&raw mut PLAIN,
             &mut *&raw mut HOLDING,
+            &mut *&raw mut LENT,
             &mut *&raw mut RECEIVE,
             &mut *&raw mut CORK,
         )
@@ -48,7 +50,7 @@ extern "C" fn _start() -> ! {
     let _ = if more & 1 == 0 {
         anything::run(Outside, plain, receive, cork)
     } else {
-        anything::run(Outside, holding, receive, cork)
+        anything::run(lent, holding, receive, cork)
     };
     #[cfg(feature = "planted")]
     let _ = outside::word() / outside::word();

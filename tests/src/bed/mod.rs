@@ -51,6 +51,12 @@ pub trait Bed {
     /// arrive soon.
     fn plenty(&self) -> usize;
 
+    /// Returns how many iterations opening a connection and saying a word may take a loop that
+    /// does not spin.
+    fn opening_turns(&self) -> u64 {
+        200
+    }
+
     /// Returns a time long enough for anything that is to happen.
     fn long(&self) -> Duration {
         if self.is_virtual() {

@@ -10,9 +10,9 @@ use crate::sim::Host;
 
 impl Books {
     /// Does something random, most often to `own`.
-    pub(super) fn act(
+    pub(super) fn act<const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host, u8>,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
         rng: &mut Rng,
         own: Option<SocketId>,
     ) {
@@ -46,7 +46,7 @@ impl Books {
     }
 
     /// Does something that needs no connection.
-    fn act_alone(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn act_alone<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, rng: &mut Rng) {
         match rng.below(12) {
             0..=3 => self.connect(net, rng),
             4 => self.listen(net, rng),
@@ -58,7 +58,12 @@ impl Books {
         }
     }
 
-    pub(super) fn write(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng, id: SocketId) {
+    pub(super) fn write<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        rng: &mut Rng,
+        id: SocketId,
+    ) {
         let Some(conn) = self.conns.get(&id) else {
             return;
         };
@@ -87,21 +92,35 @@ impl Books {
         }
     }
 
-    pub(super) fn finish(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+    pub(super) fn finish<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+    ) {
         net.finish(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.finished |= conn.state == State::Open;
         }
     }
 
-    fn close(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, code: u16) {
+    fn close<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+        code: u16,
+    ) {
         net.close_with(id, code);
         self.closed(id, code);
         let open = net.is_open(id) || net.context(id).is_some();
         self.check(!open, || format!("{id:?} is open after close"));
     }
 
-    fn abort(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, code: u16) {
+    fn abort<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+        code: u16,
+    ) {
         net.abort(id, code);
         self.closed(id, code);
     }
@@ -120,28 +139,37 @@ impl Books {
         }
     }
 
-    fn cork(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+    fn cork<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, id: SocketId) {
         net.cork(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.corked = true;
         }
     }
 
-    fn pause(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+    fn pause<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, id: SocketId) {
         net.pause(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.paused |= conn.state == State::Open;
         }
     }
 
-    pub(super) fn resume(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+    pub(super) fn resume<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+    ) {
         net.resume(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.paused = false;
         }
     }
 
-    fn time(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng, id: SocketId) {
+    fn time<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        rng: &mut Rng,
+        id: SocketId,
+    ) {
         let micros = match rng.below(4) {
             0 => 0,
             1 => rng.below(3_000),
@@ -151,7 +179,12 @@ impl Books {
         self.set_timeout(net, id, micros);
     }
 
-    pub(super) fn set_timeout(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, micros: u64) {
+    pub(super) fn set_timeout<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+        micros: u64,
+    ) {
         net.set_timeout(id, Duration::from_micros(micros));
         let now = net.now().as_micros();
         if let Some(conn) = self.conns.get_mut(&id)
@@ -161,7 +194,12 @@ impl Books {
         }
     }
 
-    fn adopt(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId, context: u8) {
+    fn adopt<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+        context: u8,
+    ) {
         net.adopt(id, context);
         if let Some(conn) = self.conns.get_mut(&id)
             && !matches!(conn.state, State::Closing(_))
@@ -171,7 +209,11 @@ impl Books {
     }
 
     /// Calls by names that are used up: nothing happens.
-    fn bother_the_dead(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn bother_the_dead<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        rng: &mut Rng,
+    ) {
         if self.dead.is_empty() {
             return;
         }
@@ -192,7 +234,7 @@ impl Books {
         self.check(!known, || format!("{id:?} is stale and known"));
     }
 
-    fn look(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+    fn look<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, id: SocketId) {
         let Some(conn) = self.conns.get(&id).cloned() else {
             return;
         };
@@ -216,7 +258,7 @@ impl Books {
         }
     }
 
-    fn connect(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn connect<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, rng: &mut Rng) {
         if self.addrs.is_empty() {
             return;
         }
@@ -237,7 +279,11 @@ impl Books {
         self.conns.insert(id, conn);
     }
 
-    pub(super) fn listen(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    pub(super) fn listen<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        rng: &mut Rng,
+    ) {
         if self.listeners.len() >= 2 {
             return;
         }
@@ -260,7 +306,11 @@ impl Books {
         self.listeners.insert(listener, Listening { context });
     }
 
-    fn stop_listening(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn stop_listening<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        rng: &mut Rng,
+    ) {
         let index = rng.index(self.listeners.len().max(1));
         if let Some(listener) = self.listeners.keys().nth(index).copied() {
             net.stop_listening(listener);
@@ -270,7 +320,11 @@ impl Books {
         }
     }
 
-    fn start_timer(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn start_timer<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        rng: &mut Rng,
+    ) {
         if self.timers.len() >= 2 {
             return;
         }
@@ -288,7 +342,7 @@ impl Books {
         }
     }
 
-    fn stop_timer(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn stop_timer<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, rng: &mut Rng) {
         let index = rng.index(self.timers.len().max(1));
         if let Some(timer) = self.timers.keys().nth(index).copied() {
             net.stop_timer(timer);
@@ -296,7 +350,7 @@ impl Books {
         }
     }
 
-    fn close_all(&mut self, net: &mut Net<'_, Host, u8>, rng: &mut Rng) {
+    fn close_all<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, rng: &mut Rng) {
         let (context, code) = (rng.below(4) as u8, rng.below(100) as u16);
         net.close_all(context, code);
         self.listeners
@@ -311,7 +365,7 @@ impl Books {
     }
 
     /// Brings everything to its end: what a program does that stops.
-    pub(super) fn wind_up(&mut self, net: &mut Net<'_, Host, u8>) {
+    pub(super) fn wind_up<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>) {
         for timer in std::mem::take(&mut self.timers).into_keys() {
             net.stop_timer(timer);
         }
@@ -327,7 +381,11 @@ impl Books {
     }
 
     /// Ends our direction of a connection, but not before a write that was cut short may go on.
-    pub(super) fn let_go(&mut self, net: &mut Net<'_, Host, u8>, id: SocketId) {
+    pub(super) fn let_go<const HOLDS: bool>(
+        &mut self,
+        net: &mut Net<'_, Host<HOLDS>, u8>,
+        id: SocketId,
+    ) {
         self.resume(net, id);
         let Some(conn) = self.conns.get(&id) else {
             return;

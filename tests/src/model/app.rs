@@ -41,7 +41,7 @@ impl App {
     }
 
     /// Does something random inside a call about `own`.
-    fn act(&mut self, socket: &mut Socket<'_, Host, Self>) {
+    fn act<const HOLDS: bool>(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>) {
         let own = socket.id();
         if self.books.draining {
             return self.books.let_go(socket.net(), own);
@@ -53,7 +53,7 @@ impl App {
         }
     }
 
-    fn act_among(&mut self, peers: &mut Peers<'_, Host, Self>) {
+    fn act_among<const HOLDS: bool>(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
         if !self.books.draining && self.rng.chance(self.eager) {
             self.books.act(peers.net(), &mut self.rng, None);
         }
@@ -72,7 +72,11 @@ impl App {
         self.books.conns.get_mut(&id)
     }
 
-    fn check_bytes(&mut self, socket: &mut Socket<'_, Host, Self>, data: &[u8]) {
+    fn check_bytes<const HOLDS: bool>(
+        &mut self,
+        socket: &mut Socket<'_, Host<HOLDS>, Self>,
+        data: &[u8],
+    ) {
         let id = socket.id();
         let Some(conn) = self.books.conns.get_mut(&id) else {
             return;
@@ -125,11 +129,11 @@ impl App {
     }
 }
 
-impl Handler<Host> for App {
+impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
     type Ext = Own;
     type Context = u8;
 
-    fn on_open(&mut self, socket: &mut Socket<'_, Host, Self>, opened: Opened<u8>) -> Own {
+    fn on_open(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, opened: Opened<u8>) -> Own {
         let id = socket.id();
         let context = opened.context();
         let was = self.books.conns.remove(&id);
@@ -158,7 +162,12 @@ impl Handler<Host> for App {
         }
     }
 
-    fn on_data(&mut self, socket: &mut Socket<'_, Host, Self>, own: &mut Own, data: &mut [u8]) {
+    fn on_data(
+        &mut self,
+        socket: &mut Socket<'_, Host<HOLDS>, Self>,
+        own: &mut Own,
+        data: &mut [u8],
+    ) {
         let id = socket.id();
         self.note("on_data", id, data.len() as u64);
         if self.conn("on_data", id, own).is_some() {
@@ -170,7 +179,7 @@ impl Handler<Host> for App {
         }
     }
 
-    fn on_writable(&mut self, socket: &mut Socket<'_, Host, Self>, own: &mut Own) {
+    fn on_writable(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, own: &mut Own) {
         let id = socket.id();
         self.note("on_writable", id, 0);
         if let Some(conn) = self.conn("on_writable", id, own) {
@@ -182,7 +191,7 @@ impl Handler<Host> for App {
         self.act(socket);
     }
 
-    fn on_end(&mut self, socket: &mut Socket<'_, Host, Self>, own: &mut Own) {
+    fn on_end(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, own: &mut Own) {
         let id = socket.id();
         self.note("on_end", id, 0);
         let line = socket.net().platform_mut().line(id);
@@ -208,7 +217,7 @@ impl Handler<Host> for App {
         self.act(socket);
     }
 
-    fn on_timeout(&mut self, socket: &mut Socket<'_, Host, Self>, own: &mut Own) {
+    fn on_timeout(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, own: &mut Own) {
         let id = socket.id();
         self.note("on_timeout", id, 0);
         let now = socket.net().now().as_micros();
@@ -221,7 +230,12 @@ impl Handler<Host> for App {
         self.act(socket);
     }
 
-    fn on_close(&mut self, socket: &mut Socket<'_, Host, Self>, own: &mut Own, closed: Closed) {
+    fn on_close(
+        &mut self,
+        socket: &mut Socket<'_, Host<HOLDS>, Self>,
+        own: &mut Own,
+        closed: Closed,
+    ) {
         let id = socket.id();
         self.note("on_close", id, 0);
         let line = socket.net().platform_mut().line(id);
@@ -249,7 +263,12 @@ impl Handler<Host> for App {
         }
     }
 
-    fn on_connect_error(&mut self, socket: &mut Socket<'_, Host, Self>, context: u8, error: Error) {
+    fn on_connect_error(
+        &mut self,
+        socket: &mut Socket<'_, Host<HOLDS>, Self>,
+        context: u8,
+        error: Error,
+    ) {
         let id = socket.id();
         self.note("on_connect_error", id, u64::from(context));
         let now = socket.net().now().as_micros();
@@ -278,7 +297,7 @@ impl Handler<Host> for App {
 
     fn on_accept_error(
         &mut self,
-        peers: &mut Peers<'_, Host, Self>,
+        peers: &mut Peers<'_, Host<HOLDS>, Self>,
         listener: ListenerId,
         _: Error,
     ) {
@@ -288,7 +307,7 @@ impl Handler<Host> for App {
         self.act_among(peers);
     }
 
-    fn on_timer(&mut self, peers: &mut Peers<'_, Host, Self>, timer: TimerId, missed: u32) {
+    fn on_timer(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>, timer: TimerId, missed: u32) {
         let now = peers.net().now().as_micros();
         let host = self.books.host as u64;
         self.sim.note("on_timer", host, u64::from(missed));
@@ -316,20 +335,20 @@ impl Handler<Host> for App {
         self.act_among(peers);
     }
 
-    fn on_wake(&mut self, peers: &mut Peers<'_, Host, Self>) {
+    fn on_wake(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
         let woken = std::mem::take(&mut self.books.woken);
         self.books.check(woken, || "on_wake came unasked".into());
         self.act_among(peers);
     }
 
-    fn before_wait(&mut self, peers: &mut Peers<'_, Host, Self>) {
+    fn before_wait(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
         for conn in self.books.conns.values_mut() {
             conn.reads = 0;
         }
         self.act_among(peers);
     }
 
-    fn after_dispatch(&mut self, peers: &mut Peers<'_, Host, Self>) {
+    fn after_dispatch(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
         let now = peers.net().now().as_micros();
         let late = |due: u64| due.saturating_add(TICK) <= now;
         let books = &self.books;

@@ -13,6 +13,8 @@ pub struct Case {
     pub steps: u64,
     /// How rough the network is.
     pub faults: Faults,
+    /// Whether the hosts may hold the ends of streams, as a layer does.
+    pub holds: bool,
     /// The first random draws, for fuzzers: the network's, then the programs'.
     pub bytes: Vec<u8>,
 }
@@ -41,6 +43,7 @@ impl Case {
             seed,
             steps,
             faults,
+            holds: seed % 3 == 1,
             bytes: Vec::new(),
         }
     }

@@ -39,20 +39,28 @@ pub struct Outcome {
     clippy::large_enum_variant,
     reason = "one of each world, and it is on the heap"
 )]
-enum Pool {
-    Tiny(Sockets<Host, App, 2>),
-    Small(Sockets<Host, App, 5>),
-    Usual(Sockets<Host, App, 16>),
+enum Pool<const HOLDS: bool> {
+    Tiny(Sockets<Host<HOLDS>, App, 2>),
+    Small(Sockets<Host<HOLDS>, App, 5>),
+    Usual(Sockets<Host<HOLDS>, App, 16>),
 }
 
-struct Node<'s> {
-    lp: Loop<'s, Host, App>,
+struct Node<'s, const HOLDS: bool> {
+    lp: Loop<'s, Host<HOLDS>, App>,
     app: App,
 }
 
 /// Plays a case. With `trace`, writes down what happens.
 #[must_use]
 pub fn run(case: &Case, trace: bool) -> Outcome {
+    if case.holds {
+        run_on::<true>(case, trace)
+    } else {
+        run_on::<false>(case, trace)
+    }
+}
+
+fn run_on<const HOLDS: bool>(case: &Case, trace: bool) -> Outcome {
     let (for_sim, for_app) = case.bytes.split_at(case.bytes.len() / 2);
     let sim = Sim::with_bytes(case.seed, for_sim.to_vec(), case.faults.clone());
     if trace {
@@ -60,12 +68,12 @@ pub fn run(case: &Case, trace: bool) -> Outcome {
     }
     let rng = &mut Rng::with_bytes(case.seed ^ 0x617_070, for_app.to_vec());
     let count = rng.between(1, 3) as usize;
-    let mut pools: Vec<(Pool, usize)> = (0..count).map(|_| pool(rng)).collect();
+    let mut pools: Vec<(Pool<HOLDS>, usize)> = (0..count).map(|_| pool(rng)).collect();
     let mut memory: Vec<(Vec<u8>, Vec<u8>)> = (0..count).map(|_| buffers(rng)).collect();
     let tokens = Arc::new(());
     let mut nodes = Vec::new();
     for ((pool, capacity), (buffer, cork)) in pools.iter_mut().zip(&mut memory) {
-        let host = sim.host();
+        let host = sim.add_host::<HOLDS>();
         let index = host.index();
         let lp = match pool {
             Pool::Tiny(sockets) => Loop::new(host, sockets, buffer),
@@ -112,7 +120,7 @@ pub fn run(case: &Case, trace: bool) -> Outcome {
     }
 }
 
-fn pool(rng: &mut Rng) -> (Pool, usize) {
+fn pool<const HOLDS: bool>(rng: &mut Rng) -> (Pool<HOLDS>, usize) {
     match rng.below(4) {
         0 => (Pool::Tiny(Sockets::new()), 2),
         1 => (Pool::Small(Sockets::new()), 5),
@@ -127,7 +135,7 @@ fn buffers(rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Lets every program know where all may listen.
-fn tell_addresses(sim: &Sim, nodes: &mut [Node<'_>]) {
+fn tell_addresses<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>]) {
     let hosts = 0..nodes.len();
     let all: Vec<_> = hosts
         .flat_map(|host| (1_000..1_003).map(move |port| (host, port)))
@@ -141,7 +149,12 @@ fn tell_addresses(sim: &Sim, nodes: &mut [Node<'_>]) {
 }
 
 /// Lets the programs do what they like. Returns what was wrong.
-fn play(sim: &Sim, nodes: &mut [Node<'_>], rng: &mut Rng, steps: u64) -> Option<String> {
+fn play<const HOLDS: bool>(
+    sim: &Sim,
+    nodes: &mut [Node<'_, HOLDS>],
+    rng: &mut Rng,
+    steps: u64,
+) -> Option<String> {
     for _ in 0..steps {
         let index = rng.index(nodes.len());
         let node = &mut nodes[index];
@@ -165,7 +178,7 @@ fn play(sim: &Sim, nodes: &mut [Node<'_>], rng: &mut Rng, steps: u64) -> Option<
 
 /// Polls who is due or, if nobody is, lets the time go on by at
 /// most this.
-fn turn(sim: &Sim, nodes: &mut [Node<'_>], most: Duration) {
+fn turn<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>], most: Duration) {
     let mut idle = true;
     for (index, node) in nodes.iter_mut().enumerate() {
         sim.expect(index, node.lp.next_deadline());
@@ -180,7 +193,7 @@ fn turn(sim: &Sim, nodes: &mut [Node<'_>], most: Duration) {
 }
 
 /// Runs one iteration, and compares what can be seen from outside.
-fn poll(node: &mut Node<'_>) {
+fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
     let result = node.lp.poll(&mut node.app, None);
     let stats = node.lp.stats();
     let books = &mut node.app.books;
@@ -200,7 +213,7 @@ fn poll(node: &mut Node<'_>) {
     books.check(asleep, || "a wake-up was lost".into());
 }
 
-fn first_wrong(nodes: &mut [Node<'_>]) -> Option<String> {
+fn first_wrong<const HOLDS: bool>(nodes: &mut [Node<'_, HOLDS>]) -> Option<String> {
     nodes
         .iter_mut()
         .find_map(|node| node.app.books.wrong.take())
@@ -208,7 +221,7 @@ fn first_wrong(nodes: &mut [Node<'_>]) -> Option<String> {
 
 /// Brings everything to its end, without further faults: every connection must close, every slot
 /// come back, every byte arrive.
-fn wind_up(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
+fn wind_up<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>]) -> Option<String> {
     sim.set_faults(sim.faults().without_harm());
     for node in &mut *nodes {
         node.app.books.draining = true;
@@ -248,7 +261,7 @@ fn wind_up(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
 
 /// Ends what can wait for ever although nothing is wrong: connections that fill a pool and whose
 /// other ends wait for a slot of the same pool, or of another such.
-fn give_way(nodes: &mut [Node<'_>]) {
+fn give_way<const HOLDS: bool>(nodes: &mut [Node<'_, HOLDS>]) {
     for node in nodes {
         let books = &mut node.app.books;
         if books.in_use() < books.capacity {
@@ -261,7 +274,7 @@ fn give_way(nodes: &mut [Node<'_>]) {
 }
 
 /// Compares both ends of every connection, then gives back the listeners' slots.
-fn account(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
+fn account<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>]) -> Option<String> {
     for node in &*nodes {
         for ((serial, client), fate) in &node.app.books.fates {
             let other = nodes
@@ -295,7 +308,7 @@ fn account(sim: &Sim, nodes: &mut [Node<'_>]) -> Option<String> {
 }
 
 /// Every slot can be used again.
-fn fill(sim: &Sim, node: &mut Node<'_>) -> Option<String> {
+fn fill<const HOLDS: bool>(sim: &Sim, node: &mut Node<'_, HOLDS>) -> Option<String> {
     let mut timers = Vec::new();
     let hour = Duration::from_secs(3_600);
     while let Ok(timer) = node.lp.net().start_timer(hour, hour) {

@@ -200,11 +200,19 @@ impl Network {
     }
 
     pub(super) fn progress(&mut self, key: u32) -> Result<Progress, Error> {
+        let now = self.now;
         let stream = self.stream(key).ok_or(Error::Invalid)?;
-        match (stream.error, stream.opening) {
-            (Some(error), _) => Err(error),
-            (None, Opening::Asked) => Ok(Progress::Opening),
-            (None, Opening::Open) => Ok(Progress::Open),
+        match (stream.error, stream.opening, stream.held_end) {
+            (Some(error), ..) => Err(error),
+            (None, Opening::Asked, _) => Ok(Progress::Opening),
+            (None, Opening::Open, None) => Ok(Progress::Open),
+            (None, Opening::Open, Some(until)) if until > now => {
+                Ok(self.rng.pick(&[Progress::Opening, Progress::Again]))
+            }
+            (None, Opening::Open, Some(_)) => {
+                self.let_end_go(key);
+                Ok(Progress::Open)
+            }
         }
     }
 
@@ -306,13 +314,26 @@ impl Network {
         Ok(count)
     }
 
-    pub(super) fn finish(&mut self, key: u32) -> Result<(), Error> {
+    pub(super) fn finish(&mut self, key: u32, holds: bool) -> Result<Progress, Error> {
         self.check(key, self.faults.finish_error)?;
-        let stream = self.stream(key).ok_or(Error::Invalid)?;
-        stream.finished = true;
+        if holds && self.rng.chance(self.faults.held_end) {
+            let until = self.now + self.rng.below(3_000);
+            self.stream(key).ok_or(Error::Invalid)?.held_end = Some(until);
+            self.schedule(until, Event::EndHeld { key });
+            return Ok(Progress::Opening);
+        }
+        self.let_end_go(key);
+        Ok(Progress::Open)
+    }
+
+    /// The end of this sender's stream follows its last byte.
+    fn let_end_go(&mut self, key: u32) {
+        if let Some(stream) = self.stream(key) {
+            stream.held_end = None;
+            stream.finished = true;
+        }
         self.note("finish", u64::from(key), 0);
         self.kick(key);
-        Ok(())
     }
 }
 

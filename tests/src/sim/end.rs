@@ -70,6 +70,8 @@ pub(super) struct Stream {
     pub(super) last_arrival: u64,
     /// Our end is to follow the last byte.
     pub(super) finished: bool,
+    /// Our end is held by the host: until this time, and then until it is asked about.
+    pub(super) held_end: Option<u64>,
     /// Our end has arrived.
     pub(super) finish_arrived: bool,
     /// The peer's end has arrived.
@@ -99,6 +101,7 @@ impl Stream {
             moving: false,
             last_arrival: 0,
             finished: false,
+            held_end: None,
             finish_arrived: false,
             ended: false,
             error: None,

@@ -38,6 +38,8 @@ pub struct Faults {
     pub late_report: u16,
     /// A report goes behind others.
     pub shuffled: u16,
+    /// A host that is as a layer holds the end of a stream for a while.
+    pub held_end: u16,
     /// A listener is reported in each poll for as long as a connection waits.
     pub level_listeners: bool,
     /// The clock of a host jumps forward.
@@ -90,6 +92,7 @@ impl Faults {
             split: 0,
             late_report: 0,
             shuffled: 0,
+            held_end: 0,
             level_listeners: false,
             clock_jump: 0,
             stall: 0,
@@ -132,6 +135,7 @@ impl Faults {
             late_report: rate(rng, 3_000),
             shuffled: rate(rng, 5_000),
             level_listeners: rng.chance(5_000),
+            held_end: rate(rng, 10_000),
             ..Self::none()
         }
     }

@@ -8,6 +8,7 @@ use usockets::{
     Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
 };
 
+use super::REPEAT;
 use super::end::Opening;
 use super::network::Network;
 
@@ -16,8 +17,11 @@ use super::network::Network;
 /// [`Platform::poll`] never waits: virtual time moves only by [`Sim::step`](super::Sim::step). It
 /// notes until when the loop wanted to wait, and the simulation goes no further than that without
 /// polling the host again.
+///
+/// With `HOLDS`, the host is as a layer is above another platform: it may hold the end of a stream
+/// for a while ([`Platform::HOLDS_OUTPUT`]).
 #[derive(Debug)]
-pub struct Host {
+pub struct Host<const HOLDS: bool = false> {
     network: Rc<RefCell<Network>>,
     index: usize,
 }
@@ -48,7 +52,7 @@ pub struct Line {
     pub error: Option<Error>,
 }
 
-impl Host {
+impl<const HOLDS: bool> Host<HOLDS> {
     pub(super) const fn new(network: Rc<RefCell<Network>>, index: usize) -> Self {
         Self { network, index }
     }
@@ -85,7 +89,7 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl<const HOLDS: bool> Drop for Host<HOLDS> {
     /// Nobody waits for the host any more.
     fn drop(&mut self) {
         if let Ok(mut network) = self.network.try_borrow_mut() {
@@ -99,8 +103,10 @@ impl Drop for Host {
     }
 }
 
-impl Platform for Host {
+impl<const HOLDS: bool> Platform for Host<HOLDS> {
     type Socket = SimSocket;
+
+    const HOLDS_OUTPUT: bool = HOLDS;
 
     const CLOSED: SimSocket = SimSocket { key: 0 };
 
@@ -170,8 +176,7 @@ impl Platform for Host {
     }
 
     fn finish(&mut self, socket: &mut SimSocket) -> Result<Progress, Error> {
-        self.network.borrow_mut().finish(socket.key)?;
-        Ok(Progress::Open)
+        self.network.borrow_mut().finish(socket.key, HOLDS)
     }
 
     fn close(&mut self, socket: &mut SimSocket) {
@@ -294,7 +299,11 @@ impl Network {
     }
 
     fn report_listeners(&mut self, host: usize) {
-        self.hosts[host].repeated_at = self.now;
+        let state = &mut self.hosts[host];
+        if self.now < state.repeated_at.saturating_add(REPEAT) {
+            return;
+        }
+        state.repeated_at = self.now;
         for key in self.listeners.clone() {
             let waits = self
                 .end(key)

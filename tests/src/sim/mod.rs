@@ -58,6 +58,12 @@ impl Sim {
     /// Adds a host, with an IPv4 and an IPv6 address.
     #[must_use]
     pub fn host(&self) -> Host {
+        self.add_host()
+    }
+
+    /// As [`Self::host`], as a layer is above another platform if `HOLDS`.
+    #[must_use]
+    pub fn add_host<const HOLDS: bool>(&self) -> Host<HOLDS> {
         let index = self.network.borrow_mut().add_host();
         Host::new(Rc::clone(&self.network), index)
     }

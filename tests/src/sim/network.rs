@@ -32,6 +32,8 @@ pub(super) enum Event {
     Report { key: u32, id: u64, bits: u32 },
     /// Room to send is told of.
     Room { key: u32 },
+    /// The host can let go of the end that it holds.
+    EndHeld { key: u32 },
     /// What can be read is told of, although it did not change.
     Retell { key: u32 },
 }
@@ -186,6 +188,7 @@ impl Network {
             Event::Reset { to } => self.break_end(to, Error::Reset),
             Event::Report { key, id, bits } => self.late_report(key, id, bits),
             Event::Room { key } => self.tell_room(key),
+            Event::EndHeld { key } => self.mark(key, Readiness::WRITABLE),
             Event::Retell { key } => self.retell(key),
         }
     }

@@ -114,6 +114,13 @@ impl Recipe {
     }
 
     pub fn build_on<D: PollDevice>(&self, device: D) -> Stack<'static, D> {
+        let mut stack = Stack::idle(device);
+        self.start(&mut stack).unwrap();
+        stack
+    }
+
+    /// Gives a stack that was made idle its memory.
+    pub fn start<D: PollDevice>(&self, stack: &mut Stack<'static, D>) -> Result<(), Error> {
         let v4 = Address::new([10, 0, 0, self.host].into(), self.prefix);
         let v6 = Address::new(v6(self.host.into(), 0).ip(), 64);
         let addresses = [v4, v6];
@@ -132,7 +139,7 @@ impl Recipe {
             neighbours: leak(self.neighbours, || Neighbour::EMPTY),
             scratch: leak(self.capabilities().frame_max(), || 0),
         };
-        Stack::new(device, &config, memory, &self.classes).unwrap()
+        stack.start(&config, memory, &self.classes)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Certificate authorities and the identities that they issue.
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
@@ -7,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Signer, TrustAnchor};
+use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Pem, Scheme, Signer, TrustAnchor};
 
 /// A kind of key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,6 +16,8 @@ pub enum Kind {
     P256,
     P384,
     Ed25519,
+    /// RSA, whose certificates are signed with PKCS #1 v1.5 padding and SHA-256.
+    Rsa(u32),
 }
 
 impl Kind {
@@ -23,8 +26,57 @@ impl Kind {
             Self::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             Self::Ed25519 => &rcgen::PKCS_ED25519,
+            Self::Rsa(bits) => return rsa(bits, &rcgen::PKCS_RSA_SHA256),
         })
         .unwrap()
+    }
+}
+
+/// The same Ed25519 key every time, so that what fails fails again.
+fn fixed_key(seed: u8) -> KeyPair {
+    // RFC 8410, section 7.
+    const PREFIX: [u8; 16] = [
+        0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+    ];
+    let document = [&PREFIX[..], &[seed; 32]].concat();
+    KeyPair::try_from(document).unwrap()
+}
+
+/// Makes an RSA key, by `openssl`, for certificates that are signed with `algorithm`.
+pub fn rsa(bits: u32, algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair {
+    let made = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "RSA", "-pkeyopt"])
+        .arg(format!("rsa_keygen_bits:{bits}"))
+        .stderr(Stdio::null())
+        .output()
+        .expect("openssl");
+    let mut memory = [0; 4_096];
+    let document = Pem::new(&made.stdout).next("PRIVATE KEY", &mut memory);
+    let document = PrivatePkcs8KeyDer::from(&*document.expect("a key"));
+    KeyPair::from_pkcs8_der_and_sign_algo(&document, algorithm).unwrap()
+}
+
+/// An RSA key that signs handshakes with RSA-PSS, by ring.
+struct RsaKey(ring::rsa::KeyPair);
+
+impl RsaKey {
+    fn new(document: &[u8]) -> Self {
+        Self(ring::rsa::KeyPair::from_pkcs8(document).unwrap())
+    }
+}
+
+impl Signer for RsaKey {
+    fn scheme(&self) -> Scheme {
+        Scheme::RSA_PSS_RSAE_SHA256
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let len = self.0.public().modulus_len();
+        let random = ring::rand::SystemRandom::new();
+        let padding = &ring::signature::RSA_PSS_SHA256;
+        let target = signature.get_mut(..len)?;
+        self.0.sign(padding, &random, message, target).ok()?;
+        Some(len)
     }
 }
 
@@ -38,8 +90,20 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(kind: Kind) -> Self {
-        let key = kind.generate();
-        let params = Self::params("root");
+        Self::with_key(kind.generate())
+    }
+
+    /// Makes one that signs with `key`.
+    pub fn with_key(key: KeyPair) -> Self {
+        Self::with_params(key, Self::params("root"))
+    }
+
+    /// The same authority every time, with an Ed25519 key.
+    pub fn fixed() -> Self {
+        Self::with_params(fixed_key(1), Self::named("fixed root".to_string()))
+    }
+
+    fn with_params(key: KeyPair, params: CertificateParams) -> Self {
         let root = params.self_signed(&key).unwrap().der().to_vec();
         Self {
             issuer: Issuer::new(params, key),
@@ -69,10 +133,14 @@ impl Authority {
     fn params(name: &str) -> CertificateParams {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self::named(format!("{name} {number}"))
+    }
+
+    fn named(name: String) -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params
             .distinguished_name
-            .push(rcgen::DnType::CommonName, format!("{name} {number}"));
+            .push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params
@@ -82,6 +150,11 @@ impl Authority {
         self.issue_with(kind, names, |_| {})
     }
 
+    /// Issues the same certificate every time for one `seed`, with an Ed25519 key.
+    pub fn issue_fixed(&self, seed: u8, names: &[&str]) -> Leaf {
+        self.issue_key(Kind::Ed25519, &fixed_key(seed), names, |_| {})
+    }
+
     /// Issues a certificate whose parameters `change` may change.
     pub fn issue_with(
         &self,
@@ -89,7 +162,16 @@ impl Authority {
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Leaf {
-        let key = kind.generate();
+        self.issue_key(kind, &kind.generate(), names, change)
+    }
+
+    fn issue_key(
+        &self,
+        kind: Kind,
+        key: &KeyPair,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![
@@ -97,13 +179,14 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         let mut chain = vec![certificate.der().to_vec()];
         chain.extend(self.chain.iter().cloned());
         let document = key.serialize_der();
         let signer: Box<dyn Signer + Send> = match kind {
             Kind::P256 => Box::new(EcdsaP256Key::from_der(&document).unwrap()),
             Kind::Ed25519 => Box::new(Ed25519Key::from_der(&document).unwrap()),
+            Kind::Rsa(_) => Box::new(RsaKey::new(&document)),
             Kind::P384 => unimplemented!("usockets signs with no P-384 key"),
         };
         Leaf {

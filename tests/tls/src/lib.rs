@@ -1,14 +1,17 @@
 //! What the tests of TLS share: identities, our engine on two byte queues, and rustls likewise.
 
+pub mod clear;
 mod echo;
+pub mod files;
 pub mod fuzz;
 mod identity;
+pub mod matrix;
 mod ours;
 pub mod puppet;
 mod theirs;
 
 pub use echo::{Echo, Held, Part};
-pub use identity::{Authority, Kind, Leaf};
+pub use identity::{Authority, Kind, Leaf, rsa};
 pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
 pub use theirs::{Theirs, group, suite};
 
@@ -35,10 +38,10 @@ pub fn pump(
 }
 
 /// Moves bytes between two of ours until both are quiet, at most `chunk` bytes at a time.
-pub fn pump_pair(
-    a: &mut Ours,
+pub fn pump_pair<A: usockets::tls::Crypto, B: usockets::tls::Crypto>(
+    a: &mut Ours<A>,
     a_config: &usockets::tls::Config<'_>,
-    b: &mut Ours,
+    b: &mut Ours<B>,
     b_config: &usockets::tls::Config<'_>,
     chunk: usize,
 ) {

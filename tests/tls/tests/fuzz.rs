@@ -1,4 +1,7 @@
-//! The fuzzers' bodies, on bytes from a seed. `SEED=n` runs one seed.
+//! The fuzzers' bodies under stable Rust: the committed corpora, and bytes from seeds. `SEED=n`
+//! runs one seed.
+
+use std::path::Path;
 
 use usockets::tls::Machine as _;
 use usockets_tests_tls::{Machine, fuzz};
@@ -21,22 +24,35 @@ fn run(count: u64, body: fn(&[u8])) {
     }
 }
 
+/// Replays the bytes that once were of interest, each a file of the corpus `name`.
+fn replay(name: &str, body: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(name);
+    let mut count = 0;
+    for entry in std::fs::read_dir(corpus).expect("a corpus") {
+        let path = entry.expect("a file").path();
+        println!("{}", path.display());
+        body(&std::fs::read(&path).expect("its bytes"));
+        count += 1;
+    }
+    assert!(count >= 20, "the corpus {name} has only {count} files");
+}
+
 #[test]
 fn server() {
-    run(1_000, fuzz::fuzz_tls_server);
+    replay("tls_server", fuzz::fuzz_tls_server);
+    run(2_000, fuzz::fuzz_tls_server);
 }
 
 #[test]
 fn client() {
-    run(1_000, fuzz::fuzz_tls_client);
-}
-
-#[test]
-fn client_messages() {
-    run(500, fuzz::fuzz_tls_client_messages);
+    replay("tls_client", fuzz::fuzz_tls_client);
+    run(2_000, fuzz::fuzz_tls_client);
 }
 
 #[test]
 fn pair() {
+    replay("tls_pair", fuzz::fuzz_tls_pair);
     run(50, fuzz::fuzz_tls_pair);
 }

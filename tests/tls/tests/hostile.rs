@@ -460,3 +460,35 @@ fn records_are_as_long_as_the_client_wants() {
         }
     });
 }
+
+/// A client that has agreed on small fragments keeps to them, or is told so; without such an
+/// agreement, or with a record size limit, which is ours to have, it may send large ones.
+#[test]
+fn fragments_from_the_client_are_as_small_as_agreed() {
+    Cast::new().with(|config, cast| {
+        let fragment = |code| extension(1, &[code]);
+        let limit = extension(28, &[0, 64]);
+        for (wishes, max) in [
+            (vec![fragment(1)], 512),
+            (vec![fragment(2)], 1_024),
+            (vec![fragment(4)], 4_096),
+            (vec![], 16_384),
+            (vec![limit.clone()], 16_384),
+            (vec![fragment(1), limit], 16_384),
+        ] {
+            for (len, is_good) in [(max, true), (max + 1, false)] {
+                let (mut server, mut puppet) = server_and_puppet(config, "localhost", &wishes);
+                let data_keys = puppet.data_keys();
+                let made = make(&mut puppet, Part::Finished, &cast.person, |_| {});
+                let sealed = puppet.seal(&made);
+                server.feed(config, &sealed);
+                puppet.take(data_keys);
+                let sealed = puppet.seal_as(DATA, &vec![7; len]);
+                server.feed(config, &sealed);
+                let alert = (!is_good).then_some(Broken::Sent(Alert::RECORD_OVERFLOW));
+                assert_eq!(server.broken, alert, "{len} of {max}");
+                assert_eq!(server.data.len(), if is_good { len } else { 0 });
+            }
+        }
+    });
+}

@@ -4,14 +4,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use usockets::tls::{ClientAuth, ClientConfig, Config, ServerConfig, TicketKeys, Tls, TlsMemory};
 use usockets::{Closed, Duration, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
-use usockets_tests_tls::{Authority, Crypto, Echo, Kind, Leaf, Machine, Part};
+use usockets_tests_tls::files::{Files, Program};
+use usockets_tests_tls::{Authority, Crypto, Echo, Kind, Machine, Part};
 
 const SUITES: [&str; 3] = [
     "TLS_AES_128_GCM_SHA256",
@@ -31,69 +31,6 @@ fn is_missing(program: &str, version: &str) -> bool {
         eprintln!("{program} is not installed: skipped");
     }
     is_missing
-}
-
-/// A directory for one test's files, removed when dropped.
-struct Files(PathBuf);
-
-impl Files {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("usockets-tls-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, label: &str, documents: &[Vec<u8>]) -> PathBuf {
-        let path = self.0.join(name);
-        let text: String = documents.iter().map(|der| pem(label, der)).collect();
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn chain(&self, name: &str, leaf: &Leaf) -> [PathBuf; 2] {
-        let mut key = leaf.document.clone();
-        if key[2..5] == [2, 1, 1] {
-            // OpenSSL 3.0 knows no key with its public half (RFC 5958): make one without.
-            key = [&[0x30, 0x2e, 2, 1, 0], &key[5..48]].concat();
-        }
-        [
-            self.write(&format!("{name}.pem"), "CERTIFICATE", &leaf.chain),
-            self.write(&format!("{name}.key"), "PRIVATE KEY", &[key]),
-        ]
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in der.chunks(48) {
-        for three in line.chunks(3) {
-            let mut bits = 0_u32;
-            for n in 0..3 {
-                bits = bits << 8 | u32::from(three.get(n).copied().unwrap_or(0));
-            }
-            for n in 0..4 {
-                let index = (bits >> (18 - 6 * n)) & 63;
-                let is_there = n <= three.len();
-                text.push(if is_there {
-                    char::from(ALPHABET[index as usize])
-                } else {
-                    '='
-                });
-            }
-        }
-        text.push('\n');
-    }
-    text + &format!("-----END {label}-----\n")
 }
 
 /// Runs a loop of ours that connects to `to`; `start` gets the address of its echo server, and it
@@ -132,16 +69,6 @@ fn run(
         let now = usockets::Platform::now(the_loop.platform());
         let next = now.saturating_add(Duration::from_millis(10));
         the_loop.poll(echo, Some(next)).unwrap();
-    }
-}
-
-/// A program that is killed when dropped.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
     }
 }
 

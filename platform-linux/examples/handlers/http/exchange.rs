@@ -280,12 +280,14 @@ impl Exchange {
         if !self.outgoing.has_room(socket, work) {
             return Step::Blocked;
         }
-        let len = match self.scanner.find(bytes) {
-            Ok(Some(len)) if len <= work.head_max => len,
+        // What lies beyond the longest head does not count, so that the answer does not depend on
+        // the pieces in which a head comes.
+        let view = bytes.get(..work.head_max).unwrap_or(bytes);
+        let len = match self.scanner.find(view) {
+            Ok(Some(len)) => len,
             Ok(None) if bytes.len() < work.head_max => return Step::Starved,
-            Ok(found) => {
-                let line = found.is_some() || self.scanner.is_past_first_line();
-                return self.refuse(if line {
+            Ok(None) => {
+                return self.refuse(if self.scanner.is_past_first_line() {
                     Status::HeaderFieldsTooLarge
                 } else {
                     Status::UriTooLong

@@ -6,10 +6,13 @@ use super::head::Framing;
 use super::memory::Work;
 use super::pattern::PATTERN;
 use super::reply::{Reply, Status};
+use super::service::Fact;
 use super::text::Text;
 
 /// Room that the head of every response fits in, small bodies included.
 pub(crate) const ROOM: usize = 512;
+/// Longest page of numbers; with the longest head it fits [`ROOM`].
+const PAGE_MAX: usize = 368;
 /// Slices of one vectored write.
 const PARTS_MAX: usize = 16;
 /// What surrounds the data of a chunk: 16 digits and two line breaks.
@@ -149,7 +152,8 @@ impl Outgoing {
                 (false, true) => text.put(b"Connection: keep-alive\r\n"),
                 (false, false) => {}
             }
-            let body = put_content(&mut text, reply, echo, manner, (stats, service.requests));
+            let counters = (stats, service.requests, service.facts);
+            let body = put_content(&mut text, reply, echo, manner, counters);
             self.body = if manner.is_head { NOTHING } else { body };
         }
         debug_assert!(text.fits(), "`ROOM` is enough");
@@ -310,7 +314,9 @@ impl Body {
 
 const fn status(reply: Reply) -> Status {
     match reply {
-        Reply::Text(_) | Reply::Pattern(_) | Reply::Echo | Reply::Stats => Status::Ok,
+        Reply::Text(_) | Reply::Pattern(_) | Reply::Echo | Reply::Stats | Reply::Report => {
+            Status::Ok
+        }
         Reply::Options(_) => Status::NoContent,
         Reply::Allow(_) => Status::MethodNotAllowed,
         Reply::Status(status) => status,
@@ -324,7 +330,7 @@ fn put_content(
     reply: Reply,
     echo: Framing,
     manner: Manner,
-    counters: (Stats, u64),
+    counters: Counters,
 ) -> Body {
     match (reply, echo) {
         (Reply::Options(methods), _) => {
@@ -360,6 +366,10 @@ fn put_content(
             put_stats(text, counters, manner.is_head);
             return NOTHING;
         }
+        Reply::Report => {
+            put_report(text, counters, manner.is_head);
+            return NOTHING;
+        }
         reply => status(reply).line(),
     };
     put_length(text, widen(body.len()));
@@ -372,24 +382,50 @@ fn put_length(text: &mut Text<'_>, length: u64) {
     text.put(b"\r\n\r\n");
 }
 
-/// Puts the length of the counters and, unless it is a HEAD request, the counters.
-fn put_stats(text: &mut Text<'_>, (stats, requests): (Stats, u64), is_head: bool) {
-    let mut bytes = [0_u8; 320];
+/// What pages of numbers are made of: the loop's, the requests, and the machine's.
+type Counters = (Stats, u64, &'static [Fact]);
+
+/// Puts the loop's counters.
+fn put_stats(text: &mut Text<'_>, (stats, requests, _): Counters, is_head: bool) {
+    let lines = [
+        ("requests", requests),
+        ("iterations", stats.iterations),
+        ("accepted", stats.accepted),
+        ("failed", stats.failed),
+        ("pauses", stats.pauses),
+        ("received", stats.received),
+        ("sent", stats.sent),
+        ("open", stats.open.into()),
+        ("in_use", stats.in_use.into()),
+    ];
+    put_page(text, lines.into_iter(), is_head);
+}
+
+/// Puts the loop's state and what the machine tells of itself.
+fn put_report(text: &mut Text<'_>, (stats, requests, facts): Counters, is_head: bool) {
+    let lines = [
+        ("requests", requests),
+        ("accepted", stats.accepted),
+        ("open", stats.open.into()),
+        ("in_use", stats.in_use.into()),
+    ];
+    let facts = facts.iter().map(|(name, find)| (*name, find()));
+    put_page(text, lines.into_iter().chain(facts), is_head);
+}
+
+/// Puts the length of a page of names and numbers and, unless it is a HEAD request, the page.
+fn put_page(text: &mut Text<'_>, lines: impl Iterator<Item = (&'static str, u64)>, is_head: bool) {
+    let mut bytes = [0_u8; PAGE_MAX];
     let mut body = Text::new(&mut bytes);
-    for (name, number) in [
-        ("requests ", requests),
-        ("iterations ", stats.iterations),
-        ("accepted ", stats.accepted),
-        ("failed ", stats.failed),
-        ("pauses ", stats.pauses),
-        ("received ", stats.received),
-        ("sent ", stats.sent),
-        ("open ", stats.open.into()),
-        ("in_use ", stats.in_use.into()),
-    ] {
-        body.put(name.as_bytes());
-        body.put_decimal(number);
-        body.put(b"\n");
+    for (name, number) in lines {
+        let mut line = [0_u8; 64];
+        let mut words = Text::new(&mut line);
+        words.put(name.as_bytes());
+        words.put(b" ");
+        words.put_decimal(number);
+        words.put(b"\n");
+        let len = words.len();
+        body.put(line.get(..len).unwrap_or_default());
     }
     let len = body.len();
     put_length(text, widen(len));

@@ -66,6 +66,8 @@ pub(crate) enum Reply {
     Echo,
     /// 200 with the counters of the loop.
     Stats,
+    /// 200 with the state of the loop and what the machine tells of itself.
+    Report,
     /// 204 to an OPTIONS request: the methods that the target allows.
     Options(&'static str),
     /// 405: the methods that the target allows.

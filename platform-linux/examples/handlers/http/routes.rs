@@ -7,7 +7,7 @@ use super::reply::{Reply, Status};
 const GREETING: &str = "Hello from usockets!\n";
 
 /// Answers a request: `/` with a line of text, `/echo` with the body of a POST, `/bytes/N` with N
-/// bytes, `/stats` with the loop's counters.
+/// bytes, `/stats` with the loop's counters, `/status` with the machine's.
 pub(crate) fn route(head: &Head<'_>) -> Reply {
     if head.path == "*" && head.method == Method::Options {
         return Reply::Options("GET, HEAD, POST, OPTIONS");
@@ -22,6 +22,7 @@ pub(crate) fn route(head: &Head<'_>) -> Reply {
     let found = match head.path {
         "/" => Reply::Text(GREETING),
         "/stats" => Reply::Stats,
+        "/status" => Reply::Report,
         path => match path.strip_prefix("/bytes/").and_then(number) {
             Some(count) => Reply::Pattern(count),
             None => return Reply::Status(Status::NotFound),

@@ -49,6 +49,9 @@ impl Default for Limits {
     }
 }
 
+/// One line of `/status`: a name, and how to find the number out.
+pub(crate) type Fact = (&'static str, fn() -> u64);
+
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -56,6 +59,8 @@ pub(crate) struct Service {
     pub(crate) date: Date,
     /// Decides on the answer to a request.
     pub(crate) route: fn(&Head<'_>) -> Reply,
+    /// What `/status` tells of the machine, beside the loop's counters.
+    pub(crate) facts: &'static [Fact],
     /// Whether connections close after the running request.
     pub(crate) stopping: bool,
     /// Requests whose head was understood.
@@ -69,8 +74,15 @@ impl Service {
             limits: Limits::default(),
             date: Date::new(clock),
             route,
+            facts: &[],
             stopping: false,
             requests: 0,
         }
+    }
+
+    /// Sets what `/status` tells of the machine. What is longer than a small page is left out.
+    pub(crate) const fn with_facts(mut self, facts: &'static [Fact]) -> Self {
+        self.facts = facts;
+        self
     }
 }

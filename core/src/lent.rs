@@ -1,0 +1,139 @@
+//! A platform that is only lent to the loop.
+
+use core::net::SocketAddr;
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::id::SocketId;
+use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
+use crate::time::Instant;
+
+/// A loop may borrow its platform: a large one stays where it is made, such as in a static, and is
+/// never moved through a small stack.
+impl<P: Platform> Platform for &mut P {
+    type Socket = P::Socket;
+
+    const CLOSED: P::Socket = P::CLOSED;
+
+    const HOLDS_OUTPUT: bool = P::HOLDS_OUTPUT;
+
+    #[inline]
+    fn listen(
+        &mut self,
+        socket: &mut P::Socket,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        (**self).listen(socket, id, at)
+    }
+
+    #[inline]
+    fn connect(
+        &mut self,
+        socket: &mut P::Socket,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        (**self).connect(socket, id, to)
+    }
+
+    #[inline]
+    fn accept(
+        &mut self,
+        listener: &mut P::Socket,
+        socket: &mut P::Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        (**self).accept(listener, socket, id)
+    }
+
+    #[inline]
+    fn refuse(&mut self, listener: &mut P::Socket) -> Result<bool, Error> {
+        (**self).refuse(listener)
+    }
+
+    #[inline]
+    fn set_accepting(
+        &mut self,
+        listener: &mut P::Socket,
+        id: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        (**self).set_accepting(listener, id, accepting)
+    }
+
+    #[inline]
+    fn progress(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
+        (**self).progress(socket, ready)
+    }
+
+    #[inline]
+    fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        (**self).recv(socket, buffer)
+    }
+
+    #[inline]
+    fn send(&mut self, socket: &mut P::Socket, data: &[u8]) -> Result<usize, Error> {
+        (**self).send(socket, data)
+    }
+
+    #[inline]
+    fn send_vectored(&mut self, socket: &mut P::Socket, parts: &[&[u8]]) -> Result<usize, Error> {
+        (**self).send_vectored(socket, parts)
+    }
+
+    #[inline]
+    fn finish(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
+        (**self).finish(socket)
+    }
+
+    #[inline]
+    fn close(&mut self, socket: &mut P::Socket) {
+        (**self).close(socket);
+    }
+
+    #[inline]
+    fn abort(&mut self, socket: &mut P::Socket) {
+        (**self).abort(socket);
+    }
+
+    #[inline]
+    fn local_addr(&self, socket: &P::Socket) -> Result<SocketAddr, Error> {
+        (**self).local_addr(socket)
+    }
+
+    #[inline]
+    fn peer_addr(&self, socket: &P::Socket) -> Result<SocketAddr, Error> {
+        (**self).peer_addr(socket)
+    }
+
+    #[inline]
+    fn protocol(&self, socket: &P::Socket) -> &[u8] {
+        (**self).protocol(socket)
+    }
+
+    #[inline]
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        (**self).poll(until)
+    }
+
+    #[inline]
+    fn next_deadline(&self) -> Option<Instant> {
+        (**self).next_deadline()
+    }
+
+    #[inline]
+    fn next_ready(&mut self) -> Option<Ready> {
+        (**self).next_ready()
+    }
+
+    #[inline]
+    fn woken(&mut self) -> bool {
+        (**self).woken()
+    }
+
+    #[inline]
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+}

@@ -1,0 +1,254 @@
+//! TLS's cryptography by aws-lc-rs. Feature `aws-lc-rs`.
+
+use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{self, EcdsaKeyPair, RsaKeyPair};
+use pki_types::SignatureVerificationAlgorithm;
+use usockets::tls::{
+    Alert, Crypto, Group, Machine, Private, SHARE_MAX, Scheme, Sha2, Shared, Signer, Suite, TAG,
+};
+use webpki::aws_lc_rs as algorithms;
+
+/// Tries to find a private P-256 key among random numbers; each fails with a chance of 2^-32.
+const DRAWS_MAX: usize = 16;
+
+/// [`Crypto`] by aws-lc-rs: several times as fast as
+/// [`RustCrypto`](usockets::tls::RustCrypto), and verifies RSA signatures too.
+///
+/// It is C and assembly, links std, and asks the heap for every record and every key exchange.
+/// Hashes are those of `RustCrypto`.
+#[derive(Clone, Copy, Debug)]
+pub struct AwsLc<M> {
+    machine: M,
+}
+
+impl<M: Machine> AwsLc<M> {
+    /// Returns the cryptography with the random bytes and the clock of `machine`.
+    #[must_use]
+    pub const fn new(machine: M) -> Self {
+        Self { machine }
+    }
+
+    /// Returns the machine.
+    pub const fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    /// Makes a private key and keeps its bytes in `private`.
+    fn draw(&mut self, group: Group, private: &mut Private) -> Result<PrivateKey, Alert> {
+        for _ in 0..DRAWS_MAX {
+            self.random(&mut private.0)?;
+            if let Ok(key) = restore(group, private) {
+                return Ok(key);
+            }
+        }
+        Err(Alert::INTERNAL_ERROR)
+    }
+}
+
+impl<M: Machine> Crypto for AwsLc<M> {
+    type Hasher = Sha2;
+
+    const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
+
+    const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[
+        algorithms::ECDSA_P256_SHA256,
+        algorithms::ECDSA_P384_SHA384,
+        algorithms::ED25519,
+        algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        algorithms::RSA_PKCS1_2048_8192_SHA256,
+        algorithms::RSA_PKCS1_2048_8192_SHA384,
+        algorithms::RSA_PKCS1_2048_8192_SHA512,
+    ];
+
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
+        if self.machine.random(out) {
+            Ok(())
+        } else {
+            Err(Alert::INTERNAL_ERROR)
+        }
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        self.machine.unix_seconds()
+    }
+
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        self.machine.log_secret(name, client_random, secret);
+    }
+
+    fn seal(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        data: &mut [u8],
+    ) -> Result<[u8; TAG], Alert> {
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        cipher(suite, key)?
+            .seal_in_place_separate_tag(nonce, Aad::from(associated), data)
+            .ok()
+            .and_then(|tag| tag.as_ref().try_into().ok())
+            .ok_or(Alert::INTERNAL_ERROR)
+    }
+
+    fn open(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        data: &mut [u8],
+        tag: &[u8; TAG],
+    ) -> Result<(), Alert> {
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        cipher(suite, key)?
+            .open_in_place_separate_tag(nonce, Aad::from(associated), tag, data)
+            .map(drop)
+            .map_err(|_| Alert::BAD_RECORD_MAC)
+    }
+
+    fn offer(
+        &mut self,
+        group: Group,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert> {
+        let key = self.draw(group, private)?;
+        put_public(&key, share)
+    }
+
+    fn answer(
+        &mut self,
+        group: Group,
+        theirs: &[u8],
+        share: &mut [u8; SHARE_MAX],
+        shared: &mut Shared,
+    ) -> Result<usize, Alert> {
+        let mut private = Private::ZERO;
+        let key = self.draw(group, &mut private)?;
+        agree(&key, group, theirs, shared)?;
+        put_public(&key, share)
+    }
+
+    fn agree(
+        &mut self,
+        group: Group,
+        private: &Private,
+        theirs: &[u8],
+        shared: &mut Shared,
+    ) -> Result<(), Alert> {
+        agree(&restore(group, private)?, group, theirs, shared)
+    }
+}
+
+fn cipher(suite: Suite, key: &[u8; 32]) -> Result<LessSafeKey, Alert> {
+    let algorithm = match suite {
+        Suite::Aes128GcmSha256 => &aead::AES_128_GCM,
+        Suite::Aes256GcmSha384 => &aead::AES_256_GCM,
+        Suite::ChaCha20Poly1305Sha256 => &aead::CHACHA20_POLY1305,
+    };
+    let key = key.get(..suite.key_len()).unwrap_or_default();
+    UnboundKey::new(algorithm, key)
+        .map(LessSafeKey::new)
+        .map_err(|_| Alert::INTERNAL_ERROR)
+}
+
+fn algorithm(group: Group) -> Result<&'static agreement::Algorithm, Alert> {
+    match group {
+        Group::X25519 => Ok(&agreement::X25519),
+        Group::P256 => Ok(&agreement::ECDH_P256),
+        _ => Err(Alert::INTERNAL_ERROR),
+    }
+}
+
+/// Returns the private key whose bytes were kept.
+fn restore(group: Group, private: &Private) -> Result<PrivateKey, Alert> {
+    let bytes = private.0.get(..32).unwrap_or_default();
+    PrivateKey::from_private_key(algorithm(group)?, bytes).map_err(|_| Alert::INTERNAL_ERROR)
+}
+
+fn put_public(key: &PrivateKey, share: &mut [u8; SHARE_MAX]) -> Result<usize, Alert> {
+    let public = key
+        .compute_public_key()
+        .map_err(|_| Alert::INTERNAL_ERROR)?;
+    let public = public.as_ref();
+    let target = share.get_mut(..public.len()).ok_or(Alert::INTERNAL_ERROR)?;
+    target.copy_from_slice(public);
+    Ok(public.len())
+}
+
+fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
+    // RFC 8446, section 4.2.8.2: only uncompressed points.
+    if group == Group::P256 && (theirs.len() != 65 || theirs.first() != Some(&4)) {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    let theirs = UnparsedPublicKey::new(algorithm(group)?, theirs);
+    agreement::agree(key, theirs, Alert::ILLEGAL_PARAMETER, |secret| {
+        // RFC 8446, section 7.4.2: an all-zero secret of X25519 must be refused.
+        let any = secret.iter().fold(0, |any, byte| any | byte);
+        if group == Group::X25519 && any == 0 {
+            return Err(Alert::ILLEGAL_PARAMETER);
+        }
+        shared.set(secret);
+        Ok(())
+    })
+}
+
+/// A private key that signs by aws-lc-rs: P-256 with SHA-256, or RSA-PSS with SHA-256.
+///
+/// Unlike the keys of the core it takes random bytes for each ECDSA signature, from aws-lc's own
+/// source.
+#[derive(Debug)]
+pub struct AwsLcKey(Key);
+
+#[derive(Debug)]
+enum Key {
+    P256(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
+}
+
+impl AwsLcKey {
+    /// Returns the key in a PKCS #8 DER document (RFC 5958). `None` if it holds no P-256 key and
+    /// no RSA key of 2,048 to 8,192 bits.
+    #[must_use]
+    pub fn from_der(document: &[u8]) -> Option<Self> {
+        let algorithm = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+        if let Ok(key) = EcdsaKeyPair::from_pkcs8(algorithm, document) {
+            return Some(Self(Key::P256(key)));
+        }
+        let key = RsaKeyPair::from_pkcs8(document).ok()?;
+        Some(Self(Key::Rsa(key)))
+    }
+}
+
+impl Signer for AwsLcKey {
+    fn scheme(&self) -> Scheme {
+        match &self.0 {
+            Key::P256(_) => Scheme::ECDSA_P256_SHA256,
+            Key::Rsa(_) => Scheme::RSA_PSS_RSAE_SHA256,
+        }
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let random = SystemRandom::new();
+        match &self.0 {
+            Key::P256(key) => {
+                let made = key.sign(&random, message).ok()?;
+                let made = made.as_ref();
+                signature.get_mut(..made.len())?.copy_from_slice(made);
+                Some(made.len())
+            }
+            Key::Rsa(key) => {
+                let made = signature.get_mut(..key.public_modulus_len())?;
+                let padding = &signature::RSA_PSS_SHA256;
+                key.sign(padding, &random, message, made).ok()?;
+                Some(made.len())
+            }
+        }
+    }
+}

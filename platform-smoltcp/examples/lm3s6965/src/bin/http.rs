@@ -1,0 +1,155 @@
+//! The HTTP server of the Linux examples on a microcontroller: `/`, `/echo` (POST), `/bytes/N`,
+//! `/stats` and `/status`, at 10.0.2.15 port 80, where QEMU's user networking expects it.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use board::ethernet::{self, Ethernet, FRAME_MAX};
+use board::{clock, host, memory, print};
+use cortex_m_rt::entry;
+use http::connection::Connection;
+use http::date::WallClock;
+use http::routes::route;
+use http::server::{Group, Server};
+use http::service::{Fact, Service};
+use static_cell::{ConstStaticCell, StaticCell};
+use usockets::{Endpoint, Error, Loop, Sockets};
+use usockets_smoltcp::{
+    Address, Config, Listener, Memory, Neighbour, Secret, SizeClass, Slot, SocketStorage, Stack,
+};
+
+#[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
+#[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
+mod http;
+
+/// Connections at once.
+const CONNECTIONS: usize = 8;
+/// Bytes of the stack's two buffers for each.
+const WINDOW: usize = 1024;
+/// Bytes that the handler keeps for each of what it received.
+const IN: usize = 1024;
+/// Bytes that the handler keeps for each of what the client has not taken.
+const OUT: usize = 512;
+
+type Platform = &'static mut Stack<'static, &'static mut Ethernet>;
+
+/// Lent to the loop, so that it need not be moved through the stack.
+static PLATFORM: StaticCell<Stack<'static, &'static mut Ethernet>> = StaticCell::new();
+static SERVER: StaticCell<Loop<'static, Platform, Server<IN, OUT>>> = StaticCell::new();
+static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
+static SLOTS: ConstStaticCell<[Slot<'static>; CONNECTIONS]> =
+    ConstStaticCell::new([const { Slot::EMPTY }; CONNECTIONS]);
+/// Made when the program starts: it is not all zero bytes, and would lie in the flash too.
+static STORAGE: StaticCell<[SocketStorage<'static>; CONNECTIONS]> = StaticCell::new();
+static BYTES: ConstStaticCell<[u8; CONNECTIONS * 2 * WINDOW]> =
+    ConstStaticCell::new([0; CONNECTIONS * 2 * WINDOW]);
+static BUCKETS: ConstStaticCell<[u32; CONNECTIONS]> = ConstStaticCell::new([0; CONNECTIONS]);
+static LISTENERS: ConstStaticCell<[Listener; 1]> = ConstStaticCell::new([Listener::EMPTY; 1]);
+static NEIGHBOURS: ConstStaticCell<[Neighbour; 4]> = ConstStaticCell::new([Neighbour::EMPTY; 4]);
+static SCRATCH: ConstStaticCell<[u8; FRAME_MAX]> = ConstStaticCell::new([0; FRAME_MAX]);
+/// The listener has a place as well.
+static SOCKETS: ConstStaticCell<Sockets<Platform, Server<IN, OUT>, { CONNECTIONS + 1 }>> =
+    ConstStaticCell::new(Sockets::new());
+static BUFFER: ConstStaticCell<[u8; Connection::<IN, OUT>::RECEIVE_MAX]> =
+    ConstStaticCell::new([0; Connection::<IN, OUT>::RECEIVE_MAX]);
+
+/// What a connection costs, wherever it is.
+const CONNECTION: usize = Sockets::<Platform, Server<IN, OUT>, 1>::SLOT_BYTES
+    + size_of::<Slot<'_>>()
+    + size_of::<SocketStorage<'_>>()
+    + size_of::<u32>()
+    + 2 * WINDOW;
+
+/// Free slots of the stack, noted after each iteration.
+static SLOTS_FREE: AtomicU32 = AtomicU32::new(0);
+
+/// What `/status` tells beside the loop's counters: milliseconds, two counts, and bytes.
+const FACTS: &[Fact] = &[
+    ("uptime_ms", || clock::now().as_micros() / 1000),
+    ("slots_free", || SLOTS_FREE.load(Ordering::Relaxed).into()),
+    ("frames_lost", || ethernet::lost().into()),
+    ("connection", || u64::try_from(CONNECTION).unwrap_or(u64::MAX)),
+    ("statics", memory::statics),
+    ("stack", memory::stack),
+    ("stack_peak", memory::stack_peak),
+];
+
+#[entry]
+fn main() -> ! {
+    board::start();
+    match serve() {
+        Ok(()) => {
+            print("stopped", None);
+            host::exit(true)
+        }
+        Err(_) => {
+            print(
+                "the memory does not suit, or there are no random bytes",
+                None,
+            );
+            host::exit(false)
+        }
+    }
+}
+
+/// Serves until it is asked to stop and the last connection has ended.
+fn serve() -> Result<(), Error> {
+    let server = server(platform(storage())?);
+    let at = Endpoint::tcp(([0, 0, 0, 0], 80).into());
+    server.net().listen(at, Group::Idle)?;
+    print("listening on port 80", None);
+    let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
+    let mut handler = Server::new(service);
+    while server.stats().in_use > 0 {
+        let free = server.platform().free_count();
+        SLOTS_FREE.store(u32::try_from(free).unwrap_or(u32::MAX), Ordering::Relaxed);
+        server.poll(&mut handler, None)?;
+    }
+    Ok(())
+}
+
+/// Makes the loop. Not a part of `serve`, whose stack lasts.
+#[inline(never)]
+fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<IN, OUT>> {
+    SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
+}
+
+/// Makes the stack that is to be.
+#[inline(never)]
+fn idle(ethernet: &'static mut Ethernet) -> Platform {
+    PLATFORM.init_with(|| Stack::idle(ethernet))
+}
+
+/// Makes the stack of the statics.
+#[inline(never)]
+fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, Error> {
+    let mut secret = [0; 16];
+    if !host::random(&mut secret) {
+        return Err(Error::Denied);
+    }
+    let mac = board::mac();
+    let ethernet = ETHERNET.take();
+    ethernet.start(mac);
+    let addresses = [Address::new([10, 0, 2, 15].into(), 24)];
+    let config = Config::new(mac, &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
+    let memory = Memory {
+        slots: SLOTS.take(),
+        storage,
+        bytes: BYTES.take(),
+        buckets: BUCKETS.take(),
+        listeners: LISTENERS.take(),
+        neighbours: NEIGHBOURS.take(),
+        scratch: SCRATCH.take(),
+    };
+    let classes = [SizeClass::new(CONNECTIONS, WINDOW, WINDOW)];
+    let platform = idle(ethernet);
+    platform.start(&config, memory, &classes)?;
+    Ok(platform)
+}
+
+/// Makes the places of smoltcp's sockets.
+#[inline(never)]
+fn storage() -> &'static mut [SocketStorage<'static>] {
+    STORAGE.init_with(|| [const { SocketStorage::EMPTY }; CONNECTIONS])
+}

@@ -1,0 +1,108 @@
+//! Clients that nobody would wish for.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use usockets_tests::rng::Rng;
+
+use crate::client::{Client, Outcome};
+
+/// How often the server is asked whether it still lives while clients vanish.
+const PULSE: u32 = 10;
+
+/// QEMU lets only one connection wait for it; the kernel keeps others back for a second.
+const BREATH: Duration = Duration::from_millis(3);
+
+/// Clients that do not keep to the protocol, chosen by a seed.
+pub(crate) struct Hostile<'a> {
+    at: &'a str,
+    random: Rng,
+}
+
+impl<'a> Hostile<'a> {
+    /// Makes clients of the server at `at`.
+    pub(crate) fn new(at: &'a str, seed: u64) -> Self {
+        let random = Rng::new(seed);
+        Self { at, random }
+    }
+
+    /// Sends a part of a request, and keeps the connection.
+    pub(crate) fn half_a_request(&mut self) -> Outcome<Client> {
+        let mut client = Client::connect(self.at)?;
+        client.send(b"GET / HTTP/1.1\r\nHos")?;
+        Ok(client)
+    }
+
+    /// Waits until the server has lost its patience with such a connection.
+    pub(crate) fn times_out(&mut self, mut client: Client) -> Outcome<()> {
+        client.response()?.expect_status(408)
+    }
+
+    /// Sends random bytes, which get a 400 or nothing, but always an end.
+    pub(crate) fn garbage(&mut self, count: u32) -> Outcome<()> {
+        for _ in 0..count {
+            let mut client = Client::connect(self.at)?;
+            let len = self.random.below(600) + 1;
+            let mut bytes: Vec<u8> = (0..len)
+                .map(|_| u8::try_from(self.random.below(256)).unwrap_or(0))
+                .collect();
+            bytes.extend(b"\r\n\r\n");
+            // The server may reset before all is sent.
+            let _ = client.send(&bytes);
+            let answer = client.read_to_end()?;
+            if !answer.is_empty() && !answer.starts_with(b"HTTP/1.1 4") {
+                let answer = String::from_utf8_lossy(&answer).into_owned();
+                return Err(format!("garbage got {answer:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends too long a target, too many fields, and announces too long a body.
+    pub(crate) fn oversized(&mut self) -> Outcome<()> {
+        let long = "x".repeat(4_000);
+        for (request, wanted) in [
+            (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+            (
+                format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+                431,
+            ),
+            (
+                "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999\r\n\r\n".into(),
+                413,
+            ),
+        ] {
+            let mut client = Client::connect(self.at)?;
+            let _ = client.send(request.as_bytes());
+            client.response()?.expect_status(wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Connects and vanishes, in the middle of something.
+    pub(crate) fn vanish(&mut self, count: u32) -> Outcome<()> {
+        for number in 0..count {
+            let mut client = Client::connect(self.at)?;
+            match self.random.below(5) {
+                0 => {}
+                1 => client.send(b"GET /")?,
+                2 => client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Half: ")?,
+                3 => {
+                    client.send(
+                        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\nhalf",
+                    )?;
+                }
+                _ => {
+                    client.send(b"GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n")?;
+                    client.read_some(500)?;
+                }
+            }
+            drop(client);
+            sleep(BREATH);
+            if number % PULSE == 0 {
+                Client::connect(self.at)?.get("/")?.expect_status(200)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! What TLS costs, next to OpenSSL on the same machine in the same run:
+//! `cargo run --release -p usockets-tests-tls --bin tls_bench --features tls-tables`.
+//!
+//! Servers run over memory and take turns; times are medians, so that the ratios hold on a machine
+//! that does other things. The client is ours, and is not measured. Without `libssl.so.3` there
+//! are no ratios. It fails if a figure is over its bound.
+
+mod engine;
+mod flood;
+mod heap;
+mod openssl;
+mod stack;
+
+use std::time::Duration;
+
+use usockets::tls::{
+    ClientConfig, Config, Connection, ServerConfig, Session, TicketKeys, TlsSocket,
+};
+use usockets_tests_tls::{Authority, Crypto, Kind, Leaf, Machine, NOW, Ours};
+
+use crate::engine::{RECORD, Server};
+
+/// Turns that each server gets.
+const ROUNDS: u64 = 60;
+/// Handshakes of each kind in a turn.
+const HANDSHAKES: u64 = 5;
+/// Records in a turn.
+const RECORDS: usize = 200;
+
+fn main() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let tickets = TicketKeys::new([3; 32], 3_600);
+    let roots = authority.anchors();
+    let server = ServerConfig::new(&identities).tickets(&tickets);
+    let config = Config::new(server, ClientConfig::new(&roots));
+    let mut table = Table::default();
+    speeds(&mut table, &config, &leaf);
+    memory(&mut table, &config);
+    delays(&mut table, &config, &authority);
+    assert!(!table.is_over, "a figure is over its bound");
+}
+
+/// What was measured of one server.
+struct Subject<'a> {
+    name: &'a str,
+    server: Box<dyn Server + 'a>,
+    full: Vec<Duration>,
+    resumed: Vec<Duration>,
+    bulk: Vec<Duration>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(name: &'a str, server: impl Server + 'a) -> Self {
+        Self {
+            name,
+            server: Box::new(server),
+            full: Vec::new(),
+            resumed: Vec::new(),
+            bulk: Vec::new(),
+        }
+    }
+
+    fn turn(&mut self, config: &Config<'_>, seed: u64) {
+        let mut sessions = Vec::new();
+        for number in 0..HANDSHAKES {
+            sessions = vec![Session::EMPTY];
+            let seed = seed * HANDSHAKES + number;
+            let (time, left) = shake(&mut *self.server, config, seed, sessions);
+            assert!(!self.server.is_resumed());
+            self.full.push(time);
+            sessions = left;
+        }
+        for number in 0..HANDSHAKES {
+            let (time, left) = shake(&mut *self.server, config, number, sessions);
+            assert!(self.server.is_resumed(), "{} does not resume", self.name);
+            self.resumed.push(time);
+            sessions = left;
+        }
+        for _ in 0..RECORDS {
+            self.bulk.push(self.server.send(&[7; RECORD]));
+        }
+    }
+}
+
+/// Shakes hands; returns the server's time and the client's tickets.
+fn shake(
+    server: &mut dyn Server,
+    config: &Config<'_>,
+    seed: u64,
+    sessions: Vec<Session>,
+) -> (Duration, Vec<Session>) {
+    server.start();
+    let mut client = Ours::client_with(seed, NOW, config, "localhost", sessions);
+    let mut time = Duration::ZERO;
+    let mut bytes = Vec::new();
+    loop {
+        let sent = core::mem::take(&mut client.output);
+        if sent.is_empty() {
+            break;
+        }
+        time += server.feed(&sent);
+        bytes.clear();
+        server.take(&mut bytes);
+        client.feed(config, &bytes);
+        assert_eq!(client.broken, None);
+    }
+    assert!(client.connection.is_open());
+    (time, client.sessions)
+}
+
+fn median(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_nanos() as f64 / 1_000.0
+}
+
+fn speeds(table: &mut Table, config: &Config<'_>, leaf: &Leaf) {
+    #[cfg(feature = "aws-lc-rs")]
+    let signer = usockets_linux::AwsLcKey::from_der(&leaf.document).expect("a P-256 key");
+    #[cfg(feature = "aws-lc-rs")]
+    let slices = leaf.slices();
+    #[cfg(feature = "aws-lc-rs")]
+    let identities = [usockets::tls::Identity::new(&slices, &signer)];
+    #[cfg(feature = "aws-lc-rs")]
+    let fast = {
+        let tickets = config.server.tickets.expect("tickets");
+        Config::server(ServerConfig::new(&identities).tickets(tickets))
+    };
+    let machine = Machine::new(1);
+    let ours = engine::Ours::new(config, Crypto::new(machine.clone()));
+    let mut subjects = vec![Subject::new("RustCrypto", ours)];
+    #[cfg(feature = "aws-lc-rs")]
+    subjects.push(Subject::new(
+        "aws-lc-rs",
+        engine::Ours::new(&fast, usockets_linux::AwsLc::new(machine)),
+    ));
+    match openssl::OpenSsl::new(leaf) {
+        Ok(openssl) => {
+            println!("against {}\n", openssl.version);
+            subjects.push(Subject::new("OpenSSL", openssl));
+        }
+        Err(error) => println!("no OpenSSL, so no ratios: {error}\n"),
+    }
+    let mut allocations = 0;
+    for round in 0..ROUNDS {
+        for (number, subject) in subjects.iter_mut().enumerate() {
+            heap::take();
+            subject.turn(config, round);
+            if number == 0 {
+                allocations += heap::take();
+            }
+        }
+    }
+    tell(table, &mut subjects);
+    let what = "RustCrypto: allocations in all of that";
+    table.at_most(what, Some(allocations as f64), Some(0.0));
+}
+
+/// Adds the medians, and their ratios to OpenSSL's if it is there.
+fn tell(table: &mut Table, subjects: &mut [Subject<'_>]) {
+    let figures: Vec<[f64; 3]> = subjects
+        .iter_mut()
+        .map(|of| [&mut of.full, &mut of.resumed, &mut of.bulk].map(|times| median(times)))
+        .collect();
+    let has_reference = subjects.last().is_some_and(|last| last.name == "OpenSSL");
+    let reference = figures.last().filter(|_| has_reference);
+    for (subject, [full, resumed, bulk]) in subjects.iter().zip(&figures) {
+        let name = subject.name;
+        let [full_max, full_ratio, speed_min] = match name {
+            "RustCrypto" => [Some(130.0), None, Some(0.6)],
+            "aws-lc-rs" => [None, Some(1.15), Some(1.2)],
+            _ => [None; 3],
+        };
+        let ratio = |own: f64, at: usize| reference.map(|reference| own / reference[at]);
+        let half = (name != "OpenSSL").then_some(0.5);
+        table.at_most(
+            &format!("{name}: full handshake, µs"),
+            Some(*full),
+            full_max,
+        );
+        table.at_most("  of OpenSSL's", ratio(*full, 0), full_ratio);
+        table.at_most(
+            &format!("{name}: resumed handshake, µs"),
+            Some(*resumed),
+            None,
+        );
+        table.at_most("  of the full one", Some(resumed / full), half);
+        table.at_most("  of OpenSSL's", ratio(*resumed, 1), None);
+        table.at_most(&format!("{name}: record of 16 KiB, µs"), Some(*bulk), None);
+        let speed = ratio(*bulk, 2).map(|ratio| 1.0 / ratio);
+        table.at_least("  speed, of OpenSSL's", speed, speed_min);
+    }
+}
+
+fn memory(table: &mut Table, config: &Config<'_>) {
+    let beyond = size_of::<TlsSocket<u64>>() - size_of::<u64>();
+    table.at_most("idle connection, bytes", Some(beyond as f64), Some(256.0));
+    let inner = size_of::<Connection>();
+    table.at_most("  of it the engine's", Some(inner as f64), None);
+    let [full, resumed] = stack::on_deep_stack(|| stacks(config));
+    let bound = Some(12_288.0);
+    for (name, peaks) in [("full", full), ("resumed", resumed)] {
+        for (side, peak) in [("server", peaks[0]), ("client", peaks[1])] {
+            let what = format!("stack of a {name} handshake, {side}, bytes");
+            table.at_most(&what, Some(peak as f64), bound);
+        }
+    }
+}
+
+/// Returns the most stack that a call takes in a server's and in a client's handshake, in a full
+/// one and in a resumed one.
+fn stacks(config: &Config<'_>) -> [[usize; 2]; 2] {
+    let mut server = engine::Ours::new(config, Crypto::new(Machine::new(1)));
+    let mut client = engine::Ours::new(config, Crypto::new(Machine::new(2)));
+    let mut bytes = Vec::new();
+    [false, true].map(|resumes| {
+        let mut peaks = [0, 0];
+        server.start();
+        peaks[1] = stack::used_by(&mut || client.connect());
+        // The last of the client's turns takes the ticket.
+        for _ in 0..2 {
+            bytes.clear();
+            client.take(&mut bytes);
+            let used = stack::used_by(&mut || _ = server.feed(&bytes));
+            peaks[0] = peaks[0].max(used);
+            bytes.clear();
+            server.take(&mut bytes);
+            let used = stack::used_by(&mut || _ = client.feed(&bytes));
+            peaks[1] = peaks[1].max(used);
+        }
+        assert!(server.is_open() && client.is_open());
+        assert_eq!(server.is_resumed(), resumes);
+        peaks
+    })
+}
+
+fn delays(table: &mut Table, config: &Config<'_>, authority: &Authority) {
+    let delays = flood::measure(config, authority);
+    let at = |times: &[u64], hundredths: usize| {
+        let index = times.len() * hundredths / 100;
+        Some(times[index.min(times.len() - 1)] as f64 / 1_000.0)
+    };
+    let count = flood::HANDSHAKES;
+    let rate = count as f64 / delays.time.as_secs_f64();
+    table.at_most(
+        "echo, nothing else happens: p50, ms",
+        at(&delays.idle, 50),
+        None,
+    );
+    table.at_most("  p99", at(&delays.idle, 99), None);
+    table.at_most(
+        &format!("echo beside {count} handshakes: p50, ms"),
+        at(&delays.busy, 50),
+        None,
+    );
+    table.at_most("  p99", at(&delays.busy, 99), Some(5.0));
+    table.at_most("  echoes", Some(delays.busy.len() as f64), None);
+    table.at_most(
+        "  handshakes per second, client's and server's",
+        Some(rate),
+        None,
+    );
+}
+
+/// Prints figures as they come.
+#[derive(Default)]
+struct Table {
+    is_over: bool,
+}
+
+impl Table {
+    fn at_most(&mut self, what: &str, figure: Option<f64>, max: Option<f64>) {
+        let Some(figure) = figure else { return };
+        self.line(what, figure, max, max.is_some_and(|max| figure > max));
+    }
+
+    fn at_least(&mut self, what: &str, figure: Option<f64>, min: Option<f64>) {
+        let Some(figure) = figure else { return };
+        self.line(what, figure, min, min.is_some_and(|min| figure < min));
+    }
+
+    fn line(&mut self, what: &str, figure: f64, bound: Option<f64>, is_over: bool) {
+        let bound = bound.map(|bound| bound.to_string()).unwrap_or_default();
+        let mark = if is_over { "OVER" } else { "" };
+        println!("{what:<55} {figure:>10.2} {bound:>8} {mark}");
+        self.is_over |= is_over;
+    }
+}
