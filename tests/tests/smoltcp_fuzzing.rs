@@ -44,7 +44,9 @@ fn two_stacks() {
 
 /// Replays what the fuzzers have kept, which is little: what reaches the most, and what once failed.
 fn replay(name: &str, body: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name);
     let mut count = 0;
     for entry in std::fs::read_dir(corpus).expect("a corpus") {
         let path = entry.expect("a file").path();
