@@ -57,9 +57,10 @@ need_target() {
         || cannot "rustup cannot add $1"
 }
 
-# Starts QEMU with a port of the kernel's choice in front of the image's; sets `port`.
+# Starts QEMU with a port of the kernel's choice in front of the image's, and waits until the image
+# listens; sets `port`.
 boot() {
-    local forwarded=$1 line
+    local forwarded=$1 line tries
     shift
     rm -f "$folder"/{terminal,monitor.in,monitor.out}
     mkfifo "$folder"/{terminal,monitor.in,monitor.out}
@@ -80,6 +81,12 @@ boot() {
         fi
     done
     [ -n "$port" ] || { cat "$folder/log" >&2; fail "QEMU did not start"; }
+    for ((tries = 0; tries < 300; tries++)); do
+        ! grep -q '^listening' "$folder/log" || return 0
+        sleep 0.1
+    done
+    cat "$folder/log" >&2
+    fail "the image does not listen"
 }
 
 # Lets the image stop by itself, and sees that it does.

@@ -72,12 +72,13 @@ const CONNECTION: usize = Sockets::<&'static mut Network, Handler, 1>::SLOT_BYTE
     + size_of::<u32>()
     + 2 * WINDOW;
 
-/// Free slots of the stack, noted after each iteration.
+/// Free slots of the stack, noted before each iteration.
 static SLOTS_FREE: AtomicUsize = AtomicUsize::new(0);
 
-/// What `/status` tells beside the loop's counters: milliseconds, a count, and bytes.
+/// What `/status` tells beside the loop's counters: milliseconds, two counts, and bytes.
 const FACTS: &[Fact] = &[
     ("uptime_ms", || clock::now().as_micros() / 1000),
+    ("slots", || widen(CONNECTIONS)),
     ("slots_free", || widen(SLOTS_FREE.load(Ordering::Relaxed))),
     ("connection", || widen(CONNECTION)),
     ("statics", memory::statics),

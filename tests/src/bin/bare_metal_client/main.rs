@@ -61,7 +61,7 @@ fn run_secured(at: &str, seed: u64) -> Outcome<String> {
 fn run(at: &str, connections: usize, seed: u64) -> Outcome<String> {
     let started = Instant::now();
     let boot = step("the first answer", || first_answer(at))?;
-    let slots = number(&boot, "slots_free")? + 1;
+    let slots = number(&boot, "slots")?;
     step("every page", || pages(at))?;
     step("connections at once", || many(at, connections))?;
     let mut hostile = Hostile::new(at, seed);

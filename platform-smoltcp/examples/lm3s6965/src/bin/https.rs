@@ -74,12 +74,13 @@ const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT
     + size_of::<u32>()
     + 2 * WINDOW;
 
-/// Free slots of the stack, noted after each iteration.
+/// Free slots of the stack, noted before each iteration.
 static SLOTS_FREE: AtomicU32 = AtomicU32::new(0);
 
-/// What `/status` tells beside the loop's counters: milliseconds, two counts, and bytes.
+/// What `/status` tells beside the loop's counters: milliseconds, three counts, and bytes.
 const FACTS: &[Fact] = &[
     ("uptime_ms", || clock::now().as_micros() / 1000),
+    ("slots", || u64::try_from(CONNECTIONS).unwrap_or(u64::MAX)),
     ("slots_free", || SLOTS_FREE.load(Ordering::Relaxed).into()),
     ("frames_lost", || ethernet::lost().into()),
     ("connection", || {
