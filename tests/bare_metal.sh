@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the images for machines without an operating system, boots each in QEMU, and tries it from
-# outside with `bare_metal_client`, and with curl and openssl where it speaks TLS. Prints what memory they take, and fails if that is over its
-# bound; `--write` writes it to platform-smoltcp/examples/MEMORY.md.
+# outside with `bare_metal_client`, and with curl and openssl where it speaks TLS. Prints what memory
+# they take, and fails if that is over its bound; `--write` writes it to
+# platform-smoltcp/examples/MEMORY.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -42,14 +43,16 @@ took() {
     since=$SECONDS
 }
 
-# Installs an emulator from Debian's packages if it is not there.
+# Installs a program from Debian's packages if it is not there.
 need() {
     local program=$1 package=$2
     command -v "$program" >/dev/null && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || cannot "$program is not installed"
     echo "installing $package"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" \
-        >"$folder/apt" 2>&1 || { cat "$folder/apt" >&2; cannot "$package cannot be installed"; }
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >"$folder/apt" 2>&1 || true
+    apt-get install -y -qq --no-install-recommends "$package" >>"$folder/apt" 2>&1 \
+        || { cat "$folder/apt" >&2; cannot "$package cannot be installed"; }
 }
 
 need_target() {
@@ -200,8 +203,8 @@ try_tls() {
     wait "$beside" || true
     beside=
     took "pages over TLS"
-    "$target/release/bare_metal_client" "127.0.0.1:$port" tls || fail "$name failed"
-    for ((tries = 0; tries < 350; tries++)); do
+    timeout 120 "$target/release/bare_metal_client" "127.0.0.1:$port" tls || fail "$name failed"
+    for ((tries = 0; tries < 7; tries++)); do
         ask /status >"$folder/status" || fail "$name does not answer any more"
         [ "$(status open) $(status in_use) $(status slots_free)" = "1 2 1" ] && return
         # Those that ask leave slots in TIME-WAIT, 10 s each.

@@ -52,8 +52,8 @@ pub fn exit(success: bool) -> ! {
 /// Asks the host for something.
 #[expect(unsafe_code, reason = "it is an instruction that the debugger acts on")]
 fn call(number: usize, arguments: &[usize]) -> usize {
-    // SAFETY: the callers above give what the call asks for (Semihosting for AArch32 and AArch64,
-    // section 7); READ writes only into the bytes that are lent to `random`, whose address is
+    // SAFETY: the callers above give what the call asks for (Semihosting for AArch32 and
+    // AArch64); READ writes only into the bytes that are lent to `random`, whose address is
     // exposed.
     unsafe { syscall1(number, arguments.as_ptr().expose_provenance()) }
 }

@@ -2,7 +2,8 @@
 //! clock, the terminal, and the ways in and out.
 //!
 //! It is a Cortex-M3 at 50 MHz with 256 KiB of flash and 64 KiB of RAM, which QEMU emulates as
-//! `lm3s6965evb`. Interrupts only end the processor's sleep; all work is the loop's.
+//! `lm3s6965evb`. Interrupts only end the processor's sleep; all work is the loop's. Written after
+//! the data sheet, but tried in QEMU only.
 #![no_std]
 
 pub mod clock;
@@ -49,7 +50,7 @@ pub fn start() {
 }
 
 /// Runs the processor at 50 MHz, from the PLL and the 8 MHz crystal: first past the PLL, then with
-/// it once it is locked (data sheet, section 5.3).
+/// it once it is locked (data sheet, system control).
 fn start_pll() {
     const BYPASS: u32 = 1 << 11;
     const CRYSTAL_8_MHZ: u32 = 0xe << 6;

@@ -50,7 +50,7 @@ pub(crate) fn start() {
     }
 }
 
-/// Returns an interrupt gate in the format of the processor (Intel SDM, volume 3, section 7.14).
+/// Returns an interrupt gate in the format of the processor (Intel SDM, volume 3: 64-bit mode IDT).
 fn gate_to(entry: extern "C" fn()) -> [u64; 2] {
     #[expect(
         clippy::as_conversions,
