@@ -24,7 +24,7 @@ use http::memory::{Memory, Store};
 use http::pattern::PATTERN;
 use http::routes::route;
 use http::server::{Group, Server};
-use http::service::Service;
+use http::service::{Fact, Service};
 use support::{Client, End, Random, Running};
 
 /// As small as a microcontroller's: every test must pass in this.
@@ -32,9 +32,13 @@ const IN: usize = 1024;
 const OUT: usize = 1024;
 
 fn start() -> Running {
+    start_with(&[])
+}
+
+fn start_with(facts: &'static [Fact]) -> Running {
     let clock = WallClock(|| Some(Duration::from_secs(784_111_777)));
     Running::start::<_, 8>(
-        move || serve(Service::new(route, clock)),
+        move || serve(Service::new(route, clock).with_facts(facts)),
         Group::Idle,
         Memory::<IN, OUT>::RECEIVE_MAX,
     )
@@ -106,6 +110,27 @@ fn every_target_answers_on_one_connection() {
         (204, None)
     );
     assert_eq!(server.stop().accepted, 1);
+}
+
+#[test]
+fn the_status_page_tells_of_the_machine() {
+    const FACTS: &[Fact] = &[("answer", || 42), ("largest", || u64::MAX)];
+    const LONG: Fact = ("a_name_that_is_long_for_a_line", || u64::MAX);
+    let server = start_with(FACTS);
+    let status = server.connect().send(&get("/status")).response();
+    let status = String::from_utf8(status.body).unwrap();
+    let counters = "requests 1\naccepted 1\nopen 1\nin_use 2\n";
+    let facts = "answer 42\nlargest 18446744073709551615\n";
+    assert_eq!(status, format!("{counters}{facts}"));
+    server.stop();
+
+    // What does not fit is left out, by whole lines.
+    let server = start_with(&[LONG; 40]);
+    let status = server.connect().send(&get("/status")).response();
+    let status = String::from_utf8(status.body).unwrap();
+    let long = "a_name_that_is_long_for_a_line 18446744073709551615\n";
+    assert!(status.ends_with(long) && status.len() > 300, "{status}");
+    server.stop();
 }
 
 #[test]
