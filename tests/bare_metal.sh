@@ -203,7 +203,7 @@ try_tls() {
     wait "$beside" || true
     beside=
     took "pages over TLS"
-    timeout 120 "$target/release/bare_metal_client" "127.0.0.1:$port" tls || fail "$name failed"
+    timeout 240 "$target/release/bare_metal_client" "127.0.0.1:$port" tls || fail "$name failed"
     for ((tries = 0; tries < 7; tries++)); do
         ask /status >"$folder/status" || fail "$name does not answer any more"
         [ "$(status open) $(status in_use) $(status slots_free)" = "1 2 1" ] && return

@@ -1,7 +1,7 @@
 //! Clients that nobody would wish for.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use usockets_tests::rng::Rng;
 
@@ -10,20 +10,28 @@ use crate::client::{Client, Outcome};
 /// How often the server is asked whether it still lives while clients vanish.
 const PULSE: u32 = 10;
 
-/// QEMU lets only one connection wait for it; the kernel keeps others back for a second.
+/// QEMU lets only one connection wait for it, and the kernel keeps others back for a second. So
+/// clients that vanish leave it this long between two, or longer if one had to wait.
 const BREATH: Duration = Duration::from_millis(3);
+const BREATH_MAX: Duration = Duration::from_millis(50);
+/// A connection that took this long had to wait.
+const HELD_BACK: Duration = Duration::from_millis(500);
 
 /// Clients that do not keep to the protocol, chosen by a seed.
 pub(crate) struct Hostile<'a> {
     at: &'a str,
     random: Rng,
+    breath: Duration,
 }
 
 impl<'a> Hostile<'a> {
     /// Makes clients of the server at `at`.
     pub(crate) fn new(at: &'a str, seed: u64) -> Self {
-        let random = Rng::new(seed);
-        Self { at, random }
+        Self {
+            at,
+            random: Rng::new(seed),
+            breath: BREATH,
+        }
     }
 
     /// Sends a part of a request, and keeps the connection.
@@ -72,12 +80,12 @@ impl<'a> Hostile<'a> {
     /// Connects and vanishes, mostly in the middle of a record.
     pub(crate) fn vanish_before_tls(&mut self, count: u32) -> Outcome<()> {
         for number in 0..count {
-            let mut client = Client::connect(self.at)?;
+            let mut client = self.connect()?;
             if self.random.below(4) > 0 {
                 client.send(&self.record(false))?;
             }
             drop(client);
-            sleep(BREATH);
+            sleep(self.breath);
             if number % PULSE == 0 {
                 // It still answers, if only with an alert.
                 self.no_tls(1)?;
@@ -99,6 +107,16 @@ impl<'a> Hostile<'a> {
             bytes[0] = 0xff;
         }
         bytes
+    }
+
+    /// Connects, and sees whether that had to wait.
+    fn connect(&mut self) -> Outcome<Client> {
+        let started = Instant::now();
+        let client = Client::connect(self.at)?;
+        if started.elapsed() > HELD_BACK {
+            self.breath = BREATH_MAX.min(self.breath * 2);
+        }
+        Ok(client)
     }
 
     fn byte(&mut self) -> u8 {
@@ -129,7 +147,7 @@ impl<'a> Hostile<'a> {
     /// Connects and vanishes, in the middle of something.
     pub(crate) fn vanish(&mut self, count: u32) -> Outcome<()> {
         for number in 0..count {
-            let mut client = Client::connect(self.at)?;
+            let mut client = self.connect()?;
             match self.random.below(5) {
                 0 => {}
                 1 => client.send(b"GET /")?,
@@ -145,7 +163,7 @@ impl<'a> Hostile<'a> {
                 }
             }
             drop(client);
-            sleep(BREATH);
+            sleep(self.breath);
             if number % PULSE == 0 {
                 Client::connect(self.at)?.get("/")?.expect_status(200)?;
             }
