@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use usockets::{Closed, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_tests::bed::Bed;
 use usockets_tests::on_every_platform;
-use usockets_tests::rng::seeds;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Pair, Side, pattern};
-use usockets_tests::sim::{Faults, Sim};
 
 on_every_platform!(
     corked_writes_go_out_together_at_the_end,
@@ -177,61 +174,4 @@ fn closing_sends_the_cork_first<B: Bed>(bed: &mut B) {
     let received = pair.server.script.received(accepted);
     assert!(b"farewell".starts_with(received));
     assert!(!bed.is_smooth() || received == b"farewell");
-}
-
-/// Corks itself when it is too late: after its end.
-#[derive(Default)]
-struct Late {
-    closed: Option<Closed>,
-}
-
-impl<P: Platform> Handler<P> for Late {
-    type Ext = ();
-    type Context = bool;
-
-    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<bool>) {
-        if opened.context() {
-            socket.finish();
-        }
-    }
-
-    fn on_data(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), _: &mut [u8]) {}
-
-    fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut ()) {
-        socket.finish();
-        socket.cork();
-    }
-
-    fn on_close(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), closed: Closed) {
-        self.closed = Some(closed);
-    }
-}
-
-/// A layer still holds the end of a socket that then asks for the cork: it closes all the same.
-#[test]
-fn a_cork_after_the_end_keeps_nothing_open() {
-    for seed in seeds(100) {
-        println!("SEED={seed}");
-        let held_end = 10_000;
-        let faults = Faults::none();
-        let sim = Sim::new(seed, Faults { held_end, ..faults });
-        let (mut a, mut b) = (Sockets::<_, _, 3>::new(), Sockets::<_, _, 3>::new());
-        let [mut one, mut other, mut cork, mut other_cork] = [[0; 100]; 4];
-        let mut server = Loop::new(sim.add_host::<true>(), &mut a, &mut one).with_cork(&mut cork);
-        let mut client =
-            Loop::new(sim.add_host::<true>(), &mut b, &mut other).with_cork(&mut other_cork);
-        let (mut serving, mut asking) = (Late::default(), Late::default());
-        let at = Endpoint::tcp((sim.addresses(0)[0], 80).into());
-        server.net().listen(at, false).expect("a listener");
-        client.net().connect(at, true).expect("a connect");
-        for _ in 0..60 {
-            server.poll(&mut serving, None).expect("a sound host");
-            client.poll(&mut asking, None).expect("a sound host");
-            if !sim.is_due(0) && !sim.is_due(1) {
-                sim.step(Duration::from_millis(10));
-            }
-        }
-        assert_eq!(serving.closed, Some(Closed::Finished));
-        assert_eq!(asking.closed, Some(Closed::Finished));
-    }
 }

@@ -37,7 +37,6 @@ pub(crate) enum Step {
 
 impl Connection {
     /// Reads the peer's `Certificate` and verifies the chain.
-    #[inline(never)]
     pub(crate) fn on_certificate<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -74,7 +73,6 @@ impl Connection {
     }
 
     /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
-    #[inline(never)]
     pub(crate) fn on_verify<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
@@ -137,7 +135,6 @@ impl Connection {
     }
 
     /// Checks the peer's `Finished` and adds it to the transcript.
-    #[inline(never)]
     pub(crate) fn check_finished<C: Crypto>(
         &self,
         exchange: &mut Exchange<C>,

@@ -100,7 +100,6 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that the chain leads from `subject` to one of `roots` and is valid now.
-    #[inline(never)]
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
@@ -139,7 +138,6 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that the owner of the first certificate signed `message`.
-    #[inline(never)]
     pub(crate) fn verify_signature<C: Crypto>(
         mut self,
         scheme: Scheme,
