@@ -88,10 +88,11 @@ impl<P: Platform> Platform for &mut P {
     }
 
     #[inline]
-    fn linger(&mut self, socket: &mut Self::Socket) -> bool {
+    fn linger(&mut self, socket: &mut P::Socket) -> bool {
         (**self).linger(socket)
     }
 
+    #[inline]
     fn close(&mut self, socket: &mut P::Socket) {
         (**self).close(socket);
     }

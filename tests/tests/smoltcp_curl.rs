@@ -5,10 +5,11 @@
 
 use std::io::Read;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use usockets_smoltcp::{PollDevice, Random, Tap};
@@ -60,43 +61,55 @@ fn relay(name: [&str; 2], stop: &AtomicBool, ready: &Barrier) {
     }
 }
 
-/// Ends a program with the test, however that ends.
-struct Running(Child);
+/// Ends a program with the test, however that ends, and removes what it wrote.
+struct Running(Child, PathBuf);
 
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        let _ = std::fs::remove_dir_all(&self.1);
     }
 }
 
-/// Builds and starts the example, as this test was built.
-fn serve() -> Running {
+/// Builds and starts the example, as this test was built, in a directory of its own.
+fn serve(scheme: &str) -> Running {
     let mut at = std::env::current_exe().unwrap();
     at.pop();
     at.pop();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--example", "tap_http"]);
-    cargo.args(["-p", "usockets-smoltcp", "--features", "tap"]);
+    cargo.args(["-p", "usockets-smoltcp", "--features", "tap,tls"]);
     if at.ends_with("release") {
         cargo.arg("--release");
     }
     assert!(cargo.status().unwrap().success());
     let mut program = Command::new(at.join("examples/tap_http"));
     let cidr = format!("{SERVER}/24");
-    Running(
-        program
-            .args(["--tap", "us0", "--ip", &cidr])
-            .spawn()
-            .unwrap(),
-    )
+    program.args(["--tap", "us0", "--ip", &cidr]);
+    if scheme == "https" {
+        program.arg("--tls");
+    }
+    let directory = format!("usockets-curl-{scheme}-{}", std::process::id());
+    let directory = std::env::temp_dir().join(directory);
+    std::fs::create_dir(&directory).unwrap();
+    program.current_dir(&directory);
+    Running(program.spawn().unwrap(), directory)
 }
 
 /// Fetches something with curl and compares it with the pattern that the server sends.
-fn fetch(url: &str, len: usize) {
+fn fetch(server: &Running, scheme: &str, len: usize) {
+    let url = &format!("{scheme}://{SERVER}/bytes/{len}");
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--fail", "--retry-connrefused"]);
     curl.args(["--retry", "9", "--max-time", "1200"]).arg(url);
+    if scheme == "https" {
+        let certificate = server.1.join("localhost.pem");
+        while !certificate.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        curl.arg("--cacert").arg(certificate);
+    }
     let mut curl = curl.stdout(Stdio::piped()).spawn().unwrap();
     let (mut got, mut buffer) = (0, vec![0; 1 << 16]);
     let mut from = curl.stdout.take().unwrap();
@@ -120,12 +133,20 @@ fn pattern(at: usize) -> u8 {
 
 #[test]
 fn curl_gets_every_byte_through_five_percent_loss() {
-    let soak = std::env::var_os("SOAK").is_some();
-    let (pages, body) = if soak {
-        (1_000, 100_000_000)
+    if std::env::var_os("SOAK").is_some() {
+        through_loss("http", 1_000, 100_000_000);
     } else {
-        (40, 4_000_000)
-    };
+        through_loss("http", 40, 4_000_000);
+    }
+}
+
+#[test]
+fn curl_gets_every_byte_over_tls_through_loss() {
+    through_loss("https", 5, 300_000);
+}
+
+/// Fetches so many pages, and a body of so many bytes.
+fn through_loss(scheme: &'static str, pages: usize, body: usize) {
     if Command::new("curl").arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "no curl here");
         println!("SKIPPED: no curl here");
@@ -135,21 +156,18 @@ fn curl_gets_every_byte_through_five_percent_loss() {
         command("ip link add br0 type bridge");
         command("ip tuntap add dev us0 mode tap vnet_hdr");
         command("ip link set us0 master br0");
-        let server = serve();
+        let server = serve(scheme);
         let stop: &'static AtomicBool = &leak(1, || AtomicBool::new(false))[0];
         let ready: &'static Barrier = &leak(1, || Barrier::new(2))[0];
         let wire = std::thread::spawn(|| relay(["r0", "r1"], stop, ready));
         ready.wait();
         let start = Instant::now();
         for page in 0..pages {
-            fetch(
-                &format!("http://{SERVER}/bytes/{}", 500 + page * 7),
-                500 + page * 7,
-            );
+            fetch(&server, scheme, 500 + page * 7);
         }
         println!("{pages} pages: {:?}", start.elapsed());
         let start = Instant::now();
-        fetch(&format!("http://{SERVER}/bytes/{body}"), body);
+        fetch(&server, scheme, body);
         let rate = body as f64 / start.elapsed().as_secs_f64() / 1e6;
         println!("{body} bytes: {:?}, {rate:.2} MB/s", start.elapsed());
         drop(server);

@@ -87,7 +87,8 @@ pub enum EmbeddedError {
 ///     let (mut input, mut output) = ([0; 16_640], [0; 1_024]);
 ///     let mut crypto = RustCrypto::new(machine);
 ///     let session = link.session(&mut crypto, config, "a.example", &mut input, &mut output);
-///     let mut client = EmbeddedClient::new(&link, pin!(session));
+///     let session = pin!(session);
+///     let mut client = EmbeddedClient::new(&link, session);
 ///     client.transmit(out)
 /// }
 /// # let _ = hello::<NoMachine>;

@@ -156,6 +156,11 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
         progress()
     }
 
+    fn linger(&mut self, socket: &mut u32) -> bool {
+        *socket = word();
+        yes()
+    }
+
     fn close(&mut self, socket: &mut u32) {
         *socket = word();
     }

@@ -211,6 +211,54 @@ fn nothing_is_allocated() {
     assert_eq!(COUNT.load(Ordering::Relaxed), 0);
 }
 
+/// Nor does the client that embedded-tls makes, from its hello to its end.
+#[test]
+#[cfg(feature = "embedded")]
+fn nothing_is_allocated_by_the_other_client() {
+    use std::pin::pin;
+    use usockets::tls::{EmbeddedClient, EmbeddedLink, EmbeddedState};
+
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let config = Config::server(ServerConfig::new(&identities));
+    let client_config = ClientConfig::new(&roots);
+    let (mut input, mut output) = (vec![0; 16_640], vec![0; 1_024]);
+    let mut server = End::new(Connection::server());
+    let [mut up, mut down] = [Pipe::new(), Pipe::new()];
+    let mut crypto = Crypto::new(Machine::new(2));
+    let link = Box::new(EmbeddedLink::<4_096>::new());
+
+    IS_COUNTING.set(true);
+    let session = pin!(link.session(
+        &mut crypto,
+        &client_config,
+        "localhost",
+        &mut input,
+        &mut output,
+    ));
+    let mut client = EmbeddedClient::new(&link, session);
+    for step in 0..6 {
+        up.len += client.transmit(&mut up.bytes[up.len..]);
+        server.read(&config, &mut up, &mut down);
+        if step == 4 {
+            assert_eq!(client.write(&[1; 1_000]), 1_000);
+            client.finish();
+        }
+        let taken = client.receive(&down.bytes[..down.len]);
+        assert_eq!(taken, down.len);
+        down.len = 0;
+    }
+    let state = client.state();
+    IS_COUNTING.set(false);
+    assert!(matches!(state, EmbeddedState::Finished), "{state:?}");
+    assert_eq!(server.received, 1_000);
+    assert!(server.has_finished);
+    assert_eq!(COUNT.load(Ordering::Relaxed), 0);
+}
+
 #[test]
 fn sizes() {
     println!("connection: {} bytes", size_of::<Connection>());
