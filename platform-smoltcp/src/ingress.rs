@@ -238,8 +238,15 @@ impl Engine<'_> {
         // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which
         // ends the stream too soon; it also sends such segments, by fast retransmission.
         let payload = segment.payload_len();
-        let torn = segment.control & FIN != 0 && sent.is_beyond(segment.sequence, payload);
-        (known && payload > 0 && torn).then_some(0)
+        let end = segment.control & FIN != 0;
+        if known && payload > 0 && end && sent.is_beyond(segment.sequence, payload) {
+            return Some(0);
+        }
+        // The peer keeps its place until it knows that its end has come.
+        if end && let Some(socket) = self.slab.socket(index) {
+            socket.set_ack_delay(None);
+        }
+        None
     }
 
     /// Repeats for smoltcp an acknowledgement that tells of a loss, once for each lost segment.

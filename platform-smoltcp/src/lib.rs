@@ -87,9 +87,24 @@
 //! # Memory
 //!
 //! All of it is lent by the caller in [`Memory`]. Beside its two buffers, sized by its
-//! [`SizeClass`], a connection takes 556 bytes on a 64-bit machine: 472 for smoltcp's socket, 80
-//! for [`Slot`], which is listed there field by field, and 4 in the table of addresses. Congestion
-//! control (feature `congestion`, on by default) adds 40.
+//! [`SizeClass`], a connection takes 556 bytes on a 64-bit machine: 80 for [`Slot`], which is
+//! listed there field by field, 4 in the table of addresses, and 472 for smoltcp's
+//! [`SocketStorage`]:
+//!
+//! | bytes | for |
+//! |---|---|
+//! | 112 | timers and limits: retransmission, keep-alive, delayed and challenge acknowledgements |
+//! | 64 | what has come out of order: four pieces |
+//! | 64 | the two buffers' places |
+//! | 60 | addresses of both ends and of the listener |
+//! | 56 | sequence numbers, windows, segment size |
+//! | 48 | round trip time |
+//! | 40 | neighbour and handle, of which nothing is used here |
+//! | 28 | timestamps and small facts, with 7 bytes of padding |
+//!
+//! Congestion control (feature `congestion`, on by default) adds 40. A build with the variable
+//! `SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT=1`, which smoltcp heeds, saves 48 again: then only one
+//! piece is kept out of order, and the rest is sent once more.
 //!
 //! # Listening
 //!
@@ -116,11 +131,13 @@
 //! - while it retransmits, its acknowledgements have sequence numbers of the past, so that two
 //!   stacks that lose at once never agree again: corrected on the way out;
 //! - it takes a FIN whose data it cut at the window, which ends the stream too soon: dropped;
-//! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed.
+//! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed;
+//! - it waits a second or more for every loss that three duplicate acknowledgements do not tell
+//!   of: selective acknowledgements are heeded here, and the least wait is 250 ms.
 //!
-//! What it does not have, this stack has not either: retransmission by received selective
-//! acknowledgements, path MTU discovery, timestamps' protection of sequence numbers. Choose the
-//! MTU so that it passes everywhere ([`Capabilities::mtu`]).
+//! What it does not have, this stack has not either: repair of several losses in one round trip,
+//! path MTU discovery, timestamps' protection of sequence numbers. Choose the MTU so that it
+//! passes everywhere ([`Capabilities::mtu`]).
 #![no_std]
 
 mod accept;

@@ -85,6 +85,7 @@ fn sum(option: &[u8], acknowledged: u32, outstanding: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     use super::*;
     use std::vec::Vec;

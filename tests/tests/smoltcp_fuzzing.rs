@@ -1,6 +1,8 @@
 //! A bounded random run of the fuzz bodies, on stable. `SEED` starts it elsewhere, `RUNS` makes it
 //! longer.
 
+use std::path::Path;
+
 use usockets_smoltcp::Random;
 use usockets_tests::smoltcp::fuzz::{fuzz_frames, fuzz_two_stacks};
 
@@ -38,6 +40,32 @@ fn frames() {
 #[test]
 fn two_stacks() {
     run(fuzz_two_stacks, 150, TWO_STACKS_LEN);
+}
+
+/// Replays what the fuzzers have kept, which is little: what reaches the most, and what once failed.
+fn replay(name: &str, body: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name);
+    let mut count = 0;
+    for entry in std::fs::read_dir(corpus).expect("a corpus") {
+        let path = entry.expect("a file").path();
+        let bytes = std::fs::read(&path).expect("its bytes");
+        let caught = std::panic::catch_unwind(|| body(&bytes));
+        assert!(caught.is_ok(), "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 20, "the corpus has only {count} files");
+}
+
+#[test]
+fn the_corpus_of_frames_passes() {
+    replay("frames", fuzz_frames);
+}
+
+#[test]
+fn the_corpus_of_two_stacks_passes() {
+    replay("two_stacks", fuzz_two_stacks);
 }
 
 /// Seeds that once failed. 56108: a FIN taken from beyond the window.

@@ -87,6 +87,31 @@ fn fragments_are_refused() {
     assert_eq!(stage.host.net.free_count(), 64);
 }
 
+/// What overlapping fragments (RFC 3128, RFC 5722) would put together: neither part is looked at,
+/// in whatever order they come.
+#[test]
+fn overlapping_fragments_are_refused_in_any_order() {
+    let syn = Seg::new(a4(5_000), b4(80), SYN, 100, 0).frame(1, 2);
+    let part = |from: usize, to: usize, more: bool| {
+        let mut frame = ip(a4(0).ip(), b4(0).ip(), 6, &syn[34 + from..34 + to], 1, 2);
+        let field = (from / 8) as u16 | if more { 0x2000 } else { 0 };
+        frame[20..22].copy_from_slice(&field.to_be_bytes());
+        smoltcp::wire::Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
+        frame
+    };
+    // The whole header; its second half once more; and the first eight bytes alone.
+    let parts = [part(0, 20, true), part(8, 20, false), part(0, 8, true)];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]] {
+        let mut stage = stage();
+        for index in order {
+            stage.send(&parts[index]);
+        }
+        assert!(stage.replies().is_empty());
+        assert_eq!(stage.host.net.counters().fragments, 3);
+        assert_eq!(stage.host.net.free_count(), 64);
+    }
+}
+
 #[test]
 fn a_segment_from_ourselves_or_from_everybody_is_dropped() {
     let mut stage = stage();
@@ -267,6 +292,27 @@ fn blind_data_outside_the_window_or_with_impossible_acknowledgements_is_dropped(
     assert!(stage.host.only().received.is_empty());
     stage.seg(&Seg::new(a4(5_000), b4(80), ACK | PSH, mine, theirs).payload(b"good"));
     assert_eq!(stage.host.only().received, b"good");
+}
+
+/// RFC 5961, section 5: data put blindly into the window needs an acknowledgement near ours too;
+/// without, and with forged ends, nothing of it comes through.
+#[test]
+fn blind_data_inside_the_window_needs_the_right_acknowledgement() {
+    let (mut stage, mine, theirs) = in_state("ESTABLISHED");
+    let mut random = Random::new(seed(8));
+    for control in [ACK, ACK | PSH, ACK | FIN, FIN, PSH, 0, ACK | SYN, ACK | RST] {
+        for _ in 0..200 {
+            let seq = mine.wrapping_add(1 + random.below(4_000) as u32);
+            let ack = theirs.wrapping_add(1 + random.below(u64::from(u32::MAX) - 1) as u32);
+            stage.seg(&Seg::new(a4(5_000), b4(80), control, seq, ack).payload(b"evil"));
+        }
+    }
+    assert!(stage.host.only().received.is_empty());
+    assert_eq!(stage.host.only().error, None);
+    stage.seg(&Seg::new(a4(5_000), b4(80), ACK | PSH, mine, theirs).payload(&[b'g'; 4_000]));
+    stage.pass(Duration::from_millis(20));
+    assert!(!stage.host.only().received.contains(&b'e'));
+    assert_eq!(stage.host.only().error, None);
 }
 
 #[test]

@@ -165,6 +165,54 @@ fn a_deaf_peer_costs_its_window_and_wakes_up() {
     assert!(world.b.conn(other).received == bytes);
 }
 
+/// Windows of a single byte, both ways, clean and with loss.
+#[test]
+fn one_byte_at_a_time_arrives() {
+    for (loss, len) in [(0, 400), (30_000, 100)] {
+        let classes = [SizeClass::new(4, 1, 1)];
+        let recipes = [1, 2].map(|host| Recipe::new(host).classes(&classes));
+        let mut world = World::of(Faults::NONE.loss(loss), seed(2), &recipes[0], &recipes[1]);
+        world.b.listen(&Endpoint::tcp(b4(80)), Habit::Echo);
+        let bytes = pattern(len, 8);
+        let id = world.a.connect(&Endpoint::tcp(b4(80)), &bytes);
+        world.a.conn(id).finish = true;
+        world.run(secs(3_000), |world| world.a.conn(id).is_done());
+        assert_eq!(world.a.conn(id).error, None);
+        assert!(world.a.conn(id).received == bytes);
+    }
+}
+
+/// Losses that selective acknowledgements tell of are repaired without a timeout.
+#[test]
+fn a_loss_costs_round_trips_and_no_timeout() {
+    let class = SizeClass::new(4, 65_535, 65_535);
+    let recipes = [1, 2].map(|host| Recipe::new(host).classes(&[class]));
+    let faults = Faults::NONE.delay(Duration::from_micros(200));
+    let mut world = World::of(faults, seed(4), &recipes[0], &recipes[1]);
+    world.b.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+    let bytes = pattern(3_000_000, 9);
+    let id = world.a.connect(&Endpoint::tcp(b4(80)), &bytes);
+    world.a.conn(id).finish = true;
+    world.run(secs(5), |world| world.a.conn(id).open);
+    world.wire.set_faults(faults.loss(10_000));
+    let start = world.wire.now();
+    world.run(secs(100), |world| {
+        world
+            .b
+            .conns
+            .values()
+            .any(|conn| conn.received.len() == bytes.len())
+    });
+    assert!(world.b.only().received == bytes);
+    let told = world.a.net.counters().losses_told;
+    let took = world.wire.now().saturating_since(start);
+    println!("{told} losses told, {took:?}");
+    assert!(told >= 10, "{told}");
+    // A timeout takes a quarter of a second, and only a lost retransmission still needs one.
+    let timeouts = Duration::from_millis(250) * told as u32;
+    assert!(took * 2 < timeouts, "{took:?} of {timeouts:?}");
+}
+
 #[test]
 fn closing_at_once_still_delivers_what_was_taken() {
     for loss in [0, 100_000] {

@@ -13,9 +13,13 @@ use usockets_tests::smoltcp::{leak, pattern, seed, v6};
 
 /// Clients of the kernel's against an echo server on the stack.
 fn serve(offload: bool, losses: Losses, clients: usize, len: usize) {
+    let class = SizeClass::new(64, 32_768, 32_768);
+    serve_with(class, offload, losses, clients, len);
+}
+
+fn serve_with(class: SizeClass, offload: bool, losses: Losses, clients: usize, len: usize) {
     in_namespace(move || {
-        let classes = [SizeClass::new(64, 32_768, 32_768)];
-        let net = stack(offload, &classes, losses);
+        let net = stack(offload, &[class], losses);
         let mut sockets = Box::new(Sockets::<_, Echo, 64>::new());
         let mut buffer = vec![0; 65_536];
         let mut server = Loop::new(net, &mut sockets, &mut buffer);
@@ -85,19 +89,20 @@ fn kernel_clients_get_every_byte_back_through_loss() {
     }
 }
 
-/// Takes minutes: `cargo test --release -p usockets-tests --test smoltcp_tap -- --ignored`.
-///
-/// smoltcp retransmits without heeding selective acknowledgements and waits at least a second
-/// for a lost retransmission, so that at such loss most of the time is spent waiting.
+/// Windows of one byte to the kernel and from it.
 #[test]
-#[ignore = "takes minutes"]
-fn a_megabyte_comes_back_through_five_percent_loss() {
+fn kernel_clients_get_every_byte_back_one_at_a_time() {
+    serve_with(SizeClass::new(64, 1, 1), false, Losses::default(), 2, 20);
+}
+
+#[test]
+fn a_megabyte_comes_back_through_ten_percent_loss() {
     let losses = Losses {
-        loss: 50_000,
+        loss: 100_000,
         seed: seed(1),
         ..Losses::default()
     };
-    serve(true, losses, 1, 1_000_000);
+    serve(false, losses, 4, 250_000);
 }
 
 /// Sends a pattern to a server and compares what comes back.

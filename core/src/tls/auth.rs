@@ -271,13 +271,13 @@ pub(crate) fn put_finished<C: Crypto>(
 const SIGNED_PREFIX: usize = 64 + 34;
 
 /// What a `CertificateVerify` signs (RFC 8446, section 4.4.3).
-struct Signed {
+pub(crate) struct Signed {
     bytes: [u8; SIGNED_PREFIX + HASH_MAX],
     len: usize,
 }
 
 impl Signed {
-    fn new(role: Role, digest: &[u8]) -> Self {
+    pub(crate) fn new(role: Role, digest: &[u8]) -> Self {
         let context: &[u8; 34] = match role {
             Role::Server => b"TLS 1.3, server CertificateVerify\0",
             Role::Client => b"TLS 1.3, client CertificateVerify\0",
@@ -291,7 +291,7 @@ impl Signed {
         Self { bytes, len }
     }
 
-    fn get(&self) -> &[u8] {
+    pub(crate) fn get(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 }

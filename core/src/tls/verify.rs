@@ -77,6 +77,14 @@ impl<'a> Chain<'a> {
         Ok(Self { list })
     }
 
+    /// Returns the chain of a list as [`Self::parse`] finds in a message.
+    #[cfg(feature = "embedded-tls")]
+    pub(crate) const fn of(list: &'a [u8]) -> Self {
+        Self {
+            list: Reader::new(list),
+        }
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -1,6 +1,9 @@
 //! The stack on a TAP against the kernel's over veth: the same handlers, the same client of the
-//! kernel's, client and server on one processor. Usage, as root: `smoltcp_tap_bench [SECONDS]`.
+//! kernel's, client and server on one processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [WORD..]`, where the
+//! words choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`,
+//! `TapOffload`.
 
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant as Clock};
@@ -8,7 +11,8 @@ use std::time::{Duration, Instant as Clock};
 use rustix::thread::{CpuSet, UnshareFlags, gettid, sched_setaffinity, unshare_unsafe};
 use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
-use usockets_smoltcp::SizeClass;
+use usockets_smoltcp::{Random, SizeClass};
+use usockets_tests::smoltcp::forge::{SYN, Seg};
 use usockets_tests::smoltcp::kernel::{Losses, command, in_namespace, stack};
 
 const SERVER: [u8; 4] = [10, 0, 0, 2];
@@ -23,6 +27,8 @@ enum Task {
     Source,
     /// A connection for every message, closed by the server.
     Churn,
+    /// The same under 20,000 SYNs a second from invented sources.
+    Flood,
 }
 
 /// Where the server is.
@@ -62,7 +68,7 @@ impl<P: Platform> Handler<P> for Server {
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
         let _ = socket.write(data);
-        if self.task == Task::Churn {
+        if matches!(self.task, Task::Churn | Task::Flood) {
             socket.close();
         }
     }
@@ -186,6 +192,30 @@ fn start_server(place: Place, task: Task) -> thread::JoinHandle<()> {
     server
 }
 
+/// Sends 20,000 SYNs a second from the link's and other addresses until told to stop.
+fn flood() {
+    use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
+    let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW)).unwrap();
+    let to = SocketAddrV4::new(SERVER.into(), 0);
+    let mut random = Random::new(1);
+    let (start, mut sent) = (Clock::now(), 0);
+    while !STOP.load(Ordering::Relaxed) {
+        while sent < start.elapsed().as_micros() / 50 {
+            sent += 1;
+            let source = if random.below(2) == 0 {
+                [10, 0, 0, 3 + random.below(250) as u8]
+            } else {
+                [99, random.next() as u8, random.next() as u8, 1]
+            };
+            let from = SocketAddr::new(source.into(), 1 + random.below(60_000) as u16);
+            let at = SocketAddr::new(SERVER.into(), 80);
+            let syn = Seg::new(from, at, SYN, random.next() as u32, 0).frame(1, 2);
+            let _ = sendto(&raw, &syn[14..], SendFlags::empty(), &to);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Returns messages (or bytes) a second.
 fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
     let (send, receive) = std::sync::mpsc::channel();
@@ -193,6 +223,7 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
         STOP.store(false, Ordering::SeqCst);
         FAILED.store(0, Ordering::SeqCst);
         let server = start_server(place, task);
+        let flood = (task == Task::Flood).then(|| thread::spawn(flood));
         pin();
         let mut sockets = Box::new(Sockets::<Linux, Client, 600>::new());
         let mut buffer = vec![0; 65_536];
@@ -228,16 +259,25 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
         STOP.store(true, Ordering::SeqCst);
         drop(clients);
         server.join().unwrap();
+        flood.map(|flood| flood.join().unwrap());
         send.send(rate).unwrap();
     });
     receive.recv().unwrap_or(0.0)
 }
 
 fn main() {
-    let seconds = std::env::args()
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(2);
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let seconds = words.first().and_then(|word| word.parse().ok());
+    words.drain(..usize::from(seconds.is_some()));
+    let wanted = |of: &[String]| {
+        let about = |word: &&String| of.contains(word);
+        let chosen: Vec<&String> = words.iter().filter(about).collect();
+        move |name: String| chosen.is_empty() || chosen.contains(&&name)
+    };
+    let tasks = ["PingPong", "Source", "Churn", "Flood"].map(String::from);
+    let places = [Place::Kernel, Place::Tap, Place::TapOffload];
+    let names = places.map(|place| format!("{place:?}"));
+    let (wanted_task, wanted_place) = (wanted(&tasks), wanted(&names));
     println!("median of 3; one processor for client and server");
     for (task, connections, unit, scale) in [
         (Task::PingPong, 1, "msg/s", 1.0),
@@ -245,11 +285,18 @@ fn main() {
         (Task::PingPong, 256, "msg/s", 1.0),
         (Task::Source, 1, "MB/s", 1e6),
         (Task::Churn, 8, "conn/s", 1.0),
+        (Task::Flood, 8, "conn/s", 1.0),
     ] {
-        let mut kernel = 0.0;
-        for place in [Place::Kernel, Place::Tap, Place::TapOffload] {
+        if !wanted_task(format!("{task:?}")) {
+            continue;
+        }
+        let mut kernel = f64::NAN;
+        for place in places {
+            if !wanted_place(format!("{place:?}")) {
+                continue;
+            }
             let mut all: Vec<f64> = (0..3)
-                .map(|_| measure(place, task, connections, seconds) / scale)
+                .map(|_| measure(place, task, connections, seconds.unwrap_or(2)) / scale)
                 .collect();
             all.sort_by(f64::total_cmp);
             if let Place::Kernel = place {
