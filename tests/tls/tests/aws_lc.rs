@@ -1,5 +1,5 @@
-//! The cryptography by aws-lc-rs: handshakes with rustls and with the portable cryptography, in both
-//! roles, over every suite, group and kind of key.
+//! The cryptography by aws-lc-rs: handshakes with rustls and with the portable cryptography, in
+//! both roles, over every suite, group and kind of key.
 #![cfg(feature = "aws-lc-rs")]
 
 use std::sync::Arc;
