@@ -1,4 +1,5 @@
-//! Project Wycheproof's vectors for HMAC (RFC 2104) and HKDF (RFC 5869), over the provider's hashes.
+//! Project Wycheproof's vectors for HMAC (RFC 2104) and HKDF (RFC 5869), over the provider's
+//! hashes.
 
 use wycheproof::{TestResult, hkdf, mac};
 

@@ -16,8 +16,8 @@ pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
 pub use theirs::{Theirs, group, suite};
 
 /// Moves bytes both ways until both are quiet, at most `chunk` bytes at a time.
-pub fn pump(
-    ours: &mut Ours,
+pub fn pump<C: usockets::tls::Crypto>(
+    ours: &mut Ours<C>,
     config: &usockets::tls::Config<'_>,
     theirs: &mut Theirs,
     chunk: usize,

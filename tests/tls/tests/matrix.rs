@@ -1,5 +1,5 @@
-//! A part of the matrix of `tls_matrix`: with each program that Debian has, every pair of what can be
-//! chosen.
+//! A part of the matrix of `tls_matrix`: with each program that Debian has, every pair of what
+//! can be chosen.
 //!
 //! A program that is not installed is skipped, and where `CI` is set that is a failure.
 

@@ -1,5 +1,5 @@
-//! Project Wycheproof's vectors for every primitive, through the interface that the engine uses, for
-//! each cryptography. HMAC and HKDF, which are the engine's own, are tested in the core.
+//! Project Wycheproof's vectors for every primitive, through the interface that the engine uses,
+//! for each cryptography. HMAC and HKDF, which are the engine's own, are tested in the core.
 
 use usockets::tls::SignatureVerificationAlgorithm as Algorithm;
 use usockets::tls::{

@@ -2,7 +2,8 @@
 //! `tls_serve rsa|p256|ed25519 [ADDR] [off|requested|required]`.
 //!
 //! It answers `GET` with a page and then ends, and sends back anything else. The authority of its
-//! certificate is written to `tls_serve.pem`.
+//! certificate is written to `tls_serve.pem`, an identity for a client to `tls_client.pem` and
+//! `tls_client.key`.
 
 use std::error::Error;
 
@@ -21,6 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let authority = Authority::new(kind);
     std::fs::write("tls_serve.pem", pem("CERTIFICATE", authority.root()))?;
     let roots = authority.anchors();
+    let person = authority.issue(kind, &["person"]);
+    std::fs::write("tls_client.pem", pem("CERTIFICATE", &person.chain[0]))?;
+    std::fs::write("tls_client.key", pem("PRIVATE KEY", &person.document))?;
     let leaf = authority.issue(kind, &["localhost"]);
     let slices = leaf.slices();
     let policy = match argument(2, "off") {

@@ -94,15 +94,13 @@ impl Case {
             format!("{:?}", self.suite),
             format!("{:?}", self.group),
             format!("{:?}", self.kind),
-            format!("{}", if self.retries { "HRR" } else { "-" }),
-            format!(
-                "{}",
-                if self.has_fragments {
-                    "fragments"
-                } else {
-                    "whole"
-                }
-            ),
+            if self.retries { "HRR" } else { "-" }.to_string(),
+            if self.has_fragments {
+                "fragments"
+            } else {
+                "whole"
+            }
+            .to_string(),
             match self.person {
                 Some(kind) => format!("client {kind:?}"),
                 None => "no client certificate".to_string(),

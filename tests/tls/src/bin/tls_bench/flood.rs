@@ -8,7 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use usockets::tls::{Config, RustCrypto, Tls, TlsMemory};
 use usockets::{Endpoint, Loop, Platform, Sockets};
 use usockets_linux::{Linux, LinuxMachine};
@@ -47,6 +48,7 @@ pub fn measure(config: &Config<'_>, authority: &Authority) -> Delays {
     let is_over = AtomicBool::new(false);
     let opened = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
+    stay_on(1);
     thread::scope(|scope| {
         let builder = || thread::Builder::new().stack_size(STACK);
         let over = &is_over;
@@ -71,7 +73,18 @@ pub fn measure(config: &Config<'_>, authority: &Authority) -> Delays {
     })
 }
 
+/// Has this thread, and those it starts, stay on one processor, if there is that one: the server
+/// has its own, which the clients' work does not take from it.
+fn stay_on(processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    if sched_setaffinity(None, &set).is_err() {
+        println!("the server shares its processor with the clients");
+    }
+}
+
 fn serve(config: &Config<'_>, addr: &mpsc::Sender<SocketAddr>, is_over: &AtomicBool) {
+    stay_on(0);
     let mut memory = Box::new(TlsMemory::<Crypto, SOCKETS, 64, 64, 64>::NEW);
     let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
     let mut buffer = vec![0; 65_536];
@@ -89,6 +102,8 @@ fn serve(config: &Config<'_>, addr: &mpsc::Sender<SocketAddr>, is_over: &AtomicB
 }
 
 fn flood(config: &Config<'_>, to: SocketAddr, opened: &AtomicUsize, is_over: &AtomicBool) {
+    // What is measured is the server, not how long the prober waits for this thread.
+    nice(5).expect("a lower priority");
     let mut memory = Box::new(TlsMemory::<Crypto, SOCKETS, SOCKETS, 64, 64>::NEW);
     let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
     let mut buffer = vec![0; 65_536];

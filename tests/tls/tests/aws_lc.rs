@@ -1,0 +1,116 @@
+//! The cryptography by aws-lc-rs: handshakes with rustls and with the portable cryptography, in
+//! both roles, over every suite, group and kind of key.
+#![cfg(feature = "aws-lc-rs")]
+
+use std::sync::Arc;
+
+use rustls::{CipherSuite, NamedGroup};
+use usockets::tls::{ClientConfig, Config, Identity, ServerConfig, Signer as _};
+use usockets_linux::{AwsLc, AwsLcKey};
+use usockets_tests_tls::{
+    Authority, Crypto, Kind, Leaf, Machine, Ours, Theirs, group, pump, pump_pair, suite,
+};
+
+type Fast = AwsLc<Machine>;
+
+const SUITES: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+];
+const GROUPS: [NamedGroup; 2] = [NamedGroup::X25519, NamedGroup::secp256r1];
+
+/// Keys that aws-lc-rs signs with.
+fn leaves(authority: &Authority) -> [(Leaf, AwsLcKey); 2] {
+    [Kind::P256, Kind::Rsa(2_048)].map(|kind| {
+        let leaf = authority.issue(kind, &["localhost"]);
+        let key = AwsLcKey::from_der(&leaf.document).unwrap();
+        assert_eq!(key.scheme(), leaf.signer.scheme());
+        (leaf, key)
+    })
+}
+
+fn talk(ours: &mut Ours<Fast>, config: &Config<'_>, theirs: &mut Theirs) {
+    let long = [7; 40_000];
+    pump(ours, config, theirs, usize::MAX);
+    assert!(
+        ours.connection.is_open(),
+        "{:?} {:?}",
+        ours.broken,
+        theirs.error
+    );
+    theirs.send(&long);
+    ours.send(&long);
+    pump(ours, config, theirs, usize::MAX);
+    assert_eq!(ours.data, long);
+    assert_eq!(theirs.data, long);
+}
+
+#[test]
+fn with_rustls() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    for (leaf, key) in leaves(&authority) {
+        let slices = leaf.slices();
+        let identities = [Identity::new(&slices, &key)];
+        let server = ServerConfig::new(&identities);
+        let config = Config::new(server, ClientConfig::new(&roots));
+        for suite_code in SUITES {
+            for group_code in GROUPS {
+                let provider = Theirs::provider(&[suite(suite_code)], &[group(group_code)]);
+                let client = rustls::ClientConfig::builder_with_provider(provider.clone())
+                    .with_protocol_versions(&[&rustls::version::TLS13])
+                    .unwrap()
+                    .with_root_certificates(authority.root_store())
+                    .with_no_client_auth();
+                let mut theirs = Theirs::client(Arc::new(client), "localhost");
+                let mut ours = Ours::server_with(Fast::new(Machine::new(1)));
+                talk(&mut ours, &config, &mut theirs);
+
+                let server = rustls::ServerConfig::builder_with_provider(provider)
+                    .with_protocol_versions(&[&rustls::version::TLS13])
+                    .unwrap()
+                    .with_no_client_auth()
+                    .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
+                    .unwrap();
+                let mut theirs = Theirs::server(Arc::new(server));
+                let crypto = Fast::new(Machine::new(2));
+                let mut ours = Ours::client_of(crypto, &config, "localhost", Vec::new());
+                talk(&mut ours, &config, &mut theirs);
+            }
+        }
+    }
+}
+
+#[test]
+fn with_the_portable_cryptography() {
+    let authority = Authority::new(Kind::Ed25519);
+    let roots = authority.anchors();
+    for (leaf, key) in leaves(&authority) {
+        let slices = leaf.slices();
+        let identities = [Identity::new(&slices, &key)];
+        let server = ServerConfig::new(&identities);
+        let config = Config::new(server, ClientConfig::new(&roots));
+        let portable = Crypto::new(Machine::new(3));
+        let mut client = Ours::client_of(portable, &config, "localhost", Vec::new());
+        let mut server = Ours::server_with(Fast::new(Machine::new(4)));
+        pump_pair(&mut client, &config, &mut server, &config, 61);
+        assert!(client.connection.is_open() && server.connection.is_open());
+        client.send(b"up");
+        server.send(b"down");
+        pump_pair(&mut client, &config, &mut server, &config, 61);
+        assert_eq!(
+            (&client.data[..], &server.data[..]),
+            (&b"down"[..], &b"up"[..])
+        );
+    }
+}
+
+/// A key of another kind, and no key at all.
+#[test]
+fn keys_that_are_none() {
+    let authority = Authority::new(Kind::P256);
+    let other = authority.issue(Kind::Ed25519, &["localhost"]);
+    assert!(AwsLcKey::from_der(&other.document).is_none());
+    assert!(AwsLcKey::from_der(b"no key").is_none());
+}
