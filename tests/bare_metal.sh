@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the images for machines without an operating system, boots each in QEMU, and tries it from
-# outside with `bare_metal_client`. Prints what memory they take, and fails if that is over its
+# outside with `bare_metal_client`, and with curl and openssl where it speaks TLS. Prints what memory they take, and fails if that is over its
 # bound; `--write` writes it to platform-smoltcp/examples/MEMORY.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,11 +10,16 @@ target=${CARGO_TARGET_DIR:-$root/target}
 report=$examples/MEMORY.md
 write=${1:-}
 qemu=
+beside=
+since=0
 folder=$(mktemp -d)
 
 # Ends what was started here, whatever happens.
 finish() {
-    [ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true
+    local started
+    for started in $qemu $beside; do
+        kill "$started" 2>/dev/null || true
+    done
     rm -rf "$folder"
 }
 trap finish EXIT
@@ -29,6 +34,12 @@ cannot() {
 fail() {
     echo "bare metal: $*" >&2
     exit 1
+}
+
+# Tells how long it took since the last call.
+took() {
+    echo "$1: $((SECONDS - since)) s" >&2
+    since=$SECONDS
 }
 
 # Installs an emulator from Debian's packages if it is not there.
@@ -147,22 +158,126 @@ report_lm3s6965() {
     row 'for each connection, its buffers included' "$(status connection)"
 }
 
+# Asks the image that speaks TLS for a page, with the certificate it should have.
+ask() {
+    local path=$1
+    shift
+    curl --silent --show-error --fail --max-time 20 --cacert "$IDENTITY/certificate.pem" \
+        --resolve "localhost:$port:127.0.0.1" "$@" "https://localhost:$port$path"
+}
+
+# Tries the image that speaks TLS.
+try_tls() {
+    local name=$1 tries
+    ask / --retry 20 --retry-all-errors --retry-delay 1 2>"$folder/curl" | grep -q '^Hello' \
+        || { cat "$folder/curl" >&2; fail "$name does not answer"; }
+    ask /bytes/100000 >"$folder/bytes" || fail "$name gives no long answer"
+    [ "$(wc -c <"$folder/bytes")" = 100000 ] || fail "a long answer of $name is not complete"
+    ask / --curves P-256 >"$folder/page" || fail "$name does not know P-256"
+    for suite in AES_128_GCM_SHA256 AES_256_GCM_SHA384 CHACHA20_POLY1305_SHA256; do
+        ask / --tls13-ciphers "TLS_$suite" >"$folder/page" || fail "$name does not know $suite"
+    done
+    if ask / --tls-max 1.2 >"$folder/page" 2>&1; then
+        fail "$name speaks an old version"
+    fi
+    # One connection that stays beside the one that asks.
+    openssl s_client -connect "127.0.0.1:$port" -quiet </dev/null >"$folder/page" 2>&1 &
+    beside=$!
+    for ((tries = 0; tries < 50; tries++)); do
+        ask /status >"$folder/status" || fail "$name does not serve two at once"
+        [ "$(status open)" = 2 ] && break
+        sleep 0.1
+    done
+    [ "$(status open)" = 2 ] || fail "$name has $(status open) connections, not 2"
+    kill "$beside"
+    wait "$beside" || true
+    beside=
+    took "pages over TLS"
+    "$target/release/bare_metal_client" "127.0.0.1:$port" tls || fail "$name failed"
+    for ((tries = 0; tries < 350; tries++)); do
+        ask /status >"$folder/status" || fail "$name does not answer any more"
+        [ "$(status open) $(status in_use) $(status slots_free)" = "1 2 1" ] && return
+        # Those that ask leave slots in TIME-WAIT, 10 s each.
+        sleep 11
+    done
+    fail "$name keeps a slot"
+}
+
 test_lm3s6965() {
     need qemu-system-arm qemu-system-arm
+    need curl curl
+    need openssl openssl
     need_target thumbv7m-none-eabi
-    (cd "$examples/lm3s6965" && cargo build --quiet --release --locked --target-dir "$target/lm3s6965")
     local images=$target/lm3s6965/thumbv7m-none-eabi/release
     local machine=(qemu-system-arm -M lm3s6965evb -semihosting-config "enable=on,target=native")
+    build_lm3s6965 http
+    took "building HTTP for the LM3S6965"
     boot 80 "${machine[@]}" -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:0-:80" \
         -kernel "$images/http"
     try "HTTP on the LM3S6965" 8
     stop "HTTP on the LM3S6965" 0
+    took "trying HTTP on the LM3S6965"
     report_lm3s6965 "HTTP on the LM3S6965 (Cortex-M3)" "$images/http" $((96 * 1024)) $((48 * 1024)) 8
+    export IDENTITY=$target/lm3s6965/identity
+    mkdir -p "$IDENTITY"
+    build_lm3s6965 https --features tls
+    took "building HTTPS for the LM3S6965"
+    boot 443 "${machine[@]}" -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:0-:443" \
+        -kernel "$images/https"
+    try_tls "HTTPS on the LM3S6965"
+    stop "HTTPS on the LM3S6965" 0
+    took "trying HTTPS on the LM3S6965"
+    report_lm3s6965 "HTTPS on the LM3S6965 (Cortex-M3)" "$images/https" $((200 * 1024)) \
+        $((64 * 1024)) 2
+}
+
+# In its folder, where its configuration is.
+build_lm3s6965() {
+    local image=$1
+    shift
+    (cd "$examples/lm3s6965" && cargo build --quiet --release --locked --bin "$image" "$@" \
+        --target-dir "$target/lm3s6965")
+}
+
+test_microvm() {
+    need qemu-system-x86_64 qemu-system-x86
+    need_target x86_64-unknown-none
+    (cd "$examples/microvm" && cargo build --quiet --release --locked \
+        --target-dir "$target/microvm")
+    took "building HTTP for microvm"
+    # QEMU has a descriptor for each connection, and so has the client.
+    ulimit -n 4096 || cannot "4,096 open files are not allowed"
+    local image=$target/microvm/x86_64-unknown-none/release/http
+    boot 80 qemu-system-x86_64 -M microvm,acpi=off,ioapic2=off -cpu max -m 32M -nodefaults \
+        -no-user-config -device isa-debug-exit,iobase=0xf4,iosize=4 \
+        -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:80" \
+        -device virtio-net-device,netdev=net -kernel "$image"
+    try "HTTP on microvm" 1000
+    # What the image writes to end the emulation makes this code.
+    stop "HTTP on microvm" 33
+    took "trying HTTP on microvm"
+    local loaded statics stack
+    loaded=$(sections "$image" .text .rodata .data)
+    statics=$(status statics)
+    stack=$(status stack)
+    bound "memory of HTTP on microvm" $((loaded + statics + stack)) $((16 * 1024 * 1024))
+    [ "$(status stack_peak)" -lt "$stack" ] || fail "the stack of HTTP on microvm is used up"
+    printf '\n## %s, %s connections\n\n| bytes | | bound |\n|---|---|---|\n' \
+        "HTTP on microvm (x86-64)" 1,000 >>"$folder/report"
+    row 'code (`.text`)' "$(sections "$image" .text)"
+    row 'constants (`.rodata`)' "$(sections "$image" .rodata)"
+    row 'start values (`.data`)' "$(sections "$image" .data)"
+    row 'statics (`.bss`)' "$statics"
+    row 'stack, reserved' "$stack"
+    row 'stack, most that was used' "$(status stack_peak)"
+    row '**memory**, everything included' "**$((loaded + statics + stack))**" $((16 * 1024 * 1024))
+    row 'for each connection, its buffers included' "$(status connection)"
 }
 
 main() {
     command -v rustup >/dev/null || cannot "rustup is not installed"
     cargo build --quiet --release --locked --package usockets-tests --bin bare_metal_client
+    took "building the client"
     cat >"$folder/report" <<'END'
 # What the images take
 
@@ -171,6 +286,7 @@ holds it to its bounds. The stack is painted when the image starts; what was use
 has gone from after all of the tests.
 END
     test_lm3s6965
+    test_microvm
     cat "$folder/report"
     if [ "$write" = --write ]; then
         cp "$folder/report" "$report"

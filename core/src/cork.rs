@@ -27,8 +27,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// The loop's cork buffer ([`Loop::with_cork`](crate::Loop::with_cork)) holds the bytes. It
     /// is one for all sockets, so a peer that takes nothing keeps it until it does or the socket
     /// closes; meanwhile, and without a buffer, corking does nothing and writes go out one by one.
+    /// Nor does it for a socket of which our direction has ended.
     pub fn cork(&mut self, id: SocketId) {
         if self.cork.bytes().is_empty() || self.lists.corked == Some(id) {
+            return;
+        }
+        if named(self.slots, id).is_none_or(|slot| slot.flags.any(Flags::FINISHED)) {
             return;
         }
         if let Some(holder) = self.lists.corked

@@ -88,6 +88,10 @@ impl<P: Platform> Platform for &mut P {
     }
 
     #[inline]
+    fn linger(&mut self, socket: &mut Self::Socket) -> bool {
+        (**self).linger(socket)
+    }
+
     fn close(&mut self, socket: &mut P::Socket) {
         (**self).close(socket);
     }

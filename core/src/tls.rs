@@ -26,7 +26,7 @@
 //! |---|---|---|---|
 //! | handshake | 9,312 | a connection opens and has sent something | it waits; connects fail |
 //! | input | 16,720 | a part of a record has come | it is not read from |
-//! | output | 16,720 | the transport takes less than was sent | it takes no more to send |
+//! | output | 16,720 | the same of a hello, or less is taken than was sent | nothing more is sent |
 //! | place to wait | 24 | | |
 //!
 //! | for | sockets | handshakes | inputs | outputs | lent memory |
@@ -57,6 +57,8 @@ mod config;
 mod connection;
 mod crypto;
 mod der;
+#[cfg(feature = "embedded-tls")]
+mod embedded;
 mod event;
 mod extension;
 mod facts;
@@ -70,6 +72,8 @@ mod memory;
 mod mlkem;
 mod opening;
 mod pem;
+#[cfg(feature = "embedded-tls")]
+mod prover;
 mod record;
 #[cfg(test)]
 mod rfc8448;
@@ -96,6 +100,8 @@ pub use crypto::{
     Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, PRIVATE_MAX, Private, SHARE_MAX,
     SHARED_MAX, Scheme, Secret, Shared, SignatureId, Signer, Suite, TAG,
 };
+#[cfg(feature = "embedded-tls")]
+pub use embedded::{EmbeddedClient, EmbeddedError, EmbeddedLink, EmbeddedState};
 pub use event::{Event, Received};
 pub use handshake::{Handshake, MESSAGE_MAX};
 pub use layer::{Tls, TlsSocket};

@@ -1,5 +1,8 @@
 //! Echoes what each connection sends; a peer that does not read costs its memory and no more.
 //! `cargo run --release --example echo_server [ADDR]`
+//!
+//! With `--features tls`, over TLS: `echo_server [ADDR] --tls [--cert PEM --key PEM]`. Without a
+//! certificate it makes one for `localhost` and writes it to `localhost.pem`.
 
 use std::process::ExitCode;
 
@@ -9,6 +12,9 @@ use usockets_linux::Linux;
 
 #[path = "handlers/echo.rs"]
 mod echo;
+#[cfg(feature = "tls")]
+#[path = "support/identity.rs"]
+mod identity;
 mod support;
 
 use echo::EchoServer;
@@ -34,6 +40,13 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), support::Failure> {
+    #[cfg(feature = "tls")]
+    {
+        let options = identity::Options::parse(std::env::args().skip(1));
+        if options.tls {
+            return secured::serve(&options);
+        }
+    }
     let at = support::address()?;
     let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
@@ -42,4 +55,40 @@ fn serve() -> Result<(), support::Failure> {
     support::announce(server.net().listening_addr(listener));
     server.run(&mut EchoServer::new(HELD.take()))?;
     Ok(())
+}
+
+/// The same over TLS.
+#[cfg(feature = "tls")]
+mod secured {
+    use static_cell::ConstStaticCell;
+    use usockets::tls::{RustCrypto, Tls, TlsMemory};
+    use usockets::{Endpoint, Loop, Sockets};
+    use usockets_linux::{Linux, LinuxMachine};
+
+    use crate::echo::EchoServer;
+    use crate::identity::Options;
+    use crate::{BUFFER, HELD, RECEIVE, SEND_BUFFER, SOCKETS_MAX, support};
+
+    type Crypto = RustCrypto<LinuxMachine>;
+    type Layer = Tls<'static, Linux, Crypto>;
+
+    static SOCKETS: ConstStaticCell<Sockets<Layer, EchoServer<'_, RECEIVE>, SOCKETS_MAX>> =
+        ConstStaticCell::new(Sockets::new());
+    static MEMORY: ConstStaticCell<TlsMemory<Crypto, SOCKETS_MAX, 64, 64, 256>> =
+        ConstStaticCell::new(TlsMemory::NEW);
+
+    pub(crate) fn serve(options: &Options) -> Result<(), support::Failure> {
+        let at = support::parse_address(options.rest.first().cloned())?;
+        let mut machine = LinuxMachine::new();
+        let config = options.config(&[], &[], &mut machine);
+        let config = config.map_err(|error| error.to_string())?;
+        let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+        let layer = Tls::new(platform, RustCrypto::new(machine), config, MEMORY.take());
+        let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
+        let endpoint = Endpoint::tls(at, None).send_buffer(SEND_BUFFER);
+        let listener = server.net().listen(endpoint, ())?;
+        support::announce(server.net().listening_addr(listener));
+        server.run(&mut EchoServer::new(HELD.take()))?;
+        Ok(())
+    }
 }

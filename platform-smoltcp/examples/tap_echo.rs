@@ -32,7 +32,11 @@ static HELD: ConstStaticCell<[[u8; RECEIVE]; CONNECTIONS]> =
 static BUFFER: ConstStaticCell<[u8; RECEIVE]> = ConstStaticCell::new([0; RECEIVE]);
 
 fn main() -> Result<(), Error> {
-    let mut server = Loop::new(support::stack()?, SOCKETS.take(), BUFFER.take());
+    let mut server = Loop::new(
+        support::stack(std::env::args().skip(1))?,
+        SOCKETS.take(),
+        BUFFER.take(),
+    );
     server
         .net()
         .listen(Endpoint::tcp(([0_u16; 8], 3000).into()), ())?;

@@ -1,11 +1,17 @@
 //! The HTTP server of `usockets-linux`, over a TCP stack of our own on a TAP of Linux: `/`,
 //! `/echo` (POST), `/bytes/N` and `/stats`, on port 80. See `tap_echo` for how to start it.
+//!
+//! With `--features tls`, over TLS on port 443: `--tls [--cert PEM --key PEM]`. Without a
+//! certificate it makes one for its addresses and writes it to `localhost.pem`.
 
 use std::time::SystemTime;
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "../../platform-linux/examples/handlers/http/mod.rs"]
 mod http;
+#[cfg(feature = "tls")]
+#[path = "../../platform-linux/examples/support/identity.rs"]
+mod identity;
 mod support;
 
 use http::date::WallClock;
@@ -33,10 +39,86 @@ static BUFFER: ConstStaticCell<[u8; Memory::<IN, OUT>::RECEIVE_MAX]> =
     ConstStaticCell::new([0; Memory::<IN, OUT>::RECEIVE_MAX]);
 
 fn main() -> Result<(), Error> {
-    let mut server = Loop::new(support::stack()?, SOCKETS.take(), BUFFER.take());
+    #[cfg(feature = "tls")]
+    {
+        let options = identity::Options::parse(std::env::args().skip(1));
+        if options.tls {
+            return secured::serve(options);
+        }
+    }
+    let mut server = Loop::new(
+        support::stack(std::env::args().skip(1))?,
+        SOCKETS.take(),
+        BUFFER.take(),
+    );
     let at = Endpoint::tcp(([0_u16; 8], 80).into());
     server.net().listen(at, Group::Idle)?;
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
     let mut http = Server::new(Service::new(route, clock), STORE.take());
     server.run(&mut http)
+}
+
+/// The same over TLS.
+#[cfg(feature = "tls")]
+mod secured {
+    use std::fs::File;
+    use std::io::Read;
+    use std::time::SystemTime;
+
+    use static_cell::ConstStaticCell;
+    use usockets::tls::{Machine, RustCrypto, Tls, TlsMemory};
+    use usockets::{Endpoint, Error, Loop, Sockets};
+    use usockets_smoltcp::{Pcap, Stack, Tap};
+
+    use crate::http::date::WallClock;
+    use crate::http::routes::route;
+    use crate::http::server::{Group, Server};
+    use crate::http::service::Service;
+    use crate::identity::Options;
+    use crate::{BUFFER, CONNECTIONS, IN, OUT, STORE, support};
+
+    /// Random bytes and the wall clock of the system underneath.
+    struct System;
+
+    impl Machine for System {
+        fn random(&mut self, out: &mut [u8]) -> bool {
+            let file = File::open("/dev/urandom");
+            file.and_then(|mut file| file.read_exact(out)).is_ok()
+        }
+
+        fn unix_seconds(&self) -> u64 {
+            let now = SystemTime::UNIX_EPOCH.elapsed();
+            now.map_or(0, |now| now.as_secs())
+        }
+    }
+
+    type Crypto = RustCrypto<System>;
+    type Layer = Tls<'static, Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Crypto>;
+
+    static SOCKETS: ConstStaticCell<Sockets<Layer, Server<'_, IN, OUT>, CONNECTIONS>> =
+        ConstStaticCell::new(Sockets::new());
+    static MEMORY: ConstStaticCell<TlsMemory<Crypto, CONNECTIONS, 16, 16, 64>> =
+        ConstStaticCell::new(TlsMemory::NEW);
+
+    pub(crate) fn serve(options: Options) -> Result<(), Error> {
+        let arguments = options.rest.iter();
+        let addresses: Vec<String> = arguments
+            .filter_map(|argument| Some(argument.split_once('/')?.0.to_string()))
+            .collect();
+        let config = match options.config(&addresses, &[b"http/1.1"], &mut System) {
+            Ok(config) => config,
+            Err(error) => {
+                eprintln!("{error}");
+                return Err(Error::Invalid);
+            }
+        };
+        let stack = support::stack(options.rest.into_iter())?;
+        let layer = Tls::new(stack, RustCrypto::new(System), config, MEMORY.take());
+        let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
+        let at = Endpoint::tls(([0_u16; 8], 443).into(), None);
+        server.net().listen(at, Group::Idle)?;
+        let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
+        let mut http = Server::new(Service::new(route, clock), STORE.take());
+        server.run(&mut http)
+    }
 }

@@ -37,7 +37,6 @@ pub(crate) enum Step {
 
 impl Connection {
     /// Reads the peer's `Certificate` and verifies the chain.
-    #[inline(never)]
     pub(crate) fn on_certificate<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -74,7 +73,6 @@ impl Connection {
     }
 
     /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
-    #[inline(never)]
     pub(crate) fn on_verify<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
@@ -137,7 +135,6 @@ impl Connection {
     }
 
     /// Checks the peer's `Finished` and adds it to the transcript.
-    #[inline(never)]
     pub(crate) fn check_finished<C: Crypto>(
         &self,
         exchange: &mut Exchange<C>,
@@ -274,13 +271,13 @@ pub(crate) fn put_finished<C: Crypto>(
 const SIGNED_PREFIX: usize = 64 + 34;
 
 /// What a `CertificateVerify` signs (RFC 8446, section 4.4.3).
-struct Signed {
+pub(crate) struct Signed {
     bytes: [u8; SIGNED_PREFIX + HASH_MAX],
     len: usize,
 }
 
 impl Signed {
-    fn new(role: Role, digest: &[u8]) -> Self {
+    pub(crate) fn new(role: Role, digest: &[u8]) -> Self {
         let context: &[u8; 34] = match role {
             Role::Server => b"TLS 1.3, server CertificateVerify\0",
             Role::Client => b"TLS 1.3, client CertificateVerify\0",
@@ -294,7 +291,7 @@ impl Signed {
         Self { bytes, len }
     }
 
-    fn get(&self) -> &[u8] {
+    pub(crate) fn get(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 }

@@ -43,7 +43,6 @@ pub(crate) fn start<C: Crypto>(
 }
 
 /// Adds a `ClientHello` with a fresh share of `group`, in a record of its own.
-#[inline(never)]
 fn put_hello<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
@@ -201,7 +200,6 @@ fn put_extensions<C: Crypto>(
 
 impl Connection {
     /// Reads a `ServerHello` or a `HelloRetryRequest`.
-    #[inline(never)]
     pub(crate) fn on_server_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -258,7 +256,6 @@ impl Connection {
     }
 
     /// Answers a `HelloRetryRequest` with a second hello.
-    #[inline(never)]
     fn hello_again<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -292,7 +289,6 @@ impl Connection {
     }
 
     /// Reads `EncryptedExtensions`.
-    #[inline(never)]
     pub(crate) fn on_extensions<C: Crypto>(
         &mut self,
         setup: &Setup<'_, C>,
@@ -380,7 +376,6 @@ impl Connection {
 }
 
 /// Makes the client's flight before `Finished`: a `Certificate` if one is asked for.
-#[inline(never)]
 pub(crate) fn answer<C: Crypto>(
     connection: &Connection,
     setup: &Setup<'_, C>,

@@ -14,8 +14,8 @@ use crate::tls::wire::copy;
 /// - `HANDSHAKES`: connections that may be opening at once; the others wait. About 9.1 KiB each.
 /// - `INPUTS`: connections of which a part of a record may be here at once; the others are not
 ///   read from meanwhile. 16.3 KiB each.
-/// - `OUTPUTS`: connections whose peers may be slow to take what was sent at once; the others
-///   cannot write meanwhile. 16.3 KiB each.
+/// - `OUTPUTS`: connections whose peers may be slow to take what was sent, or to send their
+///   hello, at once; the others cannot write meanwhile. 16.3 KiB each.
 ///
 /// Each number is at least 1 and of use up to 65,535. All zero bytes, so a static one takes no
 /// space in the image.

@@ -38,6 +38,29 @@ impl<M: Machine> RustCrypto<M> {
         &mut self.machine
     }
 
+    // Each group on its own, so that none has another's variables on the stack.
+    #[inline(never)]
+    fn offer_x25519(
+        &mut self,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert> {
+        self.random(&mut private.0)?;
+        let key = x25519_dalek::StaticSecret::from(*front(private)?);
+        let public = x25519_dalek::PublicKey::from(&key);
+        put(share, public.as_bytes())
+    }
+
+    #[inline(never)]
+    fn offer_p256(
+        &mut self,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert> {
+        let key = self.draw_p256(private)?;
+        put(share, key.public_key().to_sec1_point(false).as_bytes())
+    }
+
     fn draw_p256(&mut self, private: &mut Private) -> Result<p256::SecretKey, Alert> {
         for _ in 0..DRAWS_MAX {
             self.random(&mut private.0)?;
@@ -116,12 +139,7 @@ impl<M: Machine> Crypto for RustCrypto<M> {
         share: &mut [u8; SHARE_MAX],
     ) -> Result<usize, Alert> {
         match group {
-            Group::X25519 => {
-                self.random(&mut private.0)?;
-                let key = x25519_dalek::StaticSecret::from(*front(private)?);
-                let public = x25519_dalek::PublicKey::from(&key);
-                put(share, public.as_bytes())
-            }
+            Group::X25519 => self.offer_x25519(private, share),
             #[cfg(feature = "tls-mlkem")]
             Group::X25519MlKem768 => {
                 self.random(&mut private.0)?;
@@ -129,10 +147,7 @@ impl<M: Machine> Crypto for RustCrypto<M> {
             }
             #[cfg(not(feature = "tls-mlkem"))]
             Group::X25519MlKem768 => Err(Alert::INTERNAL_ERROR),
-            Group::P256 => {
-                let key = self.draw_p256(private)?;
-                put(share, key.public_key().to_sec1_point(false).as_bytes())
-            }
+            Group::P256 => self.offer_p256(private, share),
         }
     }
 
@@ -177,6 +192,7 @@ fn front(private: &Private) -> Result<&[u8; 32], Alert> {
     private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)
 }
 
+#[inline(never)]
 pub(crate) fn agree_x25519(
     private: &Private,
     theirs: &[u8],
@@ -192,6 +208,7 @@ pub(crate) fn agree_x25519(
     Ok(())
 }
 
+#[inline(never)]
 fn agree_p256(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
     // RFC 8446, section 4.2.8.2: only uncompressed points, and they must be on the curve.
     if theirs.len() != 65 || theirs.first() != Some(&4) {

@@ -22,7 +22,6 @@ const EARLY_MAX: usize = 2 * PLAINTEXT_MAX;
 
 impl Connection {
     /// Reads a `ClientHello` and answers with a `ServerHello` or a `HelloRetryRequest`.
-    #[inline(never)]
     pub(crate) fn on_client_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -92,7 +91,6 @@ impl Connection {
     }
 
     /// Answers a hello without a usable key share: asks for one of `group`.
-    #[inline(never)]
     fn ask_again<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
@@ -214,7 +212,6 @@ impl Connection {
 }
 
 /// Makes the server's flight after the hello, from `EncryptedExtensions` to before `Finished`.
-#[inline(never)]
 pub(crate) fn answer<C: Crypto>(
     connection: &Connection,
     setup: &Setup<'_, C>,

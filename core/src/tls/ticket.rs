@@ -80,7 +80,6 @@ impl Drop for TicketKeys {
 ///
 /// # Errors
 /// `decrypt_error`: the client does not have the key that belongs to its ticket.
-#[inline(never)]
 pub(crate) fn find<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
@@ -200,7 +199,6 @@ pub(crate) fn make_binder<C: Crypto>(
 }
 
 /// Adds a ticket for the connection that has just opened, if both sides care.
-#[inline(never)]
 pub(crate) fn send<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,

@@ -77,6 +77,14 @@ impl<'a> Chain<'a> {
         Ok(Self { list })
     }
 
+    /// Returns the chain of a list as [`Self::parse`] finds in a message.
+    #[cfg(feature = "embedded-tls")]
+    pub(crate) const fn of(list: &'a [u8]) -> Self {
+        Self {
+            list: Reader::new(list),
+        }
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -92,7 +100,6 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that the chain leads from `subject` to one of `roots` and is valid now.
-    #[inline(never)]
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
@@ -131,7 +138,6 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that the owner of the first certificate signed `message`.
-    #[inline(never)]
     pub(crate) fn verify_signature<C: Crypto>(
         mut self,
         scheme: Scheme,

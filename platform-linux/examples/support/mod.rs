@@ -19,7 +19,15 @@ static WAKER: OnceLock<Waker<EventFd>> = OnceLock::new();
 /// # Errors
 /// The argument is no address.
 pub(crate) fn address() -> Result<SocketAddr, String> {
-    let Some(argument) = std::env::args().nth(1) else {
+    parse_address(std::env::args().nth(1))
+}
+
+/// Returns the address that an argument is, or port 3000 of this machine.
+///
+/// # Errors
+/// The argument is no address.
+pub(crate) fn parse_address(argument: Option<String>) -> Result<SocketAddr, String> {
+    let Some(argument) = argument else {
         return Ok(SocketAddr::from(([127, 0, 0, 1], 3000)));
     };
     let parsed = argument.parse();

@@ -45,11 +45,13 @@ struct Options {
     pcap: Option<String>,
 }
 
-/// Makes the stack that the program's arguments ask for:
+/// Makes the stack that `arguments` ask for:
 /// `--tap NAME --ip CIDR [--ip CIDR] [--gateway IP] [--mtu N] [--pcap FILE] [--plain]`.
 #[expect(clippy::type_complexity, reason = "spelt out, to be seen whole")]
-pub(crate) fn stack() -> Result<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Error> {
-    let Some(options) = parse(std::env::args().skip(1)) else {
+pub(crate) fn stack(
+    arguments: impl Iterator<Item = String>,
+) -> Result<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Error> {
+    let Some(options) = parse(arguments) else {
         eprintln!(
             "usage: --tap NAME --ip CIDR [--ip CIDR] [--gateway IP] [--mtu N] [--pcap FILE] \
              [--plain]"

@@ -15,7 +15,9 @@ use usockets::{Instant, Platform};
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
 #[cfg(feature = "tls")]
-pub use self::secured::{Secured, SecuredBed, on_secured_linux, on_secured_sim};
+pub use self::secured::{
+    Secured, SecuredBed, on_secured_linux, on_secured_sim, on_secured_user_space,
+};
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
 pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
 
@@ -106,14 +108,21 @@ macro_rules! on_every_platform {
                 $crate::bed::on_linux(|bed| super::$name(bed));
             })*
         }
-        #[cfg(feature = "tls")]
+        #[cfg(all(feature = "tls", not(feature = "sim-only")))]
         mod on_secured_sim {
             $(#[test]
             fn $name() {
                 $crate::bed::on_secured_sim(stringify!($name), |bed| super::$name(bed));
             })*
         }
-        #[cfg(feature = "tls")]
+        #[cfg(all(feature = "tls", not(feature = "sim-only")))]
+        mod on_secured_user_space {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_secured_user_space(stringify!($name), |bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(feature = "tls", not(feature = "sim-only")))]
         mod on_secured_linux {
             $(#[test]
             fn $name() {

@@ -14,7 +14,7 @@ use usockets::{
     SocketId,
 };
 
-use super::{Bed, LinuxBed, SimBed};
+use super::{Bed, LinuxBed, SimBed, UserSpaceBed};
 use crate::rng::seeds;
 use crate::sim::Faults;
 
@@ -97,6 +97,21 @@ pub fn on_secured_linux(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, Lin
             inner: &mut LinuxBed::default(),
             hosts: 0,
         });
+    });
+}
+
+/// Runs a test with TLS on stacks of our own.
+pub fn on_secured_user_space(
+    name: &str,
+    mut test: impl FnMut(&mut SecuredBed<'_, UserSpaceBed>) + Send,
+) {
+    with_stack(name, || {
+        for delay in [0, 30] {
+            test(&mut SecuredBed {
+                inner: &mut UserSpaceBed::new(Duration::from_micros(delay), 0, 1),
+                hosts: 0,
+            });
+        }
     });
 }
 
@@ -184,6 +199,10 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
 
     fn is_smooth(&self) -> bool {
         self.inner.is_smooth()
+    }
+
+    fn learns_unasked(&self) -> bool {
+        self.inner.learns_unasked()
     }
 
     fn is_virtual(&self) -> bool {

@@ -411,7 +411,7 @@ pub fn fuzz_tls_pair(bytes: &[u8]) {
 struct Pair {
     sent: [Vec<u8>; 2],
     pipes: [Vec<u8>; 2],
-    /// Changes of keys since the other side has read.
+    /// Changes of keys since the last data.
     updates: [usize; 2],
     has_finished: [bool; 2],
     is_faulty: bool,
@@ -428,14 +428,17 @@ impl Pair {
                 let count = pipe.len().min(size * size / 4 + 1);
                 let piece: Vec<u8> = pipe.drain(..count).collect();
                 ends[1 - side].feed(config, &piece);
-                self.updates[side] = 0;
             }
             4..=5 if may_send => {
                 let data: Vec<u8> = (0..size * size).map(|n| (n ^ size) as u8).collect();
                 ends[side].send(&data);
                 self.sent[side].extend_from_slice(&data);
+                if !data.is_empty() {
+                    self.updates[side] = 0;
+                }
             }
-            6 if may_send && self.updates[side] < 8 => {
+            // More in a row, data apart, are a flood.
+            6 if may_send && self.updates[side] < 24 => {
                 ends[side].update_keys(size % 2 == 0);
                 self.updates[side] += 1;
             }

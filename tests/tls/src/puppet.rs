@@ -4,6 +4,7 @@
 
 use aes_gcm::Aes128Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
+use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256};
 use usockets::tls::Signer;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -110,6 +111,8 @@ pub struct Puppet {
     /// Keys to receive with.
     pub receive: Keys,
     is_server: bool,
+    /// The group is P-256, and not X25519.
+    is_p256: bool,
 }
 
 /// Makes a handshake message.
@@ -177,6 +180,7 @@ impl Puppet {
             send: Keys::default(),
             receive: Keys::default(),
             is_server,
+            is_p256: false,
         }
     }
 
@@ -185,19 +189,27 @@ impl Puppet {
         let mut puppet = Self::new(true);
         let hello = &hello[5..];
         let shares = find(hello, true, 51).unwrap();
-        assert_eq!(shares[2..6], [0, 0x1d, 0, 32], "an X25519 share");
+        puppet.is_p256 = shares[2..6] == [0, 0x17, 0, 65];
+        let is_x25519 = shares[2..6] == [0, 0x1d, 0, 32];
+        assert!(puppet.is_p256 || is_x25519, "a share of a group it knows");
         let id_len = usize::from(hello[38]);
         let id = &hello[38..39 + id_len];
         puppet.transcript.update(hello);
         let answer = puppet.server_hello(id);
         puppet.transcript.update(&answer);
-        puppet.agree(&shares[6..38]);
+        let len = usize::from(shares[5]);
+        puppet.agree(&shares[6..6 + len]);
         (puppet, record(HANDSHAKE, &answer))
     }
 
     fn server_hello(&self, id: &[u8]) -> Vec<u8> {
-        let public = PublicKey::from(&StaticSecret::from(self.private));
-        let share = [&[0, 0x1d, 0, 32], &public.as_bytes()[..]].concat();
+        let share = if self.is_p256 {
+            let public = self.p256().public_key().to_sec1_point(false);
+            [&[0, 0x17, 0, 65], public.as_bytes()].concat()
+        } else {
+            let public = PublicKey::from(&StaticSecret::from(self.private));
+            [&[0, 0x1d, 0, 32], &public.as_bytes()[..]].concat()
+        };
         let extensions = [extension(43, &[3, 4]), extension(51, &share)].concat();
         let body = [
             &[3, 3][..],
@@ -262,13 +274,26 @@ impl Puppet {
         clear
     }
 
+    fn p256(&self) -> p256::SecretKey {
+        p256::SecretKey::from_slice(&self.private).unwrap()
+    }
+
     fn agree(&mut self, theirs: &[u8]) {
-        let theirs: [u8; 32] = theirs.try_into().unwrap();
-        let shared = StaticSecret::from(self.private).diffie_hellman(&theirs.into());
+        let shared = if self.is_p256 {
+            let theirs = p256::PublicKey::from_sec1_bytes(theirs).unwrap();
+            self.p256()
+                .diffie_hellman(&theirs)
+                .raw_secret_bytes()
+                .to_vec()
+        } else {
+            let theirs: [u8; 32] = theirs.try_into().unwrap();
+            let ours = StaticSecret::from(self.private);
+            ours.diffie_hellman(&theirs.into()).as_bytes().to_vec()
+        };
         let empty = Sha256::digest([]);
         let early = hmac(&[0; 32], &[0; 32]);
         let salt = expand(&early, "derived", &empty, 32);
-        self.handshake = hmac(&salt, shared.as_bytes());
+        self.handshake = hmac(&salt, &shared);
         let digest = self.digest();
         let client = Keys::new(expand(&self.handshake, "c hs traffic", &digest, 32));
         let server = Keys::new(expand(&self.handshake, "s hs traffic", &digest, 32));

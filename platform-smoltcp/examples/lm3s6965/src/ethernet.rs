@@ -12,8 +12,9 @@ use crate::registers::{
     MAC_STATUS, MAC_TRANSMIT,
 };
 
-/// Largest IP packet: 1 KiB and headers, for windows of no more than that.
-pub const MTU: usize = 1_064;
+/// Largest IP packet: 1 KiB and headers, for windows of no more than that. Beside TLS the least that
+/// IPv4 allows, as every byte counts.
+pub const MTU: usize = if cfg!(feature = "tls") { 576 } else { 1_064 };
 /// Bytes of an Ethernet header.
 const HEADER: usize = 14;
 /// Bytes of the largest frame.

@@ -31,6 +31,13 @@ pub fn random(bytes: &mut [u8]) -> bool {
     left == 0
 }
 
+/// Returns the seconds since 1970-01-01 00:00 UTC, by the clock of the machine that debugs or
+/// emulates the board, which has none.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    u64::try_from(call(nr::TIME, &[])).unwrap_or(0)
+}
+
 /// Ends the emulation, or halts for the debugger.
 pub fn exit(success: bool) -> ! {
     loop {

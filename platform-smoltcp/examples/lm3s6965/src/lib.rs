@@ -6,9 +6,12 @@
 #![no_std]
 
 pub mod clock;
+#[cfg(feature = "tls")]
+pub mod crypto;
 pub mod ethernet;
 pub mod host;
 pub mod memory;
+pub mod network;
 mod registers;
 mod uart;
 

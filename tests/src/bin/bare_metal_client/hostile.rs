@@ -58,6 +58,53 @@ impl<'a> Hostile<'a> {
         Ok(())
     }
 
+    /// Sends random bytes to a server that expects TLS, half of them in what looks like a record.
+    /// There is always an end.
+    pub(crate) fn no_tls(&mut self, count: u32) -> Outcome<()> {
+        for _ in 0..count {
+            let mut client = Client::connect(self.at)?;
+            let _ = client.send(&self.record(true));
+            client.read_to_end()?;
+        }
+        Ok(())
+    }
+
+    /// Connects and vanishes, mostly in the middle of a record.
+    pub(crate) fn vanish_before_tls(&mut self, count: u32) -> Outcome<()> {
+        for number in 0..count {
+            let mut client = Client::connect(self.at)?;
+            if self.random.below(4) > 0 {
+                client.send(&self.record(false))?;
+            }
+            drop(client);
+            sleep(BREATH);
+            if number % PULSE == 0 {
+                // It still answers, if only with an alert.
+                self.no_tls(1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes up a handshake record, complete or not, or just bytes.
+    fn record(&mut self, complete: bool) -> Vec<u8> {
+        let len = self.random.below(300) + 10;
+        let mut bytes: Vec<u8> = (0..len).map(|_| self.byte()).collect();
+        if !complete || self.random.chance(5_000) {
+            // Handshake, TLS 1.0 as in every first record, a length; a ClientHello.
+            let told = u16::try_from(len - 5).unwrap_or(0) + if complete { 0 } else { 50 };
+            let [high, low] = told.to_be_bytes();
+            bytes[..6].copy_from_slice(&[22, 3, 1, high, low, 1]);
+        } else {
+            bytes[0] = 0xff;
+        }
+        bytes
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.random.below(256)).unwrap_or(0)
+    }
+
     /// Sends too long a target, too many fields, and announces too long a body.
     pub(crate) fn oversized(&mut self) -> Outcome<()> {
         let long = "x".repeat(4_000);

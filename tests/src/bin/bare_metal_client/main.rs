@@ -1,7 +1,9 @@
 //! Tries an image for bare metal from outside: pages, many connections at once, garbage, and
 //! clients that vanish. Prints the image's status page at the end.
 //!
-//! `bare_metal_client ADDR CONNECTIONS [SEED]`. Started by `tests/bare_metal.sh`.
+//! `bare_metal_client ADDR CONNECTIONS [SEED]`. With `tls` instead of a number it only does to a
+//! server that speaks TLS what needs no TLS: garbage, and clients that vanish. Started by
+//! `tests/bare_metal.sh`.
 
 mod client;
 mod hostile;
@@ -23,26 +25,36 @@ const SETTLE_MAX: Duration = Duration::from_secs(65);
 const VANISHING: u32 = 1_000;
 
 fn main() -> ExitCode {
-    let mut arguments = args().skip(1);
-    let (Some(at), Some(Ok(connections))) = (
-        arguments.next(),
-        arguments.next().map(|count| count.parse::<usize>()),
-    ) else {
-        eprintln!("usage: bare_metal_client ADDR CONNECTIONS [SEED]");
+    let arguments: Vec<String> = args().skip(1).collect();
+    let Some((at, [count, rest @ ..])) = arguments.split_first() else {
+        eprintln!("usage: bare_metal_client ADDR CONNECTIONS|tls [SEED]");
         return ExitCode::FAILURE;
     };
-    let seed = arguments.next().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or(1);
-    match run(&at, connections, seed) {
+    let seed = rest.first().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let outcome = match count.parse() {
+        Ok(connections) => run(at, connections, seed),
+        Err(_) => run_secured(at, seed),
+    };
+    match outcome {
         Ok(status) => {
             print!("{status}");
             ExitCode::SUCCESS
         }
         Err(fault) => {
-            eprintln!("bare_metal_client {at} {connections} {seed}: {fault}");
+            eprintln!("bare_metal_client {at} {count} {seed}: {fault}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the steps that a server which speaks TLS must stand.
+fn run_secured(at: &str, seed: u64) -> Outcome<String> {
+    let mut hostile = Hostile::new(at, seed);
+    step("garbage instead of TLS", || hostile.no_tls(100))?;
+    step("clients that vanish before TLS", || {
+        hostile.vanish_before_tls(VANISHING)
+    })?;
+    Ok(String::new())
 }
 
 /// Runs every step. Returns the status page.

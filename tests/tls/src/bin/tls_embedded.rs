@@ -40,7 +40,8 @@ fn talk<S: TlsCipherSuite + 'static>(port: &str) -> Result<(), Error> {
     let mut back = [0; 1_000];
     let len = tls.read(&mut back).map_err(tell)?;
     print!("{}", String::from_utf8_lossy(&back[..len]));
-    tls.close().map_err(|(_, error)| tell(error))
+    tls.close()
+        .map_or_else(|(_, error)| Err(tell(error)), |_| Ok(()))
 }
 
 fn tell(error: impl Debug) -> Error {

@@ -94,7 +94,8 @@ impl Peer {
         let output = (self.version)().stderr(Stdio::null()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         let line = text.lines().find(|line| !line.is_empty())?;
-        output.status.success().then(|| line.to_string())
+        let short = line.split_once(" (").map_or(line, |(short, _)| short);
+        output.status.success().then(|| short.to_string())
     }
 
     /// Returns the combinations that both sides support.

@@ -12,6 +12,8 @@ settings.eccCurves = sorted({first, group}, key=lambda name: name != first)
 settings.dhGroups = []
 settings.keyShares = [first]
 settings.record_size_limit = int(size)
+# Its client would compress without being asked to.
+settings.certificate_compression_send = []
 
 chain, private = None, None
 if cert:

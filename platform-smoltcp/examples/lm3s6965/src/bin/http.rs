@@ -6,18 +6,17 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use board::ethernet::{self, Ethernet, FRAME_MAX};
+use board::network::{self, Network};
 use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
-use http::connection::Connection;
 use http::date::WallClock;
+use http::memory::{self as http_memory, Store};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::{Fact, Service};
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Endpoint, Error, Loop, Sockets};
-use usockets_smoltcp::{
-    Address, Config, Listener, Memory, Neighbour, Secret, SizeClass, Slot, SocketStorage, Stack,
-};
+use usockets_smoltcp::{Listener, Memory, Neighbour, SizeClass, Slot, SocketStorage};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
@@ -28,15 +27,15 @@ const CONNECTIONS: usize = 8;
 /// Bytes of the stack's two buffers for each.
 const WINDOW: usize = 1024;
 /// Bytes that the handler keeps for each of what it received.
-const IN: usize = 1024;
+const IN: usize = 896;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
 
-type Platform = &'static mut Stack<'static, &'static mut Ethernet>;
+type Platform = &'static mut Network;
 
 /// Lent to the loop, so that it need not be moved through the stack.
-static PLATFORM: StaticCell<Stack<'static, &'static mut Ethernet>> = StaticCell::new();
-static SERVER: StaticCell<Loop<'static, Platform, Server<IN, OUT>>> = StaticCell::new();
+static NETWORK: StaticCell<Network> = StaticCell::new();
+static SERVER: StaticCell<Loop<'static, Platform, Server<'static, IN, OUT>>> = StaticCell::new();
 static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
 static SLOTS: ConstStaticCell<[Slot<'static>; CONNECTIONS]> =
     ConstStaticCell::new([const { Slot::EMPTY }; CONNECTIONS]);
@@ -49,13 +48,16 @@ static LISTENERS: ConstStaticCell<[Listener; 1]> = ConstStaticCell::new([Listene
 static NEIGHBOURS: ConstStaticCell<[Neighbour; 4]> = ConstStaticCell::new([Neighbour::EMPTY; 4]);
 static SCRATCH: ConstStaticCell<[u8; FRAME_MAX]> = ConstStaticCell::new([0; FRAME_MAX]);
 /// The listener has a place as well.
-static SOCKETS: ConstStaticCell<Sockets<Platform, Server<IN, OUT>, { CONNECTIONS + 1 }>> =
+static SOCKETS: ConstStaticCell<Sockets<Platform, Server<'static, IN, OUT>, { CONNECTIONS + 1 }>> =
     ConstStaticCell::new(Sockets::new());
-static BUFFER: ConstStaticCell<[u8; Connection::<IN, OUT>::RECEIVE_MAX]> =
-    ConstStaticCell::new([0; Connection::<IN, OUT>::RECEIVE_MAX]);
+static STORE: ConstStaticCell<Store<IN, OUT, { CONNECTIONS + 1 }>> =
+    ConstStaticCell::new(Store::new());
+static BUFFER: ConstStaticCell<[u8; http_memory::Memory::<IN, OUT>::RECEIVE_MAX]> =
+    ConstStaticCell::new([0; http_memory::Memory::<IN, OUT>::RECEIVE_MAX]);
 
 /// What a connection costs, wherever it is.
-const CONNECTION: usize = Sockets::<Platform, Server<IN, OUT>, 1>::SLOT_BYTES
+const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
+    + size_of::<http_memory::Memory<IN, OUT>>()
     + size_of::<Slot<'_>>()
     + size_of::<SocketStorage<'_>>()
     + size_of::<u32>()
@@ -69,7 +71,9 @@ const FACTS: &[Fact] = &[
     ("uptime_ms", || clock::now().as_micros() / 1000),
     ("slots_free", || SLOTS_FREE.load(Ordering::Relaxed).into()),
     ("frames_lost", || ethernet::lost().into()),
-    ("connection", || u64::try_from(CONNECTION).unwrap_or(u64::MAX)),
+    ("connection", || {
+        u64::try_from(CONNECTION).unwrap_or(u64::MAX)
+    }),
     ("statics", memory::statics),
     ("stack", memory::stack),
     ("stack_peak", memory::stack_peak),
@@ -100,7 +104,7 @@ fn serve() -> Result<(), Error> {
     server.net().listen(at, Group::Idle)?;
     print("listening on port 80", None);
     let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
-    let mut handler = Server::new(service);
+    let mut handler = Server::new(service, STORE.take());
     while server.stats().in_use > 0 {
         let free = server.platform().free_count();
         SLOTS_FREE.store(u32::try_from(free).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -111,28 +115,19 @@ fn serve() -> Result<(), Error> {
 
 /// Makes the loop. Not a part of `serve`, whose stack lasts.
 #[inline(never)]
-fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<IN, OUT>> {
+fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<'static, IN, OUT>> {
     SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
 }
 
 /// Makes the stack that is to be.
 #[inline(never)]
-fn idle(ethernet: &'static mut Ethernet) -> Platform {
-    PLATFORM.init_with(|| Stack::idle(ethernet))
+fn idle() -> Platform {
+    NETWORK.init_with(|| Network::idle(ETHERNET.take()))
 }
 
-/// Makes the stack of the statics.
+/// Starts the stack on the statics.
 #[inline(never)]
 fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, Error> {
-    let mut secret = [0; 16];
-    if !host::random(&mut secret) {
-        return Err(Error::Denied);
-    }
-    let mac = board::mac();
-    let ethernet = ETHERNET.take();
-    ethernet.start(mac);
-    let addresses = [Address::new([10, 0, 2, 15].into(), 24)];
-    let config = Config::new(mac, &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
     let memory = Memory {
         slots: SLOTS.take(),
         storage,
@@ -142,10 +137,13 @@ fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, 
         neighbours: NEIGHBOURS.take(),
         scratch: SCRATCH.take(),
     };
-    let classes = [SizeClass::new(CONNECTIONS, WINDOW, WINDOW)];
-    let platform = idle(ethernet);
-    platform.start(&config, memory, &classes)?;
-    Ok(platform)
+    let network = idle();
+    network::start(
+        network,
+        memory,
+        &[SizeClass::new(CONNECTIONS, WINDOW, WINDOW)],
+    )?;
+    Ok(network)
 }
 
 /// Makes the places of smoltcp's sockets.
