@@ -124,7 +124,7 @@ fn curl_gets_every_byte_through_five_percent_loss() {
     let (pages, body) = if soak {
         (1_000, 100_000_000)
     } else {
-        (40, 4_000_000)
+        (25, 1_500_000)
     };
     if Command::new("curl").arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "no curl here");
