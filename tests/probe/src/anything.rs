@@ -1,10 +1,11 @@
 //! A program that makes any of the core's calls at any time.
 
+use core::borrow::BorrowMut;
 use core::fmt::Write;
 
 use usockets::{
     Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened, Peers,
-    Platform, Readiness, Socket, SocketId, Sockets, TimerId, Waker, WhenFull,
+    Platform, Queue, Readiness, Socket, SocketId, Sockets, Span, TimerId, Waker, WhenFull,
 };
 
 use crate::outside::{Outside, addr, duration, error, len, long, word, yes};
@@ -15,6 +16,7 @@ pub struct Anything {
     socket: Option<SocketId>,
     listener: Option<ListenerId>,
     timer: Option<TimerId>,
+    span: Span,
 }
 
 impl<P: Platform> Handler<P> for Anything {
@@ -35,6 +37,7 @@ impl<P: Platform> Handler<P> for Anything {
         data: &mut [u8],
     ) {
         buffer(held, data);
+        lent(socket.id(), &mut self.span, data);
         if yes() {
             // What every server does.
             let count = socket.write(data);
@@ -207,8 +210,8 @@ fn endpoint() -> Endpoint<'static> {
         .when_full(policy)
 }
 
-/// Every method of a buffer.
-fn buffer(held: &mut Buffer<512>, data: &[u8]) {
+/// Every method of a queue, in memory of its own and in a slot's entry of lent memory.
+fn buffer<B: BorrowMut<[u8]>, S: BorrowMut<Span>>(held: &mut Queue<B, S>, data: &[u8]) {
     match word() {
         0 => _ = held.push(data),
         1 => {
@@ -228,6 +231,18 @@ fn buffer(held: &mut Buffer<512>, data: &[u8]) {
     }
     if held.is_empty() {
         held.commit(1);
+    }
+}
+
+/// A queue in a table that may be shorter than the pool, with a span that may be foreign to it.
+fn lent(id: SocketId, span: &mut Span, data: &mut [u8]) {
+    let mut table = [[0; 16]; 3];
+    if let Some(memory) = id.entry(&mut table) {
+        buffer(&mut span.of(memory), data);
+    }
+    buffer(&mut span.of(data), &[1; 40]);
+    if span.is_empty() {
+        *span = Span::default();
     }
 }
 
