@@ -136,7 +136,7 @@ fn curl_gets_every_byte_through_five_percent_loss() {
     if std::env::var_os("SOAK").is_some() {
         through_loss("http", 1_000, 100_000_000);
     } else {
-        through_loss("http", 40, 4_000_000);
+        through_loss("http", 25, 1_500_000);
     }
 }
 

@@ -42,7 +42,7 @@ fn two_stacks() {
     run(fuzz_two_stacks, 150, TWO_STACKS_LEN);
 }
 
-/// Replays what the fuzzers have kept, which is little: what reaches the most, and what once failed.
+/// Replays some of what the fuzzers have kept.
 fn replay(name: &str, body: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")

@@ -1,7 +1,7 @@
 //! The stack on a TAP against the kernel's over veth: the same handlers, the same client of the
-//! kernel's, client and server on one processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [WORD..]`, where the
-//! words choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`,
-//! `TapOffload`.
+//! kernel's, client and server on one processor. Usage, as root: `smoltcp_tap_bench [SECONDS]
+//! [WORD..]`, where the words choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`,
+//! `Kernel`, `Tap`, `TapOffload`.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -259,7 +259,9 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
         STOP.store(true, Ordering::SeqCst);
         drop(clients);
         server.join().unwrap();
-        flood.map(|flood| flood.join().unwrap());
+        if let Some(flood) = flood {
+            flood.join().unwrap();
+        }
         send.send(rate).unwrap();
     });
     receive.recv().unwrap_or(0.0)
