@@ -1,7 +1,7 @@
 //! What the stack alone costs, in memory: nanoseconds per echo of 64 bytes at many connections,
 //! and of a poll with nothing to do. In processor time of the thread, so that a busy machine
-//! matters little. Usage: `smoltcp_bench [stock] [CONNECTIONS [ECHOES]]`, with the echoes of one run
-//! of the five: two numbers of them under callgrind give the instructions of one echo.
+//! matters little. Usage: `smoltcp_bench [stock] [CONNECTIONS [ECHOES]]`, with the echoes of one
+//! run of the five: two numbers of them under callgrind give the instructions of one echo.
 
 use std::hint::black_box;
 
