@@ -91,7 +91,7 @@ pub enum EmbeddedError {
 ///     let mut client = EmbeddedClient::new(&link, session);
 ///     client.transmit(out)
 /// }
-/// # let _ = hello::<NoMachine>;
+/// # let _: fn(&ClientConfig<'_>, NoMachine, &mut [u8]) -> usize = hello;
 /// # struct NoMachine;
 /// # impl Machine for NoMachine {
 /// #     fn random(&mut self, _: &mut [u8]) -> bool { false }
