@@ -2,26 +2,16 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
 use board::crypto::ServerCrypto;
-use board::ethernet::{self, Ethernet, FRAME_MAX};
-use board::network::{self, Network};
-use board::{clock, host, memory, print};
-use cortex_m_rt::entry;
-use http::date::WallClock;
-use http::memory::{Memory as HttpMemory, Store};
-use http::routes::route;
-use http::server::{Group, Server};
-use http::service::{Fact, Service};
+use board::network::Network;
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::tls::{Config, EcdsaP256Key, Identity, ServerConfig, Tls, TlsMemory};
-use usockets::{Endpoint, Error, Loop, Sockets};
-use usockets_smoltcp::{Listener, Memory, Neighbour, SizeClass, Slot, SocketStorage};
+use usockets::{Endpoint, Error};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
 mod http;
+mod server;
 
 /// Connections at once.
 const CONNECTIONS: usize = 2;
@@ -31,6 +21,8 @@ const WINDOW: usize = 512;
 const IN: usize = 640;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
+/// What is printed when clients can come.
+const LISTENING: &str = "listening on port 443";
 
 type Platform = Tls<'static, &'static mut Network, ServerCrypto>;
 
@@ -44,117 +36,13 @@ static CONFIG: StaticCell<Config<'static>> = StaticCell::new();
 static TLS: ConstStaticCell<TlsMemory<ServerCrypto, { CONNECTIONS + 1 }, 1, 1, 1>> =
     ConstStaticCell::new(TlsMemory::NEW);
 
-/// Lent to the loop, so that it need not be moved through the stack.
-static NETWORK: StaticCell<Network> = StaticCell::new();
-static SERVER: StaticCell<Loop<'static, Platform, Server<'static, IN, OUT>>> = StaticCell::new();
-static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
-static SLOTS: ConstStaticCell<[Slot<'static>; CONNECTIONS]> =
-    ConstStaticCell::new([const { Slot::EMPTY }; CONNECTIONS]);
-/// Made when the program starts: it is not all zero bytes, and would lie in the flash too.
-static STORAGE: StaticCell<[SocketStorage<'static>; CONNECTIONS]> = StaticCell::new();
-static BYTES: ConstStaticCell<[u8; CONNECTIONS * 2 * WINDOW]> =
-    ConstStaticCell::new([0; CONNECTIONS * 2 * WINDOW]);
-static BUCKETS: ConstStaticCell<[u32; CONNECTIONS]> = ConstStaticCell::new([0; CONNECTIONS]);
-static LISTENERS: ConstStaticCell<[Listener; 1]> = ConstStaticCell::new([Listener::EMPTY; 1]);
-static NEIGHBOURS: ConstStaticCell<[Neighbour; 4]> = ConstStaticCell::new([Neighbour::EMPTY; 4]);
-static SCRATCH: ConstStaticCell<[u8; FRAME_MAX]> = ConstStaticCell::new([0; FRAME_MAX]);
-/// The listener has a place as well.
-static SOCKETS: ConstStaticCell<Sockets<Platform, Server<'static, IN, OUT>, { CONNECTIONS + 1 }>> =
-    ConstStaticCell::new(Sockets::new());
-static STORE: ConstStaticCell<Store<IN, OUT, { CONNECTIONS + 1 }>> =
-    ConstStaticCell::new(Store::new());
-static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
-    ConstStaticCell::new([0; HttpMemory::<IN, OUT>::RECEIVE_MAX]);
-
-/// What a connection costs, wherever it is.
-const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
-    + size_of::<HttpMemory<IN, OUT>>()
-    + size_of::<Slot<'_>>()
-    + size_of::<SocketStorage<'_>>()
-    + size_of::<u32>()
-    + 2 * WINDOW;
-
-/// Free slots of the stack, noted before each iteration.
-static SLOTS_FREE: AtomicU32 = AtomicU32::new(0);
-
-/// What `/status` tells beside the loop's counters: milliseconds, three counts, and bytes.
-const FACTS: &[Fact] = &[
-    ("uptime_ms", || clock::now().as_micros() / 1000),
-    ("slots", || u64::try_from(CONNECTIONS).unwrap_or(u64::MAX)),
-    ("slots_free", || SLOTS_FREE.load(Ordering::Relaxed).into()),
-    ("frames_lost", || ethernet::lost().into()),
-    ("connection", || {
-        u64::try_from(CONNECTION).unwrap_or(u64::MAX)
-    }),
-    ("statics", memory::statics),
-    ("stack", memory::stack),
-    ("stack_peak", memory::stack_peak),
-];
-
-#[entry]
-fn main() -> ! {
-    board::start();
-    match serve() {
-        Ok(()) => {
-            print("stopped", None);
-            host::exit(true)
-        }
-        Err(_) => {
-            print(
-                "the memory does not suit, or there are no random bytes",
-                None,
-            );
-            host::exit(false)
-        }
-    }
+/// Where clients are served.
+fn endpoint() -> Endpoint<'static> {
+    Endpoint::tls(([0, 0, 0, 0], 443).into(), None)
 }
 
-/// Serves until it is asked to stop and the last connection has ended.
-fn serve() -> Result<(), Error> {
-    let server = server(platform(storage())?);
-    let at = Endpoint::tls(([0, 0, 0, 0], 443).into(), None);
-    server.net().listen(at, Group::Idle)?;
-    print("listening on port 443", None);
-    let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
-    let mut handler = Server::new(service, STORE.take());
-    while server.stats().in_use > 0 {
-        let free = server.platform().inner().free_count();
-        SLOTS_FREE.store(u32::try_from(free).unwrap_or(u32::MAX), Ordering::Relaxed);
-        server.poll(&mut handler, None)?;
-    }
-    Ok(())
-}
-
-/// Makes the loop. Not a part of `serve`, whose stack lasts.
-#[inline(never)]
-fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<'static, IN, OUT>> {
-    SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
-}
-
-/// Makes the stack that is to be.
-#[inline(never)]
-fn idle() -> &'static mut Network {
-    NETWORK.init_with(|| Network::idle(ETHERNET.take()))
-}
-
-/// Starts the stack on the statics.
-#[inline(never)]
-fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, Error> {
-    let memory = Memory {
-        slots: SLOTS.take(),
-        storage,
-        bytes: BYTES.take(),
-        buckets: BUCKETS.take(),
-        listeners: LISTENERS.take(),
-        neighbours: NEIGHBOURS.take(),
-        scratch: SCRATCH.take(),
-    };
-    let network = idle();
-    network::start(
-        network,
-        memory,
-        &[SizeClass::new(CONNECTIONS, WINDOW, WINDOW)],
-    )?;
+/// Makes the loop's platform of the stack: TLS over it.
+fn layer(network: &'static mut Network) -> Result<Platform, Error> {
     let signer = SIGNER.init(EcdsaP256Key::from_der(KEY).ok_or(Error::Invalid)?);
     let identities = IDENTITIES.init([Identity::new(&CHAIN, signer)]);
     let config = CONFIG.init(Config::server(
@@ -163,8 +51,7 @@ fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, 
     Ok(Tls::new(network, ServerCrypto::new(), config, TLS.take()))
 }
 
-/// Makes the places of smoltcp's sockets.
-#[inline(never)]
-fn storage() -> &'static mut [SocketStorage<'static>] {
-    STORAGE.init_with(|| [const { SocketStorage::EMPTY }; CONNECTIONS])
+/// Returns the stack of the loop's platform.
+fn network(platform: &Platform) -> &Network {
+    platform.inner()
 }
