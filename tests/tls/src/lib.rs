@@ -37,6 +37,16 @@ pub fn pump<C: usockets::tls::Crypto>(
     }
 }
 
+/// Moves bytes between two of ours until both are quiet.
+pub fn settle<A: usockets::tls::Crypto, B: usockets::tls::Crypto>(
+    a: &mut Ours<A>,
+    a_config: &usockets::tls::Config<'_>,
+    b: &mut Ours<B>,
+    b_config: &usockets::tls::Config<'_>,
+) {
+    pump_pair(a, a_config, b, b_config, usize::MAX);
+}
+
 /// Moves bytes between two of ours until both are quiet, at most `chunk` bytes at a time.
 pub fn pump_pair<A: usockets::tls::Crypto, B: usockets::tls::Crypto>(
     a: &mut Ours<A>,

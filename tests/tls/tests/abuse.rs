@@ -8,7 +8,7 @@
 use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, ServerConfig, Session, TicketKeys};
 use usockets_tests_tls::clear::{Clear, ClearRecord};
 use usockets_tests_tls::puppet::HANDSHAKE;
-use usockets_tests_tls::{Authority, Broken, Leaf, Ours, pump_pair};
+use usockets_tests_tls::{Authority, Broken, Leaf, Ours, settle};
 
 /// A kind of handshake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,7 +111,7 @@ impl Stage {
             let crypto = Clear::<false>::new(5);
             let mut client = Ours::client_of(crypto, &config, "localhost", sessions);
             let mut server = Ours::server_with(Clear::<false>::new(6));
-            pump_pair(&mut client, &config, &mut server, &config, usize::MAX);
+            settle(&mut client, &config, &mut server, &config);
             sessions = client.sessions;
         }
         let crypto = Clear::<false>::new(1);

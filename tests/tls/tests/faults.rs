@@ -273,7 +273,7 @@ fn new_keys_without_end_are_refused() {
     Cast::new().with(|config| {
         let mut client = Ours::client(1, config, "localhost");
         let mut server = Ours::server(2);
-        usockets_tests_tls::pump_pair(&mut client, config, &mut server, config, usize::MAX);
+        usockets_tests_tls::settle(&mut client, config, &mut server, config);
         for _ in 0..20 {
             client.update_keys(true);
         }
@@ -281,19 +281,19 @@ fn new_keys_without_end_are_refused() {
         for _ in 0..20 {
             client.update_keys(false);
         }
-        usockets_tests_tls::pump_pair(&mut client, config, &mut server, config, usize::MAX);
+        usockets_tests_tls::settle(&mut client, config, &mut server, config);
         assert_eq!(server.broken, None);
         assert_eq!(server.data, b"data in between");
         // One answer, however often it was asked.
         assert!(server.connection.owes_update());
         server.send(b"answer");
-        usockets_tests_tls::pump_pair(&mut client, config, &mut server, config, usize::MAX);
+        usockets_tests_tls::settle(&mut client, config, &mut server, config);
         assert_eq!(client.data, b"answer");
         assert!(!server.connection.owes_update());
         for _ in 0..40 {
             client.update_keys(false);
         }
-        usockets_tests_tls::pump_pair(&mut client, config, &mut server, config, usize::MAX);
+        usockets_tests_tls::settle(&mut client, config, &mut server, config);
         assert_eq!(server.broken.map(code), Some(10));
         assert_eq!(client.broken.map(code), Some(10));
     });

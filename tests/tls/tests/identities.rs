@@ -4,7 +4,7 @@ use usockets::tls::{
     Alert, ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Session,
     TicketKeys,
 };
-use usockets_tests_tls::{Authority, Broken, Kind, Leaf, NOW, Ours, pump_pair};
+use usockets_tests_tls::{Authority, Broken, Kind, Leaf, NOW, Ours, settle};
 
 /// Has one identity for every name under `example`.
 struct Found<'a> {
@@ -28,8 +28,7 @@ fn shake(
     let client_config = Config::client(client);
     let mut ours = Ours::client_with(1, NOW, &client_config, name, sessions);
     let mut theirs = Ours::server(2);
-    let all = usize::MAX;
-    pump_pair(&mut ours, &client_config, &mut theirs, &server_config, all);
+    settle(&mut ours, &client_config, &mut theirs, &server_config);
     (ours, theirs)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use usockets::tls::{ClientConfig, Config, ServerConfig};
-use usockets_tests_tls::{Authority, Kind, Ours, Theirs, pump, pump_pair};
+use usockets_tests_tls::{Authority, Kind, Ours, Theirs, pump, settle};
 
 fn provider(groups: &[&'static dyn SupportedKxGroup]) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
@@ -106,6 +106,6 @@ fn a_bad_share_is_refused() {
     assert_eq!(server.broken, broken);
 
     let mut server = Ours::server(1);
-    pump_pair(&mut client, &config, &mut server, &config, usize::MAX);
+    settle(&mut client, &config, &mut server, &config);
     assert!(client.connection.is_open() && server.connection.is_open());
 }

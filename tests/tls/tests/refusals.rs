@@ -2,7 +2,7 @@
 
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, Identity, ServerConfig, TrustAnchor};
-use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours, pump_pair};
+use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours, settle};
 
 /// Shakes hands between two of ours; returns them.
 fn shake(server: ServerConfig<'_>, client: ClientConfig<'_>, name: &str) -> (Ours, Ours) {
@@ -10,13 +10,7 @@ fn shake(server: ServerConfig<'_>, client: ClientConfig<'_>, name: &str) -> (Our
     let client_config = Config::client(client);
     let mut ours = Ours::client(1, &client_config, name);
     let mut theirs = Ours::server(2);
-    pump_pair(
-        &mut ours,
-        &client_config,
-        &mut theirs,
-        &server_config,
-        usize::MAX,
-    );
+    settle(&mut ours, &client_config, &mut theirs, &server_config);
     (ours, theirs)
 }
 

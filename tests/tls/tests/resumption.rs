@@ -6,7 +6,7 @@ use rustls::NamedGroup::{X25519, secp256r1, secp384r1};
 use usockets::tls::{ClientAuth, ClientConfig, Config, ServerConfig, Session, TicketKeys};
 use usockets_tests_tls::puppet::Puppet;
 use usockets_tests_tls::{
-    Authority, Broken, Kind, Leaf, NOW, Ours, Theirs, group, pump, pump_pair, suite,
+    Authority, Broken, Kind, Leaf, NOW, Ours, Theirs, group, pump, pump_pair, settle, suite,
 };
 
 /// A client of rustls that keeps tickets.
@@ -262,7 +262,7 @@ fn our_client_resumes_with_our_server() {
     let mut client = Ours::client_with(1, NOW, &with, "a.example", sessions);
     *client.output.last_mut().unwrap() ^= 1;
     let mut server = Ours::server(2);
-    pump_pair(&mut client, &with, &mut server, &with, usize::MAX);
+    settle(&mut client, &with, &mut server, &with);
     let broken = Some(Broken::Sent(usockets::tls::Alert::DECRYPT_ERROR));
     assert_eq!(server.broken, broken);
 }

@@ -10,7 +10,7 @@ use ring::rsa::KeyPair;
 use ring::signature as by_ring;
 use rustls::pki_types::{AlgorithmIdentifier, alg_id};
 use usockets::tls::{Alert, ClientConfig, Config, Crypto as _, ServerConfig};
-use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Ours, Theirs, pump, pump_pair, rsa};
+use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Ours, Theirs, pump, rsa, settle};
 
 /// The names of what usockets verifies, with what makes it.
 fn paddings() -> [(AlgorithmIdentifier, &'static dyn by_ring::RsaEncoding); 6] {
@@ -202,14 +202,7 @@ fn chains() {
         let server_config = Config::server(ServerConfig::new(&identities));
         let mut client = Ours::client(1, &client_config, "localhost");
         let mut server = Ours::server(2);
-        let all = usize::MAX;
-        pump_pair(
-            &mut client,
-            &client_config,
-            &mut server,
-            &server_config,
-            all,
-        );
+        settle(&mut client, &client_config, &mut server, &server_config);
         assert!(client.connection.is_open() && server.connection.is_open());
     }
     let strange = Authority::new(Kind::Rsa(2_048));
@@ -221,13 +214,6 @@ fn chains() {
     let server_config = Config::server(ServerConfig::new(&identities));
     let mut client = Ours::client(1, &client_config, "localhost");
     let mut server = Ours::server(2);
-    let all = usize::MAX;
-    pump_pair(
-        &mut client,
-        &client_config,
-        &mut server,
-        &server_config,
-        all,
-    );
+    settle(&mut client, &client_config, &mut server, &server_config);
     assert_eq!(client.broken, Some(Broken::Sent(Alert::UNKNOWN_CA)));
 }

@@ -12,7 +12,7 @@ use usockets::tls::{
 use usockets::{Duration, Endpoint, Loop, Sockets};
 use usockets_linux::Linux;
 use usockets_tests_tls::{
-    Authority, Broken, Crypto, Echo, Kind, Machine, Ours, Part, Theirs, pump, pump_pair,
+    Authority, Broken, Crypto, Echo, Kind, Machine, Ours, Part, Theirs, pump, settle,
 };
 
 /// A signer whose signatures come when they are asked for.
@@ -112,40 +112,15 @@ fn both_sides_wait_for_their_signatures() {
     let client_config = Config::client(ClientConfig::new(&roots).identity(&own));
     let mut client = Ours::client(1, &client_config, "localhost");
     let mut server = Ours::server(2);
-    let all = usize::MAX;
-    pump_pair(
-        &mut client,
-        &client_config,
-        &mut server,
-        &server_config,
-        all,
-    );
+    settle(&mut client, &client_config, &mut server, &server_config);
     assert!(supply(&mut server, &server_config, &theirs_late.make()));
-    pump_pair(
-        &mut client,
-        &client_config,
-        &mut server,
-        &server_config,
-        all,
-    );
+    settle(&mut client, &client_config, &mut server, &server_config);
     assert_eq!(client.opened + server.opened, 0);
     assert!(supply(&mut client, &client_config, &ours_late.make()));
-    pump_pair(
-        &mut client,
-        &client_config,
-        &mut server,
-        &server_config,
-        all,
-    );
+    settle(&mut client, &client_config, &mut server, &server_config);
     assert_eq!((client.opened, server.opened), (1, 1));
     client.send(b"hello");
-    pump_pair(
-        &mut client,
-        &client_config,
-        &mut server,
-        &server_config,
-        all,
-    );
+    settle(&mut client, &client_config, &mut server, &server_config);
     assert_eq!(server.data, b"hello");
 }
 
@@ -161,17 +136,10 @@ fn a_bad_signature_and_none_open_nothing() {
     let identities = [Identity::new(&chain, &late)];
     let server_config = Config::server(ServerConfig::new(&identities));
     let client_config = Config::client(ClientConfig::new(&roots));
-    let all = usize::MAX;
     for gives_up in [false, true] {
         let mut client = Ours::client(1, &client_config, "localhost");
         let mut server = Ours::server(2);
-        pump_pair(
-            &mut client,
-            &client_config,
-            &mut server,
-            &server_config,
-            all,
-        );
+        settle(&mut client, &client_config, &mut server, &server_config);
         let (id, mut signature) = late.make();
         let mut alert = Alert::DECRYPT_ERROR;
         if gives_up {
@@ -179,13 +147,7 @@ fn a_bad_signature_and_none_open_nothing() {
             alert = Alert::INTERNAL_ERROR;
         }
         assert!(supply(&mut server, &server_config, &(id, signature)));
-        pump_pair(
-            &mut client,
-            &client_config,
-            &mut server,
-            &server_config,
-            all,
-        );
+        settle(&mut client, &client_config, &mut server, &server_config);
         let (sent, received) = (Some(Broken::Sent(alert)), Some(Broken::Received(alert)));
         let expected = if gives_up {
             (received, sent)
