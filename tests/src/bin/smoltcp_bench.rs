@@ -1,7 +1,9 @@
 //! What the stack alone costs, in memory: nanoseconds per echo of 64 bytes at many connections,
 //! and of a poll with nothing to do. In processor time of the thread, so that a busy machine
-//! matters little. Usage: `smoltcp_bench [stock] [CONNECTIONS [ECHOES]]`, with the echoes of one
-//! run of the five: two numbers of them under callgrind give the instructions of one echo.
+//! matters little. Usage: `smoltcp_bench [stock|churn] [CONNECTIONS [ECHOES]]`, with the echoes of
+//! one run of the five: two numbers of them under callgrind give the instructions of one echo (with
+//! the feature `valgrind`). With `churn` every echo has a connection of its own, which the stack
+//! ends, in a pool of 256; so many peers do that at once.
 
 use std::hint::black_box;
 
@@ -26,6 +28,9 @@ fn main() {
     if arguments.iter().any(|word| word == "stock") {
         return stock::main(connections, echoes);
     }
+    if arguments.iter().any(|word| word == "churn") {
+        return churn::main(connections.unwrap_or(8), echoes.unwrap_or(100_000));
+    }
     println!("connections  ns/echo(median of 5)  min  max  idle poll ns  bytes/connection");
     let all = [1, 16, 128, 1_024, 8_192, 65_536];
     for count in connections.map_or(all.to_vec(), |count| vec![count]) {
@@ -44,7 +49,7 @@ fn cpu_nanos() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-fn stack(count: usize) -> Net {
+fn stack(count: usize, peers: usize) -> Net {
     let classes = [SizeClass::new(count, BUFFER, BUFFER).half_open(count)];
     let addresses = [Address::new(SERVER.into(), 8)];
     let config = Config::new([0; 6], &addresses, Secret::new([7; 16]));
@@ -57,7 +62,7 @@ fn stack(count: usize) -> Net {
         neighbours: &mut [],
         scratch: leak(2_048, || 0),
     };
-    Stack::new(Peers::new(count), &config, memory, &classes).unwrap()
+    Stack::new(Peers::new(peers), &config, memory, &classes).unwrap()
 }
 
 /// One turn of the smallest possible loop. Nothing is allocated.
@@ -87,7 +92,7 @@ fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
 }
 
 fn measure(count: usize, echoes: u64) {
-    let mut net = stack(count);
+    let mut net = stack(count, count);
     let mut listener = Net::CLOSED;
     let mut sockets = Vec::with_capacity(count);
     let id = SocketId::from_bits((1 << 32) | u64::from(u32::MAX)).unwrap();
@@ -125,6 +130,74 @@ fn measure(count: usize, echoes: u64) {
         "{count:>11}  {:>20.0}  {:.0}  {:.0}  {idle:>12.0}  {slot}",
         all[2], all[0], all[4]
     );
+}
+
+/// Short connections.
+mod churn {
+    use usockets::{Endpoint, Instant, Platform, Recv, SocketId};
+    use usockets_smoltcp::Socket;
+    use usockets_tests::smoltcp::peers::{PORT, SERVER};
+
+    use super::{Net, cpu_nanos, stack};
+
+    /// Slots of the pool.
+    const POOL: usize = 256;
+    /// Index of the listener's name.
+    const LISTENER: u32 = u32::MAX;
+
+    pub fn main(peers: usize, echoes: u64) {
+        println!("short connections\npeers  ns/connection(median of 5)");
+        let mut net = stack(POOL, peers);
+        net.device_mut().state.churn = true;
+        let mut listener = Net::CLOSED;
+        let at = Endpoint::tcp((SERVER, PORT).into()).backlog(256);
+        net.listen(&mut listener, id(LISTENER), &at).unwrap();
+        let mut sockets: Vec<Option<Socket>> = (0..POOL).map(|_| None).collect();
+        let mut run = |echoes: u64| {
+            net.device_mut().state.budget = echoes;
+            let goal = net.device().state.echoes + echoes;
+            let start = cpu_nanos();
+            while net.device().state.echoes < goal {
+                turn(&mut net, &mut listener, &mut sockets);
+            }
+            (cpu_nanos() - start) as f64 / echoes as f64
+        };
+        run(echoes);
+        let mut all: Vec<f64> = (0..5).map(|_| run(echoes)).collect();
+        all.sort_by(f64::total_cmp);
+        println!("{peers:>5}  {:.0}\n{:?}", all[2], net.counters());
+    }
+
+    fn id(index: u32) -> SocketId {
+        SocketId::from_bits((1 << 32) | u64::from(index)).unwrap()
+    }
+
+    /// Accepts; sends what comes back and closes.
+    fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut [Option<Socket>]) {
+        net.poll(Some(Instant::ZERO)).unwrap();
+        while let Some(ready) = net.next_ready() {
+            if ready.id.index() == LISTENER {
+                loop {
+                    let free = sockets.iter().position(Option::is_none).unwrap();
+                    let mut socket = Net::CLOSED;
+                    match net.accept(listener, &mut socket, id(free as u32)) {
+                        Ok(Some(_)) => sockets[free] = Some(socket),
+                        _ => break,
+                    }
+                }
+                continue;
+            }
+            let place = &mut sockets[ready.id.index() as usize];
+            let mut buffer = [0; 256];
+            if let Some(socket) = place
+                && let Ok(Recv::Data { len, .. }) = net.recv(socket, &mut buffer)
+            {
+                net.send(socket, &buffer[..len]).unwrap();
+                net.close(socket);
+                *place = None;
+            }
+        }
+    }
 }
 
 /// The same with smoltcp as it comes: one interface, one set of sockets.

@@ -1,5 +1,6 @@
 //! A device whose other end is as many peers as wanted, each of which sends 64 bytes and waits for
-//! them to come back: for measuring what the stack alone costs.
+//! them to come back: for measuring what the stack alone costs. Or each makes a connection for
+//! every message, which the stack ends.
 
 use std::num::NonZeroU16;
 
@@ -10,9 +11,12 @@ use usockets_smoltcp::{Capabilities, Medium, PollDevice};
 pub const MESSAGE: usize = 64;
 const HEADERS: usize = 40;
 const FRAME: usize = HEADERS + MESSAGE;
+const FIN: u8 = 1;
 const SYN: u8 = 2;
 const PSH: u8 = 8;
 const ACK: u8 = 16;
+/// A SYN's options as Linux sends them: segment size, selective acknowledgements, timestamp, scale.
+const OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7];
 /// The stack's address and port.
 pub const SERVER: [u8; 4] = [10, 0, 0, 2];
 pub const PORT: u16 = 80;
@@ -23,13 +27,20 @@ struct Peer {
     ack: u32,
     /// What the peer sends next.
     next: Next,
+    /// Connections that it has ended.
+    round: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Next {
     Syn,
     Nothing,
+    /// The acknowledgement that completes the handshake, on its own.
+    Open,
     Message,
+    End,
+    /// Nothing but the acknowledgement of the end.
+    Ended,
 }
 
 /// The peers, their frames and a clock that moves on by a microsecond with every look.
@@ -52,6 +63,8 @@ pub struct State {
     pub open: usize,
     /// Messages that may still be sent.
     pub budget: u64,
+    /// Every message has a connection of its own, which the stack ends.
+    pub churn: bool,
 }
 
 impl Peers {
@@ -60,6 +73,7 @@ impl Peers {
             seq: 1,
             ack: 0,
             next: Next::Syn,
+            round: 0,
         };
         Self {
             state: State {
@@ -69,6 +83,7 @@ impl Peers {
                 echoes: 0,
                 open: 0,
                 budget: 0,
+                churn: false,
             },
             frames: vec![[0; FRAME]; 64],
             lens: vec![0; 64],
@@ -88,22 +103,31 @@ impl Peers {
 }
 
 impl State {
-    fn address(index: u32) -> ([u8; 4], u16) {
-        let [_, a, b, c] = (index / 60_000).to_be_bytes();
-        ([11, a, b, c], 1_024 + (index % 60_000) as u16)
+    /// Every connection of a peer's comes from another port, until they come round.
+    fn address(&self, index: u32) -> ([u8; 4], u16) {
+        let count = self.peers.len() as u32;
+        let round = self.peers[index as usize].round % (60_000 / count).max(1);
+        let number = index + round * count;
+        let [_, a, b, c] = (number / 60_000).to_be_bytes();
+        ([11, a, b, c], 1_024 + (number % 60_000) as u16)
     }
 
-    fn index(ip: &[u8], port: u16) -> usize {
+    fn index(&self, ip: &[u8], port: u16) -> usize {
         let high = u32::from_be_bytes([0, ip[1], ip[2], ip[3]]);
-        (high * 60_000) as usize + usize::from(port - 1_024)
+        let number = (high * 60_000) as usize + usize::from(port - 1_024);
+        number % self.peers.len()
     }
 
     /// Writes a peer's next frame and returns its length.
     fn write(&mut self, frame: &mut [u8; FRAME], index: u32) -> usize {
+        let (ip, port) = self.address(index);
         let peer = &mut self.peers[index as usize];
-        let (ip, port) = Self::address(index);
+        let options = self.churn && peer.next == Next::Syn;
         let (control, len) = match peer.next {
+            Next::Syn if options => (SYN, OPTIONS.len()),
             Next::Syn => (SYN, 0),
+            Next::Open => (ACK, 0),
+            Next::End => (ACK | FIN, 0),
             _ => (ACK | PSH, MESSAGE),
         };
         let total = (HEADERS + len) as u16;
@@ -126,9 +150,12 @@ impl State {
         frame[22..24].copy_from_slice(&PORT.to_be_bytes());
         frame[24..28].copy_from_slice(&peer.seq.to_be_bytes());
         frame[28..32].copy_from_slice(&peer.ack.to_be_bytes());
-        frame[32..34].copy_from_slice(&[0x50, control]);
+        frame[32..34].copy_from_slice(&[if options { 0xa0 } else { 0x50 }, control]);
         frame[34..36].copy_from_slice(&u16::MAX.to_be_bytes());
         frame[36..40].fill(0);
+        if options {
+            frame[HEADERS..HEADERS + len].copy_from_slice(&OPTIONS);
+        }
         let sum = |from: u32, bytes: &[u8]| {
             bytes
                 .as_chunks::<2>()
@@ -145,13 +172,14 @@ impl State {
         let pseudo = sum(6 + 20 + len as u32, &frame[12..20]);
         let check = finish(sum(pseudo, &frame[20..HEADERS + len]));
         frame[36..38].copy_from_slice(&check.to_be_bytes());
-        let used = if peer.next == Next::Syn {
-            1
-        } else {
-            MESSAGE as u32
+        let (used, next) = match peer.next {
+            Next::Syn => (1, Next::Nothing),
+            Next::End => (1, Next::Ended),
+            Next::Open => (0, Next::Message),
+            _ => (MESSAGE as u32, Next::Nothing),
         };
         peer.seq = peer.seq.wrapping_add(used);
-        peer.next = Next::Nothing;
+        peer.next = next;
         HEADERS + len
     }
 
@@ -164,20 +192,31 @@ impl State {
     pub fn read(&mut self, len: usize) {
         let frame = &self.out[..len];
         let port = u16::from_be_bytes([frame[22], frame[23]]);
-        let index = Self::index(&frame[16..20], port);
+        let index = self.index(&frame[16..20], port);
         let seq = u32::from_be_bytes(frame[24..28].try_into().unwrap());
         let payload = len - 20 - usize::from(frame[32] >> 4) * 4;
         let peer = &mut self.peers[index];
+        let before = std::mem::replace(&mut peer.next, Next::Message);
         if frame[33] & SYN != 0 {
             peer.ack = seq.wrapping_add(1);
             self.open += 1;
+            if self.churn {
+                peer.next = Next::Open;
+            }
+        } else if frame[33] & FIN != 0 {
+            peer.ack = seq.wrapping_add(payload as u32 + 1);
+            peer.next = Next::End;
         } else if payload > 0 {
             peer.ack = seq.wrapping_add(payload as u32);
             self.echoes += 1;
+        } else if before == Next::Ended && frame[28..32] == peer.seq.to_be_bytes() {
+            self.echoes += 1;
+            peer.round += 1;
+            peer.next = Next::Syn;
         } else {
+            peer.next = before;
             return;
         }
-        peer.next = Next::Message;
         // Handshakes are completed before others begin: a SYN that is dropped is not sent again.
         if frame[33] & SYN != 0 {
             self.turn.push_front(index as u32);
@@ -199,7 +238,8 @@ impl PollDevice for Peers {
             let Some(&index) = state.turn.front() else {
                 break;
             };
-            if state.peers[index as usize].next == Next::Message {
+            let next = state.peers[index as usize].next;
+            if next == if state.churn { Next::Syn } else { Next::Message } {
                 if state.budget == 0 {
                     break;
                 }
@@ -207,6 +247,9 @@ impl PollDevice for Peers {
             }
             state.turn.pop_front();
             self.lens[count] = state.write(&mut self.frames[count], index);
+            if next == Next::Open {
+                state.turn.push_front(index);
+            }
             count += 1;
         }
         count
