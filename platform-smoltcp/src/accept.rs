@@ -10,7 +10,7 @@ use usockets::Duration;
 use crate::clock::{span, stamp};
 use crate::cookie::{self, Plain};
 use crate::engine::Engine;
-use crate::frame::{ETHERNET_LEN, Segment};
+use crate::frame::{self, ETHERNET_LEN, Segment};
 use crate::isn;
 use crate::listener::Listener;
 use crate::number::{be16, low, place};
@@ -67,6 +67,7 @@ impl Engine<'_> {
         let mut own = isn::interface(isn, &self.routes, &self.described, stamp(self.now));
         core::mem::swap(&mut self.interface, &mut own);
         let len = self.open_half((slot, number), packet, segment);
+        self.meet(slot, segment, Some(mss));
         core::mem::swap(&mut self.interface, &mut own);
         len
     }
@@ -181,10 +182,12 @@ impl Engine<'_> {
             .map_or(0, |socket| socket.recv_capacity());
         let window = u16::try_from(window).unwrap_or(u16::MAX);
         if let Some(slot) = self.slab.get(slot.0) {
+            slot.meet(mss, 0);
             slot.set_sent(Sent {
                 next: ours.wrapping_add(1),
                 acknowledged: theirs.wrapping_add(1),
                 window,
+                again: None,
                 any: true,
                 shut: false,
             });
@@ -227,6 +230,24 @@ impl Engine<'_> {
         self.limit(index, self.limits.handshake);
         self.wake(index);
         len
+    }
+
+    /// Notes what a peer's SYN tells: how large segments may be, if that is not known yet, and how
+    /// its windows are scaled.
+    pub(crate) fn meet(&mut self, index: u32, syn: &Segment<'_>, mss: Option<u16>) {
+        let own = u16::try_from(self.own_mss(syn.local)).unwrap_or(u16::MAX);
+        let told = || syn.option(frame::MSS).and_then(|data| be16(data, 0));
+        let mss = mss.or_else(told).unwrap_or(MSS_DEFAULT);
+        let scale = syn.option(frame::SCALE).and_then(|data| data.first());
+        if let Some(slot) = self.slab.get(index) {
+            slot.meet(mss.min(own), scale.copied().unwrap_or(0));
+        }
+    }
+
+    /// Returns the payload bytes of the largest segment that the device carries.
+    pub(crate) fn own_mss(&self, local: SocketAddr) -> usize {
+        let header = if local.is_ipv4() { 40 } else { 60 };
+        self.described.max_transmission_unit.saturating_sub(header)
     }
 
     /// Puts a connection whose handshake is complete into its listener's queue.
@@ -318,8 +339,7 @@ impl Engine<'_> {
 
     fn answer_with_cookie(&mut self, segment: &Segment<'_>, mss: u16, class: u8) -> usize {
         let pair = (segment.local, segment.remote);
-        let header = if segment.local.is_ipv4() { 40 } else { 60 };
-        let own_mss = self.described.max_transmission_unit.saturating_sub(header);
+        let own_mss = self.own_mss(segment.local);
         let reply = Plain {
             from: segment.local,
             to: segment.remote,
@@ -384,6 +404,4 @@ pub(crate) fn prepare(
     socket.set_keep_alive(keepalive.map(span));
     socket.set_timeout(None);
     socket.set_ack_delay(Some(span(ACK_DELAY)));
-    #[cfg(feature = "congestion")]
-    socket.set_congestion_control(smoltcp::socket::tcp::CongestionControl::Reno);
 }

@@ -29,6 +29,7 @@ impl Engine<'_> {
         let mut facts = Facts::WRITABLE.union(Facts::READABLE.when(socket.can_recv()));
         let slot = self.slab.get(index)?;
         slot.owner = id.to_bits();
+        slot.prev = slot.sent_next;
         if ended {
             slot.flags.set(Flags::ENDED);
             facts = facts.union(Facts::ENDED);
@@ -68,11 +69,18 @@ impl Engine<'_> {
     /// Sends for an owner.
     #[inline]
     pub(crate) fn send(&mut self, index: u32, data: &[u8]) -> Result<usize, Error> {
-        let Some(socket) = self.slab.socket(index) else {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return Err(Error::Invalid);
+        };
+        slot.congestion.stir();
+        let window = slot.congestion;
+        let Some(socket) = slot.socket(handle) else {
             return Err(Error::Invalid);
         };
         let opening = matches!(socket.state(), State::SynSent | State::SynReceived);
-        let taken = match socket.send_slice(data) {
+        let may = window.share(socket.send_queue(), data.len(), socket.send_capacity());
+        let taken = match socket.send_slice(data.get(..may).unwrap_or(data)) {
             Ok(taken) => taken,
             Err(_) if opening => 0,
             Err(_) => return Err(self.fault(index).unwrap_or(Error::Invalid)),

@@ -13,8 +13,8 @@ use usockets::Instant;
 use crate::hash::Secret;
 use crate::number::low;
 
-/// The MSS values a cookie can tell, ascending.
-const SIZES: [u16; 8] = [216, 536, 1_220, 1_340, 1_400, 1_440, 1_460, 8_940];
+/// The segment sizes that three bits can tell, ascending.
+pub(crate) const SIZES: [u16; 8] = [216, 536, 1_220, 1_340, 1_400, 1_440, 1_460, 8_940];
 
 /// Returns the number to answer a SYN with.
 pub(crate) fn bake(
@@ -24,10 +24,15 @@ pub(crate) fn bake(
     mss: u16,
     now: Instant,
 ) -> u32 {
-    let fits = SIZES.iter().take_while(|size| **size <= mss).count();
-    let size = u32::try_from(fits.saturating_sub(1)).unwrap_or(0);
+    let size = u32::from(fitting(mss));
     let period = period(now);
     (period << 27) | (size << 24) | stamp(secret, (local, remote), theirs, period, size)
+}
+
+/// Returns the place in [`SIZES`] of the largest that is not above `mss`, or of the smallest.
+pub(crate) fn fitting(mss: u16) -> u8 {
+    let fits = SIZES.iter().take_while(|size| **size <= mss).count();
+    u8::try_from(fits.saturating_sub(1)).unwrap_or(0)
 }
 
 /// Returns the peer's MSS if `cookie` is one of ours from this period of 64 s or the last.

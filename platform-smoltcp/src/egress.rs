@@ -134,6 +134,10 @@ impl Engine<'_> {
             let result = self.interface.poll_egress(now, &mut outward, set);
             let fresh = sent.next.wrapping_sub(slot.sent_next);
             slot.set_sent(sent);
+            if let Some(first) = sent.again {
+                self.repeat(index, first);
+                continue;
+            }
             if result != PollResult::None && slot.is_settled(handle, fresh, self.now) {
                 return (Served::Done, None);
             }
@@ -370,6 +374,7 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
+        slot.congestion.unhear();
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }

@@ -175,6 +175,20 @@ impl<'a> Engine<'a> {
         device.reply_len
     }
 
+    /// Gives a packet of our own making to smoltcp, whose reply goes no further than `reply`.
+    pub(crate) fn feed(&mut self, index: u32, packet: &[u8], reply: &mut [u8]) {
+        let mut device = Inward {
+            packet: Some(packet),
+            reply,
+            reply_len: 0,
+            described: &self.described,
+        };
+        if let Some(set) = self.slab.get_set(index) {
+            self.interface
+                .poll_ingress_single(stamp(self.now), &mut device, set);
+        }
+    }
+
     /// Puts a slot among those to serve, even if it waits for a neighbour.
     pub(crate) fn wake(&mut self, index: u32) {
         let blocked = self

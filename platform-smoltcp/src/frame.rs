@@ -17,6 +17,15 @@ const HOP_BY_HOP: u8 = 0;
 const TCP: u8 = 6;
 const ICMPV6: u8 = 58;
 
+/// Bytes of a TCP header without options.
+const TCP_LEN: usize = 20;
+/// Options (RFC 9293, section 3.2; RFC 7323, section 2.2; RFC 2018, section 3).
+const END: u8 = 0;
+const PADDING: u8 = 1;
+pub(crate) const MSS: u8 = 2;
+pub(crate) const SCALE: u8 = 3;
+pub(crate) const SELECTIVE: u8 = 5;
+
 /// TCP's control bits (RFC 9293, section 3.1).
 pub(crate) const FIN: u8 = 1;
 pub(crate) const SYN: u8 = 2;
@@ -102,6 +111,27 @@ impl Segment<'_> {
     #[inline]
     pub(crate) fn has_options(&self) -> bool {
         self.bytes.get(12).is_some_and(|byte| *byte >= 0x60)
+    }
+
+    /// Returns the data of the first option of `kind` (RFC 9293, section 3.2).
+    pub(crate) fn option(&self, kind: u8) -> Option<&[u8]> {
+        let end = usize::from(self.bytes.get(12)? >> 4).saturating_mul(4);
+        let mut options = self.bytes.get(TCP_LEN..end)?;
+        loop {
+            let (found, rest) = options.split_first()?;
+            match *found {
+                END => return None,
+                PADDING => options = rest,
+                found => {
+                    let len = usize::from(*rest.first()?).max(2);
+                    let (option, after) = options.split_at_checked(len)?;
+                    if found == kind {
+                        return option.get(2..);
+                    }
+                    options = after;
+                }
+            }
+        }
     }
 
     /// Returns the number of payload bytes.

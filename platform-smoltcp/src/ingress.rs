@@ -12,7 +12,7 @@ use crate::device::Medium;
 use crate::engine::Engine;
 use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
 use crate::loss;
-use crate::number::{be16, count, place, put};
+use crate::number::{be16, place, put};
 use crate::resolve::{self, Heard};
 use crate::slot::{Facts, Flags, Phase, Talk};
 
@@ -192,11 +192,13 @@ impl Engine<'_> {
             unsettled: socket.send_queue(),
         };
         let len = self.inject(Some(index), packet);
-        if len > 0 {
+        let told = if len > 0 {
             self.correct(index, len);
+            0
         } else {
-            self.tell_loss(index, packet, segment, before.unsettled);
-        }
+            self.tell_loss(index, packet, segment, before.unsettled)
+        };
+        self.heed(index, segment, before.unsettled, (told, len));
         self.notice(index, before, segment.control & RST != 0);
         self.serve.push(self.slab.slots, index);
         len
@@ -210,6 +212,12 @@ impl Engine<'_> {
         let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
         let known = sent.any && !matches!(before, State::SynSent | State::Listen);
+        if before == State::SynSent && segment.control & SYN != 0 {
+            self.meet(index, segment, None);
+            if let Some(slot) = self.slab.get(index) {
+                slot.prev = sent.next;
+            }
+        }
         if segment.is_opening() {
             // smoltcp 0.14 panics on a SYN that meets one of ours that has not left yet.
             if before == State::SynSent && !sent.any {
@@ -250,27 +258,33 @@ impl Engine<'_> {
     }
 
     /// Repeats for smoltcp an acknowledgement that tells of a loss, once for each lost segment.
-    /// `unsettled` is what was to be acknowledged before.
+    /// `unsettled` is what was to be acknowledged before. Returns how many bytes have arrived
+    /// behind the loss; 0 without one, or without a new one.
     #[inline]
-    fn tell_loss(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>, unsettled: usize) {
+    fn tell_loss(
+        &mut self,
+        index: u32,
+        packet: &[u8],
+        segment: &Segment<'_>,
+        unsettled: usize,
+    ) -> u32 {
         let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
-            return;
+            return 0;
         };
         let known = slot.talk.has(Talk::LOST);
         if !known && !segment.has_options() {
-            return;
+            return 0;
         }
         let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
         if known && left >= unsettled {
-            return;
+            return 0;
         }
         slot.talk.assign(Talk::LOST, false);
-        let next = slot.sent_next;
-        let header = if segment.local.is_ipv4() { 40 } else { 60 };
-        let mss = count(self.described.max_transmission_unit.saturating_sub(header));
-        if left == 0 || !loss::is_told(segment, next, mss) {
-            return;
+        let (next, mss) = (slot.sent_next, slot.congestion.segment());
+        let told = loss::told(segment, next, mss);
+        if left == 0 || told == 0 {
+            return 0;
         }
         slot.talk.assign(Talk::LOST, true);
         self.counters.losses_told = self.counters.losses_told.wrapping_add(1);
@@ -278,6 +292,7 @@ impl Engine<'_> {
             // A duplicate acknowledgement has no answer.
             self.inject(Some(index), packet);
         }
+        told
     }
 
     /// Answers a segment that may be forged with an acknowledgement: a peer that means it will say
@@ -334,7 +349,8 @@ impl Engine<'_> {
         };
         let after = socket.state();
         let mut facts = Facts::READABLE.when(socket.recv_queue() > before.received);
-        if slot.flags.has(Flags::SHORT) && has_room(socket.send_queue(), socket.send_capacity()) {
+        let (queued, capacity) = (socket.send_queue(), socket.send_capacity());
+        if slot.flags.has(Flags::SHORT) && slot.congestion.has_room(queued, capacity) {
             slot.flags.clear(Flags::SHORT);
             facts = facts.union(Facts::WRITABLE);
         }
@@ -362,10 +378,4 @@ impl Engine<'_> {
     pub(crate) fn hash(&self, (local, remote): (SocketAddr, SocketAddr)) -> u32 {
         self.secrets.table.hash_pair32(local, remote, 0)
     }
-}
-
-/// Whether so much room came back that it is worth a report: a quarter of the buffer.
-pub(crate) const fn has_room(queued: usize, capacity: usize) -> bool {
-    let room = capacity.saturating_sub(queued);
-    room > 0 && room.saturating_mul(4) >= capacity
 }

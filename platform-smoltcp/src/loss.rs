@@ -7,24 +7,18 @@
 //! only a few are in flight). smoltcp then gets the same acknowledgement three times more, as if
 //! the network had duplicated it.
 
-use crate::frame::{ACK, FIN, RST, SYN, Segment};
+use crate::frame::{ACK, FIN, RST, SELECTIVE, SYN, Segment};
 use crate::number::be32;
-
-/// Bytes of a TCP header without options.
-const HEADER_LEN: usize = 20;
-/// Options (RFC 9293, section 3.2; RFC 2018, section 3).
-const END: u8 = 0;
-const PADDING: u8 = 1;
-const SELECTIVE: u8 = 5;
 
 /// How often an acknowledgement that tells of a loss is repeated for smoltcp.
 pub(crate) const COPIES: u8 = 3;
 
 /// Whether `segment`, a plain acknowledgement, tells that the first unacknowledged segment is
-/// lost. `next` is the end of what has been sent, `mss` the length of one segment.
-pub(crate) fn is_told(segment: &Segment<'_>, next: u32, mss: u32) -> bool {
+/// lost; then how many bytes behind it have arrived, else 0. `next` is the end of what has been
+/// sent, `mss` the length of one segment.
+pub(crate) fn told(segment: &Segment<'_>, next: u32, mss: u32) -> u32 {
     if segment.control & (SYN | FIN | RST | ACK) != ACK || segment.payload_len() > 0 {
-        return false;
+        return 0;
     }
     let outstanding = next.wrapping_sub(segment.acknowledged);
     let received = beyond(segment, outstanding);
@@ -32,44 +26,21 @@ pub(crate) fn is_told(segment: &Segment<'_>, next: u32, mss: u32) -> bool {
     // the third duplicate (RFC 3042 would), so that no more can come.
     let many = received > mss.saturating_mul(2);
     let rest = received > 0 && received.saturating_add(mss) >= outstanding;
-    many || rest
+    if many || rest { received } else { 0 }
 }
 
 /// Returns how many of the `outstanding` bytes after the acknowledged ones the peer has received.
 fn beyond(segment: &Segment<'_>, outstanding: u32) -> u32 {
-    let end = segment
-        .bytes
-        .get(12)
-        .map_or(0, |byte| usize::from(byte >> 4));
-    let mut options = segment
-        .bytes
-        .get(HEADER_LEN..end.saturating_mul(4))
-        .unwrap_or_default();
-    while let [kind, rest @ ..] = options {
-        match *kind {
-            END => return 0,
-            PADDING => options = rest,
-            kind => {
-                let len = rest.first().map_or(0, |len| usize::from(*len));
-                let Some((option, after)) = options.split_at_checked(len.max(2)) else {
-                    return 0;
-                };
-                if kind == SELECTIVE {
-                    return sum(option, segment.acknowledged, outstanding);
-                }
-                options = after;
-            }
-        }
-    }
-    0
+    let blocks = segment.option(SELECTIVE).unwrap_or_default();
+    sum(blocks, segment.acknowledged, outstanding)
 }
 
 /// Adds up the blocks of an option that lie in what is outstanding; others are duplicates reported
 /// (RFC 2883) or lies.
-fn sum(option: &[u8], acknowledged: u32, outstanding: u32) -> u32 {
+fn sum(blocks: &[u8], acknowledged: u32, outstanding: u32) -> u32 {
     let mut received = 0_u32;
-    for at in [2, 10, 18, 26] {
-        let (Some(left), Some(right)) = (be32(option, at), be32(option, at.saturating_add(4)))
+    for at in [0, 8, 16, 24] {
+        let (Some(left), Some(right)) = (be32(blocks, at), be32(blocks, at.saturating_add(4)))
         else {
             break;
         };
@@ -112,7 +83,7 @@ mod tests {
             acknowledged: 1_000,
             bytes: &bytes,
         };
-        is_told(&segment, next, 100)
+        super::told(&segment, next, 100) > 0
     }
 
     #[test]
@@ -146,7 +117,7 @@ mod tests {
                 acknowledged: 0,
                 bytes: &bytes[..end],
             };
-            assert!(!is_told(&segment, 1_000, 100));
+            assert_eq!(super::told(&segment, 1_000, 100), 0);
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Sent {
     pub(crate) acknowledged: u32,
     /// The window that went with it; never scaled, since no buffer needs it.
     pub(crate) window: u16,
+    /// Where the segment starts that has just left, if its bytes had left before.
+    pub(crate) again: Option<u32>,
     pub(crate) any: bool,
     /// The peer's window is closed: a single byte is a probe, which the peer may not have taken.
     pub(crate) shut: bool,
@@ -75,6 +77,9 @@ impl Sent {
                 put(segment, 16, sum.to_be_bytes());
             }
             return None;
+        }
+        if first != self.next && payload > 0 && self.next.wrapping_sub(first) < u32::MAX / 2 {
+            self.again = Some(first).filter(|_| self.any);
         }
         let probe = self.shut && payload == 1;
         if !behind && !probe {
@@ -138,6 +143,7 @@ mod tests {
                 next,
                 acknowledged: 0,
                 window: 0,
+                again: None,
                 any: true,
                 shut: false,
             };

@@ -4,9 +4,11 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{Socket, SocketBuffer};
 
 use crate::config::{CLASSES_MAX, RECV_MAX, SizeClass};
+use crate::congestion::Congestion;
 use crate::list::List;
 use crate::number::{count, place};
-use crate::slot::{Facts, Fault, Flags, NONE, Phase, Slot, Talk};
+use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk};
+use crate::table::END;
 
 /// Lists and sizes of one class.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +100,7 @@ impl<'a> Slab<'a> {
                     ..Slot::EMPTY
                 };
                 class.free.push(slots, index);
-                index = index.checked_add(1).filter(|index| *index != NONE)?;
+                index = index.checked_add(1).filter(|index| *index < END)?;
             }
         }
         self.slots = slots;
@@ -186,6 +188,7 @@ impl<'a> Slab<'a> {
             slot.facts = Facts::NONE;
             slot.fault = Fault::None;
             slot.talk = Talk(0);
+            slot.congestion = Congestion::NEW;
             slot.flags
                 .clear(Flags::SHORT | Flags::LIMITED | Flags::ENDED);
         }

@@ -5,12 +5,15 @@ use smoltcp::socket::tcp::{self, State};
 use usockets::{Error, Instant, Readiness, SocketId};
 
 use crate::clock::RESEND_MIN;
+use crate::congestion::Congestion;
 use crate::number::place;
 use crate::sent::Sent;
 use crate::wheel::tick_of;
 
 /// log2 of the ticks in which limits count: 64 of them, 66 ms.
 pub(crate) const LIMIT_SHIFT: u32 = 6;
+/// Most bits that a window is shifted by (RFC 7323, section 2.3).
+const SCALE_MAX: u8 = 14;
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -22,24 +25,27 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// |---|---|
 /// | 16 | the set that holds smoltcp's one socket |
 /// | 8 | the name that reports carry |
-/// | 8 | demultiplexer: hash, next in the bucket |
+/// | 4 | demultiplexer: next in the bucket |
 /// | 8 | next of those to serve, next of those to report |
-/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after |
+/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after; else acknowledged |
 /// | 13 | timing wheel: deadline, before, after, place |
-/// | 11 | what has been sent and acknowledged, the window told, whether the peer's is closed |
+/// | 11 | what has been sent and acknowledged, the window told, what is known of the peer's |
+/// | 4 | congestion control: window, threshold, segment size, phase |
 /// | 3 | limit of the phase; the listener |
 /// | 5 | class, phase, flags, facts to report, fault |
 ///
 /// Together 80 bytes. With one bucket of four bytes and smoltcp's `SocketStorage` of 472 bytes a
-/// connection costs 556 bytes beside its buffers; congestion control adds 40.
+/// connection costs 556 bytes beside its buffers.
 pub struct Slot<'a> {
     pub(crate) set: Option<SocketSet<'a>>,
     /// Bits of the owner's `SocketId`; 0 without an owner.
     pub(crate) owner: u64,
-    pub(crate) hash: u32,
+    pub(crate) congestion: Congestion,
     pub(crate) chain: u32,
     pub(crate) serve_next: u32,
     pub(crate) ready_next: u32,
+    /// With [`Phase::Owned`] and [`Phase::Delivering`], which are in no list, the number that the
+    /// peer has acknowledged.
     pub(crate) prev: u32,
     pub(crate) next: u32,
     pub(crate) timer_due: u32,
@@ -66,7 +72,7 @@ impl<'a> Slot<'a> {
     pub const EMPTY: Self = Self {
         set: None,
         owner: 0,
-        hash: 0,
+        congestion: Congestion::NEW,
         chain: NONE,
         serve_next: NONE,
         ready_next: NONE,
@@ -108,6 +114,7 @@ impl<'a> Slot<'a> {
             next: self.sent_next,
             acknowledged: self.acknowledged,
             window: self.window,
+            again: None,
             any: self.talk.has(Talk::SENT),
             shut: self.talk.has(Talk::SHUT),
         }
@@ -122,6 +129,13 @@ impl<'a> Slot<'a> {
         if sent.any {
             self.talk.set(Talk::SENT);
         }
+    }
+
+    /// Notes what the peer's SYN told: how large segments may be and by how many bits its windows
+    /// are shifted.
+    pub(crate) fn meet(&mut self, mss: u16, scale: u8) {
+        self.congestion = Congestion::start(mss);
+        self.talk.0 = (self.talk.0 & 15) | (scale.min(SCALE_MAX) << 4);
     }
 
     /// Returns what there is to report when a segment, a `reset` or not, has changed the state, and
@@ -241,7 +255,8 @@ impl Fault {
     }
 }
 
-/// What is known of the talk with a peer.
+/// What is known of the talk with a peer. The upper half is by how many bits its windows are
+/// shifted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Talk(pub(crate) u8);
 
@@ -254,6 +269,11 @@ impl Talk {
     pub(crate) const LOST: u8 = 4;
     /// The owner has sent something since the last look.
     pub(crate) const WROTE: u8 = 8;
+
+    /// Returns by how many bits the peer's windows are shifted.
+    pub(crate) const fn scale(self) -> u8 {
+        self.0 >> 4
+    }
 
     #[inline]
     pub(crate) const fn has(self, fact: u8) -> bool {
@@ -350,10 +370,13 @@ impl Flags {
 mod tests {
     use super::*;
 
-    /// The figure in the documentation of [`Slot`] and of the crate.
+    /// The figures in the documentation of [`Slot`] and of the crate.
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn size_is_as_documented() {
-        assert_eq!(size_of::<Slot<'_>>(), 80);
+        let slot = size_of::<Slot<'_>>();
+        let storage = size_of::<smoltcp::iface::SocketStorage<'_>>();
+        assert_eq!((slot, storage), (80, 472));
+        assert_eq!(slot + storage + size_of::<u32>(), 556);
     }
 }

@@ -159,7 +159,10 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         let engine = &mut self.engine;
         for _ in 0..EXPIRED_MAX {
             match engine.wheel.pop(engine.slab.slots, engine.now) {
-                Some(index) => engine.wake(index),
+                Some(index) => {
+                    engine.rest(index);
+                    engine.wake(index);
+                }
                 None => break,
             }
         }

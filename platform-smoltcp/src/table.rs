@@ -8,10 +8,13 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use crate::number::place;
 use crate::slot::{Flags, NONE, Slot};
 
+/// From here on a link is no slot but the end of a chain, and the rest of it the bucket's number.
+pub(crate) const END: u32 = 1 << 31;
+
 /// A hash table with chains through the slots.
 ///
 /// The hash is keyed ([`crate::hash::Secret`]), so a peer cannot choose addresses that meet in one
-/// bucket.
+/// bucket. No slot keeps its hash: the end of a chain tells whose it is.
 pub(crate) struct Table<'a> {
     /// A power of two of them.
     buckets: &'a mut [u32],
@@ -33,7 +36,9 @@ impl<'a> Table<'a> {
     pub(crate) fn new(buckets: &'a mut [u32]) -> Option<Self> {
         let count = 1_usize.checked_shl(buckets.len().checked_ilog2()?)?;
         let buckets = buckets.get_mut(..count)?;
-        buckets.fill(NONE);
+        for (end, bucket) in (END..).zip(buckets.iter_mut()) {
+            *bucket = end;
+        }
         Some(Self {
             buckets,
             last: NONE,
@@ -65,7 +70,7 @@ impl<'a> Table<'a> {
         // A chain is never longer than all slots.
         for _ in slots {
             let slot = slots.get(place(index))?;
-            if slot.hash == hash && is_of(slot, handle, pair) {
+            if is_of(slot, handle, pair) {
                 self.last = index;
                 return Some(index);
             }
@@ -81,7 +86,6 @@ impl<'a> Table<'a> {
         else {
             return;
         };
-        slot.hash = hash;
         slot.flags.set(Flags::LISTED);
         slot.chain = core::mem::replace(head, index);
     }
@@ -95,9 +99,15 @@ impl<'a> Table<'a> {
             return;
         }
         slot.flags.clear(Flags::LISTED);
-        let (hash, chain) = (slot.hash, slot.chain);
-        let at = self.bucket(hash);
-        let Some(head) = self.buckets.get_mut(at) else {
+        let chain = slot.chain;
+        let mut end = chain;
+        for _ in 0..slots.len() {
+            let Some(slot) = slots.get(place(end)) else {
+                break;
+            };
+            end = slot.chain;
+        }
+        let Some(head) = self.buckets.get_mut(place(end & !END)) else {
             return;
         };
         if *head == index {

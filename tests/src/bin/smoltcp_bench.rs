@@ -284,8 +284,6 @@ mod stock {
             .map(|_| {
                 let mut socket = Socket::new(buffer(), buffer());
                 socket.set_nagle_enabled(false);
-                #[allow(unused, reason = "as the stack has it")]
-                socket.set_congestion_control(smoltcp::socket::tcp::CongestionControl::Reno);
                 socket.listen(PORT).unwrap();
                 set.add(socket)
             })

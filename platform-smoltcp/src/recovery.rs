@@ -1,0 +1,182 @@
+//! Keeps senders to their congestion window, and tells it what happens.
+//!
+//! smoltcp sends what is in its buffer as far as the peer's window allows. So an owner's bytes are
+//! let into the buffer only as far as the congestion window goes: what may not leave yet is not
+//! taken yet, and the owner is told when there is room. Then there is nothing to decide when a
+//! segment leaves, and nothing to do while nothing is lost but to grow.
+//!
+//! Where more is in the buffer than the window allows, it has left before the window shrank. After
+//! a loss that acknowledgements tell of, that does no harm: only the lost segment is sent again.
+//! After a timeout smoltcp would send all of it again; it is shown windows as small as the
+//! congestion window until the buffer holds no more than that. (Where the device cuts segments to
+//! size, the first to be sent again may be as large as the device takes them.)
+//!
+//! Nothing of smoltcp's tells why it sends something again. But what it sends again after three
+//! duplicate acknowledgements it sends as an answer to a segment, and at a timeout to none.
+
+use core::net::SocketAddr;
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::TcpControl;
+use usockets::Duration;
+
+use crate::congestion::ON;
+use crate::cookie::Plain;
+use crate::engine::Engine;
+use crate::frame::{FIN, Segment};
+use crate::number::{be16, count, place};
+use crate::slot::{Phase, Talk};
+use crate::wheel::tick_after;
+
+/// How long there must be nothing to send before that counts as idle: the least that RFC 6298
+/// lets retransmissions wait.
+const IDLE: Duration = Duration::from_secs(1);
+/// Longest reply of smoltcp's without payload.
+const REPLY_MAX: usize = 128;
+
+impl Engine<'_> {
+    /// Draws the consequences of a segment that smoltcp has seen: `unsettled` bytes were in the
+    /// buffer before, `told` have arrived behind a loss that it tells of, and the answer has `len`
+    /// bytes.
+    #[inline]
+    pub(crate) fn heed(
+        &mut self,
+        index: u32,
+        segment: &Segment<'_>,
+        unsettled: usize,
+        (told, len): (u32, usize),
+    ) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index).filter(|_| ON) else {
+            return;
+        };
+        let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        let acked = count(unsettled.saturating_sub(left));
+        if matches!(slot.phase, Phase::Owned | Phase::Delivering) {
+            slot.prev = slot.prev.wrapping_add(acked);
+        }
+        if !slot.congestion.hear() || told > 0 {
+            self.mend(index, segment, (acked, told, len));
+        } else if acked > 0 {
+            let used = count(unsettled);
+            slot.congestion.grow(acked, used, segment.acknowledged);
+        }
+    }
+
+    /// The same where something was lost.
+    #[cold]
+    #[inline(never)]
+    fn mend(&mut self, index: u32, segment: &Segment<'_>, (acked, told, len): (u32, u32, usize)) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        let flight = slot.sent_next.wrapping_sub(segment.acknowledged);
+        let window = &mut slot.congestion;
+        if window.is_recovering() {
+            match (acked, told) {
+                (0, _) if segment.payload_len() == 0 => window.inflate(),
+                (0, _) => {}
+                (_, 0) => window.recover(),
+                (_, _) => window.deflate(acked),
+            }
+        } else if !window.is_collapsed() {
+            window.lose(flight, told);
+        } else {
+            let used = acked.saturating_add(count(left));
+            window.grow(acked, used, segment.acknowledged);
+            if left <= place(window.window()) {
+                return window.recover();
+            }
+            let end = segment.sequence.wrapping_add(segment.payload_len());
+            let end = end.wrapping_add(u32::from(segment.control & FIN));
+            // An answer has told the peer how far everything has come.
+            let sequence = if len > 0 { slot.acknowledged } else { end };
+            let theirs = be16(segment.bytes, 14).unwrap_or(0);
+            self.narrow(index, (sequence, segment.acknowledged), theirs);
+        }
+    }
+
+    /// Draws the consequences of having sent bytes again, from `first` on.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn repeat(&mut self, index: u32, first: u32) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index).filter(|_| ON) else {
+            return;
+        };
+        // A keep-alive probe looks like it.
+        let queued = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        if queued == 0 || !matches!(slot.phase, Phase::Owned | Phase::Delivering) {
+            return;
+        }
+        let (una, acknowledged) = (slot.prev, slot.acknowledged);
+        let flight = slot.sent_next.wrapping_sub(una);
+        let window = &mut slot.congestion;
+        let segment = window.segment();
+        // After a timeout what follows the first segment is no news, and nor is it then when the
+        // first follows on an acknowledgement.
+        if window.is_collapsed() && (first != una || window.has_heard()) {
+            return;
+        }
+        if first == una && window.has_heard() {
+            if !window.is_recovering() {
+                window.lose(flight, segment.saturating_mul(3));
+            }
+            return;
+        }
+        window.collapse(flight);
+        if flight > segment && !slot.talk.has(Talk::SHUT) {
+            self.narrow(index, (acknowledged, una), u16::MAX);
+        }
+    }
+
+    /// Shows smoltcp the congestion window as the peer's, if it is smaller than `theirs`: an
+    /// acknowledgement with the given numbers, as if it came from the peer.
+    fn narrow(&mut self, index: u32, (sequence, acknowledges): (u32, u32), theirs: u16) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let (window, segment) = (slot.congestion.window(), slot.congestion.segment());
+        let whole = window.saturating_sub(window.checked_rem(segment).unwrap_or(0));
+        let scaled = whole.checked_shr(slot.talk.scale().into()).unwrap_or(0).max(1);
+        let ends = slot.peek(handle).and_then(|socket| {
+            let (from, to) = (socket.remote_endpoint()?, socket.local_endpoint()?);
+            let from = SocketAddr::new(from.addr.into(), from.port);
+            Some((from, SocketAddr::new(to.addr.into(), to.port)))
+        });
+        let Some((from, to)) = ends.filter(|_| scaled < u32::from(theirs)) else {
+            return;
+        };
+        let shown = Plain {
+            from,
+            to,
+            sequence,
+            acknowledges: Some(acknowledges),
+            control: TcpControl::None,
+            window: u16::try_from(scaled).unwrap_or(u16::MAX),
+            mss: 0,
+        };
+        let mut memory = [0; 64];
+        let len = shown.write(&mut memory, &ChecksumCapabilities::default());
+        // If there is an answer, the peer has not asked for it.
+        let mut reply = [0; REPLY_MAX];
+        self.feed(index, memory.get(..len).unwrap_or_default(), &mut reply);
+    }
+
+    /// Notes that a connection's deadline has come; twice in a row with nothing to send makes its
+    /// window as small as at the start.
+    pub(crate) fn rest(&mut self, index: u32) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let idle = slot.phase == Phase::Owned
+            && slot.peek(handle).is_some_and(|socket| socket.send_queue() == 0);
+        if idle && slot.congestion.rest() {
+            self.expect_by(index, tick_after(self.now.saturating_add(IDLE)));
+        }
+    }
+}
