@@ -1,7 +1,7 @@
 //! The slots of all size classes: carving them out of the caller's memory, giving and taking back.
 
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
-use smoltcp::socket::tcp::{Socket, SocketBuffer};
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 
 use crate::config::{CLASSES_MAX, RECV_MAX, SizeClass};
 use crate::congestion::Congestion;
@@ -90,10 +90,11 @@ impl<'a> Slab<'a> {
                 let cell = cells.next()?;
                 cell.fill_with(|| SocketStorage::EMPTY);
                 let mut set = SocketSet::new(cell);
-                self.handle = set.add(Socket::new(
-                    SocketBuffer::new(recv),
-                    SocketBuffer::new(send),
-                ));
+                let buffers = (SocketBuffer::new(recv), SocketBuffer::new(send));
+                let mut socket = Socket::new(buffers.0, buffers.1);
+                // Ours is beside it (`congestion`), whatever other crates ask smoltcp for.
+                socket.set_congestion_control(CongestionControl::None);
+                self.handle = set.add(socket);
                 *slots.get_mut(place(index))? = Slot {
                     set: Some(set),
                     class: u8::try_from(number).ok()?,

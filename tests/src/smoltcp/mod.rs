@@ -145,8 +145,18 @@ impl Recipe {
 
 /// Makes a wire and its two ends.
 pub fn wire(faults: Faults, seed: u64, medium: Medium) -> (&'static Wire<'static>, [Device; 2]) {
-    let flights = leak(1_024, || Flight::EMPTY);
-    let bytes = leak(1_024 * (MTU + 14), || 0);
+    wire_for(1_024, faults, seed, medium)
+}
+
+/// The same with a wire that loses what is more than `frames` at once.
+fn wire_for(
+    frames: usize,
+    faults: Faults,
+    seed: u64,
+    medium: Medium,
+) -> (&'static Wire<'static>, [Device; 2]) {
+    let flights = leak(frames, || Flight::EMPTY);
+    let bytes = leak(frames * (MTU + 14), || 0);
     let mut new = Some(Wire::new(faults, seed, flights, bytes));
     let wire: &'static Wire<'static> = &leak(1, || new.take().unwrap())[0];
     let memory = || leak(65 * (MTU + 14), || 0);
@@ -421,7 +431,12 @@ impl World {
     }
 
     pub fn of(faults: Faults, seed: u64, a: &Recipe, b: &Recipe) -> Self {
-        let (wire, [left, right]) = wire(faults, seed, a.medium);
+        Self::behind(1_024, faults, seed, a, b)
+    }
+
+    /// With a wire that loses what is more than `frames` at once, queued or on its way.
+    pub fn behind(frames: usize, faults: Faults, seed: u64, a: &Recipe, b: &Recipe) -> Self {
+        let (wire, [left, right]) = wire_for(frames, faults, seed, a.medium);
         Self {
             wire,
             a: Host::new(a.build(left)),
