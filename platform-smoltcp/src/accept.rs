@@ -4,19 +4,18 @@ use core::net::SocketAddr;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::{IpAddress, Ipv4Packet, TcpControl, TcpPacket, TcpRepr};
+use smoltcp::wire::{Ipv4Packet, TcpControl, TcpPacket};
 use usockets::Duration;
 
 use crate::clock::{span, stamp};
 use crate::cookie::{self, Plain};
 use crate::engine::Engine;
-use crate::frame::{self, ETHERNET_LEN, Segment};
+use crate::frame::{self, ETHERNET_LEN, FIN, SYN, Segment};
 use crate::isn;
-use crate::listener::Listener;
 use crate::number::{be16, low, place};
 use crate::port::Nowhere;
 use crate::sent::Sent;
-use crate::slot::Phase;
+use crate::slot::{Phase, Talk};
 use crate::wheel::tick_of;
 
 /// How long after the last cookie was sent one is believed: as long as it is valid.
@@ -40,9 +39,10 @@ enum Place {
 }
 
 impl Engine<'_> {
-    /// Answers a SYN for which there is no connection; returns the reply's length.
+    /// Answers a SYN for which there is no connection, and whose ends have this hash; returns the
+    /// reply's length.
     #[inline(never)]
-    pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
+    pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>, hash: u32) -> usize {
         let Some(number) = self.listener_for((segment.local, segment.remote)) else {
             return self.inject(None, packet);
         };
@@ -64,11 +64,9 @@ impl Engine<'_> {
             }
         };
         let isn = self.isn((segment.local, segment.remote));
-        let mut own = isn::interface(isn, &self.routes, &self.described, stamp(self.now));
-        core::mem::swap(&mut self.interface, &mut own);
-        let len = self.open_half((slot, number), packet, segment);
+        self.start_at(isn);
+        let len = self.open_half((slot, number), packet, (segment, hash));
         self.meet(slot, segment, Some(mss));
-        core::mem::swap(&mut self.interface, &mut own);
         len
     }
 
@@ -113,7 +111,7 @@ impl Engine<'_> {
     /// Returns the connection that an answer to a cookie makes; `Some(None)` when the cookie is
     /// right and there is no room, `None` when it is no cookie of ours.
     #[inline(never)]
-    pub(crate) fn redeem(&mut self, segment: &Segment<'_>) -> Option<Option<u32>> {
+    pub(crate) fn redeem(&mut self, segment: &Segment<'_>, hash: u32) -> Option<Option<u32>> {
         let pair = (segment.local, segment.remote);
         let number = self.listener_for(pair)?;
         let theirs = segment.sequence.wrapping_sub(1);
@@ -134,7 +132,7 @@ impl Engine<'_> {
             self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
             return Some(None);
         };
-        self.replay((index, number), segment, (theirs, ours, mss));
+        self.replay((index, number), (segment, hash), (theirs, ours, mss));
         if self.state(index) != State::SynReceived {
             return Some(None);
         }
@@ -147,7 +145,7 @@ impl Engine<'_> {
     fn replay(
         &mut self,
         slot: (u32, usize),
-        segment: &Segment<'_>,
+        (segment, hash): (&Segment<'_>, u32),
         (theirs, ours, mss): (u32, u32, u16),
     ) {
         let mut memory = [0; 64];
@@ -164,9 +162,8 @@ impl Engine<'_> {
         let Some(packet) = memory.get(..len) else {
             return;
         };
-        let mut own = isn::interface(ours, &self.routes, &self.described, stamp(self.now));
-        core::mem::swap(&mut self.interface, &mut own);
-        self.open_half(slot, packet, segment);
+        self.start_at(ours);
+        self.open_half(slot, packet, (segment, hash));
         let mut nowhere = Nowhere {
             spare: self.scratch,
             described: &self.described,
@@ -175,7 +172,6 @@ impl Engine<'_> {
             self.interface
                 .poll_egress(stamp(self.now), &mut nowhere, set);
         }
-        core::mem::swap(&mut self.interface, &mut own);
         let window = self
             .slab
             .peek(slot.0)
@@ -194,13 +190,20 @@ impl Engine<'_> {
         }
     }
 
+    /// Lets the next connection start at `isn`, by an interface made for it. The one before has
+    /// nothing to keep: all that smoltcp knows of connections is in their sockets.
+    #[inline(never)]
+    pub(crate) fn start_at(&mut self, isn: u32) {
+        self.interface = isn::interface(isn, &self.routes, &self.described, stamp(self.now));
+    }
+
     /// Makes a free slot a half-open connection of a listener, by the SYN in `packet`. The
     /// interface is one made for the number the connection starts at.
     fn open_half(
         &mut self,
         (index, number): (u32, usize),
         packet: &[u8],
-        segment: &Segment<'_>,
+        (segment, hash): (&Segment<'_>, u32),
     ) -> usize {
         let Some(listener) = self.listeners.get(number) else {
             return 0;
@@ -218,7 +221,6 @@ impl Engine<'_> {
             self.slab.reset(index);
             return len;
         }
-        let hash = self.hash((segment.local, segment.remote));
         self.table.insert(self.slab.slots, index, hash);
         self.slab.move_to(index, Phase::HalfOpen);
         if let Some(listener) = self.listeners.get_mut(number) {
@@ -226,6 +228,8 @@ impl Engine<'_> {
         }
         if let Some(slot) = self.slab.get(index) {
             slot.listener = u8::try_from(number).unwrap_or(u8::MAX);
+            // The SYN|ACK is due.
+            slot.talk.set(Talk::WROTE);
         }
         self.limit(index, self.limits.handshake);
         self.wake(index);
@@ -236,8 +240,7 @@ impl Engine<'_> {
     /// its windows are scaled.
     pub(crate) fn meet(&mut self, index: u32, syn: &Segment<'_>, mss: Option<u16>) {
         let own = u16::try_from(self.own_mss(syn.local)).unwrap_or(u16::MAX);
-        let told = || syn.option(frame::MSS).and_then(|data| be16(data, 0));
-        let mss = mss.or_else(told).unwrap_or(MSS_DEFAULT);
+        let mss = mss.unwrap_or_else(|| mss_of(syn));
         let scale = syn.option(frame::SCALE).and_then(|data| data.first());
         if let Some(slot) = self.slab.get(index) {
             slot.meet(mss.min(own), scale.copied().unwrap_or(0));
@@ -326,15 +329,18 @@ impl Engine<'_> {
     /// Finds the listener for a connection; of several that share the port, the same one for the
     /// same connection.
     fn listener_for(&self, (local, remote): (SocketAddr, SocketAddr)) -> Option<usize> {
-        let takes = |listener: &&Listener| listener.takes(local);
-        let count = self.listeners.iter().filter(takes).count();
-        let turn = match count {
-            0 | 1 => 0,
-            _ => place(self.hash((local, remote))).checked_rem(count)?,
-        };
-        let matching = self.listeners.iter().enumerate();
-        let mut matching = matching.filter(|(_, listener)| listener.takes(local));
-        matching.nth(turn).map(|(number, _)| number)
+        let all = self.listeners.iter().enumerate();
+        let mut matching = all.filter(|(_, listener)| listener.takes(local));
+        let (first, _) = matching.next()?;
+        let others = matching.clone().count();
+        if others == 0 {
+            return Some(first);
+        }
+        let turn = place(self.hash((local, remote))).checked_rem(others.saturating_add(1))?;
+        match turn.checked_sub(1) {
+            None => Some(first),
+            Some(turn) => matching.nth(turn).map(|(number, _)| number),
+        }
     }
 
     fn answer_with_cookie(&mut self, segment: &Segment<'_>, mss: u16, class: u8) -> usize {
@@ -355,26 +361,17 @@ impl Engine<'_> {
         reply.write(memory, &self.described.checksum)
     }
 
-    /// Checks a SYN as smoltcp will, before anything makes place for it; returns the peer's MSS.
+    /// Checks that a SYN has come as it was sent, before anything makes place for it; returns the
+    /// peer's MSS. What smoltcp then refuses, a peer has sent on purpose.
     fn inspect(&self, packet: &[u8], segment: &Segment<'_>) -> Option<u16> {
-        let checksums = &self.described.checksum;
-        if segment.local.is_ipv4() && checksums.ipv4.rx() {
+        if segment.local.is_ipv4() && self.described.checksum.ipv4.rx() {
             let header = Ipv4Packet::new_checked(packet).ok()?;
             if !header.verify_checksum() {
                 return None;
             }
         }
-        let tcp = TcpPacket::new_checked(segment.bytes).ok()?;
-        let (from, to): (IpAddress, IpAddress) =
-            (segment.remote.ip().into(), segment.local.ip().into());
-        let syn = TcpRepr::parse(&tcp, &from, &to, checksums).ok()?;
-        let default = if segment.local.is_ipv4() {
-            MSS_DEFAULT
-        } else {
-            MSS_DEFAULT_V6
-        };
-        (syn.control == TcpControl::Syn && syn.ack_number.is_none())
-            .then(|| syn.max_seg_size.filter(|mss| *mss > 0).unwrap_or(default))
+        let plain = segment.control & (SYN | FIN) == SYN && self.is_sound(segment);
+        plain.then(|| mss_of(segment))
     }
 
     /// Whether a segment's checksum is right, or the device has seen to it.
@@ -391,6 +388,17 @@ impl Engine<'_> {
         let clock = low(self.now.as_micros() >> 2);
         clock.wrapping_add(self.secrets.sequence.hash_pair32(local, remote, 0))
     }
+}
+
+/// Returns the MSS that a SYN tells, or the one of a peer that tells none.
+fn mss_of(syn: &Segment<'_>) -> u16 {
+    let told = syn.option(frame::MSS).and_then(|data| be16(data, 0));
+    let default = if syn.local.is_ipv4() {
+        MSS_DEFAULT
+    } else {
+        MSS_DEFAULT_V6
+    };
+    told.filter(|mss| *mss > 0).unwrap_or(default)
 }
 
 /// Makes a socket forget the options of its last connection.

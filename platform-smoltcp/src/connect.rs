@@ -112,7 +112,7 @@ impl Engine<'_> {
     }
 
     fn is_taken(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
-        self.find(&local, &remote).is_some()
+        self.locate(&local, &remote).is_ok()
     }
 
     /// Starts listening and returns the listener's place.

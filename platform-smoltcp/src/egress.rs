@@ -98,7 +98,7 @@ impl Engine<'_> {
         let Some(slot) = self.slab.slots.get_mut(place(index)) else {
             return (Served::Done, None);
         };
-        // What the owner has just sent is due, most likely.
+        // What the owner has just sent is due, and an answer to a peer's SYN or FIN.
         if slot.talk.has(Talk::WROTE) {
             slot.talk.assign(Talk::WROTE, false);
         } else {

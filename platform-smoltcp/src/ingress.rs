@@ -142,9 +142,10 @@ impl Engine<'_> {
 
     #[inline]
     fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
-        if let Some(index) = self.find(&segment.local, &segment.remote) {
-            return self.deliver(index, packet, segment);
-        }
+        let hash = match self.locate(&segment.local, &segment.remote) {
+            Ok(index) => return self.deliver(index, packet, segment),
+            Err(hash) => hash,
+        };
         let (local, remote) = (segment.local, segment.remote);
         if !self.routes.is_own(local.ip()) {
             return 0;
@@ -154,11 +155,11 @@ impl Engine<'_> {
             return 0;
         }
         if segment.is_opening() {
-            return self.knock(packet, segment);
+            return self.knock(packet, segment, hash);
         }
         if segment.is_answer()
             && self.now < self.cookies_until
-            && let Some(known) = self.redeem(segment)
+            && let Some(known) = self.redeem(segment, hash)
         {
             return match known {
                 Some(index) => self.deliver(index, packet, segment),
@@ -208,6 +209,7 @@ impl Engine<'_> {
     /// of the answer to one that smoltcp must not see.
     #[inline(never)]
     fn judge(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> Option<usize> {
+        let handle = self.slab.handle;
         let slot = self.slab.get(index)?;
         let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
@@ -226,7 +228,8 @@ impl Engine<'_> {
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
             if phase == Phase::TimeWait && self.is_listening(segment.local) {
                 self.release(index);
-                return Some(self.knock(packet, segment));
+                let hash = self.hash((segment.local, segment.remote));
+                return Some(self.knock(packet, segment, hash));
             }
             if known && before != State::SynReceived {
                 return Some(self.challenge(index, segment));
@@ -251,8 +254,11 @@ impl Engine<'_> {
             return Some(0);
         }
         // The peer keeps its place until it knows that its end has come.
-        if end && let Some(socket) = self.slab.socket(index) {
-            socket.set_ack_delay(None);
+        if end && let Some(slot) = self.slab.get(index) {
+            slot.talk.set(Talk::WROTE);
+            if let Some(socket) = slot.socket(handle) {
+                socket.set_ack_delay(None);
+            }
         }
         None
     }
@@ -360,17 +366,18 @@ impl Engine<'_> {
         self.report(index, facts);
     }
 
-    /// Finds the slot of the connection between two ends.
+    /// Finds the slot of the connection between two ends; their hash when there is none.
     #[inline]
-    pub(crate) fn find(&mut self, local: &SocketAddr, remote: &SocketAddr) -> Option<u32> {
+    pub(crate) fn locate(&mut self, local: &SocketAddr, remote: &SocketAddr) -> Result<u32, u32> {
         let handle = self.slab.handle;
         let last = self.table.last(self.slab.slots, handle, (local, remote));
-        if last.is_some() {
-            return last;
+        if let Some(last) = last {
+            return Ok(last);
         }
         let hash = self.hash((*local, *remote));
         let slots = &*self.slab.slots;
-        self.table.find(slots, handle, hash, (local, remote))
+        let found = self.table.find(slots, handle, hash, (local, remote));
+        found.ok_or(hash)
     }
 
     /// Returns the demultiplexer's hash of a connection's two ends.

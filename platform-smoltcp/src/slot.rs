@@ -267,7 +267,7 @@ impl Talk {
     pub(crate) const SHUT: u8 = 2;
     /// The first unacknowledged segment is known to be lost, and smoltcp has been told.
     pub(crate) const LOST: u8 = 4;
-    /// The owner has sent something since the last look.
+    /// Something is to be sent, most likely: the owner has sent, or the peer has begun or ended.
     pub(crate) const WROTE: u8 = 8;
 
     /// Returns by how many bits the peer's windows are shifted.
