@@ -69,6 +69,13 @@ impl<const HOLDS: bool> Host<HOLDS> {
         self.network.borrow().hosts[self.index].polls
     }
 
+    /// Returns how many connections the host, as a layer, has of its own: those it opens, and
+    /// those that it still sends of. Each takes a slot.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.network.borrow().hosts[self.index].hidden
+    }
+
     /// Returns what the network knows of a connection of this host, by its name.
     #[must_use]
     pub fn line(&self, id: SocketId) -> Option<Line> {
@@ -96,7 +103,7 @@ impl<const HOLDS: bool> Drop for Host<HOLDS> {
             let state = &mut network.hosts[self.index];
             state.polled = true;
             state.deadline = None;
-            state.woken = false;
+            state.bell.take();
             state.ready.clear();
             state.extra.clear();
         }
@@ -136,7 +143,7 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         socket: &mut SimSocket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let taken = self.network.borrow_mut().accept(listener.key, id)?;
+        let taken = self.network.borrow_mut().accept(listener.key, id, HOLDS)?;
         Ok(taken.map(|(key, accepted)| {
             socket.key = key;
             accepted
@@ -184,6 +191,10 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         self.network.borrow_mut().release(key, false);
     }
 
+    fn linger(&mut self, socket: &mut SimSocket) -> bool {
+        HOLDS && self.network.borrow_mut().linger(socket.key)
+    }
+
     fn abort(&mut self, socket: &mut SimSocket) {
         let key = std::mem::take(&mut socket.key);
         self.network.borrow_mut().release(key, true);
@@ -214,7 +225,7 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
     }
 
     fn woken(&mut self) -> bool {
-        std::mem::take(&mut self.network.borrow_mut().hosts[self.index].woken)
+        self.network.borrow().hosts[self.index].bell.take()
     }
 
     fn now(&self) -> Instant {
@@ -273,7 +284,10 @@ impl Network {
         // What is reported may lead to more: only the next poll can tell until when to wait.
         let now = self.now.saturating_add(self.hosts[host].ahead);
         let state = &mut self.hosts[host];
-        if !state.batch.is_empty() || state.woken || state.deadline.is_some_and(|at| at <= now) {
+        if !state.batch.is_empty()
+            || state.bell.is_rung()
+            || state.deadline.is_some_and(|at| at <= now)
+        {
             state.deadline = Some(0);
         }
         Ok(())

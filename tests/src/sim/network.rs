@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use usockets::{Error, Readiness, Ready, SocketId};
 
+use super::bell::Bell;
 use super::end::{End, Kind, Opening, Stream};
 use super::faults::Faults;
 use crate::rng::{Rng, mix};
@@ -32,8 +33,8 @@ pub(super) enum Event {
     Report { key: u32, id: u64, bits: u32 },
     /// Room to send is told of.
     Room { key: u32 },
-    /// The host can let go of the end that it holds.
-    EndHeld { key: u32 },
+    /// A layer is not busy with it any more.
+    Done { key: u32 },
     /// What can be read is told of, although it did not change.
     Retell { key: u32 },
 }
@@ -64,7 +65,7 @@ pub(super) struct HostState {
     /// Until when the last poll wanted to wait, by the host's clock.
     pub(super) deadline: Option<u64>,
     pub(super) polled: bool,
-    pub(super) woken: bool,
+    pub(super) bell: Bell,
     pub(super) port: u16,
     pub(super) descriptors: usize,
     /// Packets to and from it are lost.
@@ -73,6 +74,8 @@ pub(super) struct HostState {
     /// When its listeners were last reported for as long as someone waits.
     pub(super) repeated_at: u64,
     pub(super) broken: Option<Error>,
+    /// Connections that a layer has and the program does not know of, or not any more.
+    pub(super) hidden: usize,
 }
 
 /// The whole network.
@@ -188,7 +191,7 @@ impl Network {
             Event::Reset { to } => self.break_end(to, Error::Reset),
             Event::Report { key, id, bits } => self.late_report(key, id, bits),
             Event::Room { key } => self.tell_room(key),
-            Event::EndHeld { key } => self.mark(key, Readiness::WRITABLE),
+            Event::Done { key } => self.mark(key, Readiness::WRITABLE),
             Event::Retell { key } => self.retell(key),
         }
     }
