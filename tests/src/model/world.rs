@@ -336,6 +336,10 @@ fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
     books.check(in_use <= capacity, || {
         format!("{in_use} slots of {capacity}")
     });
+    let neglected = node.lp.platform().neglected();
+    books.check(neglected == 0, || {
+        format!("{neglected} connections kept their slots for too long")
+    });
     let asleep = !std::mem::take(&mut books.woken);
     books.check(asleep, || "a wake-up was lost".into());
 }

@@ -23,6 +23,8 @@ const BREAKS: [Error; 9] = [
 /// Longest that a layer sends what it holds of a closed stream, in microseconds. The loop waits for
 /// 30 s.
 const FAREWELLS: [u64; 4] = [1, 3_000, 100_000, 60_000_000];
+/// How long after a farewell the layer must have been asked, stalls and late reports included.
+const NEGLECT: u64 = 20_000_000;
 
 impl Network {
     pub(super) fn listen(
@@ -251,14 +253,17 @@ impl Network {
 
     /// What a layer did out of the program's sight is over.
     pub(super) fn not_hidden(&mut self, key: u32) {
+        let now = self.now;
         let Some(end) = self.end(key) else { return };
         let host = end.host;
         if let Some(stream) = end.stream()
-            && let Some((busy, _)) = stream.busy
+            && let Some((busy, until)) = stream.busy
             && busy.is_hidden()
         {
             stream.busy = None;
             self.hosts[host].hidden -= 1;
+            let late = busy == Busy::Farewell && until.saturating_add(NEGLECT) < now;
+            self.hosts[host].neglected += usize::from(late);
         }
     }
 

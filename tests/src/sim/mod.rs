@@ -26,7 +26,7 @@ use usockets::{Error, Instant};
 
 use self::end::Kind;
 pub use self::faults::Faults;
-pub use self::host::{Host, Line, SimSocket};
+pub use self::host::{Counts, Host, Line, SimSocket};
 use self::network::Network;
 
 /// Virtual microseconds between two reports of a listener that is reported for as long as someone

@@ -9,6 +9,7 @@ use usockets::{Error, Readiness, Ready, SocketId};
 use super::bell::Bell;
 use super::end::{End, Kind, Opening, Stream};
 use super::faults::Faults;
+use super::host::Counts;
 use crate::rng::{Rng, mix};
 
 /// Time between two attempts to reach a listener whose backlog is full.
@@ -70,12 +71,14 @@ pub(super) struct HostState {
     pub(super) descriptors: usize,
     /// Packets to and from it are lost.
     pub(super) unplugged: bool,
-    pub(super) polls: u64,
+    pub(super) counts: Counts,
     /// When its listeners were last reported for as long as someone waits.
     pub(super) repeated_at: u64,
     pub(super) broken: Option<Error>,
     /// Connections that a layer has and the program does not know of, or not any more.
     pub(super) hidden: usize,
+    /// Connections of which the last was sent, and whose layer was not asked about it for long.
+    pub(super) neglected: usize,
 }
 
 /// The whole network.
