@@ -155,7 +155,7 @@ impl PollDevice for Faulty {
     }
 
     fn commit(&mut self, len: usize, segment: Option<NonZeroU16>) {
-        if !self.random.chance(self.losses.loss) {
+        if self.losses.loss == 0 || !self.random.chance(self.losses.loss) {
             self.tap.commit(len, segment);
         }
     }

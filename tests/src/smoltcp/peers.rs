@@ -16,7 +16,9 @@ const SYN: u8 = 2;
 const PSH: u8 = 8;
 const ACK: u8 = 16;
 /// A SYN's options as Linux sends them: segment size, selective acknowledgements, timestamp, scale.
-const OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7];
+const OPTIONS: [u8; 20] = [
+    2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7,
+];
 /// The stack's address and port.
 pub const SERVER: [u8; 4] = [10, 0, 0, 2];
 pub const PORT: u16 = 80;
@@ -239,7 +241,13 @@ impl PollDevice for Peers {
                 break;
             };
             let next = state.peers[index as usize].next;
-            if next == if state.churn { Next::Syn } else { Next::Message } {
+            if next
+                == if state.churn {
+                    Next::Syn
+                } else {
+                    Next::Message
+                }
+            {
                 if state.budget == 0 {
                     break;
                 }
