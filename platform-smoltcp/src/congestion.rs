@@ -209,7 +209,9 @@ impl Congestion {
     /// RFC 6928, section 2.
     fn initial(self) -> u32 {
         let segment = self.segment();
-        segment.saturating_mul(10).min(segment.saturating_mul(2).max(14_600))
+        segment
+            .saturating_mul(10)
+            .min(segment.saturating_mul(2).max(14_600))
     }
 }
 
@@ -240,7 +242,6 @@ fn unpack(packed: u8) -> u32 {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     use super::*;
 
@@ -304,12 +305,23 @@ mod tests {
         assert!((28_000..=32_000).contains(&window.window()));
         window.collapse(32_000);
         assert!(window.is_collapsed() && !window.is_recovering());
-        assert_eq!(window.window().div_ceil(window.segment()), 2, "one and a unit");
+        assert_eq!(
+            window.window().div_ceil(window.segment()),
+            2,
+            "one and a unit"
+        );
         let threshold = window.threshold();
         window.collapse(1_000);
-        assert_eq!(window.threshold(), threshold, "held while nothing new is sent");
+        assert_eq!(
+            window.threshold(),
+            threshold,
+            "held while nothing new is sent"
+        );
         window.grow(100_000, 100_000, 1);
-        assert!(window.window() <= 3 * 536, "one segment for each acknowledgement");
+        assert!(
+            window.window() <= 3 * 536,
+            "one segment for each acknowledgement"
+        );
         window.recover();
         window.lose(1_000, 0);
         assert!(window.window() >= 2 * 536, "two segments at least");
@@ -320,7 +332,11 @@ mod tests {
         let window = Congestion::start(1_460);
         let full = place(window.window());
         assert_eq!(window.share(0, 9_000, 65_535), 9_000);
-        assert_eq!(window.share(0, 50_000, 14_000), 50_000, "the buffer is the limit");
+        assert_eq!(
+            window.share(0, 50_000, 14_000),
+            50_000,
+            "the buffer is the limit"
+        );
         if ON {
             assert_eq!(window.share(0, 50_000, 65_535), 14_600);
             assert_eq!(window.share(14_000, 50_000, 65_535), 0);

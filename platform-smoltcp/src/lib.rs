@@ -102,9 +102,18 @@
 //! | 40 | neighbour and handle, of which nothing is used here |
 //! | 28 | timestamps and small facts, with 7 bytes of padding |
 //!
-//! Congestion control (feature `congestion`, on by default) adds 40. A build with the variable
-//! `SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT=1`, which smoltcp heeds, saves 48 again: then only one
+//! Congestion control (feature `congestion`, on by default) takes four of them. A build with the
+//! variable `SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT=1`, which smoltcp heeds, saves 48: then only one
 //! piece is kept out of order, and the rest is sent once more.
+//!
+//! # Congestion control
+//!
+//! Slow start from ten segments, congestion avoidance, fast recovery and the collapse after a
+//! timeout (RFC 5681, RFC 6928) are done here and not in smoltcp. A send takes no more than the
+//! congestion window lets go; the rest of the send buffer is of use once the window has grown, and
+//! a report of room comes when there is some. Windows go up to 4 MiB, and segment sizes are
+//! rounded down to one of eight. After a timeout a device that segments itself may get one large
+//! segment before the window collapses.
 //!
 //! # Listening
 //!
@@ -133,7 +142,9 @@
 //! - it takes a FIN whose data it cut at the window, which ends the stream too soon: dropped;
 //! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed;
 //! - it waits a second or more for every loss that three duplicate acknowledgements do not tell
-//!   of: selective acknowledgements are heeded here, and the least wait is 250 ms.
+//!   of: selective acknowledgements are heeded here, and the least wait is 250 ms;
+//! - its congestion control takes 40 bytes, starts with one segment and halves again for every
+//!   loss of a window: it is done here.
 //!
 //! What it does not have, this stack has not either: repair of several losses in one round trip,
 //! path MTU discovery, timestamps' protection of sequence numbers. Choose the MTU so that it

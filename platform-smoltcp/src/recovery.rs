@@ -126,8 +126,10 @@ impl Engine<'_> {
             }
             return;
         }
+        let before = window.window();
         window.collapse(flight);
-        if flight > segment && !slot.talk.has(Talk::SHUT) {
+        // Once, until the peer is heard again: each counts as a sign of it.
+        if flight > segment && before > window.window() && !slot.talk.has(Talk::SHUT) {
             self.narrow(index, (acknowledged, una), u16::MAX);
         }
     }
@@ -141,7 +143,10 @@ impl Engine<'_> {
         };
         let (window, segment) = (slot.congestion.window(), slot.congestion.segment());
         let whole = window.saturating_sub(window.checked_rem(segment).unwrap_or(0));
-        let scaled = whole.checked_shr(slot.talk.scale().into()).unwrap_or(0).max(1);
+        let scaled = whole
+            .checked_shr(slot.talk.scale().into())
+            .unwrap_or(0)
+            .max(1);
         let ends = slot.peek(handle).and_then(|socket| {
             let (from, to) = (socket.remote_endpoint()?, socket.local_endpoint()?);
             let from = SocketAddr::new(from.addr.into(), from.port);
@@ -174,7 +179,9 @@ impl Engine<'_> {
             return;
         };
         let idle = slot.phase == Phase::Owned
-            && slot.peek(handle).is_some_and(|socket| socket.send_queue() == 0);
+            && slot
+                .peek(handle)
+                .is_some_and(|socket| socket.send_queue() == 0);
         if idle && slot.congestion.rest() {
             self.expect_by(index, tick_after(self.now.saturating_add(IDLE)));
         }

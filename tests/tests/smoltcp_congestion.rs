@@ -1,6 +1,6 @@
 //! Congestion control, as seen from outside: what is on the way at which time.
 
-use usockets::{Duration, Endpoint};
+use usockets::{Duration, Endpoint, Error};
 use usockets_smoltcp::{Faults, SizeClass, Slot, SocketStorage};
 use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
 
@@ -193,6 +193,21 @@ fn a_timeout_collapses_to_one_segment_and_backs_off() {
         world.b.only().received.len() == bytes.len()
     });
     assert!(world.b.only().received == bytes);
+}
+
+/// What smoltcp is shown after the first timeout counts as a sign of the peer, and only that.
+#[test]
+fn a_peer_that_is_gone_is_given_up_in_time() {
+    let mut world = world(1_024, slow());
+    let bytes = pattern(2_000_000, 6);
+    let id = connect(&mut world, &bytes);
+    world.run(secs(5), |world| world.b.only().received.len() > 500_000);
+    world.wire.set_faults(slow().loss(1_000_000));
+    let start = world.wire.now();
+    world.run(secs(200), |world| world.a.conn(id).error.is_some());
+    assert_eq!(world.a.conn(id).error, Some(Error::TimedOut));
+    let took = world.wire.now().saturating_since(start);
+    assert!((secs(119)..secs(126)).contains(&took), "{took:?}");
 }
 
 #[test]
