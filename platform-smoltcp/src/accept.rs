@@ -336,7 +336,7 @@ impl Engine<'_> {
         if others == 0 {
             return Some(first);
         }
-        let turn = place(self.hash((local, remote))).checked_rem(others.saturating_add(1))?;
+        let turn = place(self.hash(&local, &remote)).checked_rem(others.saturating_add(1))?;
         match turn.checked_sub(1) {
             None => Some(first),
             Some(turn) => matching.nth(turn).map(|(number, _)| number),
@@ -386,7 +386,7 @@ impl Engine<'_> {
     /// going up by one every 4 µs.
     pub(crate) fn isn(&self, (local, remote): (SocketAddr, SocketAddr)) -> u32 {
         let clock = low(self.now.as_micros() >> 2);
-        clock.wrapping_add(self.secrets.sequence.hash_pair32(local, remote, 0))
+        clock.wrapping_add(self.secrets.sequence.hash_pair32(&local, &remote, 0))
     }
 }
 

@@ -53,7 +53,7 @@ impl Engine<'_> {
             self.slab.reset(index);
             return Err(Error::Invalid);
         }
-        let hash = self.hash((local, remote));
+        let hash = self.hash(&local, &remote);
         self.table.insert(self.slab.slots, index, hash);
         self.slab.move_to(index, Phase::Owned);
         if let Some(slot) = self.slab.get(index) {
@@ -95,7 +95,7 @@ impl Engine<'_> {
     /// onwards, until one is free.
     fn ephemeral(&mut self, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr, Error> {
         let secret = self.secrets.port;
-        let offset = secret.hash_pair32(SocketAddr::new(ip, 0), remote, 0);
+        let offset = secret.hash_pair32(&SocketAddr::new(ip, 0), &remote, 0);
         for _ in 0..PORTS {
             let local = SocketAddr::new(ip, self.port(offset));
             if !self.is_taken(local, remote) && !self.is_listening(local) {

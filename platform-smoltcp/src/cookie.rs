@@ -62,7 +62,7 @@ fn stamp(
     size: u32,
 ) -> u32 {
     let rest = (u64::from(theirs) << 32) | (u64::from(period) << 8) | u64::from(size);
-    secret.hash_pair32(local, remote, rest) & 0xff_ffff
+    secret.hash_pair32(&local, &remote, rest) & 0xff_ffff
 }
 
 /// A segment without payload that this module writes.

@@ -63,7 +63,7 @@ impl Secret {
 
     /// Hashes the two ends of a connection and one more word.
     #[inline]
-    pub(crate) fn hash_pair(self, local: SocketAddr, remote: SocketAddr, extra: u64) -> u64 {
+    pub(crate) fn hash_pair(self, local: &SocketAddr, remote: &SocketAddr, extra: u64) -> u64 {
         let ports = (u64::from(local.port()) << 16) | u64::from(remote.port());
         match (local, remote) {
             (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
@@ -81,14 +81,14 @@ impl Secret {
 
     /// Returns 32 bits of [`Self::hash_pair`].
     #[inline]
-    pub(crate) fn hash_pair32(self, local: SocketAddr, remote: SocketAddr, extra: u64) -> u32 {
+    pub(crate) fn hash_pair32(self, local: &SocketAddr, remote: &SocketAddr, extra: u64) -> u32 {
         let hash = self.hash_pair(local, remote, extra);
         low(hash) ^ high(hash)
     }
 }
 
 /// Returns the address as two words.
-fn halves(addr: SocketAddr) -> [u64; 2] {
+fn halves(addr: &SocketAddr) -> [u64; 2] {
     let bits = match addr {
         SocketAddr::V4(addr) => u128::from(addr.ip().to_bits()),
         SocketAddr::V6(addr) => addr.ip().to_bits(),

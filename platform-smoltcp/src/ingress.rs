@@ -228,7 +228,7 @@ impl Engine<'_> {
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
             if phase == Phase::TimeWait && self.is_listening(segment.local) {
                 self.release(index);
-                let hash = self.hash((segment.local, segment.remote));
+                let hash = self.hash(&segment.local, &segment.remote);
                 return Some(self.knock(packet, segment, hash));
             }
             if known && before != State::SynReceived {
@@ -374,7 +374,7 @@ impl Engine<'_> {
         if let Some(last) = last {
             return Ok(last);
         }
-        let hash = self.hash((*local, *remote));
+        let hash = self.hash(local, remote);
         let slots = &*self.slab.slots;
         let found = self.table.find(slots, handle, hash, (local, remote));
         found.ok_or(hash)
@@ -382,7 +382,7 @@ impl Engine<'_> {
 
     /// Returns the demultiplexer's hash of a connection's two ends.
     #[inline]
-    pub(crate) fn hash(&self, (local, remote): (SocketAddr, SocketAddr)) -> u32 {
+    pub(crate) fn hash(&self, local: &SocketAddr, remote: &SocketAddr) -> u32 {
         self.secrets.table.hash_pair32(local, remote, 0)
     }
 }
