@@ -192,7 +192,7 @@ impl SizeClass {
 /// All memory of one stack, lent for as long as it lives. Nothing more is ever asked for.
 #[expect(clippy::exhaustive_structs, reason = "the caller makes it")]
 pub struct Memory<'a> {
-    /// One for each slot of all classes.
+    /// One for each slot of all classes; 16,777,216 at most.
     pub slots: &'a mut [Slot<'a>],
     /// smoltcp's part of each slot; as many as `slots`.
     pub storage: &'a mut [SocketStorage<'a>],

@@ -8,7 +8,7 @@ use crate::congestion::Congestion;
 use crate::list::List;
 use crate::number::{count, place};
 use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk};
-use crate::table::END;
+use crate::table::SLOTS_MAX;
 
 /// Lists and sizes of one class.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ impl<'a> Slab<'a> {
                     ..Slot::EMPTY
                 };
                 class.free.push(slots, index);
-                index = index.checked_add(1).filter(|index| *index < END)?;
+                index = index.checked_add(1).filter(|index| *index <= SLOTS_MAX)?;
             }
         }
         self.slots = slots;

@@ -8,8 +8,14 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use crate::number::place;
 use crate::slot::{Flags, NONE, Slot};
 
-/// From here on a link is no slot but the end of a chain, and the rest of it the bucket's number.
-pub(crate) const END: u32 = 1 << 31;
+/// Most slots that links can tell apart.
+pub(crate) const SLOTS_MAX: u32 = 1 << 24;
+/// In a link: the end of a chain, and the rest is the bucket's number. Another link is a slot's
+/// index and, above, [`TAG`] of its hash: most of those that are not looked for are passed over
+/// without a look at their sockets.
+const END: u32 = 1 << 31;
+/// The bits of a hash that links hold; buckets go by the lower ones.
+const TAG: u32 = !END & !(SLOTS_MAX - 1);
 
 /// A hash table with chains through the slots.
 ///
@@ -66,15 +72,16 @@ impl<'a> Table<'a> {
         hash: u32,
         pair: (&SocketAddr, &SocketAddr),
     ) -> Option<u32> {
-        let mut index = *self.buckets.get(self.bucket(hash))?;
+        let mut link = *self.buckets.get(self.bucket(hash))?;
         // A chain is never longer than all slots.
         for _ in slots {
+            let index = linked(link)?;
             let slot = slots.get(place(index))?;
-            if is_of(slot, handle, pair) {
+            if (link ^ hash) & TAG == 0 && is_of(slot, handle, pair) {
                 self.last = index;
                 return Some(index);
             }
-            index = slot.chain;
+            link = slot.chain;
         }
         None
     }
@@ -87,7 +94,7 @@ impl<'a> Table<'a> {
             return;
         };
         slot.flags.set(Flags::LISTED);
-        slot.chain = core::mem::replace(head, index);
+        slot.chain = core::mem::replace(head, index | (hash & TAG));
     }
 
     /// Takes a slot out if it is in the table.
@@ -102,28 +109,27 @@ impl<'a> Table<'a> {
         let chain = slot.chain;
         let mut end = chain;
         for _ in 0..slots.len() {
-            let Some(slot) = slots.get(place(end)) else {
+            let after = linked(end).and_then(|index| slots.get(place(index)));
+            let Some(slot) = after else {
                 break;
             };
             end = slot.chain;
         }
-        let Some(head) = self.buckets.get_mut(place(end & !END)) else {
+        let Some(mut link) = self.buckets.get_mut(place(end & !END)) else {
             return;
         };
-        if *head == index {
-            *head = chain;
-            return;
-        }
-        let mut before = *head;
         for _ in 0..slots.len() {
-            let Some(slot) = slots.get_mut(place(before)) else {
+            let Some(at) = linked(*link) else {
                 return;
             };
-            if slot.chain == index {
-                slot.chain = chain;
+            if at == index {
+                *link = chain;
                 return;
             }
-            before = slot.chain;
+            let Some(slot) = slots.get_mut(place(at)) else {
+                return;
+            };
+            link = &mut slot.chain;
         }
     }
 
@@ -131,6 +137,12 @@ impl<'a> Table<'a> {
     fn bucket(&self, hash: u32) -> usize {
         place(hash) & self.buckets.len().saturating_sub(1)
     }
+}
+
+/// Returns the slot that a link leads to; `None` at the end of a chain.
+#[inline]
+fn linked(link: u32) -> Option<u32> {
+    (link & END == 0).then_some(link & (SLOTS_MAX - 1))
 }
 
 /// Whether a slot has the connection between the two ends.

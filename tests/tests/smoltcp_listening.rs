@@ -267,6 +267,47 @@ fn twenty_thousand_invented_syns_a_second_cost_little() {
     assert!(flooded.as_secs_f64() * 0.8 <= quiet.as_secs_f64());
 }
 
+/// Connections are told apart however few buckets there are, and go in any order.
+#[test]
+fn one_bucket_holds_every_connection() {
+    for buckets in [1, 3] {
+        let mut recipes = [Recipe::new(1), Recipe::new(2)];
+        for recipe in &mut recipes {
+            recipe.buckets = Some(buckets);
+        }
+        let mut random = Random::new(seed(3));
+        let mut world = World::of(Faults::NONE, 1, &recipes[0], &recipes[1]);
+        world.b.listen(&Endpoint::tcp(b4(80)), Habit::Echo);
+        let mut open = Vec::new();
+        for round in 0..2_000_u32 {
+            if open.len() < 30 && random.below(2) == 0 {
+                open.push(
+                    world
+                        .a
+                        .connect(&Endpoint::tcp(b4(80)), &round.to_be_bytes()),
+                );
+                let id = *open.last().unwrap();
+                world.run(secs(5), |world| {
+                    world.a.conn(id).received == round.to_be_bytes()
+                });
+            } else if !open.is_empty() {
+                let id = open.swap_remove(random.below(open.len() as u64) as usize);
+                world.a.conn(id).received.clear();
+                world.a.push(id, b"bye", true);
+                world.run(secs(5), |world| world.a.conn(id).is_done());
+                assert_eq!(world.a.conn(id).received, b"bye");
+                world.a.close(id);
+            }
+        }
+        while let Some(id) = open.pop() {
+            world.a.close(id);
+        }
+        world.run(secs(90), |world| {
+            world.a.net.free_count() == 64 && world.b.net.free_count() == 64
+        });
+    }
+}
+
 #[test]
 fn ten_thousand_connections_leave_every_slot_free() {
     for server_first in [false, true] {

@@ -85,6 +85,8 @@ pub struct Recipe {
     pub cookies: bool,
     pub neighbours: usize,
     pub prefix: u8,
+    /// As many as slots, if not said otherwise.
+    pub buckets: Option<usize>,
 }
 
 impl Recipe {
@@ -97,6 +99,7 @@ impl Recipe {
             cookies: true,
             neighbours: 64,
             prefix: 24,
+            buckets: None,
         }
     }
 
@@ -134,7 +137,7 @@ impl Recipe {
             slots: leak(slots, || Slot::EMPTY),
             storage: leak(slots, || SocketStorage::EMPTY),
             bytes: leak(bytes, || 0),
-            buckets: leak(slots.next_power_of_two(), || 0),
+            buckets: leak(self.buckets.unwrap_or(slots.next_power_of_two()), || 0),
             listeners: leak(8, || Listener::EMPTY),
             neighbours: leak(self.neighbours, || Neighbour::EMPTY),
             scratch: leak(self.capabilities().frame_max(), || 0),
