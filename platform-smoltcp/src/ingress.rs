@@ -17,7 +17,7 @@ use crate::resolve::{self, Heard};
 use crate::slot::{Facts, Flags, Phase, Talk};
 
 /// No window is larger, since no receive buffer is.
-const WINDOW_MAX: u32 = 65_536;
+pub(crate) const WINDOW_MAX: u32 = 65_536;
 
 /// What answers a frame at once, in the scratch memory.
 enum Answer {

@@ -24,8 +24,9 @@ use crate::congestion::ON;
 use crate::cookie::Plain;
 use crate::engine::Engine;
 use crate::frame::{FIN, Segment};
+use crate::ingress::WINDOW_MAX;
 use crate::number::{be16, count, place};
-use crate::slot::{Phase, Talk};
+use crate::slot::{Phase, Slot, Talk};
 use crate::wheel::tick_after;
 
 /// How long there must be nothing to send before that counts as idle: the least that RFC 6298
@@ -47,14 +48,12 @@ impl Engine<'_> {
         (told, len): (u32, usize),
     ) {
         let handle = self.slab.handle;
-        let Some(slot) = self.slab.get(index).filter(|_| ON) else {
+        let Some(slot) = self.slab.get(index).filter(|slot| ON && sends(slot)) else {
             return;
         };
         let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
         let acked = count(unsettled.saturating_sub(left));
-        if matches!(slot.phase, Phase::Owned | Phase::Delivering) {
-            slot.prev = slot.prev.wrapping_add(acked);
-        }
+        slot.prev = slot.prev.wrapping_add(acked);
         if !slot.congestion.hear() || told > 0 {
             self.mend(index, segment, (acked, told, len));
         } else if acked > 0 {
@@ -72,17 +71,18 @@ impl Engine<'_> {
             return;
         };
         let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
-        let flight = slot.sent_next.wrapping_sub(segment.acknowledged);
+        let una = slot.prev;
         let window = &mut slot.congestion;
         if window.is_recovering() {
+            let plain = segment.payload_len() == 0 && segment.acknowledged == una;
             match (acked, told) {
-                (0, _) if segment.payload_len() == 0 => window.inflate(),
+                (0, _) if plain => window.inflate(),
                 (0, _) => {}
                 (_, 0) => window.recover(),
                 (_, _) => window.deflate(acked),
             }
         } else if !window.is_collapsed() {
-            window.lose(flight, told);
+            window.lose(slot.sent_next.wrapping_sub(una), told);
         } else {
             let used = acked.saturating_add(count(left));
             window.grow(acked, used, segment.acknowledged);
@@ -91,10 +91,15 @@ impl Engine<'_> {
             }
             let end = segment.sequence.wrapping_add(segment.payload_len());
             let end = end.wrapping_add(u32::from(segment.control & FIN));
+            // Nothing of what smoltcp may not have believed goes into what it is shown but a
+            // window, and that only from where the peer may be.
+            if end.wrapping_sub(slot.acknowledged) > WINDOW_MAX {
+                return;
+            }
             // An answer has told the peer how far everything has come.
             let sequence = if len > 0 { slot.acknowledged } else { end };
             let theirs = be16(segment.bytes, 14).unwrap_or(0);
-            self.narrow(index, (sequence, segment.acknowledged), theirs);
+            self.narrow(index, (sequence, una), theirs);
         }
     }
 
@@ -103,12 +108,14 @@ impl Engine<'_> {
     #[inline(never)]
     pub(crate) fn repeat(&mut self, index: u32, first: u32) {
         let handle = self.slab.handle;
-        let Some(slot) = self.slab.get(index).filter(|_| ON) else {
+        let Some(slot) = self.slab.get(index).filter(|slot| ON && sends(slot)) else {
             return;
         };
         // A keep-alive probe looks like it.
-        let queued = slot.peek(handle).map_or(0, |socket| socket.send_queue());
-        if queued == 0 || !matches!(slot.phase, Phase::Owned | Phase::Delivering) {
+        if slot
+            .peek(handle)
+            .is_none_or(|socket| socket.send_queue() == 0)
+        {
             return;
         }
         let (una, acknowledged) = (slot.prev, slot.acknowledged);
@@ -186,4 +193,10 @@ impl Engine<'_> {
             self.expect_by(index, tick_after(self.now.saturating_add(IDLE)));
         }
     }
+}
+
+/// Whether bytes of the slot's connection may be on the way, and its `prev` says from which on.
+#[inline]
+const fn sends(slot: &Slot<'_>) -> bool {
+    matches!(slot.phase, Phase::Owned | Phase::Delivering)
 }
