@@ -315,6 +315,36 @@ fn blind_data_inside_the_window_needs_the_right_acknowledgement() {
     assert_eq!(stage.host.only().error, None);
 }
 
+/// After a timeout, when the stack shows smoltcp smaller windows than the peer's.
+#[test]
+fn blind_acknowledgements_after_a_timeout_are_dropped() {
+    let (mut stage, mine, theirs) = in_state("ESTABLISHED");
+    let id = *stage.host.conns.keys().next().unwrap();
+    stage.host.push(id, &[7; 4_000], false);
+    stage.pass(secs(2));
+    let again = stage.segs().iter().filter(|seg| seg.seq == theirs).count();
+    assert!(again >= 2, "sent {again} times");
+    let mut random = Random::new(seed(9));
+    for _ in 0..20 {
+        let seq = mine.wrapping_add(70_000 + random.below(1 << 31) as u32);
+        let ack = theirs + 1_000 + random.below(3_000) as u32;
+        stage.seg(&Seg::new(a4(5_000), b4(80), ACK, seq, ack));
+        stage.pass(secs(2));
+    }
+    stage.segs();
+    stage.pass(secs(60));
+    let sent = stage.segs();
+    let first = sent.iter().find(|seg| !seg.payload.is_empty());
+    assert_eq!(
+        first.map(|seg| seg.seq),
+        Some(theirs),
+        "nothing is taken for known"
+    );
+    stage.seg(&Seg::new(a4(5_000), b4(80), ACK, mine, theirs + 4_000));
+    stage.pass(secs(1));
+    assert_eq!(stage.host.conn(id).error, None);
+}
+
 #[test]
 fn overlapping_segments_give_each_byte_once() {
     let (mut stage, mine, theirs) = in_state("ESTABLISHED");
