@@ -155,7 +155,7 @@ pub struct SizeClass {
     pub connections: usize,
     /// Bytes of each receive buffer, 1 to [`RECV_MAX`].
     pub recv: usize,
-    /// Bytes of each send buffer, at least 1.
+    /// Bytes of each send buffer, at least 1; filled no further than the congestion window goes.
     pub send: usize,
     /// Most connections of the class in SYN-RECEIVED; half of them, rounded up, by default. What
     /// comes beyond is answered with cookies.
