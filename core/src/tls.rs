@@ -70,6 +70,7 @@ mod loans;
 mod memory;
 #[cfg(feature = "tls-mlkem")]
 mod mlkem;
+mod name;
 mod opening;
 mod pem;
 #[cfg(feature = "embedded-tls")]

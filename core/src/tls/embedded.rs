@@ -9,12 +9,12 @@ use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use embedded_tls::{
     Aes128GcmSha256, TlsConfig, TlsConnection, TlsContext, TlsError, TlsReader, TlsWriter,
 };
-use pki_types::ServerName;
 
 use crate::buffer::Buffer;
 use crate::tls::alert::Alert;
 use crate::tls::config::ClientConfig;
 use crate::tls::crypto::Crypto;
+use crate::tls::name::parse_dns;
 use crate::tls::prover::Prover;
 use crate::tls::record::{HEADER, OVERHEAD};
 
@@ -260,7 +260,7 @@ impl<const N: usize> EmbeddedLink<N> {
         input: &mut [u8],
         output: &mut [u8],
     ) -> Result<(), EmbeddedError> {
-        if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
+        if parse_dns(name.as_bytes()).is_none() {
             return Err(EmbeddedError::Refused(Alert::INTERNAL_ERROR));
         }
         let mut settings = TlsConfig::new().with_server_name(name);

@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter};
 
 use crate::tls::alert::Alert;
 use crate::tls::crypto::{Crypto, Scheme};
+use crate::tls::name;
 use crate::tls::signature::scheme_of;
 use crate::tls::wire::Reader;
 
@@ -130,7 +131,7 @@ impl<'a> Chain<'a> {
         )
         .map_err(alert_of)?;
         if let Subject::Server(name) = subject {
-            let name = ServerName::try_from(name).map_err(|_| Alert::INTERNAL_ERROR)?;
+            let name = name::parse(name).ok_or(Alert::INTERNAL_ERROR)?;
             peer.verify_is_valid_for_subject_name(&name)
                 .map_err(alert_of)?;
         }
