@@ -57,6 +57,7 @@ mod config;
 mod connection;
 mod crypto;
 mod der;
+mod ecdsa;
 #[cfg(feature = "embedded-tls")]
 mod embedded;
 mod event;
