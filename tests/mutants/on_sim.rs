@@ -22,6 +22,8 @@ mod fairness;
 mod families;
 #[path = "../tests/far_deadlines.rs"]
 mod far_deadlines;
+#[path = "../tests/fewest_calls.rs"]
+mod fewest_calls;
 #[path = "../tests/full_pool.rs"]
 mod full_pool;
 #[path = "../tests/fuzzing.rs"]
@@ -42,5 +44,7 @@ mod timeouts;
 mod timers;
 #[path = "../tests/waker.rs"]
 mod waker;
+#[path = "../tests/words.rs"]
+mod words;
 #[path = "../tests/write_before_open.rs"]
 mod write_before_open;

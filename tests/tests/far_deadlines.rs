@@ -16,12 +16,12 @@ fn an_idle_loop_is_not_polled() {
             .set_timeout(pair.connected, Duration::from_secs(3_600));
         // The time that the connect had is over as well.
         pair.for_time(bed, Duration::from_secs(20));
-        let polls = pair.client.lp.platform().polls();
+        let polls = pair.client.lp.platform().counts().polls;
         let turns = turns_in(bed, &mut pair.client, Duration::from_secs(10));
         // A false report may wake it; by itself it has no reason to.
         assert!(turns == 0 || !bed.is_smooth(), "{turns} iterations");
         assert!(turns <= 20, "{turns} iterations");
-        assert_eq!(pair.client.lp.platform().polls() - polls, turns);
+        assert_eq!(pair.client.lp.platform().counts().polls - polls, turns);
     });
 }
 

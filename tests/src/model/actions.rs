@@ -2,37 +2,41 @@
 
 use std::time::Duration;
 
-use usockets::{Endpoint, Net, SocketId, WhenFull};
+use usockets::{Endpoint, Net, Security, SocketId, WhenFull};
 
 use super::books::{Books, Conn, Listening, State, Timing, bytes};
+use super::calls::Calls;
 use crate::rng::Rng;
 use crate::sim::Host;
 
 impl Books {
     /// Does something random, most often to `own`.
-    pub(super) fn act<const HOLDS: bool>(
+    pub(super) fn act<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         rng: &mut Rng,
         own: Option<SocketId>,
     ) {
         let Some(id) = self.choose(rng, own) else {
-            return self.act_alone(net, rng);
+            return self.act_alone(calls.net(), rng);
         };
         match rng.below(22) {
-            0..=5 => self.write(net, rng, id),
-            6 => self.finish(net, id),
-            7 => self.close(net, id, rng.below(65_536) as u16),
-            8 if rng.chance(5_000) => self.abort(net, id, rng.below(9) as u16),
-            9 | 10 => self.pause(net, id),
-            11 | 12 => self.resume(net, id),
-            13 | 14 => self.time(net, rng, id),
-            15 => self.adopt(net, id, rng.below(4) as u8),
-            16 => self.cork(net, id),
-            17 => net.uncork(id),
-            18 => self.bother_the_dead(net, rng),
-            19 => self.look(net, id),
-            _ => self.act_alone(net, rng),
+            0..=5 => self.write(calls, rng, id),
+            6 => self.finish(calls, id),
+            7 => {
+                let code = rng.below(65_536) as u16;
+                self.close(calls, id, if code % 16 == 0 { 0 } else { code });
+            }
+            8 if rng.chance(5_000) => self.abort(calls, id, rng.below(9) as u16),
+            9 | 10 => self.pause(calls, id),
+            11 | 12 => self.resume(calls, id),
+            13 | 14 => self.time(calls, rng, id),
+            15 => self.adopt(calls, id, rng.below(4) as u8),
+            16 => self.cork(calls, id),
+            17 => calls.uncork(id),
+            18 => self.bother_the_dead(calls, rng),
+            19 => self.look(calls, id),
+            _ => self.act_alone(calls.net(), rng),
         }
     }
 
@@ -58,9 +62,9 @@ impl Books {
         }
     }
 
-    pub(super) fn write<const HOLDS: bool>(
+    pub(super) fn write<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         rng: &mut Rng,
         id: SocketId,
     ) {
@@ -75,9 +79,9 @@ impl Books {
         let count = if rng.chance(3_000) {
             let (a, b) = data.split_at(rng.index(len + 1));
             let (b, c) = b.split_at(rng.index(b.len() + 1));
-            net.write_vectored(id, &[a, b, c])
+            calls.write_vectored(id, &[a, b, c])
         } else {
-            net.write(id, &data)
+            calls.write(id, &data)
         };
         self.check(count <= len, || format!("write took {count} of {len}"));
         self.check(may || count == 0, || {
@@ -92,36 +96,36 @@ impl Books {
         }
     }
 
-    pub(super) fn finish<const HOLDS: bool>(
+    pub(super) fn finish<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
     ) {
-        net.finish(id);
+        calls.finish(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.finished |= conn.state == State::Open;
         }
     }
 
-    fn close<const HOLDS: bool>(
+    fn close<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
         code: u16,
     ) {
-        net.close_with(id, code);
+        calls.close(id, code);
         self.closed(id, code);
-        let open = net.is_open(id) || net.context(id).is_some();
+        let open = calls.net().is_open(id) || calls.context(id).is_some();
         self.check(!open, || format!("{id:?} is open after close"));
     }
 
-    fn abort<const HOLDS: bool>(
+    fn abort<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
         code: u16,
     ) {
-        net.abort(id, code);
+        calls.abort(id, code);
         self.closed(id, code);
     }
 
@@ -139,34 +143,34 @@ impl Books {
         }
     }
 
-    fn cork<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, id: SocketId) {
-        net.cork(id);
+    fn cork<'a, const HOLDS: bool>(&mut self, calls: &mut impl Calls<'a, HOLDS>, id: SocketId) {
+        calls.cork(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.corked = true;
         }
     }
 
-    fn pause<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, id: SocketId) {
-        net.pause(id);
+    fn pause<'a, const HOLDS: bool>(&mut self, calls: &mut impl Calls<'a, HOLDS>, id: SocketId) {
+        calls.pause(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.paused |= conn.state == State::Open;
         }
     }
 
-    pub(super) fn resume<const HOLDS: bool>(
+    pub(super) fn resume<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
     ) {
-        net.resume(id);
+        calls.resume(id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.paused = false;
         }
     }
 
-    fn time<const HOLDS: bool>(
+    fn time<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         rng: &mut Rng,
         id: SocketId,
     ) {
@@ -176,17 +180,17 @@ impl Books {
             2 => rng.below(100_000),
             _ => rng.next() >> rng.between(20, 50),
         };
-        self.set_timeout(net, id, micros);
+        self.set_timeout(calls, id, micros);
     }
 
-    pub(super) fn set_timeout<const HOLDS: bool>(
+    pub(super) fn set_timeout<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
         micros: u64,
     ) {
-        net.set_timeout(id, Duration::from_micros(micros));
-        let now = net.now().as_micros();
+        calls.set_timeout(id, Duration::from_micros(micros));
+        let now = calls.net().now().as_micros();
         if let Some(conn) = self.conns.get_mut(&id)
             && !matches!(conn.state, State::Closing(_))
         {
@@ -194,13 +198,13 @@ impl Books {
         }
     }
 
-    fn adopt<const HOLDS: bool>(
+    fn adopt<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
         context: u8,
     ) {
-        net.adopt(id, context);
+        calls.adopt(id, context);
         if let Some(conn) = self.conns.get_mut(&id)
             && !matches!(conn.state, State::Closing(_))
         {
@@ -209,53 +213,72 @@ impl Books {
     }
 
     /// Calls by names that are used up: nothing happens.
-    fn bother_the_dead<const HOLDS: bool>(
+    fn bother_the_dead<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         rng: &mut Rng,
     ) {
         if self.dead.is_empty() {
             return;
         }
         let id = self.dead[rng.index(self.dead.len())];
-        let count = net.write(id, b"to the dead");
+        let count = calls.write(id, b"to the dead");
         self.check(count == 0, || {
             format!("{id:?} is stale and took {count} bytes")
         });
-        net.finish(id);
-        net.pause(id);
-        net.cork(id);
-        net.uncork(id);
-        net.adopt(id, 77);
-        net.set_timeout(id, Duration::from_micros(1));
-        net.abort(id, 99);
-        net.close_with(id, 99);
-        let known = net.is_open(id) || net.context(id).is_some() || net.peer_addr(id).is_some();
+        let count = calls.write_vectored(id, &[b"to ", b"the dead"]);
+        self.check(count == 0, || {
+            format!("{id:?} is stale and took {count} bytes")
+        });
+        calls.finish(id);
+        calls.pause(id);
+        calls.resume(id);
+        calls.cork(id);
+        calls.uncork(id);
+        calls.adopt(id, 77);
+        calls.set_timeout(id, Duration::from_micros(1));
+        calls.abort(id, 99);
+        calls.close(id, 99);
+        let known = calls.net().is_open(id)
+            || calls.context(id).is_some()
+            || calls.net().peer_addr(id).is_some();
         self.check(!known, || format!("{id:?} is stale and known"));
     }
 
-    fn look<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, id: SocketId) {
+    fn look<'a, const HOLDS: bool>(&mut self, calls: &mut impl Calls<'a, HOLDS>, id: SocketId) {
         let Some(conn) = self.conns.get(&id).cloned() else {
             return;
         };
-        let (open, context) = (net.is_open(id), net.context(id));
-        let peer = net.peer_addr(id);
-        match conn.state {
-            State::Connecting => {
-                self.check(!open, || format!("{id:?} is open before on_open"));
-                self.check(context == Some(conn.context), || {
-                    format!("{id:?} has {context:?}")
-                });
-            }
-            State::Open if open => {
-                self.check(context == Some(conn.context), || {
-                    format!("{id:?} has {context:?}")
-                });
-                self.check(peer.is_some(), || format!("{id:?} has no peer"));
-            }
-            State::Open => {}
-            State::Closing(_) => self.check(!open, || format!("{id:?} is open after close")),
+        let (open, context) = (calls.net().is_open(id), calls.context(id));
+        let known = open && conn.state == State::Open;
+        if known || conn.state == State::Connecting {
+            self.check(open == known, || format!("{id:?} is open before on_open"));
+            self.check(context == Some(conn.context), || {
+                format!("{id:?} has {context:?}")
+            });
         }
+        if let State::Closing(_) = conn.state {
+            self.check(!open, || format!("{id:?} is open after close"));
+        }
+        if known {
+            let [local, peer] = calls.addresses(id);
+            self.check(peer.is_some(), || format!("{id:?} has no peer"));
+            self.check(local.is_some(), || format!("{id:?} is nowhere"));
+        }
+        let protocol = calls.protocol(id);
+        self.check(protocol.is_empty(), || {
+            format!("{id:?} speaks {protocol:?}")
+        });
+        let name = calls.name_in_data(id);
+        self.check(name.is_none_or(|name| name == id), || {
+            format!("{id:?} has the data of {name:?}")
+        });
+        let bits = id.to_bits();
+        let whole = SocketId::from_bits(bits) == Some(id);
+        let half = SocketId::from_bits(bits & 0xffff_ffff);
+        self.check(whole && half.is_none(), || {
+            format!("{id:?} is not its bits, {bits:x}")
+        });
     }
 
     fn connect<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, rng: &mut Rng) {
@@ -264,15 +287,21 @@ impl Books {
         }
         let to = self.addrs[rng.index(self.addrs.len())];
         let context = rng.below(4) as u8;
-        let mut endpoint = Endpoint::tcp(to);
+        let mut endpoint = self.variety.of_connect(Endpoint::tcp(to));
         if rng.chance(3_000) {
             endpoint = endpoint
                 .send_buffer(1 + rng.index(50))
                 .recv_buffer(1 + rng.index(50));
         }
-        let Ok(id) = net.connect(endpoint, context) else {
-            return;
+        let plain = endpoint.security == Security::Plain;
+        let id = match net.connect(endpoint, context) {
+            Ok(id) => id,
+            Err(error) => {
+                let local = !error.is_remote();
+                return self.check(local, || format!("no connect to {to}: {error}"));
+            }
         };
+        self.check(plain, || "TLS over TCP as it is".into());
         self.name(id);
         let mut conn = Conn::new(State::Connecting, context);
         conn.deadline = Some(net.now().as_micros() + 10_000_000);
@@ -295,11 +324,14 @@ impl Books {
         ]);
         let context = rng.below(4) as u8;
         let at = ([0, 0, 0, 0], 1_000 + rng.below(3) as u16).into();
-        let at = Endpoint::tcp(at)
-            .when_full(policy)
-            .backlog(rng.between(1, 5) as u16);
-        let Ok(listener) = net.listen(at, context) else {
-            return;
+        let at = self.variety.of_listen(Endpoint::tcp(at));
+        let at = at.when_full(policy).backlog(rng.between(1, 5) as u16);
+        let listener = match net.listen(at, context) {
+            Ok(listener) => listener,
+            Err(error) => {
+                let local = !error.is_remote();
+                return self.check(local, || format!("no listener at {at:?}: {error}"));
+            }
         };
         self.evicts |= policy == WhenFull::EvictIdle;
         self.contexts.insert(context);
@@ -381,22 +413,22 @@ impl Books {
     }
 
     /// Ends our direction of a connection, but not before a write that was cut short may go on.
-    pub(super) fn let_go<const HOLDS: bool>(
+    pub(super) fn let_go<'a, const HOLDS: bool>(
         &mut self,
-        net: &mut Net<'_, Host<HOLDS>, u8>,
+        calls: &mut impl Calls<'a, HOLDS>,
         id: SocketId,
     ) {
-        self.resume(net, id);
+        self.resume(calls, id);
         let Some(conn) = self.conns.get(&id) else {
             return;
         };
         match conn.state {
-            State::Connecting => self.set_timeout(net, id, 2_000_000),
+            State::Connecting => self.set_timeout(calls, id, 2_000_000),
             State::Open if !conn.blocked => {
-                self.set_timeout(net, id, 0);
-                self.finish(net, id);
+                self.set_timeout(calls, id, 0);
+                self.finish(calls, id);
             }
-            State::Open => self.set_timeout(net, id, 0),
+            State::Open => self.set_timeout(calls, id, 0),
             State::Closing(_) => {}
         }
     }

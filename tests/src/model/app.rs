@@ -1,11 +1,12 @@
 //! The random program: a handler that checks each call against the model, and acts in it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use usockets::{Closed, Error, Handler, ListenerId, Opened, Peers, Socket, SocketId, TimerId};
 
 use super::books::{Books, Conn, Fate, State, byte};
-use crate::rng::Rng;
+use crate::rng::{Rng, mix};
 use crate::sim::{Host, Sim};
 
 /// A tick of the timing wheel, in microseconds.
@@ -29,7 +30,7 @@ pub(super) struct App {
 /// A socket's data: its name, and something whose copies can be counted.
 #[derive(Debug)]
 pub(super) struct Own {
-    id: SocketId,
+    pub(super) id: SocketId,
     _token: Arc<()>,
 }
 
@@ -44,18 +45,18 @@ impl App {
     fn act<const HOLDS: bool>(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>) {
         let own = socket.id();
         if self.books.draining {
-            return self.books.let_go(socket.net(), own);
+            return self.books.let_go(socket, own);
         }
         if self.rng.chance(self.eager) {
             for _ in 0..self.rng.between(1, 3) {
-                self.books.act(socket.net(), &mut self.rng, Some(own));
+                self.books.act(socket, &mut self.rng, Some(own));
             }
         }
     }
 
     fn act_among<const HOLDS: bool>(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
         if !self.books.draining && self.rng.chance(self.eager) {
-            self.books.act(peers.net(), &mut self.rng, None);
+            self.books.act(peers, &mut self.rng, None);
         }
     }
 
@@ -127,6 +128,14 @@ impl App {
             self.books.fates.insert(key, fate);
         }
     }
+}
+
+/// What a program would write into its log, as a number.
+fn words(what: impl Display) -> u64 {
+    let words = what.to_string();
+    words
+        .bytes()
+        .fold(0, |sum, byte| mix(sum ^ u64::from(byte)))
 }
 
 impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
@@ -212,7 +221,7 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
             });
         }
         if self.rng.chance(7_000) && !self.books.draining {
-            self.books.finish(socket.net(), id);
+            self.books.finish(socket, id);
         }
         self.act(socket);
     }
@@ -237,7 +246,7 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
         closed: Closed,
     ) {
         let id = socket.id();
-        self.note("on_close", id, 0);
+        self.note("on_close", id, words(closed));
         let line = socket.net().platform_mut().line(id);
         self.books.check(own.id == id, || {
             format!("{id:?} closed with the data of another")
@@ -270,7 +279,7 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
         error: Error,
     ) {
         let id = socket.id();
-        self.note("on_connect_error", id, u64::from(context));
+        self.note("on_connect_error", id, words(error));
         let now = socket.net().now().as_micros();
         let line = socket.net().platform_mut().line(id);
         match self.books.bury(id) {
@@ -299,8 +308,9 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
         &mut self,
         peers: &mut Peers<'_, Host<HOLDS>, Self>,
         listener: ListenerId,
-        _: Error,
+        error: Error,
     ) {
+        self.sim.note("on_accept_error", words(error), 0);
         let known = self.books.listeners.contains_key(&listener);
         self.books
             .check(known, || format!("on_accept_error of {listener:?}"));

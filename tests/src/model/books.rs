@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use usockets::{ListenerId, SocketId, TimerId};
 
+use super::variety::Variety;
 use crate::rng::mix;
 
 /// Where a connection stands, as far as the program can know.
@@ -105,6 +106,7 @@ pub(super) struct Books {
     pub(super) fates: HashMap<(u64, bool), Fate>,
     /// Where anyone listens, of all hosts.
     pub(super) addrs: Vec<SocketAddr>,
+    pub(super) variety: Variety,
     pub(super) woken: bool,
     pub(super) draining: bool,
     /// The first thing that was wrong.

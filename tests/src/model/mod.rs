@@ -9,7 +9,10 @@
 mod actions;
 mod app;
 mod books;
+mod bystander;
+mod calls;
 mod case;
+mod variety;
 mod world;
 
 pub use self::case::{Case, Failure, minimise};

@@ -8,6 +8,7 @@ use usockets::{Loop, Sockets};
 
 use super::app::App;
 use super::books::Books;
+use super::bystander::{self, Bystander};
 use super::case::Case;
 use crate::rng::Rng;
 use crate::sim::{Host, Sim};
@@ -48,6 +49,13 @@ enum Pool<const HOLDS: bool> {
 struct Node<'s, const HOLDS: bool> {
     lp: Loop<'s, Host<HOLDS>, App>,
     app: App,
+}
+
+/// Everyone on the network.
+struct World<'s, const HOLDS: bool> {
+    sim: Sim,
+    nodes: Vec<Node<'s, HOLDS>>,
+    bystander: Option<Bystander<'s, HOLDS>>,
 }
 
 /// Plays a case. With `trace`, writes down what happens.
@@ -96,15 +104,20 @@ fn run_on<const HOLDS: bool>(case: &Case, trace: bool) -> Outcome {
             },
         });
     }
-    tell_addresses(&sim, &mut nodes);
-    let mut wrong = play(&sim, &mut nodes, rng, case.steps);
-    if wrong.is_none() {
-        wrong = wind_up(&sim, &mut nodes);
-    }
+    let (mut pool, buffer) = (bystander::Pool::new(), &mut [0; 100]);
+    let joins = case.seed % 4 == 3;
+    let bystander = joins.then(|| Bystander::new(&sim, &mut pool, buffer));
+    let mut world = World {
+        sim: sim.clone(),
+        nodes,
+        bystander,
+    };
+    world.tell_addresses();
+    let mut wrong = world.play(rng, case.steps).or_else(|| world.wind_up());
     if wrong.is_none() && Arc::strong_count(&tokens) != 1 + count {
         wrong = Some("data of a socket that closed was kept".into());
     }
-    let stats = nodes.iter().map(|node| node.lp.stats());
+    let stats = world.nodes.iter().map(|node| node.lp.stats());
     let (opened, received) = stats.fold((0, 0), |(opened, received), stats| {
         (
             opened + stats.accepted + stats.connected,
@@ -134,61 +147,173 @@ fn buffers(rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
     (vec![0; buffer], vec![0; cork])
 }
 
-/// Lets every program know where all may listen.
-fn tell_addresses<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>]) {
-    let hosts = 0..nodes.len();
-    let all: Vec<_> = hosts
-        .flat_map(|host| (1_000..1_003).map(move |port| (host, port)))
-        .map(|(host, port)| SocketAddr::new(sim.addresses(host)[0], port))
-        .collect();
-    for node in nodes {
-        node.app.books.addrs = all.clone();
-        let mut rng = node.app.rng.clone();
-        node.app.books.listen(&mut node.lp.net(), &mut rng);
-    }
-}
-
-/// Lets the programs do what they like. Returns what was wrong.
-fn play<const HOLDS: bool>(
-    sim: &Sim,
-    nodes: &mut [Node<'_, HOLDS>],
-    rng: &mut Rng,
-    steps: u64,
-) -> Option<String> {
-    for _ in 0..steps {
-        let index = rng.index(nodes.len());
-        let node = &mut nodes[index];
-        match rng.below(16) {
-            0..=2 => node.app.books.act(&mut node.lp.net(), rng, None),
-            3 if rng.chance(2_000) => {
-                sim.wake(index);
-                node.app.books.woken = true;
-            }
-            _ => {
-                let most = rng.pick(&[1_000, 1_000_000, 3_600_000_000]);
-                turn(sim, nodes, Duration::from_micros(most));
-            }
+impl<const HOLDS: bool> World<'_, HOLDS> {
+    /// Lets every program know where all may listen.
+    fn tell_addresses(&mut self) {
+        let hosts = 0..self.nodes.len();
+        let mut all: Vec<_> = hosts
+            .flat_map(|host| (1_000..1_003).map(move |port| (host, port)))
+            .map(|(host, port)| SocketAddr::new(self.sim.addresses(host)[0], port))
+            .collect();
+        if let Some(bystander) = &mut self.bystander {
+            all.push(bystander.meet(&self.sim, &all));
         }
-        if let Some(wrong) = first_wrong(nodes) {
-            return Some(wrong);
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            node.app.books.addrs = all.clone();
+            node.app.books.variety.own = Some(self.sim.addresses(index)[0]);
+            let mut rng = node.app.rng.clone();
+            node.app.books.listen(&mut node.lp.net(), &mut rng);
         }
     }
-    None
-}
 
-/// Polls who is due or, if nobody is, lets the time go on by at
-/// most this.
-fn turn<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>], most: Duration) {
-    let mut idle = true;
-    for (index, node) in nodes.iter_mut().enumerate() {
-        sim.expect(index, node.lp.next_deadline());
-        if sim.is_due(index) {
-            idle = false;
+    /// Lets the programs do what they like. Returns what was wrong.
+    fn play(&mut self, rng: &mut Rng, steps: u64) -> Option<String> {
+        for _ in 0..steps {
+            let index = rng.index(self.nodes.len());
+            let node = &mut self.nodes[index];
+            match rng.below(16) {
+                0..=2 => node.app.books.act(&mut node.lp.net(), rng, None),
+                3 if rng.chance(2_000) => {
+                    self.sim.wake(index);
+                    node.app.books.woken = true;
+                }
+                _ => {
+                    let most = rng.pick(&[1_000, 1_000_000, 3_600_000_000]);
+                    self.turn(Duration::from_micros(most));
+                }
+            }
+            if let Some(wrong) = self.first_wrong() {
+                return Some(wrong);
+            }
+        }
+        None
+    }
+
+    /// Polls who is due or, if nobody is, lets the time go on by at most this.
+    fn turn(&mut self, most: Duration) {
+        let mut idle = true;
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            self.sim.expect(index, node.lp.next_deadline());
+            if self.sim.is_due(index) {
+                idle = false;
+                poll(node);
+            }
+        }
+        if let Some(bystander) = &mut self.bystander {
+            match bystander.turn(&self.sim) {
+                Ok(turned) => idle &= !turned,
+                Err(wrong) => self.nodes[0].app.books.wrong(wrong),
+            }
+        }
+        if idle {
+            self.sim.step(most);
+        }
+    }
+
+    fn first_wrong(&mut self) -> Option<String> {
+        self.nodes
+            .iter_mut()
+            .find_map(|node| node.app.books.wrong.take())
+    }
+
+    /// Whether a connection is left.
+    fn is_busy(&self) -> bool {
+        let busy = |node: &Node<'_, HOLDS>| {
+            !node.app.books.conns.is_empty() || node.lp.platform().hidden() > 0
+        };
+        self.nodes.iter().any(busy) || self.bystander.as_ref().is_some_and(Bystander::is_busy)
+    }
+
+    /// Brings everything to its end, without further faults: every connection must close, every
+    /// slot come back, every byte arrive.
+    fn wind_up(&mut self) -> Option<String> {
+        self.sim.set_faults(self.sim.faults().without_harm());
+        for node in &mut self.nodes {
+            node.app.books.draining = true;
+            node.app.books.wind_up(&mut node.lp.net());
+        }
+        if let Some(bystander) = &mut self.bystander {
+            bystander.wind_up();
+        }
+        let end = self.sim.now_micros() + END.as_micros() as u64;
+        let mut patience = self.sim.now_micros() + PATIENCE;
+        for _ in 0..END_STEPS {
+            let waiting = self.sim.has_waiting_connections();
+            if !self.is_busy() && !waiting && self.sim.is_settled_but_listeners() {
+                return self.account();
+            }
+            if self.sim.now_micros() >= end {
+                break;
+            }
+            self.turn(Duration::from_secs(100));
+            if self.sim.now_micros() >= patience {
+                patience += PATIENCE;
+                self.give_way();
+            }
+            if let Some(wrong) = self.first_wrong() {
+                return Some(wrong);
+            }
+        }
+        let left = self.nodes.iter().flat_map(|node| {
+            let host = node.app.books.host;
+            let conns = node.app.books.conns.iter();
+            conns.map(move |(id, conn)| format!("host {host} {id:?} {conn:?}"))
+        });
+        let left: Vec<_> = left.collect();
+        let waiting = self.sim.has_waiting_connections();
+        Some(format!(
+            "not everything came to its end (waiting: {waiting}): {left:#?}"
+        ))
+    }
+
+    /// Ends what can wait for ever although nothing is wrong: connections that fill a pool and
+    /// whose other ends wait for a slot of the same pool, or of another such.
+    fn give_way(&mut self) {
+        for node in &mut self.nodes {
+            let books = &mut node.app.books;
+            if books.in_use() + node.lp.platform().hidden() < books.capacity {
+                continue;
+            }
+            for listener in std::mem::take(&mut books.listeners).into_keys() {
+                node.lp.net().stop_listening(listener);
+            }
+        }
+    }
+
+    /// Compares both ends of every connection, then gives back the listeners' slots.
+    fn account(&mut self) -> Option<String> {
+        for node in &self.nodes {
+            for ((serial, client), fate) in &node.app.books.fates {
+                let other = self
+                    .nodes
+                    .iter()
+                    .find_map(|node| node.app.books.fates.get(&(*serial, !client)));
+                let Some(other) = other.filter(|other| other.in_order && fate.in_order) else {
+                    continue;
+                };
+                if other.received != fate.sent {
+                    let (sent, received) = (fate.sent, other.received);
+                    return Some(format!(
+                        "connection {serial}: {received} of {sent} bytes arrived"
+                    ));
+                }
+            }
+        }
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            for listener in std::mem::take(&mut node.app.books.listeners).into_keys() {
+                node.lp.net().stop_listening(listener);
+            }
             poll(node);
+            let in_use = node.lp.stats().in_use;
+            if in_use != 0 || self.sim.descriptors(index) != 0 {
+                return Some(format!("host {index}: {in_use} slots did not come back"));
+            }
+            if let Some(wrong) = fill(&self.sim, node) {
+                return Some(wrong);
+            }
         }
-    }
-    if idle {
-        sim.step(most);
+        let ended = self.bystander.as_mut().map(|other| other.end(&self.sim));
+        ended.and_then(Result::err).or_else(|| self.first_wrong())
     }
 }
 
@@ -198,7 +323,9 @@ fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
     let stats = node.lp.stats();
     let books = &mut node.app.books;
     books.check(result.is_ok(), || format!("poll failed: {result:?}"));
-    let (open, in_use) = (books.open_count(), books.in_use());
+    // Of what a layer does by itself the program is not told.
+    let hidden = node.lp.platform().hidden();
+    let (open, in_use) = (books.open_count(), books.in_use() + hidden);
     books.check(stats.open as usize == open, || {
         format!("{} are open, the model has {open}", stats.open)
     });
@@ -209,102 +336,12 @@ fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
     books.check(in_use <= capacity, || {
         format!("{in_use} slots of {capacity}")
     });
+    let neglected = node.lp.platform().neglected();
+    books.check(neglected == 0, || {
+        format!("{neglected} connections kept their slots for too long")
+    });
     let asleep = !std::mem::take(&mut books.woken);
     books.check(asleep, || "a wake-up was lost".into());
-}
-
-fn first_wrong<const HOLDS: bool>(nodes: &mut [Node<'_, HOLDS>]) -> Option<String> {
-    nodes
-        .iter_mut()
-        .find_map(|node| node.app.books.wrong.take())
-}
-
-/// Brings everything to its end, without further faults: every connection must close, every slot
-/// come back, every byte arrive.
-fn wind_up<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>]) -> Option<String> {
-    sim.set_faults(sim.faults().without_harm());
-    for node in &mut *nodes {
-        node.app.books.draining = true;
-        node.app.books.wind_up(&mut node.lp.net());
-    }
-    let end = sim.now_micros() + END.as_micros() as u64;
-    let mut patience = sim.now_micros() + PATIENCE;
-    for _ in 0..END_STEPS {
-        let busy = nodes.iter().any(|node| !node.app.books.conns.is_empty());
-        let waiting = sim.has_waiting_connections();
-        if !busy && !waiting && sim.is_settled_but_listeners() {
-            return account(sim, nodes);
-        }
-        if sim.now_micros() >= end {
-            break;
-        }
-        turn(sim, nodes, Duration::from_secs(100));
-        if sim.now_micros() >= patience {
-            patience += PATIENCE;
-            give_way(nodes);
-        }
-        if let Some(wrong) = first_wrong(nodes) {
-            return Some(wrong);
-        }
-    }
-    let left = nodes.iter().flat_map(|node| {
-        let host = node.app.books.host;
-        let conns = node.app.books.conns.iter();
-        conns.map(move |(id, conn)| format!("host {host} {id:?} {conn:?}"))
-    });
-    let left: Vec<_> = left.collect();
-    let waiting = sim.has_waiting_connections();
-    Some(format!(
-        "not everything came to its end (waiting: {waiting}): {left:#?}"
-    ))
-}
-
-/// Ends what can wait for ever although nothing is wrong: connections that fill a pool and whose
-/// other ends wait for a slot of the same pool, or of another such.
-fn give_way<const HOLDS: bool>(nodes: &mut [Node<'_, HOLDS>]) {
-    for node in nodes {
-        let books = &mut node.app.books;
-        if books.in_use() < books.capacity {
-            continue;
-        }
-        for listener in std::mem::take(&mut books.listeners).into_keys() {
-            node.lp.net().stop_listening(listener);
-        }
-    }
-}
-
-/// Compares both ends of every connection, then gives back the listeners' slots.
-fn account<const HOLDS: bool>(sim: &Sim, nodes: &mut [Node<'_, HOLDS>]) -> Option<String> {
-    for node in &*nodes {
-        for ((serial, client), fate) in &node.app.books.fates {
-            let other = nodes
-                .iter()
-                .find_map(|node| node.app.books.fates.get(&(*serial, !client)));
-            let Some(other) = other.filter(|other| other.in_order && fate.in_order) else {
-                continue;
-            };
-            if other.received != fate.sent {
-                let (sent, received) = (fate.sent, other.received);
-                return Some(format!(
-                    "connection {serial}: {received} of {sent} bytes arrived"
-                ));
-            }
-        }
-    }
-    for (index, node) in nodes.iter_mut().enumerate() {
-        for listener in std::mem::take(&mut node.app.books.listeners).into_keys() {
-            node.lp.net().stop_listening(listener);
-        }
-        poll(node);
-        let in_use = node.lp.stats().in_use;
-        if in_use != 0 || sim.descriptors(index) != 0 {
-            return Some(format!("host {index}: {in_use} slots did not come back"));
-        }
-        if let Some(wrong) = fill(sim, node) {
-            return Some(wrong);
-        }
-    }
-    first_wrong(nodes)
 }
 
 /// Every slot can be used again.

@@ -5,17 +5,26 @@ use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Accepted, Endpoint, Error, Progress, Readiness, Recv, Security, SocketId};
 
-use super::end::{End, Kind, Listener, Opening, Stream};
+use super::end::{Busy, End, Kind, Listener, Opening, Stream};
 use super::network::{CONNECT_ERRORS, Event, Network};
 
 /// What any call may fail with. None of them is [`Error::Exhausted`], which means "later".
-const BREAKS: [Error; 5] = [
+const BREAKS: [Error; 9] = [
     Error::Reset,
     Error::TimedOut,
     Error::Unreachable,
     Error::Denied,
     Error::Platform(5),
+    Error::Truncated,
+    Error::AlertReceived(40),
+    Error::AlertSent(50),
+    Error::Protocol(7),
 ];
+/// Longest that a layer sends what it holds of a closed stream, in microseconds. The loop waits for
+/// 30 s.
+const FAREWELLS: [u64; 4] = [1, 3_000, 100_000, 60_000_000];
+/// How long after a farewell the layer must have been asked, stalls and late reports included.
+const NEGLECT: u64 = 20_000_000;
 
 impl Network {
     pub(super) fn listen(
@@ -99,6 +108,7 @@ impl Network {
         &mut self,
         listener: u32,
         id: SocketId,
+        holds: bool,
     ) -> Result<Option<(u32, Accepted)>, Error> {
         let host = self.end(listener).ok_or(Error::Invalid)?.host;
         let listening = |end: &mut End| end.listener().map(|listener| listener.waiting.len());
@@ -146,12 +156,20 @@ impl Network {
         if facts != Readiness::NONE {
             self.mark(server, facts);
         }
+        if holds && self.rng.chance(self.faults.handshake) {
+            let time = self.rng.below(3_000);
+            self.begin(server, Busy::Handshake, time);
+        }
         Ok(Some((server, Accepted { peer, drained })))
     }
 
     pub(super) fn refuse_one(&mut self, listener: u32) -> Result<bool, Error> {
         if self.rng.chance(self.faults.accept_error) {
-            return Err(Error::Exhausted);
+            return Err(if self.rng.chance(5_000) {
+                Error::Exhausted
+            } else {
+                self.rng.pick(&BREAKS)
+            });
         }
         let taken = self.take_waiting(listener);
         if !taken {
@@ -202,18 +220,65 @@ impl Network {
     pub(super) fn progress(&mut self, key: u32) -> Result<Progress, Error> {
         let now = self.now;
         let stream = self.stream(key).ok_or(Error::Invalid)?;
-        match (stream.error, stream.opening, stream.held_end) {
+        match (stream.error, stream.opening, stream.busy) {
             (Some(error), ..) => Err(error),
             (None, Opening::Asked, _) => Ok(Progress::Opening),
             (None, Opening::Open, None) => Ok(Progress::Open),
-            (None, Opening::Open, Some(until)) if until > now => {
+            (None, Opening::Open, Some((_, until))) if until > now => {
                 Ok(self.rng.pick(&[Progress::Opening, Progress::Again]))
             }
-            (None, Opening::Open, Some(_)) => {
-                self.let_end_go(key);
+            (None, Opening::Open, Some((busy, _))) => {
+                if busy == Busy::End {
+                    self.let_end_go(key);
+                } else {
+                    self.not_hidden(key);
+                }
                 Ok(Progress::Open)
             }
         }
+    }
+
+    /// A layer is busy with a stream, for so many microseconds.
+    fn begin(&mut self, key: u32, busy: Busy, micros: u64) {
+        let until = self.now + micros;
+        let Some(end) = self.end(key) else { return };
+        let host = end.host;
+        if let Some(stream) = end.stream() {
+            stream.busy = Some((busy, until));
+            self.hosts[host].hidden += usize::from(busy.is_hidden());
+            self.note("busy", u64::from(key), micros);
+            self.schedule(until, Event::Done { key });
+        }
+    }
+
+    /// What a layer did out of the program's sight is over.
+    pub(super) fn not_hidden(&mut self, key: u32) {
+        let now = self.now;
+        let Some(end) = self.end(key) else { return };
+        let host = end.host;
+        if let Some(stream) = end.stream()
+            && let Some((busy, until)) = stream.busy
+            && busy.is_hidden()
+        {
+            stream.busy = None;
+            self.hosts[host].hidden -= 1;
+            let late = busy == Busy::Farewell && until.saturating_add(NEGLECT) < now;
+            self.hosts[host].neglected += usize::from(late);
+        }
+    }
+
+    /// The program closed a stream; whether a layer still holds some of it.
+    pub(super) fn linger(&mut self, key: u32) -> bool {
+        let sound = self
+            .stream(key)
+            .is_some_and(|stream| stream.error.is_none());
+        if !sound || !self.rng.chance(self.faults.farewell) {
+            return false;
+        }
+        let most = self.rng.pick(&FAREWELLS);
+        let time = self.rng.below(most);
+        self.begin(key, Busy::Farewell, time);
+        true
     }
 
     pub(super) fn recv(&mut self, key: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -317,9 +382,8 @@ impl Network {
     pub(super) fn finish(&mut self, key: u32, holds: bool) -> Result<Progress, Error> {
         self.check(key, self.faults.finish_error)?;
         if holds && self.rng.chance(self.faults.held_end) {
-            let until = self.now + self.rng.below(3_000);
-            self.stream(key).ok_or(Error::Invalid)?.held_end = Some(until);
-            self.schedule(until, Event::EndHeld { key });
+            let time = self.rng.below(3_000);
+            self.begin(key, Busy::End, time);
             return Ok(Progress::Opening);
         }
         self.let_end_go(key);
@@ -329,7 +393,7 @@ impl Network {
     /// The end of this sender's stream follows its last byte.
     fn let_end_go(&mut self, key: u32) {
         if let Some(stream) = self.stream(key) {
-            stream.held_end = None;
+            stream.busy = None;
             stream.finished = true;
         }
         self.note("finish", u64::from(key), 0);

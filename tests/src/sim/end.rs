@@ -48,6 +48,24 @@ pub(super) enum Opening {
     Open,
 }
 
+/// What a layer does with a stream while the loop waits for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Busy {
+    /// It opens one that was accepted.
+    Handshake,
+    /// It holds our end back.
+    End,
+    /// It sends what it holds of one that the program has closed.
+    Farewell,
+}
+
+impl Busy {
+    /// Whether the program does not know of the stream, or not any more.
+    pub(super) const fn is_hidden(self) -> bool {
+        !matches!(self, Self::End)
+    }
+}
+
 /// One end of a connection: its side of both directions.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -70,8 +88,8 @@ pub(super) struct Stream {
     pub(super) last_arrival: u64,
     /// Our end is to follow the last byte.
     pub(super) finished: bool,
-    /// Our end is held by the host: until this time, and then until it is asked about.
-    pub(super) held_end: Option<u64>,
+    /// What the host, as a layer, is busy with: until this time, and then until it is asked.
+    pub(super) busy: Option<(Busy, u64)>,
     /// Our end has arrived.
     pub(super) finish_arrived: bool,
     /// The peer's end has arrived.
@@ -101,7 +119,7 @@ impl Stream {
             moving: false,
             last_arrival: 0,
             finished: false,
-            held_end: None,
+            busy: None,
             finish_arrived: false,
             ended: false,
             error: None,

@@ -40,6 +40,10 @@ pub struct Faults {
     pub shuffled: u16,
     /// A host that is as a layer holds the end of a stream for a while.
     pub held_end: u16,
+    /// A host that is as a layer takes a while to open a connection that it accepted.
+    pub handshake: u16,
+    /// A host that is as a layer holds some of a connection that the program closed.
+    pub farewell: u16,
     /// A listener is reported in each poll for as long as a connection waits.
     pub level_listeners: bool,
     /// The clock of a host jumps forward.
@@ -93,6 +97,8 @@ impl Faults {
             late_report: 0,
             shuffled: 0,
             held_end: 0,
+            handshake: 0,
+            farewell: 0,
             level_listeners: false,
             clock_jump: 0,
             stall: 0,
@@ -136,6 +142,8 @@ impl Faults {
             shuffled: rate(rng, 5_000),
             level_listeners: rng.chance(5_000),
             held_end: rate(rng, 10_000),
+            handshake: rate(rng, 10_000),
+            farewell: rate(rng, 10_000),
             ..Self::none()
         }
     }

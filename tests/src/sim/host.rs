@@ -1,6 +1,6 @@
 //! One simulated host, as the loop sees it.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -52,6 +52,30 @@ pub struct Line {
     pub error: Option<Error>,
 }
 
+/// How often a loop called its platform: what a system call each would be.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Calls of `poll`.
+    pub polls: u64,
+    /// Calls of `accept`.
+    pub accepts: u64,
+    /// Calls of `refuse`.
+    pub refusals: u64,
+    /// Calls of `set_accepting`.
+    pub switches: u64,
+    /// Calls of `progress`.
+    pub progresses: u64,
+    /// Calls of `recv`.
+    pub receives: u64,
+    /// Calls of `send` and `send_vectored`.
+    pub sends: u64,
+    /// Calls of `finish`.
+    pub finishes: u64,
+    /// Calls of `close` and `abort`.
+    pub closes: u64,
+}
+
 impl<const HOLDS: bool> Host<HOLDS> {
     pub(super) const fn new(network: Rc<RefCell<Network>>, index: usize) -> Self {
         Self { network, index }
@@ -63,10 +87,31 @@ impl<const HOLDS: bool> Host<HOLDS> {
         self.index
     }
 
-    /// Returns how often the host was polled.
+    /// Returns how often the host was called so far.
     #[must_use]
-    pub fn polls(&self) -> u64 {
-        self.network.borrow().hosts[self.index].polls
+    pub fn counts(&self) -> Counts {
+        self.network.borrow().hosts[self.index].counts
+    }
+
+    /// The network, for a call of a kind that this counts.
+    fn call(&self, count: fn(&mut Counts) -> &mut u64) -> RefMut<'_, Network> {
+        let mut network = self.network.borrow_mut();
+        *count(&mut network.hosts[self.index].counts) += 1;
+        network
+    }
+
+    /// Returns how many connections the host, as a layer, has of its own: those it opens, and
+    /// those that it still sends of. Each takes a slot.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.network.borrow().hosts[self.index].hidden
+    }
+
+    /// Returns how many connections the loop kept long after the host, as a layer, had told that
+    /// it holds nothing of them any more.
+    #[must_use]
+    pub fn neglected(&self) -> usize {
+        self.network.borrow().hosts[self.index].neglected
     }
 
     /// Returns what the network knows of a connection of this host, by its name.
@@ -96,7 +141,7 @@ impl<const HOLDS: bool> Drop for Host<HOLDS> {
             let state = &mut network.hosts[self.index];
             state.polled = true;
             state.deadline = None;
-            state.woken = false;
+            state.bell.take();
             state.ready.clear();
             state.extra.clear();
         }
@@ -136,7 +181,8 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         socket: &mut SimSocket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let taken = self.network.borrow_mut().accept(listener.key, id)?;
+        let mut network = self.call(|counts| &mut counts.accepts);
+        let taken = network.accept(listener.key, id, HOLDS)?;
         Ok(taken.map(|(key, accepted)| {
             socket.key = key;
             accepted
@@ -144,7 +190,8 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
     }
 
     fn refuse(&mut self, listener: &mut SimSocket) -> Result<bool, Error> {
-        self.network.borrow_mut().refuse_one(listener.key)
+        self.call(|counts| &mut counts.refusals)
+            .refuse_one(listener.key)
     }
 
     fn set_accepting(
@@ -153,40 +200,48 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         _: SocketId,
         accepting: bool,
     ) -> Result<(), Error> {
-        self.network
-            .borrow_mut()
+        self.call(|counts| &mut counts.switches)
             .set_accepting(listener.key, accepting)
     }
 
     fn progress(&mut self, socket: &mut SimSocket, _: Readiness) -> Result<Progress, Error> {
-        self.network.borrow_mut().progress(socket.key)
+        self.call(|counts| &mut counts.progresses)
+            .progress(socket.key)
     }
 
     fn recv(&mut self, socket: &mut SimSocket, buffer: &mut [u8]) -> Result<Recv, Error> {
         assert!(!buffer.is_empty(), "the loop receives into something");
-        self.network.borrow_mut().recv(socket.key, buffer)
+        self.call(|counts| &mut counts.receives)
+            .recv(socket.key, buffer)
     }
 
     fn send(&mut self, socket: &mut SimSocket, data: &[u8]) -> Result<usize, Error> {
-        self.network.borrow_mut().send(socket.key, &[data])
+        self.call(|counts| &mut counts.sends)
+            .send(socket.key, &[data])
     }
 
     fn send_vectored(&mut self, socket: &mut SimSocket, parts: &[&[u8]]) -> Result<usize, Error> {
-        self.network.borrow_mut().send(socket.key, parts)
+        self.call(|counts| &mut counts.sends)
+            .send(socket.key, parts)
     }
 
     fn finish(&mut self, socket: &mut SimSocket) -> Result<Progress, Error> {
-        self.network.borrow_mut().finish(socket.key, HOLDS)
+        self.call(|counts| &mut counts.finishes)
+            .finish(socket.key, HOLDS)
     }
 
     fn close(&mut self, socket: &mut SimSocket) {
         let key = std::mem::take(&mut socket.key);
-        self.network.borrow_mut().release(key, false);
+        self.call(|counts| &mut counts.closes).release(key, false);
+    }
+
+    fn linger(&mut self, socket: &mut SimSocket) -> bool {
+        HOLDS && self.network.borrow_mut().linger(socket.key)
     }
 
     fn abort(&mut self, socket: &mut SimSocket) {
         let key = std::mem::take(&mut socket.key);
-        self.network.borrow_mut().release(key, true);
+        self.call(|counts| &mut counts.closes).release(key, true);
     }
 
     fn local_addr(&self, socket: &SimSocket) -> Result<SocketAddr, Error> {
@@ -204,7 +259,8 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.network.borrow_mut().poll(self.index, until)
+        self.call(|counts| &mut counts.polls)
+            .poll(self.index, until)
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
@@ -214,7 +270,7 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
     }
 
     fn woken(&mut self) -> bool {
-        std::mem::take(&mut self.network.borrow_mut().hosts[self.index].woken)
+        self.network.borrow().hosts[self.index].bell.take()
     }
 
     fn now(&self) -> Instant {
@@ -242,7 +298,6 @@ pub(super) fn bits(readiness: Readiness) -> u32 {
 impl Network {
     fn poll(&mut self, host: usize, until: Option<Instant>) -> Result<(), Error> {
         let state = &mut self.hosts[host];
-        state.polls += 1;
         state.polled = true;
         state.deadline = until.map(Instant::as_micros);
         if let Some(error) = state.broken {
@@ -273,7 +328,10 @@ impl Network {
         // What is reported may lead to more: only the next poll can tell until when to wait.
         let now = self.now.saturating_add(self.hosts[host].ahead);
         let state = &mut self.hosts[host];
-        if !state.batch.is_empty() || state.woken || state.deadline.is_some_and(|at| at <= now) {
+        if !state.batch.is_empty()
+            || state.bell.is_rung()
+            || state.deadline.is_some_and(|at| at <= now)
+        {
             state.deadline = Some(0);
         }
         Ok(())

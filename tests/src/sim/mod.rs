@@ -9,6 +9,7 @@
 //! late, more often, in pieces, or together with what is not true.
 
 mod address;
+mod bell;
 mod calls;
 mod end;
 mod faults;
@@ -25,7 +26,7 @@ use usockets::{Error, Instant};
 
 use self::end::Kind;
 pub use self::faults::Faults;
-pub use self::host::{Host, Line, SimSocket};
+pub use self::host::{Counts, Host, Line, SimSocket};
 use self::network::Network;
 
 /// Virtual microseconds between two reports of a listener that is reported for as long as someone
@@ -92,7 +93,7 @@ impl Sim {
         }
         let over = |deadline: u64| deadline <= network.now.saturating_add(state.ahead);
         !state.polled
-            || state.woken
+            || state.bell.is_rung()
             || !state.ready.is_empty()
             || !state.extra.is_empty()
             || state.deadline.is_some_and(over)
@@ -136,7 +137,7 @@ impl Sim {
 
     /// Uses a host's waker: its next poll calls `on_wake`.
     pub fn wake(&self, host: usize) {
-        self.network.borrow_mut().hosts[host].woken = true;
+        self.network.borrow().hosts[host].bell.0.wake();
     }
 
     /// Lets a host stand still: it is not due before `by` has passed.

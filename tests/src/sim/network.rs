@@ -6,8 +6,10 @@ use std::net::IpAddr;
 
 use usockets::{Error, Readiness, Ready, SocketId};
 
+use super::bell::Bell;
 use super::end::{End, Kind, Opening, Stream};
 use super::faults::Faults;
+use super::host::Counts;
 use crate::rng::{Rng, mix};
 
 /// Time between two attempts to reach a listener whose backlog is full.
@@ -32,8 +34,8 @@ pub(super) enum Event {
     Report { key: u32, id: u64, bits: u32 },
     /// Room to send is told of.
     Room { key: u32 },
-    /// The host can let go of the end that it holds.
-    EndHeld { key: u32 },
+    /// A layer is not busy with it any more.
+    Done { key: u32 },
     /// What can be read is told of, although it did not change.
     Retell { key: u32 },
 }
@@ -64,15 +66,19 @@ pub(super) struct HostState {
     /// Until when the last poll wanted to wait, by the host's clock.
     pub(super) deadline: Option<u64>,
     pub(super) polled: bool,
-    pub(super) woken: bool,
+    pub(super) bell: Bell,
     pub(super) port: u16,
     pub(super) descriptors: usize,
     /// Packets to and from it are lost.
     pub(super) unplugged: bool,
-    pub(super) polls: u64,
+    pub(super) counts: Counts,
     /// When its listeners were last reported for as long as someone waits.
     pub(super) repeated_at: u64,
     pub(super) broken: Option<Error>,
+    /// Connections that a layer has and the program does not know of, or not any more.
+    pub(super) hidden: usize,
+    /// Connections of which the last was sent, and whose layer was not asked about it for long.
+    pub(super) neglected: usize,
 }
 
 /// The whole network.
@@ -188,7 +194,7 @@ impl Network {
             Event::Reset { to } => self.break_end(to, Error::Reset),
             Event::Report { key, id, bits } => self.late_report(key, id, bits),
             Event::Room { key } => self.tell_room(key),
-            Event::EndHeld { key } => self.mark(key, Readiness::WRITABLE),
+            Event::Done { key } => self.mark(key, Readiness::WRITABLE),
             Event::Retell { key } => self.retell(key),
         }
     }

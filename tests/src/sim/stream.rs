@@ -142,6 +142,7 @@ impl Network {
         end.queued = false;
         end.pending = Readiness::NONE;
         self.hosts[host].descriptors -= 1;
+        self.not_hidden(key);
         self.note("release", u64::from(key), u64::from(reset));
         if let Some((Some(id), readiness)) = stale {
             self.hosts[host].ready.retain(|other| *other != key);

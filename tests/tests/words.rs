@@ -1,0 +1,102 @@
+//! What the reasons and errors say, and the calls that a handler leaves out.
+
+use std::time::Duration;
+
+use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Socket, Sockets};
+use usockets_tests::sim::{Faults, Host, Sim};
+
+/// Each says in words what it is, with its number if it has one.
+#[test]
+fn everything_that_went_wrong_has_words() {
+    let errors = [
+        (Error::AddressInUse, "address in use"),
+        (Error::AddressUnavailable, "address unavailable"),
+        (Error::Denied, "denied by the operating system"),
+        (Error::Full, "the socket pool is full"),
+        (
+            Error::Exhausted,
+            "the platform is out of descriptors or memory",
+        ),
+        (Error::Invalid, "invalid argument or state"),
+        (Error::Unreachable, "unreachable"),
+        (Error::Refused, "connection refused"),
+        (Error::Reset, "connection reset"),
+        (Error::TimedOut, "timed out"),
+        (Error::Truncated, "stream truncated"),
+        (Error::AlertReceived(40), "TLS alert 40 received"),
+        (Error::AlertSent(50), "TLS alert 50 sent"),
+        (Error::Protocol(7), "protocol error 7"),
+        (Error::Unsupported, "unsupported"),
+        (Error::Platform(71), "platform error 71"),
+    ];
+    for (error, words) in errors {
+        assert_eq!(error.to_string(), words);
+        assert_eq!(Closed::Failed(error).to_string(), words);
+    }
+    let reasons = [
+        (Closed::Finished, "finished by both sides"),
+        (Closed::Local(300), "closed here with code 300"),
+        (Closed::TimedOut, "timed out here"),
+        (Closed::Evicted, "evicted from a full pool"),
+    ];
+    for (reason, words) in reasons {
+        assert_eq!(reason.to_string(), words);
+    }
+}
+
+/// Writes down why sockets closed; leaves everything else out.
+#[derive(Default)]
+struct Reasons(Vec<Closed>);
+
+impl Handler<Host> for Reasons {
+    type Ext = ();
+    type Context = Duration;
+
+    fn on_open(&mut self, socket: &mut Socket<'_, Host, Self>, opened: Opened<Duration>) {
+        socket.set_timeout(opened.context());
+    }
+
+    fn on_data(&mut self, _: &mut Socket<'_, Host, Self>, (): &mut (), _: &mut [u8]) {}
+
+    fn on_close(&mut self, _: &mut Socket<'_, Host, Self>, (): &mut (), closed: Closed) {
+        self.0.push(closed);
+    }
+}
+
+/// Without an `on_timeout` a timeout closes, and says so; without an `on_end` the peer's end is
+/// answered with ours.
+#[test]
+fn what_a_handler_leaves_out_the_loop_does() {
+    let sim = Sim::new(1, Faults::none());
+    let mut pools = [Sockets::new(), Sockets::<Host, Reasons, 3>::default()];
+    let [a, b] = &mut pools;
+    let (memory, other) = (&mut [0; 64], &mut [0; 64]);
+    let mut server = Loop::new(sim.host(), a, memory);
+    let mut client = Loop::new(sim.host(), b, other);
+    let (mut here, mut there) = (Reasons::default(), Reasons::default());
+    let at = Endpoint::tcp((sim.addresses(0)[0], 80).into());
+    let second = Duration::from_secs(1);
+    server.net().listen(at.clone(), second).unwrap();
+    client.net().connect(at, second * 9).unwrap();
+    let asked = sim.now_micros();
+    while there.0.is_empty() {
+        assert!(sim.now_micros() - asked < 3_000_000, "it takes too long");
+        for (index, deadline) in [server.next_deadline(), client.next_deadline()]
+            .into_iter()
+            .enumerate()
+        {
+            sim.expect(index, deadline);
+        }
+        if sim.is_due(0) {
+            server.poll(&mut here, None).unwrap();
+        } else if sim.is_due(1) {
+            client.poll(&mut there, None).unwrap();
+        } else {
+            sim.step(second);
+        }
+    }
+    assert!(sim.now_micros() - asked >= 1_000_000);
+    assert_eq!(here.0, [Closed::TimedOut]);
+    assert_eq!(there.0, [Closed::Finished]);
+    assert_eq!(client.stats().open + server.stats().open, 0);
+}
