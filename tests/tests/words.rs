@@ -76,7 +76,7 @@ fn what_a_handler_leaves_out_the_loop_does() {
     let (mut here, mut there) = (Reasons::default(), Reasons::default());
     let at = Endpoint::tcp((sim.addresses(0)[0], 80).into());
     let second = Duration::from_secs(1);
-    server.net().listen(at.clone(), second).unwrap();
+    server.net().listen(at, second).unwrap();
     client.net().connect(at, second * 9).unwrap();
     let asked = sim.now_micros();
     while there.0.is_empty() {

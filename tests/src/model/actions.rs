@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usockets::{Endpoint, Net, Security, SocketId, WhenFull};
+use usockets::{Endpoint, Error, Net, Security, SocketId, WhenFull};
 
 use super::books::{Books, Conn, Listening, State, Timing, bytes};
 use super::calls::Calls;
@@ -25,7 +25,7 @@ impl Books {
             6 => self.finish(calls, id),
             7 => {
                 let code = rng.below(65_536) as u16;
-                self.close(calls, id, if code % 16 == 0 { 0 } else { code });
+                self.close(calls, id, if code.is_multiple_of(16) { 0 } else { code });
             }
             8 if rng.chance(5_000) => self.abort(calls, id, rng.below(9) as u16),
             9 | 10 => self.pause(calls, id),
@@ -297,8 +297,7 @@ impl Books {
         let id = match net.connect(endpoint, context) {
             Ok(id) => id,
             Err(error) => {
-                let local = !error.is_remote();
-                return self.check(local, || format!("no connect to {to}: {error}"));
+                return self.failed(error);
             }
         };
         self.check(plain, || "TLS over TCP as it is".into());
@@ -306,6 +305,12 @@ impl Books {
         let mut conn = Conn::new(State::Connecting, context);
         conn.deadline = Some(net.now().as_micros() + 10_000_000);
         self.conns.insert(id, conn);
+    }
+
+    /// A call failed at once, which can only be for a reason on our side.
+    fn failed(&mut self, error: Error) {
+        let words = error.to_string();
+        self.check(!error.is_remote(), || format!("a call failed: {words}"));
     }
 
     pub(super) fn listen<const HOLDS: bool>(
@@ -329,8 +334,7 @@ impl Books {
         let listener = match net.listen(at, context) {
             Ok(listener) => listener,
             Err(error) => {
-                let local = !error.is_remote();
-                return self.check(local, || format!("no listener at {at:?}: {error}"));
+                return self.failed(error);
             }
         };
         self.evicts |= policy == WhenFull::EvictIdle;

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use usockets::{Endpoint, Handler, ListenerId, Loop, Opened, Socket, Sockets, TimerId};
+use usockets::{Endpoint, Handler, ListenerId, Loop, Opened, Platform, Socket, Sockets, TimerId};
 
+use super::books::bytes;
 use crate::rng::mix;
 use crate::sim::{Host, Sim};
 
@@ -24,8 +25,15 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for Least {
     type Context = ();
 
     fn on_open(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, _: Opened<()>) {
-        let micros = mix(socket.id().to_bits()) % PATIENCE;
-        socket.set_timeout(Duration::from_micros(micros.max(1)));
+        let id = socket.id();
+        let random = mix(id.to_bits());
+        socket.set_timeout(Duration::from_micros((random % PATIENCE).max(1)));
+        if random & 0x100 != 0
+            && let Some(line) = socket.net().platform_mut().line(id)
+        {
+            // What is not taken is never sent.
+            let _ = socket.write(&bytes((line.serial, line.client), 0, 5_000));
+        }
     }
 
     fn on_data(&mut self, _: &mut Socket<'_, Host<HOLDS>, Self>, (): &mut (), _: &mut [u8]) {}
@@ -111,8 +119,13 @@ impl<'s, const HOLDS: bool> Bystander<'s, HOLDS> {
         let started = self.lp.net().start_timer(PERIOD, Duration::ZERO);
         started.map_err(|error| format!("the bystander has no slot left: {error}"))?;
         sim.jump(self.index, PERIOD * 2);
+        let began = self.lp.platform().now();
         let ran = self.lp.run(&mut Least);
         ran.map_err(|error| format!("the bystander does not stop: {error}"))?;
+        let waited = self.lp.platform().now().saturating_since(began);
+        if !waited.is_zero() {
+            return Err(format!("the bystander waited {waited:?} for what was due"));
+        }
         let (in_use, descriptors) = (self.lp.stats().in_use, sim.descriptors(self.index));
         if in_use != 0 || descriptors != 0 {
             return Err(format!(

@@ -104,7 +104,7 @@ fn run_on<const HOLDS: bool>(case: &Case, trace: bool) -> Outcome {
             },
         });
     }
-    let (mut pool, buffer) = (bystander::Pool::new(), &mut [0; 100]);
+    let (mut pool, buffer) = (bystander::Pool::default(), &mut [0; 100]);
     let joins = case.seed % 4 == 3;
     let bystander = joins.then(|| Bystander::new(&sim, &mut pool, buffer));
     let mut world = World {
