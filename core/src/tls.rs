@@ -57,6 +57,7 @@ mod config;
 mod connection;
 mod crypto;
 mod der;
+mod ecdsa;
 #[cfg(feature = "embedded-tls")]
 mod embedded;
 mod event;
@@ -70,6 +71,7 @@ mod loans;
 mod memory;
 #[cfg(feature = "tls-mlkem")]
 mod mlkem;
+mod name;
 mod opening;
 mod pem;
 #[cfg(feature = "embedded-tls")]

@@ -5,12 +5,19 @@ use std::path::{Path, PathBuf};
 
 use syn::{ImplItem, Item, Visibility};
 
+/// What is the crates' of the cryptography: their proof would be their own.
+const CRYPTOGRAPHY: [&str; 4] = ["embedded.rs", "prover.rs", "rustcrypto.rs", "signature.rs"];
+
 fn sources(folder: &str) -> Vec<String> {
     let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let files = files.filter(|path| {
+        let name = path.file_name().unwrap();
+        !CRYPTOGRAPHY.iter().any(|file| name == *file)
+    });
     files
         .map(|path| fs::read_to_string(path).unwrap())
         .collect()
@@ -43,8 +50,7 @@ fn the_probe_makes_every_public_call() {
     let probe = sources("probe/src").concat();
     let mut count = 0;
     let mut missing = Vec::new();
-    // Beside `tls`, whose proof would be its cryptography's.
-    for text in sources("../core/src") {
+    for text in [sources("../core/src"), sources("../core/src/tls")].concat() {
         for (of, name) in methods(&text) {
             count += 1;
             let calls = [
@@ -57,6 +63,6 @@ fn the_probe_makes_every_public_call() {
             }
         }
     }
-    assert!(count > 80, "only {count} public calls were found");
+    assert!(count > 140, "only {count} public calls were found");
     assert!(missing.is_empty(), "not in the probe: {missing:?}");
 }

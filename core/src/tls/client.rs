@@ -1,7 +1,5 @@
 //! The client's side of the handshake (RFC 8446, section 4).
 
-use pki_types::ServerName;
-
 use crate::tls::alert::Alert;
 use crate::tls::auth::{self, Step, content, put_schemes};
 use crate::tls::config::Setup;
@@ -10,6 +8,7 @@ use crate::tls::crypto::{Crypto, Group, HashAlgorithm, Hasher, SHARE_MAX, Secret
 use crate::tls::extension::{self, Extensions};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ServerHello, TLS12, TLS13};
+use crate::tls::name::parse_dns;
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
 use crate::tls::session::{self, Session, SessionAt};
 use crate::tls::ticket::make_binder;
@@ -147,7 +146,7 @@ fn put_binder<C: Crypto>(
 
 /// Adds the server's name, unless it is an IP address (RFC 6066, section 3).
 fn put_name(name: &[u8], out: &mut Output<'_>) -> Result<(), Alert> {
-    if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
+    if parse_dns(name).is_none() {
         return Ok(());
     }
     // RFC 6066, section 3: without the trailing dot.

@@ -455,6 +455,14 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
+    /// Returns the alert with which the peer is refused.
+    pub(crate) const fn refusal(&self) -> Option<Alert> {
+        match (self.state, self.failure) {
+            (State::Failed, Failure::Sent(alert)) => Some(alert),
+            _ => None,
+        }
+    }
+
     /// Returns whether the peer has ended its direction with `close_notify`.
     #[must_use]
     pub const fn is_ended(&self) -> bool {

@@ -9,12 +9,12 @@ use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use embedded_tls::{
     Aes128GcmSha256, TlsConfig, TlsConnection, TlsContext, TlsError, TlsReader, TlsWriter,
 };
-use pki_types::ServerName;
 
 use crate::buffer::Buffer;
 use crate::tls::alert::Alert;
 use crate::tls::config::ClientConfig;
 use crate::tls::crypto::Crypto;
+use crate::tls::name::parse_dns;
 use crate::tls::prover::Prover;
 use crate::tls::record::{HEADER, OVERHEAD};
 
@@ -109,8 +109,10 @@ pub enum EmbeddedError {
 ///
 /// - One cipher suite, AES-128-GCM; one group, P-256; no `HelloRetryRequest`.
 /// - The server's end is not answered with one of ours.
-/// - No IP addresses, no resumption, no `KeyUpdate`, no client certificates; the protocol that
-///   ALPN agreed on cannot be learned.
+/// - No IP addresses, no resumption, no `KeyUpdate`; the protocol that ALPN agreed on cannot be
+///   learned.
+/// - Of our own chain only the first certificate is shown, and only with a key of P-256, P-384 or
+///   Ed25519 that signs at once.
 /// - A handshake message must come in one record, and the server's own certificate have at most
 ///   2,048 bytes.
 /// - The crate is a client only, and may panic when a server that has proved who it is breaks the
@@ -230,7 +232,8 @@ impl<const N: usize> EmbeddedLink<N> {
     /// Makes the one session of the link, with the DNS name that the server must prove to have.
     ///
     /// `input` holds a record: 16,640 bytes, or less if the server's are known to be shorter.
-    /// `output` holds the hello and records that are sent; 1,024 bytes will do.
+    /// `output` holds the hello and records that are sent; 1,024 bytes will do, and as many more
+    /// as the certificate has that a server may ask for.
     pub async fn session<C: Crypto>(
         &self,
         crypto: &mut C,
@@ -260,7 +263,7 @@ impl<const N: usize> EmbeddedLink<N> {
         input: &mut [u8],
         output: &mut [u8],
     ) -> Result<(), EmbeddedError> {
-        if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
+        if parse_dns(name.as_bytes()).is_none() {
             return Err(EmbeddedError::Refused(Alert::INTERNAL_ERROR));
         }
         let mut settings = TlsConfig::new().with_server_name(name);
@@ -268,7 +271,7 @@ impl<const N: usize> EmbeddedLink<N> {
             settings = settings.with_alpn(config.protocols);
         }
         let mut tls = TlsConnection::<_, Aes128GcmSha256>::new(Pipe(self), input, output);
-        let mut prover = Prover::new(crypto, config.roots, name);
+        let mut prover = Prover::new(crypto, config, name);
         let opened = tls.open(TlsContext::new(&settings, &mut prover)).await;
         match (prover.refusal(), opened) {
             (Some(alert), _) => return Err(EmbeddedError::Refused(alert)),

@@ -25,8 +25,7 @@ impl Flags {
     pub(crate) const FINISHED: Self = Self(1 << 8);
     /// Sending has failed, and the program knows why.
     pub(crate) const BROKEN: Self = Self(1 << 9);
-
-    /// A client's hello has been written and not sent yet.
+    /// A client's hello, or an alert that ends a handshake, has been written and not sent yet.
     pub(crate) const GREETING: Self = Self(1 << 10);
 
     pub(crate) const fn has(self, flag: Self) -> bool {

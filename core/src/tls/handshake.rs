@@ -1,6 +1,5 @@
 //! What a connection needs only while it shakes hands.
 
-use pki_types::ServerName;
 use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
@@ -11,6 +10,7 @@ use crate::tls::crypto::{
 };
 use crate::tls::event::Event;
 use crate::tls::hello::NAME_MAX;
+use crate::tls::name;
 use crate::tls::schedule::{Schedule, derive_secret, expand_label};
 use crate::tls::session::SessionAt;
 use crate::tls::wire::{Output, Reader, copy};
@@ -53,7 +53,7 @@ impl<C: Crypto> Handshake<C> {
     /// an IP address.
     #[must_use]
     pub(crate) fn expect_name(&mut self, name: &str) -> bool {
-        ServerName::try_from(name).is_ok() && self.exchange.set_name(name.as_bytes())
+        name::parse(name.as_bytes()).is_some() && self.exchange.set_name(name.as_bytes())
     }
 
     /// Makes key material for another protocol (RFC 8446, section 7.5) of an open connection.

@@ -26,7 +26,8 @@ const HELD_MAX: u64 = 5_000_000;
 ///
 /// Endpoints of [`Endpoint::tls`] are secured, those of [`Endpoint::tcp`] pass through. A
 /// connection opens when its handshake is done: until then the program sees nothing of it, and it
-/// has to be done within the time that connections have to open.
+/// has to be done within the time that connections have to open. One that fails is over when the
+/// platform has taken the alert that tells the peer why, or that time is.
 ///
 /// What the peer sends after `close_notify` is not read; an end without it is
 /// [`Error::Truncated`]. [`Net::finish`](crate::Net::finish) sends `close_notify`, then the

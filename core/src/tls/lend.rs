@@ -172,13 +172,13 @@ impl<'s, T> Lender<'s, T> {
         if self.waiting.len == 0 {
             return None;
         }
-        let taken = |entry: &(usize, &Entry<T>)| entry.1.state == Lent::Taken;
-        let oldest = self.entries.iter().enumerate().filter(taken);
-        let (position, entry) = oldest.min_by_key(|(_, entry)| entry.since)?;
-        let due = entry.since.saturating_add(held_max);
+        let since = self.oldest()?;
+        let due = since.saturating_add(held_max);
         if due <= self.now {
-            let owner = entry.owner;
-            self.set(index_at(position)?, Lent::Recalled, owner);
+            let is_oldest = |entry: &Entry<T>| entry.state == Lent::Taken && entry.since == since;
+            let index = index_at(self.entries.iter().position(is_oldest)?)?;
+            let owner = self.entry(index)?.owner;
+            self.set(index, Lent::Recalled, owner);
         }
         Some(due)
     }
@@ -191,10 +191,15 @@ impl<'s, T> Lender<'s, T> {
         if self.waiting.len == 0 {
             return None;
         }
+        Some(self.oldest()?.saturating_add(held_max))
+    }
+
+    /// Returns when the one of those taken was taken, or of use, that has been of no use for the
+    /// longest.
+    fn oldest(&self) -> Option<u64> {
         let taken = self.entries.iter();
         let taken = taken.filter(|entry| entry.state == Lent::Taken);
-        let oldest = taken.map(|entry| entry.since).min()?;
-        Some(oldest.saturating_add(held_max))
+        taken.map(|entry| entry.since).min()
     }
 
     /// Sets the time, in microseconds.
@@ -266,11 +271,8 @@ impl<'s, T> Lender<'s, T> {
             return None;
         }
         if keep > 0 {
-            let taken = |entry: &&Entry<T>| entry.state != Lent::Free;
-            let taken = self.entries.iter().filter(taken).count();
-            if self.entries.len().saturating_sub(taken) <= keep {
-                return None;
-            }
+            let free = |entry: &&Entry<T>| entry.state == Lent::Free;
+            self.entries.iter().filter(free).nth(keep)?;
         }
         let index = self.take_free()?;
         self.set(index, Lent::Taken, id.to_bits());

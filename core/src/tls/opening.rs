@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::platform::{Platform, Progress, Readiness, Recv};
+use crate::tls::alert::Alert;
 use crate::tls::client;
 use crate::tls::connection::Connection;
 use crate::tls::crypto::Crypto;
@@ -33,6 +34,18 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket: &mut TlsSocket<P::Socket>,
         ready: Readiness,
     ) -> Result<Progress, Error> {
+        match (self.step(socket, ready), socket.connection.refusal()) {
+            // Whatever else has happened since.
+            (Err(_), Some(alert)) => Err(Error::AlertSent(alert.code())),
+            (progress, _) => progress,
+        }
+    }
+
+    fn step(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        ready: Readiness,
+    ) -> Result<Progress, Error> {
         self.check_loans(socket)?;
         let is_broken = ready.intersects(Readiness::ERROR);
         if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
@@ -59,6 +72,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.flags.has(Flags::STARTING) {
             self.start_client(socket)?;
         }
+        if socket.connection.refusal().is_some() {
+            return self.refuse_peer(socket);
+        }
         if !self.greet(socket)? || !self.flush(socket)? || !self.acquire(socket)? {
             return Ok(Progress::Opening);
         }
@@ -69,6 +85,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             let pause = self.shake_records(socket, &mut has_worked);
             if has_worked || pause.is_err() {
                 self.handshakes_left = self.handshakes_left.saturating_sub(1);
+            }
+            if socket.connection.refusal().is_some() {
+                return self.refuse_peer(socket);
             }
             pause?
         };
@@ -135,7 +154,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             let received = match received {
                 Ok(received) => received,
                 // What was written may not be whole.
-                Err(alert) => return Err(self.fail(socket, alert)),
+                Err(alert) => {
+                    self.prepare_refusal(socket, alert);
+                    return Err(Error::AlertSent(alert.code()));
+                }
             };
             if let Some(output) = output {
                 output.commit(len);
@@ -163,6 +185,38 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
+    /// Writes the alert that tells the peer why the handshake fails to where messages were put
+    /// together, so that it can wait there until the platform takes it.
+    fn prepare_refusal(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
+        self.release_input(socket);
+        let Some(handshake) = self.lenders.handshakes.get(socket.handshake) else {
+            return;
+        };
+        let message = &mut handshake.message;
+        message.clear();
+        let mut out = message.output();
+        let connection = &mut socket.connection;
+        let written = connection.send_alert(&mut self.crypto, alert, &mut out);
+        let len = out.len();
+        if written.is_ok() {
+            message.set_unsent(len);
+            socket.flags.set(Flags::GREETING);
+        }
+    }
+
+    /// Sends what is held and the alert of [`Self::prepare_refusal`]; an error when all of it has
+    /// been taken, or cannot be.
+    fn refuse_peer(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
+        if !self.flush(socket)? {
+            return Ok(Progress::Opening);
+        }
+        self.release_output(socket);
+        if !self.greet(socket)? {
+            return Ok(Progress::Opening);
+        }
+        Err(Error::Invalid)
+    }
+
     /// Writes a client's hello to where the server's will be put together.
     fn start_client(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<(), Error> {
         let (_, mut setup, lenders) = self.parts();
@@ -180,7 +234,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(())
     }
 
-    /// Sends a client's hello; whether all of it has been.
+    /// Sends a client's hello, or what was written in its place; whether all of it has been.
     fn greet(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
         if !socket.flags.has(Flags::GREETING) {
             return Ok(true);

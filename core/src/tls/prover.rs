@@ -1,28 +1,31 @@
-//! What embedded-tls asks while it shakes hands: random bytes, and who the server is.
+//! What embedded-tls asks while it shakes hands: random bytes, who the server is, and who we are.
 
 use digest_of_embedded::Digest as _;
 use embedded_tls::{
-    Aes128GcmSha256, CertificateEntryRef, CertificateRef, CertificateVerifyRef, CryptoProvider,
-    CryptoRng, CryptoRngCore, Sha256, TlsError, TlsVerifier,
+    Aes128GcmSha256, Certificate, CertificateEntryRef, CertificateRef, CertificateVerifyRef,
+    CryptoProvider, CryptoRng, CryptoRngCore, Sha256, SignatureScheme, TlsError, TlsVerifier,
 };
-use pki_types::TrustAnchor;
 use rand_core_of_embedded::{Error, RngCore};
+use signature_of_embedded::SignerMut;
 
 use crate::tls::alert::Alert;
 use crate::tls::auth::Signed;
+use crate::tls::config::ClientConfig;
 use crate::tls::connection::Role;
-use crate::tls::crypto::{Crypto, Scheme};
+use crate::tls::crypto::{Crypto, Scheme, Signer};
 use crate::tls::verify::{Chain, Subject};
 use crate::tls::wire::Output;
 
 /// Most bytes of the certificates of a chain, and of what is kept of the first.
 const CHAIN_MAX: usize = 6_144;
 const LEAF_MAX: usize = 2_048 + 5;
+/// Longest signature that the crate has room for.
+const SIGNATURE_MAX: usize = 104;
 
 /// Checks the server's certificate and signature, and remembers that both have come.
 pub(crate) struct Prover<'a, C> {
     crypto: &'a mut C,
-    roots: &'a [TrustAnchor<'a>],
+    config: &'a ClientConfig<'a>,
     name: &'a str,
     /// The server's own certificate, as it stands in a message.
     leaf: [u8; LEAF_MAX],
@@ -36,12 +39,12 @@ pub(crate) struct Prover<'a, C> {
 impl<'a, C: Crypto> Prover<'a, C> {
     pub(crate) const fn new(
         crypto: &'a mut C,
-        roots: &'a [TrustAnchor<'a>],
+        config: &'a ClientConfig<'a>,
         name: &'a str,
     ) -> Self {
         Self {
             crypto,
-            roots,
+            config,
             name,
             leaf: [0; LEAF_MAX],
             leaf_len: 0,
@@ -59,6 +62,19 @@ impl<'a, C: Crypto> Prover<'a, C> {
     /// Returns what was wrong.
     pub(crate) const fn refusal(&self) -> Option<Alert> {
         self.refusal
+    }
+
+    /// Returns our certificate and key, and what the crate calls its scheme; `None` if there is
+    /// none that the crate can use.
+    fn own(&self) -> Option<(&'a [u8], &'a dyn Signer, SignatureScheme)> {
+        let identity = self.config.identity?;
+        let scheme = match identity.signer.scheme() {
+            Scheme::ECDSA_P256_SHA256 => SignatureScheme::EcdsaSecp256r1Sha256,
+            Scheme::ECDSA_P384_SHA384 => SignatureScheme::EcdsaSecp384r1Sha384,
+            Scheme::ED25519 => SignatureScheme::Ed25519,
+            _ => return None,
+        };
+        Some((*identity.chain.first()?, identity.signer, scheme))
     }
 
     /// Takes the chain: the certificates of `entries`, the server's own first.
@@ -84,7 +100,7 @@ impl<'a, C: Crypto> Prover<'a, C> {
         let kept = self.leaf.get_mut(..leaf_len);
         kept.ok_or(Alert::BAD_CERTIFICATE)?.copy_from_slice(leaf);
         let subject = Subject::Server(self.name.as_bytes());
-        Chain::of(list.filled()).verify(self.crypto, self.roots, subject)?;
+        Chain::of(list.filled()).verify(self.crypto, self.config.roots, subject)?;
         self.leaf_len = leaf_len;
         Ok(())
     }
@@ -137,7 +153,7 @@ impl<C: Crypto> TlsVerifier<Aes128GcmSha256> for Prover<'_, C> {
 
 impl<C: Crypto> CryptoProvider for Prover<'_, C> {
     type CipherSuite = Aes128GcmSha256;
-    type Signature = [u8; 0];
+    type Signature = Signature;
 
     fn rng(&mut self) -> impl CryptoRngCore {
         Draws(self)
@@ -145,6 +161,51 @@ impl<C: Crypto> CryptoProvider for Prover<'_, C> {
 
     fn verifier(&mut self) -> Result<&mut impl TlsVerifier<Aes128GcmSha256>, TlsError> {
         Ok(self)
+    }
+
+    fn client_cert(&mut self) -> Option<Certificate<impl AsRef<[u8]>>> {
+        let (certificate, ..) = self.own()?;
+        Some(Certificate::X509(certificate))
+    }
+
+    fn signer(&mut self) -> Result<(impl SignerMut<Signature>, SignatureScheme), TlsError> {
+        let (_, signer, scheme) = self.own().ok_or(TlsError::InvalidPrivateKey)?;
+        let refusal = &mut self.refusal;
+        Ok((Signs { signer, refusal }, scheme))
+    }
+}
+
+/// A signature, as far as it is filled.
+pub(crate) struct Signature {
+    bytes: [u8; SIGNATURE_MAX],
+    len: usize,
+}
+
+impl AsRef<[u8]> for Signature {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// A key that signs as embedded-tls wants it. If it cannot, the session does not open.
+struct Signs<'p, 'a> {
+    signer: &'a dyn Signer,
+    refusal: &'p mut Option<Alert>,
+}
+
+impl SignerMut<Signature> for Signs<'_, '_> {
+    // The provided one panics when there is no signature.
+    fn sign(&mut self, message: &[u8]) -> Signature {
+        let mut bytes = [0; SIGNATURE_MAX];
+        let len = self.signer.sign(message, &mut bytes).unwrap_or_default();
+        if len == 0 || len > SIGNATURE_MAX {
+            *self.refusal = Some(Alert::INTERNAL_ERROR);
+        }
+        Signature { bytes, len }
+    }
+
+    fn try_sign(&mut self, message: &[u8]) -> Result<Signature, signature_of_embedded::Error> {
+        Ok(self.sign(message))
     }
 }
 

@@ -164,10 +164,11 @@ pub(crate) fn expect(
         let is_empty = session.serial == 0;
         (!is_empty, !session.is_for(name), session.since)
     };
-    let places = sessions.iter().enumerate();
-    let Some((position, _)) = places.min_by_key(|(_, session)| rank(session)) else {
-        return SessionAt::NOWHERE;
-    };
+    let lowest = sessions.iter().map(rank).min();
+    let position = sessions
+        .iter()
+        .position(|session| Some(rank(session)) == lowest)
+        .unwrap_or_default();
     let Some(session) = sessions.get_mut(position) else {
         return SessionAt::NOWHERE;
     };

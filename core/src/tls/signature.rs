@@ -1,14 +1,14 @@
 //! Signing keys, and the verification of signatures that certificates and handshakes carry.
 
 use ed25519_dalek::Signer as _;
-use p256::ecdsa::signature::Verifier as _;
 use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
+use sha2::{Digest as _, Sha256, Sha384};
 
 use crate::tls::crypto::{Scheme, Signer};
-use crate::tls::der;
 #[cfg(feature = "tls-rsa")]
 use crate::tls::rsa;
 use crate::tls::wire::copy;
+use crate::tls::{der, ecdsa};
 
 /// Every algorithm that can be verified without heap.
 #[cfg(not(feature = "tls-rsa"))]
@@ -123,6 +123,15 @@ impl Signer for Ed25519Key {
     }
 }
 
+/// Reads a signature in DER.
+#[inline(never)]
+fn read_p256(signature: &[u8]) -> Option<[p256::Scalar; 2]> {
+    let (r, s) = p256::ecdsa::Signature::from_der(signature)
+        .ok()?
+        .split_scalars();
+    Some([*r, *s])
+}
+
 #[derive(Debug)]
 struct EcdsaP256;
 
@@ -133,13 +142,10 @@ impl SignatureVerificationAlgorithm for EcdsaP256 {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(public_key);
-        let signature = p256::ecdsa::Signature::from_der(signature);
-        let (Ok(key), Ok(signature)) = (key, signature) else {
-            return Err(InvalidSignature);
-        };
-        key.verify(message, &signature)
-            .map_err(|_| InvalidSignature)
+        let signature = read_p256(signature).ok_or(InvalidSignature)?;
+        let digest = Sha256::digest(message);
+        let is_good = ecdsa::verify::<p256::NistP256>(public_key, &digest, &signature);
+        is_good.then_some(()).ok_or(InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -149,6 +155,15 @@ impl SignatureVerificationAlgorithm for EcdsaP256 {
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
         alg_id::ECDSA_SHA256
     }
+}
+
+/// Reads a signature in DER.
+#[inline(never)]
+fn read_p384(signature: &[u8]) -> Option<[p384::Scalar; 2]> {
+    let (r, s) = p384::ecdsa::Signature::from_der(signature)
+        .ok()?
+        .split_scalars();
+    Some([*r, *s])
 }
 
 #[derive(Debug)]
@@ -161,13 +176,10 @@ impl SignatureVerificationAlgorithm for EcdsaP384 {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(public_key);
-        let signature = p384::ecdsa::Signature::from_der(signature);
-        let (Ok(key), Ok(signature)) = (key, signature) else {
-            return Err(InvalidSignature);
-        };
-        key.verify(message, &signature)
-            .map_err(|_| InvalidSignature)
+        let signature = read_p384(signature).ok_or(InvalidSignature)?;
+        let digest = Sha384::digest(message);
+        let is_good = ecdsa::verify::<p384::NistP384>(public_key, &digest, &signature);
+        is_good.then_some(()).ok_or(InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {

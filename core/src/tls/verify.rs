@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter};
 
 use crate::tls::alert::Alert;
 use crate::tls::crypto::{Crypto, Scheme};
+use crate::tls::name;
 use crate::tls::signature::scheme_of;
 use crate::tls::wire::Reader;
 
@@ -119,7 +120,7 @@ impl<'a> Chain<'a> {
             Subject::Client => CLIENT_AUTH,
         });
         let peer = EndEntityCert::try_from(&first).map_err(alert_of)?;
-        peer.verify_for_usage(
+        let verified = peer.verify_for_usage(
             C::ALGORITHMS,
             roots,
             intermediates.get(..count).unwrap_or_default(),
@@ -127,10 +128,13 @@ impl<'a> Chain<'a> {
             usage,
             None,
             None,
-        )
-        .map_err(alert_of)?;
+        );
+        // Not `map_err`, which would copy the path of 2 KB on the stack.
+        if let Err(error) = verified {
+            return Err(alert_of(error));
+        }
         if let Subject::Server(name) = subject {
-            let name = ServerName::try_from(name).map_err(|_| Alert::INTERNAL_ERROR)?;
+            let name = name::parse(name).ok_or(Alert::INTERNAL_ERROR)?;
             peer.verify_is_valid_for_subject_name(&name)
                 .map_err(alert_of)?;
         }

@@ -4,11 +4,12 @@ use core::borrow::BorrowMut;
 use core::fmt::Write;
 
 use usockets::{
-    Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened, Peers,
-    Platform, Queue, Readiness, Socket, SocketId, Sockets, Span, TimerId, Waker, WhenFull,
+    Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened, Peers, Queue,
+    Readiness, Socket, SocketId, Sockets, Span, TimerId, Waker, WhenFull,
 };
 
-use crate::outside::{Outside, addr, duration, error, len, long, word, yes};
+use crate::hidden::{len, long, word, yes};
+use crate::outside::{Layer, Outside, Sink, addr, duration, error};
 
 /// What was named last, to name it again at any time.
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub struct Anything {
     span: Span,
 }
 
-impl<P: Platform> Handler<P> for Anything {
+impl<P: Layer> Handler<P> for Anything {
     type Context = u32;
     type Ext = Buffer<512>;
 
@@ -99,7 +100,7 @@ impl<P: Platform> Handler<P> for Anything {
 
 impl Anything {
     /// Any call on the socket that a call is about.
-    fn own<P: Platform>(&mut self, socket: &mut Socket<'_, P, Self>, data: &[u8]) {
+    fn own<P: Layer>(&mut self, socket: &mut Socket<'_, P, Self>, data: &[u8]) {
         match word() {
             0 => _ = socket.write(data),
             1 => _ = socket.write_vectored(&[data, &[1], data]),
@@ -128,7 +129,7 @@ impl Anything {
     }
 
     /// Any call that is about no socket.
-    fn all<P: Platform>(&mut self, peers: &mut Peers<'_, P, Self>) {
+    fn all<P: Layer>(&mut self, peers: &mut Peers<'_, P, Self>) {
         if let Some((net, held)) = peers.peer(self.id()) {
             held.consume(net.write(self.id(), held.filled()));
         }
@@ -136,7 +137,7 @@ impl Anything {
     }
 
     /// Any call on sockets by name.
-    fn any<P: Platform>(&mut self, net: &mut Net<'_, P, u32>) {
+    fn any<P: Layer>(&mut self, net: &mut Net<'_, P, u32>) {
         let id = self.id();
         match word() {
             0 => self.listener = net.listen(endpoint(), word()).ok(),
@@ -159,7 +160,7 @@ impl Anything {
         }
     }
 
-    fn any_more<P: Platform>(&mut self, net: &mut Net<'_, P, u32>, id: SocketId) {
+    fn any_more<P: Layer>(&mut self, net: &mut Net<'_, P, u32>, id: SocketId) {
         match (word(), self.listener, self.timer) {
             (0, Some(listener), _) => net.stop_listening(listener),
             (1, Some(listener), _) => _ = net.listening_addr(listener),
@@ -171,7 +172,7 @@ impl Anything {
             (7, ..) => _ = net.now().saturating_since(Instant::ZERO),
             (8, ..) => _ = net.stats(),
             (9, ..) => _ = net.protocol(id),
-            _ => _ = net.platform_mut(),
+            _ => net.platform_mut().call(),
         }
     }
 
@@ -247,7 +248,7 @@ fn lent(id: SocketId, span: &mut Span, data: &mut [u8]) {
 }
 
 /// Runs a loop with any calls, between iterations too.
-pub fn run<P: Platform + 'static>(
+pub fn run<P: Layer + 'static>(
     platform: P,
     sockets: &'static mut Sockets<P, Anything, 64>,
     receive: &'static mut [u8],
@@ -265,7 +266,7 @@ pub fn run<P: Platform + 'static>(
         let next = server.next_deadline().unwrap_or_default();
         let _ = next.saturating_add(duration()).as_micros();
         let _ = server.platform().now();
-        let _ = server.platform_mut().woken();
+        server.platform_mut().call();
         let _ = server.stats();
     }
     server.run(&mut anything)
@@ -282,17 +283,4 @@ pub fn values() -> u64 {
     let facts = facts ^ u64::from(others.bits());
     let name = SocketId::from_bits(long()).map_or(0, |id| id.to_bits() ^ u64::from(id.index()));
     facts ^ name ^ u64::from(error().is_remote())
-}
-
-/// Takes text and forgets it.
-struct Sink;
-
-impl Write for Sink {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        if text.len() == len() {
-            Err(core::fmt::Error)
-        } else {
-            Ok(())
-        }
-    }
 }

@@ -2,6 +2,9 @@
 //! peer and a program do, and when nothing allocates: the panic handler calls a function that
 //! nobody defines, and there is no allocator. It is never run.
 //!
+//! With the feature `tls` it makes the calls of TLS as well, with cryptography and certificates
+//! that are anything: what it proves is about the engine and the layer.
+//!
 //! `cargo build --release --target thumbv7em-none-eabihf`, or for any other target without an
 //! operating system. On Linux the memory functions come from libc, so there it takes
 //! `RUSTFLAGS="-C link-args=-nostartfiles -C link-arg=-lc"`, and a `--target` too.
@@ -9,7 +12,16 @@
 #![no_main]
 
 mod anything;
+#[cfg(feature = "tls")]
+mod cryptography;
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(dead_code, reason = "some of it is for TLS only")
+)]
+mod hidden;
 mod outside;
+#[cfg(feature = "tls")]
+mod secured;
 
 use core::panic::PanicInfo;
 
@@ -47,14 +59,15 @@ extern "C" fn _start() -> ! {
             &mut *&raw mut CORK,
         )
     };
-    let _ = if more & 1 == 0 {
-        anything::run(Outside, plain, receive, cork)
-    } else {
-        anything::run(lent, holding, receive, cork)
+    let _ = match more & 3 {
+        0 => anything::run(Outside, plain, receive, cork),
+        #[cfg(feature = "tls")]
+        1 => secured::run(receive, cork),
+        _ => anything::run(lent, holding, receive, cork),
     };
-    #[cfg(feature = "planted")]
-    let _ = outside::word() / outside::word();
+    #[cfg(all(feature = "planted", not(feature = "tls")))]
+    let _ = hidden::word() / hidden::word();
     loop {
-        outside::word();
+        hidden::word();
     }
 }

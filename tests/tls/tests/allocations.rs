@@ -222,10 +222,12 @@ fn nothing_is_allocated_by_the_other_client() {
     let roots = authority.anchors();
     let leaf = authority.issue(Kind::P256, &["localhost"]);
     let slices = leaf.slices();
-    let identities = [leaf.identity(&slices)];
+    let policy = ClientAuth::Required(&roots);
+    let identities = [leaf.identity(&slices).client_auth(policy)];
     let config = Config::server(ServerConfig::new(&identities));
-    let client_config = ClientConfig::new(&roots);
-    let (mut input, mut output) = (vec![0; 16_640], vec![0; 1_024]);
+    let identity = leaf.identity(&slices);
+    let client_config = ClientConfig::new(&roots).identity(&identity);
+    let (mut input, mut output) = (vec![0; 16_640], vec![0; 2_048]);
     let mut server = End::new(Connection::server());
     let [mut up, mut down] = [Pipe::new(), Pipe::new()];
     let mut crypto = Crypto::new(Machine::new(2));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use rcgen::date_time_ymd;
 use usockets::tls::{
-    Alert, ClientConfig, Config, EmbeddedClient, EmbeddedError, EmbeddedLink, EmbeddedState,
-    ServerConfig, TrustAnchor,
+    Alert, ClientAuth, ClientConfig, Config, EmbeddedClient, EmbeddedError, EmbeddedLink,
+    EmbeddedState, Identity, Scheme, ServerConfig, Signer, TrustAnchor,
 };
 use usockets_tests_tls::puppet::{Puppet, certificate, message};
-use usockets_tests_tls::{Authority, Crypto, Kind, Leaf, Machine, Ours, Theirs, group};
+use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Leaf, Machine, Ours, Theirs, group};
 
 /// A server on two byte queues.
 trait Server {
@@ -82,11 +82,18 @@ fn with_client<R>(
     name: &str,
     script: impl FnOnce(&mut dyn Client) -> R,
 ) -> R {
-    let config = ClientConfig::new(roots);
+    with_config(&ClientConfig::new(roots), name, script)
+}
+
+fn with_config<R>(
+    config: &ClientConfig<'_>,
+    name: &str,
+    script: impl FnOnce(&mut dyn Client) -> R,
+) -> R {
     let mut crypto = Crypto::new(Machine::new(9));
     let link = EmbeddedLink::<300>::new();
-    let (mut input, mut output) = (vec![0; 16_640], vec![0; 1_024]);
-    let session = pin!(link.session(&mut crypto, &config, name, &mut input, &mut output));
+    let (mut input, mut output) = (vec![0; 16_640], vec![0; 2_048]);
+    let session = pin!(link.session(&mut crypto, config, name, &mut input, &mut output));
     script(&mut EmbeddedClient::new(&link, session))
 }
 
@@ -187,6 +194,60 @@ fn our_own_server_speaks_with_it() {
         assert!(matches!(client.state(), EmbeddedState::Finished));
         assert_eq!(server.0.broken, None);
     });
+}
+
+/// Signs nothing.
+struct Mute;
+
+impl Signer for Mute {
+    fn scheme(&self) -> Scheme {
+        Scheme::ECDSA_P256_SHA256
+    }
+
+    fn sign(&self, _: &[u8], _: &mut [u8]) -> Option<usize> {
+        None
+    }
+}
+
+#[test]
+fn a_server_that_asks_is_shown_a_certificate() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let chain = leaf.slices();
+    let policy = ClientAuth::Required(&roots);
+    let identities = [leaf.identity(&chain).client_auth(policy)];
+    let config = Config::server(ServerConfig::new(&identities));
+    let ask = |client: ClientConfig<'_>| {
+        let mut server = Own(Ours::server(3), &config);
+        let state = with_config(&client, "localhost", |client| {
+            pump(client, &mut server, 1_000);
+            client.state()
+        });
+        (state, server.0)
+    };
+    for kind in [Kind::P256, Kind::Ed25519] {
+        let person = authority.issue(kind, &["person"]);
+        let chain = person.slices();
+        let identity = person.identity(&chain);
+        let (state, server) = ask(ClientConfig::new(&roots).identity(&identity));
+        assert!(matches!(state, EmbeddedState::Open), "{kind:?}: {state:?}");
+        assert!(server.connection.is_open(), "{kind:?}");
+    }
+
+    let (_, server) = ask(ClientConfig::new(&roots));
+    let refusal = Some(Broken::Sent(Alert::CERTIFICATE_REQUIRED));
+    assert_eq!(server.broken, refusal);
+    let (person, mute) = (authority.issue(Kind::P256, &["person"]), Mute);
+    let chain = person.slices();
+    let identity = Identity::new(&chain, &mute);
+    let (state, server) = ask(ClientConfig::new(&roots).identity(&identity));
+    let unsigned = matches!(
+        state,
+        EmbeddedState::Failed(EmbeddedError::Refused(Alert::INTERNAL_ERROR))
+    );
+    assert!(unsigned, "{state:?}");
+    assert!(!server.connection.is_open());
 }
 
 fn refused(leaf: &Leaf, roots: &[TrustAnchor<'_>], name: &str, alert: Alert) {

@@ -1,0 +1,203 @@
+//! TLS over a platform that answers anything, and its engine alone.
+
+use core::fmt::Write;
+
+use usockets::tls::{
+    ClientAuth, ClientConfig, Config, Connection, Crypto, Event, Handshake, HashAlgorithm,
+    Identity, Output, Pem, Received, Scheme, ServerConfig, Session, Setup, SignatureId, Suite,
+    TicketKeys, Tls, TlsMemory,
+};
+use usockets::{Error, Platform, Sockets};
+
+use crate::anything::{self, Anything};
+use crate::cryptography::{Any, alert};
+use crate::hidden::{bytes, fill, hidden, len, long, text, word, yes};
+use crate::outside::{Layer, Outside, Sink, duration};
+
+/// The cryptography.
+#[cfg(not(feature = "rustcrypto"))]
+type Provider = Any;
+/// The cryptography.
+#[cfg(feature = "rustcrypto")]
+type Provider = usockets::tls::RustCrypto<Any>;
+
+static ANY: Any = Any;
+static CONFIG: Config<'static> = Config::new(ServerConfig::new(&[]), ClientConfig::new(&[]));
+
+static mut SOCKETS: Sockets<Tls<'static, Outside<false>, Provider>, Anything, 64> = Sockets::new();
+static mut MEMORY: TlsMemory<Provider, 64, 2, 2, 2> = TlsMemory::NEW;
+static mut HANDSHAKE: Handshake<Provider> = Handshake::EMPTY;
+static mut SESSIONS: [[Session; 2]; 2] = [const { [const { Session::EMPTY }; 2] }; 2];
+static mut RECORDS: [[u8; 16_720]; 2] = [[0; 16_720]; 2];
+
+/// Makes any calls of any of it.
+pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Error> {
+    // SAFETY: the only place that names the statics, and it is entered once.
+    let (sockets, memory, handshake, sessions, records) = unsafe {
+        (
+            &mut *&raw mut SOCKETS,
+            &mut *&raw mut MEMORY,
+            &mut *&raw mut HANDSHAKE,
+            &mut *&raw mut SESSIONS,
+            &mut *&raw mut RECORDS,
+        )
+    };
+    let ([input, output], [own, lent]) = (records, sessions);
+    texts(input);
+    engine(provider(), handshake, own, input, output);
+    let layer = layer(Outside::<false>, provider(), memory, lent);
+    anything::run(layer, sockets, receive, cork)
+}
+
+#[cfg(not(feature = "rustcrypto"))]
+fn provider() -> Provider {
+    Any
+}
+
+#[cfg(feature = "rustcrypto")]
+fn provider() -> Provider {
+    Provider::new(Any)
+}
+
+/// A configuration of which nothing is known: any lists of any lengths.
+fn config() -> &'static Config<'static> {
+    hidden(&CONFIG)
+}
+
+/// Makes a layer.
+fn layer<P: Platform, C: Crypto>(
+    platform: P,
+    crypto: C,
+    memory: &'static mut TlsMemory<C, 64, 2, 2, 2>,
+    sessions: &'static mut [Session],
+) -> Tls<'static, P, C> {
+    let layer = Tls::new(platform, crypto, config(), memory);
+    layer.with_held_max(duration()).with_sessions(sessions)
+}
+
+impl<P: Layer, C: Crypto> Layer for Tls<'static, P, C> {
+    fn call(&mut self) {
+        match word() {
+            0 => {
+                let socket = hidden(Self::CLOSED);
+                if socket.is_secure() {
+                    facts(socket.connection());
+                }
+            }
+            1 => _ = self.supply(SignatureId::from_bits(long()), bytes()),
+            2 => self.set_config(config()),
+            3 => self.inner_mut().call(),
+            4 => _ = self.inner().now(),
+            _ => {
+                if let Some(session) = self.sessions_mut().get_mut(len()) {
+                    session.clear();
+                }
+            }
+        }
+    }
+}
+
+/// Makes any call of the engine, at any time.
+fn engine<C: Crypto>(
+    mut crypto: C,
+    handshake: &mut Handshake<C>,
+    sessions: &mut [Session],
+    input: &mut [u8],
+    output: &mut [u8],
+) {
+    let anchors = config().client.roots;
+    let tickets = TicketKeys::new(hidden([0; 32]), word());
+    let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
+    let policy = match word() {
+        0 => ClientAuth::Off,
+        1 => ClientAuth::Requested(anchors),
+        _ => ClientAuth::Required(anchors),
+    };
+    let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
+    let identities = [identity];
+    let server = ServerConfig::new(&identities)
+        .protocols(protocols)
+        .known_names_only(yes());
+    let server = server.missing(&ANY).tickets(&tickets);
+    let client = ClientConfig::new(anchors)
+        .protocols(protocols)
+        .identity(&identity);
+    let config = match word() {
+        0 => Config::server(server),
+        1 => Config::client(client),
+        _ => Config::new(server, client),
+    };
+    let mut setup = Setup {
+        crypto: &mut crypto,
+        config: &config,
+        sessions,
+    };
+    let mut out = Output::new(output);
+    let mut connection = Connection::server();
+    for _ in 0..long() {
+        match word() {
+            0 => {
+                if let Ok(client) = Connection::client(&mut setup, handshake, text(), &mut out) {
+                    connection = client;
+                }
+            }
+            1 => {
+                let lent = yes().then_some(&mut *handshake);
+                fill(input);
+                let front = input.get_mut(..len()).unwrap_or_default();
+                if let Ok(received) = connection.receive(&mut setup, lent, front, &mut out) {
+                    data(received, input);
+                }
+            }
+            2 => _ = connection.send(setup.crypto, bytes(), &mut out),
+            3 => _ = connection.update_keys(setup.crypto, yes(), &mut out),
+            4 => _ = connection.send_alert(setup.crypto, alert(), &mut out),
+            5 => {
+                let mut key = [0; 64];
+                let key = key.get_mut(..len()).unwrap_or_default();
+                let _ = handshake.export(&connection, bytes(), bytes(), key);
+            }
+            6 => _ = handshake.supply(SignatureId::from_bits(long()), bytes()),
+            7 => handshake.reset(),
+            8 => _ = write!(Sink, "{}", alert()),
+            _ => facts(&connection),
+        }
+        let _ = handshake.server_name().len();
+        let _ = (out.is_empty(), out.room(), out.len(), out.filled().len());
+    }
+}
+
+/// Looks at the plaintext that came.
+fn data(received: Received, input: &[u8]) {
+    match received.event {
+        Event::Data { start, len } => {
+            let end = start.saturating_add(len);
+            let _ = input.get(start..end).map(|data| data.first());
+        }
+        Event::Failed(alert) => _ = write!(Sink, "{} {}", alert.name(), alert.code()),
+        _ => {}
+    }
+}
+
+fn facts(connection: &Connection) {
+    let suite = connection.suite();
+    let _ = (
+        suite.code(),
+        suite.key_len(),
+        suite.hash().digest_len(),
+        suite.hash().block_len(),
+    );
+    let known = Suite::ALL.iter().any(|known| *known == suite);
+    let _ = (known, connection.protocol(), connection.owes_update());
+    let _ = connection.is_client() | connection.is_open() | connection.is_ended();
+    let _ = connection.is_resumed() && Scheme::from_code(0).code() == 0;
+    let _ = HashAlgorithm::Sha256.digest_len();
+}
+
+/// Reads certificates in text.
+fn texts(memory: &mut [u8]) {
+    let mut pem = Pem::new(bytes());
+    while let Some(found) = pem.next(text(), memory) {
+        fill(found);
+    }
+}
