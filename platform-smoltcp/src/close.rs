@@ -73,8 +73,8 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return Err(Error::Invalid);
         };
-        slot.congestion.stir();
         let window = slot.congestion;
+        slot.congestion.stir();
         let Some(socket) = slot.socket(handle) else {
             return Err(Error::Invalid);
         };

@@ -39,7 +39,7 @@ impl Engine<'_> {
     /// Draws the consequences of a segment that smoltcp has seen: `unsettled` bytes were in the
     /// buffer before, `told` have arrived behind a loss that it tells of, and the answer has `len`
     /// bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn heed(
         &mut self,
         index: u32,
