@@ -143,8 +143,7 @@
 //! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed;
 //! - it waits a second or more for every loss that three duplicate acknowledgements do not tell
 //!   of: selective acknowledgements are heeded here, and the least wait is 250 ms;
-//! - its congestion control takes 40 bytes, starts with one segment and halves again for every
-//!   loss of a window: it is done here.
+//! - its congestion control takes 40 bytes and starts with one segment: it is done here.
 //!
 //! What it does not have, this stack has not either: repair of several losses in one round trip,
 //! path MTU discovery, timestamps' protection of sequence numbers. Choose the MTU so that it
