@@ -44,6 +44,33 @@ fn everything_that_went_wrong_has_words() {
     }
 }
 
+/// Which failures are about the peer or the way to it: those that `on_connect_error` tells.
+#[test]
+fn failures_are_about_us_or_about_them() {
+    let theirs = [
+        Error::Unreachable,
+        Error::Refused,
+        Error::Reset,
+        Error::TimedOut,
+        Error::Truncated,
+        Error::AlertReceived(0),
+        Error::AlertSent(0),
+        Error::Protocol(0),
+    ];
+    let ours = [
+        Error::AddressInUse,
+        Error::AddressUnavailable,
+        Error::Denied,
+        Error::Full,
+        Error::Exhausted,
+        Error::Invalid,
+        Error::Unsupported,
+        Error::Platform(0),
+    ];
+    assert!(theirs.into_iter().all(Error::is_remote));
+    assert!(!ours.into_iter().any(Error::is_remote));
+}
+
 /// Writes down why sockets closed; leaves everything else out.
 #[derive(Default)]
 struct Reasons(Vec<Closed>);

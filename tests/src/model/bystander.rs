@@ -1,4 +1,5 @@
-//! A host whose program does as little as one may: whatever it leaves out, the loop does.
+//! A host whose program does as little as one may, on a platform that has as little as one may:
+//! whatever they leave out, the loop does.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use usockets::{Endpoint, Handler, ListenerId, Loop, Opened, Platform, Socket, So
 
 use super::books::bytes;
 use crate::rng::mix;
-use crate::sim::{Host, Sim};
+use crate::sim::{Bare, Host, Sim};
 
 /// Where it listens.
 const PORT: u16 = 1_003;
@@ -20,31 +21,32 @@ const PERIOD: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Least;
 
-impl<const HOLDS: bool> Handler<Host<HOLDS>> for Least {
+impl<const HOLDS: bool> Handler<Bare<Host<HOLDS>>> for Least {
     type Ext = ();
     type Context = ();
 
-    fn on_open(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, _: Opened<()>) {
+    fn on_open(&mut self, socket: &mut Socket<'_, Bare<Host<HOLDS>>, Self>, _: Opened<()>) {
         let id = socket.id();
         let random = mix(id.to_bits());
         socket.set_timeout(Duration::from_micros((random % PATIENCE).max(1)));
         if random & 0x100 != 0
-            && let Some(line) = socket.net().platform_mut().line(id)
+            && let Some(line) = socket.net().platform_mut().0.line(id)
         {
             // What is not taken is never sent.
-            let _ = socket.write(&bytes((line.serial, line.client), 0, 5_000));
+            let bytes = bytes((line.serial, line.client), 0, 5_000);
+            let _ = socket.write_vectored(&[&bytes[..9], &[], &bytes[9..400], &bytes[400..]]);
         }
     }
 
-    fn on_data(&mut self, _: &mut Socket<'_, Host<HOLDS>, Self>, (): &mut (), _: &mut [u8]) {}
+    fn on_data(&mut self, _: &mut Socket<'_, Bare<Host<HOLDS>>, Self>, (): &mut (), _: &mut [u8]) {}
 }
 
 /// Its pool.
-pub(super) type Pool<const HOLDS: bool> = Sockets<Host<HOLDS>, Least, 3>;
+pub(super) type Pool<const HOLDS: bool> = Sockets<Bare<Host<HOLDS>>, Least, 3>;
 
 /// The host.
 pub(super) struct Bystander<'s, const HOLDS: bool> {
-    lp: Loop<'s, Host<HOLDS>, Least>,
+    lp: Loop<'s, Bare<Host<HOLDS>>, Least>,
     index: usize,
     /// Where others listen.
     addrs: Vec<SocketAddr>,
@@ -58,7 +60,7 @@ impl<'s, const HOLDS: bool> Bystander<'s, HOLDS> {
     pub(super) fn new(sim: &Sim, pool: &'s mut Pool<HOLDS>, buffer: &'s mut [u8]) -> Self {
         let host = sim.add_host::<HOLDS>();
         let index = host.index();
-        let mut lp = Loop::new(host, pool, buffer);
+        let mut lp = Loop::new(Bare(host), pool, buffer);
         let at = Endpoint::tcp(SocketAddr::new(sim.addresses(index)[0], PORT));
         // Where that fails, it only connects.
         let listener = lp.net().listen(at, ()).ok();

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Accepted, Endpoint, Error, Progress, Readiness, Recv, Security, SocketId};
 
-use super::end::{Busy, End, Kind, Listener, Opening, Stream};
+use super::end::{Busy, End, Kind, Listener, Opening, Stream, Work};
 use super::network::{CONNECT_ERRORS, Event, Network};
 
-/// What any call may fail with. None of them is [`Error::Exhausted`], which means "later".
-const BREAKS: [Error; 9] = [
+/// What any call may fail with: everything but [`Error::Exhausted`], which means "later".
+const BREAKS: [Error; 15] = [
     Error::Reset,
     Error::TimedOut,
     Error::Unreachable,
@@ -19,12 +19,18 @@ const BREAKS: [Error; 9] = [
     Error::AlertReceived(40),
     Error::AlertSent(50),
     Error::Protocol(7),
+    Error::AddressInUse,
+    Error::AddressUnavailable,
+    Error::Full,
+    Error::Invalid,
+    Error::Refused,
+    Error::Unsupported,
 ];
 /// Longest that a layer sends what it holds of a closed stream, in microseconds. The loop waits for
-/// 30 s.
-const FAREWELLS: [u64; 4] = [1, 3_000, 100_000, 60_000_000];
-/// How long after a farewell the layer must have been asked, stalls and late reports included.
-const NEGLECT: u64 = 20_000_000;
+/// 30 s, even for one that never comes to its end.
+const FAREWELLS: [u64; 4] = [1, 3_000, 100_000, 80_000_000_000];
+/// How long after a layer is done, and the host goes on, it must have been asked.
+const NEGLECT: u64 = 8_000_000;
 
 impl Network {
     pub(super) fn listen(
@@ -157,7 +163,9 @@ impl Network {
             self.mark(server, facts);
         }
         if holds && self.rng.chance(self.faults.handshake) {
-            let time = self.rng.below(3_000);
+            // One that takes no time is asked until it is through.
+            let time = self.rng.pick(&[0, 3_000]);
+            let time = self.rng.below(time);
             self.begin(server, Busy::Handshake, time);
         }
         Ok(Some((server, Accepted { peer, drained })))
@@ -220,15 +228,19 @@ impl Network {
     pub(super) fn progress(&mut self, key: u32) -> Result<Progress, Error> {
         let now = self.now;
         let stream = self.stream(key).ok_or(Error::Invalid)?;
-        match (stream.error, stream.opening, stream.busy) {
+        match (stream.error, stream.opening, &mut stream.busy) {
             (Some(error), ..) => Err(error),
             (None, Opening::Asked, _) => Ok(Progress::Opening),
             (None, Opening::Open, None) => Ok(Progress::Open),
-            (None, Opening::Open, Some((_, until))) if until > now => {
+            (None, Opening::Open, Some(work)) if work.until > now => {
                 Ok(self.rng.pick(&[Progress::Opening, Progress::Again]))
             }
-            (None, Opening::Open, Some((busy, _))) => {
-                if busy == Busy::End {
+            (None, Opening::Open, Some(work)) if work.asks > 0 => {
+                work.asks -= 1;
+                Ok(Progress::Again)
+            }
+            (None, Opening::Open, Some(work)) => {
+                if work.what == Busy::End {
                     self.let_end_go(key);
                 } else {
                     self.not_hidden(key);
@@ -238,15 +250,19 @@ impl Network {
         }
     }
 
-    /// A layer is busy with a stream, for so many microseconds.
-    fn begin(&mut self, key: u32, busy: Busy, micros: u64) {
-        let until = self.now + micros;
+    /// A layer is busy with a stream: for so many microseconds, of whose end it tells, and then
+    /// until it was asked a few times.
+    fn begin(&mut self, key: u32, what: Busy, micros: u64) {
+        let until = self.now.saturating_add(micros);
+        let asks = self.rng.below(4);
         let Some(end) = self.end(key) else { return };
         let host = end.host;
         if let Some(stream) = end.stream() {
-            stream.busy = Some((busy, until));
-            self.hosts[host].hidden += usize::from(busy.is_hidden());
+            stream.busy = Some(Work { what, until, asks });
+            self.hosts[host].hidden += usize::from(what.is_hidden());
             self.note("busy", u64::from(key), micros);
+        }
+        if micros > 0 {
             self.schedule(until, Event::Done { key });
         }
     }
@@ -257,13 +273,13 @@ impl Network {
         let Some(end) = self.end(key) else { return };
         let host = end.host;
         if let Some(stream) = end.stream()
-            && let Some((busy, until)) = stream.busy
-            && busy.is_hidden()
+            && let Some(work) = stream.busy.filter(|work| work.what.is_hidden())
         {
             stream.busy = None;
-            self.hosts[host].hidden -= 1;
-            let late = busy == Busy::Farewell && until.saturating_add(NEGLECT) < now;
-            self.hosts[host].neglected += usize::from(late);
+            let host = &mut self.hosts[host];
+            let done = work.until.max(host.stalled_until);
+            host.hidden -= 1;
+            host.neglected += usize::from(done.saturating_add(NEGLECT) < now);
         }
     }
 
@@ -276,7 +292,7 @@ impl Network {
             return false;
         }
         let most = self.rng.pick(&FAREWELLS);
-        let time = self.rng.below(most);
+        let time = 1 + self.rng.below(most);
         self.begin(key, Busy::Farewell, time);
         true
     }
@@ -382,7 +398,7 @@ impl Network {
     pub(super) fn finish(&mut self, key: u32, holds: bool) -> Result<Progress, Error> {
         self.check(key, self.faults.finish_error)?;
         if holds && self.rng.chance(self.faults.held_end) {
-            let time = self.rng.below(3_000);
+            let time = 1 + self.rng.below(3_000);
             self.begin(key, Busy::End, time);
             return Ok(Progress::Opening);
         }

@@ -59,6 +59,14 @@ pub(super) enum Busy {
     Farewell,
 }
 
+/// A layer's work on a stream: until a time, and then until it was asked so often.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Work {
+    pub(super) what: Busy,
+    pub(super) until: u64,
+    pub(super) asks: u64,
+}
+
 impl Busy {
     /// Whether the program does not know of the stream, or not any more.
     pub(super) const fn is_hidden(self) -> bool {
@@ -88,8 +96,8 @@ pub(super) struct Stream {
     pub(super) last_arrival: u64,
     /// Our end is to follow the last byte.
     pub(super) finished: bool,
-    /// What the host, as a layer, is busy with: until this time, and then until it is asked.
-    pub(super) busy: Option<(Busy, u64)>,
+    /// What the host, as a layer, is busy with.
+    pub(super) busy: Option<Work>,
     /// Our end has arrived.
     pub(super) finish_arrived: bool,
     /// The peer's end has arrived.

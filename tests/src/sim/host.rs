@@ -107,8 +107,8 @@ impl<const HOLDS: bool> Host<HOLDS> {
         self.network.borrow().hosts[self.index].hidden
     }
 
-    /// Returns how many connections the loop kept long after the host, as a layer, had told that
-    /// it holds nothing of them any more.
+    /// Returns how many connections the loop kept long after the host, as a layer, was done with
+    /// opening them or with sending what it held of them.
     #[must_use]
     pub fn neglected(&self) -> usize {
         self.network.borrow().hosts[self.index].neglected

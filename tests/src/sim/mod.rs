@@ -9,6 +9,7 @@
 //! late, more often, in pieces, or together with what is not true.
 
 mod address;
+mod bare;
 mod bell;
 mod calls;
 mod end;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use usockets::{Error, Instant};
 
+pub use self::bare::Bare;
 use self::end::Kind;
 pub use self::faults::Faults;
 pub use self::host::{Counts, Host, Line, SimSocket};

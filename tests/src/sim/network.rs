@@ -77,7 +77,7 @@ pub(super) struct HostState {
     pub(super) broken: Option<Error>,
     /// Connections that a layer has and the program does not know of, or not any more.
     pub(super) hidden: usize,
-    /// Connections of which the last was sent, and whose layer was not asked about it for long.
+    /// Connections whose layer was done, and was not asked for long.
     pub(super) neglected: usize,
 }
 
