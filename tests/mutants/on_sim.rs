@@ -18,8 +18,6 @@ mod cut_off;
 mod delivery_before_close;
 #[path = "../tests/fairness.rs"]
 mod fairness;
-#[path = "../tests/families.rs"]
-mod families;
 #[path = "../tests/far_deadlines.rs"]
 mod far_deadlines;
 #[path = "../tests/fewest_calls.rs"]

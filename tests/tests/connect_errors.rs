@@ -117,7 +117,7 @@ fn unreachable_is_told_once() {
 
 /// The same on Linux: no route leads to a broadcast address, or the network is unreachable.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn unreachable_on_linux() {
     let bed = &mut usockets_tests::bed::LinuxBed::default();
     let mut client = Side::new(bed, 0);

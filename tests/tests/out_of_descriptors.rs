@@ -11,7 +11,7 @@ use usockets_tests::sim::Faults;
 /// `RLIMIT_NOFILE` is reached for real: the loop does not spin, who waits is not lost, and all are
 /// served when there are descriptors again (W3).
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn a_reached_limit_costs_no_spinning_and_loses_nobody() {
     use std::io::{Read, Write};
     use std::net::TcpStream;
@@ -74,7 +74,7 @@ fn a_reached_limit_costs_no_spinning_and_loses_nobody() {
 }
 
 /// Leaves this many descriptors, and returns the limit that was.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn limit_to(left: u64) -> rustix::process::Rlimit {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -29,7 +29,7 @@ fn several_wake_ups_are_one_call() {
 /// Threads that store and wake, while the loop sleeps, runs or is about to sleep: whatever was
 /// stored before a wake-up is seen by an `on_wake` after it.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn no_wake_up_of_any_thread_is_lost() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
