@@ -73,13 +73,16 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return Err(Error::Invalid);
         };
-        let window = slot.congestion;
         slot.congestion.stir();
-        let Some(socket) = slot.socket(handle) else {
+        let Some(socket) = slot.peek(handle) else {
             return Err(Error::Invalid);
         };
         let opening = matches!(socket.state(), State::SynSent | State::SynReceived);
-        let may = window.share(socket.send_queue(), data.len(), socket.send_capacity());
+        let (queued, capacity) = (socket.send_queue(), socket.send_capacity());
+        let may = slot.congestion.share(queued, data.len(), capacity);
+        let Some(socket) = slot.socket(handle) else {
+            return Err(Error::Invalid);
+        };
         let taken = match socket.send_slice(data.get(..may).unwrap_or(data)) {
             Ok(taken) => taken,
             Err(_) if opening => 0,

@@ -55,21 +55,21 @@ impl Congestion {
     }
 
     /// Returns the bytes of a segment, or a little less.
-    pub(crate) fn segment(self) -> u32 {
+    pub(crate) fn segment(&self) -> u32 {
         let size = SIZES.get(usize::from(self.facts & 7));
         size.map_or(536, |size| u32::from(*size))
     }
 
     /// Returns the bytes that may be on the way.
     #[inline]
-    pub(crate) fn window(self) -> u32 {
+    pub(crate) fn window(&self) -> u32 {
         u32::from(self.window).saturating_mul(UNIT)
     }
 
     /// Returns how many of `wanted` bytes may be added to `queued` ones, in a buffer for
     /// `capacity`: whole segments, if not all.
     #[inline]
-    pub(crate) fn share(self, queued: usize, wanted: usize, capacity: usize) -> usize {
+    pub(crate) fn share(&self, queued: usize, wanted: usize, capacity: usize) -> usize {
         let window = place(self.window());
         if !ON || window >= capacity || queued.saturating_add(wanted) <= window {
             return wanted;
@@ -82,7 +82,7 @@ impl Congestion {
     /// Whether so much room came back in a buffer that it is worth a report: a quarter, or two
     /// segments where the window is smaller than the buffer.
     #[inline]
-    pub(crate) fn has_room(self, queued: usize, capacity: usize) -> bool {
+    pub(crate) fn has_room(&self, queued: usize, capacity: usize) -> bool {
         let window = place(self.window());
         if ON && window < capacity {
             let room = window.saturating_sub(queued);
@@ -185,15 +185,15 @@ impl Congestion {
         self.facts & Self::QUIET != 0
     }
 
-    pub(crate) const fn is_collapsed(self) -> bool {
+    pub(crate) const fn is_collapsed(&self) -> bool {
         self.facts & Self::COLLAPSED != 0
     }
 
-    pub(crate) const fn is_recovering(self) -> bool {
+    pub(crate) const fn is_recovering(&self) -> bool {
         self.facts & Self::RECOVERING != 0
     }
 
-    pub(crate) const fn has_heard(self) -> bool {
+    pub(crate) const fn has_heard(&self) -> bool {
         self.facts & Self::HEARD != 0
     }
 
@@ -201,13 +201,13 @@ impl Congestion {
         self.threshold = pack(units(flight / 2));
     }
 
-    fn threshold(self) -> u32 {
+    fn threshold(&self) -> u32 {
         let least = self.segment().saturating_mul(2);
         unpack(self.threshold).saturating_mul(UNIT).max(least)
     }
 
     /// RFC 6928, section 2.
-    fn initial(self) -> u32 {
+    fn initial(&self) -> u32 {
         let segment = self.segment();
         segment
             .saturating_mul(10)

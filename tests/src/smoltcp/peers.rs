@@ -108,7 +108,11 @@ impl State {
     /// Every connection of a peer's comes from another port, until they come round.
     fn address(&self, index: u32) -> ([u8; 4], u16) {
         let count = self.peers.len() as u32;
-        let round = self.peers[index as usize].round % (60_000 / count).max(1);
+        let round = if self.churn {
+            self.peers[index as usize].round % (60_000 / count).max(1)
+        } else {
+            0
+        };
         let number = index + round * count;
         let [_, a, b, c] = (number / 60_000).to_be_bytes();
         ([11, a, b, c], 1_024 + (number % 60_000) as u16)
@@ -117,7 +121,11 @@ impl State {
     fn index(&self, ip: &[u8], port: u16) -> usize {
         let high = u32::from_be_bytes([0, ip[1], ip[2], ip[3]]);
         let number = (high * 60_000) as usize + usize::from(port - 1_024);
-        number % self.peers.len()
+        if self.churn {
+            number % self.peers.len()
+        } else {
+            number
+        }
     }
 
     /// Writes a peer's next frame and returns its length.
