@@ -154,19 +154,17 @@ impl Network {
         };
         end.id = Some(id);
         end.held = true;
-        let facts = end.facts();
         let Some(stream) = end.stream() else {
             return Err(Error::Invalid);
         };
         let peer = canonical(stream.remote);
-        if facts != Readiness::NONE {
-            self.mark(server, facts);
-        }
         if holds && self.rng.chance(self.faults.handshake) {
             // One that takes no time is asked until it is through.
             let time = self.rng.pick(&[0, 3_000]);
             let time = self.rng.below(time);
             self.begin(server, Busy::Handshake, time);
+        } else {
+            self.tell_all(server);
         }
         Ok(Some((server, Accepted { peer, drained })))
     }
@@ -243,10 +241,22 @@ impl Network {
                 if work.what == Busy::End {
                     self.let_end_go(key);
                 } else {
+                    let opened = work.what == Busy::Handshake;
                     self.not_hidden(key);
+                    if opened {
+                        self.tell_all(key);
+                    }
                 }
                 Ok(Progress::Open)
             }
+        }
+    }
+
+    /// Reports everything that holds of a stream.
+    fn tell_all(&mut self, key: u32) {
+        let facts = self.end(key).map_or(Readiness::NONE, |end| end.facts());
+        if facts != Readiness::NONE {
+            self.mark(key, facts);
         }
     }
 
