@@ -7,7 +7,7 @@ use usockets::{Error, Recv, SocketId};
 
 use crate::engine::Engine;
 use crate::number::place;
-use crate::slot::{Facts, Flags, Phase, Talk};
+use crate::slot::{Facts, Flags, Phase, Slot, Talk};
 
 impl Engine<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -73,16 +73,16 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return Err(Error::Invalid);
         };
-        slot.congestion.stir();
-        let Some(socket) = slot.peek(handle) else {
+        let Slot {
+            set, congestion, ..
+        } = slot;
+        let Some(set) = set else {
             return Err(Error::Invalid);
         };
+        let socket = set.get_mut::<tcp::Socket<'_>>(handle);
         let opening = matches!(socket.state(), State::SynSent | State::SynReceived);
-        let (queued, capacity) = (socket.send_queue(), socket.send_capacity());
-        let may = slot.congestion.share(queued, data.len(), capacity);
-        let Some(socket) = slot.socket(handle) else {
-            return Err(Error::Invalid);
-        };
+        congestion.stir();
+        let may = congestion.share(socket.send_queue(), data.len(), socket.send_capacity());
         let taken = match socket.send_slice(data.get(..may).unwrap_or(data)) {
             Ok(taken) => taken,
             Err(_) if opening => 0,

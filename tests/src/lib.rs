@@ -2,6 +2,7 @@
 //! platform must pass, models and measurements.
 
 pub mod bed;
+mod forward;
 pub mod fuzz;
 pub mod http;
 pub mod model;

@@ -9,12 +9,10 @@ use usockets::tls::{
     ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig, Tls,
     TlsMemory, TlsSocket,
 };
-use usockets::{
-    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, Security,
-    SocketId,
-};
+use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId};
 
 use super::{Bed, LinuxBed, SimBed, UserSpaceBed};
+use crate::forward::forward;
 use crate::rng::seeds;
 use crate::sim::Faults;
 
@@ -243,40 +241,6 @@ impl<P: Platform> Platform for Secured<P> {
         self.0.connect(socket, id, &secured(to, Some(NAME)))
     }
 
-    fn accept(
-        &mut self,
-        listener: &mut Self::Socket,
-        socket: &mut Self::Socket,
-        id: SocketId,
-    ) -> Result<Option<Accepted>, Error> {
-        self.0.accept(listener, socket, id)
-    }
-
-    fn refuse(&mut self, listener: &mut Self::Socket) -> Result<bool, Error> {
-        self.0.refuse(listener)
-    }
-
-    fn set_accepting(
-        &mut self,
-        listener: &mut Self::Socket,
-        id: SocketId,
-        accepting: bool,
-    ) -> Result<(), Error> {
-        self.0.set_accepting(listener, id, accepting)
-    }
-
-    fn progress(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error> {
-        self.0.progress(socket, ready)
-    }
-
-    fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        self.0.recv(socket, buffer)
-    }
-
-    fn send(&mut self, socket: &mut Self::Socket, data: &[u8]) -> Result<usize, Error> {
-        self.0.send(socket, data)
-    }
-
     fn send_vectored(
         &mut self,
         socket: &mut Self::Socket,
@@ -285,47 +249,13 @@ impl<P: Platform> Platform for Secured<P> {
         self.0.send_vectored(socket, parts)
     }
 
-    fn finish(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
-        self.0.finish(socket)
-    }
-
     fn linger(&mut self, socket: &mut Self::Socket) -> bool {
         self.0.linger(socket)
-    }
-
-    fn close(&mut self, socket: &mut Self::Socket) {
-        self.0.close(socket);
-    }
-
-    fn abort(&mut self, socket: &mut Self::Socket) {
-        self.0.abort(socket);
-    }
-
-    fn local_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
-        self.0.local_addr(socket)
-    }
-
-    fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
-        self.0.peer_addr(socket)
-    }
-
-    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.0.poll(until)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         self.0.next_deadline()
     }
 
-    fn next_ready(&mut self) -> Option<Ready> {
-        self.0.next_ready()
-    }
-
-    fn woken(&mut self) -> bool {
-        self.0.woken()
-    }
-
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
+    forward!();
 }
