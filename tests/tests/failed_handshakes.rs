@@ -153,40 +153,63 @@ fn a_server_tells_the_client() {
     });
 }
 
+/// What a client and a peer that does not speak TLS were told, and the time in microseconds.
+struct Garbled {
+    peer: Notes,
+    client: Notes,
+    micros: u64,
+}
+
+/// Answers a client's hello with what is none, and reads so many bytes of it, into a buffer of that
+/// size, until `done`. The client must have no slot left.
+fn garble(
+    config: &Config<'_>,
+    recv_buffer: Option<usize>,
+    reads: usize,
+    most: Duration,
+    done: fn(&Notes, &Notes) -> bool,
+) -> Garbled {
+    let sim = Sim::new(1, Faults::none());
+    let mut memory = Box::new(TlsMemory::NEW);
+    let (mut a, mut b) = (Sockets::<_, Notes, 4>::new(), Sockets::<_, Notes, 4>::new());
+    let (mut buffer, mut other) = ([0; 64], [0; 64]);
+    let mut server = Loop::new(sim.host(), &mut a, &mut buffer);
+    let mut client = Loop::new(layer(sim.host(), config, &mut memory), &mut b, &mut other);
+    let at = at(&sim);
+    let mut listens = Endpoint::tcp(at);
+    listens.recv_buffer = recv_buffer;
+    server.net().listen(listens, ()).unwrap();
+    let to = Endpoint::tls(at, Some("localhost")).send_buffer(NARROW);
+    client.net().connect(to, ()).unwrap();
+    let mut here = Notes {
+        // A handshake message that does not exist.
+        says: &[22, 3, 3, 0, 4, 99, 0, 0, 0],
+        reads,
+        ..Notes::default()
+    };
+    let mut there = Notes::default();
+    let sides = ((&mut server, &mut here), (&mut client, &mut there));
+    run(&sim, sides.0, sides.1, most, done);
+    assert_eq!(client.stats().in_use, 0);
+    Garbled {
+        peer: here,
+        client: there,
+        micros: sim.now_micros(),
+    }
+}
+
 /// The client tells a peer that does not speak TLS, and its program, what it thinks of the answer.
 #[test]
 fn a_client_tells_the_server() {
     with_config(|config| {
-        let sim = Sim::new(1, Faults::none());
-        let mut memory = Box::new(TlsMemory::NEW);
-        let (mut a, mut b) = (Sockets::<_, Notes, 4>::new(), Sockets::<_, Notes, 4>::new());
-        let (mut buffer, mut other) = ([0; 64], [0; 64]);
-        let mut server = Loop::new(sim.host(), &mut a, &mut buffer);
-        let mut client = Loop::new(layer(sim.host(), config, &mut memory), &mut b, &mut other);
-        let at = at(&sim);
-        server.net().listen(Endpoint::tcp(at), ()).unwrap();
-        let to = Endpoint::tls(at, Some("localhost")).send_buffer(NARROW);
-        client.net().connect(to, ()).unwrap();
-        let mut here = Notes {
-            // A handshake message that does not exist.
-            says: &[22, 3, 3, 0, 4, 99, 0, 0, 0],
-            reads: usize::MAX,
-            ..Notes::default()
-        };
-        let mut there = Notes::default();
-        let sides = ((&mut server, &mut here), (&mut client, &mut there));
         let most = Duration::from_secs(5);
-        run(&sim, sides.0, sides.1, most, |here, _| {
-            !here.closed.is_empty()
+        let told = garble(config, None, usize::MAX, most, |peer, _| {
+            !peer.closed.is_empty()
         });
         let alert = [21, 3, 3, 0, 2, 2, UNEXPECTED_MESSAGE];
-        assert!(
-            here.heard.ends_with(&alert),
-            "{:?}",
-            here.heard.last_chunk::<9>()
-        );
-        assert_eq!(there.failed, [Error::AlertSent(UNEXPECTED_MESSAGE)]);
-        assert_eq!(client.stats().in_use, 0);
+        let heard = &told.peer.heard;
+        assert!(heard.ends_with(&alert), "{:?}", heard.last_chunk::<9>());
+        assert_eq!(told.client.failed, [Error::AlertSent(UNEXPECTED_MESSAGE)]);
     });
 }
 
@@ -194,32 +217,14 @@ fn a_client_tells_the_server() {
 #[test]
 fn nobody_waits_for_ever() {
     with_config(|config| {
-        let sim = Sim::new(1, Faults::none());
-        let mut memory = Box::new(TlsMemory::NEW);
-        let (mut a, mut b) = (Sockets::<_, Notes, 4>::new(), Sockets::<_, Notes, 4>::new());
-        let (mut buffer, mut other) = ([0; 64], [0; 64]);
-        let mut server = Loop::new(sim.host(), &mut a, &mut buffer);
-        let mut client = Loop::new(layer(sim.host(), config, &mut memory), &mut b, &mut other);
-        let at = at(&sim);
-        let listens = Endpoint::tcp(at).recv_buffer(NARROW);
-        server.net().listen(listens, ()).unwrap();
-        let to = Endpoint::tls(at, Some("localhost")).send_buffer(NARROW);
-        client.net().connect(to, ()).unwrap();
-        let mut here = Notes {
-            says: &[22, 3, 3, 0, 4, 99, 0, 0, 0],
-            // All of the hello, which is as long as in the test before, and then no more.
-            reads: hello_len(config),
-            ..Notes::default()
-        };
-        let mut there = Notes::default();
-        let sides = ((&mut server, &mut here), (&mut client, &mut there));
+        // All of the hello, which is as long as in the test before, and then no more.
+        let reads = hello_len(config);
         let most = Duration::from_secs(60);
-        run(&sim, sides.0, sides.1, most, |_, there| {
-            !there.failed.is_empty()
+        let told = garble(config, Some(NARROW), reads, most, |_, client| {
+            !client.failed.is_empty()
         });
-        assert_eq!(there.failed, [Error::TimedOut]);
-        assert_eq!(client.stats().in_use, 0);
-        let seconds = sim.now_micros() / 1_000_000;
+        assert_eq!(told.client.failed, [Error::TimedOut]);
+        let seconds = told.micros / 1_000_000;
         assert!((10..12).contains(&seconds), "{seconds}");
     });
 }

@@ -65,6 +65,24 @@ fn stack(count: usize, peers: usize) -> Net {
     Stack::new(Peers::new(peers), &config, memory, &classes).unwrap()
 }
 
+/// Returns the nanoseconds of each of so many echoes in five runs, ascending, after one that does
+/// not count.
+fn time(net: &mut Net, echoes: u64, mut turn: impl FnMut(&mut Net)) -> Vec<f64> {
+    let mut run = || {
+        net.device_mut().state.budget = echoes;
+        let goal = net.device().state.echoes + echoes;
+        let start = cpu_nanos();
+        while net.device().state.echoes < goal {
+            turn(net);
+        }
+        (cpu_nanos() - start) as f64 / echoes as f64
+    };
+    run();
+    let mut all: Vec<f64> = (0..5).map(|_| run()).collect();
+    all.sort_by(f64::total_cmp);
+    all
+}
+
 /// One turn of the smallest possible loop. Nothing is allocated.
 fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
     net.poll(Some(Instant::ZERO)).unwrap();
@@ -102,18 +120,9 @@ fn measure(count: usize, echoes: u64) {
         net.device_mut().state.budget = count as u64;
         turn(&mut net, &mut listener, &mut sockets);
     }
-    let mut run = |echoes: u64| {
-        net.device_mut().state.budget = echoes;
-        let goal = net.device().state.echoes + echoes;
-        let start = cpu_nanos();
-        while net.device().state.echoes < goal {
-            turn(&mut net, &mut listener, &mut sockets);
-        }
-        (cpu_nanos() - start) as f64 / echoes as f64
-    };
-    run(echoes);
-    let mut all: Vec<f64> = (0..5).map(|_| run(echoes)).collect();
-    all.sort_by(f64::total_cmp);
+    let all = time(&mut net, echoes, |net| {
+        turn(net, &mut listener, &mut sockets);
+    });
     net.device_mut().state.budget = 0;
     for _ in 0..200 {
         net.device().pass(1_000);
@@ -138,7 +147,7 @@ mod churn {
     use usockets_smoltcp::Socket;
     use usockets_tests::smoltcp::peers::{PORT, SERVER};
 
-    use super::{Net, cpu_nanos, stack};
+    use super::{Net, stack, time};
 
     /// Slots of the pool.
     const POOL: usize = 256;
@@ -153,18 +162,9 @@ mod churn {
         let at = Endpoint::tcp((SERVER, PORT).into()).backlog(256);
         net.listen(&mut listener, id(LISTENER), &at).unwrap();
         let mut sockets: Vec<Option<Socket>> = (0..POOL).map(|_| None).collect();
-        let mut run = |echoes: u64| {
-            net.device_mut().state.budget = echoes;
-            let goal = net.device().state.echoes + echoes;
-            let start = cpu_nanos();
-            while net.device().state.echoes < goal {
-                turn(&mut net, &mut listener, &mut sockets);
-            }
-            (cpu_nanos() - start) as f64 / echoes as f64
-        };
-        run(echoes);
-        let mut all: Vec<f64> = (0..5).map(|_| run(echoes)).collect();
-        all.sort_by(f64::total_cmp);
+        let all = time(&mut net, echoes, |net| {
+            turn(net, &mut listener, &mut sockets);
+        });
         println!("{peers:>5}  {:.0}\n{:?}", all[2], net.counters());
     }
 

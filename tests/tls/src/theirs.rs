@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::ServerName;
+use rustls::version::TLS13;
 use rustls::{CipherSuite, ClientConfig, NamedGroup, ServerConfig, SupportedCipherSuite};
+
+use crate::{Authority, Leaf};
 
 /// Returns rustls' suite.
 pub fn suite(suite: CipherSuite) -> SupportedCipherSuite {
@@ -41,6 +44,30 @@ impl Theirs {
             kx_groups: groups.to_vec(),
             ..ring::default_provider()
         })
+    }
+
+    /// All that rustls offers on ring: the process's default would depend on the features built.
+    pub fn whole_provider() -> Arc<CryptoProvider> {
+        Arc::new(ring::default_provider())
+    }
+
+    /// A client's settings: any server that the authority vouches for, no certificate.
+    pub fn client_config(provider: Arc<CryptoProvider>, authority: &Authority) -> ClientConfig {
+        ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(authority.root_store())
+            .with_no_client_auth()
+    }
+
+    /// A server's settings: one certificate, and none asked for.
+    pub fn server_config(provider: Arc<CryptoProvider>, leaf: &Leaf) -> ServerConfig {
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
+            .unwrap()
     }
 
     pub fn client(config: Arc<ClientConfig>, name: &str) -> Self {

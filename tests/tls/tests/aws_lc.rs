@@ -20,14 +20,18 @@ const SUITES: [CipherSuite; 3] = [
 ];
 const GROUPS: [NamedGroup; 2] = [NamedGroup::X25519, NamedGroup::secp256r1];
 
-/// Keys that aws-lc-rs signs with.
-fn leaves(authority: &Authority) -> [(Leaf, AwsLcKey); 2] {
-    [Kind::P256, Kind::Rsa(2_048)].map(|kind| {
+/// Tries each kind of key that aws-lc-rs signs with: what both roles go by, and its certificate.
+fn with_each_key(authority: &Authority, test: impl Fn(&Config<'_>, &Leaf)) {
+    let roots = authority.anchors();
+    for kind in [Kind::P256, Kind::Rsa(2_048)] {
         let leaf = authority.issue(kind, &["localhost"]);
         let key = AwsLcKey::from_der(&leaf.document).unwrap();
         assert_eq!(key.scheme(), leaf.signer.scheme());
-        (leaf, key)
-    })
+        let slices = leaf.slices();
+        let identities = [Identity::new(&slices, &key)];
+        let server = ServerConfig::new(&identities);
+        test(&Config::new(server, ClientConfig::new(&roots)), &leaf);
+    }
 }
 
 fn talk(ours: &mut Ours<Fast>, config: &Config<'_>, theirs: &mut Theirs) {
@@ -49,61 +53,42 @@ fn talk(ours: &mut Ours<Fast>, config: &Config<'_>, theirs: &mut Theirs) {
 #[test]
 fn with_rustls() {
     let authority = Authority::new(Kind::P256);
-    let roots = authority.anchors();
-    for (leaf, key) in leaves(&authority) {
-        let slices = leaf.slices();
-        let identities = [Identity::new(&slices, &key)];
-        let server = ServerConfig::new(&identities);
-        let config = Config::new(server, ClientConfig::new(&roots));
+    with_each_key(&authority, |config, leaf| {
         for suite_code in SUITES {
             for group_code in GROUPS {
                 let provider = Theirs::provider(&[suite(suite_code)], &[group(group_code)]);
-                let client = rustls::ClientConfig::builder_with_provider(provider.clone())
-                    .with_protocol_versions(&[&rustls::version::TLS13])
-                    .unwrap()
-                    .with_root_certificates(authority.root_store())
-                    .with_no_client_auth();
+                let client = Theirs::client_config(provider.clone(), &authority);
                 let mut theirs = Theirs::client(Arc::new(client), "localhost");
                 let mut ours = Ours::server_with(Fast::new(Machine::new(1)));
-                talk(&mut ours, &config, &mut theirs);
+                talk(&mut ours, config, &mut theirs);
 
-                let server = rustls::ServerConfig::builder_with_provider(provider)
-                    .with_protocol_versions(&[&rustls::version::TLS13])
-                    .unwrap()
-                    .with_no_client_auth()
-                    .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
-                    .unwrap();
+                let server = Theirs::server_config(provider, leaf);
                 let mut theirs = Theirs::server(Arc::new(server));
                 let crypto = Fast::new(Machine::new(2));
-                let mut ours = Ours::client_of(crypto, &config, "localhost", Vec::new());
-                talk(&mut ours, &config, &mut theirs);
+                let mut ours = Ours::client_of(crypto, config, "localhost", Vec::new());
+                talk(&mut ours, config, &mut theirs);
             }
         }
-    }
+    });
 }
 
 #[test]
 fn with_the_portable_cryptography() {
     let authority = Authority::new(Kind::Ed25519);
-    let roots = authority.anchors();
-    for (leaf, key) in leaves(&authority) {
-        let slices = leaf.slices();
-        let identities = [Identity::new(&slices, &key)];
-        let server = ServerConfig::new(&identities);
-        let config = Config::new(server, ClientConfig::new(&roots));
+    with_each_key(&authority, |config, _| {
         let portable = Crypto::new(Machine::new(3));
-        let mut client = Ours::client_of(portable, &config, "localhost", Vec::new());
+        let mut client = Ours::client_of(portable, config, "localhost", Vec::new());
         let mut server = Ours::server_with(Fast::new(Machine::new(4)));
-        pump_pair(&mut client, &config, &mut server, &config, 61);
+        pump_pair(&mut client, config, &mut server, config, 61);
         assert!(client.connection.is_open() && server.connection.is_open());
         client.send(b"up");
         server.send(b"down");
-        pump_pair(&mut client, &config, &mut server, &config, 61);
+        pump_pair(&mut client, config, &mut server, config, 61);
         assert_eq!(
             (&client.data[..], &server.data[..]),
             (&b"down"[..], &b"up"[..])
         );
-    }
+    });
 }
 
 /// A key of another kind, and no key at all.

@@ -55,22 +55,13 @@ fn with_rustls() {
         (&[SECP256R1], rustls::NamedGroup::secp256r1),
     ];
     for (groups, expected) in all {
-        let client = rustls::ClientConfig::builder_with_provider(provider(groups))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(authority.root_store())
-            .with_no_client_auth();
+        let client = Theirs::client_config(provider(groups), &authority);
         let mut theirs = Theirs::client(Arc::new(client), "localhost");
         talk(&mut Ours::server(1), &config, &mut theirs);
         let group = theirs.connection.negotiated_key_exchange_group();
         assert_eq!(group.unwrap().name(), expected);
 
-        let server = rustls::ServerConfig::builder_with_provider(provider(groups))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
-            .unwrap();
+        let server = Theirs::server_config(provider(groups), &leaf);
         let mut theirs = Theirs::server(Arc::new(server));
         talk(
             &mut Ours::client(1, &config, "localhost"),

@@ -2,7 +2,7 @@
 
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, Identity, ServerConfig, TrustAnchor};
-use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours, settle};
+use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours, Theirs, settle};
 
 /// Shakes hands between two of ours; returns them.
 fn shake(server: ServerConfig<'_>, client: ClientConfig<'_>, name: &str) -> (Ours, Ours) {
@@ -296,19 +296,23 @@ fn older_versions() {
     let identities = [leaf.identity(&slices)];
     let roots = authority.anchors();
     let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
-    let old = rustls::ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12])
+    let old = rustls::ClientConfig::builder_with_provider(Theirs::whole_provider())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
         .with_root_certificates(authority.root_store())
         .with_no_client_auth();
-    let mut theirs = usockets_tests_tls::Theirs::client(old.into(), "localhost");
+    let mut theirs = Theirs::client(old.into(), "localhost");
     let mut ours = Ours::server(1);
     usockets_tests_tls::pump(&mut ours, &config, &mut theirs, usize::MAX);
     assert_eq!(ours.broken, Some(Broken::Sent(Alert::PROTOCOL_VERSION)));
 
-    let old = rustls::ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS12])
+    let old = rustls::ServerConfig::builder_with_provider(Theirs::whole_provider())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
         .with_no_client_auth()
         .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
         .unwrap();
-    let mut theirs = usockets_tests_tls::Theirs::server(old.into());
+    let mut theirs = Theirs::server(old.into());
     let mut ours = Ours::client(1, &config, "localhost");
     usockets_tests_tls::pump(&mut ours, &config, &mut theirs, usize::MAX);
     assert!(matches!(

@@ -11,7 +11,9 @@ use usockets_tests_tls::{
 
 /// A client of rustls that keeps tickets.
 fn client_config(authority: &Authority, person: &Leaf) -> Arc<rustls::ClientConfig> {
-    let config = rustls::ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+    let config = rustls::ClientConfig::builder_with_provider(Theirs::whole_provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
         .with_root_certificates(authority.root_store())
         .with_client_auth_cert(person.rustls_chain(), person.rustls_key())
         .unwrap();
@@ -108,11 +110,7 @@ fn after_a_retry_too() {
         rustls::CipherSuite::TLS13_AES_256_GCM_SHA384,
     ] {
         let provider = Theirs::provider(&[suite(code)], &groups);
-        let client = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(authority.root_store())
-            .with_no_client_auth();
+        let client = Theirs::client_config(provider, &authority);
         let client = Arc::new(client);
         let resumed = |theirs: &Theirs| {
             theirs.connection.handshake_kind().unwrap() == rustls::HandshakeKind::Resumed
@@ -180,12 +178,7 @@ fn our_client_resumes_with_rustls() {
         for groups in [&[X25519][..], &[secp256r1]] {
             let groups: Vec<_> = groups.iter().map(|code| group(*code)).collect();
             let provider = Theirs::provider(&[suite(code)], &groups);
-            let server = rustls::ServerConfig::builder_with_provider(provider)
-                .with_protocol_versions(&[&rustls::version::TLS13])
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
-                .unwrap();
+            let server = Theirs::server_config(provider, &leaf);
             let server = Arc::new(server);
             let connect =
                 |sessions, now, name| connect_client(sessions, now, &config, name, &server);

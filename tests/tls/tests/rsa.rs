@@ -189,10 +189,8 @@ fn chains() {
         let roots = root.anchors();
         let client_config = Config::client(ClientConfig::new(&roots));
         let mut client = Ours::client(1, &client_config, "localhost");
-        let server = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(leaf.rustls_chain(), leaf.rustls_key());
-        let mut theirs = Theirs::server(Arc::new(server.unwrap()));
+        let server = Theirs::server_config(Theirs::whole_provider(), &leaf);
+        let mut theirs = Theirs::server(Arc::new(server));
         pump(&mut client, &client_config, &mut theirs, 1_000);
         assert_eq!(client.broken, None);
         assert!(theirs.is_open() && client.connection.is_open());

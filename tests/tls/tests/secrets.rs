@@ -55,11 +55,7 @@ fn as_rustls_makes_them() {
             &[usockets_tests_tls::group(rustls::NamedGroup::X25519)],
         );
         let log = Arc::new(Log::default());
-        let mut client = rustls::ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(authority.root_store())
-            .with_no_client_auth();
+        let mut client = Theirs::client_config(provider.clone(), &authority);
         client.key_log = log.clone();
         let mut theirs = Theirs::client(Arc::new(client), "localhost");
         let mut ours = Ours::server(1);
@@ -68,12 +64,7 @@ fn as_rustls_makes_them() {
         check(&mut ours, &mut theirs, &log);
 
         let log = Arc::new(Log::default());
-        let mut server = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
-            .unwrap();
+        let mut server = Theirs::server_config(provider, &leaf);
         server.key_log = log.clone();
         let mut theirs = Theirs::server(Arc::new(server));
         let config = Config::client(ClientConfig::new(&roots));

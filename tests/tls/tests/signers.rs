@@ -72,9 +72,7 @@ fn a_server_waits_for_its_signature() {
             let late = Late::new(leaf.signer.as_ref());
             let identities = [Identity::new(&chain, &late)];
             let config = Config::server(ServerConfig::new(&identities));
-            let client = rustls::ClientConfig::builder()
-                .with_root_certificates(authority.root_store())
-                .with_no_client_auth();
+            let client = Theirs::client_config(Theirs::whole_provider(), &authority);
             let mut theirs = Theirs::client(Arc::new(client), "localhost");
             let mut ours = Ours::server(1);
             pump(&mut ours, &config, &mut theirs, chunk);
@@ -250,9 +248,7 @@ fn a_server_signs_with_rsa() {
         let chain = leaf.slices();
         let identities = [leaf.identity(&chain)];
         let config = Config::server(ServerConfig::new(&identities));
-        let mut client = rustls::ClientConfig::builder()
-            .with_root_certificates(authority.root_store())
-            .with_no_client_auth();
+        let mut client = Theirs::client_config(Theirs::whole_provider(), &authority);
         client.resumption = Resumption::disabled();
         let mut theirs = Theirs::client(Arc::new(client), "localhost");
         let mut ours = Ours::server(1);

@@ -136,12 +136,7 @@ struct Prober {
 
 impl Prober {
     fn new(addr: SocketAddr, authority: &Authority) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_root_certificates(authority.root_store())
-            .with_no_client_auth();
+        let config = Theirs::client_config(Theirs::whole_provider(), authority);
         let tcp = TcpStream::connect(addr).expect("a connection");
         tcp.set_nodelay(true).expect("no delay");
         let tls = Theirs::client(Arc::new(config), "localhost");
