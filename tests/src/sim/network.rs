@@ -236,6 +236,9 @@ impl Network {
         let Some(id) = end.id.filter(|_| end.held) else {
             return;
         };
+        if end.listener().is_some_and(|listener| !listener.accepting) {
+            return;
+        }
         let latched = end.told && readiness == Readiness::READABLE;
         if latched && !repeated {
             return;
