@@ -8,8 +8,9 @@ use usockets::{Accepted, Endpoint, Error, Progress, Readiness, Recv, Security, S
 use super::end::{Busy, End, Kind, Listener, Opening, Stream, Work};
 use super::network::{CONNECT_ERRORS, Event, Network};
 
-/// What any call may fail with: everything but [`Error::Exhausted`], which means "later".
-const BREAKS: [Error; 15] = [
+/// What any call may fail with.
+const BREAKS: [Error; 16] = [
+    Error::Exhausted,
     Error::Reset,
     Error::TimedOut,
     Error::Unreachable,
