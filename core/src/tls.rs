@@ -58,6 +58,7 @@ mod connection;
 mod crypto;
 mod der;
 mod ecdsa;
+mod eddsa;
 #[cfg(feature = "embedded-tls")]
 mod embedded;
 mod event;
@@ -71,6 +72,7 @@ mod loans;
 mod memory;
 #[cfg(feature = "tls-mlkem")]
 mod mlkem;
+mod multiples;
 mod name;
 mod opening;
 mod pem;

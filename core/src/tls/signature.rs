@@ -8,7 +8,7 @@ use crate::tls::crypto::{Scheme, Signer};
 #[cfg(feature = "tls-rsa")]
 use crate::tls::rsa;
 use crate::tls::wire::copy;
-use crate::tls::{der, ecdsa};
+use crate::tls::{der, ecdsa, eddsa};
 
 /// Every algorithm that can be verified without heap.
 #[cfg(not(feature = "tls-rsa"))]
@@ -202,11 +202,9 @@ impl SignatureVerificationAlgorithm for Ed25519 {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let key: &[u8; 32] = public_key.try_into().map_err(|_| InvalidSignature)?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| InvalidSignature)?;
-        let signature =
-            ed25519_dalek::Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
-        key.verify_strict(message, &signature)
-            .map_err(|_| InvalidSignature)
+        let signature: &[u8; 64] = signature.try_into().map_err(|_| InvalidSignature)?;
+        let is_good = eddsa::verify(key, message, signature);
+        is_good.then_some(()).ok_or(InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {

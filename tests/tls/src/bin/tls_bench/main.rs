@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let config = Config::new(server, ClientConfig::new(&roots));
     let mut table = Table::default();
     speeds(&mut table, &config, &leaf);
-    memory(&mut table, &config);
+    memory(&mut table);
     delays(&mut table, &config, &authority);
     if table.is_over {
         println!("\na figure is over its bound");
@@ -199,24 +199,33 @@ fn tell(table: &mut Table, subjects: &mut [Subject<'_>]) {
     }
 }
 
-fn memory(table: &mut Table, config: &Config<'_>) {
+fn memory(table: &mut Table) {
     let beyond = size_of::<TlsSocket<u64>>() - size_of::<u64>();
     table.at_most("idle connection, bytes", Some(beyond as f64), Some(256.0));
     let inner = size_of::<Connection>();
     table.at_most("  of it the engine's", Some(inner as f64), None);
-    let [full, resumed] = stack::on_deep_stack(|| stacks(config));
-    let bound = Some(12_288.0);
-    for (name, peaks) in [("full", full), ("resumed", resumed)] {
-        for (side, peak) in [("server", peaks[0]), ("client", peaks[1])] {
-            let what = format!("stack of a {name} handshake, {side}, bytes");
-            table.at_most(&what, Some(peak as f64), bound);
+    for kind in [Kind::P256, Kind::P384, Kind::Ed25519] {
+        let [full, resumed] = stack::on_deep_stack(|| stacks(kind));
+        for (name, peaks) in [("full", full), ("resumed", resumed)] {
+            for (side, peak) in [("server", peaks[0]), ("client", peaks[1])] {
+                let what = format!("stack of a {name} handshake, {side}, {kind:?}, bytes");
+                table.at_most(&what, Some(peak as f64), Some(12_288.0));
+            }
         }
     }
 }
 
 /// Returns the most stack that a call takes in a server's and in a client's handshake, in a full
-/// one and in a resumed one.
-fn stacks(config: &Config<'_>) -> [[usize; 2]; 2] {
+/// one and in a resumed one. The server's key is of P-256, its authority's of this kind.
+fn stacks(kind: Kind) -> [[usize; 2]; 2] {
+    let authority = Authority::new(kind);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let tickets = TicketKeys::new([3; 32], 3_600);
+    let roots = authority.anchors();
+    let server = ServerConfig::new(&identities).tickets(&tickets);
+    let config = &Config::new(server, ClientConfig::new(&roots));
     let mut server = engine::Ours::new(config, Crypto::new(Machine::new(1)));
     let mut client = engine::Ours::new(config, Crypto::new(Machine::new(2)));
     let mut bytes = Vec::new();
