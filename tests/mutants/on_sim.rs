@@ -16,6 +16,8 @@ mod cork;
 mod cut_off;
 #[path = "../tests/delivery_before_close.rs"]
 mod delivery_before_close;
+#[path = "../tests/dropped.rs"]
+mod dropped;
 #[path = "../tests/fairness.rs"]
 mod fairness;
 #[path = "../tests/far_deadlines.rs"]

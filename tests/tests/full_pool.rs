@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use usockets::{Closed, Endpoint, Error, WhenFull};
-use usockets_tests::bed::Bed;
+use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::on_every_platform;
+use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for, run_until, turns_in};
+use usockets_tests::sim::Faults;
 
 on_every_platform!(
     a_full_pool_pauses_the_listener_and_loses_nobody,
@@ -132,6 +134,44 @@ fn a_full_pool_evicts_the_idlest_if_asked_to<B: Bed>(bed: &mut B) {
     assert!(run_until(bed, both, long, |sides| {
         sides[1].script.closed(ids[1]).is_some()
     }));
+}
+
+/// In a pool with more sockets than one search remembers, too, whichever slots they are in, and
+/// whoever receives between one search and the use of what it found (W21).
+#[test]
+fn the_idlest_of_many_goes_first() {
+    const OPEN: usize = 40;
+    for seed in seeds(4) {
+        let rng = &mut Rng::new(seed);
+        let bed = &mut SimBed::new(seed, Faults::none());
+        let mut server = Side::with::<{ OPEN + 1 }>(0, bed.platform(), 4_096, 0);
+        let mut client = Side::with::<256>(1, bed.platform(), 4_096, 0);
+        let at = Endpoint::tcp(bed.addr(0)).when_full(WhenFull::EvictIdle);
+        let (_, addr) = server.listen_at(at, 1);
+        let both = &mut [&mut server, &mut client];
+        let a_while = Duration::from_millis(50);
+        // The connections by when they opened, the idlest first.
+        let mut idlest: Vec<usize> = Vec::new();
+        for number in 0..4 * OPEN {
+            both[1].connect(addr, 2).unwrap();
+            run_for(bed, both, a_while);
+            idlest.push(number);
+            if number >= OPEN {
+                let victim = both[0].script.opened(idlest.remove(0)).unwrap();
+                let closed = both[0].script.closed(victim);
+                assert_eq!(closed, Some(Closed::Evicted), "SEED={seed}: {number}");
+            }
+            assert_eq!(both[0].lp.stats().open as usize, idlest.len());
+            for _ in 0..rng.below(3) {
+                let talker = idlest.remove(rng.index(idlest.len()));
+                idlest.push(talker);
+                let id = both[1].script.opened(talker).unwrap();
+                both[1].say(id, b"awake");
+                run_for(bed, both, a_while);
+            }
+        }
+        assert_eq!(both[0].lp.stats().evicted as usize, 3 * OPEN);
+    }
 }
 
 /// A pool of one slot holds one connection after the other.

@@ -24,10 +24,7 @@ pub(crate) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bo
 // Each step is a function of its own, so that none has another's variables on the stack.
 
 /// Returns the inverse of a key's point.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "of a group: none"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "of a group: none")]
 #[inline(never)]
 fn read_inverse(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     let point = CompressedEdwardsY(*bytes).decompress()?;
