@@ -415,7 +415,9 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
                 let both = Readiness::READABLE.union(Readiness::WRITABLE);
                 (Some(announced), both)
             } else if let Some(announced) = inputs.announce() {
-                (Some(announced), Readiness::READABLE)
+                // The peer's end may have been reported while it waited.
+                let both = Readiness::READABLE.union(Readiness::ENDED);
+                (Some(announced), both)
             } else {
                 (outputs.announce(), Readiness::WRITABLE)
             };

@@ -78,7 +78,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             match received.event {
                 Event::Data { start, len } => record.set_plain(start, len, received.consumed),
                 Event::Incomplete { .. } if len > 0 => return Ok(Recv::Data { len, drained }),
-                Event::Incomplete { .. } if drained => return Ok(Recv::WouldBlock),
+                // With nothing to deliver, whatever the platform says: the loop may have been told
+                // of the peer's end, and would take this for the end of reading.
                 Event::Incomplete { .. } => {
                     match inner.recv(&mut socket.inner, record.spare())? {
                         Recv::Data { len, drained: now } => {

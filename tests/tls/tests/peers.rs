@@ -1,0 +1,227 @@
+//! The layer over Linux sockets, with peers that send what a test says and when.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
+
+use usockets::tls::{ClientConfig, Config, ServerConfig, Tls, TlsMemory};
+use usockets::{Closed, Duration, Endpoint, Error, Handler, Loop, Opened, Platform, Socket};
+use usockets::{SocketId, Sockets};
+use usockets_linux::Linux;
+use usockets_tests_tls::{Authority, Crypto, Kind, Machine, Ours};
+
+const SOCKETS: usize = 16;
+
+type Layer<'s> = Tls<'s, Linux, Crypto>;
+type Memory<const I: usize> = TlsMemory<Crypto, SOCKETS, 4, I, 4>;
+
+/// What the server saw of one connection.
+#[derive(Debug)]
+struct Seen {
+    id: SocketId,
+    heard: Vec<u8>,
+    ends: usize,
+    closed: Option<Closed>,
+}
+
+/// Notes everything, in the order of opening, and ends nothing by itself.
+#[derive(Default)]
+struct Notes {
+    seen: Vec<Seen>,
+}
+
+impl Notes {
+    fn is_closed(&self, at: usize) -> bool {
+        self.seen[at].closed.is_some()
+    }
+}
+
+impl<P: Platform> Handler<P> for Notes {
+    type Context = ();
+    type Ext = usize;
+
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) -> usize {
+        self.seen.push(Seen {
+            id: socket.id(),
+            heard: Vec::new(),
+            ends: 0,
+            closed: None,
+        });
+        self.seen.len() - 1
+    }
+
+    fn on_data(&mut self, _: &mut Socket<'_, P, Self>, at: &mut usize, data: &mut [u8]) {
+        self.seen[*at].heard.extend_from_slice(data);
+    }
+
+    fn on_end(&mut self, _: &mut Socket<'_, P, Self>, at: &mut usize) {
+        self.seen[*at].ends += 1;
+    }
+
+    fn on_close(&mut self, _: &mut Socket<'_, P, Self>, at: &mut usize, closed: Closed) {
+        assert_eq!(self.seen[*at].closed.replace(closed), None);
+    }
+}
+
+/// A client: our engine, and a stream into which a test writes.
+struct Peer<'c> {
+    ours: Ours,
+    stream: TcpStream,
+    config: &'c Config<'c>,
+}
+
+impl Peer<'_> {
+    /// Writes what the engine made but its last `kept` bytes, as far as the stream takes it.
+    fn write(&mut self, kept: usize) {
+        let count = self.ours.output.len().saturating_sub(kept);
+        match self.stream.write(&self.ours.output[..count]) {
+            Ok(taken) => drop(self.ours.output.drain(..taken)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    /// Writes everything, and reads what has come.
+    fn pump(&mut self) {
+        self.write(0);
+        let mut buffer = [0; 20_000];
+        match self.stream.read(&mut buffer) {
+            Ok(count) => self.ours.feed(self.config, &buffer[..count]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    fn end(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+/// A server that listens, and those that connect to it.
+struct Stage<'l, 's, 'c> {
+    the_loop: &'l mut Loop<'s, Layer<'s>, Notes>,
+    notes: Notes,
+    addr: SocketAddr,
+    config: &'c Config<'c>,
+}
+
+impl<'c> Stage<'_, '_, 'c> {
+    /// Lets the server do what is due.
+    fn poll(&mut self) {
+        let now = Platform::now(self.the_loop.platform());
+        let next = now.saturating_add(Duration::from_millis(1));
+        self.the_loop.poll(&mut self.notes, Some(next)).unwrap();
+    }
+
+    /// Lets the server run until `done`, for at most ten seconds.
+    fn until(&mut self, mut done: impl FnMut(&Notes) -> bool) {
+        let start = Instant::now();
+        while !done(&self.notes) {
+            let seen = &self.notes.seen;
+            assert!(start.elapsed() < Duration::from_secs(10), "{seen:?}");
+            self.poll();
+        }
+    }
+
+    /// Lets the server run for so long, and then until it has done what was due.
+    fn run(&mut self, time: Duration) {
+        let start = Instant::now();
+        self.until(|_| start.elapsed() > time);
+    }
+
+    /// Connects, and shakes hands.
+    fn connect(&mut self, seed: u64) -> Peer<'c> {
+        let stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut peer = Peer {
+            ours: Ours::client(seed, self.config, "localhost"),
+            stream,
+            config: self.config,
+        };
+        let count = self.notes.seen.len() + 1;
+        let start = Instant::now();
+        while self.notes.seen.len() < count {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            peer.pump();
+            self.poll();
+        }
+        // Whatever the server was still to do for it.
+        self.run(Duration::from_millis(5));
+        peer
+    }
+}
+
+/// Runs `script` with a server that lends from `memory`.
+fn on_stage<const I: usize>(
+    memory: &mut Memory<I>,
+    held_max: Duration,
+    script: impl FnOnce(&mut Stage<'_, '_, '_>),
+) {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let roots = authority.anchors();
+    let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
+    let crypto = Crypto::new(Machine::new(5));
+    let mut sockets = Box::new(Sockets::<Layer<'_>, Notes, SOCKETS>::new());
+    let mut buffer = vec![0; 65_536];
+    let layer = Tls::new(Linux::new().unwrap(), crypto, &config, memory).with_held_max(held_max);
+    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let any = ([127, 0, 0, 1], 0).into();
+    let listener = the_loop.net().listen(Endpoint::tls(any, None), ()).unwrap();
+    let addr = the_loop.net().listening_addr(listener).unwrap();
+    script(&mut Stage {
+        the_loop: &mut the_loop,
+        notes: Notes::default(),
+        addr,
+        config: &config,
+    });
+}
+
+const TRUNCATED: Option<Closed> = Some(Closed::Failed(Error::Truncated));
+const LONG: Duration = Duration::from_secs(60);
+
+/// The end comes in one report with what is before it, and that is nothing for the program.
+#[test]
+fn an_end_behind_nothing_for_the_program_is_truncation() {
+    let mut memory = Box::new(Memory::<4>::NEW);
+    on_stage(&mut memory, LONG, |stage| {
+        // Part of a header, part of a record, a record that is no data.
+        for (at, kept) in [(0, 20), (1, 1), (2, 0)] {
+            let mut peer = stage.connect(1);
+            match kept {
+                0 => peer.ours.update_keys(false),
+                _ => peer.ours.send(b"x"),
+            }
+            peer.write(kept);
+            peer.end();
+            stage.until(|notes| notes.is_closed(at));
+            let seen = &stage.notes.seen[at];
+            assert_eq!((seen.closed, seen.ends), (TRUNCATED, 0));
+            assert_eq!(seen.heard, b"");
+        }
+    });
+}
+
+/// The end was reported while all inputs were lent to others.
+#[test]
+fn an_end_is_not_forgotten_while_waiting_for_an_input() {
+    let mut memory = Box::new(Memory::<1>::NEW);
+    on_stage(&mut memory, LONG, |stage| {
+        let mut first = stage.connect(1);
+        let mut second = stage.connect(2);
+        first.ours.send(b"first");
+        first.write(1);
+        stage.run(Duration::from_millis(5));
+        second.ours.send(b"second");
+        second.write(0);
+        second.end();
+        stage.run(Duration::from_millis(5));
+        assert_eq!(stage.notes.seen[1].heard, b"");
+        first.write(0);
+        stage.until(|notes| notes.is_closed(1));
+        assert_eq!(stage.notes.seen[0].heard, b"first");
+        assert_eq!(stage.notes.seen[1].heard, b"second");
+        assert_eq!(stage.notes.seen[1].closed, TRUNCATED);
+    });
+}
