@@ -68,7 +68,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Ok(received) => received,
                 Err(alert) => {
                     let error = self.fail(socket, alert);
-                    // What came before is delivered first; the next call says the same again.
+                    // As with `Event::Failed` below.
                     if len > 0 {
                         return Ok(and_more(len));
                     }
@@ -100,6 +100,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     return Ok(and_more(len));
                 }
                 Event::Finished => return Ok(Recv::Finished),
+                // What came before is delivered first; the next call says the same again.
+                Event::Failed(_) if len > 0 => return Ok(and_more(len)),
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
                 Event::Nothing | Event::Open | Event::Signing => record.consume(received.consumed),
             }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Instant;
 
-use usockets::tls::{ClientConfig, Config, ServerConfig, Tls, TlsMemory};
+use usockets::tls::{Alert, ClientConfig, Config, ServerConfig, Tls, TlsMemory};
 use usockets::{Closed, Duration, Endpoint, Error, Handler, Loop, Opened, Platform, Socket};
 use usockets::{SocketId, Sockets};
 use usockets_linux::Linux;
@@ -223,5 +223,22 @@ fn an_end_is_not_forgotten_while_waiting_for_an_input() {
         assert_eq!(stage.notes.seen[0].heard, b"first");
         assert_eq!(stage.notes.seen[1].heard, b"second");
         assert_eq!(stage.notes.seen[1].closed, TRUNCATED);
+    });
+}
+
+/// What comes in front of a fatal alert is for the program, as long as it comes first.
+#[test]
+fn data_in_front_of_a_fatal_alert_is_delivered() {
+    let mut memory = Box::new(Memory::<4>::NEW);
+    on_stage(&mut memory, LONG, |stage| {
+        let mut peer = stage.connect(1);
+        peer.ours.send(b"last words");
+        peer.ours.alert(Alert::INTERNAL_ERROR);
+        peer.write(0);
+        stage.until(|notes| notes.is_closed(0));
+        let seen = &stage.notes.seen[0];
+        assert_eq!(seen.heard, b"last words");
+        let failed = Closed::Failed(Error::AlertReceived(Alert::INTERNAL_ERROR.code()));
+        assert_eq!(seen.closed, Some(failed));
     });
 }
