@@ -10,7 +10,7 @@ use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ServerHello, TLS12, TLS13};
 use crate::tls::name::parse_dns;
 use crate::tls::record::{Content, Keys, PLAINTEXT_MAX};
-use crate::tls::session::{self, Session, SessionAt};
+use crate::tls::session::{self, Session};
 use crate::tls::ticket::make_binder;
 use crate::tls::wire::{Output, Reader, numbers};
 
@@ -37,7 +37,7 @@ pub(crate) fn start<C: Crypto>(
     exchange.transcript = C::Hasher::new(HashAlgorithm::Sha256);
     exchange.other_transcript = C::Hasher::new(HashAlgorithm::Sha384);
     let now = setup.crypto.unix_seconds();
-    exchange.session = session::find(setup.sessions, exchange.name(), now);
+    exchange.session = session::take(setup.sessions, exchange.name(), now);
     put_hello(setup, exchange, *group, None, out)
 }
 
@@ -95,9 +95,11 @@ fn put_hello<C: Crypto>(
             })
         })
     })?;
+    exchange.offers_psk = session.is_some();
     if let Some(session) = session {
         exchange.psk = session.secret().clone();
-        put_binder(exchange, session.suite().hash(), start, out)?;
+        exchange.psk_hash = session.suite().hash();
+        put_binder(exchange, start, out)?;
     }
     let message = out.written(start)?;
     exchange.transcript.update(message);
@@ -121,10 +123,10 @@ fn put_session(session: &Session, now: u64, out: &mut Output<'_>) -> Result<(), 
 /// Writes the binder to the end of the hello that begins at `start`.
 fn put_binder<C: Crypto>(
     exchange: &Exchange<C>,
-    hash: HashAlgorithm,
     start: usize,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
+    let hash = exchange.psk_hash;
     let len = hash.digest_len();
     let message = out.written(start)?;
     // The binders' list, with its length and the binder's.
@@ -231,17 +233,16 @@ impl Connection {
         if !has_offered::<C>(exchange, group) {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        let session = exchange.session.get(setup.sessions);
         if let Some(index) = hello.psk {
-            // The only one was offered, and is good with its own hash function only.
-            let session = session.as_ref().ok_or(Alert::ILLEGAL_PARAMETER)?;
-            if index != 0 || session.suite().hash() != suite.hash() {
+            // One was offered at most, and is good with its own hash function only.
+            if !exchange.offers_psk || index != 0 || exchange.psk_hash != suite.hash() {
                 return Err(Alert::ILLEGAL_PARAMETER);
             }
             exchange.is_resumed = true;
             self.is_resumed = true;
         }
-        if let Some(session) = session {
+        // Another connection may have taken the place meanwhile.
+        if let Some(session) = exchange.session.get(setup.sessions) {
             session.clear();
         }
         exchange.transcript.update(message);
@@ -278,9 +279,10 @@ impl Connection {
         put_change(out)?;
         exchange.has_changed = true;
         // A ticket of the other hash function cannot be taken any more.
-        let session = exchange.session.get(setup.sessions);
-        if session.is_some_and(|session| session.suite().hash() != self.suite.hash()) {
-            exchange.session = SessionAt::NOWHERE;
+        if let Some(session) = exchange.session.get(setup.sessions)
+            && session.suite().hash() != self.suite.hash()
+        {
+            session.clear();
         }
         put_hello(setup, exchange, group, hello.cookie, out)?;
         self.state = State::AwaitSecondServerHello;

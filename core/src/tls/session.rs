@@ -12,23 +12,26 @@ const TICKET_MAX: usize = 512;
 /// Longest life of a ticket (RFC 8446, section 4.6.1): seven days.
 const LIFETIME_MAX: u32 = 604_800;
 
-/// A place for one server's ticket, with which a client can resume without certificates, once.
+/// A place for one server's ticket, with which a client can resume without certificates, once: a
+/// ticket that has been offered is not offered again, whatever comes of it.
 ///
 /// A ticket stands for the verification of the certificate that came before it: places are to be
 /// [cleared](Self::clear) when authorities are no longer trusted. All zero bytes when empty; its
 /// key is wiped when it is replaced.
 pub struct Session {
     name: [u8; NAME_MAX],
+    /// 0 if nothing is in the place.
     name_len: u8,
     ticket: [u8; TICKET_MAX],
     /// 0 while the connection waits for a ticket.
     ticket_len: u16,
-    /// Tells what is in the place now from what was there before; 0 if nothing.
+    /// Tells what is in the place now from what was there before; 0 if there was nothing ever.
     serial: u16,
     /// The ticket's key or, while the connection waits for one, what it will be made of.
     secret: Secret,
     suite: Suite,
     age_add: u32,
+    /// In seconds; 0 once the ticket has been offered.
     lifetime: u32,
     /// When the ticket or the wait for it began, in seconds since 1970.
     since: u64,
@@ -50,7 +53,8 @@ impl SessionAt {
     /// Returns the session, if it has not been replaced.
     pub(crate) fn get(self, sessions: &mut [Session]) -> Option<&mut Session> {
         let session = sessions.get_mut(usize::from(self.index))?;
-        (self.serial != 0 && session.serial == self.serial).then_some(session)
+        let is_there = session.serial == self.serial && !session.is_empty();
+        is_there.then_some(session)
     }
 }
 
@@ -71,7 +75,13 @@ impl Session {
 
     /// Forgets what is in the place.
     pub fn clear(&mut self) {
+        let serial = self.serial;
         *self = Self::EMPTY;
+        self.serial = serial;
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.name_len == 0
     }
 
     /// Returns the ticket; empty while there is none.
@@ -99,7 +109,7 @@ impl Session {
 
     fn is_for(&self, name: &[u8]) -> bool {
         let own = self.name.get(..usize::from(self.name_len));
-        self.serial != 0 && own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+        !self.is_empty() && own.is_some_and(|own| own.eq_ignore_ascii_case(name))
     }
 
     fn is_good(&self, now: u64) -> bool {
@@ -140,13 +150,16 @@ impl Session {
     }
 }
 
-/// Finds a ticket that is good for the server `name`.
-pub(crate) fn find(sessions: &[Session], name: &[u8], now: u64) -> SessionAt {
+/// Takes a ticket that is good for the server `name`, to be offered. It is not found again.
+pub(crate) fn take(sessions: &mut [Session], name: &[u8], now: u64) -> SessionAt {
     let good = |session: &Session| session.is_for(name) && session.is_good(now);
-    let position = sessions.iter().position(good);
-    position
-        .and_then(|position| at(sessions, position))
-        .unwrap_or(SessionAt::NOWHERE)
+    let Some(position) = sessions.iter().position(good) else {
+        return SessionAt::NOWHERE;
+    };
+    if let Some(session) = sessions.get_mut(position) {
+        session.lifetime = 0;
+    }
+    at(sessions, position).unwrap_or(SessionAt::NOWHERE)
 }
 
 /// Makes a place ready for the ticket that the server `name` may send, which will be made of
@@ -158,10 +171,8 @@ pub(crate) fn expect(
     master: Secret,
     now: u64,
 ) -> SessionAt {
-    let serial = sessions.iter().map(|session| session.serial).max();
-    let serial = serial.unwrap_or_default().wrapping_add(1).max(1);
     let rank = |session: &Session| {
-        let is_empty = session.serial == 0;
+        let is_empty = session.is_empty();
         (!is_empty, !session.is_for(name), session.since)
     };
     let lowest = sessions.iter().map(rank).min();
@@ -177,7 +188,7 @@ pub(crate) fn expect(
         && copy(&mut session.name, name)
     {
         session.name_len = len;
-        session.serial = serial;
+        session.serial = session.serial.wrapping_add(1).max(1);
         session.suite = suite;
         session.secret = master;
         session.since = now;

@@ -277,3 +277,66 @@ fn a_server_cannot_resume_what_was_not_offered() {
     let broken = Some(Broken::Sent(usockets::tls::Alert::ILLEGAL_PARAMETER));
     assert_eq!(client.broken, broken);
 }
+
+/// A client's handshake with places that it shares with others, which come back.
+fn share_places(client: &mut Ours, config: &Config<'_>, sessions: &mut Vec<Session>) {
+    core::mem::swap(&mut client.sessions, sessions);
+    let mut server = Ours::server(2);
+    settle(client, config, &mut server, config);
+    assert_eq!(client.broken, None);
+    assert!(client.connection.is_open() && server.connection.is_open());
+    assert_eq!(
+        client.connection.is_resumed(),
+        server.connection.is_resumed()
+    );
+    core::mem::swap(&mut client.sessions, sessions);
+}
+
+/// A client that has written its hello, and the places it shares with others.
+fn start(seed: u64, config: &Config<'_>, name: &str, sessions: &mut Vec<Session>) -> Ours {
+    let taken = core::mem::take(sessions);
+    let mut client = Ours::client_with(seed, NOW, config, name, taken);
+    *sessions = core::mem::take(&mut client.sessions);
+    client
+}
+
+#[test]
+fn connections_at_once_share_places() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["a.example", "b.example"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let roots = authority.anchors();
+    let keys = TicketKeys::new([1; 32], 1_000);
+    let config = Config::new(
+        ServerConfig::new(&identities).tickets(&keys),
+        ClientConfig::new(&roots),
+    );
+    // Whether each of several, whose hellos all go out before any answer, resumes.
+    let resume = |names: &[&str], sessions: &mut Vec<Session>| -> Vec<bool> {
+        let mut clients: Vec<Ours> = (10..)
+            .zip(names)
+            .map(|(seed, name)| start(seed, &config, name, sessions))
+            .collect();
+        let shake = |client: &mut Ours| {
+            share_places(client, &config, sessions);
+            client.connection.is_resumed()
+        };
+        clients.iter_mut().map(shake).collect()
+    };
+    for count in [1, 2] {
+        let mut sessions = places(count);
+        assert_eq!(resume(&["a.example"], &mut sessions), [false]);
+        // A ticket is offered once.
+        let same = ["a.example"; 3];
+        assert_eq!(resume(&same, &mut sessions), [true, false, false]);
+        assert_eq!(resume(&same[..1], &mut sessions), [true]);
+    }
+    // The other has taken the place when the ticket on offer is accepted.
+    let mut sessions = places(1);
+    assert_eq!(resume(&["a.example"], &mut sessions), [false]);
+    let mut offers = start(3, &config, "a.example", &mut sessions);
+    assert_eq!(resume(&["b.example"], &mut sessions), [false]);
+    share_places(&mut offers, &config, &mut sessions);
+    assert!(offers.connection.is_resumed());
+}
