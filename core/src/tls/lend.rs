@@ -307,6 +307,11 @@ impl<'s, T> Lender<'s, T> {
         self.waiting.position(id.to_bits()).is_some()
     }
 
+    /// Returns whether a socket waits for what another has.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.waiting.len > 0
+    }
+
     /// Returns how many sockets are to be told of something.
     pub(crate) const fn promised(&self) -> u16 {
         self.promised

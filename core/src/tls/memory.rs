@@ -173,6 +173,14 @@ impl Record {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// Returns as much of that room as makes `most` bytes of those that are there.
+    pub(crate) fn spare_up_to(&mut self, most: usize) -> &mut [u8] {
+        let room = most.saturating_sub(self.filled().len());
+        let spare = self.spare();
+        let room = room.min(spare.len());
+        spare.get_mut(..room).unwrap_or_default()
+    }
+
     /// Counts `count` bytes that were written to [`Self::spare`].
     pub(crate) fn commit(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(RECORD_MAX);

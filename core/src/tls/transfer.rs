@@ -26,6 +26,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return Ok(Recv::WouldBlock);
         }
         let received = self.receive_records(socket, buffer);
+        if let Ok(Recv::Data { .. }) = received {
+            self.lenders.inputs.touch(socket.input);
+        }
         let is_idle = match (&received, self.lenders.inputs.get(socket.input)) {
             (Ok(Recv::Finished) | Err(_), _) | (_, None) => true,
             (_, Some(record)) => record.is_empty(),
@@ -54,6 +57,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 return Ok(and_more(len));
             }
             let (inner, mut setup, lenders) = self.parts();
+            let is_wanted = lenders.inputs.is_wanted();
             let record = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
             if record.has_plain() {
                 len = len.saturating_add(record.deliver(rest));
@@ -80,8 +84,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Event::Incomplete { .. } if len > 0 => return Ok(Recv::Data { len, drained }),
                 // With nothing to deliver, whatever the platform says: the loop may have been told
                 // of the peer's end, and would take this for the end of reading.
-                Event::Incomplete { .. } => {
-                    match inner.recv(&mut socket.inner, record.spare())? {
+                Event::Incomplete { need } => {
+                    // Where others wait, no more than the record, so that the input empties.
+                    let most = if is_wanted { need } else { usize::MAX };
+                    match inner.recv(&mut socket.inner, record.spare_up_to(most))? {
                         Recv::Data { len, drained: now } => {
                             record.commit(len);
                             drained = now;

@@ -242,3 +242,41 @@ fn data_in_front_of_a_fatal_alert_is_delivered() {
         assert_eq!(seen.closed, Some(failed));
     });
 }
+
+/// Sends records for so long, of which the last is never whole; counts the bytes in `sent`.
+fn upload(stage: &mut Stage<'_, '_, '_>, peers: &mut [(Peer<'_>, usize)], time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        for (peer, sent) in &mut *peers {
+            if peer.ours.output.len() < 10_000 {
+                peer.ours.send(&[7; 3_000]);
+                *sent += 3_000;
+            }
+            peer.write(100);
+        }
+        stage.poll();
+    }
+}
+
+/// One input for two streams that go on and on: each gives it up where a record ends, and none
+/// is taken for one whose rest does not come.
+#[test]
+fn streams_that_go_on_share_an_input() {
+    let mut memory = Box::new(Memory::<1>::NEW);
+    on_stage(&mut memory, Duration::from_millis(100), |stage| {
+        let mut peers = [(stage.connect(1), 0), (stage.connect(2), 0)];
+        upload(stage, &mut peers[..1], Duration::from_millis(200));
+        upload(stage, &mut peers, Duration::from_millis(400));
+        let heard = |notes: &Notes| [0, 1].map(|at| notes.seen[at].heard.len());
+        let sent = peers.each_ref().map(|peer| peer.1);
+        println!("{sent:?} sent, {:?} heard", heard(&stage.notes));
+        let start = Instant::now();
+        while heard(&stage.notes) != sent {
+            assert!(start.elapsed() < Duration::from_secs(10), "{sent:?}");
+            peers.iter_mut().for_each(|peer| peer.0.write(0));
+            stage.poll();
+        }
+        let closed = |at: usize| stage.notes.seen[at].closed;
+        assert_eq!([closed(0), closed(1)], [None, None]);
+    });
+}
