@@ -19,6 +19,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         buffer: &mut [u8],
     ) -> Result<Recv, Error> {
         if socket.connection.is_ended() {
+            // Perhaps with what came behind the end.
+            self.release_input(socket);
             return Ok(Recv::Finished);
         }
         self.check_loans(socket)?;

@@ -280,3 +280,32 @@ fn streams_that_go_on_share_an_input() {
         assert_eq!([closed(0), closed(1)], [None, None]);
     });
 }
+
+/// Who has ended keeps nothing that others need, whatever came behind the end.
+#[test]
+fn bytes_behind_the_end_hold_up_nobody() {
+    let mut memory = Box::new(Memory::<1>::NEW);
+    on_stage(&mut memory, Duration::from_millis(100), |stage| {
+        let mut first = stage.connect(1);
+        first.ours.send(b"first");
+        first.ours.finish();
+        first.ours.output.push(23);
+        first.write(0);
+        stage.until(|notes| notes.seen[0].ends == 1);
+        assert_eq!(stage.notes.seen[0].heard, b"first");
+        let mut second = stage.connect(2);
+        second.ours.send(b"second");
+        second.write(0);
+        stage.until(|notes| notes.seen[1].heard == b"second");
+        assert_eq!(stage.notes.seen[0].closed, None);
+        // Its other direction goes on.
+        let id = stage.notes.seen[0].id;
+        assert_eq!(stage.the_loop.net().write(id, b"answer"), 6);
+        let start = Instant::now();
+        while first.ours.data != b"answer" {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            first.pump();
+            stage.poll();
+        }
+    });
+}
