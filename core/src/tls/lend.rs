@@ -143,11 +143,19 @@ pub(crate) struct Lender<'s, T> {
 }
 
 impl<'s, T> Lender<'s, T> {
-    /// Makes a lender of the caller's memory; `waiting` bounds the sockets that can wait.
-    pub(crate) fn new(entries: &'s mut [Entry<T>], waiting: &'s mut [u64]) -> Self {
+    /// Makes a lender of the caller's memory; `waiting` bounds the sockets that can wait. What was
+    /// lent and never given back, as by a loop that leaked, is made ready by `reset`.
+    pub(crate) fn new(
+        entries: &'s mut [Entry<T>],
+        waiting: &'s mut [u64],
+        reset: impl Fn(&mut T),
+    ) -> Self {
         for entry in entries.iter_mut() {
             entry.owner = 0;
-            entry.state = Lent::Free;
+            // Only then, so that memory of which no use was made is not touched.
+            if core::mem::replace(&mut entry.state, Lent::Free) != Lent::Free {
+                reset(&mut entry.value);
+            }
         }
         Self {
             entries,

@@ -49,7 +49,7 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
         }
     };
 
-    /// Forgets what was lent before and lends it all to one layer.
+    /// Takes back what was lent before, and lends it all to one layer.
     pub(crate) fn lend(&mut self) -> Lenders<'_, C> {
         let Self {
             handshakes,
@@ -59,9 +59,9 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
         } = self;
         let [for_handshakes, for_inputs, for_outputs] = waiting;
         Lenders {
-            handshakes: Lender::new(handshakes, for_handshakes),
-            inputs: Lender::new(inputs, for_inputs),
-            outputs: Lender::new(outputs, for_outputs),
+            handshakes: Lender::new(handshakes, for_handshakes, Handshake::reset),
+            inputs: Lender::new(inputs, for_inputs, Record::clear),
+            outputs: Lender::new(outputs, for_outputs, Record::clear),
         }
     }
 }

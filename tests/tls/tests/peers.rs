@@ -101,6 +101,8 @@ struct Stage<'l, 's, 'c> {
     notes: Notes,
     addr: SocketAddr,
     config: &'c Config<'c>,
+    /// Whether the loop is never dropped.
+    leaks: bool,
 }
 
 impl<'c> Stage<'_, '_, 'c> {
@@ -170,12 +172,17 @@ fn on_stage<const I: usize>(
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), ()).unwrap();
     let addr = the_loop.net().listening_addr(listener).unwrap();
-    script(&mut Stage {
+    let mut stage = Stage {
         the_loop: &mut the_loop,
         notes: Notes::default(),
         addr,
         config: &config,
-    });
+        leaks: false,
+    };
+    script(&mut stage);
+    if stage.leaks {
+        core::mem::forget(the_loop);
+    }
 }
 
 const TRUNCATED: Option<Closed> = Some(Closed::Failed(Error::Truncated));
@@ -307,5 +314,24 @@ fn bytes_behind_the_end_hold_up_nobody() {
             first.pump();
             stage.poll();
         }
+    });
+}
+
+/// Memory that a loop never gave back, with a part of a record in it.
+#[test]
+fn memory_of_a_leaked_loop_is_as_good_as_new() {
+    let mut memory = Box::new(Memory::<1>::NEW);
+    on_stage(&mut memory, LONG, |stage| {
+        let mut peer = stage.connect(1);
+        peer.ours.send(b"lost");
+        peer.write(1);
+        stage.run(Duration::from_millis(5));
+        stage.leaks = true;
+    });
+    on_stage(&mut memory, LONG, |stage| {
+        let mut peer = stage.connect(2);
+        peer.ours.send(b"heard");
+        peer.write(0);
+        stage.until(|notes| notes.seen[0].heard == b"heard");
     });
 }
