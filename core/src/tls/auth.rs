@@ -29,13 +29,23 @@ pub(crate) enum Step {
     Next,
     /// Keep it: the next message refers to it.
     Hold,
-    /// Forget it; the keys change, so it must end its record; answer with a flight.
+    /// Forget it; answer with a flight.
     Flight,
-    /// Forget it; the keys change, so it must end its record.
-    Change,
 }
 
 impl Connection {
+    /// Returns whether the keys change with the message that may come now.
+    pub(crate) const fn awaits_change(&self) -> bool {
+        let is_hello = matches!(
+            self.state,
+            State::AwaitClientHello
+                | State::AwaitSecondClientHello
+                | State::AwaitServerHello
+                | State::AwaitSecondServerHello
+        );
+        is_hello || matches!(self.state, State::AwaitFinished)
+    }
+
     /// Reads the peer's `Certificate` and verifies the chain.
     pub(crate) fn on_certificate<C: Crypto>(
         &mut self,

@@ -252,7 +252,7 @@ impl Connection {
             .agree(group, &exchange.private, share, &mut shared)?;
         self.start_keys(setup.crypto, exchange, &shared);
         self.state = State::AwaitExtensions;
-        Ok(Step::Change)
+        Ok(Step::Next)
     }
 
     /// Answers a `HelloRetryRequest` with a second hello.
@@ -286,7 +286,7 @@ impl Connection {
         }
         put_hello(setup, exchange, group, hello.cookie, out)?;
         self.state = State::AwaitSecondServerHello;
-        Ok(Step::Change)
+        Ok(Step::Next)
     }
 
     /// Reads `EncryptedExtensions`.

@@ -174,8 +174,8 @@ impl Connection {
     /// records; afterwards nothing is added.
     ///
     /// # Errors
-    /// The alert that the peer is to be sent by [`Self::send_alert`]. The connection is then
-    /// over, and every further call says the same.
+    /// The alert that the peer is to be sent by [`Self::send_alert`], after what was added to
+    /// `out`. The connection is then over, and every further call says the same.
     pub fn receive<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -210,7 +210,7 @@ impl Connection {
         if self.state == State::AwaitSignature {
             let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
             if !handshake.awaits_signature() {
-                self.finish_flight(setup, handshake, out)?;
+                out.whole(|out| self.finish_flight(setup, handshake, out))?;
             }
             return Ok(Received {
                 consumed: 0,
@@ -347,23 +347,23 @@ impl Connection {
             }
             rest = rest.get(taken..).unwrap_or_default();
             while let Some(total) = handshake.message.complete(|kind| self.expects(kind))? {
-                let (held, message) = handshake.message.current(total);
-                let step = self.on_message(setup, &mut handshake.exchange, held, message, out)?;
-                if step == Step::Hold {
-                    handshake.message.hold(total);
-                    continue;
-                }
-                handshake.message.consume(total);
-                if step == Step::Next {
-                    continue;
-                }
-                // RFC 8446, section 5.1: no message may span a change of keys.
-                if !handshake.message.is_empty() || !rest.is_empty() {
+                // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
+                // so that the peer can read the alert.
+                let is_last = rest.is_empty() && handshake.message.ends_with(total);
+                if self.awaits_change() && !is_last {
                     return Err(Alert::UNEXPECTED_MESSAGE);
                 }
-                if step == Step::Flight {
-                    self.answer(setup, handshake, out)?;
-                    return Ok(self.progress());
+                let (held, message) = handshake.message.current(total);
+                let exchange = &mut handshake.exchange;
+                let step = out.whole(|out| self.on_message(setup, exchange, held, message, out))?;
+                match step {
+                    Step::Hold => handshake.message.hold(total),
+                    Step::Next => handshake.message.consume(total),
+                    Step::Flight => {
+                        handshake.message.consume(total);
+                        out.whole(|out| self.answer(setup, handshake, out))?;
+                        return Ok(self.progress());
+                    }
                 }
             }
         }

@@ -171,6 +171,11 @@ impl Message {
         (held, rest.get(..total).unwrap_or_default())
     }
 
+    /// Returns whether nothing is behind the current message, which is `total` bytes long.
+    pub(crate) const fn ends_with(&self, total: usize) -> bool {
+        self.held.saturating_add(total) == self.len
+    }
+
     /// Drops the current message, `total` bytes long, and the one kept in front.
     pub(crate) fn consume(&mut self, total: usize) {
         let end = self.held.saturating_add(total).min(self.len);

@@ -151,17 +151,16 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 .connection
                 .receive(&mut setup, handshake, bytes, &mut out);
             let len = out.len();
+            if let Some(output) = output {
+                output.commit(len);
+            }
             let received = match received {
                 Ok(received) => received,
-                // What was written may not be whole.
                 Err(alert) => {
                     self.prepare_refusal(socket, alert);
                     return Err(Error::AlertSent(alert.code()));
                 }
             };
-            if let Some(output) = output {
-                output.commit(len);
-            }
             input.consume(received.consumed);
             *has_worked |= received.consumed > 0 || len > 0;
             match received.event {

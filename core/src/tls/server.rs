@@ -106,7 +106,7 @@ impl Connection {
         })?;
         put_change(exchange, out)?;
         self.state = State::AwaitSecondClientHello;
-        Ok(Step::Change)
+        Ok(Step::Next)
     }
 
     /// Adds a `ServerHello`, or a `HelloRetryRequest`, in a record of its own.
@@ -207,7 +207,7 @@ impl Connection {
         self.receive = Keys::new::<C>(self.suite, &exchange.next_receive);
         self.state = State::Open;
         ticket::send(self, setup, exchange, out)?;
-        Ok(Step::Change)
+        Ok(Step::Next)
     }
 }
 

@@ -197,6 +197,19 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// Adds what `body` writes, or nothing if it fails.
+    pub(crate) fn whole<T>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<T, Alert>,
+    ) -> Result<T, Alert> {
+        let len = self.len;
+        let written = body(self);
+        if written.is_err() {
+            self.len = len;
+        }
+        written
+    }
+
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Alert> {
         if !copy(self.spare(), bytes) {
             return Err(Alert::INTERNAL_ERROR);

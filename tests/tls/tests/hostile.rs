@@ -1,7 +1,7 @@
 //! Peers that hold the keys and keep no rules: messages left out, doubled, out of order, cut and
 //! altered. No such handshake ever opens.
 
-use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, ServerConfig};
+use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, ServerConfig, TicketKeys};
 use usockets_tests_tls::puppet::{DATA, Puppet, certificate, extension, message, record};
 use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours};
 
@@ -32,7 +32,9 @@ impl Cast {
                 .names(&["private"])
                 .client_auth(needs),
         ];
-        let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
+        let keys = TicketKeys::new([4; 32], 1_000);
+        let server = ServerConfig::new(&identities).tickets(&keys);
+        let config = Config::new(server, ClientConfig::new(&roots));
         f(&config, self);
     }
 }
@@ -458,6 +460,41 @@ fn records_are_as_long_as_the_client_wants() {
             assert_eq!(longest(&server.output), limit);
             assert!(longest(&flight) <= limit);
         }
+    });
+}
+
+/// What tells of a message that goes on behind a change of keys comes in a way that the peer can
+/// read: under the keys from before.
+#[test]
+fn a_peer_can_read_why_nothing_may_follow() {
+    Cast::new().with(|config, cast| {
+        let in_the_clear = [21, 3, 3, 0, 2, 2, Alert::UNEXPECTED_MESSAGE.code()];
+        let behind = |record: &[u8]| {
+            let mut record = [record, &[0]].concat();
+            let len = u16::try_from(record.len() - 5).unwrap();
+            record[3..5].copy_from_slice(&len.to_be_bytes());
+            record
+        };
+        let (_, hello) = Puppet::client("localhost", &[]);
+        let mut server = Ours::server(3);
+        server.feed(config, &behind(&hello));
+        assert_eq!(server.output, in_the_clear);
+
+        let mut client = Ours::client(1, config, "localhost");
+        let (_, answer) = Puppet::server(&core::mem::take(&mut client.output));
+        client.feed(config, &behind(&answer));
+        assert_eq!(client.output, in_the_clear);
+
+        // A server has taken the keys of data already, and sends no ticket under them.
+        let modes = extension(45, &[1, 1]);
+        let (mut server, mut puppet) = server_and_puppet(config, "localhost", &[modes]);
+        let data_keys = puppet.data_keys();
+        let made = make(&mut puppet, Part::Finished, &cast.person, |_| {});
+        let sealed = puppet.seal(&[&made[..], &[0]].concat());
+        server.feed(config, &sealed);
+        puppet.take(data_keys);
+        let (alert, content) = puppet.receive.open(&server.output);
+        assert_eq!((alert, content), (vec![2, 10], 21));
     });
 }
 

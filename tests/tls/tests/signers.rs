@@ -9,7 +9,7 @@ use usockets::tls::{
     Alert, ClientAuth, ClientConfig, Config, Identity, Scheme, ServerConfig, SignatureId, Signer,
     Tls, TlsMemory,
 };
-use usockets::{Duration, Endpoint, Loop, Sockets};
+use usockets::{Duration, Endpoint, Error, Loop, Sockets};
 use usockets_linux::Linux;
 use usockets_tests_tls::{
     Authority, Broken, Crypto, Echo, Kind, Machine, Ours, Part, Theirs, pump, settle,
@@ -157,6 +157,19 @@ fn a_bad_signature_and_none_open_nothing() {
     }
 }
 
+/// A signer that never signs.
+struct Broke;
+
+impl Signer for Broke {
+    fn scheme(&self) -> Scheme {
+        Scheme::ECDSA_P256_SHA256
+    }
+
+    fn sign(&self, _: &[u8], _: &mut [u8]) -> Option<usize> {
+        None
+    }
+}
+
 type Layer<'s> = Tls<'s, Linux, Crypto>;
 
 /// Runs a loop that echoes, with one handshake to lend, as a server whose key is late.
@@ -168,7 +181,10 @@ fn with_layer<const H: usize>(
     let leaf = authority.issue(Kind::P256, &["localhost"]);
     let chain = leaf.slices();
     let late = Late::new(leaf.signer.as_ref());
-    let identities = [Identity::new(&chain, &late)];
+    let identities = [
+        Identity::new(&chain, &late),
+        Identity::new(&chain, &Broke).names(&["broken.example"]),
+    ];
     let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
     let mut memory = Box::new(TlsMemory::<Crypto, 16, H, 2, 2>::NEW);
     let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, 16>::new());
@@ -213,6 +229,19 @@ fn a_signature_that_comes_later_opens_a_connection() {
         assert!(!the_loop.platform_mut().supply(id, &signature));
         until(the_loop, echo, |echo| echo.closed.len() == 2);
         assert_eq!(echo.echoed, 1);
+    });
+}
+
+/// The client is told, by an alert under the keys that the hellos have agreed on.
+#[test]
+fn a_signature_that_cannot_be_made_is_told() {
+    with_layer::<4>(|the_loop, echo, _, addr| {
+        let to = Endpoint::tls(addr, Some("broken.example"));
+        the_loop.net().connect(to, Part::Ask).unwrap();
+        until(the_loop, echo, |echo| !echo.failed.is_empty());
+        let code = Alert::INTERNAL_ERROR.code();
+        assert_eq!(echo.failed, [Error::AlertReceived(code)]);
+        assert_eq!(echo.opened, 0);
     });
 }
 
