@@ -146,9 +146,14 @@ fn put_binder<C: Crypto>(
     Ok(())
 }
 
-/// Adds the server's name, unless it is an IP address (RFC 6066, section 3).
+/// Returns whether the server is told this name: not if it is an IP address (RFC 6066, section 3).
+fn sends_name(name: &[u8]) -> bool {
+    parse_dns(name).is_some()
+}
+
+/// Adds the server's name, if it is to be told.
 fn put_name(name: &[u8], out: &mut Output<'_>) -> Result<(), Alert> {
-    if parse_dns(name).is_none() {
+    if !sends_name(name) {
         return Ok(());
     }
     // RFC 6066, section 3: without the trailing dot.
@@ -312,7 +317,7 @@ impl Connection {
                     let limit = extension::record_size_limit(&mut content)?;
                     self.limit = limit.saturating_sub(1).min(self.limit);
                 }
-                extension::SERVER_NAME => content.end()?,
+                extension::SERVER_NAME if sends_name(exchange.name()) => content.end()?,
                 // Of use for later connections only (RFC 8446, section 4.2.7).
                 extension::SUPPORTED_GROUPS => {
                     content.numbers16()?;

@@ -350,11 +350,12 @@ impl<C: Crypto> Exchange<C> {
         self.transcript.update(digest);
     }
 
-    /// Skips a record of early data, which we never accept, as far as a client may send it.
+    /// Skips a record of early data, which we never accept, as far as a client may send it. An
+    /// empty one counts as a byte.
     pub(crate) fn skip_early(&mut self, len: usize) -> Result<Event, Alert> {
         self.early_left = self
             .early_left
-            .checked_sub(len)
+            .checked_sub(len.max(1))
             .ok_or(Alert::BAD_RECORD_MAC)?;
         Ok(Event::Nothing)
     }

@@ -2,7 +2,7 @@
 //! altered. No such handshake ever opens.
 
 use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, ServerConfig, TicketKeys};
-use usockets_tests_tls::puppet::{DATA, Puppet, certificate, extension, message, record};
+use usockets_tests_tls::puppet::{DATA, Puppet, certificate, extension, message, record, vector16};
 use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours};
 
 struct Cast {
@@ -417,8 +417,20 @@ fn early_data_is_skipped_and_no_more_than_that() {
         }
         assert_eq!(server.broken, Some(Broken::Sent(Alert::BAD_RECORD_MAC)));
 
-        let (mut server, _) = server_and_puppet(config, "localhost", &[]);
-        server.feed(config, &record(DATA, &[0x55; 100]));
+        // Where there is none, not even a record with nothing in it.
+        for len in [100, 0] {
+            let (mut server, _) = server_and_puppet(config, "localhost", &[]);
+            server.feed(config, &record(DATA, &vec![0x55; len]));
+            assert_eq!(server.broken, Some(Broken::Sent(Alert::BAD_RECORD_MAC)));
+        }
+        // Where there is some, not for ever.
+        let (mut server, _) = server_and_puppet(config, "localhost", &[extension(42, &[])]);
+        let many = record(DATA, &[]).repeat(100);
+        let fed = (0..1_000).take_while(|_| {
+            server.feed(config, &many);
+            server.broken.is_none()
+        });
+        assert_eq!(fed.count(), 327);
         assert_eq!(server.broken, Some(Broken::Sent(Alert::BAD_RECORD_MAC)));
     });
 }
@@ -495,6 +507,23 @@ fn a_peer_can_read_why_nothing_may_follow() {
         puppet.take(data_keys);
         let (alert, content) = puppet.receive.open(&server.output);
         assert_eq!((alert, content), (vec![2, 10], 21));
+    });
+}
+
+/// A server says nothing of the name of one that sent it none, as an address is no name.
+#[test]
+fn a_name_is_acknowledged_only_if_it_was_sent() {
+    Cast::new().with(|config, _| {
+        let refused = Some(Broken::Sent(Alert::UNSUPPORTED_EXTENSION));
+        for (name, broken) in [("localhost", None), ("127.0.0.1", refused)] {
+            let mut client = Ours::client(1, config, name);
+            let (mut puppet, answer) = Puppet::server(&core::mem::take(&mut client.output));
+            client.feed(config, &answer);
+            let extensions = vector16(&extension(0, &[]));
+            let sealed = puppet.seal(&message(8, &extensions));
+            client.feed(config, &sealed);
+            assert_eq!(client.broken, broken, "{name}");
+        }
     });
 }
 
