@@ -4,7 +4,7 @@ use crate::tls::alert::Alert;
 use crate::tls::auth::{self, Step, content, put_schemes};
 use crate::tls::config::Setup;
 use crate::tls::connection::{Connection, Role, State};
-use crate::tls::crypto::{Crypto, Group, HashAlgorithm, Hasher, SHARE_MAX, Secret, Shared, Suite};
+use crate::tls::crypto::{Crypto, Group, HashAlgorithm, Hasher, Secret, Shared, Suite};
 use crate::tls::extension::{self, Extensions};
 use crate::tls::handshake::{Exchange, Handshake};
 use crate::tls::hello::{ServerHello, TLS12, TLS13};
@@ -38,23 +38,31 @@ pub(crate) fn start<C: Crypto>(
     exchange.other_transcript = C::Hasher::new(HashAlgorithm::Sha384);
     let now = setup.crypto.unix_seconds();
     exchange.session = session::take(setup.sessions, exchange.name(), now);
-    put_hello(setup, exchange, *group, None, out)
+    make_share(setup.crypto, exchange, *group)?;
+    put_hello(setup, exchange, None, out)
 }
 
-/// Adds a `ClientHello` with a fresh share of `group`, in a record of its own.
+/// Makes a fresh share of `group`.
+fn make_share<C: Crypto>(
+    crypto: &mut C,
+    exchange: &mut Exchange<C>,
+    group: Group,
+) -> Result<(), Alert> {
+    exchange.share_len = crypto.offer(group, &mut exchange.private, &mut exchange.share)?;
+    exchange.group = group.code();
+    Ok(())
+}
+
+/// Adds a `ClientHello` with the share that has been made, in a record of its own.
 fn put_hello<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
-    group: Group,
     cookie: Option<&[u8]>,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let mut share = [0; SHARE_MAX];
-    let len = setup
-        .crypto
-        .offer(group, &mut exchange.private, &mut share)?;
-    let share = share.get(..len).ok_or(Alert::INTERNAL_ERROR)?;
-    exchange.group = group.code();
+    let group = known_group::<C>(exchange.group)?;
+    let share = exchange.share.get(..exchange.share_len);
+    let share = share.ok_or(Alert::INTERNAL_ERROR)?;
     // RFC 8446, section 5.1: the first record may say TLS 1.0, which old middleboxes want.
     let minor = if exchange.has_changed { 3 } else { 1 };
     out.put(&[Content::Handshake.code(), 3, minor])?;
@@ -289,7 +297,11 @@ impl Connection {
         {
             session.clear();
         }
-        put_hello(setup, exchange, group, hello.cookie, out)?;
+        // RFC 8446, section 4.1.2: for a cookie alone nothing else may change.
+        if asked.is_some() {
+            make_share(setup.crypto, exchange, group)?;
+        }
+        put_hello(setup, exchange, hello.cookie, out)?;
         self.state = State::AwaitSecondServerHello;
         Ok(Step::Next)
     }

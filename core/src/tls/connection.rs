@@ -137,9 +137,9 @@ impl Connection {
         connection
     }
 
-    /// Starts the client's side: writes the hello to `out`, which needs room for 1 KiB and the
-    /// names of the protocols. `handshake` is to be fresh. `name` is the DNS name or IP address
-    /// that the server must prove to have.
+    /// Starts the client's side: writes the hello to `out`, which needs room for the names of the
+    /// protocols and 1.5 KiB, or 2.5 KiB with the feature `tls-mlkem`. `handshake` is to be fresh.
+    /// `name` is the DNS name or IP address that the server must prove to have.
     ///
     /// # Errors
     /// `internal_error`: `name` is neither, no authority is trusted, there are no random bytes,

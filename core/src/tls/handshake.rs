@@ -6,7 +6,7 @@ use crate::tls::alert::Alert;
 use crate::tls::auth::put_signature;
 use crate::tls::connection::Connection;
 use crate::tls::crypto::{
-    Crypto, HASH_MAX, HashAlgorithm, Hasher, Private, Scheme, Secret, SignatureId,
+    Crypto, HASH_MAX, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId,
 };
 use crate::tls::event::Event;
 use crate::tls::hello::NAME_MAX;
@@ -262,6 +262,9 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) session: SessionAt,
     /// A client's private key.
     pub(crate) private: Private,
+    /// The share that goes with it, and its length.
+    pub(crate) share: [u8; SHARE_MAX],
+    pub(crate) share_len: usize,
     /// The client's random.
     pub(crate) random: [u8; 32],
     session_id: [u8; 32],
@@ -311,6 +314,8 @@ impl<C: Crypto> Exchange<C> {
         psk_hash: HashAlgorithm::Sha256,
         session: SessionAt::NOWHERE,
         private: Private::ZERO,
+        share: [0; SHARE_MAX],
+        share_len: 0,
         random: [0; 32],
         session_id: [0; 32],
         session_id_len: 0,

@@ -167,6 +167,8 @@ impl Connection {
         hello: &ClientHello<'_>,
     ) -> Result<(), Alert> {
         let mut has_choice = false;
+        // Of a first hello, that another has followed.
+        self.protocol = 0;
         for (protocol, index) in setup.config.server.protocols.iter().zip(1..=u8::MAX) {
             match hello.offers_protocol(protocol) {
                 None => return Ok(()),
