@@ -415,9 +415,9 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
                 let both = Readiness::READABLE.union(Readiness::WRITABLE);
                 (Some(announced), both)
             } else if let Some(announced) = inputs.announce() {
-                // The peer's end may have been reported while it waited.
-                let both = Readiness::READABLE.union(Readiness::ENDED);
-                (Some(announced), both)
+                // The peer's end or an error may have been reported while it waited.
+                let last = Readiness::ENDED.union(Readiness::ERROR);
+                (Some(announced), Readiness::READABLE.union(last))
             } else {
                 (outputs.announce(), Readiness::WRITABLE)
             };

@@ -110,6 +110,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         settle(loan, &mut socket.input, &mut socket.flags, flag)
     }
 
+    /// Returns whether the socket is in the queue for an input.
+    pub(crate) fn waits_for_input(&self, socket: &TlsSocket<P::Socket>) -> bool {
+        let inputs = &self.lenders.inputs;
+        socket.flags.has(Flags::WAITS_FOR_INPUT)
+            && socket.id().is_some_and(|id| inputs.is_waiting(id))
+    }
+
     /// Returns whether the socket has an output; else it waits for one.
     pub(crate) fn has_output(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
         if socket.output.is_some() {

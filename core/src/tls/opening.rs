@@ -48,6 +48,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Progress, Error> {
         self.check_loans(socket)?;
         let is_broken = ready.intersects(Readiness::ERROR);
+        if is_broken && socket.connection.is_open() && self.waits_for_input(socket) {
+            // What came before is read first. It is told again when it has the input.
+            return Ok(Progress::Opening);
+        }
         if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
             match self.inner.progress(&mut socket.inner, ready)? {
                 Progress::Open => socket.flags.set(Flags::CONNECTED),

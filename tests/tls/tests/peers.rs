@@ -335,3 +335,29 @@ fn memory_of_a_leaked_loop_is_as_good_as_new() {
         stage.until(|notes| notes.seen[0].heard == b"heard");
     });
 }
+
+/// The connection broke while all inputs were lent to others: what came before is read first.
+#[test]
+fn a_reset_while_waiting_for_an_input_overtakes_nothing() {
+    let mut memory = Box::new(Memory::<1>::NEW);
+    on_stage(&mut memory, LONG, |stage| {
+        let mut first = stage.connect(1);
+        let mut second = stage.connect(2);
+        first.ours.send(b"first");
+        first.write(1);
+        stage.run(Duration::from_millis(5));
+        second.ours.send(b"second");
+        second.write(0);
+        // With something that it has not read, it resets.
+        let id = stage.notes.seen[1].id;
+        assert_eq!(stage.the_loop.net().write(id, b"unread"), 6);
+        drop(second);
+        stage.run(Duration::from_millis(5));
+        assert_eq!(stage.notes.seen[1].heard, b"");
+        first.write(0);
+        stage.until(|notes| notes.is_closed(1));
+        let seen = &stage.notes.seen[1];
+        assert_eq!(seen.heard, b"second");
+        assert_eq!(seen.closed, Some(Closed::Failed(Error::Reset)));
+    });
+}
