@@ -11,7 +11,7 @@ use crate::tls::wire::copy;
 ///
 /// - `SOCKETS`: connections that may wait for their turn at once. With the pool's number of
 ///   sockets none is ever turned away; 24 bytes each.
-/// - `HANDSHAKES`: connections that may be opening at once; the others wait. About 9.1 KiB each.
+/// - `HANDSHAKES`: connections that may be opening at once; the others wait. About 9.2 KiB each.
 /// - `INPUTS`: connections of which a part of a record may be here at once; the others are not
 ///   read from meanwhile. 16.3 KiB each.
 /// - `OUTPUTS`: connections whose peers may be slow to take what was sent, or to send their
