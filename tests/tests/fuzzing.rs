@@ -1,7 +1,7 @@
 //! The fuzzers' bodies under stable Rust: the committed corpus, and a bounded random run.
 
 use usockets_tests::fuzz::{corpus, fuzz_events};
-use usockets_tests::http::{fuzz_http, random_stream};
+use usockets_tests::http::fuzz_http;
 use usockets_tests::model::{Case, run};
 use usockets_tests::rng::{Rng, seed_or, seeds};
 
@@ -29,7 +29,10 @@ fn replay(name: &str, body: fn(&[u8])) -> usize {
 
 /// Requests in pieces are answered as requests at once are.
 #[test]
+#[cfg(not(feature = "sim-only"))]
 fn random_http_passes() {
+    use usockets_tests::http::random_stream;
+
     for seed in seeds(2_000) {
         println!("SEED={seed}");
         fuzz_http(&random_stream(&mut Rng::new(seed)));
