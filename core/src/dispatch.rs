@@ -247,6 +247,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if let Some(slot) = named(self.slots, id) {
             let read = Flags::READABLE.with(Flags::HUNG_UP).with(Flags::FAILED);
             slot.flags.clear(read);
+            if P::HOLDS_OUTPUT && slot.phase() == Phase::Broken {
+                // A layer may want memory before it can read what came.
+                let progress = self.platform.progress(&mut slot.socket, Readiness::ERROR);
+                if progress == Ok(Progress::Opening) {
+                    return;
+                }
+            }
         }
         self.broken_end(id);
     }

@@ -115,6 +115,10 @@ pub trait Platform {
     /// Carries on with opening the socket, and with what a layer holds. Called on every report
     /// while the socket opens, and see [`Self::HOLDS_OUTPUT`].
     ///
+    /// Also asked, with [`Readiness::ERROR`], why a connection broke that is not read any more. A
+    /// layer that waits for something before it can be read to its end answers
+    /// [`Progress::Opening`], and reports it as readable when it can.
+    ///
     /// # Errors
     /// The connection could not be opened, or broke.
     fn progress(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error>;

@@ -336,9 +336,16 @@ fn memory_of_a_leaked_loop_is_as_good_as_new() {
     });
 }
 
-/// The connection broke while all inputs were lent to others: what came before is read first.
+/// The connection broke while all inputs were lent to others: what came before is read first,
+/// whether a report tells of it or a write that fails.
 #[test]
 fn a_reset_while_waiting_for_an_input_overtakes_nothing() {
+    for writes in [false, true] {
+        reset_while_waiting(writes);
+    }
+}
+
+fn reset_while_waiting(writes: bool) {
     let mut memory = Box::new(Memory::<1>::NEW);
     on_stage(&mut memory, LONG, |stage| {
         let mut first = stage.connect(1);
@@ -352,6 +359,9 @@ fn a_reset_while_waiting_for_an_input_overtakes_nothing() {
         let id = stage.notes.seen[1].id;
         assert_eq!(stage.the_loop.net().write(id, b"unread"), 6);
         drop(second);
+        if writes {
+            assert_eq!(stage.the_loop.net().write(id, b"in vain"), 0);
+        }
         stage.run(Duration::from_millis(5));
         assert_eq!(stage.notes.seen[1].heard, b"");
         first.write(0);
