@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use usockets::{Closed, Endpoint, Error, WhenFull};
 use usockets_tests::bed::{Bed, SimBed};
-use usockets_tests::script::Event;
+use usockets_tests::script::{At, Event};
 use usockets_tests::side::{Pair, Side, pattern, run_for};
 use usockets_tests::sim::{Counts, Faults, Host};
 
@@ -273,4 +273,33 @@ fn what_changes_nothing_is_no_call() {
     let after = counts(&pair.client);
     assert_eq!(after.receives, before.receives);
     assert_eq!(after.sends, before.sends + 1);
+}
+
+/// A call's own socket corks and uncorks as any, and reaches the others.
+#[test]
+fn a_calls_own_socket_can_cork_and_reach_others() {
+    let bed = &mut bed();
+    let mut pair = Pair::open(bed);
+    let second = pair.client.connect(pair.addr, 2).unwrap();
+    pair.for_time(bed, A_WHILE);
+    let other = pair.server.script.opened(1).unwrap();
+    pair.server.script.act(move |at, event| {
+        if let (At::Socket(socket), Event::Data(id, _)) = (at, event) {
+            socket.cork();
+            assert_eq!(socket.write(b"one ") + socket.write(b"send"), 8);
+            socket.uncork();
+            assert_eq!(socket.write(b", another"), 9);
+            let reached = socket.peer(other);
+            let (net, _) = reached.expect("another open socket");
+            assert_eq!(net.write(other, b"a third"), 7);
+            assert!(socket.peer(*id).is_none(), "its data is lent already");
+        }
+    });
+    let before = counts(&pair.server).sends;
+    pair.client.say(pair.connected, b"go");
+    pair.for_time(bed, A_WHILE);
+    assert_eq!(counts(&pair.server).sends, before + 3);
+    let received = pair.client.script.received(pair.connected);
+    assert_eq!(received, b"one send, another");
+    assert_eq!(pair.client.script.received(second), b"a third");
 }
