@@ -10,7 +10,7 @@ use usockets::Duration;
 use crate::clock::{span, stamp};
 use crate::cookie::{self, Plain};
 use crate::engine::Engine;
-use crate::frame::{self, ETHERNET_LEN, FIN, SYN, Segment};
+use crate::frame::{self, FIN, SYN, Segment};
 use crate::isn;
 use crate::number::{be16, low, place};
 use crate::port::Nowhere;
@@ -357,7 +357,8 @@ impl Engine<'_> {
         };
         self.counters.cookies_sent = self.counters.cookies_sent.wrapping_add(1);
         self.cookies_until = self.now.saturating_add(COOKIES_BELIEVED);
-        let memory = self.scratch.get_mut(ETHERNET_LEN..).unwrap_or_default();
+        let at = self.reply_at();
+        let memory = self.scratch.get_mut(at..).unwrap_or_default();
         reply.write(memory, &self.described.checksum)
     }
 

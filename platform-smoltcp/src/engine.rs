@@ -152,14 +152,25 @@ impl<'a> Engine<'a> {
         Some(())
     }
 
+    /// Returns where in the scratch memory replies are made: behind the header they go out with,
+    /// so that what is left holds the largest packet.
+    #[inline]
+    pub(crate) const fn reply_at(&self) -> usize {
+        match self.medium {
+            Medium::Ethernet => ETHERNET_LEN,
+            Medium::Ip => 0,
+        }
+    }
+
     /// Gives an IP packet to smoltcp, for the connection in slot `index` or for none, and returns
-    /// the length of its reply, an IP packet at [`ETHERNET_LEN`] in the scratch memory.
+    /// the length of its reply, an IP packet at [`Self::reply_at`] in the scratch memory.
     #[inline]
     pub(crate) fn inject(&mut self, index: Option<u32>, packet: &[u8]) -> usize {
         let now = stamp(self.now);
+        let at = self.reply_at();
         let mut device = Inward {
             packet: Some(packet),
-            reply: self.scratch.get_mut(ETHERNET_LEN..).unwrap_or_default(),
+            reply: self.scratch.get_mut(at..).unwrap_or_default(),
             reply_len: 0,
             described: &self.described,
         };

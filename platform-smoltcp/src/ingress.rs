@@ -22,7 +22,7 @@ pub(crate) const WINDOW_MAX: u32 = 65_536;
 /// What answers a frame at once, in the scratch memory.
 enum Answer {
     Nothing,
-    /// An IP packet of so many bytes at [`ETHERNET_LEN`]; without any, nothing.
+    /// An IP packet of so many bytes at [`Engine::reply_at`]; without any, nothing.
     Packet(usize),
     /// A whole frame of so many bytes; without any, nothing.
     Frame(usize),
@@ -57,7 +57,7 @@ impl Engine<'_> {
         match (answer, header) {
             (Answer::Nothing | Answer::Packet(0), _) => 0..0,
             (Answer::Frame(len), _) => 0..len,
-            (Answer::Packet(len), None) => ETHERNET_LEN..len.saturating_add(ETHERNET_LEN),
+            (Answer::Packet(len), None) => 0..len,
             (Answer::Packet(len), Some(header)) => {
                 let back = Ethernet {
                     to: header.from,
@@ -329,12 +329,13 @@ impl Engine<'_> {
     /// Corrects a reply of a connection's.
     #[inline(never)]
     fn correct(&mut self, index: u32, len: usize) {
-        let end = ETHERNET_LEN.saturating_add(len);
+        let start = self.reply_at();
+        let end = start.saturating_add(len);
         if len > 0
             && let Some(slot) = self.slab.slots.get_mut(place(index))
         {
             let mut sent = slot.sent();
-            let packet = self.scratch.get_mut(ETHERNET_LEN..end).unwrap_or_default();
+            let packet = self.scratch.get_mut(start..end).unwrap_or_default();
             sent.correct(packet, self.described.checksum.tcp.tx());
             slot.set_sent(sent);
         }
