@@ -247,11 +247,12 @@ impl Engine<'_> {
             }
         }
         // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which
-        // ends the stream too soon; it also sends such segments, by fast retransmission.
+        // ends the stream too soon; it also sends such segments, by fast retransmission and as
+        // probes, which want an answer.
         let payload = segment.payload_len();
         let end = segment.control & FIN != 0;
         if known && payload > 0 && end && sent.is_beyond(segment.sequence, payload) {
-            return Some(0);
+            return Some(self.challenge(index, segment));
         }
         // The peer keeps its place until it knows that its end has come.
         if end && let Some(slot) = self.slab.get(index) {
