@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant as Stamp;
-use usockets::{Duration, Instant};
+use usockets::Instant;
 
 use crate::clock::{instant, kept, stamp};
 use crate::device::{Medium, PollDevice};
@@ -25,9 +25,6 @@ use crate::wheel::{tick_after, tick_of};
 const FRAMES_MAX: usize = 32;
 /// Unanswered keep-alive probes after which a peer counts as gone (as on Linux).
 const PROBES_MAX: u64 = 9;
-/// How long a connection in TIME-WAIT whose owner has not closed yet is served: shorter than
-/// smoltcp's TIME-WAIT of 10 s on its own clock, at whose end it throws away what it received.
-const KEEP: Duration = Duration::from_secs(2);
 
 /// What serving a connection came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -264,6 +261,12 @@ impl Engine<'_> {
             }
             // Everything is said; smoltcp must not get to the end of its TIME-WAIT.
             (Phase::Owned, State::TimeWait) => {}
+            (Phase::Owned, State::FinWait1 | State::Closing | State::LastAck) => {
+                self.unlimit(index);
+                self.fail(index, Fault::TimedOut);
+                // The peer is told by a reset.
+                return false;
+            }
             _ => {
                 self.unlimit(index);
                 return false;
@@ -272,19 +275,16 @@ impl Engine<'_> {
         true
     }
 
-    /// Lets smoltcp give up on a peer only while an answer is due: its own limit also runs while
-    /// a connection is merely idle.
+    /// Lets smoltcp give up on a peer only while an answer to data is due: its own limit also runs
+    /// while a connection is merely idle, and only data starts it again. An answer to a FIN alone
+    /// has a limit of the phase ([`Self::settle`]).
     #[inline]
     fn renew(&mut self, index: u32) {
         let limit = self.answer;
         let Some(socket) = self.slab.socket(index) else {
             return;
         };
-        let ending = matches!(
-            socket.state(),
-            State::FinWait1 | State::Closing | State::LastAck
-        );
-        let timeout = if ending || socket.send_queue() > 0 {
+        let timeout = if socket.send_queue() > 0 {
             Some(limit)
         } else {
             let probes = |every: u64| every.saturating_mul(PROBES_MAX.saturating_add(1));
@@ -298,6 +298,7 @@ impl Engine<'_> {
     /// Draws the consequences of what sending did to the state, and of orphans' progress.
     #[inline(never)]
     fn settle(&mut self, index: u32, before: State, after: State) {
+        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
@@ -309,15 +310,11 @@ impl Engine<'_> {
                     self.report(index, Facts::ERROR);
                 }
             }
-            Phase::Owned if after == State::TimeWait => {
-                if !slot.flags.has(Flags::LIMITED) {
-                    self.limit(index, KEEP);
-                }
-            }
             Phase::Waiting | Phase::HalfOpen if after == State::Closed => self.release(index),
             Phase::Owned => {
-                if matches!(after, State::Established | State::CloseWait) {
-                    slot.flags.clear(Flags::LIMITED);
+                let ending = matches!(after, State::FinWait1 | State::Closing | State::LastAck);
+                if ending && !slot.flags.has(Flags::LIMITED) && slot.is_drained(handle) {
+                    self.limit(index, self.limits.answer);
                 }
             }
             Phase::Delivering | Phase::Closing | Phase::TimeWait => {

@@ -6,6 +6,7 @@ use core::ops::Range;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
+use usockets::Duration;
 
 use crate::cookie::Plain;
 use crate::device::Medium;
@@ -18,6 +19,10 @@ use crate::slot::{Facts, Flags, Phase, Talk};
 
 /// No window is larger, since no receive buffer is.
 pub(crate) const WINDOW_MAX: u32 = 65_536;
+
+/// How long a connection in TIME-WAIT whose owner has not closed yet is served: shorter than
+/// smoltcp's TIME-WAIT of 10 s on its own clock, at whose end it throws away what it received.
+const KEEP: Duration = Duration::from_secs(2);
 
 /// What answers a frame at once, in the scratch memory.
 enum Answer {
@@ -364,8 +369,21 @@ impl Engine<'_> {
         }
         if after != State::Established || before.state != after {
             facts = facts.union(slot.turned(before.state, after, reset));
+            self.restart(index, before.state, after);
         }
         self.report(index, facts);
+    }
+
+    /// Sets the limit of an owned connection that a segment has brought to a state. Where an end
+    /// waits for its answer, each sign of the peer starts it anew when the connection is served.
+    #[inline(never)]
+    fn restart(&mut self, index: u32, before: State, after: State) {
+        match after {
+            State::SynSent | State::SynReceived => {}
+            State::TimeWait if before == State::TimeWait => {}
+            State::TimeWait => self.limit(index, KEEP),
+            _ => self.unlimit(index),
+        }
     }
 
     /// Finds the slot of the connection between two ends; their hash when there is none.

@@ -107,6 +107,12 @@ impl<'a> Slot<'a> {
         self.set.as_ref().map(|set| set.get(handle))
     }
 
+    /// Whether the peer has acknowledged all bytes that were taken.
+    pub(crate) fn is_drained(&self, handle: SocketHandle) -> bool {
+        self.peek(handle)
+            .is_none_or(|socket| socket.send_queue() == 0)
+    }
+
     /// Returns what has been sent.
     #[inline]
     pub(crate) const fn sent(&self) -> Sent {

@@ -2,8 +2,8 @@
 
 use usockets::{Duration, Endpoint, Error, Platform, Recv};
 use usockets_smoltcp::{Faults, Limits, SizeClass};
-use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage};
-use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
+use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp};
+use usockets_tests::smoltcp::{A4, B4, Habit, Recipe, World, a4, b4, pattern, secs, seed};
 
 /// A stack with one connection from `a4(1)` to `b4(80)`, and the hand that holds its other end.
 struct Talk {
@@ -50,6 +50,18 @@ impl Talk {
         self.stage.host.step();
     }
 
+    /// Lets time pass, in which the hand stays known as a neighbour.
+    fn pass(&mut self, time: Duration) {
+        let mut left = time;
+        while left > Duration::ZERO {
+            self.stage.send(&arp(1, A4, 1, B4));
+            let step = left.min(secs(10));
+            self.stage.pass(step);
+            left -= step;
+        }
+        self.stage.send(&arp(1, A4, 1, B4));
+    }
+
     fn error(&mut self) -> Option<Error> {
         self.stage.host.conn(self.id).error
     }
@@ -67,6 +79,79 @@ fn payload(segs: &[Seg]) -> usize {
     segs.iter().map(|seg| seg.payload.len()).sum()
 }
 
+/// The limit on answers runs from what asks for one, however long it was quiet before.
+#[test]
+fn ending_after_a_long_silence_is_in_order() {
+    for keepalive in [None, Some(secs(600))] {
+        for closes in [false, true] {
+            for peer_first in [false, true] {
+                let mut at = Endpoint::tcp(b4(80));
+                at.keepalive = keepalive;
+                let mut talk = Talk::at(&Recipe::new(2), &at);
+                talk.push(b"hello", false);
+                talk.say(ACK, 5, 8_192, b"");
+                talk.theirs += 5;
+                if peer_first {
+                    talk.say(FIN | ACK, 0, 8_192, b"");
+                }
+                talk.pass(secs(130));
+                talk.stage.segs();
+                if closes {
+                    talk.close();
+                } else {
+                    talk.push(b"", true);
+                }
+                talk.pass(secs(1));
+                let sent = talk.stage.segs();
+                assert!(has(&sent, FIN) && !has(&sent, RST));
+                talk.say(ACK, 1, 8_192, b"");
+                talk.theirs += 1;
+                if !peer_first {
+                    talk.say(FIN | ACK, 0, 8_192, b"");
+                }
+                assert!(!has(&talk.stage.segs(), RST));
+                if !closes {
+                    assert_eq!(talk.error(), None);
+                    talk.close();
+                }
+                talk.pass(secs(11));
+                assert_eq!(talk.free(), 64);
+            }
+        }
+    }
+}
+
+/// A FIN that is never acknowledged: its owner learns so after the limit, and not before.
+#[test]
+fn a_fin_without_answer_fails_in_time() {
+    for peer_first in [false, true] {
+        let mut recipe = Recipe::new(2);
+        recipe.limits = Limits::DEFAULT.answer(secs(40));
+        let mut talk = Talk::new(&recipe);
+        if peer_first {
+            talk.say(FIN | ACK, 0, 8_192, b"");
+        }
+        talk.pass(secs(100));
+        talk.push(b"bye", true);
+        talk.pass(secs(10));
+        talk.say(ACK, 3, 8_192, b"");
+        talk.pass(secs(39));
+        assert_eq!(talk.error(), None);
+        talk.stage.segs();
+        talk.pass(secs(3));
+        // Who has read the peer's end has nothing more to learn.
+        let told = if peer_first {
+            None
+        } else {
+            Some(Error::TimedOut)
+        };
+        assert_eq!(talk.error(), told);
+        assert!(has(&talk.stage.segs(), RST), "the peer is told");
+        talk.close();
+        assert_eq!(talk.free(), 64);
+    }
+}
+
 /// What smoltcp probes with when one byte is left and then the end.
 #[test]
 fn a_probe_with_the_last_byte_and_the_end_is_answered() {
@@ -75,10 +160,10 @@ fn a_probe_with_the_last_byte_and_the_end_is_answered() {
     let id = talk.id;
     talk.stage.host.conn(id).habit = Habit::Deaf;
     talk.say(ACK | PSH, 0, 8_192, &[9; 100]);
-    talk.stage.pass(secs(1));
+    talk.pass(secs(1));
     talk.stage.segs();
     for _ in 0..3 {
-        talk.stage.pass(secs(1));
+        talk.pass(secs(1));
         talk.say(FIN | ACK, 0, 8_192, b"!");
         talk.mine -= 2;
         let answers = talk.stage.segs();
