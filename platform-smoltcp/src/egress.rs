@@ -18,7 +18,7 @@ use crate::neighbour::Reach;
 use crate::number::place;
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk};
+use crate::slot::{Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
 use crate::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
@@ -260,7 +260,7 @@ impl Engine<'_> {
                 self.fail(index, Fault::TimedOut);
             }
             // Everything is said; smoltcp must not get to the end of its TIME-WAIT.
-            (Phase::Owned, State::TimeWait) => {}
+            (Phase::Owned, State::TimeWait) => self.prolong(index),
             (Phase::Owned, State::FinWait1 | State::Closing | State::LastAck) => {
                 self.unlimit(index);
                 self.fail(index, Fault::TimedOut);
@@ -273,6 +273,16 @@ impl Engine<'_> {
             }
         }
         true
+    }
+
+    /// Keeps a limit that is reached from being forgotten, as limits are after
+    /// [`LIMIT_SPAN`].
+    fn prolong(&mut self, index: u32) {
+        let now = self.now;
+        if let Some(slot) = self.slab.get(index) {
+            slot.set_limit(tick_of(now));
+            self.expect_by(index, tick_after(now.saturating_add(LIMIT_SPAN)));
+        }
     }
 
     /// Lets smoltcp give up on a peer only while an answer to data is due: its own limit also runs

@@ -239,8 +239,7 @@ impl<'a> Engine<'a> {
         let unit = 1_u32 << LIMIT_SHIFT;
         let at = tick_after(self.now.saturating_add(after)).wrapping_add(unit.wrapping_sub(1));
         if let Some(slot) = self.slab.get(index) {
-            slot.limit = u16::try_from((at >> LIMIT_SHIFT) & 0xffff).unwrap_or(0);
-            slot.flags.set(Flags::LIMITED);
+            slot.set_limit(at);
         }
         self.expect_by(index, at & !unit.wrapping_sub(1));
     }

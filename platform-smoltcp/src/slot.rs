@@ -2,7 +2,7 @@
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
-use usockets::{Error, Instant, Readiness, SocketId};
+use usockets::{Duration, Error, Instant, Readiness, SocketId};
 
 use crate::clock::RESEND_MIN;
 use crate::congestion::Congestion;
@@ -12,6 +12,9 @@ use crate::wheel::tick_of;
 
 /// log2 of the ticks in which limits count: 64 of them, 66 ms.
 pub(crate) const LIMIT_SHIFT: u32 = 6;
+/// How long a limit may be, and how long it is known for having been reached. What counts is half
+/// of 16 bits of the unit, 35.8 minutes.
+pub(crate) const LIMIT_SPAN: Duration = Duration::from_secs(30 * 60);
 /// Most bits that a window is shifted by (RFC 7323, section 2.3).
 const SCALE_MAX: u8 = 14;
 /// No slot.
@@ -170,6 +173,12 @@ impl<'a> Slot<'a> {
             facts = facts.union(Facts::ERROR.when(self.fault != Fault::None));
         }
         facts
+    }
+
+    /// Limits the phase to the tick `at`, rounded down to limits' unit.
+    pub(crate) fn set_limit(&mut self, at: u32) {
+        self.limit = u16::try_from((at >> LIMIT_SHIFT) & 0xffff).unwrap_or(0);
+        self.flags.set(Flags::LIMITED);
     }
 
     /// Returns the ticks until the phase's limit, if it has one; 0 when it is reached.

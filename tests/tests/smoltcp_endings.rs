@@ -196,3 +196,86 @@ fn a_reader_late_for_the_last_byte_is_waited_for() {
     world.run(secs(60), |world| world.b.conn(other).ended);
     assert!(world.b.conn(other).received == bytes);
 }
+
+/// Receives a few bytes, as an owner does that yields to others, and the rest a little later.
+fn read_in_parts(stage: &mut Stage, id: u64) -> Vec<u8> {
+    let mut few = [0; 3];
+    let socket = &mut stage.host.conns.get_mut(&id).unwrap().socket;
+    let drained = false;
+    let first = stage.host.net.recv(socket, &mut few);
+    assert_eq!(first, Ok(Recv::Data { len: 3, drained }));
+    stage.pass(Duration::from_millis(50));
+    stage.host.conn(id).habit = Habit::Keep;
+    stage.host.drain(id);
+    let conn = stage.host.conn(id);
+    assert_eq!((conn.ended, conn.error), (true, None));
+    [&few, &conn.received[..]].concat()
+}
+
+/// What came stays for an owner who finished as soon as the connection was open.
+#[test]
+fn a_client_that_finished_at_once_may_read_late() {
+    for late in [1, 3, 5, 8, 12, 60] {
+        let mut stage = Stage::new(&Recipe::new(2));
+        stage.host.tidy = false;
+        let to = Endpoint::tcp(a4(9)).source(b4(7_000));
+        let id = stage.host.connect(&to, b"request");
+        stage.host.conn(id).habit = Habit::Deaf;
+        stage.host.conn(id).finish = true;
+        stage.host.step();
+        let theirs = stage.segs()[0].seq + 1;
+        stage.seg(&Seg::new(a4(9), b4(7_000), SYN | ACK, 499, theirs));
+        assert!(has(&stage.segs(), FIN));
+        let end = Seg::new(a4(9), b4(7_000), FIN | ACK, 500, theirs + 8);
+        stage.seg(&end.payload(b"treasure"));
+        stage.pass(secs(late));
+        assert_eq!(read_in_parts(&mut stage, id), b"treasure", "{late} s");
+        stage.host.close(id);
+        stage.pass(secs(11));
+        assert_eq!(stage.host.net.free_count(), 64);
+    }
+}
+
+#[test]
+fn an_owner_late_by_an_hour_still_finds_what_came() {
+    for minutes in [20, 36, 40, 70, 75] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.stage.host.conn(talk.id).habit = Habit::Deaf;
+        talk.push(b"", true);
+        talk.say(FIN | ACK, 1, 8_192, b"treasure");
+        for _ in 0..minutes * 60 {
+            talk.stage.wire.pass(secs(1));
+            talk.stage.host.step();
+        }
+        talk.pass(secs(1));
+        assert_eq!(
+            read_in_parts(&mut talk.stage, talk.id),
+            b"treasure",
+            "{minutes} min"
+        );
+        talk.close();
+        talk.pass(secs(11));
+        assert_eq!(talk.free(), 64);
+    }
+}
+
+#[test]
+fn a_loop_that_stalls_after_the_peers_end_loses_nothing() {
+    for stall in [1, 3, 30] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.stage.host.conn(talk.id).habit = Habit::Deaf;
+        talk.push(b"", true);
+        let end = Seg::new(a4(1), b4(80), FIN | ACK, talk.mine, talk.theirs + 1);
+        talk.stage
+            .hand
+            .inject(&end.payload(b"treasure").frame(1, 2));
+        talk.stage.host.step();
+        talk.stage.wire.pass(secs(stall));
+        talk.stage.host.step();
+        assert_eq!(
+            read_in_parts(&mut talk.stage, talk.id),
+            b"treasure",
+            "{stall} s"
+        );
+    }
+}
