@@ -6,7 +6,7 @@ use smoltcp::socket::tcp::{self, RecvError, State};
 use usockets::{Error, Recv, SocketId};
 
 use crate::engine::Engine;
-use crate::number::place;
+use crate::number::{count, place};
 use crate::slot::{Facts, Flags, Phase, Slot, Talk};
 
 impl Engine<'_> {
@@ -114,7 +114,19 @@ impl Engine<'_> {
             socket.close();
         }
         self.slab.move_to(index, Phase::Delivering);
+        self.await_progress(index);
         self.wake(index);
+    }
+
+    /// Gives the peer of a connection without owner time to take the next segment.
+    pub(crate) fn await_progress(&mut self, index: u32) {
+        let handle = self.slab.handle;
+        if let Some(slot) = self.slab.get(index) {
+            slot.next = slot
+                .peek(handle)
+                .map_or(0, |socket| count(socket.send_queue()));
+            self.limit(index, self.limits.answer);
+        }
     }
 
     /// Resets a connection. The reset is tried once; the slot is free in the next turn.

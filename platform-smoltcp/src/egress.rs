@@ -15,7 +15,7 @@ use crate::device::{Medium, PollDevice};
 use crate::engine::Engine;
 use crate::frame::Ethernet;
 use crate::neighbour::Reach;
-use crate::number::place;
+use crate::number::{count, place};
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
 use crate::slot::{Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
@@ -255,6 +255,14 @@ impl Engine<'_> {
                 self.release(index);
             }
             (Phase::Closing, _) => self.release(index),
+            (Phase::Delivering, _) => {
+                self.unlimit(index);
+                if let Some(socket) = self.slab.socket(index) {
+                    socket.abort();
+                }
+                // The peer is told by a reset.
+                return false;
+            }
             (Phase::Owned, State::SynSent | State::SynReceived) => {
                 self.unlimit(index);
                 self.fail(index, Fault::TimedOut);
@@ -348,7 +356,7 @@ impl Engine<'_> {
         {
             thrown = thrown.saturating_add(count);
         }
-        let delivered = socket.send_queue() == 0;
+        let left = count(socket.send_queue());
         if thrown > 0 {
             self.serve.push(self.slab.slots, index);
         }
@@ -365,9 +373,17 @@ impl Engine<'_> {
                 self.slab.move_to(index, Phase::TimeWait);
                 self.unlimit(index);
             }
-            (_, Some(Phase::Delivering)) if delivered => {
+            (_, Some(Phase::Delivering)) if left == 0 => {
                 self.slab.move_to(index, Phase::Closing);
                 self.limit(index, self.limits.closing);
+            }
+            (_, Some(Phase::Delivering)) => {
+                let moves = |slot: &mut Slot<'_>| {
+                    slot.next.saturating_sub(left) >= slot.congestion.segment()
+                };
+                if self.slab.get(index).is_some_and(moves) {
+                    self.await_progress(index);
+                }
             }
             _ => {}
         }

@@ -78,6 +78,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) ready: ReadyRing,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) ports_used: u32,
+    /// The slot from which on those that are stuck are looked for.
+    pub(crate) cursor: u32,
     pub(crate) now: Instant,
     pub(crate) counters: Counters,
 }
@@ -109,6 +111,7 @@ impl<'a> Engine<'a> {
             ready: ReadyRing::EMPTY,
             scratch: &mut [],
             ports_used: 0,
+            cursor: 0,
             now,
             counters: Counters::default(),
         }

@@ -30,7 +30,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// | 8 | the name that reports carry |
 /// | 4 | demultiplexer: next in the bucket |
 /// | 8 | next of those to serve, next of those to report |
-/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after; else acknowledged |
+/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after; else acknowledged, left |
 /// | 13 | timing wheel: deadline, before, after, place |
 /// | 11 | what has been sent and acknowledged, the window told, what is known of the peer's |
 /// | 4 | congestion control: window, threshold, segment size, phase |
@@ -50,6 +50,7 @@ pub struct Slot<'a> {
     /// With [`Phase::Owned`] and [`Phase::Delivering`], which are in no list, the number that the
     /// peer has acknowledged.
     pub(crate) prev: u32,
+    /// With [`Phase::Delivering`], how many bytes were left when its limit was set.
     pub(crate) next: u32,
     pub(crate) timer_due: u32,
     pub(crate) timer_prev: u32,
@@ -238,7 +239,7 @@ pub(crate) enum Phase {
     Waiting,
     /// A loop's socket; in no list.
     Owned,
-    /// Closed by its owner, with bytes still to deliver; in no list, and not to be evicted.
+    /// Closed by its owner, with bytes still to deliver; in no list.
     Delivering,
     /// Closed by its owner and all delivered, but not closed by both; in its class's list.
     Closing,

@@ -152,6 +152,100 @@ fn a_fin_without_answer_fails_in_time() {
     }
 }
 
+/// A peer that shuts its window and answers every probe holds a slot no longer than the limit.
+#[test]
+fn what_nobody_takes_is_given_up_after_the_limit() {
+    let mut talk = Talk::new(&Recipe::new(2));
+    talk.say(ACK, 0, 0, b"");
+    talk.push(&[7; 2_000], false);
+    talk.close();
+    let mut told = Vec::new();
+    for second in 0..200 {
+        talk.pass(secs(1));
+        told.extend(talk.stage.segs());
+        if talk.free() == 64 {
+            assert!((119..=125).contains(&second), "after {second} s");
+            assert!(has(&told, RST), "the peer is told");
+            return;
+        }
+        // One byte a minute.
+        talk.say(ACK, second / 60, 0, b"");
+    }
+    panic!("for ever");
+}
+
+/// Slow is not stopped: a segment a minute comes through.
+#[test]
+fn what_is_taken_slowly_is_delivered() {
+    let mut talk = Talk::new(&Recipe::new(2));
+    talk.say(ACK, 0, 0, b"");
+    talk.push(&[7; 4_000], false);
+    talk.close();
+    for taken in 1..=8 {
+        talk.pass(secs(50));
+        assert_eq!(talk.free(), 63, "{taken}");
+        talk.stage.segs();
+        talk.say(ACK, (taken - 1) * 500, 500, b"");
+        assert_eq!(payload(&talk.stage.segs()), 500, "{taken}");
+        talk.say(ACK, taken * 500, 0, b"");
+    }
+    assert_eq!(talk.free(), 63);
+    talk.pass(secs(1));
+    assert!(has(&talk.stage.segs(), FIN));
+}
+
+/// Connections that deliver nothing make place for peers that are real, the others stay.
+#[test]
+fn connections_that_are_stuck_make_place() {
+    for cookies in [false, true] {
+        let mut recipe = Recipe::new(2).classes(&[SizeClass::new(8, 2_000, 2_000)]);
+        recipe.cookies = cookies;
+        let mut stage = Stage::new(&recipe);
+        stage.host.tidy = false;
+        stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+        let mut held = Vec::new();
+        for port in 1..=8 {
+            let (mine, theirs) = stage.handshake(a4(port), b4(80), 99);
+            let id = *stage.host.conns.keys().next_back().unwrap();
+            stage.seg(&Seg::new(a4(port), b4(80), ACK, mine, theirs).window(0));
+            stage.host.push(id, &[7; 2_000], false);
+            stage.host.step();
+            held.push((id, mine, theirs));
+        }
+        // One keeps its owner, the others are closed.
+        for (id, ..) in &held[1..] {
+            stage.host.close(*id);
+        }
+        stage.host.step();
+        let refused = |stage: &mut Stage| {
+            stage.segs();
+            stage.host.try_connect(&Endpoint::tcp(a4(9)), b"") == Err(Error::Exhausted)
+        };
+        assert!(refused(&mut stage), "they may still be taken");
+        for second in 1..=12 {
+            stage.pass(secs(1));
+            for (port, (_, mine, theirs)) in (1..).zip(&held) {
+                // The last takes a little, the others only answer probes.
+                let (taken, window) = if port == 8 {
+                    (second * 150, 150)
+                } else {
+                    (0, 0)
+                };
+                let ack = Seg::new(a4(port), b4(80), ACK, *mine, *theirs + taken);
+                stage.seg(&ack.window(window));
+            }
+        }
+        stage.segs();
+        assert_eq!(stage.host.net.counters().stuck_evicted, 0);
+        for port in 11..=16 {
+            stage.handshake(a4(port), b4(80), 99);
+        }
+        assert_eq!(stage.host.net.counters().stuck_evicted, 6);
+        assert_eq!(stage.host.conn(held[0].0).error, None);
+        assert!(refused(&mut stage), "what goes on is left alone");
+    }
+}
+
 /// What smoltcp probes with when one byte is left and then the end.
 #[test]
 fn a_probe_with_the_last_byte_and_the_end_is_answered() {
