@@ -62,16 +62,10 @@ impl Engine<'_> {
         };
         let state = socket.state();
         let limit = slot.ticks_left(now);
-        if phase == Phase::HalfOpen {
-            match state {
-                // A reset brings smoltcp's socket back to LISTEN.
-                State::Listen | State::Closed => {
-                    self.release(index);
-                    return Served::Done;
-                }
-                State::SynReceived => {}
-                _ => self.establish(index),
-            }
+        // A reset brings smoltcp's socket back to LISTEN.
+        if phase == Phase::HalfOpen && matches!(state, State::Listen | State::Closed) {
+            self.release(index);
+            return Served::Done;
         }
         if limit == Some(0) && self.expire(index) {
             return Served::Done;

@@ -354,13 +354,19 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        if slot.phase != Phase::Owned {
-            return;
-        }
+        let phase = slot.phase;
         let Some(socket) = slot.peek(handle) else {
             return;
         };
         let after = socket.state();
+        if phase != Phase::Owned {
+            // At once, so that nothing in the same burst makes place of what is complete.
+            let open = !matches!(after, State::SynReceived | State::Listen | State::Closed);
+            if phase == Phase::HalfOpen && open {
+                self.establish(index);
+            }
+            return;
+        }
         let mut facts = Facts::READABLE.when(socket.recv_queue() > before.received);
         let (queued, capacity) = (socket.send_queue(), socket.send_capacity());
         if slot.flags.has(Flags::SHORT) && slot.congestion.has_room(queued, capacity) {

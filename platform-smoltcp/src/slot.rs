@@ -30,7 +30,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// | 8 | the name that reports carry |
 /// | 4 | demultiplexer: next in the bucket |
 /// | 8 | next of those to serve, next of those to report |
-/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after; else acknowledged, left |
+/// | 8 | accept queue or list of its class: before, after; in none: acknowledged, left to deliver |
 /// | 13 | timing wheel: deadline, before, after, place |
 /// | 11 | what has been sent and acknowledged, the window told, what is known of the peer's |
 /// | 4 | congestion control: window, threshold, segment size, phase |

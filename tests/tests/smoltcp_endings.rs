@@ -373,3 +373,26 @@ fn a_loop_that_stalls_after_the_peers_end_loses_nothing() {
         );
     }
 }
+
+/// A completed handshake is no half-open connection, even if a burst brings both it and floods.
+#[test]
+fn a_handshake_completed_in_the_midst_of_a_burst_is_kept() {
+    let mut recipe = Recipe::new(2).classes(&[SizeClass::new(8, 500, 500).half_open(3)]);
+    recipe.cookies = false;
+    let mut stage = Stage::new(&recipe);
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+    stage.seg(&Seg::new(a4(1), b4(80), SYN, 99, 0));
+    let theirs = stage.segs()[0].seq + 1;
+    let ack = Seg::new(a4(1), b4(80), ACK | PSH, 100, theirs).payload(b"real");
+    stage.hand.inject(&ack.frame(1, 2));
+    for port in 2..=6 {
+        stage
+            .hand
+            .inject(&Seg::new(a4(port), b4(80), SYN, 1, 0).frame(1, 2));
+    }
+    stage.host.step();
+    stage.host.step();
+    assert_eq!(stage.host.only().received, b"real");
+    assert_eq!(stage.host.net.counters().half_open_evicted, 2);
+    assert_eq!(stage.host.net.counters().established, 1);
+}
