@@ -142,6 +142,28 @@ impl Engine<'_> {
         (Served::More, None)
     }
 
+    /// Sees to it that a closed window is probed, and returns when smoltcp is due.
+    ///
+    /// smoltcp 0.14 starts probing when a window closes before anything unacknowledged. If it
+    /// closes over what is on its way (RFC 9293, section 3.8.6.1), the next timeout finds nothing
+    /// that may be sent and is the last; it is then shown the closed window once more.
+    #[cold]
+    #[inline(never)]
+    fn persist(&mut self, index: u32) -> Option<Stamp> {
+        let (handle, now, limit) = (self.slab.handle, stamp(self.now), self.answer);
+        let slot = self.slab.slots.get_mut(place(index))?;
+        let (waits, numbers) = (slot.is_unsettled(handle), (slot.acknowledged, slot.prev));
+        if waits {
+            slot.socket(handle)?.set_timeout(None);
+            if self.interface.poll_at(now, set_of(slot)?).is_none() {
+                self.show(index, numbers, 0);
+            }
+            self.slab.socket(index)?.set_timeout(Some(limit));
+        }
+        let set = self.slab.get_set(index)?;
+        self.interface.poll_at(now, set)
+    }
+
     /// Lets go to nowhere what is due, as if lost on the way: what is unanswered runs into its
     /// limit. A connection that is only being made fails at once.
     #[cold]
@@ -395,7 +417,9 @@ impl Engine<'_> {
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }
-        if let Some(left) = slot.ticks_left(now) {
+        let (shut, left) = (slot.talk.has(Talk::SHUT), slot.ticks_left(now));
+        let due = if shut { self.persist(index) } else { due };
+        if let Some(left) = left {
             self.expect_by(index, tick_of(now).wrapping_add(left));
         }
         if let Some(due) = due {

@@ -188,7 +188,9 @@ impl Engine<'_> {
             return 0;
         };
         let shut = be16(segment.bytes, 14) == Some(0);
-        slot.talk.assign(Talk::SHUT, shut);
+        if shut != slot.talk.has(Talk::SHUT) && slot.may_heed(segment) {
+            slot.talk.assign(Talk::SHUT, shut);
+        }
         let Some(socket) = slot.peek(handle) else {
             return 0;
         };

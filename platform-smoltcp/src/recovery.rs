@@ -48,12 +48,15 @@ impl Engine<'_> {
         (told, len): (u32, usize),
     ) {
         let handle = self.slab.handle;
-        let Some(slot) = self.slab.get(index).filter(|slot| ON && sends(slot)) else {
+        let Some(slot) = self.slab.get(index).filter(|slot| sends(slot)) else {
             return;
         };
         let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
         let acked = count(unsettled.saturating_sub(left));
         slot.prev = slot.prev.wrapping_add(acked);
+        if !ON {
+            return;
+        }
         if !slot.congestion.hear() || told > 0 {
             self.mend(index, segment, (acked, told, len));
         } else if acked > 0 {
@@ -141,10 +144,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Shows smoltcp the congestion window as the peer's, if it is smaller than `theirs`: an
-    /// acknowledgement with the given numbers, as if it came from the peer.
+    /// Shows smoltcp the congestion window as the peer's, if it is smaller than `theirs`.
     fn narrow(&mut self, index: u32, (sequence, acknowledges): (u32, u32), theirs: u16) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
@@ -154,12 +155,21 @@ impl Engine<'_> {
             .checked_shr(slot.talk.scale().into())
             .unwrap_or(0)
             .max(1);
-        let ends = slot.peek(handle).and_then(|socket| {
+        if scaled < u32::from(theirs) {
+            let window = u16::try_from(scaled).unwrap_or(u16::MAX);
+            self.show(index, (sequence, acknowledges), window);
+        }
+    }
+
+    /// Shows smoltcp an acknowledgement with the given numbers and window field, as if it came
+    /// from the peer.
+    pub(crate) fn show(&mut self, index: u32, (sequence, acknowledges): (u32, u32), window: u16) {
+        let ends = self.slab.peek(index).and_then(|socket| {
             let (from, to) = (socket.remote_endpoint()?, socket.local_endpoint()?);
             let from = SocketAddr::new(from.addr.into(), from.port);
             Some((from, SocketAddr::new(to.addr.into(), to.port)))
         });
-        let Some((from, to)) = ends.filter(|_| scaled < u32::from(theirs)) else {
+        let Some((from, to)) = ends else {
             return;
         };
         let shown = Plain {
@@ -168,7 +178,7 @@ impl Engine<'_> {
             sequence,
             acknowledges: Some(acknowledges),
             control: TcpControl::None,
-            window: u16::try_from(scaled).unwrap_or(u16::MAX),
+            window,
             mss: 0,
         };
         let mut memory = [0; 64];

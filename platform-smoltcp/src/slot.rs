@@ -6,6 +6,8 @@ use usockets::{Duration, Error, Instant, Readiness, SocketId};
 
 use crate::clock::RESEND_MIN;
 use crate::congestion::Congestion;
+use crate::frame::{SYN, Segment};
+use crate::ingress::WINDOW_MAX;
 use crate::number::place;
 use crate::sent::Sent;
 use crate::wheel::tick_of;
@@ -109,6 +111,26 @@ impl<'a> Slot<'a> {
     #[inline]
     pub(crate) fn peek(&self, handle: SocketHandle) -> Option<&tcp::Socket<'a>> {
         self.set.as_ref().map(|set| set.get(handle))
+    }
+
+    /// Whether smoltcp may take note of what a segment tells: it is neither old nor impossible.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn may_heed(&self, segment: &Segment<'_>) -> bool {
+        let known = matches!(self.phase, Phase::Owned | Phase::Delivering);
+        let flight = self.sent_next.wrapping_sub(self.prev);
+        let fresh = segment.acknowledged.wrapping_sub(self.prev) <= flight
+            && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX;
+        fresh || !known || segment.control & SYN != 0
+    }
+
+    /// Whether the peer has bytes to acknowledge; [`Self::prev`] then says from which on.
+    pub(crate) fn is_unsettled(&self, handle: SocketHandle) -> bool {
+        let sends = matches!(self.phase, Phase::Owned | Phase::Delivering);
+        sends
+            && self
+                .peek(handle)
+                .is_some_and(|socket| socket.state() != State::Closed && socket.send_queue() > 0)
     }
 
     /// Whether the peer has acknowledged all bytes that were taken.

@@ -374,6 +374,38 @@ fn a_loop_that_stalls_after_the_peers_end_loses_nothing() {
     }
 }
 
+/// RFC 9293, section 3.8.6.1: as from a peer that is out of memory for what it promised to take.
+#[test]
+fn a_window_shut_over_what_is_on_its_way_is_probed() {
+    for finish in [false, true] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.push(&[7; 2_000], finish);
+        talk.stage.segs();
+        talk.say(ACK, 0, 0, b"");
+        for _ in 0..300 {
+            talk.pass(secs(1));
+            let asked = talk.stage.segs();
+            if payload(&asked) > 0 {
+                assert_eq!(payload(&asked), 1);
+                talk.say(ACK, 0, 0, b"");
+            }
+        }
+        assert_eq!(talk.error(), None);
+        // The update is lost, the next probe's answer tells.
+        talk.pass(secs(70));
+        assert!(payload(&talk.stage.segs()) > 0, "still probing");
+        let (mut taken, mut ended) = (0, false);
+        while taken < 2_000 {
+            talk.say(ACK, taken, 8_192, b"");
+            let sent = talk.stage.segs();
+            assert!(payload(&sent) > 0, "after {taken}");
+            taken += payload(&sent) as u32;
+            ended |= has(&sent, FIN);
+        }
+        assert_eq!((taken, ended), (2_000, finish));
+    }
+}
+
 /// A completed handshake is no half-open connection, even if a burst brings both it and floods.
 #[test]
 fn a_handshake_completed_in_the_midst_of_a_burst_is_kept() {
