@@ -250,7 +250,10 @@ impl Engine<'_> {
                 return Some(0);
             }
             if ahead != 0 {
-                return Some(self.challenge(index, segment));
+                let len = self.challenge(index, segment);
+                // What came before it may not have been acknowledged until now.
+                let next = self.slab.get(index).map(|slot| slot.acknowledged);
+                return Some(len).filter(|_| next != Some(segment.sequence));
             }
         }
         // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which

@@ -406,6 +406,29 @@ fn a_window_shut_over_what_is_on_its_way_is_probed() {
     }
 }
 
+/// RFC 5961, section 3.2: the number it must have is the one after what has come.
+#[test]
+fn a_reset_right_behind_data_counts() {
+    for late in [false, true] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        let data = Seg::new(a4(1), b4(80), ACK | PSH, talk.mine, talk.theirs);
+        let reset = Seg::new(a4(1), b4(80), RST, talk.mine + 4, 0);
+        talk.stage.hand.inject(&data.payload(b"last").frame(1, 2));
+        if late {
+            talk.stage.host.step();
+        }
+        talk.stage.hand.inject(&reset.frame(1, 2));
+        talk.stage.host.step();
+        talk.stage.host.step();
+        assert_eq!(talk.error(), Some(Error::Reset));
+        assert_eq!(talk.stage.host.conn(talk.id).received, b"last");
+        assert!(
+            talk.stage.segs().is_empty(),
+            "nothing is said to who is gone"
+        );
+    }
+}
+
 /// A completed handshake is no half-open connection, even if a burst brings both it and floods.
 #[test]
 fn a_handshake_completed_in_the_midst_of_a_burst_is_kept() {
