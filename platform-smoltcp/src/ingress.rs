@@ -199,7 +199,14 @@ impl Engine<'_> {
             received: socket.recv_queue(),
             unsettled: socket.send_queue(),
         };
-        let len = self.inject(Some(index), packet);
+        // Whatever it tells, there is nothing to send again but our end, for which smoltcp 0.14
+        // would not set its timer again after the third of its kind.
+        let ends = matches!(before.state, State::FinWait1 | State::Closing);
+        let len = if ends && before.unsettled == 0 && slot.is_repeated(segment) {
+            0
+        } else {
+            self.inject(Some(index), packet)
+        };
         let told = if len > 0 {
             self.correct(index, len);
             0

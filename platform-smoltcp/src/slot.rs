@@ -6,7 +6,7 @@ use usockets::{Duration, Error, Instant, Readiness, SocketId};
 
 use crate::clock::RESEND_MIN;
 use crate::congestion::Congestion;
-use crate::frame::{SYN, Segment};
+use crate::frame::{ACK, FIN, RST, SYN, Segment};
 use crate::ingress::WINDOW_MAX;
 use crate::number::place;
 use crate::sent::Sent;
@@ -122,6 +122,16 @@ impl<'a> Slot<'a> {
         let fresh = segment.acknowledged.wrapping_sub(self.prev) <= flight
             && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX;
         fresh || !known || segment.control & SYN != 0
+    }
+
+    /// Whether a segment acknowledges, once more and nothing else, all that was sent before our
+    /// FIN. (One from before the window is a question.)
+    #[inline(never)]
+    pub(crate) fn is_repeated(&self, segment: &Segment<'_>) -> bool {
+        segment.control & (SYN | FIN | RST | ACK) == ACK
+            && segment.payload_len() == 0
+            && segment.acknowledged == self.sent_next.wrapping_sub(1)
+            && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX
     }
 
     /// Whether the peer has bytes to acknowledge; [`Self::prev`] then says from which on.

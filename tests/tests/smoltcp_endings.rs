@@ -152,6 +152,60 @@ fn a_fin_without_answer_fails_in_time() {
     }
 }
 
+/// A peer that lives but does not take our FIN yet, as with its window closed, is not given up.
+#[test]
+fn a_peer_that_repeats_itself_while_our_fin_is_out_is_alive() {
+    let mut talk = Talk::new(&Recipe::new(2));
+    talk.push(b"", true);
+    for _ in 0..40 {
+        talk.pass(secs(10));
+        talk.say(ACK, 0, 0, b"");
+    }
+    assert_eq!(talk.error(), None);
+    talk.stage.segs();
+    talk.pass(secs(70));
+    assert!(has(&talk.stage.segs(), FIN), "and is asked on");
+    talk.say(ACK, 1, 8_192, b"");
+    talk.pass(secs(300));
+    assert_eq!(talk.error(), None);
+}
+
+/// Duplicates of the last acknowledgement, by the network or by repeated segments, do not end the
+/// repetition of a lost FIN.
+#[test]
+fn a_lost_fin_is_sent_again_whatever_is_duplicated() {
+    for peer_ends in [false, true] {
+        for copies in [3, 4, 9] {
+            let mut talk = Talk::new(&Recipe::new(2));
+            talk.push(b"last", true);
+            if peer_ends {
+                talk.say(FIN | ACK, 4, 8_192, b"");
+            }
+            talk.stage.segs();
+            for _ in 0..=copies {
+                talk.say(ACK, 4, 8_192, b"");
+            }
+            talk.pass(secs(5));
+            assert!(has(&talk.stage.segs(), FIN), "{peer_ends} {copies}");
+            talk.say(ACK, 5, 8_192, b"");
+            talk.pass(secs(150));
+            assert_eq!(talk.error(), None);
+        }
+    }
+}
+
+/// A keep-alive probe (RFC 9293, section 3.8.4) looks like a duplicate and wants an answer.
+#[test]
+fn keep_alive_probes_are_answered_while_our_fin_is_out() {
+    let mut talk = Talk::new(&Recipe::new(2));
+    talk.push(b"", true);
+    talk.pass(secs(1));
+    talk.stage.segs();
+    talk.mine -= 1;
+    talk.say(ACK, 0, 8_192, b"");
+    assert_eq!(talk.stage.segs().len(), 1);
+}
+
 /// A peer that shuts its window and answers every probe holds a slot no longer than the limit.
 #[test]
 fn what_nobody_takes_is_given_up_after_the_limit() {
