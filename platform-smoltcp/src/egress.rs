@@ -18,7 +18,7 @@ use crate::neighbour::Reach;
 use crate::number::{count, place};
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
+use crate::slot::{ENDING, Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
 use crate::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
@@ -333,6 +333,13 @@ impl Engine<'_> {
     #[inline(never)]
     fn settle(&mut self, index: u32, before: State, after: State) {
         let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let owned = matches!(slot.phase, Phase::Owned | Phase::Delivering);
+        if owned && slot.listener == ENDING && after == State::CloseWait && slot.may_end(handle) {
+            self.end(index);
+        }
         let Some(slot) = self.slab.get(index) else {
             return;
         };

@@ -143,6 +143,7 @@
 //!   stacks that lose at once never agree again: corrected on the way out;
 //! - it takes a FIN whose data it cut at the window, which ends the stream too soon: dropped;
 //! - it does not probe a window that closes over what is on its way: told of it once more;
+//! - in LAST-ACK it hears of no open window and of no loss: it gets there late;
 //! - three duplicate acknowledgements make it forget to send a FIN again: not shown them;
 //! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed;
 //! - it waits a second or more for every loss that three duplicate acknowledgements do not tell

@@ -22,6 +22,9 @@ const SCALE_MAX: u8 = 14;
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// The owner has ended our direction, and smoltcp has not been told ([`Slot::listener`]).
+pub(crate) const ENDING: u8 = 0;
+
 /// One connection's place in a stack, lent by the caller as [`Slot::EMPTY`].
 ///
 /// Field by field, on a 64-bit machine:
@@ -64,6 +67,7 @@ pub struct Slot<'a> {
     pub(crate) limit: u16,
     pub(crate) window: u16,
     pub(crate) timer_place: u8,
+    /// Which listener's a connection is before it is accepted; afterwards none, or [`ENDING`].
     pub(crate) listener: u8,
     pub(crate) talk: Talk,
     pub(crate) class: u8,
@@ -132,6 +136,14 @@ impl<'a> Slot<'a> {
             && segment.payload_len() == 0
             && segment.acknowledged == self.sent_next.wrapping_sub(1)
             && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX
+    }
+
+    /// Whether a FIN may go: all bytes are acknowledged, or have left or will leave in one segment.
+    pub(crate) fn may_end(&self, handle: SocketHandle) -> bool {
+        let flight = place(self.sent_next.wrapping_sub(self.prev));
+        let left = self.peek(handle).map_or(0, |socket| socket.send_queue());
+        let few = left <= place(self.congestion.segment()) && !self.talk.has(Talk::SHUT);
+        left == 0 || few && (flight == 0 || flight == left)
     }
 
     /// Whether the peer has bytes to acknowledge; [`Self::prev`] then says from which on.

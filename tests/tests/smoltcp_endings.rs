@@ -209,23 +209,23 @@ fn keep_alive_probes_are_answered_while_our_fin_is_out() {
 /// A peer that shuts its window and answers every probe holds a slot no longer than the limit.
 #[test]
 fn what_nobody_takes_is_given_up_after_the_limit() {
-    let mut talk = Talk::new(&Recipe::new(2));
-    talk.say(ACK, 0, 0, b"");
-    talk.push(&[7; 2_000], false);
-    talk.close();
-    let mut told = Vec::new();
-    for second in 0..200 {
-        talk.pass(secs(1));
-        told.extend(talk.stage.segs());
-        if talk.free() == 64 {
-            assert!((119..=125).contains(&second), "after {second} s");
-            assert!(has(&told, RST), "the peer is told");
-            return;
+    for control in [ACK, FIN | ACK] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.say(control, 0, 0, b"");
+        talk.push(&[7; 2_000], false);
+        talk.close();
+        let (mut told, mut seconds) = (Vec::new(), 0);
+        while talk.free() < 64 {
+            assert!(seconds < 200, "for ever");
+            // One byte a minute.
+            talk.say(ACK, seconds / 60, 0, b"");
+            talk.pass(secs(1));
+            told.extend(talk.stage.segs());
+            seconds += 1;
         }
-        // One byte a minute.
-        talk.say(ACK, second / 60, 0, b"");
+        assert!((119..=125).contains(&seconds), "after {seconds} s");
+        assert!(has(&told, RST), "the peer is told");
     }
-    panic!("for ever");
 }
 
 /// Slow is not stopped: a segment a minute comes through.
@@ -457,6 +457,74 @@ fn a_window_shut_over_what_is_on_its_way_is_probed() {
             ended |= has(&sent, FIN);
         }
         assert_eq!((taken, ended), (2_000, finish));
+    }
+}
+
+/// The same after the peer's end: CLOSE-WAIT goes on until nothing is left to be told of.
+#[test]
+fn the_last_words_after_the_peers_end_are_sent_as_all_others() {
+    for closes in [false, true] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.say(FIN | ACK, 0, 0, b"");
+        talk.push(&[7; 2_000], false);
+        if closes {
+            talk.close();
+        } else {
+            talk.push(b"", true);
+        }
+        // A limit is on what its owner has closed.
+        for _ in 0..if closes { 100 } else { 300 } {
+            talk.pass(secs(1));
+            if payload(&talk.stage.segs()) > 0 {
+                talk.say(ACK, 0, 0, b"");
+            }
+        }
+        talk.say(ACK, 0, 8_192, b"");
+        let sent = talk.stage.segs();
+        assert_eq!(payload(&sent), 2_000, "the update is heard");
+        for _ in 0..3 {
+            talk.say(ACK, 536, 8_192, b"");
+        }
+        talk.say(ACK, 536, 8_192, b"");
+        let again = talk.stage.segs();
+        let first = talk.theirs + 536;
+        assert!(
+            again
+                .iter()
+                .any(|seg| seg.seq == first && seg.payload.len() == 536)
+        );
+        talk.say(ACK, 2_000, 8_192, b"");
+        assert!(has(&talk.stage.segs(), FIN));
+        talk.say(ACK, 2_001, 8_192, b"");
+        if !closes {
+            assert_eq!(talk.error(), None);
+            talk.close();
+        }
+        assert_eq!(talk.free(), 64);
+    }
+}
+
+/// An end after a short answer waits for no acknowledgement.
+#[test]
+fn a_short_answer_after_the_peers_end_has_its_end_with_it() {
+    for closes in [false, true] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.say(FIN | ACK, 0, 8_192, b"");
+        talk.stage.host.push(talk.id, b"bye", !closes);
+        if closes {
+            talk.close();
+        }
+        talk.stage.host.step();
+        let sent = talk.stage.segs();
+        let last = sent.last().unwrap();
+        assert_eq!((last.payload.len(), last.control & FIN), (3, FIN));
+        talk.say(ACK, 4, 8_192, b"");
+        if !closes {
+            assert!(talk.stage.host.conn(talk.id).is_done());
+            assert_eq!(talk.error(), None);
+            talk.close();
+        }
+        assert_eq!(talk.free(), 64);
     }
 }
 
