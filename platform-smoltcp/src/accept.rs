@@ -24,6 +24,8 @@ const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
 /// Longest that an acknowledgement waits for something to go with.
 const ACK_DELAY: Duration = Duration::from_millis(10);
+/// Least time between keep-alive probes, as on Linux: a peer far away needs it for its answer.
+const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
 /// How long a peer must not have taken a segment before others may have the place.
 const STUCK: Duration = Duration::from_secs(10);
 /// How many slots are looked at for one that is stuck.
@@ -449,7 +451,7 @@ pub(crate) fn prepare(
 ) {
     socket.abort();
     socket.set_nagle_enabled(!nodelay);
-    socket.set_keep_alive(keepalive.map(span));
+    socket.set_keep_alive(keepalive.map(|every| span(every.max(KEEPALIVE_MIN))));
     socket.set_timeout(None);
     socket.set_ack_delay(Some(span(ACK_DELAY)));
 }
