@@ -183,8 +183,9 @@ impl Engine<'_> {
             .peek(slot.0)
             .map_or(0, |socket| socket.recv_capacity());
         let window = u16::try_from(window).unwrap_or(u16::MAX);
+        let own = u16::try_from(self.own_mss(segment.local)).unwrap_or(u16::MAX);
         if let Some(slot) = self.slab.get(slot.0) {
-            slot.meet(mss, 0);
+            slot.meet(mss.min(own), 0);
             slot.set_sent(Sent {
                 next: ours.wrapping_add(1),
                 acknowledged: theirs.wrapping_add(1),
