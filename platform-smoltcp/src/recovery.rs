@@ -26,12 +26,14 @@ use crate::engine::Engine;
 use crate::frame::{FIN, Segment};
 use crate::ingress::WINDOW_MAX;
 use crate::number::{be16, count, place};
-use crate::slot::{Phase, Slot, Talk};
-use crate::wheel::tick_after;
+use crate::slot::{Flags, Phase, Slot, Talk, limit_of};
+use crate::wheel::{tick_after, tick_of};
 
-/// How long there must be nothing to send before that counts as idle: the least that RFC 6298
-/// lets retransmissions wait.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long there must be nothing to send before that counts as idle, in the unit of limits:
+/// 1.05 s, a little over the least that RFC 6298 lets retransmissions wait.
+const IDLE_UNITS: u16 = 16;
+/// When to look whether it was so long.
+const IDLE: Duration = Duration::from_millis(1_200);
 /// Longest reply of smoltcp's without payload.
 const REPLY_MAX: usize = 128;
 
@@ -188,8 +190,8 @@ impl Engine<'_> {
         self.feed(index, memory.get(..len).unwrap_or_default(), &mut reply);
     }
 
-    /// Notes that a connection's deadline has come; twice in a row with nothing to send makes its
-    /// window as small as at the start.
+    /// Notes that a connection's deadline has come; twice in a row with nothing to send,
+    /// [`IDLE_UNITS`] apart, makes its window as small as at the start.
     pub(crate) fn rest(&mut self, index: u32) {
         let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
@@ -199,7 +201,18 @@ impl Engine<'_> {
             && slot
                 .peek(handle)
                 .is_some_and(|socket| socket.send_queue() == 0);
-        if idle && slot.congestion.rest() {
+        // Without a limit its place says since when there has been nothing.
+        if !idle || slot.flags.has(Flags::LIMITED) {
+            return;
+        }
+        let units = limit_of(tick_of(self.now));
+        let quiet = slot.congestion.is_quiet();
+        let since = if quiet { slot.limit } else { units };
+        if slot
+            .congestion
+            .rest(units.wrapping_sub(since) >= IDLE_UNITS)
+        {
+            slot.limit = since;
             self.expect_by(index, tick_after(self.now.saturating_add(IDLE)));
         }
     }

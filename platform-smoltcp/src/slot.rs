@@ -64,6 +64,7 @@ pub struct Slot<'a> {
     pub(crate) sent_next: u32,
     pub(crate) acknowledged: u32,
     /// When the phase ends by itself, in [`LIMIT_SHIFT`]; meaningful with `Flags::LIMITED`.
+    /// Without: since when there has been nothing to send.
     pub(crate) limit: u16,
     pub(crate) window: u16,
     pub(crate) timer_place: u8,
@@ -222,7 +223,7 @@ impl<'a> Slot<'a> {
 
     /// Limits the phase to the tick `at`, rounded down to limits' unit.
     pub(crate) fn set_limit(&mut self, at: u32) {
-        self.limit = u16::try_from((at >> LIMIT_SHIFT) & 0xffff).unwrap_or(0);
+        self.limit = limit_of(at);
         self.flags.set(Flags::LIMITED);
     }
 
@@ -269,6 +270,11 @@ impl core::fmt::Debug for Slot<'_> {
             .field("fault", &self.fault)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns a tick in the unit of limits.
+pub(crate) fn limit_of(tick: u32) -> u16 {
+    u16::try_from((tick >> LIMIT_SHIFT) & 0xffff).unwrap_or(0)
 }
 
 /// Who has a slot and in which list it is.
