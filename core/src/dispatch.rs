@@ -169,7 +169,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if is_readable(slot) {
             slot.payload = self.lists.stamp();
         } else if slot.flags.any(held) && readiness.intersects(Readiness::ERROR) {
-            self.everyone().net.fail_paused(id);
+            self.everyone().net.fail_unread(id);
         }
     }
 
@@ -245,7 +245,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[inline(never)]
     fn nothing_read(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
-            slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
+            let read = Flags::READABLE.with(Flags::HUNG_UP).with(Flags::FAILED);
+            slot.flags.clear(read);
         }
         self.broken_end(id);
     }
@@ -268,11 +269,16 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
         }
         self.call(id, |socket, ext| handler.on_end(socket, ext));
-        let finished = Flags::FINISHED.with(Flags::FINISHING);
-        if named(self.slots, id).is_some_and(|slot| {
-            slot.phase() == Phase::Open && slot.flags.only(finished, Flags::FINISHED)
-        }) {
-            self.everyone().net.end(id, Closed::Finished);
+        if let Some(slot) = named(self.slots, id)
+            && slot.phase() == Phase::Open
+        {
+            let finished = Flags::FINISHED.with(Flags::FINISHING);
+            if slot.flags.only(finished, Flags::FINISHED) {
+                self.everyone().net.end(id, Closed::Finished);
+            } else if slot.flags.any(Flags::FAILED) {
+                // Nobody would read it any more.
+                self.everyone().net.fail_unread(id);
+            }
         }
         self.broken_end(id);
     }
@@ -342,6 +348,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         slot.deadline = 0;
         slot.payload = self.lists.stamp();
         self.lists.stats.open = self.lists.stats.open.wrapping_add(1);
+        if self.lists.wheel.has_paused() {
+            // One more that may be evicted for those who wait.
+            self.lists.note_freed();
+        }
         let opened = match peer {
             Some(peer) => Opened::Accepted { context, peer },
             None => {

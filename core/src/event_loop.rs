@@ -93,6 +93,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// # Errors
     /// What [`Platform::poll`] says, and [`Error::Invalid`] if the receive buffer is empty.
     pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
+        // The program may have waited elsewhere since.
+        self.lists.now = None;
         handler.before_wait(&mut self.everyone());
         self.settle(handler)?;
         self.platform.poll(self.wait_until(until))?;
@@ -188,10 +190,11 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.buffer.is_empty() {
             return Err(Error::Invalid);
         }
+        self.drain_closing(handler);
+        // After the last calls of this iteration, which may cork.
         if let Some(corked) = self.lists.corked {
             let _ = self.everyone().net.uncorked(corked);
         }
-        self.drain_closing(handler);
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
         let retry =

@@ -35,7 +35,7 @@ impl Flags {
     pub(crate) const FINISHED: Self = Self(4);
     /// The peer's end was read.
     pub(crate) const ENDED: Self = Self(8);
-    /// The peer's end or an error is known to be there: read until it shows.
+    /// The peer's end, an error or urgent data is known to be there: read until nothing is left.
     pub(crate) const HUNG_UP: Self = Self(16);
     /// On the run queue.
     pub(crate) const QUEUED: Self = Self(32);
@@ -48,6 +48,8 @@ impl Flags {
     pub(crate) const CORKED: Self = Self(1 << 11);
     /// A layer still sends what it took before the socket was closed.
     pub(crate) const LINGERING: Self = Self(1 << 12);
+    /// The connection is known to have broken, which reading may not show behind the peer's end.
+    pub(crate) const FAILED: Self = Self(1 << 13);
     /// The bits of the phase.
     const PHASE: Self = Self(7 << 8);
     const OPEN: Self = Self(5 << 8);
@@ -110,7 +112,9 @@ impl Flags {
     pub(crate) fn of(readiness: Readiness) -> Self {
         let last = readiness.is_last();
         let readable = last || readiness.intersects(Readiness::READABLE);
-        Self::READABLE.when(readable).with(Self::HUNG_UP.when(last))
+        let failed = readiness.intersects(Readiness::ERROR);
+        let last = Self::HUNG_UP.when(last).with(Self::FAILED.when(failed));
+        Self::READABLE.when(readable).with(last)
     }
 
     /// Clears every flag but `other`'s.

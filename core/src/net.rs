@@ -441,8 +441,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Asks the platform why a paused connection broke, and closes it.
-    pub(crate) fn fail_paused(&mut self, id: SocketId) {
+    /// Asks the platform why a connection broke that is not read, and closes it.
+    pub(crate) fn fail_unread(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id)
             && let Err(error) = self.platform.progress(&mut slot.socket, Readiness::ERROR)
         {

@@ -300,6 +300,9 @@ impl Readiness {
     pub const NONE: Self = Self(0);
     /// Bytes or, for a listener, a connection can be taken. `EPOLLIN`.
     pub const READABLE: Self = Self(0x1);
+    /// Urgent data came (RFC 9293, section 3.8.5), at whose mark a receive may stop short although
+    /// there is more: until [`Recv::WouldBlock`], `drained` means nothing. `EPOLLPRI`.
+    pub const URGENT: Self = Self(0x2);
     /// Room to send came back, or the socket opened. `EPOLLOUT`.
     pub const WRITABLE: Self = Self(0x4);
     /// The connection broke, or could not be opened. `EPOLLERR`.
@@ -360,10 +363,11 @@ impl Readiness {
         self.0 & !Self::WRITABLE.0 == Self::READABLE.0
     }
 
-    /// Whether the peer's end or an error is there: read until it shows.
+    /// Whether the socket is to be read until nothing is left, whatever a receive says: the peer's
+    /// end or an error is there, or a mark at which receives stop.
     pub(crate) const fn is_last(self) -> bool {
         let last = Self::ERROR.union(Self::HUNG_UP).union(Self::ENDED);
-        self.intersects(last)
+        self.intersects(last.union(Self::URGENT))
     }
 
     /// Whether sending may go on, or will show why not.

@@ -342,9 +342,14 @@ impl Lists {
         {
             slot.next = self.free;
             self.free = head;
-            self.freed = true;
-            self.unsettled = true;
+            self.note_freed();
         }
+    }
+
+    /// Has paused listeners thought of before the next wait.
+    pub(crate) fn note_freed(&mut self) {
+        self.freed = true;
+        self.unsettled = true;
     }
 
     /// Puts an open socket among those whose `on_close` is due.

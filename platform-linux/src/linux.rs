@@ -129,6 +129,8 @@ impl Linux {
 const STREAM: EventFlags = EventFlags::IN
     .union(EventFlags::OUT)
     .union(EventFlags::RDHUP)
+    // A read stops short at the mark of urgent data.
+    .union(EventFlags::PRI)
     .union(EventFlags::ET);
 
 impl Platform for Linux {
@@ -205,7 +207,8 @@ impl Platform for Linux {
         let flags = if accepting {
             EventFlags::IN
         } else {
-            EventFlags::empty()
+            // What epoll reports unasked, of a listener that somebody shut down, it reports once.
+            EventFlags::ET
         };
         let data = EventData::new_u64(id.to_bits());
         epoll::modify(&self.epoll, listener.get()?, data, flags).map_err(error)

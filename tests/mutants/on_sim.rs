@@ -1,4 +1,5 @@
 //! The tests of behaviour on the simulated network, and the model's random runs, in one program.
+#![cfg(all(test, feature = "sim-only"))]
 
 #[path = "../tests/addresses.rs"]
 mod addresses;

@@ -175,3 +175,43 @@ fn closing_sends_the_cork_first<B: Bed>(bed: &mut B) {
     assert!(b"farewell".starts_with(received));
     assert!(!bed.is_smooth() || received == b"farewell");
 }
+
+/// What the last call of another socket corks goes out before the loop waits: the peer's answer to
+/// it is what ends the wait.
+#[test]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+fn what_on_close_corks_goes_out_before_the_wait() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use usockets::Platform;
+    use usockets_tests::bed::LinuxBed;
+    use usockets_tests::side::{run_for, run_until};
+
+    let bed = &mut LinuxBed::default();
+    let mut server = Side::with::<8>(0, bed.platform(), 4_096, 256);
+    let (_, addr) = server.listen(bed, 1);
+    let mut peers = [addr, addr].map(|addr| TcpStream::connect(addr).unwrap());
+    let long = bed.long();
+    assert!(run_until(bed, &mut [&mut server], long, |sides| {
+        sides[0].lp.stats().open == 2
+    }));
+    let [first, second] = [0, 1].map(|nth| server.script.opened(nth).unwrap());
+    server.script.act(move |at, event| {
+        if matches!(event, Event::Close(..)) {
+            at.net().cork(second);
+            assert_eq!(at.net().write(second, b"farewell"), 8);
+        }
+    });
+    // Nothing else is left to report.
+    run_for(bed, &mut [&mut server], Duration::from_millis(20));
+    server.net().close(first);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            peers[1].read_exact(&mut [0; 8]).unwrap();
+            peers[1].write_all(b"answer").unwrap();
+        });
+        let until = server.lp.platform().now().saturating_add(long);
+        server.lp.poll(&mut server.script, Some(until)).unwrap();
+    });
+    assert_eq!(server.script.received(second), b"answer");
+}

@@ -55,3 +55,34 @@ fn silence_is_waited_out_by_what_is_open_and_ends_what_is_not() {
         pair.until(bed, |server, _| server.script.received(accepted) == bytes);
     });
 }
+
+/// A reset that comes with the peer's end, in one report, closes a socket that stays half open:
+/// reading shows the end only.
+#[test]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+fn a_reset_behind_the_end_is_told() {
+    use std::net::{Shutdown, TcpStream};
+    use usockets::Closed;
+    use usockets_tests::bed::{Bed, LinuxBed};
+    use usockets_tests::side::{Side, run_until};
+
+    let bed = &mut LinuxBed::default();
+    let mut server = Side::with::<8>(0, bed.platform(), 4_096, 0);
+    server.script.finish_on_end = false;
+    let (_, addr) = server.listen(bed, 1);
+    let peer = TcpStream::connect(addr).unwrap();
+    let long = bed.long();
+    let sides = &mut [&mut server];
+    assert!(run_until(bed, sides, long, |sides| {
+        sides[0].lp.stats().open == 1
+    }));
+    peer.shutdown(Shutdown::Write).unwrap();
+    let none = Some(Duration::ZERO);
+    rustix::net::sockopt::set_socket_linger(&peer, none).unwrap();
+    drop(peer);
+    let id = sides[0].script.opened(0).unwrap();
+    assert!(run_until(bed, sides, long, |sides| {
+        matches!(sides[0].script.closed(id), Some(Closed::Failed(_)))
+    }));
+    assert!(sides[0].script.talks[&id].ended);
+}

@@ -252,3 +252,25 @@ fn a_blocked_socket_that_receives_is_not_the_idlest() {
     assert_eq!(both[0].script.count(|event| *event == evicted), 1);
     assert!(both[0].net().is_open(blocked));
 }
+
+/// Resuming a socket that nothing came for, and writing nothing, are no calls.
+#[test]
+fn what_changes_nothing_is_no_call() {
+    let bed = &mut bed();
+    let mut pair = Pair::open(bed);
+    let connected = pair.connected;
+    pair.for_time(bed, A_WHILE);
+    let before = counts(&pair.client);
+    pair.client.net().pause(connected);
+    pair.for_time(bed, A_WHILE);
+    pair.client.net().resume(connected);
+    assert_eq!(pair.client.net().write(connected, b""), 0);
+    // More than there is room for, so that the socket is no usual one.
+    let bytes = pattern(300_000);
+    assert!(pair.client.net().write(connected, &bytes) < bytes.len());
+    assert_eq!(pair.client.net().write(connected, b""), 0);
+    pair.client.turn(bed);
+    let after = counts(&pair.client);
+    assert_eq!(after.receives, before.receives);
+    assert_eq!(after.sends, before.sends + 1);
+}

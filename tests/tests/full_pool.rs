@@ -203,3 +203,77 @@ fn a_pool_of_one_slot_works<B: Bed>(bed: &mut B) {
         assert_eq!(both[1].lp.stats().in_use, 0);
     }
 }
+
+/// A pool that is full of sockets which are not open yet: the first that opens makes room.
+#[test]
+fn who_opens_later_can_be_evicted() {
+    let bed = &mut SimBed::new(0, Faults::none());
+    let mut server = Side::with::<3>(0, bed.platform(), 4_096, 0);
+    let mut client = Side::new(bed, 1);
+    let at = Endpoint::tcp(bed.addr(0)).when_full(WhenFull::EvictIdle);
+    let (_, addr) = server.listen_at(at, 1);
+    let (_, other) = client.listen(bed, 1);
+    for _ in 0..2 {
+        server.connect(other, 2).unwrap();
+    }
+    client.connect(addr, 3).unwrap();
+    let both = &mut [&mut server, &mut client];
+    run_for(bed, both, Duration::from_secs(1));
+    let stats = both[0].lp.stats();
+    assert_eq!((stats.accepted, stats.evicted, stats.open), (1, 1, 2));
+    assert_eq!(stats.connected, 2);
+    assert_eq!(stats.pauses, 1, "it came when none was open");
+}
+
+/// Refusing that always fails, for whatever reason, makes no loop spin.
+#[test]
+fn refusing_in_vain_does_not_spin() {
+    for error in [Error::Invalid, Error::Exhausted] {
+        let faults = Faults {
+            refusal: Some(error),
+            level_listeners: true,
+            ..Faults::none()
+        };
+        let bed = &mut SimBed::new(0, faults);
+        let mut server = Side::with::<2>(0, bed.platform(), 4_096, 0);
+        let mut client = Side::new(bed, 1);
+        let at = Endpoint::tcp(bed.addr(0)).when_full(WhenFull::Refuse);
+        let (_, addr) = server.listen_at(at, 1);
+        for _ in 0..2 {
+            client.connect(addr, 2).unwrap();
+        }
+        let both = &mut [&mut server, &mut client];
+        run_for(bed, both, Duration::from_millis(50));
+        let turns = turns_in(bed, both[0], Duration::from_secs(1));
+        assert!(turns <= 30, "{turns} iterations in a second");
+        let told = |event: &Event| matches!(event, Event::AcceptError(_, why) if *why == error);
+        assert_eq!(both[0].script.count(told), 1);
+    }
+}
+
+/// Some connections die while they wait: the others are taken all the same, and the listener is
+/// not at fault.
+#[test]
+fn dead_connections_do_not_pause_a_listener() {
+    for seed in seeds(200) {
+        let faults = Faults {
+            accept_error: 300,
+            ..Faults::none()
+        };
+        let bed = &mut SimBed::new(seed, faults);
+        let mut server = Side::with::<128>(0, bed.platform(), 64, 0);
+        let mut client = Side::with::<128>(1, bed.platform(), 64, 0);
+        let (_, addr) = server.listen(bed, 1);
+        for _ in 0..80 {
+            client.connect(addr, 2).unwrap();
+        }
+        run_for(bed, &mut [&mut client], Duration::from_millis(50));
+        let both = &mut [&mut server, &mut client];
+        run_for(bed, both, Duration::from_secs(1));
+        let blamed =
+            |event: &Event| matches!(event, Event::AcceptError(_, why) if *why != Error::Exhausted);
+        assert_eq!(both[0].script.count(blamed), 0, "SEED={seed}");
+        let stats = both[0].lp.stats();
+        assert_eq!(stats.accepted + stats.failed, 80, "SEED={seed}");
+    }
+}

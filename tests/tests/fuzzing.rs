@@ -1,9 +1,7 @@
 //! The fuzzers' bodies under stable Rust: the committed corpus, and a bounded random run.
 
-use std::path::Path;
-
-use usockets_tests::fuzz::fuzz_events;
-use usockets_tests::http::{fuzz_http, random_stream};
+use usockets_tests::fuzz::{corpus, fuzz_events};
+use usockets_tests::http::fuzz_http;
 use usockets_tests::model::{Case, run};
 use usockets_tests::rng::{Rng, seed_or, seeds};
 
@@ -20,23 +18,21 @@ fn the_corpus_of_http_passes() {
 }
 
 /// Runs `body` on each file of a corpus and returns how many there are.
-fn replay(corpus: &str, body: fn(&[u8])) -> usize {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(corpus);
-    let entries = std::fs::read_dir(folder).expect("a corpus");
-    let paths = entries.map(|entry| entry.expect("a file").path());
-    paths
-        .map(|path| {
-            println!("{}", path.display());
-            body(&std::fs::read(&path).expect("its bytes"));
-        })
-        .count()
+fn replay(name: &str, body: fn(&[u8])) -> usize {
+    let files = corpus(name);
+    for path in &files {
+        println!("{}", path.display());
+        body(&std::fs::read(path).expect("its bytes"));
+    }
+    files.len()
 }
 
 /// Requests in pieces are answered as requests at once are.
 #[test]
+#[cfg(not(feature = "sim-only"))]
 fn random_http_passes() {
+    use usockets_tests::http::random_stream;
+
     for seed in seeds(2_000) {
         println!("SEED={seed}");
         fuzz_http(&random_stream(&mut Rng::new(seed)));

@@ -109,3 +109,37 @@ fn twenty_thousand_sockets_on_linux() {
     println!("{count} connections");
     with_stack(move || many(&mut LinuxBed::default(), count));
 }
+
+/// A server of the size that the README reckons with.
+struct Reckoned;
+
+impl usockets::Handler<usockets_linux::Linux> for Reckoned {
+    type Ext = usockets::Buffer<4_096>;
+    type Context = u8;
+
+    fn on_open(
+        &mut self,
+        _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
+        _: usockets::Opened<u8>,
+    ) -> Self::Ext {
+        usockets::Buffer::EMPTY
+    }
+
+    fn on_data(
+        &mut self,
+        _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
+        _: &mut Self::Ext,
+        _: &mut [u8],
+    ) {
+    }
+}
+
+/// The README's reckoning of memory is right.
+#[test]
+fn a_slot_is_as_large_as_the_readme_says() {
+    let slot = usockets::Sockets::<usockets_linux::Linux, Reckoned, 1>::SLOT_BYTES;
+    let said = include_str!("../../README.md");
+    let thousands = format!("{},{:03}", slot / 1_000, slot % 1_000);
+    let line = format!("with a `Buffer<4096>` and a one-byte context {thousands};");
+    assert!(said.contains(&line), "{line}");
+}

@@ -1,9 +1,8 @@
 //! A bounded random run of the fuzz bodies, on stable. `SEED` starts it elsewhere, `RUNS` makes it
 //! longer.
 
-use std::path::Path;
-
 use usockets_smoltcp::Random;
+use usockets_tests::fuzz::corpus;
 use usockets_tests::smoltcp::fuzz::{fuzz_frames, fuzz_two_stacks};
 
 /// Longest script of a run.
@@ -44,17 +43,13 @@ fn two_stacks() {
 
 /// Replays some of what the fuzzers have kept.
 fn replay(name: &str, body: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(name);
-    let mut count = 0;
-    for entry in std::fs::read_dir(corpus).expect("a corpus") {
-        let path = entry.expect("a file").path();
-        let bytes = std::fs::read(&path).expect("its bytes");
+    let files = corpus(name);
+    for path in &files {
+        let bytes = std::fs::read(path).expect("its bytes");
         let caught = std::panic::catch_unwind(|| body(&bytes));
         assert!(caught.is_ok(), "{}", path.display());
-        count += 1;
     }
+    let count = files.len();
     assert!(count >= 20, "the corpus has only {count} files");
 }
 

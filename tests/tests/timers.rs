@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use usockets::{Error, TimerId};
+use usockets::{Error, Handler, Loop, Opened, Peers, Socket, Sockets, TimerId};
 use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::on_every_platform;
 use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for, run_until};
-use usockets_tests::sim::Faults;
+use usockets_tests::sim::{Faults, Host, Sim};
 
 on_every_platform!(
     a_timer_fires_once,
@@ -138,4 +138,58 @@ fn random_timers_match_a_sorted_list() {
             assert!(at >= due, "never early");
         }
     }
+}
+
+/// Starts a timer before the next wait.
+#[derive(Default)]
+struct Late {
+    wanted: bool,
+    fired: usize,
+}
+
+impl Handler<Host> for Late {
+    type Ext = ();
+    type Context = ();
+
+    fn on_open(&mut self, _: &mut Socket<'_, Host, Self>, _: Opened<()>) {}
+
+    fn on_data(&mut self, _: &mut Socket<'_, Host, Self>, (): &mut (), _: &mut [u8]) {}
+
+    fn on_timer(&mut self, _: &mut Peers<'_, Host, Self>, _: TimerId, _: u32) {
+        self.fired += 1;
+    }
+
+    fn before_wait(&mut self, peers: &mut Peers<'_, Host, Self>) {
+        if core::mem::take(&mut self.wanted) {
+            let five = Duration::from_secs(5);
+            peers.net().start_timer(five, Duration::ZERO).unwrap();
+        }
+    }
+}
+
+/// A program that waited elsewhere for long: what is started before the loop's own wait counts
+/// from now, not from when the loop last looked at the clock.
+#[test]
+fn a_timer_started_before_the_wait_is_not_early() {
+    let sim = Sim::new(0, Faults::none());
+    let (memory, buffer) = (&mut Sockets::<Host, Late, 2>::new(), &mut [0; 8]);
+    let mut lp = Loop::new(sim.host(), memory, buffer);
+    let mut late = Late::default();
+    // The loop looks at the clock.
+    lp.net()
+        .start_timer(Duration::ZERO, Duration::ZERO)
+        .unwrap();
+    while late.fired == 0 {
+        sim.expect(0, lp.next_deadline());
+        sim.step(Duration::from_millis(10));
+        lp.poll(&mut late, None).unwrap();
+    }
+    let minute = sim.now_micros() + 60_000_000;
+    while sim.now_micros() < minute {
+        sim.expect(0, None);
+        sim.step(Duration::from_secs(60));
+    }
+    late.wanted = true;
+    lp.poll(&mut late, None).unwrap();
+    assert_eq!(late.fired, 1, "five seconds are not over");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Socket, Sockets};
+use usockets::{
+    Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Readiness, Socket, Sockets,
+};
 use usockets_tests::sim::{Faults, Host, Sim};
 
 /// Each says in words what it is, with its number if it has one.
@@ -126,4 +128,40 @@ fn what_a_handler_leaves_out_the_loop_does() {
     assert_eq!(here.0, [Closed::TimedOut]);
     assert_eq!(there.0, [Closed::Finished]);
     assert_eq!(client.stats().open + server.stats().open, 0);
+}
+
+/// Facts are sets: each is in itself and in every union with it, and nothing else is.
+#[test]
+fn readiness_is_a_set_of_facts() {
+    let facts = [
+        (Readiness::READABLE, 0x1),
+        (Readiness::URGENT, 0x2),
+        (Readiness::WRITABLE, 0x4),
+        (Readiness::ERROR, 0x8),
+        (Readiness::HUNG_UP, 0x10),
+        (Readiness::ENDED, 0x2000),
+    ];
+    for (a, bits) in facts {
+        assert_eq!(a.bits(), bits, "epoll's");
+        assert_eq!(Readiness::from_bits(bits), a);
+        assert_eq!((a.when(true), a.when(false)), (a, Readiness::NONE));
+        assert!(a.contains(Readiness::NONE) && !Readiness::NONE.contains(a));
+        for (b, _) in facts {
+            let both = a.union(b);
+            assert!(both.contains(a) && both.contains(b) && both.contains(both));
+            assert!(both.intersects(a) && both.intersects(b));
+            let same = a == b;
+            let each = [a.contains(b), a.contains(both), a.intersects(b)];
+            assert_eq!(each, [same, same, same]);
+            assert!(a.intersects(both));
+        }
+    }
+}
+
+/// A pool takes what it says, slot by slot.
+#[test]
+fn a_pool_is_as_large_as_its_slots() {
+    type Pool<const N: usize> = Sockets<Host, Reasons, N>;
+    assert_eq!(size_of::<Pool<64>>(), 64 * Pool::<64>::SLOT_BYTES);
+    assert!(Pool::<1>::SLOT_BYTES > size_of::<<Host as Platform>::Socket>());
 }

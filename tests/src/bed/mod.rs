@@ -1,5 +1,6 @@
 //! Where a conformance test runs: some hosts of one platform on one network.
 
+mod lent;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(feature = "tls")]
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use usockets::{Instant, Platform};
 
+pub use self::lent::{LentBed, on_lent_sim};
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
 #[cfg(feature = "tls")]
@@ -92,6 +94,12 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_sim(|bed| super::$name(bed));
+            })*
+        }
+        mod on_lent_sim {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_lent_sim(|bed| super::$name(bed));
             })*
         }
         #[cfg(not(feature = "sim-only"))]

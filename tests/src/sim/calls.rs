@@ -171,6 +171,9 @@ impl Network {
     }
 
     pub(super) fn refuse_one(&mut self, listener: u32) -> Result<bool, Error> {
+        if let Some(error) = self.faults.refusal {
+            return Err(error);
+        }
         if self.rng.chance(self.faults.accept_error) {
             return Err(if self.rng.chance(5_000) {
                 Error::Exhausted
@@ -342,7 +345,7 @@ impl Network {
     fn recv_nothing(&mut self, key: u32) -> Result<Recv, Error> {
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         let (error, ended) = (stream.error, stream.ended);
-        if ended && error.is_none() {
+        if ended && (error.is_none() || self.faults.end_hides_error) {
             return Ok(Recv::Finished);
         }
         let faulty = error.is_none() && self.rng.chance(self.faults.recv_error);

@@ -55,6 +55,11 @@ pub struct Faults {
     pub reset: u16,
     /// A receive fails.
     pub recv_error: u16,
+    /// Behind the peer's end a receive does not tell that the connection broke: the report does,
+    /// as on Linux.
+    pub end_hides_error: bool,
+    /// Refusing a connection always fails, with this.
+    pub refusal: Option<usockets::Error>,
     /// A send fails.
     pub send_error: u16,
     /// Ending our direction fails.
@@ -104,6 +109,8 @@ impl Faults {
             stall: 0,
             reset: 0,
             recv_error: 0,
+            end_hides_error: false,
+            refusal: None,
             send_error: 0,
             finish_error: 0,
             listen_error: 0,
@@ -157,6 +164,7 @@ impl Faults {
             stall: rate(rng, 100),
             reset: rate(rng, 300),
             recv_error: rate(rng, 100),
+            end_hides_error: rng.chance(5_000),
             send_error: rate(rng, 100),
             finish_error: rate(rng, 1_000),
             listen_error: rate(rng, 3_000),
@@ -186,6 +194,7 @@ impl Faults {
             connect_hang: 0,
             connect_fail: 0,
             accept_error: 0,
+            refusal: None,
             set_accepting_error: 0,
             descriptors: none.descriptors,
             ..self

@@ -1,0 +1,70 @@
+//! Conformance on platforms that are lent to their loops and leave out what they may.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use usockets::Instant;
+
+use super::{Bed, SimBed};
+use crate::rng::seeds;
+use crate::sim::{Bare, Faults, Host};
+
+/// Rough networks that each test is run on, besides the smooth one.
+const ROUGH: u64 = 4;
+
+/// Hosts of one simulated network, each lent.
+#[derive(Debug)]
+pub struct LentBed(SimBed);
+
+/// Runs a test on a smooth network and on some rough ones, which lose nothing.
+pub fn on_lent_sim(mut test: impl FnMut(&mut LentBed)) {
+    test(&mut LentBed(SimBed::new(0, Faults::none())));
+    for seed in seeds(ROUGH) {
+        println!("SEED={seed}");
+        test(&mut LentBed(SimBed::new(seed, Faults::rough(seed))));
+    }
+}
+
+impl Bed for LentBed {
+    type P = &'static mut Bare<Host>;
+
+    fn platform(&mut self) -> Self::P {
+        Box::leak(Box::new(Bare(self.0.platform())))
+    }
+
+    fn addr(&self, host: usize) -> SocketAddr {
+        self.0.addr(host)
+    }
+
+    fn addr_v6(&self, host: usize) -> SocketAddr {
+        self.0.addr_v6(host)
+    }
+
+    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
+        self.0.is_due(host, deadline)
+    }
+
+    fn patience(&self, platform: &Self::P) -> Option<Instant> {
+        self.0.patience(&platform.0)
+    }
+
+    fn pass(&mut self, most: Duration) {
+        self.0.pass(most);
+    }
+
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn plenty(&self) -> usize {
+        self.0.plenty()
+    }
+
+    fn is_smooth(&self) -> bool {
+        self.0.is_smooth()
+    }
+
+    fn is_virtual(&self) -> bool {
+        self.0.is_virtual()
+    }
+}
