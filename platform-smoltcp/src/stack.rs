@@ -406,7 +406,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             self.device.wait(deadline);
             self.turn();
         }
-        Ok(())
+        self.device.fault().map_or(Ok(()), Err)
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
