@@ -31,6 +31,12 @@ pub(crate) fn span(duration: Duration) -> Span {
     Span::from_micros(micros.min(1 << 40) << SHIFT)
 }
 
+/// Returns an instant on smoltcp's clock that is `span` after another.
+pub(crate) fn stamp_after(at: Stamp, span: Span) -> Stamp {
+    let micros = i64::try_from(span.total_micros()).unwrap_or(i64::MAX);
+    Stamp::from_micros(at.total_micros().saturating_add(micros))
+}
+
 /// Returns our instant of one on smoltcp's clock; never before it.
 #[inline]
 pub(crate) fn instant(at: Stamp) -> Instant {

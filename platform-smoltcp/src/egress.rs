@@ -10,7 +10,7 @@ use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant as Stamp;
 use usockets::Instant;
 
-use crate::clock::{instant, kept, stamp};
+use crate::clock::{instant, kept, stamp, stamp_after};
 use crate::device::{Medium, PollDevice};
 use crate::engine::Engine;
 use crate::frame::Ethernet;
@@ -154,8 +154,12 @@ impl Engine<'_> {
         let slot = self.slab.slots.get_mut(place(index))?;
         let (waits, numbers) = (slot.is_unsettled(handle), (slot.acknowledged, slot.prev));
         if waits {
-            slot.socket(handle)?.set_timeout(None);
-            if self.interface.poll_at(now, set_of(slot)?).is_none() {
+            let socket = slot.socket(handle)?;
+            socket.set_timeout(None);
+            // If it has just come, a keep-alive probe is the next thing due.
+            let every = socket.keep_alive().map(|every| stamp_after(now, every));
+            let due = self.interface.poll_at(now, set_of(slot)?);
+            if due.is_none() || due == every {
                 self.show(index, numbers, 0);
             }
             self.slab.socket(index)?.set_timeout(Some(limit));

@@ -431,8 +431,14 @@ fn a_loop_that_stalls_after_the_peers_end_loses_nothing() {
 /// RFC 9293, section 3.8.6.1: as from a peer that is out of memory for what it promised to take.
 #[test]
 fn a_window_shut_over_what_is_on_its_way_is_probed() {
-    for finish in [false, true] {
-        let mut talk = Talk::new(&Recipe::new(2));
+    let intervals = [None, Some(secs(30)), Some(secs(600))];
+    for (keepalive, finish) in intervals
+        .into_iter()
+        .flat_map(|every| [(every, false), (every, true)])
+    {
+        let mut at = Endpoint::tcp(b4(80));
+        at.keepalive = keepalive;
+        let mut talk = Talk::at(&Recipe::new(2), &at);
         talk.push(&[7; 2_000], finish);
         talk.stage.segs();
         talk.say(ACK, 0, 0, b"");
