@@ -303,8 +303,7 @@ impl Engine<'_> {
         true
     }
 
-    /// Keeps a limit that is reached from being forgotten, as limits are after
-    /// [`LIMIT_SPAN`].
+    /// Keeps a limit that is reached from being forgotten, as limits are after [`LIMIT_SPAN`].
     fn prolong(&mut self, index: u32) {
         let now = self.now;
         if let Some(slot) = self.slab.get(index) {

@@ -123,7 +123,8 @@ impl<'a> Slot<'a> {
     #[inline(never)]
     pub(crate) fn may_heed(&self, segment: &Segment<'_>) -> bool {
         let known = matches!(self.phase, Phase::Owned | Phase::Delivering);
-        let flight = self.sent_next.wrapping_sub(self.prev);
+        // A probe's byte is not counted, but may have been taken.
+        let flight = self.sent_next.wrapping_sub(self.prev).wrapping_add(1);
         let fresh = segment.acknowledged.wrapping_sub(self.prev) <= flight
             && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX;
         fresh || !known || segment.control & SYN != 0

@@ -579,3 +579,29 @@ fn a_handshake_completed_in_the_midst_of_a_burst_is_kept() {
     assert_eq!(stage.host.net.counters().half_open_evicted, 2);
     assert_eq!(stage.host.net.counters().established, 1);
 }
+
+/// What is old or impossible tells nothing of the window.
+#[test]
+fn an_old_segment_opens_and_shuts_no_window() {
+    for (seq, ack) in [(-20, 0), (0, -20), (0, 20_000), (70_000, 0)] {
+        let mut talk = Talk::new(&Recipe::new(2));
+        talk.say(ACK, 0, 0, b"");
+        talk.push(&[7; 2_000], false);
+        talk.stage.segs();
+        let number = |number: u32, off: i32| number.wrapping_add_signed(off);
+        let (seq, ack) = (number(talk.mine, seq), number(talk.theirs, ack));
+        talk.stage.seg(&Seg::new(a4(1), b4(80), ACK, seq, ack));
+        talk.pass(secs(100));
+        let probes = talk.stage.segs();
+        assert!((3..40).contains(&payload(&probes)), "{}", payload(&probes));
+        // Acknowledgements still come from where the peer is.
+        talk.say(ACK | PSH, 0, 0, b"news");
+        talk.pass(secs(1));
+        let plain = talk
+            .stage
+            .segs()
+            .into_iter()
+            .find(|seg| seg.payload.is_empty());
+        assert_eq!(plain.map(|seg| seg.seq), Some(talk.theirs));
+    }
+}
