@@ -14,8 +14,9 @@ use usockets::{Duration, Instant};
 /// log2 of how much faster.
 const SHIFT: u32 = 2;
 
-/// Ticks of the wheel that pass at least before anything is sent again: short of 250 ms.
-pub(crate) const RESEND_MIN: u32 = 240;
+/// Ticks of the wheel that pass at least before anything is sent again: 250 ms, rounded up as a
+/// deadline is.
+pub(crate) const RESEND_MIN: u32 = 246;
 
 /// Returns an instant on smoltcp's clock.
 #[inline]
