@@ -10,7 +10,7 @@ use usockets::Duration;
 use crate::clock::{span, stamp};
 use crate::cookie::{self, Plain};
 use crate::engine::Engine;
-use crate::frame::{self, ETHERNET_LEN, FIN, SYN, Segment};
+use crate::frame::{self, FIN, SYN, Segment};
 use crate::isn;
 use crate::number::{be16, low, place};
 use crate::port::Nowhere;
@@ -24,6 +24,12 @@ const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
 /// Longest that an acknowledgement waits for something to go with.
 const ACK_DELAY: Duration = Duration::from_millis(10);
+/// Least time between keep-alive probes, as on Linux: a peer far away needs it for its answer.
+const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
+/// How long a peer must not have taken a segment before others may have the place.
+const STUCK: Duration = Duration::from_secs(10);
+/// How many slots are looked at for one that is stuck.
+const STUCK_TRIES: usize = 64;
 /// MSS of a peer that does not tell (RFC 9293, section 3.7.1).
 const MSS_DEFAULT: u16 = 536;
 const MSS_DEFAULT_V6: u16 = 1_220;
@@ -91,7 +97,7 @@ impl Engine<'_> {
         if self.cookies {
             return Place::Cookie;
         }
-        match self.evict_half_open(class) {
+        match self.evict(class) {
             Some(index) => Place::Slot(index),
             None => Place::None,
         }
@@ -128,7 +134,7 @@ impl Engine<'_> {
         }
         // Who answered is real; who only knocked may not be.
         let slot = if may_hold { self.vacate(class) } else { None };
-        let Some(index) = slot.or_else(|| self.evict_half_open(class)) else {
+        let Some(index) = slot.or_else(|| self.evict(class)) else {
             self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
             return Some(None);
         };
@@ -177,8 +183,9 @@ impl Engine<'_> {
             .peek(slot.0)
             .map_or(0, |socket| socket.recv_capacity());
         let window = u16::try_from(window).unwrap_or(u16::MAX);
+        let own = u16::try_from(self.own_mss(segment.local)).unwrap_or(u16::MAX);
         if let Some(slot) = self.slab.get(slot.0) {
-            slot.meet(mss, 0);
+            slot.meet(mss.min(own), 0);
             slot.set_sent(Sent {
                 next: ours.wrapping_add(1),
                 acknowledged: theirs.wrapping_add(1),
@@ -308,8 +315,15 @@ impl Engine<'_> {
         Some(index)
     }
 
-    /// Makes the slot of the oldest half-open connection free, if nothing else is.
-    pub(crate) fn evict_half_open(&mut self, class: u8) -> Option<u32> {
+    /// Makes a slot free if nothing else is: of the oldest half-open connection, or of one that is
+    /// stuck.
+    pub(crate) fn evict(&mut self, class: u8) -> Option<u32> {
+        self.evict_half_open(class)
+            .or_else(|| self.evict_stuck(class))
+    }
+
+    /// Makes the slot of the oldest half-open connection free.
+    fn evict_half_open(&mut self, class: u8) -> Option<u32> {
         let index = self
             .slab
             .classes
@@ -317,6 +331,34 @@ impl Engine<'_> {
             .half_open
             .first()?;
         self.counters.half_open_evicted = self.counters.half_open_evicted.wrapping_add(1);
+        self.release(index);
+        Some(index)
+    }
+
+    /// Makes a slot free of which nothing goes: its owner has closed, and the peer has not taken a
+    /// segment for [`STUCK`]. Looks at a few slots, from where it looked last.
+    fn evict_stuck(&mut self, class: u8) -> Option<u32> {
+        let whole = self.limits.answer.saturating_sub(STUCK);
+        let mut least = tick_of(usockets::Instant::ZERO.saturating_add(whole));
+        let mut found = None;
+        for _ in 0..self.slab.slots.len().min(STUCK_TRIES) {
+            let slot = match self.slab.slots.get(place(self.cursor)) {
+                Some(slot) => slot,
+                None => {
+                    self.cursor = 0;
+                    self.slab.slots.first()?
+                }
+            };
+            let ours = slot.class == class && slot.phase == Phase::Delivering;
+            if let Some(left) = slot.ticks_left(self.now).filter(|_| ours)
+                && left <= least
+            {
+                (least, found) = (left, Some(self.cursor));
+            }
+            self.cursor = self.cursor.wrapping_add(1);
+        }
+        let index = found?;
+        self.counters.stuck_evicted = self.counters.stuck_evicted.wrapping_add(1);
         self.release(index);
         Some(index)
     }
@@ -357,7 +399,8 @@ impl Engine<'_> {
         };
         self.counters.cookies_sent = self.counters.cookies_sent.wrapping_add(1);
         self.cookies_until = self.now.saturating_add(COOKIES_BELIEVED);
-        let memory = self.scratch.get_mut(ETHERNET_LEN..).unwrap_or_default();
+        let at = self.reply_at();
+        let memory = self.scratch.get_mut(at..).unwrap_or_default();
         reply.write(memory, &self.described.checksum)
     }
 
@@ -409,7 +452,7 @@ pub(crate) fn prepare(
 ) {
     socket.abort();
     socket.set_nagle_enabled(!nodelay);
-    socket.set_keep_alive(keepalive.map(span));
+    socket.set_keep_alive(keepalive.map(|every| span(every.max(KEEPALIVE_MIN))));
     socket.set_timeout(None);
     socket.set_ack_delay(Some(span(ACK_DELAY)));
 }

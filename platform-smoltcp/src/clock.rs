@@ -14,8 +14,9 @@ use usockets::{Duration, Instant};
 /// log2 of how much faster.
 const SHIFT: u32 = 2;
 
-/// Ticks of the wheel that pass at least before anything is sent again: short of 250 ms.
-pub(crate) const RESEND_MIN: u32 = 240;
+/// Ticks of the wheel that pass at least before anything is sent again: 250 ms, rounded up as a
+/// deadline is.
+pub(crate) const RESEND_MIN: u32 = 246;
 
 /// Returns an instant on smoltcp's clock.
 #[inline]
@@ -29,6 +30,12 @@ pub(crate) fn stamp(at: Instant) -> Stamp {
 pub(crate) fn span(duration: Duration) -> Span {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     Span::from_micros(micros.min(1 << 40) << SHIFT)
+}
+
+/// Returns an instant on smoltcp's clock that is `span` after another.
+pub(crate) fn stamp_after(at: Stamp, span: Span) -> Stamp {
+    let micros = i64::try_from(span.total_micros()).unwrap_or(i64::MAX);
+    Stamp::from_micros(at.total_micros().saturating_add(micros))
 }
 
 /// Returns our instant of one on smoltcp's clock; never before it.

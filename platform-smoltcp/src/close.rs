@@ -6,8 +6,8 @@ use smoltcp::socket::tcp::{self, RecvError, State};
 use usockets::{Error, Recv, SocketId};
 
 use crate::engine::Engine;
-use crate::number::place;
-use crate::slot::{Facts, Flags, Phase, Slot, Talk};
+use crate::number::{count, place};
+use crate::slot::{ENDING, Facts, Flags, Phase, Slot, Talk};
 
 impl Engine<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -110,11 +110,46 @@ impl Engine<'_> {
             _ => {}
         }
         self.disown(index);
-        if let Some(socket) = self.slab.socket(index) {
+        self.end(index);
+        self.slab.move_to(index, Phase::Delivering);
+        self.await_progress(index);
+        self.wake(index);
+    }
+
+    /// Ends our direction after all bytes taken: at once, or when it does no harm.
+    ///
+    /// In LAST-ACK smoltcp 0.14 hears of nothing but new acknowledgements: of no open window, and
+    /// of no loss. So after the peer's end it is told of ours only when the rest is in one
+    /// segment: too little for acknowledgements to tell of its loss.
+    pub(crate) fn end(&mut self, index: u32) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let state = slot.peek(handle).map(|socket| socket.state());
+        let waits = state == Some(State::CloseWait) && !slot.may_end(handle);
+        slot.listener = if waits { ENDING } else { u8::MAX };
+        let Some(socket) = slot.socket(handle) else {
+            return;
+        };
+        if waits {
+            // This is all there will be: nothing more to wait for.
+            socket.set_nagle_enabled(false);
+        } else {
             socket.close();
         }
-        self.slab.move_to(index, Phase::Delivering);
-        self.wake(index);
+        self.serve.push(self.slab.slots, index);
+    }
+
+    /// Gives the peer of a connection without owner time to take the next segment.
+    pub(crate) fn await_progress(&mut self, index: u32) {
+        let handle = self.slab.handle;
+        if let Some(slot) = self.slab.get(index) {
+            slot.next = slot
+                .peek(handle)
+                .map_or(0, |socket| count(socket.send_queue()));
+            self.limit(index, self.limits.answer);
+        }
     }
 
     /// Resets a connection. The reset is tried once; the slot is free in the next turn.

@@ -92,7 +92,8 @@ pub struct Limits {
     /// From a SYN until the handshake is complete (SYN-RECEIVED). 5 s by default.
     pub handshake: Duration,
     /// Without a sign of the peer while something is unacknowledged. 120 s by default (RFC 9293,
-    /// section 3.8.3, asks for at least 100 s).
+    /// section 3.8.3, asks for at least 100 s). Once the owner has closed, also the time in which
+    /// the peer must take a segment of what is left.
     pub answer: Duration,
     /// For the peer's end after ours, once the owner has closed (FIN-WAIT-2, CLOSING, LAST-ACK).
     /// 60 s by default. TIME-WAIT lasts smoltcp's 10 s.

@@ -171,17 +171,27 @@ impl Congestion {
         self.facts |= Self::COLLAPSED;
     }
 
-    /// Takes note of a deadline without anything to send; whether to come back in a while, when
-    /// the second such deadline makes the window as small as at the start (RFC 5681, section 4.1).
-    pub(crate) fn rest(&mut self) -> bool {
+    /// Takes note of a deadline without anything to send; whether to come back in a while. If the
+    /// last such deadline was `long` ago, the window is as small as at the start (RFC 5681,
+    /// section 4.1).
+    pub(crate) fn rest(&mut self, long: bool) -> bool {
         let initial = units(self.initial());
         if !ON || self.window <= initial {
             return false;
         }
-        if self.facts & Self::QUIET != 0 {
+        let done = long && self.is_quiet();
+        if done {
             self.window = initial;
         }
-        self.facts ^= Self::QUIET;
+        self.facts |= Self::QUIET;
+        if done {
+            self.stir();
+        }
+        !done
+    }
+
+    /// Whether nothing was to be sent when the last deadline came, and nothing since.
+    pub(crate) const fn is_quiet(&self) -> bool {
         self.facts & Self::QUIET != 0
     }
 
@@ -350,15 +360,16 @@ mod tests {
     #[test]
     fn is_small_again_after_two_quiet_deadlines() {
         let mut window = Congestion::start(1_460);
-        assert!(!window.rest(), "nothing to forget");
+        assert!(!window.rest(true), "nothing to forget");
         window.grow(20_000, 14_600, 20_000);
         let grown = window;
         if ON {
-            assert!(window.rest());
+            assert!(window.rest(true));
             window.stir();
             assert_eq!(window, grown);
-            assert!(window.rest());
-            assert!(!window.rest());
+            assert!(window.rest(true) && window.rest(false));
+            assert_eq!(window.window(), grown.window());
+            assert!(!window.rest(true));
             assert_eq!(window, Congestion::start(1_460));
         }
     }

@@ -42,9 +42,7 @@ impl Engine<'_> {
             .ok_or(Error::Invalid)?;
         let local = self.local_for(to, remote)?;
         let slot = self.vacate(class);
-        let index = slot
-            .or_else(|| self.evict_half_open(class))
-            .ok_or(Error::Exhausted)?;
+        let index = slot.or_else(|| self.evict(class)).ok_or(Error::Exhausted)?;
         let isn = self.isn((local, remote));
         let mut own = isn::interface(isn, &self.routes, &self.described, stamp(self.now));
         let socket = self.slab.socket(index).ok_or(Error::Exhausted)?;

@@ -26,6 +26,8 @@ pub struct Counters {
     pub time_wait_evicted: u64,
     /// Connections closed by their owner, delivered but not ended by both, that made place.
     pub closing_evicted: u64,
+    /// Connections closed by their owner whose peers took nothing more, that made place.
+    pub stuck_evicted: u64,
     /// Connections that entered an accept queue.
     pub established: u64,
     /// Segments of ours that a peer's selective acknowledgements told to be lost.

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU16;
 
-use usockets::Instant;
+use usockets::{Error, Instant};
 
 /// A device that moves frames in bursts: a network card's queue pair, a TAP, a wire in memory.
 ///
@@ -50,6 +50,12 @@ pub trait PollDevice {
         false
     }
 
+    /// Returns why the device is of no use any more, as when it has been taken out; `None` as long
+    /// as it may work. The loop then ends with this error ([`usockets::Platform::poll`]).
+    fn fault(&self) -> Option<Error> {
+        None
+    }
+
     /// Returns the present on a monotonic clock, the one `until` is on.
     fn now(&self) -> Instant;
 }
@@ -89,6 +95,10 @@ impl<D: PollDevice + ?Sized> PollDevice for &mut D {
 
     fn woken(&mut self) -> bool {
         (**self).woken()
+    }
+
+    fn fault(&self) -> Option<Error> {
+        (**self).fault()
     }
 
     fn now(&self) -> Instant {

@@ -8,26 +8,23 @@ use core::net::IpAddr;
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant as Stamp;
-use usockets::{Duration, Instant};
+use usockets::Instant;
 
-use crate::clock::{instant, kept, stamp};
+use crate::clock::{instant, kept, stamp, stamp_after};
 use crate::device::{Medium, PollDevice};
 use crate::engine::Engine;
 use crate::frame::Ethernet;
 use crate::neighbour::Reach;
-use crate::number::place;
+use crate::number::{count, place};
 use crate::port::{Nowhere, Outward};
 use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk};
+use crate::slot::{ENDING, Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
 use crate::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;
 /// Unanswered keep-alive probes after which a peer counts as gone (as on Linux).
 const PROBES_MAX: u64 = 9;
-/// How long a connection in TIME-WAIT whose owner has not closed yet is served: shorter than
-/// smoltcp's TIME-WAIT of 10 s on its own clock, at whose end it throws away what it received.
-const KEEP: Duration = Duration::from_secs(2);
 
 /// What serving a connection came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,16 +62,10 @@ impl Engine<'_> {
         };
         let state = socket.state();
         let limit = slot.ticks_left(now);
-        if phase == Phase::HalfOpen {
-            match state {
-                // A reset brings smoltcp's socket back to LISTEN.
-                State::Listen | State::Closed => {
-                    self.release(index);
-                    return Served::Done;
-                }
-                State::SynReceived => {}
-                _ => self.establish(index),
-            }
+        // A reset brings smoltcp's socket back to LISTEN.
+        if phase == Phase::HalfOpen && matches!(state, State::Listen | State::Closed) {
+            self.release(index);
+            return Served::Done;
         }
         if limit == Some(0) && self.expire(index) {
             return Served::Done;
@@ -149,6 +140,32 @@ impl Engine<'_> {
             }
         }
         (Served::More, None)
+    }
+
+    /// Sees to it that a closed window is probed, and returns when smoltcp is due.
+    ///
+    /// smoltcp 0.14 starts probing when a window closes before anything unacknowledged. If it
+    /// closes over what is on its way (RFC 9293, section 3.8.6.1), the next timeout finds nothing
+    /// that may be sent and is the last; it is then shown the closed window once more.
+    #[cold]
+    #[inline(never)]
+    fn persist(&mut self, index: u32) -> Option<Stamp> {
+        let (handle, now, limit) = (self.slab.handle, stamp(self.now), self.answer);
+        let slot = self.slab.slots.get_mut(place(index))?;
+        let (waits, numbers) = (slot.is_unsettled(handle), (slot.acknowledged, slot.prev));
+        if waits {
+            let socket = slot.socket(handle)?;
+            socket.set_timeout(None);
+            // If it has just come, a keep-alive probe is the next thing due.
+            let every = socket.keep_alive().map(|every| stamp_after(now, every));
+            let due = self.interface.poll_at(now, set_of(slot)?);
+            if due.is_none() || due == every {
+                self.show(index, numbers, 0);
+            }
+            self.slab.socket(index)?.set_timeout(Some(limit));
+        }
+        let set = self.slab.get_set(index)?;
+        self.interface.poll_at(now, set)
     }
 
     /// Lets go to nowhere what is due, as if lost on the way: what is unanswered runs into its
@@ -258,12 +275,26 @@ impl Engine<'_> {
                 self.release(index);
             }
             (Phase::Closing, _) => self.release(index),
+            (Phase::Delivering, _) => {
+                self.unlimit(index);
+                if let Some(socket) = self.slab.socket(index) {
+                    socket.abort();
+                }
+                // The peer is told by a reset.
+                return false;
+            }
             (Phase::Owned, State::SynSent | State::SynReceived) => {
                 self.unlimit(index);
                 self.fail(index, Fault::TimedOut);
             }
             // Everything is said; smoltcp must not get to the end of its TIME-WAIT.
-            (Phase::Owned, State::TimeWait) => {}
+            (Phase::Owned, State::TimeWait) => self.prolong(index),
+            (Phase::Owned, State::FinWait1 | State::Closing | State::LastAck) => {
+                self.unlimit(index);
+                self.fail(index, Fault::TimedOut);
+                // The peer is told by a reset.
+                return false;
+            }
             _ => {
                 self.unlimit(index);
                 return false;
@@ -272,19 +303,25 @@ impl Engine<'_> {
         true
     }
 
-    /// Lets smoltcp give up on a peer only while an answer is due: its own limit also runs while
-    /// a connection is merely idle.
+    /// Keeps a limit that is reached from being forgotten, as limits are after [`LIMIT_SPAN`].
+    fn prolong(&mut self, index: u32) {
+        let now = self.now;
+        if let Some(slot) = self.slab.get(index) {
+            slot.set_limit(tick_of(now));
+            self.expect_by(index, tick_after(now.saturating_add(LIMIT_SPAN)));
+        }
+    }
+
+    /// Lets smoltcp give up on a peer only while an answer to data is due: its own limit also runs
+    /// while a connection is merely idle, and only data starts it again. An answer to a FIN alone
+    /// has a limit of the phase ([`Self::settle`]).
     #[inline]
     fn renew(&mut self, index: u32) {
         let limit = self.answer;
         let Some(socket) = self.slab.socket(index) else {
             return;
         };
-        let ending = matches!(
-            socket.state(),
-            State::FinWait1 | State::Closing | State::LastAck
-        );
-        let timeout = if ending || socket.send_queue() > 0 {
+        let timeout = if socket.send_queue() > 0 {
             Some(limit)
         } else {
             let probes = |every: u64| every.saturating_mul(PROBES_MAX.saturating_add(1));
@@ -298,6 +335,14 @@ impl Engine<'_> {
     /// Draws the consequences of what sending did to the state, and of orphans' progress.
     #[inline(never)]
     fn settle(&mut self, index: u32, before: State, after: State) {
+        let handle = self.slab.handle;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
+        let owned = matches!(slot.phase, Phase::Owned | Phase::Delivering);
+        if owned && slot.listener == ENDING && after == State::CloseWait && slot.may_end(handle) {
+            self.end(index);
+        }
         let Some(slot) = self.slab.get(index) else {
             return;
         };
@@ -309,15 +354,11 @@ impl Engine<'_> {
                     self.report(index, Facts::ERROR);
                 }
             }
-            Phase::Owned if after == State::TimeWait => {
-                if !slot.flags.has(Flags::LIMITED) {
-                    self.limit(index, KEEP);
-                }
-            }
             Phase::Waiting | Phase::HalfOpen if after == State::Closed => self.release(index),
             Phase::Owned => {
-                if matches!(after, State::Established | State::CloseWait) {
-                    slot.flags.clear(Flags::LIMITED);
+                let ending = matches!(after, State::FinWait1 | State::Closing | State::LastAck);
+                if ending && !slot.flags.has(Flags::LIMITED) && slot.is_drained(handle) {
+                    self.limit(index, self.limits.answer);
                 }
             }
             Phase::Delivering | Phase::Closing | Phase::TimeWait => {
@@ -341,7 +382,7 @@ impl Engine<'_> {
         {
             thrown = thrown.saturating_add(count);
         }
-        let delivered = socket.send_queue() == 0;
+        let left = count(socket.send_queue());
         if thrown > 0 {
             self.serve.push(self.slab.slots, index);
         }
@@ -358,9 +399,17 @@ impl Engine<'_> {
                 self.slab.move_to(index, Phase::TimeWait);
                 self.unlimit(index);
             }
-            (_, Some(Phase::Delivering)) if delivered => {
+            (_, Some(Phase::Delivering)) if left == 0 => {
                 self.slab.move_to(index, Phase::Closing);
                 self.limit(index, self.limits.closing);
+            }
+            (_, Some(Phase::Delivering)) => {
+                let moves = |slot: &mut Slot<'_>| {
+                    slot.next.saturating_sub(left) >= slot.congestion.segment()
+                };
+                if self.slab.get(index).is_some_and(moves) {
+                    self.await_progress(index);
+                }
             }
             _ => {}
         }
@@ -378,7 +427,9 @@ impl Engine<'_> {
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }
-        if let Some(left) = slot.ticks_left(now) {
+        let (shut, left) = (slot.talk.has(Talk::SHUT), slot.ticks_left(now));
+        let due = if shut { self.persist(index) } else { due };
+        if let Some(left) = left {
             self.expect_by(index, tick_of(now).wrapping_add(left));
         }
         if let Some(due) = due {

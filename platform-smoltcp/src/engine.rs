@@ -78,6 +78,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) ready: ReadyRing,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) ports_used: u32,
+    /// The slot from which on those that are stuck are looked for.
+    pub(crate) cursor: u32,
     pub(crate) now: Instant,
     pub(crate) counters: Counters,
 }
@@ -109,6 +111,7 @@ impl<'a> Engine<'a> {
             ready: ReadyRing::EMPTY,
             scratch: &mut [],
             ports_used: 0,
+            cursor: 0,
             now,
             counters: Counters::default(),
         }
@@ -152,14 +155,25 @@ impl<'a> Engine<'a> {
         Some(())
     }
 
+    /// Returns where in the scratch memory replies are made: behind the header they go out with,
+    /// so that what is left holds the largest packet.
+    #[inline]
+    pub(crate) const fn reply_at(&self) -> usize {
+        match self.medium {
+            Medium::Ethernet => ETHERNET_LEN,
+            Medium::Ip => 0,
+        }
+    }
+
     /// Gives an IP packet to smoltcp, for the connection in slot `index` or for none, and returns
-    /// the length of its reply, an IP packet at [`ETHERNET_LEN`] in the scratch memory.
+    /// the length of its reply, an IP packet at [`Self::reply_at`] in the scratch memory.
     #[inline]
     pub(crate) fn inject(&mut self, index: Option<u32>, packet: &[u8]) -> usize {
         let now = stamp(self.now);
+        let at = self.reply_at();
         let mut device = Inward {
             packet: Some(packet),
-            reply: self.scratch.get_mut(ETHERNET_LEN..).unwrap_or_default(),
+            reply: self.scratch.get_mut(at..).unwrap_or_default(),
             reply_len: 0,
             described: &self.described,
         };
@@ -228,8 +242,7 @@ impl<'a> Engine<'a> {
         let unit = 1_u32 << LIMIT_SHIFT;
         let at = tick_after(self.now.saturating_add(after)).wrapping_add(unit.wrapping_sub(1));
         if let Some(slot) = self.slab.get(index) {
-            slot.limit = u16::try_from((at >> LIMIT_SHIFT) & 0xffff).unwrap_or(0);
-            slot.flags.set(Flags::LIMITED);
+            slot.set_limit(at);
         }
         self.expect_by(index, at & !unit.wrapping_sub(1));
     }

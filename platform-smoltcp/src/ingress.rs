@@ -6,6 +6,7 @@ use core::ops::Range;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
+use usockets::Duration;
 
 use crate::cookie::Plain;
 use crate::device::Medium;
@@ -19,10 +20,14 @@ use crate::slot::{Facts, Flags, Phase, Talk};
 /// No window is larger, since no receive buffer is.
 pub(crate) const WINDOW_MAX: u32 = 65_536;
 
+/// How long a connection in TIME-WAIT whose owner has not closed yet is served: shorter than
+/// smoltcp's TIME-WAIT of 10 s on its own clock, at whose end it throws away what it received.
+const KEEP: Duration = Duration::from_secs(2);
+
 /// What answers a frame at once, in the scratch memory.
 enum Answer {
     Nothing,
-    /// An IP packet of so many bytes at [`ETHERNET_LEN`]; without any, nothing.
+    /// An IP packet of so many bytes at [`Engine::reply_at`]; without any, nothing.
     Packet(usize),
     /// A whole frame of so many bytes; without any, nothing.
     Frame(usize),
@@ -57,7 +62,7 @@ impl Engine<'_> {
         match (answer, header) {
             (Answer::Nothing | Answer::Packet(0), _) => 0..0,
             (Answer::Frame(len), _) => 0..len,
-            (Answer::Packet(len), None) => ETHERNET_LEN..len.saturating_add(ETHERNET_LEN),
+            (Answer::Packet(len), None) => 0..len,
             (Answer::Packet(len), Some(header)) => {
                 let back = Ethernet {
                     to: header.from,
@@ -183,7 +188,9 @@ impl Engine<'_> {
             return 0;
         };
         let shut = be16(segment.bytes, 14) == Some(0);
-        slot.talk.assign(Talk::SHUT, shut);
+        if shut != slot.talk.has(Talk::SHUT) && slot.may_heed(segment) {
+            slot.talk.assign(Talk::SHUT, shut);
+        }
         let Some(socket) = slot.peek(handle) else {
             return 0;
         };
@@ -192,7 +199,14 @@ impl Engine<'_> {
             received: socket.recv_queue(),
             unsettled: socket.send_queue(),
         };
-        let len = self.inject(Some(index), packet);
+        // Whatever it tells, there is nothing to send again but our end, for which smoltcp 0.14
+        // would not set its timer again after the third of its kind.
+        let ends = matches!(before.state, State::FinWait1 | State::Closing);
+        let len = if ends && before.unsettled == 0 && slot.is_repeated(segment) {
+            0
+        } else {
+            self.inject(Some(index), packet)
+        };
         let told = if len > 0 {
             self.correct(index, len);
             0
@@ -243,15 +257,19 @@ impl Engine<'_> {
                 return Some(0);
             }
             if ahead != 0 {
-                return Some(self.challenge(index, segment));
+                let len = self.challenge(index, segment);
+                // What came before it may not have been acknowledged until now.
+                let next = self.slab.get(index).map(|slot| slot.acknowledged);
+                return Some(len).filter(|_| next != Some(segment.sequence));
             }
         }
         // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which
-        // ends the stream too soon; it also sends such segments, by fast retransmission.
+        // ends the stream too soon; it also sends such segments, by fast retransmission and as
+        // probes, which want an answer.
         let payload = segment.payload_len();
         let end = segment.control & FIN != 0;
         if known && payload > 0 && end && sent.is_beyond(segment.sequence, payload) {
-            return Some(0);
+            return Some(self.challenge(index, segment));
         }
         // The peer keeps its place until it knows that its end has come.
         if end && let Some(slot) = self.slab.get(index) {
@@ -329,12 +347,13 @@ impl Engine<'_> {
     /// Corrects a reply of a connection's.
     #[inline(never)]
     fn correct(&mut self, index: u32, len: usize) {
-        let end = ETHERNET_LEN.saturating_add(len);
+        let start = self.reply_at();
+        let end = start.saturating_add(len);
         if len > 0
             && let Some(slot) = self.slab.slots.get_mut(place(index))
         {
             let mut sent = slot.sent();
-            let packet = self.scratch.get_mut(ETHERNET_LEN..end).unwrap_or_default();
+            let packet = self.scratch.get_mut(start..end).unwrap_or_default();
             sent.correct(packet, self.described.checksum.tcp.tx());
             slot.set_sent(sent);
         }
@@ -347,13 +366,19 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        if slot.phase != Phase::Owned {
-            return;
-        }
+        let phase = slot.phase;
         let Some(socket) = slot.peek(handle) else {
             return;
         };
         let after = socket.state();
+        if phase != Phase::Owned {
+            // At once, so that nothing in the same burst makes place of what is complete.
+            let open = !matches!(after, State::SynReceived | State::Listen | State::Closed);
+            if phase == Phase::HalfOpen && open {
+                self.establish(index);
+            }
+            return;
+        }
         let mut facts = Facts::READABLE.when(socket.recv_queue() > before.received);
         let (queued, capacity) = (socket.send_queue(), socket.send_capacity());
         if slot.flags.has(Flags::SHORT) && slot.congestion.has_room(queued, capacity) {
@@ -362,8 +387,21 @@ impl Engine<'_> {
         }
         if after != State::Established || before.state != after {
             facts = facts.union(slot.turned(before.state, after, reset));
+            self.restart(index, before.state, after);
         }
         self.report(index, facts);
+    }
+
+    /// Sets the limit of an owned connection that a segment has brought to a state. Where an end
+    /// waits for its answer, each sign of the peer starts it anew when the connection is served.
+    #[inline(never)]
+    fn restart(&mut self, index: u32, before: State, after: State) {
+        match after {
+            State::SynSent | State::SynReceived => {}
+            State::TimeWait if before == State::TimeWait => {}
+            State::TimeWait => self.limit(index, KEEP),
+            _ => self.unlimit(index),
+        }
     }
 
     /// Finds the slot of the connection between two ends; their hash when there is none.

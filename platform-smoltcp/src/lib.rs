@@ -125,7 +125,9 @@
 //! A full class makes place by giving up, in this order, the oldest connection in
 //! TIME-WAIT; the oldest that its owner has closed, with everything delivered, and that only waits
 //! for its peer's end; and, for a connect or for a peer that returned a cookie, the oldest
-//! half-open one. Closed connections with bytes to deliver keep their slots.
+//! half-open one, or one that its owner has closed and whose peer has not taken a segment for 10 s.
+//! Other closed connections with bytes to deliver keep their slots; each ends when its peer takes
+//! less than a segment in [`Limits::answer`], however often it says that it lives.
 //!
 //! # What smoltcp 0.14 needs help with
 //!
@@ -140,6 +142,9 @@
 //! - while it retransmits, its acknowledgements have sequence numbers of the past, so that two
 //!   stacks that lose at once never agree again: corrected on the way out;
 //! - it takes a FIN whose data it cut at the window, which ends the stream too soon: dropped;
+//! - it does not probe a window that closes over what is on its way: told of it once more;
+//! - in LAST-ACK it hears of no open window and of no loss: it gets there late;
+//! - three duplicate acknowledgements make it forget to send a FIN again: not shown them;
 //! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed;
 //! - it waits a second or more for every loss that three duplicate acknowledgements do not tell
 //!   of: selective acknowledgements are heeded here, and the least wait is 250 ms;

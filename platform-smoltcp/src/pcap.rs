@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU16;
 
-use usockets::Instant;
+use usockets::{Error, Instant};
 
 use crate::device::{Capabilities, Medium, PollDevice};
 use crate::number::count;
@@ -102,6 +102,10 @@ impl<D: PollDevice, S: FnMut(&[u8])> PollDevice for Pcap<D, S> {
 
     fn woken(&mut self) -> bool {
         self.device.woken()
+    }
+
+    fn fault(&self) -> Option<Error> {
+        self.device.fault()
     }
 
     fn now(&self) -> Instant {

@@ -26,12 +26,14 @@ use crate::engine::Engine;
 use crate::frame::{FIN, Segment};
 use crate::ingress::WINDOW_MAX;
 use crate::number::{be16, count, place};
-use crate::slot::{Phase, Slot, Talk};
-use crate::wheel::tick_after;
+use crate::slot::{Flags, Phase, Slot, Talk, limit_of};
+use crate::wheel::{tick_after, tick_of};
 
-/// How long there must be nothing to send before that counts as idle: the least that RFC 6298
-/// lets retransmissions wait.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long there must be nothing to send before that counts as idle, in the unit of limits:
+/// 1.05 s, a little over the least that RFC 6298 lets retransmissions wait.
+const IDLE_UNITS: u16 = 16;
+/// When to look whether it was so long.
+const IDLE: Duration = Duration::from_millis(1_200);
 /// Longest reply of smoltcp's without payload.
 const REPLY_MAX: usize = 128;
 
@@ -48,12 +50,15 @@ impl Engine<'_> {
         (told, len): (u32, usize),
     ) {
         let handle = self.slab.handle;
-        let Some(slot) = self.slab.get(index).filter(|slot| ON && sends(slot)) else {
+        let Some(slot) = self.slab.get(index).filter(|slot| sends(slot)) else {
             return;
         };
         let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
         let acked = count(unsettled.saturating_sub(left));
         slot.prev = slot.prev.wrapping_add(acked);
+        if !ON {
+            return;
+        }
         if !slot.congestion.hear() || told > 0 {
             self.mend(index, segment, (acked, told, len));
         } else if acked > 0 {
@@ -141,10 +146,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Shows smoltcp the congestion window as the peer's, if it is smaller than `theirs`: an
-    /// acknowledgement with the given numbers, as if it came from the peer.
+    /// Shows smoltcp the congestion window as the peer's, if it is smaller than `theirs`.
     fn narrow(&mut self, index: u32, (sequence, acknowledges): (u32, u32), theirs: u16) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
@@ -154,12 +157,21 @@ impl Engine<'_> {
             .checked_shr(slot.talk.scale().into())
             .unwrap_or(0)
             .max(1);
-        let ends = slot.peek(handle).and_then(|socket| {
+        if scaled < u32::from(theirs) {
+            let window = u16::try_from(scaled).unwrap_or(u16::MAX);
+            self.show(index, (sequence, acknowledges), window);
+        }
+    }
+
+    /// Shows smoltcp an acknowledgement with the given numbers and window field, as if it came
+    /// from the peer.
+    pub(crate) fn show(&mut self, index: u32, (sequence, acknowledges): (u32, u32), window: u16) {
+        let ends = self.slab.peek(index).and_then(|socket| {
             let (from, to) = (socket.remote_endpoint()?, socket.local_endpoint()?);
             let from = SocketAddr::new(from.addr.into(), from.port);
             Some((from, SocketAddr::new(to.addr.into(), to.port)))
         });
-        let Some((from, to)) = ends.filter(|_| scaled < u32::from(theirs)) else {
+        let Some((from, to)) = ends else {
             return;
         };
         let shown = Plain {
@@ -168,7 +180,7 @@ impl Engine<'_> {
             sequence,
             acknowledges: Some(acknowledges),
             control: TcpControl::None,
-            window: u16::try_from(scaled).unwrap_or(u16::MAX),
+            window,
             mss: 0,
         };
         let mut memory = [0; 64];
@@ -178,8 +190,8 @@ impl Engine<'_> {
         self.feed(index, memory.get(..len).unwrap_or_default(), &mut reply);
     }
 
-    /// Notes that a connection's deadline has come; twice in a row with nothing to send makes its
-    /// window as small as at the start.
+    /// Notes that a connection's deadline has come; twice in a row with nothing to send,
+    /// [`IDLE_UNITS`] apart, makes its window as small as at the start.
     pub(crate) fn rest(&mut self, index: u32) {
         let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
@@ -189,7 +201,18 @@ impl Engine<'_> {
             && slot
                 .peek(handle)
                 .is_some_and(|socket| socket.send_queue() == 0);
-        if idle && slot.congestion.rest() {
+        // Without a limit its place says since when there has been nothing.
+        if !idle || slot.flags.has(Flags::LIMITED) {
+            return;
+        }
+        let units = limit_of(tick_of(self.now));
+        let quiet = slot.congestion.is_quiet();
+        let since = if quiet { slot.limit } else { units };
+        if slot
+            .congestion
+            .rest(units.wrapping_sub(since) >= IDLE_UNITS)
+        {
+            slot.limit = since;
             self.expect_by(index, tick_after(self.now.saturating_add(IDLE)));
         }
     }

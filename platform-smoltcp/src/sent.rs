@@ -78,10 +78,10 @@ impl Sent {
             }
             return None;
         }
-        if first != self.next && payload > 0 && self.next.wrapping_sub(first) < u32::MAX / 2 {
-            self.again = Some(first).filter(|_| self.any);
-        }
         let probe = self.shut && payload == 1;
+        if first != self.next && payload > 0 && self.next.wrapping_sub(first) < u32::MAX / 2 {
+            self.again = Some(first).filter(|_| self.any && !probe);
+        }
         if !behind && !probe {
             self.next = end;
             self.any = true;

@@ -2,20 +2,28 @@
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
-use usockets::{Error, Instant, Readiness, SocketId};
+use usockets::{Duration, Error, Instant, Readiness, SocketId};
 
 use crate::clock::RESEND_MIN;
 use crate::congestion::Congestion;
+use crate::frame::{ACK, FIN, RST, SYN, Segment};
+use crate::ingress::WINDOW_MAX;
 use crate::number::place;
 use crate::sent::Sent;
 use crate::wheel::tick_of;
 
 /// log2 of the ticks in which limits count: 64 of them, 66 ms.
 pub(crate) const LIMIT_SHIFT: u32 = 6;
+/// How long a limit may be, and how long it is known for having been reached. What counts is half
+/// of 16 bits of the unit, 35.8 minutes.
+pub(crate) const LIMIT_SPAN: Duration = Duration::from_secs(30 * 60);
 /// Most bits that a window is shifted by (RFC 7323, section 2.3).
 const SCALE_MAX: u8 = 14;
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// The owner has ended our direction, and smoltcp has not been told ([`Slot::listener`]).
+pub(crate) const ENDING: u8 = 0;
 
 /// One connection's place in a stack, lent by the caller as [`Slot::EMPTY`].
 ///
@@ -27,7 +35,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// | 8 | the name that reports carry |
 /// | 4 | demultiplexer: next in the bucket |
 /// | 8 | next of those to serve, next of those to report |
-/// | 8 | accept queue, half-open, closing, TIME-WAIT or free: before, after; else acknowledged |
+/// | 8 | accept queue or list of its class: before, after; in none: acknowledged, left to deliver |
 /// | 13 | timing wheel: deadline, before, after, place |
 /// | 11 | what has been sent and acknowledged, the window told, what is known of the peer's |
 /// | 4 | congestion control: window, threshold, segment size, phase |
@@ -47,6 +55,7 @@ pub struct Slot<'a> {
     /// With [`Phase::Owned`] and [`Phase::Delivering`], which are in no list, the number that the
     /// peer has acknowledged.
     pub(crate) prev: u32,
+    /// With [`Phase::Delivering`], how many bytes were left when its limit was set.
     pub(crate) next: u32,
     pub(crate) timer_due: u32,
     pub(crate) timer_prev: u32,
@@ -55,9 +64,11 @@ pub struct Slot<'a> {
     pub(crate) sent_next: u32,
     pub(crate) acknowledged: u32,
     /// When the phase ends by itself, in [`LIMIT_SHIFT`]; meaningful with `Flags::LIMITED`.
+    /// Without: since when there has been nothing to send.
     pub(crate) limit: u16,
     pub(crate) window: u16,
     pub(crate) timer_place: u8,
+    /// Which listener's a connection is before it is accepted; afterwards none, or [`ENDING`].
     pub(crate) listener: u8,
     pub(crate) talk: Talk,
     pub(crate) class: u8,
@@ -105,6 +116,51 @@ impl<'a> Slot<'a> {
     #[inline]
     pub(crate) fn peek(&self, handle: SocketHandle) -> Option<&tcp::Socket<'a>> {
         self.set.as_ref().map(|set| set.get(handle))
+    }
+
+    /// Whether smoltcp may take note of what a segment tells: it is neither old nor impossible.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn may_heed(&self, segment: &Segment<'_>) -> bool {
+        let known = matches!(self.phase, Phase::Owned | Phase::Delivering);
+        // A probe's byte is not counted, but may have been taken.
+        let flight = self.sent_next.wrapping_sub(self.prev).wrapping_add(1);
+        let fresh = segment.acknowledged.wrapping_sub(self.prev) <= flight
+            && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX;
+        fresh || !known || segment.control & SYN != 0
+    }
+
+    /// Whether a segment acknowledges, once more and nothing else, all that was sent before our
+    /// FIN. (One from before the window is a question.)
+    #[inline(never)]
+    pub(crate) fn is_repeated(&self, segment: &Segment<'_>) -> bool {
+        segment.control & (SYN | FIN | RST | ACK) == ACK
+            && segment.payload_len() == 0
+            && segment.acknowledged == self.sent_next.wrapping_sub(1)
+            && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX
+    }
+
+    /// Whether a FIN may go: all bytes are acknowledged, or have left or will leave in one segment.
+    pub(crate) fn may_end(&self, handle: SocketHandle) -> bool {
+        let flight = place(self.sent_next.wrapping_sub(self.prev));
+        let left = self.peek(handle).map_or(0, |socket| socket.send_queue());
+        let few = left <= place(self.congestion.segment()) && !self.talk.has(Talk::SHUT);
+        left == 0 || few && (flight == 0 || flight == left)
+    }
+
+    /// Whether the peer has bytes to acknowledge; [`Self::prev`] then says from which on.
+    pub(crate) fn is_unsettled(&self, handle: SocketHandle) -> bool {
+        let sends = matches!(self.phase, Phase::Owned | Phase::Delivering);
+        sends
+            && self
+                .peek(handle)
+                .is_some_and(|socket| socket.state() != State::Closed && socket.send_queue() > 0)
+    }
+
+    /// Whether the peer has acknowledged all bytes that were taken.
+    pub(crate) fn is_drained(&self, handle: SocketHandle) -> bool {
+        self.peek(handle)
+            .is_none_or(|socket| socket.send_queue() == 0)
     }
 
     /// Returns what has been sent.
@@ -166,6 +222,12 @@ impl<'a> Slot<'a> {
         facts
     }
 
+    /// Limits the phase to the tick `at`, rounded down to limits' unit.
+    pub(crate) fn set_limit(&mut self, at: u32) {
+        self.limit = limit_of(at);
+        self.flags.set(Flags::LIMITED);
+    }
+
     /// Returns the ticks until the phase's limit, if it has one; 0 when it is reached.
     #[inline]
     pub(crate) fn ticks_left(&self, now: Instant) -> Option<u32> {
@@ -211,6 +273,11 @@ impl core::fmt::Debug for Slot<'_> {
     }
 }
 
+/// Returns a tick in the unit of limits.
+pub(crate) fn limit_of(tick: u32) -> u16 {
+    u16::try_from((tick >> LIMIT_SHIFT) & 0xffff).unwrap_or(0)
+}
+
 /// Who has a slot and in which list it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
@@ -223,7 +290,7 @@ pub(crate) enum Phase {
     Waiting,
     /// A loop's socket; in no list.
     Owned,
-    /// Closed by its owner, with bytes still to deliver; in no list, and not to be evicted.
+    /// Closed by its owner, with bytes still to deliver; in no list.
     Delivering,
     /// Closed by its owner and all delivered, but not closed by both; in its class's list.
     Closing,

@@ -355,10 +355,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         if self.engine.state(index) == State::SynSent {
             return Err(Error::Invalid);
         }
-        if let Some(socket) = self.engine.slab.socket(index) {
-            socket.close();
-        }
-        self.engine.serve.push(self.engine.slab.slots, index);
+        self.engine.end(index);
         Ok(Progress::Open)
     }
 
@@ -409,7 +406,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             self.device.wait(deadline);
             self.turn();
         }
-        Ok(())
+        self.device.fault().map_or(Ok(()), Err)
     }
 
     fn next_ready(&mut self) -> Option<Ready> {

@@ -22,7 +22,8 @@ const BURST_MAX: usize = 64;
 /// A TAP, with checksums and segmentation left to the kernel if wanted.
 ///
 /// Frames go through the caller's memory; one system call each, nothing is allocated. A frame
-/// that the kernel does not take is dropped and counted.
+/// that the kernel does not take is dropped and counted. When the TAP is deleted, the loop ends
+/// with [`Error::Platform`] and `EBADFD`.
 pub struct Tap<'m> {
     fd: OwnedFd,
     capabilities: Capabilities,
@@ -34,6 +35,7 @@ pub struct Tap<'m> {
     ends: [usize; BURST_MAX],
     count: usize,
     dropped: u64,
+    fault: Option<Error>,
     waker: Option<&'static (dyn Wake + Sync)>,
 }
 
@@ -94,6 +96,7 @@ impl<'m> Tap<'m> {
             ends: [0; BURST_MAX],
             count: 0,
             dropped: 0,
+            fault: None,
             waker: None,
         })
     }
@@ -135,6 +138,11 @@ impl<'m> Tap<'m> {
             let end = match read(&self.fd, &mut *memory) {
                 Ok(end) => end,
                 Err(Errno::INTR) => continue,
+                // The TAP has been deleted. To wait for it would not wait.
+                Err(Errno::BADFD) => {
+                    self.fault = Some(error(Errno::BADFD));
+                    return None;
+                }
                 // Nothing there, or the TAP is down; the wait will tell.
                 Err(_) => return None,
             };
@@ -232,6 +240,10 @@ impl PollDevice for Tap<'_> {
 
     fn woken(&mut self) -> bool {
         self.waker.is_some_and(|waker| waker.take())
+    }
+
+    fn fault(&self) -> Option<Error> {
+        self.fault
     }
 
     fn now(&self) -> Instant {

@@ -308,6 +308,22 @@ fn keep_alive_finds_a_dead_peer_and_keeps_a_live_one() {
     );
 }
 
+/// An interval shorter than a second counts as one (as on Linux).
+#[test]
+fn the_shortest_keep_alive_leaves_time_for_an_answer() {
+    for interval in [Duration::ZERO, Duration::from_millis(3)] {
+        let faults = Faults::NONE.delay(Duration::from_millis(150));
+        let mut world = World::new(faults, seed(1));
+        world.b.listen(&Endpoint::tcp(b4(80)), Habit::Echo);
+        let to = Endpoint::tcp(b4(80)).keepalive(interval);
+        let id = world.a.connect(&to, b"x");
+        world.pass(secs(60));
+        assert_eq!(world.a.conn(id).error, None);
+        world.a.push(id, b"y", false);
+        world.run(secs(5), |world| world.a.conn(id).received == b"xy");
+    }
+}
+
 #[test]
 fn size_classes_are_chosen_by_what_is_asked_for() {
     let classes = [

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use usockets::{Endpoint, Handler, Loop, Opened, Platform, Sockets, Waker};
+use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Sockets, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::SizeClass;
 use usockets_tests::smoltcp::kernel::{
@@ -225,5 +225,22 @@ fn a_wake_up_from_another_thread_ends_the_wait() {
             assert!(!net.woken());
             thread.join().unwrap();
         }
+    });
+}
+
+/// Nothing can be waited for any more, and a loop that went on would never sleep.
+#[test]
+fn a_deleted_tap_ends_the_loop() {
+    in_namespace(|| {
+        let mut net = stack(false, &[SizeClass::new(1, 64, 64)], Losses::default());
+        let until = net.now().saturating_add(Duration::from_millis(20));
+        assert_eq!(net.poll(Some(until)), Ok(()));
+        command("ip link set us0 down");
+        let until = net.now().saturating_add(Duration::from_millis(20));
+        assert_eq!(net.poll(Some(until)), Ok(()), "it may come up again");
+        command("ip link del us0");
+        let until = net.now().saturating_add(Duration::from_secs(5));
+        // EBADFD (`errno(3)`).
+        assert_eq!(net.poll(Some(until)), Err(Error::Platform(77)));
     });
 }

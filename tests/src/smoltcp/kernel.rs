@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use usockets::{Handler, Instant, Opened, Platform, Waker};
+use usockets::{Error, Handler, Instant, Opened, Platform, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Address, Capabilities, Config, Listener, Memory, Neighbour, PollDevice, Random, Secret,
@@ -166,6 +166,10 @@ impl PollDevice for Faulty {
 
     fn woken(&mut self) -> bool {
         self.tap.woken()
+    }
+
+    fn fault(&self) -> Option<Error> {
+        self.tap.fault()
     }
 
     fn now(&self) -> Instant {

@@ -80,6 +80,8 @@ pub fn mac(host: u8) -> [u8; 6] {
 pub struct Recipe {
     pub host: u8,
     pub medium: Medium,
+    /// That of a wire is always [`MTU`].
+    pub mtu: usize,
     pub classes: Vec<SizeClass>,
     pub limits: Limits,
     pub cookies: bool,
@@ -94,6 +96,7 @@ impl Recipe {
         Self {
             host,
             medium: Medium::Ethernet,
+            mtu: MTU,
             classes: vec![SizeClass::new(64, 4_096, 4_096)],
             limits: Limits::DEFAULT,
             cookies: true,
@@ -109,7 +112,7 @@ impl Recipe {
     }
 
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities::new(self.medium, MTU)
+        Capabilities::new(self.medium, self.mtu)
     }
 
     pub fn build(&self, device: Device) -> Net {
