@@ -96,6 +96,7 @@ mod verify;
 mod wire;
 #[cfg(test)]
 mod wycheproof;
+mod x25519;
 
 pub use alert::Alert;
 pub use config::{ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup};

@@ -6,6 +6,7 @@ use chacha20poly1305::ChaCha20Poly1305;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use pki_types::SignatureVerificationAlgorithm;
 use sha2::{Digest, Sha256, Sha384};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::tls::alert::Alert;
@@ -16,6 +17,7 @@ use crate::tls::crypto::{
 use crate::tls::mlkem;
 use crate::tls::signature;
 use crate::tls::wire::copy;
+use crate::tls::x25519;
 
 /// Tries to find a private P-256 key among random numbers; each fails with a chance of 2^-32.
 const DRAWS_MAX: usize = 16;
@@ -199,12 +201,12 @@ pub(crate) fn agree_x25519(
     shared: &mut Shared,
 ) -> Result<(), Alert> {
     let theirs: [u8; 32] = theirs.try_into().map_err(|_| Alert::ILLEGAL_PARAMETER)?;
-    let secret = x25519_dalek::StaticSecret::from(*front(private)?).diffie_hellman(&theirs.into());
+    let secret = x25519::multiply(theirs, front(private)?);
     // RFC 8446, section 7.4.2: an all-zero secret must be refused.
-    if !secret.was_contributory() {
+    if bool::from(secret.ct_eq(&[0; 32])) {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
-    shared.set(secret.as_bytes());
+    shared.set(secret.as_slice());
     Ok(())
 }
 
