@@ -23,8 +23,7 @@ pub(crate) const EVICT_IDLE: u32 = 2;
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
-        let mut failures = 0_u32;
-        let mut last_error = Error::Exhausted;
+        let (mut has_any, mut last_error) = (false, None);
         for count in 0..ACCEPTS_MAX {
             let Some(slot) = named(self.slots, listener) else {
                 return;
@@ -58,7 +57,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         to.context = Place::Occupied(context);
                     }
                     self.lists.stats.accepted = self.lists.stats.accepted.wrapping_add(1);
-                    failures = 0;
+                    has_any = true;
                     self.open_accepted(handler, id, peer);
                     self.drain_closing(handler);
                 }
@@ -73,21 +72,19 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Err(error) => {
                     self.lists.unclaim(self.slots, id);
                     self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
-                    failures = failures.wrapping_add(1);
-                    last_error = error;
+                    last_error = Some(error);
                 }
             }
         }
-        self.go_on(handler, listener, failures, last_error);
+        self.go_on(handler, listener, last_error.filter(|_| !has_any));
     }
 
-    /// Comes back to a listener whose turn is over, after this many failures running.
-    fn go_on(&mut self, handler: &mut H, listener: SocketId, failures: u32, error: Error) {
-        if failures == ACCEPTS_MAX {
+    /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
+    fn go_on(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
+        match stuck {
             // Maybe not about the connections but about the listener: do not spin on it.
-            self.pause(handler, listener, error);
-        } else {
-            self.lists.enqueue(self.slots, listener);
+            Some(error) => self.pause(handler, listener, error),
+            None => self.lists.enqueue(self.slots, listener),
         }
     }
 
@@ -131,8 +128,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Resets the connections that wait, up to a bound.
     fn refuse(&mut self, handler: &mut H, listener: SocketId) {
-        let mut failures = 0_u32;
-        let mut last_error = Error::Exhausted;
+        let (mut has_any, mut last_error) = (false, None);
         for _ in 0..ACCEPTS_MAX {
             let Some(slot) = named(self.slots, listener) else {
                 return;
@@ -140,18 +136,17 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             match self.platform.refuse(&mut slot.socket) {
                 Ok(true) => {
                     self.lists.stats.refused = self.lists.stats.refused.wrapping_add(1);
-                    failures = 0;
+                    has_any = true;
                 }
                 Ok(false) => return self.drained(listener),
                 Err(Error::Exhausted) => return self.pause(handler, listener, Error::Exhausted),
                 Err(error) => {
                     self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
-                    failures = failures.wrapping_add(1);
-                    last_error = error;
+                    last_error = Some(error);
                 }
             }
         }
-        self.go_on(handler, listener, failures, last_error);
+        self.go_on(handler, listener, last_error.filter(|_| !has_any));
     }
 
     /// Closes the idlest socket; its slot is free for the listener in the next iteration.

@@ -153,13 +153,13 @@ impl Session {
 /// Takes a ticket that is good for the server `name`, to be offered. It is not found again.
 pub(crate) fn take(sessions: &mut [Session], name: &[u8], now: u64) -> SessionAt {
     let good = |session: &Session| session.is_for(name) && session.is_good(now);
-    let Some(position) = sessions.iter().position(good) else {
-        return SessionAt::NOWHERE;
-    };
-    if let Some(session) = sessions.get_mut(position) {
-        session.lifetime = 0;
-    }
-    at(sessions, position).unwrap_or(SessionAt::NOWHERE)
+    let position = sessions.iter().position(good);
+    position.map_or(SessionAt::NOWHERE, |position| {
+        if let Some(session) = sessions.get_mut(position) {
+            session.lifetime = 0;
+        }
+        at(sessions, position)
+    })
 }
 
 /// Makes a place ready for the ticket that the server `name` may send, which will be made of
@@ -193,11 +193,15 @@ pub(crate) fn expect(
         session.secret = master;
         session.since = now;
     }
-    at(sessions, position).unwrap_or(SessionAt::NOWHERE)
+    at(sessions, position)
 }
 
-fn at(sessions: &[Session], position: usize) -> Option<SessionAt> {
-    let index = u16::try_from(position).ok()?;
-    let serial = sessions.get(position)?.serial;
-    Some(SessionAt { index, serial })
+fn at(sessions: &[Session], position: usize) -> SessionAt {
+    match (u16::try_from(position), sessions.get(position)) {
+        (Ok(index), Some(session)) => SessionAt {
+            index,
+            serial: session.serial,
+        },
+        _ => SessionAt::NOWHERE,
+    }
 }
