@@ -4,13 +4,13 @@ use core::net::SocketAddr;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::{Ipv4Packet, TcpControl, TcpPacket};
+use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
 use crate::clock::{span, stamp};
 use crate::cookie::{self, Plain};
 use crate::engine::Engine;
-use crate::frame::{self, FIN, SYN, Segment};
+use crate::frame::{self, FIN, Segment};
 use crate::isn;
 use crate::number::{be16, low, place};
 use crate::port::Nowhere;
@@ -52,10 +52,11 @@ impl Engine<'_> {
         let Some(number) = self.listener_for((segment.local, segment.remote)) else {
             return self.inject(None, packet);
         };
-        let Some(mss) = self.inspect(packet, segment) else {
+        if segment.control & FIN != 0 {
             self.counters.malformed = self.counters.malformed.wrapping_add(1);
             return 0;
-        };
+        }
+        let mss = mss_of(segment);
         let Some(listener) = self.listeners.get(number) else {
             return 0;
         };
@@ -123,9 +124,6 @@ impl Engine<'_> {
         let theirs = segment.sequence.wrapping_sub(1);
         let ours = segment.acknowledged.wrapping_sub(1);
         let mss = cookie::taste(self.secrets.cookie, pair, theirs, ours, self.now)?;
-        if !self.is_sound(segment) {
-            return Some(None);
-        }
         let listener = self.listeners.get(number)?;
         let (class, (may_establish, may_hold)) = (listener.class, listener.room());
         if !may_establish {
@@ -402,27 +400,6 @@ impl Engine<'_> {
         let at = self.reply_at();
         let memory = self.scratch.get_mut(at..).unwrap_or_default();
         reply.write(memory, &self.described.checksum)
-    }
-
-    /// Checks that a SYN has come as it was sent, before anything makes place for it; returns the
-    /// peer's MSS. What smoltcp then refuses, a peer has sent on purpose.
-    fn inspect(&self, packet: &[u8], segment: &Segment<'_>) -> Option<u16> {
-        if segment.local.is_ipv4() && self.described.checksum.ipv4.rx() {
-            let header = Ipv4Packet::new_checked(packet).ok()?;
-            if !header.verify_checksum() {
-                return None;
-            }
-        }
-        let plain = segment.control & (SYN | FIN) == SYN && self.is_sound(segment);
-        plain.then(|| mss_of(segment))
-    }
-
-    /// Whether a segment's checksum is right, or the device has seen to it.
-    fn is_sound(&self, segment: &Segment<'_>) -> bool {
-        let (from, to) = (segment.remote.ip().into(), segment.local.ip().into());
-        !self.described.checksum.tcp.rx()
-            || TcpPacket::new_checked(segment.bytes)
-                .is_ok_and(|tcp| tcp.verify_checksum(&from, &to))
     }
 
     /// Returns the number a connection starts at (RFC 6528, section 3): a keyed hash of its ends,

@@ -1,24 +1,58 @@
-//! The Internet checksum (RFC 1071).
+//! The Internet checksum (RFC 1071): sums of 64-bit words in the machine's byte order, which come to
+//! the same 16 bits as any other way (section 2).
 
 use core::net::IpAddr;
 
-/// Adds the bytes to a running sum, in 16-bit words, the last one padded with zero.
-pub(crate) fn add(sum: u32, bytes: &[u8]) -> u32 {
-    // Of 65,535 bytes the sum of words stays below 2^31; the carry is folded in at the end.
-    let (words, rest) = bytes.as_chunks::<2>();
-    let mut sum = words.iter().fold(sum, |sum, word| {
-        sum.wrapping_add(u32::from(u16::from_be_bytes(*word)))
+use crate::number::{low, put};
+
+/// The protocol's number in an IP header.
+pub(crate) const TCP: u8 = 6;
+
+/// Adds the bytes to a running sum, the last word padded with zeros. Only the last of several
+/// pieces may be of odd length.
+pub(crate) fn add(sum: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    // The upper half counts the carries.
+    let sum = words.iter().fold(u128::from(sum), |sum, bytes| {
+        sum.wrapping_add(u128::from(u64::from_ne_bytes(*bytes)))
     });
-    if let Some(last) = rest.first() {
-        sum = sum.wrapping_add(u32::from(u16::from_be_bytes([*last, 0])));
+    let (fours, rest) = rest.as_chunks::<4>();
+    let sum = fours.iter().fold(sum, |sum, bytes| {
+        sum.wrapping_add(u128::from(u32::from_ne_bytes(*bytes)))
+    });
+    let mut last = [0; 4];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
     }
-    fold(sum)
+    let [carries, sum] = [sum >> 64, sum].map(low_half);
+    plus(plus(sum, carries), u64::from(u32::from_ne_bytes(last)))
 }
 
-/// Adds the pseudo header (RFC 9293, section 3.1; RFC 8200, section 8.1).
-pub(crate) fn pseudo(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u32 {
+/// Adds with the carry brought round to the other end.
+const fn plus(a: u64, b: u64) -> u64 {
+    let (sum, carries) = a.overflowing_add(b);
+    if carries { sum.wrapping_add(1) } else { sum }
+}
+
+const fn low_half(bits: u128) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = bits.to_le_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Adds what follows the addresses in the pseudo header (RFC 9293, section 3.1; RFC 8200, section
+/// 8.1).
+fn add_rest(sum: u64, protocol: u8, len: usize) -> u64 {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    let sum = add(u32::from(protocol), &len.to_be_bytes());
+    [len, u32::from(protocol)]
+        .into_iter()
+        .fold(sum, |sum, number| {
+            plus(sum, u64::from(u32::from_ne_bytes(number.to_be_bytes())))
+        })
+}
+
+/// Adds up the pseudo header.
+pub(crate) fn pseudo(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u64 {
+    let sum = add_rest(0, protocol, len);
     match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => add(add(sum, &from.octets()), &to.octets()),
         (IpAddr::V6(from), IpAddr::V6(to)) => add(add(sum, &from.octets()), &to.octets()),
@@ -27,27 +61,76 @@ pub(crate) fn pseudo(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u32 
 }
 
 /// Returns the sum as it stands in a header: complemented, never carried over.
-pub(crate) fn finish(sum: u32) -> u16 {
-    !low(fold(sum))
+pub(crate) fn finish(sum: u64) -> u16 {
+    !fold(sum)
 }
 
 /// Returns the sum without the complement, as devices that finish it themselves want it.
 #[cfg(feature = "tap")]
-pub(crate) fn partial(sum: u32) -> u16 {
-    low(fold(sum))
+pub(crate) fn partial(sum: u64) -> u16 {
+    fold(sum)
 }
 
-fn fold(sum: u32) -> u32 {
-    let once = (sum >> 16).wrapping_add(sum & 0xffff);
-    (once >> 16).wrapping_add(once & 0xffff)
+fn fold(sum: u64) -> u16 {
+    let half = (sum >> 32).wrapping_add(sum & 0xffff_ffff);
+    let once = (half >> 16).wrapping_add(half & 0xffff);
+    let twice = (once >> 16).wrapping_add(once & 0xffff);
+    let [a, b, ..] = low((twice >> 16).wrapping_add(twice & 0xffff)).to_le_bytes();
+    // The bytes are in the order in which they were added.
+    u16::from_be(u16::from_le_bytes([a, b]))
 }
 
-const fn low(sum: u32) -> u16 {
-    let [a, b, ..] = sum.to_le_bytes();
-    u16::from_le_bytes([a, b])
+/// Adds up a TCP segment of an IP packet; `None` if the packet is cut short.
+fn of_segment(packet: &[u8], segment: &[u8]) -> Option<u64> {
+    let addresses = match packet.first()? >> 4 {
+        4 => packet.get(12..20)?,
+        _ => packet.get(8..40)?,
+    };
+    let sum = add_rest(0, TCP, segment.len());
+    Some(add(add(sum, addresses), segment))
+}
+
+/// Whether the checksum in an IPv4 header is right. All are for a fuzzer, which would hardly get
+/// past here, nor past [`is_right`].
+#[inline]
+pub(crate) fn is_right_header(header: &[u8]) -> bool {
+    cfg!(fuzzing) || finish(add(0, header)) == 0
+}
+
+/// Whether the checksum of an IP packet's TCP segment is right.
+#[inline]
+pub(crate) fn is_right(packet: &[u8], segment: &[u8]) -> bool {
+    cfg!(fuzzing) || of_segment(packet, segment).is_some_and(|sum| finish(sum) == 0)
+}
+
+/// Fills in the checksum of an IPv4 header, and before it, unless the `device_fills` it in, that of
+/// a TCP segment right behind an IP header.
+#[inline]
+pub(crate) fn fill(packet: &mut [u8], device_fills: bool) {
+    let (header, start, protocol) = match packet {
+        [first, _, _, _, _, _, _, _, _, protocol, ..] if *first >> 4 == 4 => {
+            let len = usize::from(*first & 15).saturating_mul(4);
+            (len, len, *protocol)
+        }
+        [first, _, _, _, _, _, protocol, ..] if *first >> 4 == 6 => (0, 40, *protocol),
+        _ => return,
+    };
+    let at = start.saturating_add(16);
+    if protocol == TCP
+        && !device_fills
+        && put(packet, at, [0; 2])
+        && let Some(sum) = of_segment(packet, packet.get(start..).unwrap_or_default())
+    {
+        put(packet, at, finish(sum).to_be_bytes());
+    }
+    if header > 0 && put(packet, 10, [0; 2]) {
+        let sum = add(0, packet.get(..header).unwrap_or_default());
+        put(packet, 10, finish(sum).to_be_bytes());
+    }
 }
 
 #[cfg(test)]
+#[expect(clippy::as_conversions, reason = "small numbers of tests")]
 mod tests {
     use super::*;
 
@@ -56,6 +139,23 @@ mod tests {
     fn agrees_with_rfc_1071() {
         let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(finish(add(0, &bytes)), !0xddf2);
-        assert_eq!(add(0, &bytes[..7]), fold(0xddf2_u32.wrapping_sub(0xf7)));
+        assert_eq!(fold(add(0, &bytes[..7])), 0xddf2 - 0xf7);
+        assert_eq!(fold(add(add(0, &bytes[..2]), &bytes[2..])), 0xddf2);
+    }
+
+    /// Whatever the length and wherever carries come from.
+    #[test]
+    fn agrees_with_smoltcp() {
+        let mut random = crate::random::Random::new(7);
+        let mut bytes = [0; 300];
+        for round in 0..2_000_u64 {
+            let full = round % 3 == 0;
+            for byte in &mut bytes {
+                *byte = if full { 0xff } else { random.below(256) as u8 };
+            }
+            let len = random.below(300) as usize;
+            let right = smoltcp::wire::checksum::data(&bytes[..len]);
+            assert_eq!(fold(add(0, &bytes[..len])), right, "{:?}", &bytes[..len]);
+        }
     }
 }

@@ -6,7 +6,7 @@
 pub struct Counters {
     /// Frames received.
     pub received: u64,
-    /// Frames that were cut short or otherwise no packet at all.
+    /// Frames that were cut short, otherwise no packet at all, or segments with a wrong checksum.
     pub malformed: u64,
     /// Fragments refused.
     pub fragments: u64,

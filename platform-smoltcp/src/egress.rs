@@ -98,9 +98,10 @@ impl Engine<'_> {
                 return (Served::Done, due);
             }
         }
-        let header = match self.way(index, device) {
-            Way::Open(header) => header,
-            Way::Wait(until) => return (self.block(index, until), None),
+        let way = self.way(index, device);
+        let header = match &way {
+            Way::Open(header) => header.as_ref(),
+            Way::Wait(until) => return (self.block(index, *until), None),
             Way::Nowhere => return (Served::Done, self.swallow(index)),
         };
         for _ in 0..FRAMES_MAX {
@@ -119,6 +120,7 @@ impl Engine<'_> {
                 device,
                 header,
                 sent: &mut sent,
+                fills: self.fills,
                 spare: &mut *self.scratch,
                 described: &self.described,
             };

@@ -55,6 +55,10 @@ pub(crate) struct Engine<'a> {
     pub(crate) interface: Interface,
     pub(crate) described: DeviceCapabilities,
     pub(crate) medium: Medium,
+    /// The device checks TCP checksums of what it receives.
+    pub(crate) verifies: bool,
+    /// The device fills in TCP checksums of what it sends.
+    pub(crate) fills: bool,
     pub(crate) mac: [u8; 6],
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
@@ -92,6 +96,8 @@ impl<'a> Engine<'a> {
             interface: isn::interface(0, &Routes::NONE, &described, stamp(now)),
             described,
             medium: device.medium,
+            verifies: device.verifies,
+            fills: device.fills,
             mac: [0; 6],
             routes: Routes::NONE,
             limits: Limits::DEFAULT,

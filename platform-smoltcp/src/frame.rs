@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::checksum::{self, TCP};
 use crate::number::{be16, be32};
 
 /// Bytes of an Ethernet header.
@@ -14,7 +15,6 @@ pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
 
 const HOP_BY_HOP: u8 = 0;
-const TCP: u8 = 6;
 const ICMPV6: u8 = 58;
 
 /// Bytes of a TCP header without options.
@@ -162,7 +162,7 @@ pub(crate) fn look(packet: &[u8]) -> Option<Packet<'_>> {
 fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
     let header = packet.first_chunk::<20>()?;
     let header_len = usize::from(header[0] & 15).saturating_mul(4);
-    if header_len < 20 {
+    if header_len < 20 || !checksum::is_right_header(packet.get(..header_len)?) {
         return None;
     }
     // More-fragments or an offset (RFC 791, section 3.1).

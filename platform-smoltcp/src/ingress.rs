@@ -8,10 +8,11 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
+use crate::checksum;
 use crate::cookie::Plain;
 use crate::device::Medium;
 use crate::engine::Engine;
-use crate::frame::{self, ARP, ETHERNET_LEN, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
+use crate::frame::{self, ARP, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
 use crate::loss;
 use crate::number::{be16, place, put};
 use crate::resolve::{self, Heard};
@@ -59,20 +60,24 @@ impl Engine<'_> {
                 }
             },
         };
-        match (answer, header) {
-            (Answer::Nothing | Answer::Packet(0), _) => 0..0,
-            (Answer::Frame(len), _) => 0..len,
-            (Answer::Packet(len), None) => 0..len,
-            (Answer::Packet(len), Some(header)) => {
-                let back = Ethernet {
-                    to: header.from,
-                    from: self.mac,
-                    kind: header.kind,
-                };
-                put(self.scratch, 0, back.bytes());
-                0..len.saturating_add(ETHERNET_LEN)
-            }
+        let len = match answer {
+            Answer::Nothing | Answer::Packet(0) => return 0..0,
+            Answer::Frame(len) => return 0..len,
+            Answer::Packet(len) => len,
+        };
+        let start = self.reply_at();
+        let end = start.saturating_add(len);
+        let reply = self.scratch.get_mut(start..end).unwrap_or_default();
+        checksum::fill(reply, self.fills);
+        if let Some(header) = header {
+            let back = Ethernet {
+                to: header.from,
+                from: self.mac,
+                kind: header.kind,
+            };
+            put(self.scratch, 0, back.bytes());
         }
+        0..end
     }
 
     /// Takes what an Ethernet frame carries, if it is for us.
@@ -147,6 +152,10 @@ impl Engine<'_> {
 
     #[inline]
     fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
+        if !self.verifies && !checksum::is_right(packet, segment.bytes) {
+            self.counters.malformed = self.counters.malformed.wrapping_add(1);
+            return 0;
+        }
         let hash = match self.locate(&segment.local, &segment.remote) {
             Ok(index) => return self.deliver(index, packet, segment),
             Err(hash) => hash,
@@ -354,7 +363,7 @@ impl Engine<'_> {
         {
             let mut sent = slot.sent();
             let packet = self.scratch.get_mut(start..end).unwrap_or_default();
-            sent.correct(packet, self.described.checksum.tcp.tx());
+            sent.correct(packet);
             slot.set_sent(sent);
         }
     }

@@ -5,6 +5,7 @@ use core::num::NonZeroU16;
 use smoltcp::phy::{self, Checksum, DeviceCapabilities, PacketMeta};
 use smoltcp::time::Instant;
 
+use crate::checksum;
 use crate::device::{Capabilities, PollDevice};
 use crate::frame::{ETHERNET_LEN, Ethernet};
 use crate::sent::Sent;
@@ -14,12 +15,9 @@ pub(crate) fn describe(device: &Capabilities) -> DeviceCapabilities {
     let mut said = DeviceCapabilities::default();
     said.medium = phy::Medium::Ip;
     said.max_transmission_unit = device.mtu;
-    said.checksum.tcp = match (device.verifies, device.fills) {
-        (false, false) => Checksum::Both,
-        (true, false) => Checksum::Tx,
-        (false, true) => Checksum::Rx,
-        (true, true) => Checksum::None,
-    };
+    // These are seen to outside as well, on the way in before anything heeds a segment.
+    said.checksum.ipv4 = Checksum::None;
+    said.checksum.tcp = Checksum::None;
     // smoltcp drops IPv6 packets above the MTU even when they are to be segmented.
     said.segmentation.tcpv4 = device.segment_max.and_then(core::num::NonZeroUsize::new);
     said
@@ -89,9 +87,11 @@ impl phy::Device for Inward<'_> {
 pub(crate) struct Outward<'d, D> {
     pub(crate) device: &'d mut D,
     /// The header of every frame; `None` on a device without Ethernet.
-    pub(crate) header: Option<Ethernet>,
+    pub(crate) header: Option<&'d Ethernet>,
     /// What the connection has sent.
     pub(crate) sent: &'d mut Sent,
+    /// Whether the device fills in checksums.
+    pub(crate) fills: bool,
     /// Memory for a frame the device breaks its word about.
     pub(crate) spare: &'d mut [u8],
     pub(crate) described: &'d DeviceCapabilities,
@@ -99,9 +99,9 @@ pub(crate) struct Outward<'d, D> {
 
 pub(crate) struct Out<'t, D> {
     device: &'t mut D,
-    header: Option<Ethernet>,
+    header: Option<&'t Ethernet>,
     sent: &'t mut Sent,
-    checksummed: bool,
+    fills: bool,
     spare: &'t mut [u8],
     segment: Option<NonZeroU16>,
 }
@@ -122,7 +122,8 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
                 }
                 let packet = packet.get_mut(..len).unwrap_or_default();
                 let result = f(&mut *packet);
-                self.sent.correct(packet, self.checksummed);
+                self.sent.correct(packet);
+                checksum::fill(packet, self.fills);
                 result
             }
             _ => return f(self.spare.get_mut(..len).unwrap_or_default()),
@@ -155,7 +156,7 @@ impl<D: PollDevice> phy::Device for Outward<'_, D> {
             device: self.device,
             header: self.header,
             sent: self.sent,
-            checksummed: self.described.checksum.tcp.tx(),
+            fills: self.fills,
             spare: self.spare,
             segment: None,
         })

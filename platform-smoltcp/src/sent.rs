@@ -35,15 +35,15 @@ impl Sent {
         self.any && end > u32::from_le_bytes([a, b, 0, 0]) && end < u32::MAX / 2
     }
 
-    /// Looks at an IP packet with one of the connection's segments that is about to leave, and
-    /// corrects its sequence number if need be; its checksum, too, if `checksummed`.
+    /// Looks at an IP packet with one of the connection's segments that is about to leave, without
+    /// its checksum yet, and corrects its sequence number if need be.
     #[inline]
-    pub(crate) fn correct(&mut self, packet: &mut [u8], checksummed: bool) {
-        self.try_correct(packet, checksummed);
+    pub(crate) fn correct(&mut self, packet: &mut [u8]) {
+        self.try_correct(packet);
     }
 
     #[inline]
-    fn try_correct(&mut self, packet: &mut [u8], checksummed: bool) -> Option<()> {
+    fn try_correct(&mut self, packet: &mut [u8]) -> Option<()> {
         let header = match packet.first()? >> 4 {
             4 => usize::from(packet.first()? & 15).saturating_mul(4),
             _ => 40,
@@ -72,10 +72,6 @@ impl Sent {
         let behind = self.any && self.next.wrapping_sub(end).wrapping_sub(1) < u32::MAX / 2;
         if behind && end == first {
             put(segment, 4, self.next.to_be_bytes());
-            if checksummed {
-                let sum = moved(be16(segment, 16)?, first, self.next);
-                put(segment, 16, sum.to_be_bytes());
-            }
             return None;
         }
         let probe = self.shut && payload == 1;
@@ -88,21 +84,6 @@ impl Sent {
         }
         None
     }
-}
-
-/// Returns a checksum after a number under it has changed (RFC 1624, equation 3).
-fn moved(checksum: u16, old: u32, new: u32) -> u16 {
-    let words = |number: u32| {
-        let [a, b, c, d] = number.to_be_bytes();
-        [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
-    };
-    let removed = words(old).into_iter().map(|word| !word);
-    let sum = removed
-        .chain(words(new))
-        .fold(u32::from(!checksum), |sum, word| {
-            sum.wrapping_add(u32::from(word))
-        });
-    crate::checksum::finish(sum)
 }
 
 #[cfg(test)]
@@ -149,7 +130,8 @@ mod tests {
             };
             let mut memory = [0; 64];
             let len = plain(first, &mut memory);
-            sent.correct(&mut memory[..len], true);
+            sent.correct(&mut memory[..len]);
+            crate::checksum::fill(&mut memory[..len], false);
             let segment = TcpPacket::new_checked(&memory[20..len]).unwrap();
             assert_eq!(segment.seq_number().0.cast_unsigned(), expected);
             assert!(segment.verify_checksum(&from, &to));

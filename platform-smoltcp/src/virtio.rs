@@ -4,7 +4,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
 
-use crate::checksum;
+use crate::checksum::{self, TCP};
 use crate::frame::{ETHERNET_LEN, Ethernet, IPV4, IPV6};
 use crate::number::{be16, be32, put};
 
@@ -16,7 +16,6 @@ const NEEDS_CHECKSUM: u8 = 1;
 const VERIFIED: u8 = 2;
 const SEGMENT_TCP_V4: u8 = 1;
 const SEGMENT_TCP_V6: u8 = 4;
-const TCP: u8 = 6;
 
 /// Where a frame's TCP segment is.
 struct Found {
