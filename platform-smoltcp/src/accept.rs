@@ -2,7 +2,6 @@
 
 use core::net::SocketAddr;
 
-use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
@@ -162,7 +161,7 @@ impl Engine<'_> {
             window: be16(segment.bytes, 14).unwrap_or(0),
             mss,
         };
-        let len = syn.write(&mut memory, &ChecksumCapabilities::default());
+        let len = syn.write(&mut memory);
         let Some(packet) = memory.get(..len) else {
             return;
         };
@@ -399,7 +398,7 @@ impl Engine<'_> {
         self.cookies_until = self.now.saturating_add(COOKIES_BELIEVED);
         let at = self.reply_at();
         let memory = self.scratch.get_mut(at..).unwrap_or_default();
-        reply.write(memory, &self.described.checksum)
+        reply.write(memory)
     }
 
     /// Returns the number a connection starts at (RFC 6528, section 3): a keyed hash of its ends,

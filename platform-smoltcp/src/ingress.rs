@@ -3,7 +3,6 @@
 use core::net::SocketAddr;
 use core::ops::Range;
 
-use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
@@ -346,7 +345,7 @@ impl Engine<'_> {
             window: 0,
             mss: 0,
         };
-        let len = probe.write(&mut memory, &ChecksumCapabilities::default());
+        let len = probe.write(&mut memory);
         let len = self.inject(Some(index), memory.get(..len).unwrap_or_default());
         self.correct(index, len);
         self.serve.push(self.slab.slots, index);

@@ -16,7 +16,6 @@
 
 use core::net::SocketAddr;
 
-use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
@@ -184,7 +183,7 @@ impl Engine<'_> {
             mss: 0,
         };
         let mut memory = [0; 64];
-        let len = shown.write(&mut memory, &ChecksumCapabilities::default());
+        let len = shown.write(&mut memory);
         // If there is an answer, the peer has not asked for it.
         let mut reply = [0; REPLY_MAX];
         self.feed(index, memory.get(..len).unwrap_or_default(), &mut reply);

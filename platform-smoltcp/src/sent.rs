@@ -90,7 +90,6 @@ impl Sent {
 mod tests {
     use super::*;
     use crate::cookie::Plain;
-    use smoltcp::phy::ChecksumCapabilities;
     use smoltcp::wire::{IpAddress, TcpControl, TcpPacket};
 
     /// A plain acknowledgement with the given sequence number.
@@ -104,10 +103,8 @@ mod tests {
             window: 9,
             mss: 536,
         };
-        let len = syn.write(memory, &ChecksumCapabilities::default());
+        let len = syn.write(memory);
         memory[20 + 13] = 16;
-        let (from, to) = (IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2));
-        TcpPacket::new_unchecked(&mut memory[20..len]).fill_checksum(&from, &to);
         len
     }
 
