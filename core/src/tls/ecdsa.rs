@@ -24,7 +24,7 @@ where
     AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
     FieldBytesSize<C>: ModulusSize,
 {
-    let (Some(point), Some(inverse)) = (read_key::<C>(key), invert::<C>(s)) else {
+    let (Some(mut point), Some(inverse)) = (read_key::<C>(key), invert::<C>(s)) else {
         return false;
     };
     let Ok(digest) = FieldBytes::<C>::try_from(digest) else {
@@ -32,8 +32,8 @@ where
     };
     let of_generator = repr::<C>(Scalar::<C>::reduce(&digest) * inverse);
     let of_point = repr::<C>(inverse * *r);
-    let sum = multiples::add(of_generator.as_ref(), of_point.as_ref(), &point);
-    abscissa::<C>(&sum) == *r
+    multiples::add(of_generator.as_ref(), of_point.as_ref(), &mut point);
+    abscissa::<C>(&point) == *r
 }
 
 /// Returns a number's bytes, the last first.

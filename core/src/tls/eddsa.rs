@@ -13,12 +13,12 @@ pub(crate) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bo
     let Some((r, s)) = signature.split_first_chunk() else {
         return false;
     };
-    let (Some(inverse), Some(s)) = (read_inverse(key), read_scalar(s)) else {
+    let (Some(mut point), Some(s)) = (read_inverse(key), read_scalar(s)) else {
         return false;
     };
     let challenge = challenge(r, key, message);
-    let sum = multiples::add(s.as_bytes(), challenge.as_bytes(), &inverse);
-    !sum.is_small_order() && sum.compress().as_bytes() == r
+    multiples::add(s.as_bytes(), challenge.as_bytes(), &mut point);
+    is_at(&point, r)
 }
 
 // Each step is a function of its own, so that none has another's variables on the stack.
@@ -31,6 +31,12 @@ fn read_inverse(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     (!point.is_small_order()).then(|| -point)
 }
 
+/// Whether this is the signature's point, and not of a small order.
+#[inline(never)]
+fn is_at(point: &EdwardsPoint, r: &[u8; 32]) -> bool {
+    !point.is_small_order() && point.compress().as_bytes() == r
+}
+
 #[inline(never)]
 fn read_scalar(bytes: &[u8]) -> Option<Scalar> {
     let bytes = bytes.try_into().ok()?;
@@ -39,9 +45,9 @@ fn read_scalar(bytes: &[u8]) -> Option<Scalar> {
 
 #[inline(never)]
 fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8]) -> Scalar {
-    let hash = Sha512::new()
-        .chain_update(r)
-        .chain_update(key)
-        .chain_update(message);
+    let mut hash = Sha512::new();
+    for part in [r, key, message] {
+        hash.update(part);
+    }
     Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
 }

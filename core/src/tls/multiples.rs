@@ -11,25 +11,24 @@ const DIGITS: usize = 385;
 /// Bits of a digit that is not 0.
 const WIDTH: usize = 4;
 
-/// Returns the sum of the group's generator times `of_generator` and `point` times `of_point`, both
-/// little-endian: doubles for every bit, and adds multiples of both on the way (Straus's method,
-/// with windows).
+/// Makes of `point` the sum of `of_point` times it and `of_generator` times the group's generator,
+/// both numbers little-endian: doubles for every bit, and adds multiples of both on the way (Straus's
+/// method, with windows).
 #[inline(never)]
-pub(crate) fn add<G: Group>(of_generator: &[u8], of_point: &[u8], point: &G) -> G {
+pub(crate) fn add<G: Group>(of_generator: &[u8], of_point: &[u8], point: &mut G) {
     let mut digits = [0; DIGITS];
     recode(of_generator, 0, &mut digits);
     recode(of_point, WIDTH, &mut digits);
-    let mut generator = [G::generator(); 4];
-    multiply(&mut generator);
-    let mut point = [*point; 4];
-    multiply(&mut point);
-    let mut sum = G::identity();
+    let mut multiples = [*point; 4];
+    multiply(&mut multiples);
+    let mut generators = [G::generator(); 4];
+    multiply(&mut generators);
+    *point = G::identity();
     for pair in digits.iter().rev().skip_while(|pair| **pair == 0) {
-        double(&mut sum);
-        add_digit(&mut sum, pair & 0xf, &generator);
-        add_digit(&mut sum, pair >> WIDTH, &point);
+        double(point);
+        add_digit(point, pair & 0xf, &generators);
+        add_digit(point, pair >> WIDTH, &multiples);
     }
-    sum
 }
 
 /// Makes three, five and seven times a point of its copies.
@@ -61,6 +60,7 @@ fn double<G: Group>(point: &mut G) {
     clippy::arithmetic_side_effects,
     reason = "of a field or a group: none"
 )]
+#[inline(never)]
 fn add_digit<G: Group + AddAssign>(sum: &mut G, digit: u8, multiples: &[G; 4]) {
     let is_negative = digit > 7;
     let times = if is_negative {
