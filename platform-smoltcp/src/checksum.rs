@@ -1,5 +1,5 @@
-//! The Internet checksum (RFC 1071): sums of 64-bit words in the machine's byte order, which come to
-//! the same 16 bits as any other way (section 2).
+//! The Internet checksum (RFC 1071): sums of 64-bit words in the machine's byte order, which come
+//! to the same 16 bits as any other way (section 2).
 
 use core::net::IpAddr;
 
@@ -90,8 +90,8 @@ fn of_segment(packet: &[u8], segment: &[u8]) -> Option<u64> {
     Some(add(add(sum, addresses), segment))
 }
 
-/// Whether the checksum in an IPv4 header is right. All are for a fuzzer, which would hardly get
-/// past here, nor past [`is_right`].
+/// Whether the checksum in an IPv4 header is right. A fuzzer's are all taken for right, as are its
+/// segments': it would hardly guess one.
 #[inline]
 pub(crate) fn is_right_header(header: &[u8]) -> bool {
     cfg!(fuzzing) || finish(add(0, header)) == 0
@@ -103,29 +103,21 @@ pub(crate) fn is_right(packet: &[u8], segment: &[u8]) -> bool {
     cfg!(fuzzing) || of_segment(packet, segment).is_some_and(|sum| finish(sum) == 0)
 }
 
-/// Fills in the checksum of an IPv4 header, and before it, unless the `device_fills` it in, that of
-/// a TCP segment right behind an IP header.
+/// Fills in the checksum of an IP packet if that is a TCP segment with nothing between the headers.
 #[inline]
-pub(crate) fn fill(packet: &mut [u8], device_fills: bool) {
-    let (header, start, protocol) = match packet {
-        [first, _, _, _, _, _, _, _, _, protocol, ..] if *first >> 4 == 4 => {
-            let len = usize::from(*first & 15).saturating_mul(4);
-            (len, len, *protocol)
+pub(crate) fn fill(packet: &mut [u8]) {
+    let start = match packet {
+        [first, _, _, _, _, _, _, _, _, TCP, ..] if *first >> 4 == 4 => {
+            usize::from(*first & 15).saturating_mul(4)
         }
-        [first, _, _, _, _, _, protocol, ..] if *first >> 4 == 6 => (0, 40, *protocol),
+        [first, _, _, _, _, _, TCP, ..] if *first >> 4 == 6 => 40,
         _ => return,
     };
     let at = start.saturating_add(16);
-    if protocol == TCP
-        && !device_fills
-        && put(packet, at, [0; 2])
+    if put(packet, at, [0; 2])
         && let Some(sum) = of_segment(packet, packet.get(start..).unwrap_or_default())
     {
         put(packet, at, finish(sum).to_be_bytes());
-    }
-    if header > 0 && put(packet, 10, [0; 2]) {
-        let sum = add(0, packet.get(..header).unwrap_or_default());
-        put(packet, 10, finish(sum).to_be_bytes());
     }
 }
 

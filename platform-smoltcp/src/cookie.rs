@@ -6,7 +6,7 @@
 
 use core::net::SocketAddr;
 
-use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::phy::{Checksum, ChecksumCapabilities};
 use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 use usockets::Instant;
 
@@ -78,9 +78,10 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// Writes the IP packet, without checksums; returns its length, 0 when it does not fit.
+    /// Writes the IP packet, without TCP's checksum; returns its length, 0 when it does not fit.
     pub(crate) fn write(&self, memory: &mut [u8]) -> usize {
-        let checksums = &ChecksumCapabilities::ignored();
+        let mut checksums = ChecksumCapabilities::default();
+        checksums.tcp = Checksum::None;
         let tcp = TcpRepr {
             src_port: self.from.port(),
             dst_port: self.to.port(),
@@ -100,12 +101,12 @@ impl Plain {
         let Some(packet) = memory.get_mut(..ip.buffer_len()) else {
             return 0;
         };
-        ip.emit(&mut *packet, checksums);
+        ip.emit(&mut *packet, &checksums);
         let Some(segment) = packet.get_mut(ip.header_len()..) else {
             return 0;
         };
         let mut segment = TcpPacket::new_unchecked(segment);
-        tcp.emit(&mut segment, &from, &to, checksums);
+        tcp.emit(&mut segment, &from, &to, &checksums);
         ip.buffer_len()
     }
 }

@@ -6,7 +6,8 @@
 pub struct Counters {
     /// Frames received.
     pub received: u64,
-    /// Frames that were cut short, otherwise no packet at all, or segments with a wrong checksum.
+    /// Frames that were cut short or no packet at all, packets whose IPv4 or TCP checksum is wrong,
+    /// and SYNs that are FINs as well.
     pub malformed: u64,
     /// Fragments refused.
     pub fragments: u64,

@@ -206,6 +206,10 @@ fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
 #[inline(always)]
 fn segment(from: IpAddr, to: IpAddr, bytes: &[u8]) -> Option<Packet<'_>> {
     let header = bytes.first_chunk::<20>()?;
+    let len = usize::from(header[12] >> 4).saturating_mul(4);
+    if !(TCP_LEN..=bytes.len()).contains(&len) {
+        return None;
+    }
     Some(Packet::Tcp(Segment {
         remote: SocketAddr::new(from, be16(header, 0)?),
         local: SocketAddr::new(to, be16(header, 2)?),

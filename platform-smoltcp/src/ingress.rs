@@ -66,8 +66,9 @@ impl Engine<'_> {
         };
         let start = self.reply_at();
         let end = start.saturating_add(len);
-        let reply = self.scratch.get_mut(start..end).unwrap_or_default();
-        checksum::fill(reply, self.fills);
+        if !self.fills {
+            checksum::fill(self.scratch.get_mut(start..end).unwrap_or_default());
+        }
         if let Some(header) = header {
             let back = Ethernet {
                 to: header.from,

@@ -15,8 +15,8 @@ pub(crate) fn describe(device: &Capabilities) -> DeviceCapabilities {
     let mut said = DeviceCapabilities::default();
     said.medium = phy::Medium::Ip;
     said.max_transmission_unit = device.mtu;
-    // These are seen to outside as well, on the way in before anything heeds a segment.
-    said.checksum.ipv4 = Checksum::None;
+    // What comes in is checked before anything heeds it, and TCP's are filled in last.
+    said.checksum.ipv4 = Checksum::Tx;
     said.checksum.tcp = Checksum::None;
     // smoltcp drops IPv6 packets above the MTU even when they are to be segmented.
     said.segmentation.tcpv4 = device.segment_max.and_then(core::num::NonZeroUsize::new);
@@ -123,7 +123,9 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
                 let packet = packet.get_mut(..len).unwrap_or_default();
                 let result = f(&mut *packet);
                 self.sent.correct(packet);
-                checksum::fill(packet, self.fills);
+                if !self.fills {
+                    checksum::fill(packet);
+                }
                 result
             }
             _ => return f(self.spare.get_mut(..len).unwrap_or_default()),

@@ -128,7 +128,7 @@ mod tests {
             let mut memory = [0; 64];
             let len = plain(first, &mut memory);
             sent.correct(&mut memory[..len]);
-            crate::checksum::fill(&mut memory[..len], false);
+            crate::checksum::fill(&mut memory[..len]);
             let segment = TcpPacket::new_checked(&memory[20..len]).unwrap();
             assert_eq!(segment.seq_number().0.cast_unsigned(), expected);
             assert!(segment.verify_checksum(&from, &to));

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
 
 use crate::checksum::{self, TCP};
-use crate::frame::{ETHERNET_LEN, Ethernet, IPV4, IPV6};
+use crate::frame::{self, ETHERNET_LEN, Ethernet, IPV4, IPV6, Packet};
 use crate::number::{be16, be32, put};
 
 /// Bytes of the header.
@@ -66,18 +66,14 @@ pub(crate) fn is_sound(header: &[u8], frame: &[u8]) -> bool {
     if flags & (NEEDS_CHECKSUM | VERIFIED) != 0 {
         return true;
     }
-    let Some(found) = find(frame) else {
-        return true;
-    };
-    let Some(segment) = frame.get(found.start..found.end) else {
-        return false;
-    };
-    let sum = checksum::pseudo(found.from, found.to, TCP, segment.len());
-    checksum::finish(checksum::add(sum, segment)) == 0
+    let packet = frame.get(ETHERNET_LEN..).unwrap_or_default();
+    match frame::look(packet) {
+        Some(Packet::Tcp(segment)) => checksum::is_right(packet, segment.bytes),
+        _ => true,
+    }
 }
 
-/// Finds the TCP segment right behind an IP header. Others than such are not left to the kernel
-/// by smoltcp, and are thrown away by it when they come in.
+/// Finds the TCP segment right behind an IP header, as all are that smoltcp makes.
 fn find(frame: &[u8]) -> Option<Found> {
     let (header, packet) = Ethernet::split(frame)?;
     let (from, to, ip_len, len) = match header.kind {
@@ -130,8 +126,24 @@ mod tests {
         };
         memory[10..24].copy_from_slice(&header.bytes());
         let len = 24 + segment.write(&mut memory[24..]);
-        checksum::fill(&mut memory[24..len], false);
+        checksum::fill(&mut memory[24..len]);
         len
+    }
+
+    /// smoltcp looks behind a hop-by-hop header, so nothing there goes unchecked either.
+    #[test]
+    fn a_segment_behind_another_header_is_checked() {
+        let mut memory = [0; 200];
+        let len = frame("[fd00::1]:80", "[fd00::2]:81", &mut memory);
+        memory.copy_within(64..len, 72);
+        memory[64..72].copy_from_slice(&[TCP, 0, 1, 4, 0, 0, 0, 0]);
+        memory[24 + 5] += 8;
+        memory[24 + 6] = 0;
+        let len = len + 8;
+        assert!(is_sound(&[0; 10], &memory[10..len]));
+        memory[len - 1] ^= 1;
+        assert!(!is_sound(&[0; 10], &memory[10..len]));
+        assert!(is_sound(&[VERIFIED; 10], &memory[10..len]));
     }
 
     /// Finishing what `describe` leaves, as a kernel does, gives the checksum that was there.

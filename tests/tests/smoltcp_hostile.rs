@@ -1,5 +1,6 @@
 //! Frames that mean harm: none makes a stack panic, lose a slot, or do what a stranger says.
 
+use smoltcp::wire::{Icmpv4Message, Icmpv4Packet, Ipv4Packet, TcpPacket};
 use usockets::{Duration, Endpoint, Error};
 use usockets_smoltcp::{Random, SizeClass};
 use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ip, ping};
@@ -40,6 +41,42 @@ fn wrong_checksums_are_as_if_never_sent() {
     assert_eq!(stage.host.only().received, b"hello");
 }
 
+/// A header that says it is shorter than any, or longer than the segment.
+#[test]
+fn a_wrong_data_offset_makes_no_place() {
+    let mut stage = stage();
+    let (from, to) = (a4(5_000), b4(80));
+    for offset in [0, 4, 6, 15] {
+        let mut tcp = Seg::new(from, to, SYN, 100, 0).tcp();
+        tcp[12] = offset << 4;
+        let (source, target) = (from.ip().into(), to.ip().into());
+        TcpPacket::new_unchecked(&mut tcp[..]).fill_checksum(&source, &target);
+        stage.send(&ip(from.ip(), to.ip(), 6, &tcp, 1, 2));
+        assert!(stage.replies().is_empty(), "{offset}");
+        assert_eq!(stage.host.net.free_count(), 64, "{offset}");
+    }
+    assert_eq!(stage.host.net.counters().malformed, 4);
+}
+
+/// The error's own checksums, and that of the header it quotes (RFC 792).
+#[test]
+fn an_unknown_protocol_is_answered_soundly() {
+    let mut stage = stage();
+    stage.send(&arp(1, [10, 0, 0, 1], 1, [10, 0, 0, 2]));
+    stage.replies();
+    stage.send(&ip(a4(0).ip(), b4(0).ip(), 99, &[7; 30], 1, 2));
+    let replies = stage.replies();
+    let [reply] = &replies[..] else {
+        panic!("{replies:?}")
+    };
+    let header = Ipv4Packet::new_checked(&reply[14..]).unwrap();
+    assert!(header.verify_checksum());
+    let error = Icmpv4Packet::new_checked(header.payload()).unwrap();
+    assert!(error.verify_checksum());
+    assert_eq!(error.msg_type(), Icmpv4Message::DstUnreachable);
+    assert!(Ipv4Packet::new_unchecked(&reply[42..]).verify_checksum());
+}
+
 #[test]
 fn frames_cut_short_anywhere_are_dropped() {
     let mut stage = stage();
@@ -73,7 +110,7 @@ fn fragments_are_refused() {
     for field in [0x2000_u16, 0x0001, 0x3fff, 0x1000] {
         let mut frame = Seg::new(a4(5_000), b4(80), SYN, 100, 0).frame(1, 2);
         frame[20..22].copy_from_slice(&field.to_be_bytes());
-        smoltcp::wire::Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
+        Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
         stage.send(&frame);
     }
     assert!(stage.replies().is_empty());
@@ -96,7 +133,7 @@ fn overlapping_fragments_are_refused_in_any_order() {
         let mut frame = ip(a4(0).ip(), b4(0).ip(), 6, &syn[34 + from..34 + to], 1, 2);
         let field = (from / 8) as u16 | if more { 0x2000 } else { 0 };
         frame[20..22].copy_from_slice(&field.to_be_bytes());
-        smoltcp::wire::Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
+        Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
         frame
     };
     // The whole header; its second half once more; and the first eight bytes alone.

@@ -12,8 +12,8 @@ const DIGITS: usize = 385;
 const WIDTH: usize = 4;
 
 /// Makes of `point` the sum of `of_point` times it and `of_generator` times the group's generator,
-/// both numbers little-endian: doubles for every bit, and adds multiples of both on the way (Straus's
-/// method, with windows).
+/// both numbers little-endian: doubles for every bit, and adds multiples of both on the way
+/// (Straus's method, with windows).
 #[inline(never)]
 pub(crate) fn add<G: Group>(of_generator: &[u8], of_point: &[u8], point: &mut G) {
     let mut digits = [0; DIGITS];

@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 #[inline(never)]
 pub(crate) fn multiply(theirs: [u8; 32], key: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     let theirs = MontgomeryPoint(theirs);
-    let product = vector::multiply(&theirs, key).unwrap_or_else(|| theirs.mul_clamped(*key));
-    Zeroizing::new(product.0)
+    vector::multiply(&theirs, key).unwrap_or_else(|| Zeroizing::new(theirs.mul_clamped(*key).0))
 }
 
 /// Over the equivalent Edwards curve, for which curve25519-dalek has vector instructions. For its
@@ -22,24 +21,28 @@ mod vector {
     use zeroize::Zeroizing;
 
     /// Multiplies a share by a key, in time that depends on the share alone, which anybody can see.
-    /// `None` where it would be no faster, and for a share that is not on the curve but on its
-    /// twist, as no honest peer's is.
-    pub(super) fn multiply(theirs: &MontgomeryPoint, key: &[u8; 32]) -> Option<MontgomeryPoint> {
+    /// `None` without AVX2, and for a share that is not on the curve but on its twist, as no honest
+    /// peer's is.
+    pub(super) fn multiply(
+        theirs: &MontgomeryPoint,
+        key: &[u8; 32],
+    ) -> Option<Zeroizing<[u8; 32]>> {
         if !std::is_x86_feature_detected!("avx2") {
             return None;
         }
         // Two points have this coordinate, and their products share one as well.
         let point = theirs.to_edwards(0)?;
         let product = Zeroizing::new(point.mul_clamped(*key));
-        Some(product.to_montgomery())
+        Some(Zeroizing::new(product.to_montgomery().0))
     }
 }
 
 #[cfg(not(all(feature = "tls-tables", target_arch = "x86_64")))]
 mod vector {
     use curve25519_dalek::montgomery::MontgomeryPoint;
+    use zeroize::Zeroizing;
 
-    pub(super) const fn multiply(_: &MontgomeryPoint, _: &[u8; 32]) -> Option<MontgomeryPoint> {
+    pub(super) const fn multiply(_: &MontgomeryPoint, _: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
         None
     }
 }
@@ -93,7 +96,7 @@ mod tests {
             let theirs = MontgomeryPoint(share);
             let right = theirs.mul_clamped(key);
             if let Some(product) = vector::multiply(&theirs, &key) {
-                assert_eq!(product.0, right.0, "share {share:?}, key {key:?}");
+                assert_eq!(*product, right.0, "share {share:?}, key {key:?}");
                 on_curve += 1;
             }
             assert_eq!(
