@@ -103,10 +103,11 @@ fn put_hello<C: Crypto>(
             })
         })
     })?;
-    exchange.offered = session.as_ref().map(|session| session.suite().hash());
+    exchange.offers_psk = session.is_some();
     if let Some(session) = session {
         exchange.psk = session.secret().clone();
-        put_binder(exchange, session.suite().hash(), start, out)?;
+        exchange.psk_hash = session.suite().hash();
+        put_binder(exchange, start, out)?;
     }
     let message = out.written(start)?;
     exchange.transcript.update(message);
@@ -130,10 +131,10 @@ fn put_session(session: &Session, now: u64, out: &mut Output<'_>) -> Result<(), 
 /// Writes the binder to the end of the hello that begins at `start`.
 fn put_binder<C: Crypto>(
     exchange: &Exchange<C>,
-    hash: HashAlgorithm,
     start: usize,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
+    let hash = exchange.psk_hash;
     let len = hash.digest_len();
     let message = out.written(start)?;
     // The binders' list, with its length and the binder's.
@@ -247,7 +248,7 @@ impl Connection {
         }
         if let Some(index) = hello.psk {
             // One was offered at most, and is good with its own hash function only.
-            if exchange.offered != Some(suite.hash()) || index != 0 {
+            if !exchange.offers_psk || index != 0 || exchange.psk_hash != suite.hash() {
                 return Err(Alert::ILLEGAL_PARAMETER);
             }
             exchange.is_resumed = true;

@@ -256,6 +256,9 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) exporter: Secret,
     /// A pre-shared key that a client offers or both have agreed on.
     pub(crate) psk: Secret,
+    /// The hash function of the key that a client offers. Beside [`Self::offers_psk`], since a
+    /// `None` would not be all zeros, and memory that is stays out of an image.
+    pub(crate) psk_hash: HashAlgorithm,
     /// The session that a client offers to resume.
     pub(crate) session: SessionAt,
     /// A client's private key.
@@ -284,8 +287,8 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) changes: u8,
     /// The client has sent its change-cipher-spec record.
     pub(crate) has_changed: bool,
-    /// The hash function of the pre-shared key that the client's last hello offers.
-    pub(crate) offered: Option<HashAlgorithm>,
+    /// The client's last hello offers the pre-shared key.
+    pub(crate) offers_psk: bool,
     /// The pre-shared key is in use, so nobody shows a certificate.
     pub(crate) is_resumed: bool,
     /// The server asks the client for a certificate.
@@ -309,6 +312,7 @@ impl<C: Crypto> Exchange<C> {
         next_send: Secret::ZERO,
         exporter: Secret::ZERO,
         psk: Secret::ZERO,
+        psk_hash: HashAlgorithm::Sha256,
         session: SessionAt::NOWHERE,
         private: Private::ZERO,
         share: [0; SHARE_MAX],
@@ -326,7 +330,7 @@ impl<C: Crypto> Exchange<C> {
         early_left: 0,
         changes: 0,
         has_changed: false,
-        offered: None,
+        offers_psk: false,
         is_resumed: false,
         is_requested: false,
         is_scheme_known: false,
