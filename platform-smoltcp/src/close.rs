@@ -7,7 +7,7 @@ use usockets::{Error, Recv, SocketId};
 
 use crate::engine::Engine;
 use crate::number::{count, place};
-use crate::slot::{ENDING, Facts, Flags, Phase, Slot, Talk};
+use crate::slot::{ENDING, Facts, Flags, Phase, Slot, Talk, socket_of};
 
 impl Engine<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -69,7 +69,6 @@ impl Engine<'_> {
     /// Sends for an owner.
     #[inline]
     pub(crate) fn send(&mut self, index: u32, data: &[u8]) -> Result<usize, Error> {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return Err(Error::Invalid);
         };
@@ -79,7 +78,7 @@ impl Engine<'_> {
         let Some(set) = set else {
             return Err(Error::Invalid);
         };
-        let socket = set.get_mut::<tcp::Socket<'_>>(handle);
+        let socket = socket_of(set);
         let opening = matches!(socket.state(), State::SynSent | State::SynReceived);
         congestion.stir();
         let may = congestion.share(socket.send_queue(), data.len(), socket.send_capacity());
@@ -122,14 +121,13 @@ impl Engine<'_> {
     /// of no loss. So after the peer's end it is told of ours only when the rest is in one
     /// segment: too little for acknowledgements to tell of its loss.
     pub(crate) fn end(&mut self, index: u32) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        let state = slot.peek(handle).map(|socket| socket.state());
-        let waits = state == Some(State::CloseWait) && !slot.may_end(handle);
+        let state = slot.peek().map(|socket| socket.state());
+        let waits = state == Some(State::CloseWait) && !slot.may_end();
         slot.listener = if waits { ENDING } else { u8::MAX };
-        let Some(socket) = slot.socket(handle) else {
+        let Some(socket) = slot.socket() else {
             return;
         };
         if waits {
@@ -143,11 +141,8 @@ impl Engine<'_> {
 
     /// Gives the peer of a connection without owner time to take the next segment.
     pub(crate) fn await_progress(&mut self, index: u32) {
-        let handle = self.slab.handle;
         if let Some(slot) = self.slab.get(index) {
-            slot.next = slot
-                .peek(handle)
-                .map_or(0, |socket| count(socket.send_queue()));
+            slot.next = slot.peek().map_or(0, |socket| count(socket.send_queue()));
             self.limit(index, self.limits.answer);
         }
     }

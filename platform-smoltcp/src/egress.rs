@@ -52,12 +52,12 @@ impl Engine<'_> {
     /// Serves one connection.
     #[inline]
     pub(crate) fn serve<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
-        let (handle, now) = (self.slab.handle, self.now);
+        let now = self.now;
         let Some(slot) = self.slab.get(index) else {
             return Served::Done;
         };
         let phase = slot.phase;
-        let Some(socket) = slot.peek(handle).filter(|_| phase != Phase::Free) else {
+        let Some(socket) = slot.peek().filter(|_| phase != Phase::Free) else {
             return Served::Done;
         };
         let state = socket.state();
@@ -85,7 +85,7 @@ impl Engine<'_> {
     /// Sends what is due; returns when more is.
     #[inline]
     fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> (Served, Option<Stamp>) {
-        let (handle, now) = (self.slab.handle, stamp(self.now));
+        let now = stamp(self.now);
         let Some(slot) = self.slab.slots.get_mut(place(index)) else {
             return (Served::Done, None);
         };
@@ -131,7 +131,7 @@ impl Engine<'_> {
                 self.repeat(index, first);
                 continue;
             }
-            if result != PollResult::None && slot.is_settled(handle, fresh, self.now) {
+            if result != PollResult::None && slot.is_settled(fresh, self.now) {
                 return (Served::Done, None);
             }
             let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
@@ -152,11 +152,11 @@ impl Engine<'_> {
     #[cold]
     #[inline(never)]
     fn persist(&mut self, index: u32) -> Option<Stamp> {
-        let (handle, now, limit) = (self.slab.handle, stamp(self.now), self.answer);
+        let (now, limit) = (stamp(self.now), self.answer);
         let slot = self.slab.slots.get_mut(place(index))?;
-        let (waits, numbers) = (slot.is_unsettled(handle), (slot.acknowledged, slot.prev));
+        let (waits, numbers) = (slot.is_unsettled(), (slot.acknowledged, slot.prev));
         if waits {
-            let socket = slot.socket(handle)?;
+            let socket = slot.socket()?;
             socket.set_timeout(None);
             // If it has just come, a keep-alive probe is the next thing due.
             let every = socket.keep_alive().map(|every| stamp_after(now, every));
@@ -337,12 +337,11 @@ impl Engine<'_> {
     /// Draws the consequences of what sending did to the state, and of orphans' progress.
     #[inline(never)]
     fn settle(&mut self, index: u32, before: State, after: State) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
         let owned = matches!(slot.phase, Phase::Owned | Phase::Delivering);
-        if owned && slot.listener == ENDING && after == State::CloseWait && slot.may_end(handle) {
+        if owned && slot.listener == ENDING && after == State::CloseWait && slot.may_end() {
             self.end(index);
         }
         let Some(slot) = self.slab.get(index) else {
@@ -359,7 +358,7 @@ impl Engine<'_> {
             Phase::Waiting | Phase::HalfOpen if after == State::Closed => self.release(index),
             Phase::Owned => {
                 let ending = matches!(after, State::FinWait1 | State::Closing | State::LastAck);
-                if ending && !slot.flags.has(Flags::LIMITED) && slot.is_drained(handle) {
+                if ending && !slot.flags.has(Flags::LIMITED) && slot.is_drained() {
                     self.limit(index, self.limits.answer);
                 }
             }

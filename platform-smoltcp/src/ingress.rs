@@ -192,7 +192,6 @@ impl Engine<'_> {
         {
             return len;
         }
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return 0;
         };
@@ -200,7 +199,7 @@ impl Engine<'_> {
         if shut != slot.talk.has(Talk::SHUT) && slot.may_heed(segment) {
             slot.talk.assign(Talk::SHUT, shut);
         }
-        let Some(socket) = slot.peek(handle) else {
+        let Some(socket) = slot.peek() else {
             return 0;
         };
         let before = Before {
@@ -232,7 +231,6 @@ impl Engine<'_> {
     /// of the answer to one that smoltcp must not see.
     #[inline(never)]
     fn judge(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> Option<usize> {
-        let handle = self.slab.handle;
         let slot = self.slab.get(index)?;
         let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
@@ -283,7 +281,7 @@ impl Engine<'_> {
         // The peer keeps its place until it knows that its end has come.
         if end && let Some(slot) = self.slab.get(index) {
             slot.talk.set(Talk::WROTE);
-            if let Some(socket) = slot.socket(handle) {
+            if let Some(socket) = slot.socket() {
                 socket.set_ack_delay(None);
             }
         }
@@ -301,7 +299,6 @@ impl Engine<'_> {
         segment: &Segment<'_>,
         unsettled: usize,
     ) -> u32 {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return 0;
         };
@@ -309,7 +306,7 @@ impl Engine<'_> {
         if !known && !segment.has_options() {
             return 0;
         }
-        let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        let left = slot.peek().map_or(0, |socket| socket.send_queue());
         if known && left >= unsettled {
             return 0;
         }
@@ -371,12 +368,11 @@ impl Engine<'_> {
     /// Reports what a segment changed.
     #[inline]
     fn notice(&mut self, index: u32, before: Before, reset: bool) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
         let phase = slot.phase;
-        let Some(socket) = slot.peek(handle) else {
+        let Some(socket) = slot.peek() else {
             return;
         };
         let after = socket.state();
@@ -416,14 +412,13 @@ impl Engine<'_> {
     /// Finds the slot of the connection between two ends; their hash when there is none.
     #[inline]
     pub(crate) fn locate(&mut self, local: &SocketAddr, remote: &SocketAddr) -> Result<u32, u32> {
-        let handle = self.slab.handle;
-        let last = self.table.last(self.slab.slots, handle, (local, remote));
+        let last = self.table.last(self.slab.slots, (local, remote));
         if let Some(last) = last {
             return Ok(last);
         }
         let hash = self.hash(local, remote);
         let slots = &*self.slab.slots;
-        let found = self.table.find(slots, handle, hash, (local, remote));
+        let found = self.table.find(slots, hash, (local, remote));
         found.ok_or(hash)
     }
 

@@ -48,11 +48,10 @@ impl Engine<'_> {
         unsettled: usize,
         (told, len): (u32, usize),
     ) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index).filter(|slot| sends(slot)) else {
             return;
         };
-        let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        let left = slot.peek().map_or(0, |socket| socket.send_queue());
         let acked = count(unsettled.saturating_sub(left));
         slot.prev = slot.prev.wrapping_add(acked);
         if !ON {
@@ -70,11 +69,10 @@ impl Engine<'_> {
     #[cold]
     #[inline(never)]
     fn mend(&mut self, index: u32, segment: &Segment<'_>, (acked, told, len): (u32, u32, usize)) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        let left = slot.peek(handle).map_or(0, |socket| socket.send_queue());
+        let left = slot.peek().map_or(0, |socket| socket.send_queue());
         let una = slot.prev;
         let window = &mut slot.congestion;
         if window.is_recovering() {
@@ -111,15 +109,11 @@ impl Engine<'_> {
     #[cold]
     #[inline(never)]
     pub(crate) fn repeat(&mut self, index: u32, first: u32) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index).filter(|slot| ON && sends(slot)) else {
             return;
         };
         // A keep-alive probe looks like it.
-        if slot
-            .peek(handle)
-            .is_none_or(|socket| socket.send_queue() == 0)
-        {
+        if slot.peek().is_none_or(|socket| socket.send_queue() == 0) {
             return;
         }
         let (una, acknowledged) = (slot.prev, slot.acknowledged);
@@ -192,14 +186,11 @@ impl Engine<'_> {
     /// Notes that a connection's deadline has come; twice in a row with nothing to send,
     /// [`IDLE_UNITS`] apart, makes its window as small as at the start.
     pub(crate) fn rest(&mut self, index: u32) {
-        let handle = self.slab.handle;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
         let idle = slot.phase == Phase::Owned
-            && slot
-                .peek(handle)
-                .is_some_and(|socket| socket.send_queue() == 0);
+            && slot.peek().is_some_and(|socket| socket.send_queue() == 0);
         // Without a limit its place says since when there has been nothing.
         if !idle || slot.flags.has(Flags::LIMITED) {
             return;

@@ -1,13 +1,13 @@
 //! The slots of all size classes: carving them out of the caller's memory, giving and taking back.
 
-use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 
 use crate::config::{CLASSES_MAX, RECV_MAX, SizeClass};
 use crate::congestion::Congestion;
 use crate::list::List;
 use crate::number::{count, place};
-use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk};
+use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk, only};
 use crate::table::SLOTS_MAX;
 
 /// Lists and sizes of one class.
@@ -48,8 +48,6 @@ impl Class {
 /// All slots.
 pub(crate) struct Slab<'a> {
     pub(crate) slots: &'a mut [Slot<'a>],
-    /// The handle of the only socket of every set; they are all alike.
-    pub(crate) handle: SocketHandle,
     pub(crate) classes: [Class; CLASSES_MAX],
     classes_count: usize,
 }
@@ -59,7 +57,6 @@ impl<'a> Slab<'a> {
     pub(crate) fn empty() -> Self {
         Self {
             slots: &mut [],
-            handle: SocketHandle::default(),
             classes: [Class::EMPTY; CLASSES_MAX],
             classes_count: 0,
         }
@@ -94,7 +91,9 @@ impl<'a> Slab<'a> {
                 let mut socket = Socket::new(buffers.0, buffers.1);
                 // Ours is beside it (`congestion`), whatever other crates ask smoltcp for.
                 socket.set_congestion_control(CongestionControl::None);
-                self.handle = set.add(socket);
+                if set.add(socket) != only() {
+                    return None;
+                }
                 *slots.get_mut(place(index))? = Slot {
                     set: Some(set),
                     class: u8::try_from(number).ok()?,
@@ -142,14 +141,13 @@ impl<'a> Slab<'a> {
     /// Lends a slot's socket.
     #[inline]
     pub(crate) fn socket(&mut self, index: u32) -> Option<&mut Socket<'a>> {
-        let handle = self.handle;
-        self.slots.get_mut(place(index))?.socket(handle)
+        self.slots.get_mut(place(index))?.socket()
     }
 
     /// Lends a slot's socket for looking.
     #[inline]
     pub(crate) fn peek(&self, index: u32) -> Option<&Socket<'a>> {
-        self.slots.get(place(index))?.peek(self.handle)
+        self.slots.get(place(index))?.peek()
     }
 
     /// Moves a slot out of its phase's list, into that of `phase`.

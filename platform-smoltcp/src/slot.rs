@@ -108,14 +108,14 @@ impl<'a> Slot<'a> {
 
     /// Lends smoltcp's socket; `None` before a stack has taken the slot.
     #[inline]
-    pub(crate) fn socket(&mut self, handle: SocketHandle) -> Option<&mut tcp::Socket<'a>> {
-        self.set.as_mut().map(|set| set.get_mut(handle))
+    pub(crate) fn socket(&mut self) -> Option<&mut tcp::Socket<'a>> {
+        self.set.as_mut().map(socket_of)
     }
 
     /// Lends smoltcp's socket for looking.
     #[inline]
-    pub(crate) fn peek(&self, handle: SocketHandle) -> Option<&tcp::Socket<'a>> {
-        self.set.as_ref().map(|set| set.get(handle))
+    pub(crate) fn peek(&self) -> Option<&tcp::Socket<'a>> {
+        self.set.as_ref().map(|set| set.get(only()))
     }
 
     /// Whether smoltcp may take note of what a segment tells: it is neither old nor impossible.
@@ -141,26 +141,25 @@ impl<'a> Slot<'a> {
     }
 
     /// Whether a FIN may go: all bytes are acknowledged, or have left or will leave in one segment.
-    pub(crate) fn may_end(&self, handle: SocketHandle) -> bool {
+    pub(crate) fn may_end(&self) -> bool {
         let flight = place(self.sent_next.wrapping_sub(self.prev));
-        let left = self.peek(handle).map_or(0, |socket| socket.send_queue());
+        let left = self.peek().map_or(0, |socket| socket.send_queue());
         let few = left <= place(self.congestion.segment()) && !self.talk.has(Talk::SHUT);
         left == 0 || few && (flight == 0 || flight == left)
     }
 
     /// Whether the peer has bytes to acknowledge; [`Self::prev`] then says from which on.
-    pub(crate) fn is_unsettled(&self, handle: SocketHandle) -> bool {
+    pub(crate) fn is_unsettled(&self) -> bool {
         let sends = matches!(self.phase, Phase::Owned | Phase::Delivering);
         sends
             && self
-                .peek(handle)
+                .peek()
                 .is_some_and(|socket| socket.state() != State::Closed && socket.send_queue() > 0)
     }
 
     /// Whether the peer has acknowledged all bytes that were taken.
-    pub(crate) fn is_drained(&self, handle: SocketHandle) -> bool {
-        self.peek(handle)
-            .is_none_or(|socket| socket.send_queue() == 0)
+    pub(crate) fn is_drained(&self) -> bool {
+        self.peek().is_none_or(|socket| socket.send_queue() == 0)
     }
 
     /// Returns what has been sent.
@@ -246,11 +245,11 @@ impl<'a> Slot<'a> {
     /// Whether, after `fresh` bytes have just been sent, there is nothing to ask smoltcp: they are
     /// all there are, and the wheel looks after the slot before they could be sent again.
     #[inline]
-    pub(crate) fn is_settled(&self, handle: SocketHandle, fresh: u32, now: Instant) -> bool {
+    pub(crate) fn is_settled(&self, fresh: u32, now: Instant) -> bool {
         let ahead = self.timer_due.wrapping_sub(tick_of(now));
         self.flags.has(Flags::TIMED)
             && ahead <= RESEND_MIN
-            && self.peek(handle).is_some_and(|socket| {
+            && self.peek().is_some_and(|socket| {
                 socket.state() == State::Established
                     && socket.send_queue() == place(fresh)
                     && socket.keep_alive().is_none()
@@ -262,6 +261,18 @@ impl<'a> Slot<'a> {
     pub(crate) const fn owner(&self) -> Option<SocketId> {
         SocketId::from_bits(self.owner)
     }
+}
+
+/// Returns the name of a set's only socket, which is in its first place.
+#[inline]
+pub(crate) fn only() -> SocketHandle {
+    SocketHandle::default()
+}
+
+/// Lends a set's socket.
+#[inline]
+pub(crate) fn socket_of<'s, 'a>(set: &'s mut SocketSet<'a>) -> &'s mut tcp::Socket<'a> {
+    set.get_mut(only())
 }
 
 impl core::fmt::Debug for Slot<'_> {

@@ -2,7 +2,6 @@
 
 use core::net::SocketAddr;
 
-use smoltcp::iface::SocketHandle;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::number::place;
@@ -53,14 +52,9 @@ impl<'a> Table<'a> {
 
     /// Returns the slot found last if it is that of the connection between `local` and `remote`.
     #[inline]
-    pub(crate) fn last(
-        &self,
-        slots: &[Slot<'_>],
-        handle: SocketHandle,
-        pair: (&SocketAddr, &SocketAddr),
-    ) -> Option<u32> {
+    pub(crate) fn last(&self, slots: &[Slot<'_>], pair: (&SocketAddr, &SocketAddr)) -> Option<u32> {
         let slot = slots.get(place(self.last))?;
-        (slot.flags.has(Flags::LISTED) && is_of(slot, handle, pair)).then_some(self.last)
+        (slot.flags.has(Flags::LISTED) && is_of(slot, pair)).then_some(self.last)
     }
 
     /// Finds the slot of the connection between `local` and `remote`.
@@ -68,7 +62,6 @@ impl<'a> Table<'a> {
     pub(crate) fn find(
         &mut self,
         slots: &[Slot<'_>],
-        handle: SocketHandle,
         hash: u32,
         pair: (&SocketAddr, &SocketAddr),
     ) -> Option<u32> {
@@ -77,7 +70,7 @@ impl<'a> Table<'a> {
         for _ in slots {
             let index = linked(link)?;
             let slot = slots.get(place(index))?;
-            if (link ^ hash) & TAG == 0 && is_of(slot, handle, pair) {
+            if (link ^ hash) & TAG == 0 && is_of(slot, pair) {
                 self.last = index;
                 return Some(index);
             }
@@ -147,12 +140,8 @@ fn linked(link: u32) -> Option<u32> {
 
 /// Whether a slot has the connection between the two ends.
 #[inline]
-fn is_of(
-    slot: &Slot<'_>,
-    handle: SocketHandle,
-    (local, remote): (&SocketAddr, &SocketAddr),
-) -> bool {
-    slot.peek(handle).is_some_and(|socket| {
+fn is_of(slot: &Slot<'_>, (local, remote): (&SocketAddr, &SocketAddr)) -> bool {
+    slot.peek().is_some_and(|socket| {
         is_at(socket.remote_endpoint(), remote) && is_at(socket.local_endpoint(), local)
     })
 }
