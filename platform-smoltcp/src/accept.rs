@@ -49,7 +49,7 @@ impl Engine<'_> {
     #[inline(never)]
     pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>, hash: u32) -> usize {
         let Some(number) = self.listener_for((segment.local, segment.remote)) else {
-            return self.inject(None, packet);
+            return self.reject(packet);
         };
         if segment.control & FIN != 0 {
             self.counters.malformed = self.counters.malformed.wrapping_add(1);
@@ -220,7 +220,7 @@ impl Engine<'_> {
         if socket.listen(segment.local).is_err() {
             return 0;
         }
-        let len = self.inject(Some(index), packet);
+        let len = self.inject(index, packet);
         if self.state(index) != State::SynReceived {
             self.slab.reset(index);
             return len;

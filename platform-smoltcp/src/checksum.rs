@@ -80,14 +80,15 @@ fn fold(sum: u64) -> u16 {
     u16::from_be(u16::from_le_bytes([a, b]))
 }
 
-/// Adds up a TCP segment of an IP packet; `None` if the packet is cut short.
-fn of_segment(packet: &[u8], segment: &[u8]) -> Option<u64> {
-    let addresses = match packet.first()? >> 4 {
-        4 => packet.get(12..20)?,
-        _ => packet.get(8..40)?,
+/// Returns the checksum of a TCP segment behind an IP header; `None` if that is cut short.
+#[inline(never)]
+fn of_segment(header: &[u8], segment: &[u8]) -> Option<u16> {
+    let addresses = match header.first()? >> 4 {
+        4 => header.get(12..20)?,
+        _ => header.get(8..40)?,
     };
     let sum = add_rest(0, TCP, segment.len());
-    Some(add(add(sum, addresses), segment))
+    Some(finish(add(add(sum, addresses), segment)))
 }
 
 /// Whether the checksum in an IPv4 header is right. A fuzzer's are all taken for right, as are its
@@ -100,24 +101,18 @@ pub(crate) fn is_right_header(header: &[u8]) -> bool {
 /// Whether the checksum of an IP packet's TCP segment is right.
 #[inline]
 pub(crate) fn is_right(packet: &[u8], segment: &[u8]) -> bool {
-    cfg!(fuzzing) || of_segment(packet, segment).is_some_and(|sum| finish(sum) == 0)
+    cfg!(fuzzing) || of_segment(packet, segment) == Some(0)
 }
 
-/// Fills in the checksum of an IP packet if that is a TCP segment with nothing between the headers.
+/// Fills in the checksum of an IP packet's TCP segment, which starts at `start`
+/// ([`crate::frame::tcp_at`]).
 #[inline]
-pub(crate) fn fill(packet: &mut [u8]) {
-    let start = match packet {
-        [first, _, _, _, _, _, _, _, _, TCP, ..] if *first >> 4 == 4 => {
-            usize::from(*first & 15).saturating_mul(4)
-        }
-        [first, _, _, _, _, _, TCP, ..] if *first >> 4 == 6 => 40,
-        _ => return,
-    };
-    let at = start.saturating_add(16);
-    if put(packet, at, [0; 2])
-        && let Some(sum) = of_segment(packet, packet.get(start..).unwrap_or_default())
+pub(crate) fn fill(packet: &mut [u8], start: usize) {
+    if let Some((header, segment)) = packet.split_at_mut_checked(start)
+        && put(segment, 16, [0; 2])
+        && let Some(sum) = of_segment(header, segment)
     {
-        put(packet, at, finish(sum).to_be_bytes());
+        put(segment, 16, sum.to_be_bytes());
     }
 }
 

@@ -6,8 +6,8 @@
 use core::net::IpAddr;
 
 use smoltcp::iface::{PollResult, SocketSet};
-use smoltcp::socket::tcp::State;
-use smoltcp::time::Instant as Stamp;
+use smoltcp::socket::tcp::{self, State};
+use smoltcp::time::{Duration as Span, Instant as Stamp};
 use usockets::Instant;
 
 use crate::clock::{instant, kept, stamp, stamp_after};
@@ -37,31 +37,20 @@ pub(crate) enum Served {
     Full,
 }
 
-/// Where a connection's packets go.
-#[derive(Clone, Copy)]
-enum Way {
-    /// With this header, on a device with Ethernet.
-    Open(Option<Ethernet>),
-    /// The neighbour has been asked; wait for the answer, at most until then.
-    Wait(Instant),
-    /// There is no route, or the neighbour does not answer.
-    Nowhere,
-}
-
 impl Engine<'_> {
     /// Serves one connection.
     #[inline]
     pub(crate) fn serve<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
-        let now = self.now;
+        let (now, answer) = (self.now, self.answer);
         let Some(slot) = self.slab.get(index) else {
             return Served::Done;
         };
-        let phase = slot.phase;
-        let Some(socket) = slot.peek().filter(|_| phase != Phase::Free) else {
+        let (phase, limit) = (slot.phase, slot.ticks_left(now));
+        let Some(socket) = slot.socket().filter(|_| phase != Phase::Free) else {
             return Served::Done;
         };
+        renew(socket, answer);
         let state = socket.state();
-        let limit = slot.ticks_left(now);
         // A reset brings smoltcp's socket back to LISTEN.
         if phase == Phase::HalfOpen && matches!(state, State::Listen | State::Closed) {
             self.release(index);
@@ -70,7 +59,6 @@ impl Engine<'_> {
         if limit == Some(0) && self.expire(index) {
             return Served::Done;
         }
-        self.renew(index);
         let (served, due) = self.send_due(index, device);
         let after = self.state(index);
         if phase != Phase::Owned || after != State::Established || limit.is_some() {
@@ -98,11 +86,12 @@ impl Engine<'_> {
                 return (Served::Done, due);
             }
         }
-        let way = self.way(index, device);
-        let header = match &way {
-            Way::Open(header) => header.as_ref(),
-            Way::Wait(until) => return (self.block(index, *until), None),
-            Way::Nowhere => return (Served::Done, self.swallow(index)),
+        let header = match self.medium {
+            Medium::Ip => None,
+            Medium::Ethernet => match self.way(index, device) {
+                Ok(header) => Some(header),
+                Err(done) => return done,
+            },
         };
         for _ in 0..FRAMES_MAX {
             if !device.has_room() {
@@ -118,7 +107,7 @@ impl Engine<'_> {
             };
             let mut outward = Outward {
                 device,
-                header,
+                header: header.as_ref(),
                 sent: &mut sent,
                 fills: self.fills,
                 spare: &mut *self.scratch,
@@ -195,37 +184,34 @@ impl Engine<'_> {
         Some(now)
     }
 
-    /// Finds the way to a connection's peer and asks the link for it if need be.
-    #[inline]
-    fn way<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Way {
-        match self.medium {
-            Medium::Ip => Way::Open(None),
-            Medium::Ethernet => self.way_on_link(index, device),
-        }
-    }
-
+    /// Returns the header that a connection's frames go out with, and asks the link for it if need
+    /// be. Without a header, what serving the connection came to.
     #[inline(never)]
-    fn way_on_link<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Way {
+    fn way<D: PollDevice>(
+        &mut self,
+        index: u32,
+        device: &mut D,
+    ) -> Result<Ethernet, (Served, Option<Stamp>)> {
         let socket = self.slab.peek(index);
         let Some(remote) = socket.and_then(|socket| socket.remote_endpoint()) else {
-            return Way::Open(None);
+            return Err((Served::Done, None));
         };
         let remote = IpAddr::from(remote.addr);
         let Some(hop) = self.routes.next_hop(remote) else {
-            return Way::Nowhere;
+            return Err((Served::Done, self.swallow(index)));
         };
         let (reach, ask) = self.neighbours.reach(hop, self.now);
         if ask && let Some(own) = self.routes.source_for(hop) {
             self.ask(own, hop, device);
         }
         match reach {
-            Reach::Known(mac) => Way::Open(Some(Ethernet {
+            Reach::Known(mac) => Ok(Ethernet {
                 to: mac,
                 from: self.mac,
                 kind: resolve::kind_of(remote),
-            })),
-            Reach::Asking(until) => Way::Wait(until),
-            Reach::Silent => Way::Nowhere,
+            }),
+            Reach::Asking(until) => Err((self.block(index, until), None)),
+            Reach::Silent => Err((Served::Done, self.swallow(index))),
         }
     }
 
@@ -314,26 +300,6 @@ impl Engine<'_> {
         }
     }
 
-    /// Lets smoltcp give up on a peer only while an answer to data is due: its own limit also runs
-    /// while a connection is merely idle, and only data starts it again. An answer to a FIN alone
-    /// has a limit of the phase ([`Self::settle`]).
-    #[inline]
-    fn renew(&mut self, index: u32) {
-        let limit = self.answer;
-        let Some(socket) = self.slab.socket(index) else {
-            return;
-        };
-        let timeout = if socket.send_queue() > 0 {
-            Some(limit)
-        } else {
-            let probes = |every: u64| every.saturating_mul(PROBES_MAX.saturating_add(1));
-            socket
-                .keep_alive()
-                .map(|every| smoltcp::time::Duration::from_micros(probes(every.total_micros())))
-        };
-        socket.set_timeout(timeout);
-    }
-
     /// Draws the consequences of what sending did to the state, and of orphans' progress.
     #[inline(never)]
     fn settle(&mut self, index: u32, before: State, after: State) {
@@ -420,11 +386,22 @@ impl Engine<'_> {
     /// due.
     #[inline]
     fn schedule(&mut self, index: u32, state: State, due: Option<Stamp>) {
-        let now = self.now;
         let Some(slot) = self.slab.get(index) else {
             return;
         };
         slot.congestion.unhear();
+        let waits = slot.flags.has(Flags::LIMITED) || slot.talk.has(Talk::SHUT);
+        if waits || due.is_some() {
+            self.expect(index, state, due);
+        }
+    }
+
+    #[inline(never)]
+    fn expect(&mut self, index: u32, state: State, due: Option<Stamp>) {
+        let now = self.now;
+        let Some(slot) = self.slab.get(index) else {
+            return;
+        };
         if slot.phase == Phase::Free || slot.flags.has(Flags::BLOCKED) {
             return;
         }
@@ -444,6 +421,22 @@ impl Engine<'_> {
 /// Lends a slot's set.
 const fn set_of<'s, 'a>(slot: &'s mut Slot<'a>) -> Option<&'s mut SocketSet<'a>> {
     slot.set.as_mut()
+}
+
+/// Lets smoltcp give up on a peer only while an answer to data is due: its own limit also runs
+/// while a connection is merely idle, and only data starts it again. An answer to a FIN alone has a
+/// limit of the phase ([`Engine::settle`]).
+#[inline]
+fn renew(socket: &mut tcp::Socket<'_>, answer: Span) {
+    let timeout = if socket.send_queue() > 0 {
+        Some(answer)
+    } else {
+        let probes = |every: u64| every.saturating_mul(PROBES_MAX.saturating_add(1));
+        socket
+            .keep_alive()
+            .map(|every| Span::from_micros(probes(every.total_micros())))
+    };
+    socket.set_timeout(timeout);
 }
 
 /// Sends a frame made elsewhere, if the device has room.

@@ -16,7 +16,6 @@ use crate::isn;
 use crate::list::{ReadyRing, Ring};
 use crate::listener::Listener;
 use crate::neighbour::Neighbours;
-use crate::number::place;
 use crate::port::{Inward, describe};
 use crate::route::Routes;
 use crate::slab::Slab;
@@ -171,38 +170,34 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Gives an IP packet to smoltcp, for the connection in slot `index` or for none, and returns
-    /// the length of its reply, an IP packet at [`Self::reply_at`] in the scratch memory.
+    /// Gives an IP packet to smoltcp, for the connection in slot `index`, and returns the length of
+    /// its reply, an IP packet at [`Self::reply_at`] in the scratch memory.
     #[inline]
-    pub(crate) fn inject(&mut self, index: Option<u32>, packet: &[u8]) -> usize {
-        let now = stamp(self.now);
-        let at = self.reply_at();
-        let mut device = Inward {
-            packet: Some(packet),
-            reply: self.scratch.get_mut(at..).unwrap_or_default(),
-            reply_len: 0,
-            described: &self.described,
-        };
-        let slot = index.and_then(|index| self.slab.slots.get_mut(place(index)));
-        match slot.and_then(|slot| slot.set.as_mut()) {
-            Some(set) => self.interface.poll_ingress_single(now, &mut device, set),
-            None => {
-                let mut nobody = SocketSet::new(&mut [][..]);
-                self.interface
-                    .poll_ingress_single(now, &mut device, &mut nobody)
-            }
-        };
+    pub(crate) fn inject(&mut self, index: u32, packet: &[u8]) -> usize {
+        let (now, at) = (stamp(self.now), self.reply_at());
+        let reply = self.scratch.get_mut(at..).unwrap_or_default();
+        let mut device = Inward::new(packet, reply, &self.described);
+        if let Some(set) = self.slab.get_set(index) {
+            self.interface.poll_ingress_single(now, &mut device, set);
+        }
+        device.reply_len
+    }
+
+    /// The same for a packet that is for no connection.
+    #[inline(never)]
+    pub(crate) fn reject(&mut self, packet: &[u8]) -> usize {
+        let (now, at) = (stamp(self.now), self.reply_at());
+        let reply = self.scratch.get_mut(at..).unwrap_or_default();
+        let mut device = Inward::new(packet, reply, &self.described);
+        let mut nobody = SocketSet::new(&mut [][..]);
+        self.interface
+            .poll_ingress_single(now, &mut device, &mut nobody);
         device.reply_len
     }
 
     /// Gives a packet of our own making to smoltcp, whose reply goes no further than `reply`.
     pub(crate) fn feed(&mut self, index: u32, packet: &[u8], reply: &mut [u8]) {
-        let mut device = Inward {
-            packet: Some(packet),
-            reply,
-            reply_len: 0,
-            described: &self.described,
-        };
+        let mut device = Inward::new(packet, reply, &self.described);
         if let Some(set) = self.slab.get_set(index) {
             self.interface
                 .poll_ingress_single(stamp(self.now), &mut device, set);
@@ -232,14 +227,13 @@ impl<'a> Engine<'a> {
     /// Notes facts to report about an owned slot.
     #[inline]
     pub(crate) fn report(&mut self, index: u32, facts: Facts) {
-        let Some(slot) = self.slab.get(index) else {
-            return;
-        };
-        if facts == Facts::NONE || slot.owner == 0 {
+        if facts == Facts::NONE {
             return;
         }
-        slot.facts = slot.facts.union(facts);
-        self.ready.push(self.slab.slots, index);
+        if let Some(slot) = self.slab.get(index).filter(|slot| slot.owner != 0) {
+            slot.facts = slot.facts.union(facts);
+            self.ready.push(self.slab.slots, index);
+        }
     }
 
     /// Ends the slot's phase by itself `after` from now.

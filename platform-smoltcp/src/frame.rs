@@ -148,6 +148,19 @@ impl Segment<'_> {
     }
 }
 
+/// Returns where TCP's header starts in an IP packet with nothing between the two, as all are that
+/// we send; `None` when it carries something else.
+#[inline]
+pub(crate) fn tcp_at(packet: &[u8]) -> Option<usize> {
+    match packet {
+        [first, _, _, _, _, _, _, _, _, TCP, ..] if *first >> 4 == 4 => {
+            Some(usize::from(*first & 15).saturating_mul(4))
+        }
+        [first, _, _, _, _, _, TCP, ..] if *first >> 4 == 6 => Some(40),
+        _ => None,
+    }
+}
+
 /// Looks into an IP packet; `None` when it is cut short or of another version.
 #[inline]
 pub(crate) fn look(packet: &[u8]) -> Option<Packet<'_>> {

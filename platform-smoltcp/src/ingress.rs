@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::ops::Range;
 
-use smoltcp::socket::tcp::State;
+use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
@@ -13,7 +13,7 @@ use crate::device::Medium;
 use crate::engine::Engine;
 use crate::frame::{self, ARP, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
 use crate::loss;
-use crate::number::{be16, place, put};
+use crate::number::{be16, count, place, put};
 use crate::resolve::{self, Heard};
 use crate::slot::{Facts, Flags, Phase, Talk};
 
@@ -33,14 +33,25 @@ enum Answer {
     Frame(usize),
 }
 
-/// What a connection was like before a segment came.
+/// What a connection is like before or after a segment.
 #[derive(Clone, Copy)]
-struct Before {
+struct Look {
     state: State,
     /// Bytes for the owner to receive.
     received: usize,
-    /// Bytes that the peer had not acknowledged or not been sent.
+    /// Bytes that the peer has not acknowledged or not been sent.
     unsettled: usize,
+}
+
+impl Look {
+    #[inline]
+    fn of(socket: &tcp::Socket<'_>) -> Self {
+        Self {
+            state: socket.state(),
+            received: socket.recv_queue(),
+            unsettled: socket.send_queue(),
+        }
+    }
 }
 
 impl Engine<'_> {
@@ -66,8 +77,9 @@ impl Engine<'_> {
         };
         let start = self.reply_at();
         let end = start.saturating_add(len);
-        if !self.fills {
-            checksum::fill(self.scratch.get_mut(start..end).unwrap_or_default());
+        let packet = self.scratch.get_mut(start..end).unwrap_or_default();
+        if let Some(start) = frame::tcp_at(packet).filter(|_| !self.fills) {
+            checksum::fill(packet, start);
         }
         if let Some(header) = header {
             let back = Ethernet {
@@ -115,7 +127,7 @@ impl Engine<'_> {
                 match (heard, header) {
                     (Some(heard), Some(header)) => Answer::Frame(self.hear(heard, header.from)),
                     _ if group => Answer::Nothing,
-                    _ => Answer::Packet(self.inject(None, packet)),
+                    _ => Answer::Packet(self.reject(packet)),
                 }
             }
             Some(Packet::Fragment) => {
@@ -125,7 +137,7 @@ impl Engine<'_> {
             // What is for a group on the link is for nobody here but neighbour discovery
             // (RFC 1122, section 3.2.2.6, lets a ping to everybody go unanswered).
             Some(_) if group => Answer::Nothing,
-            Some(_) => Answer::Packet(self.inject(None, packet)),
+            Some(_) => Answer::Packet(self.reject(packet)),
         }
     }
 
@@ -181,7 +193,7 @@ impl Engine<'_> {
                 None => 0,
             };
         }
-        self.inject(None, packet)
+        self.reject(packet)
     }
 
     /// Gives a segment to its connection.
@@ -199,13 +211,9 @@ impl Engine<'_> {
         if shut != slot.talk.has(Talk::SHUT) && slot.may_heed(segment) {
             slot.talk.assign(Talk::SHUT, shut);
         }
-        let Some(socket) = slot.peek() else {
+        let may_tell = segment.has_options() || slot.talk.has(Talk::LOST);
+        let Some(before) = slot.peek().map(Look::of) else {
             return 0;
-        };
-        let before = Before {
-            state: socket.state(),
-            received: socket.recv_queue(),
-            unsettled: socket.send_queue(),
         };
         // Whatever it tells, there is nothing to send again but our end, for which smoltcp 0.14
         // would not set its timer again after the third of its kind.
@@ -213,16 +221,27 @@ impl Engine<'_> {
         let len = if ends && before.unsettled == 0 && slot.is_repeated(segment) {
             0
         } else {
-            self.inject(Some(index), packet)
+            self.inject(index, packet)
         };
-        let told = if len > 0 {
-            self.correct(index, len);
-            0
-        } else {
-            self.tell_loss(index, packet, segment, before.unsettled)
+        let told = match len {
+            0 if may_tell => self.tell_loss(index, packet, segment, before.unsettled),
+            0 => 0,
+            len => {
+                self.correct(index, len);
+                0
+            }
         };
-        self.heed(index, segment, before.unsettled, (told, len));
-        self.notice(index, before, segment.control & RST != 0);
+        let Some(slot) = self.slab.get(index) else {
+            return len;
+        };
+        let Some(after) = slot.peek().map(Look::of) else {
+            return len;
+        };
+        if slot.heed(segment, (before.unsettled, after.unsettled), told) {
+            let acked = count(before.unsettled.saturating_sub(after.unsettled));
+            self.mend(index, segment, (acked, told, len));
+        }
+        self.notice(index, (before, after), segment.control & RST != 0);
         self.serve.push(self.slab.slots, index);
         len
     }
@@ -291,7 +310,7 @@ impl Engine<'_> {
     /// Repeats for smoltcp an acknowledgement that tells of a loss, once for each lost segment.
     /// `unsettled` is what was to be acknowledged before. Returns how many bytes have arrived
     /// behind the loss; 0 without one, or without a new one.
-    #[inline]
+    #[inline(never)]
     fn tell_loss(
         &mut self,
         index: u32,
@@ -303,9 +322,6 @@ impl Engine<'_> {
             return 0;
         };
         let known = slot.talk.has(Talk::LOST);
-        if !known && !segment.has_options() {
-            return 0;
-        }
         let left = slot.peek().map_or(0, |socket| socket.send_queue());
         if known && left >= unsettled {
             return 0;
@@ -320,7 +336,7 @@ impl Engine<'_> {
         self.counters.losses_told = self.counters.losses_told.wrapping_add(1);
         for _ in 0..loss::COPIES {
             // A duplicate acknowledgement has no answer.
-            self.inject(Some(index), packet);
+            self.inject(index, packet);
         }
         told
     }
@@ -344,7 +360,7 @@ impl Engine<'_> {
             mss: 0,
         };
         let len = probe.write(&mut memory);
-        let len = self.inject(Some(index), memory.get(..len).unwrap_or_default());
+        let len = self.inject(index, memory.get(..len).unwrap_or_default());
         self.correct(index, len);
         self.serve.push(self.slab.slots, index);
         len
@@ -360,39 +376,38 @@ impl Engine<'_> {
         {
             let mut sent = slot.sent();
             let packet = self.scratch.get_mut(start..end).unwrap_or_default();
-            sent.correct(packet);
+            if let Some(start) = frame::tcp_at(packet) {
+                sent.correct(packet.get_mut(start..).unwrap_or_default());
+            }
             slot.set_sent(sent);
         }
     }
 
     /// Reports what a segment changed.
     #[inline]
-    fn notice(&mut self, index: u32, before: Before, reset: bool) {
+    fn notice(&mut self, index: u32, (before, after): (Look, Look), reset: bool) {
         let Some(slot) = self.slab.get(index) else {
             return;
         };
-        let phase = slot.phase;
-        let Some(socket) = slot.peek() else {
-            return;
-        };
-        let after = socket.state();
-        if phase != Phase::Owned {
+        if slot.phase != Phase::Owned {
             // At once, so that nothing in the same burst makes place of what is complete.
-            let open = !matches!(after, State::SynReceived | State::Listen | State::Closed);
-            if phase == Phase::HalfOpen && open {
+            let open = !matches!(
+                after.state,
+                State::SynReceived | State::Listen | State::Closed
+            );
+            if slot.phase == Phase::HalfOpen && open {
                 self.establish(index);
             }
             return;
         }
-        let mut facts = Facts::READABLE.when(socket.recv_queue() > before.received);
-        let (queued, capacity) = (socket.send_queue(), socket.send_capacity());
-        if slot.flags.has(Flags::SHORT) && slot.congestion.has_room(queued, capacity) {
+        let mut facts = Facts::READABLE.when(after.received > before.received);
+        if slot.flags.has(Flags::SHORT) && slot.has_room() {
             slot.flags.clear(Flags::SHORT);
             facts = facts.union(Facts::WRITABLE);
         }
-        if after != State::Established || before.state != after {
-            facts = facts.union(slot.turned(before.state, after, reset));
-            self.restart(index, before.state, after);
+        if after.state != State::Established || before.state != after.state {
+            facts = facts.union(slot.turned(before.state, after.state, reset));
+            self.restart(index, before.state, after.state);
         }
         self.report(index, facts);
     }

@@ -7,7 +7,7 @@ use smoltcp::time::Instant;
 
 use crate::checksum;
 use crate::device::{Capabilities, PollDevice};
-use crate::frame::{ETHERNET_LEN, Ethernet};
+use crate::frame::{self, ETHERNET_LEN, Ethernet};
 use crate::sent::Sent;
 
 /// Says in smoltcp's words what the device can do. Ethernet is handled outside of smoltcp.
@@ -30,6 +30,22 @@ pub(crate) struct Inward<'f> {
     /// Bytes of the reply; 0 without one.
     pub(crate) reply_len: usize,
     pub(crate) described: &'f DeviceCapabilities,
+}
+
+impl<'f> Inward<'f> {
+    #[inline]
+    pub(crate) const fn new(
+        packet: &'f [u8],
+        reply: &'f mut [u8],
+        described: &'f DeviceCapabilities,
+    ) -> Self {
+        Self {
+            packet: Some(packet),
+            reply,
+            reply_len: 0,
+            described,
+        }
+    }
 }
 
 pub(crate) struct Whole<'f>(&'f [u8]);
@@ -122,9 +138,12 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
                 }
                 let packet = packet.get_mut(..len).unwrap_or_default();
                 let result = f(&mut *packet);
-                self.sent.correct(packet);
-                if !self.fills {
-                    checksum::fill(packet);
+                if let Some(start) = frame::tcp_at(packet) {
+                    self.sent
+                        .correct(packet.get_mut(start..).unwrap_or_default());
+                    if !self.fills {
+                        checksum::fill(packet, start);
+                    }
                 }
                 result
             }

@@ -36,39 +36,44 @@ const IDLE: Duration = Duration::from_millis(1_200);
 /// Longest reply of smoltcp's without payload.
 const REPLY_MAX: usize = 128;
 
-impl Engine<'_> {
-    /// Draws the consequences of a segment that smoltcp has seen: `unsettled` bytes were in the
-    /// buffer before, `told` have arrived behind a loss that it tells of, and the answer has `len`
-    /// bytes.
-    #[inline(always)]
+impl Slot<'_> {
+    /// Draws the consequences of a segment that smoltcp has seen: `left` bytes are in the buffer of
+    /// `unsettled` before, and `told` have arrived behind a loss that it tells of. Whether there is
+    /// something to [mend](Engine::mend).
+    #[inline]
     pub(crate) fn heed(
+        &mut self,
+        segment: &Segment<'_>,
+        (unsettled, left): (usize, usize),
+        told: u32,
+    ) -> bool {
+        if !sends(self) {
+            return false;
+        }
+        let acked = count(unsettled.saturating_sub(left));
+        self.prev = self.prev.wrapping_add(acked);
+        if ON && (!self.congestion.hear() || told > 0) {
+            return true;
+        }
+        if ON && acked > 0 {
+            let used = count(unsettled);
+            self.congestion.grow(acked, used, segment.acknowledged);
+        }
+        false
+    }
+}
+
+impl Engine<'_> {
+    /// Draws the consequences of a segment where something was lost: `acked` bytes are acknowledged
+    /// by it, and the answer has `len` bytes.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn mend(
         &mut self,
         index: u32,
         segment: &Segment<'_>,
-        unsettled: usize,
-        (told, len): (u32, usize),
+        (acked, told, len): (u32, u32, usize),
     ) {
-        let Some(slot) = self.slab.get(index).filter(|slot| sends(slot)) else {
-            return;
-        };
-        let left = slot.peek().map_or(0, |socket| socket.send_queue());
-        let acked = count(unsettled.saturating_sub(left));
-        slot.prev = slot.prev.wrapping_add(acked);
-        if !ON {
-            return;
-        }
-        if !slot.congestion.hear() || told > 0 {
-            self.mend(index, segment, (acked, told, len));
-        } else if acked > 0 {
-            let used = count(unsettled);
-            slot.congestion.grow(acked, used, segment.acknowledged);
-        }
-    }
-
-    /// The same where something was lost.
-    #[cold]
-    #[inline(never)]
-    fn mend(&mut self, index: u32, segment: &Segment<'_>, (acked, told, len): (u32, u32, usize)) {
         let Some(slot) = self.slab.get(index) else {
             return;
         };

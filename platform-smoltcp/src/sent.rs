@@ -35,20 +35,15 @@ impl Sent {
         self.any && end > u32::from_le_bytes([a, b, 0, 0]) && end < u32::MAX / 2
     }
 
-    /// Looks at an IP packet with one of the connection's segments that is about to leave, without
-    /// its checksum yet, and corrects its sequence number if need be.
+    /// Looks at one of the connection's segments that is about to leave, without its checksum yet,
+    /// and corrects its sequence number if need be.
     #[inline]
-    pub(crate) fn correct(&mut self, packet: &mut [u8]) {
-        self.try_correct(packet);
+    pub(crate) fn correct(&mut self, segment: &mut [u8]) {
+        self.try_correct(segment);
     }
 
     #[inline]
-    fn try_correct(&mut self, packet: &mut [u8]) -> Option<()> {
-        let header = match packet.first()? >> 4 {
-            4 => usize::from(packet.first()? & 15).saturating_mul(4),
-            _ => 40,
-        };
-        let segment = packet.get_mut(header..)?;
+    fn try_correct(&mut self, segment: &mut [u8]) -> Option<()> {
         let len = segment.len();
         let segment = segment.first_chunk_mut::<20>()?;
         let (first, control) = (be32(segment, 4)?, segment[13]);
@@ -127,8 +122,8 @@ mod tests {
             };
             let mut memory = [0; 64];
             let len = plain(first, &mut memory);
-            sent.correct(&mut memory[..len]);
-            crate::checksum::fill(&mut memory[..len]);
+            sent.correct(&mut memory[20..len]);
+            crate::checksum::fill(&mut memory[..len], 20);
             let segment = TcpPacket::new_checked(&memory[20..len]).unwrap();
             assert_eq!(segment.seq_number().0.cast_unsigned(), expected);
             assert!(segment.verify_checksum(&from, &to));

@@ -162,6 +162,15 @@ impl<'a> Slot<'a> {
         self.peek().is_none_or(|socket| socket.send_queue() == 0)
     }
 
+    /// Whether it is worth a report that the peer has made room.
+    #[inline(never)]
+    pub(crate) fn has_room(&self) -> bool {
+        self.peek().is_some_and(|socket| {
+            self.congestion
+                .has_room(socket.send_queue(), socket.send_capacity())
+        })
+    }
+
     /// Returns what has been sent.
     #[inline]
     pub(crate) const fn sent(&self) -> Sent {

@@ -126,7 +126,8 @@ mod tests {
         };
         memory[10..24].copy_from_slice(&header.bytes());
         let len = 24 + segment.write(&mut memory[24..]);
-        checksum::fill(&mut memory[24..len]);
+        let packet = &mut memory[24..len];
+        checksum::fill(packet, frame::tcp_at(packet).unwrap());
         len
     }
 
