@@ -110,7 +110,7 @@ impl Engine<'_> {
     }
 
     fn is_taken(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
-        self.locate(&local, &remote).is_ok()
+        self.find(&local, &remote).is_ok()
     }
 
     /// Starts listening and returns the listener's place.

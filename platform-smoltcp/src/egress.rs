@@ -37,31 +37,46 @@ pub(crate) enum Served {
     Full,
 }
 
+/// What sending came to.
+struct Sending {
+    served: Served,
+    /// When smoltcp is due again.
+    due: Option<Stamp>,
+    /// The state the connection is in now.
+    after: State,
+}
+
+impl Sending {
+    #[inline]
+    const fn done(due: Option<Stamp>, after: State) -> Self {
+        Self {
+            served: Served::Done,
+            due,
+            after,
+        }
+    }
+}
+
 impl Engine<'_> {
     /// Serves one connection.
     #[inline]
     pub(crate) fn serve<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
-        let (now, answer) = (self.now, self.answer);
+        let answer = self.answer;
         let Some(slot) = self.slab.get(index) else {
             return Served::Done;
         };
-        let (phase, limit) = (slot.phase, slot.ticks_left(now));
+        let (phase, limited) = (slot.phase, slot.flags.has(Flags::LIMITED));
         let Some(socket) = slot.socket().filter(|_| phase != Phase::Free) else {
             return Served::Done;
         };
         renew(socket, answer);
         let state = socket.state();
-        // A reset brings smoltcp's socket back to LISTEN.
-        if phase == Phase::HalfOpen && matches!(state, State::Listen | State::Closed) {
-            self.release(index);
+        let plain = phase == Phase::Owned && state == State::Established && !limited;
+        if !plain && self.is_over(index, state) {
             return Served::Done;
         }
-        if limit == Some(0) && self.expire(index) {
-            return Served::Done;
-        }
-        let (served, due) = self.send_due(index, device);
-        let after = self.state(index);
-        if phase != Phase::Owned || after != State::Established || limit.is_some() {
+        let Sending { served, due, after } = self.send_due(index, device, state);
+        if !plain || after != State::Established {
             self.settle(index, state, after);
         }
         if served == Served::Done {
@@ -70,12 +85,27 @@ impl Engine<'_> {
         served
     }
 
-    /// Sends what is due; returns when more is.
+    /// Whether a connection's phase has come to its end, and nothing is left to serve.
+    #[inline(never)]
+    fn is_over(&mut self, index: u32, state: State) -> bool {
+        let now = self.now;
+        let Some(slot) = self.slab.get(index) else {
+            return true;
+        };
+        // A reset brings smoltcp's socket back to LISTEN.
+        if slot.phase == Phase::HalfOpen && matches!(state, State::Listen | State::Closed) {
+            self.release(index);
+            return true;
+        }
+        slot.ticks_left(now) == Some(0) && self.expire(index)
+    }
+
+    /// Sends what is due from a connection in `state`.
     #[inline]
-    fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D) -> (Served, Option<Stamp>) {
+    fn send_due<D: PollDevice>(&mut self, index: u32, device: &mut D, state: State) -> Sending {
         let now = stamp(self.now);
-        let Some(slot) = self.slab.slots.get_mut(place(index)) else {
-            return (Served::Done, None);
+        let Some(slot) = self.slab.get(index) else {
+            return Sending::done(None, state);
         };
         // What the owner has just sent is due, and an answer to a peer's SYN or FIN.
         if slot.talk.has(Talk::WROTE) {
@@ -83,27 +113,31 @@ impl Engine<'_> {
         } else {
             let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
             if due.is_none_or(|due| due > now) {
-                return (Served::Done, due);
+                return Sending::done(due, self.state(index));
             }
         }
         let header = match self.medium {
             Medium::Ip => None,
             Medium::Ethernet => match self.way(index, device) {
                 Ok(header) => Some(header),
-                Err(done) => return done,
+                Err(due) => return Sending::done(due, self.state(index)),
             },
         };
         for _ in 0..FRAMES_MAX {
             if !device.has_room() {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
-                return (Served::Full, None);
+                return Sending {
+                    served: Served::Full,
+                    due: None,
+                    after: self.state(index),
+                };
             }
-            let Some(slot) = self.slab.slots.get_mut(place(index)) else {
-                return (Served::Done, None);
+            let Some(slot) = self.slab.get(index) else {
+                return Sending::done(None, state);
             };
             let mut sent = slot.sent();
             let Some(set) = slot.set.as_mut() else {
-                return (Served::Done, None);
+                return Sending::done(None, state);
             };
             let mut outward = Outward {
                 device,
@@ -121,16 +155,20 @@ impl Engine<'_> {
                 continue;
             }
             if result != PollResult::None && slot.is_settled(fresh, self.now) {
-                return (Served::Done, None);
+                return Sending::done(None, State::Established);
             }
             let due = set_of(slot).and_then(|set| self.interface.poll_at(now, set));
             // Without a packet it was only a note of the time, or an end in silence; if something
             // still is due at once, the next tick will do.
             if result == PollResult::None || due.is_none_or(|due| due > now) {
-                return (Served::Done, due);
+                return Sending::done(due, self.state(index));
             }
         }
-        (Served::More, None)
+        Sending {
+            served: Served::More,
+            due: None,
+            after: self.state(index),
+        }
     }
 
     /// Sees to it that a closed window is probed, and returns when smoltcp is due.
@@ -185,20 +223,20 @@ impl Engine<'_> {
     }
 
     /// Returns the header that a connection's frames go out with, and asks the link for it if need
-    /// be. Without a header, what serving the connection came to.
+    /// be. Without a header, when smoltcp is due.
     #[inline(never)]
     fn way<D: PollDevice>(
         &mut self,
         index: u32,
         device: &mut D,
-    ) -> Result<Ethernet, (Served, Option<Stamp>)> {
+    ) -> Result<Ethernet, Option<Stamp>> {
         let socket = self.slab.peek(index);
         let Some(remote) = socket.and_then(|socket| socket.remote_endpoint()) else {
-            return Err((Served::Done, None));
+            return Err(None);
         };
         let remote = IpAddr::from(remote.addr);
         let Some(hop) = self.routes.next_hop(remote) else {
-            return Err((Served::Done, self.swallow(index)));
+            return Err(self.swallow(index));
         };
         let (reach, ask) = self.neighbours.reach(hop, self.now);
         if ask && let Some(own) = self.routes.source_for(hop) {
@@ -210,8 +248,11 @@ impl Engine<'_> {
                 from: self.mac,
                 kind: resolve::kind_of(remote),
             }),
-            Reach::Asking(until) => Err((self.block(index, until), None)),
-            Reach::Silent => Err((Served::Done, self.swallow(index))),
+            Reach::Asking(until) => {
+                self.block(index, until);
+                Err(None)
+            }
+            Reach::Silent => Err(self.swallow(index)),
         }
     }
 
@@ -227,14 +268,13 @@ impl Engine<'_> {
     /// Lets a connection wait for its neighbour.
     #[cold]
     #[inline(never)]
-    fn block(&mut self, index: u32, until: Instant) -> Served {
+    fn block(&mut self, index: u32, until: Instant) {
         self.counters.neighbour_waits = self.counters.neighbour_waits.wrapping_add(1);
         self.blocked.push(self.slab.slots, index);
         if let Some(slot) = self.slab.get(index) {
             slot.flags.set(Flags::BLOCKED);
         }
         self.expect_by(index, tick_after(until));
-        Served::Done
     }
 
     /// Ends a connection of an owner, who learns why.

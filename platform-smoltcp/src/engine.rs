@@ -225,7 +225,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Notes facts to report about an owned slot.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn report(&mut self, index: u32, facts: Facts) {
         if facts == Facts::NONE {
             return;

@@ -161,21 +161,27 @@ pub(crate) fn tcp_at(packet: &[u8]) -> Option<usize> {
     }
 }
 
-/// Looks into an IP packet; `None` when it is cut short or of another version.
+/// Whether it is an IPv4 packet.
 #[inline]
+pub(crate) fn is_v4(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first >> 4 == 4)
+}
+
+/// Looks into an IP packet; `None` when it is cut short or of another version.
 pub(crate) fn look(packet: &[u8]) -> Option<Packet<'_>> {
-    match packet.first()? >> 4 {
-        4 => look_v4(packet),
-        6 => look_v6(packet),
-        _ => None,
+    if is_v4(packet) {
+        look_v4(packet)
+    } else {
+        look_v6(packet)
     }
 }
 
-#[inline]
-fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
+/// Looks into an IPv4 packet.
+#[inline(always)]
+pub(crate) fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
     let header = packet.first_chunk::<20>()?;
     let header_len = usize::from(header[0] & 15).saturating_mul(4);
-    if header_len < 20 || !checksum::is_right_header(packet.get(..header_len)?) {
+    if !checksum::is_right_header(header, packet.get(header.len()..header_len)?) {
         return None;
     }
     // More-fragments or an offset (RFC 791, section 3.1).
@@ -192,8 +198,12 @@ fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
     }
 }
 
+/// Looks into an IPv6 packet.
 #[inline]
-fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
+pub(crate) fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
+    if packet.first()? >> 4 != 6 {
+        return None;
+    }
     let from = Ipv6Addr::from(*packet.get(8..)?.first_chunk::<16>()?);
     let to = Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?);
     let payload = packet.get(40..)?.get(..usize::from(be16(packet, 4)?))?;

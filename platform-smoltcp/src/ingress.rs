@@ -61,7 +61,7 @@ impl Engine<'_> {
     pub(crate) fn take(&mut self, frame: &[u8]) -> Range<usize> {
         self.counters.received = self.counters.received.wrapping_add(1);
         let (answer, header) = match self.medium {
-            Medium::Ip => (self.packet(frame, None), None),
+            Medium::Ip => (self.packet(frame, None, false), None),
             Medium::Ethernet => match Ethernet::split(frame) {
                 Some((header, packet)) => (self.unwrap(header, packet), Some(header)),
                 None => {
@@ -99,7 +99,7 @@ impl Engine<'_> {
         let echo = header.from == self.mac || !Ethernet::is_unicast(header.from);
         match header.kind {
             _ if !ours || echo => Answer::Nothing,
-            IPV4 | IPV6 => self.packet(packet, Some(header)),
+            IPV4 | IPV6 => self.packet(packet, Some(header.from), header.to != self.mac),
             ARP => match resolve::read_arp(packet) {
                 Some(heard) => Answer::Frame(self.hear(heard, header.from)),
                 None => Answer::Nothing,
@@ -108,24 +108,24 @@ impl Engine<'_> {
         }
     }
 
-    /// Takes an IP packet in.
+    /// Takes an IP packet in, from a station on the link, if the device has Ethernet, and for one or
+    /// for a group of them.
     #[inline]
-    fn packet(&mut self, packet: &[u8], header: Option<Ethernet>) -> Answer {
-        let group = header.is_some_and(|header| header.to != self.mac);
+    fn packet(&mut self, packet: &[u8], sender: Option<[u8; 6]>, group: bool) -> Answer {
         match frame::look(packet) {
             None => {
                 self.counters.malformed = self.counters.malformed.wrapping_add(1);
                 Answer::Nothing
             }
-            Some(Packet::Tcp(segment)) if !group => Answer::Packet(self.segment(packet, &segment)),
+            Some(Packet::Tcp(segment)) if !group => Answer::Packet(self.segment(packet, segment)),
             Some(Packet::Icmpv6 {
                 from,
                 hop_limit,
                 message,
             }) => {
                 let heard = resolve::read_icmpv6(packet, from, hop_limit, message);
-                match (heard, header) {
-                    (Some(heard), Some(header)) => Answer::Frame(self.hear(heard, header.from)),
+                match (heard, sender) {
+                    (Some(heard), Some(sender)) => Answer::Frame(self.hear(heard, sender)),
                     _ if group => Answer::Nothing,
                     _ => Answer::Packet(self.reject(packet)),
                 }
@@ -162,43 +162,58 @@ impl Engine<'_> {
         }
     }
 
-    #[inline]
-    fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
+    /// Takes a TCP segment in and returns the length of the packet that answers it.
+    #[inline(always)]
+    fn segment(&mut self, packet: &[u8], segment: Segment<'_>) -> usize {
         if !self.verifies && !checksum::is_right(packet, segment.bytes) {
             self.counters.malformed = self.counters.malformed.wrapping_add(1);
             return 0;
         }
-        let hash = match self.locate(&segment.local, &segment.remote) {
-            Ok(index) => return self.deliver(index, packet, segment),
+        let last = self
+            .table
+            .last(self.slab.slots, (&segment.local, &segment.remote));
+        let index = match last {
+            Some(index) => index,
+            None => match self.place_of(packet, segment) {
+                Ok(index) => index,
+                Err(len) => return len,
+            },
+        };
+        self.deliver(index, packet, segment)
+    }
+
+    /// Returns the slot of the connection that a segment is for, or the length of the packet that
+    /// answers it.
+    #[inline(never)]
+    fn place_of(&mut self, packet: &[u8], segment: Segment<'_>) -> Result<u32, usize> {
+        let (local, remote) = (segment.local, segment.remote);
+        let hash = match self.find(&local, &remote) {
+            Ok(index) => return Ok(index),
             Err(hash) => hash,
         };
-        let (local, remote) = (segment.local, segment.remote);
         if !self.routes.is_own(local.ip()) {
-            return 0;
+            return Err(0);
         }
         if !self.routes.is_peer(remote.ip()) || local.port() == 0 || remote.port() == 0 {
             self.counters.impossible = self.counters.impossible.wrapping_add(1);
-            return 0;
+            return Err(0);
         }
         if segment.is_opening() {
-            return self.knock(packet, segment, hash);
+            return Err(self.knock(packet, &segment, hash));
         }
         if segment.is_answer()
             && self.now < self.cookies_until
-            && let Some(known) = self.redeem(segment, hash)
+            && let Some(known) = self.redeem(&segment, hash)
         {
-            return match known {
-                Some(index) => self.deliver(index, packet, segment),
-                // A right cookie and no room: the peer sends again.
-                None => 0,
-            };
+            // Without room for a right cookie the peer sends again.
+            return known.ok_or(0);
         }
-        self.reject(packet)
+        Err(self.reject(packet))
     }
 
     /// Gives a segment to its connection.
-    #[inline]
-    pub(crate) fn deliver(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> usize {
+    #[inline(always)]
+    fn deliver(&mut self, index: u32, packet: &[u8], segment: Segment<'_>) -> usize {
         if segment.control & (SYN | FIN | RST) != 0
             && let Some(len) = self.judge(index, packet, segment)
         {
@@ -237,7 +252,7 @@ impl Engine<'_> {
         let Some(after) = slot.peek().map(Look::of) else {
             return len;
         };
-        if slot.heed(segment, (before.unsettled, after.unsettled), told) {
+        if slot.heed(&segment, (before.unsettled, after.unsettled), told) {
             let acked = count(before.unsettled.saturating_sub(after.unsettled));
             self.mend(index, segment, (acked, told, len));
         }
@@ -249,7 +264,8 @@ impl Engine<'_> {
     /// Looks at a segment that begins or ends a connection, before smoltcp does. Returns the length
     /// of the answer to one that smoltcp must not see.
     #[inline(never)]
-    fn judge(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> Option<usize> {
+    fn judge(&mut self, index: u32, packet: &[u8], segment: Segment<'_>) -> Option<usize> {
+        let segment = &segment;
         let slot = self.slab.get(index)?;
         let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
@@ -315,7 +331,7 @@ impl Engine<'_> {
         &mut self,
         index: u32,
         packet: &[u8],
-        segment: &Segment<'_>,
+        segment: Segment<'_>,
         unsettled: usize,
     ) -> u32 {
         let Some(slot) = self.slab.get(index) else {
@@ -328,7 +344,7 @@ impl Engine<'_> {
         }
         slot.talk.assign(Talk::LOST, false);
         let (next, mss) = (slot.sent_next, slot.congestion.segment());
-        let told = loss::told(segment, next, mss);
+        let told = loss::told(&segment, next, mss);
         if left == 0 || told == 0 {
             return 0;
         }
@@ -384,7 +400,7 @@ impl Engine<'_> {
     }
 
     /// Reports what a segment changed.
-    #[inline]
+    #[inline(always)]
     fn notice(&mut self, index: u32, (before, after): (Look, Look), reset: bool) {
         let Some(slot) = self.slab.get(index) else {
             return;
@@ -426,11 +442,7 @@ impl Engine<'_> {
 
     /// Finds the slot of the connection between two ends; their hash when there is none.
     #[inline]
-    pub(crate) fn locate(&mut self, local: &SocketAddr, remote: &SocketAddr) -> Result<u32, u32> {
-        let last = self.table.last(self.slab.slots, (local, remote));
-        if let Some(last) = last {
-            return Ok(last);
-        }
+    pub(crate) fn find(&mut self, local: &SocketAddr, remote: &SocketAddr) -> Result<u32, u32> {
         let hash = self.hash(local, remote);
         let slots = &*self.slab.slots;
         let found = self.table.find(slots, hash, (local, remote));

@@ -96,11 +96,11 @@ fn seed(isn: u32) -> u64 {
     }
 }
 
-const fn before(state: u64) -> u64 {
+fn before(state: u64) -> u64 {
     state.wrapping_sub(ADDEND).wrapping_mul(INVERSE)
 }
 
-const fn output(state: u64) -> u32 {
+fn output(state: u64) -> u32 {
     let shift = 29_u32.wrapping_sub(low(state >> 61));
     low(state.wrapping_shr(shift))
 }

@@ -15,14 +15,13 @@ pub(crate) fn count(len: usize) -> u32 {
 
 /// Returns the low half.
 #[inline]
-pub(crate) const fn low(bits: u64) -> u32 {
-    let [a, b, c, d, ..] = bits.to_le_bytes();
-    u32::from_le_bytes([a, b, c, d])
+pub(crate) fn low(bits: u64) -> u32 {
+    u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 /// Returns the high half.
 #[inline]
-pub(crate) const fn high(bits: u64) -> u32 {
+pub(crate) fn high(bits: u64) -> u32 {
     low(bits >> 32)
 }
 

@@ -40,7 +40,7 @@ impl Slot<'_> {
     /// Draws the consequences of a segment that smoltcp has seen: `left` bytes are in the buffer of
     /// `unsettled` before, and `told` have arrived behind a loss that it tells of. Whether there is
     /// something to [mend](Engine::mend).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn heed(
         &mut self,
         segment: &Segment<'_>,
@@ -71,7 +71,7 @@ impl Engine<'_> {
     pub(crate) fn mend(
         &mut self,
         index: u32,
-        segment: &Segment<'_>,
+        segment: Segment<'_>,
         (acked, told, len): (u32, u32, usize),
     ) {
         let Some(slot) = self.slab.get(index) else {

@@ -113,7 +113,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Lends smoltcp's socket for looking.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self) -> Option<&tcp::Socket<'a>> {
         self.set.as_ref().map(|set| set.get(only()))
     }
@@ -121,7 +121,7 @@ impl<'a> Slot<'a> {
     /// Whether smoltcp may take note of what a segment tells: it is neither old nor impossible.
     #[cold]
     #[inline(never)]
-    pub(crate) fn may_heed(&self, segment: &Segment<'_>) -> bool {
+    pub(crate) fn may_heed(&self, segment: Segment<'_>) -> bool {
         let known = matches!(self.phase, Phase::Owned | Phase::Delivering);
         // A probe's byte is not counted, but may have been taken.
         let flight = self.sent_next.wrapping_sub(self.prev).wrapping_add(1);
@@ -133,7 +133,7 @@ impl<'a> Slot<'a> {
     /// Whether a segment acknowledges, once more and nothing else, all that was sent before our
     /// FIN. (One from before the window is a question.)
     #[inline(never)]
-    pub(crate) fn is_repeated(&self, segment: &Segment<'_>) -> bool {
+    pub(crate) fn is_repeated(&self, segment: Segment<'_>) -> bool {
         segment.control & (SYN | FIN | RST | ACK) == ACK
             && segment.payload_len() == 0
             && segment.acknowledged == self.sent_next.wrapping_sub(1)

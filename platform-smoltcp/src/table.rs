@@ -51,7 +51,7 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the slot found last if it is that of the connection between `local` and `remote`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn last(&self, slots: &[Slot<'_>], pair: (&SocketAddr, &SocketAddr)) -> Option<u32> {
         let slot = slots.get(place(self.last))?;
         (slot.flags.has(Flags::LISTED) && is_of(slot, pair)).then_some(self.last)
@@ -139,15 +139,16 @@ fn linked(link: u32) -> Option<u32> {
 }
 
 /// Whether a slot has the connection between the two ends.
-#[inline]
+#[inline(always)]
 fn is_of(slot: &Slot<'_>, (local, remote): (&SocketAddr, &SocketAddr)) -> bool {
-    slot.peek().is_some_and(|socket| {
-        is_at(socket.remote_endpoint(), remote) && is_at(socket.local_endpoint(), local)
-    })
+    let Some(socket) = slot.peek() else {
+        return false;
+    };
+    is_at(socket.remote_endpoint(), remote) && is_at(socket.local_endpoint(), local)
 }
 
 /// Whether smoltcp's and our address are the same.
-#[inline]
+#[inline(always)]
 fn is_at(end: Option<IpEndpoint>, address: &SocketAddr) -> bool {
     end.is_some_and(|end| {
         end.port == address.port()
