@@ -48,10 +48,10 @@ impl Engine<'_> {
     /// reply's length.
     #[inline(never)]
     pub(crate) fn knock(&mut self, packet: &[u8], segment: &Segment<'_>, hash: u32) -> usize {
-        let Some(number) = self.listener_for((segment.local, segment.remote)) else {
+        let Some(number) = self.listener_for((segment.local(), segment.remote())) else {
             return self.reject(packet);
         };
-        if segment.control & FIN != 0 {
+        if segment.control() & FIN != 0 {
             self.counters.malformed = self.counters.malformed.wrapping_add(1);
             return 0;
         }
@@ -69,7 +69,7 @@ impl Engine<'_> {
                 return 0;
             }
         };
-        let isn = self.isn((segment.local, segment.remote));
+        let isn = self.isn((segment.local(), segment.remote()));
         self.start_at(isn);
         let len = self.open_half((slot, number), packet, (segment, hash));
         self.meet(slot, segment, Some(mss));
@@ -118,10 +118,10 @@ impl Engine<'_> {
     /// right and there is no room, `None` when it is no cookie of ours.
     #[inline(never)]
     pub(crate) fn redeem(&mut self, segment: &Segment<'_>, hash: u32) -> Option<Option<u32>> {
-        let pair = (segment.local, segment.remote);
+        let pair = (segment.local(), segment.remote());
         let number = self.listener_for(pair)?;
-        let theirs = segment.sequence.wrapping_sub(1);
-        let ours = segment.acknowledged.wrapping_sub(1);
+        let theirs = segment.sequence().wrapping_sub(1);
+        let ours = segment.acknowledged().wrapping_sub(1);
         let mss = cookie::taste(self.secrets.cookie, pair, theirs, ours, self.now)?;
         let listener = self.listeners.get(number)?;
         let (class, (may_establish, may_hold)) = (listener.class, listener.room());
@@ -153,8 +153,8 @@ impl Engine<'_> {
     ) {
         let mut memory = [0; 64];
         let syn = Plain {
-            from: segment.remote,
-            to: segment.local,
+            from: segment.remote(),
+            to: segment.local(),
             sequence: theirs,
             acknowledges: None,
             control: TcpControl::Syn,
@@ -180,7 +180,7 @@ impl Engine<'_> {
             .peek(slot.0)
             .map_or(0, |socket| socket.recv_capacity());
         let window = u16::try_from(window).unwrap_or(u16::MAX);
-        let own = u16::try_from(self.own_mss(segment.local)).unwrap_or(u16::MAX);
+        let own = u16::try_from(self.own_mss(segment.local())).unwrap_or(u16::MAX);
         if let Some(slot) = self.slab.get(slot.0) {
             slot.meet(mss.min(own), 0);
             slot.set_sent(Sent {
@@ -217,7 +217,7 @@ impl Engine<'_> {
             return 0;
         };
         prepare(socket, nodelay, keepalive);
-        if socket.listen(segment.local).is_err() {
+        if socket.listen(segment.local()).is_err() {
             return 0;
         }
         let len = self.inject(index, packet);
@@ -243,7 +243,7 @@ impl Engine<'_> {
     /// Notes what a peer's SYN tells: how large segments may be, if that is not known yet, and how
     /// its windows are scaled.
     pub(crate) fn meet(&mut self, index: u32, syn: &Segment<'_>, mss: Option<u16>) {
-        let own = u16::try_from(self.own_mss(syn.local)).unwrap_or(u16::MAX);
+        let own = u16::try_from(self.own_mss(syn.local())).unwrap_or(u16::MAX);
         let mss = mss.unwrap_or_else(|| mss_of(syn));
         let scale = syn.option(frame::SCALE).and_then(|data| data.first());
         if let Some(slot) = self.slab.get(index) {
@@ -383,13 +383,13 @@ impl Engine<'_> {
     }
 
     fn answer_with_cookie(&mut self, segment: &Segment<'_>, mss: u16, class: u8) -> usize {
-        let pair = (segment.local, segment.remote);
-        let own_mss = self.own_mss(segment.local);
+        let pair = (segment.local(), segment.remote());
+        let own_mss = self.own_mss(segment.local());
         let reply = Plain {
-            from: segment.local,
-            to: segment.remote,
-            sequence: cookie::bake(self.secrets.cookie, pair, segment.sequence, mss, self.now),
-            acknowledges: Some(segment.sequence.wrapping_add(1)),
+            from: segment.local(),
+            to: segment.remote(),
+            sequence: cookie::bake(self.secrets.cookie, pair, segment.sequence(), mss, self.now),
+            acknowledges: Some(segment.sequence().wrapping_add(1)),
             control: TcpControl::Syn,
             window: u16::try_from(self.slab.recv_of(class)).unwrap_or(u16::MAX),
             mss: u16::try_from(own_mss).unwrap_or(u16::MAX),
@@ -412,7 +412,7 @@ impl Engine<'_> {
 /// Returns the MSS that a SYN tells, or the one of a peer that tells none.
 fn mss_of(syn: &Segment<'_>) -> u16 {
     let told = syn.option(frame::MSS).and_then(|data| be16(data, 0));
-    let default = if syn.local.is_ipv4() {
+    let default = if syn.local().is_ipv4() {
         MSS_DEFAULT
     } else {
         MSS_DEFAULT_V6

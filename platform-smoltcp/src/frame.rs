@@ -1,9 +1,9 @@
 //! Looks into frames just far enough to know whose they are. smoltcp parses them again, fully.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::checksum::{self, TCP};
-use crate::number::{be16, be32};
+use crate::number::{be16, chunk, count};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_LEN: usize = 14;
@@ -88,34 +88,105 @@ pub(crate) enum Packet<'f> {
     Fragment,
 }
 
-/// A TCP segment's place and control fields.
+/// The addresses in an IP header, from and to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Addresses<'f> {
+    V4(&'f [u8; 4], &'f [u8; 4]),
+    V6(&'f [u8; 16], &'f [u8; 16]),
+}
+
+impl Addresses<'_> {
+    #[inline]
+    fn from(self) -> IpAddr {
+        match self {
+            Self::V4(from, _) => IpAddr::from(*from),
+            Self::V6(from, _) => IpAddr::from(*from),
+        }
+    }
+
+    #[inline]
+    fn to(self) -> IpAddr {
+        match self {
+            Self::V4(_, to) => IpAddr::from(*to),
+            Self::V6(_, to) => IpAddr::from(*to),
+        }
+    }
+}
+
+/// A TCP segment in an IP packet, whose header is all there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment<'f> {
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    pub(crate) control: u8,
-    pub(crate) sequence: u32,
-    pub(crate) acknowledged: u32,
+    addresses: Addresses<'f>,
+    header: &'f [u8; TCP_LEN],
     /// From the TCP header to the end of the IP payload.
     pub(crate) bytes: &'f [u8],
 }
 
-impl Segment<'_> {
+impl<'f> Segment<'f> {
+    /// Makes a segment of the bytes behind an IP header; `None` if they hold none.
+    #[inline]
+    pub(crate) fn new(addresses: Addresses<'f>, bytes: &'f [u8]) -> Option<Self> {
+        let header = bytes.first_chunk::<TCP_LEN>()?;
+        let len = usize::from(header[12] >> 4).saturating_mul(4);
+        (TCP_LEN..=bytes.len()).contains(&len).then_some(Self {
+            addresses,
+            header,
+            bytes,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn remote(&self) -> SocketAddr {
+        let [high, low, ..] = *self.header;
+        SocketAddr::new(self.addresses.from(), u16::from_be_bytes([high, low]))
+    }
+
+    #[inline]
+    pub(crate) fn local(&self) -> SocketAddr {
+        let [_, _, high, low, ..] = *self.header;
+        SocketAddr::new(self.addresses.to(), u16::from_be_bytes([high, low]))
+    }
+
+    #[inline]
+    pub(crate) const fn sequence(&self) -> u32 {
+        let [_, _, _, _, a, b, c, d, ..] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    #[inline]
+    pub(crate) const fn acknowledged(&self) -> u32 {
+        let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Returns the control bits.
+    #[inline]
+    pub(crate) const fn control(&self) -> u8 {
+        self.header[13] & 0x3f
+    }
+
+    /// Returns the window, not shifted yet.
+    #[inline]
+    pub(crate) const fn window(&self) -> u16 {
+        let [.., high, low, _, _, _, _] = *self.header;
+        u16::from_be_bytes([high, low])
+    }
+
     /// Whether it starts a connection: SYN without ACK or RST.
     #[inline]
     pub(crate) const fn is_opening(&self) -> bool {
-        self.control & (SYN | ACK | RST) == SYN
+        self.control() & (SYN | ACK | RST) == SYN
     }
 
     /// Whether there is anything between the header and the payload.
     #[inline]
-    pub(crate) fn has_options(&self) -> bool {
-        self.bytes.get(12).is_some_and(|byte| *byte >= 0x60)
+    pub(crate) const fn has_options(&self) -> bool {
+        self.header[12] >= 0x60
     }
 
     /// Returns the data of the first option of `kind` (RFC 9293, section 3.2).
     pub(crate) fn option(&self, kind: u8) -> Option<&[u8]> {
-        let end = usize::from(self.bytes.get(12)? >> 4).saturating_mul(4);
+        let end = usize::from(self.header[12] >> 4).saturating_mul(4);
         let mut options = self.bytes.get(TCP_LEN..end)?;
         loop {
             let (found, rest) = options.split_first()?;
@@ -137,14 +208,14 @@ impl Segment<'_> {
     /// Returns the number of payload bytes.
     #[inline]
     pub(crate) fn payload_len(&self) -> u32 {
-        let header = self.bytes.get(12).map_or(0, |byte| usize::from(byte >> 4));
-        crate::number::count(self.bytes.len().saturating_sub(header.saturating_mul(4)))
+        let header = usize::from(self.header[12] >> 4).saturating_mul(4);
+        count(self.bytes.len().saturating_sub(header))
     }
 
     /// Whether it may be an answer to our SYN|ACK: ACK without SYN or RST.
     #[inline]
     pub(crate) const fn is_answer(&self) -> bool {
-        self.control & (SYN | ACK | RST) == ACK
+        self.control() & (SYN | ACK | RST) == ACK
     }
 }
 
@@ -189,11 +260,12 @@ pub(crate) fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
         return Some(Packet::Fragment);
     }
     let end = usize::from(be16(header, 2)?);
-    let from = IpAddr::V4(Ipv4Addr::from_bits(be32(header, 12)?));
-    let to = IpAddr::V4(Ipv4Addr::from_bits(be32(header, 16)?));
     let payload = packet.get(header_len..end)?;
     match header[9] {
-        TCP => segment(from, to, payload),
+        TCP => {
+            let addresses = Addresses::V4(chunk(header, 12)?, chunk(header, 16)?);
+            Segment::new(addresses, payload).map(Packet::Tcp)
+        }
         _ => Some(Packet::Other),
     }
 }
@@ -204,8 +276,7 @@ pub(crate) fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
     if packet.first()? >> 4 != 6 {
         return None;
     }
-    let from = Ipv6Addr::from(*packet.get(8..)?.first_chunk::<16>()?);
-    let to = Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?);
+    let (from, to) = (chunk(packet, 8)?, chunk(packet, 24)?);
     let payload = packet.get(40..)?.get(..usize::from(be16(packet, 4)?))?;
     let (kind, payload) = match *packet.get(6)? {
         // smoltcp, too, takes one such header and only in first place (RFC 8200, section 4.3).
@@ -216,29 +287,12 @@ pub(crate) fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
         kind => (kind, payload),
     };
     match kind {
-        TCP => segment(IpAddr::V6(from), IpAddr::V6(to), payload),
+        TCP => Segment::new(Addresses::V6(from, to), payload).map(Packet::Tcp),
         ICMPV6 => Some(Packet::Icmpv6 {
-            from,
+            from: Ipv6Addr::from(*from),
             hop_limit: *packet.get(7)?,
             message: payload,
         }),
         _ => Some(Packet::Other),
     }
-}
-
-#[inline(always)]
-fn segment(from: IpAddr, to: IpAddr, bytes: &[u8]) -> Option<Packet<'_>> {
-    let header = bytes.first_chunk::<20>()?;
-    let len = usize::from(header[12] >> 4).saturating_mul(4);
-    if !(TCP_LEN..=bytes.len()).contains(&len) {
-        return None;
-    }
-    Some(Packet::Tcp(Segment {
-        remote: SocketAddr::new(from, be16(header, 0)?),
-        local: SocketAddr::new(to, be16(header, 2)?),
-        control: *header.get(13)? & 0x3f,
-        sequence: be32(header, 4)?,
-        acknowledged: be32(header, 8)?,
-        bytes,
-    }))
 }

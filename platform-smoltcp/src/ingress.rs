@@ -13,7 +13,7 @@ use crate::device::Medium;
 use crate::engine::Engine;
 use crate::frame::{self, ARP, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
 use crate::loss;
-use crate::number::{be16, count, place, put};
+use crate::number::{count, place, put};
 use crate::resolve::{self, Heard};
 use crate::slot::{Facts, Flags, Phase, Talk};
 
@@ -117,7 +117,7 @@ impl Engine<'_> {
                 self.counters.malformed = self.counters.malformed.wrapping_add(1);
                 Answer::Nothing
             }
-            Some(Packet::Tcp(segment)) if !group => Answer::Packet(self.segment(packet, segment)),
+            Some(Packet::Tcp(segment)) if !group => Answer::Packet(self.segment(packet, &segment)),
             Some(Packet::Icmpv6 {
                 from,
                 hop_limit,
@@ -164,14 +164,14 @@ impl Engine<'_> {
 
     /// Takes a TCP segment in and returns the length of the packet that answers it.
     #[inline(always)]
-    fn segment(&mut self, packet: &[u8], segment: Segment<'_>) -> usize {
+    fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
         if !self.verifies && !checksum::is_right(packet, segment.bytes) {
             self.counters.malformed = self.counters.malformed.wrapping_add(1);
             return 0;
         }
         let last = self
             .table
-            .last(self.slab.slots, (&segment.local, &segment.remote));
+            .last(self.slab.slots, (&segment.local(), &segment.remote()));
         let index = match last {
             Some(index) => index,
             None => match self.place_of(packet, segment) {
@@ -185,8 +185,8 @@ impl Engine<'_> {
     /// Returns the slot of the connection that a segment is for, or the length of the packet that
     /// answers it.
     #[inline(never)]
-    fn place_of(&mut self, packet: &[u8], segment: Segment<'_>) -> Result<u32, usize> {
-        let (local, remote) = (segment.local, segment.remote);
+    fn place_of(&mut self, packet: &[u8], segment: &Segment<'_>) -> Result<u32, usize> {
+        let (local, remote) = (segment.local(), segment.remote());
         let hash = match self.find(&local, &remote) {
             Ok(index) => return Ok(index),
             Err(hash) => hash,
@@ -199,11 +199,11 @@ impl Engine<'_> {
             return Err(0);
         }
         if segment.is_opening() {
-            return Err(self.knock(packet, &segment, hash));
+            return Err(self.knock(packet, segment, hash));
         }
         if segment.is_answer()
             && self.now < self.cookies_until
-            && let Some(known) = self.redeem(&segment, hash)
+            && let Some(known) = self.redeem(segment, hash)
         {
             // Without room for a right cookie the peer sends again.
             return known.ok_or(0);
@@ -213,8 +213,8 @@ impl Engine<'_> {
 
     /// Gives a segment to its connection.
     #[inline(always)]
-    fn deliver(&mut self, index: u32, packet: &[u8], segment: Segment<'_>) -> usize {
-        if segment.control & (SYN | FIN | RST) != 0
+    fn deliver(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> usize {
+        if segment.control() & (SYN | FIN | RST) != 0
             && let Some(len) = self.judge(index, packet, segment)
         {
             return len;
@@ -222,7 +222,7 @@ impl Engine<'_> {
         let Some(slot) = self.slab.get(index) else {
             return 0;
         };
-        let shut = be16(segment.bytes, 14) == Some(0);
+        let shut = segment.window() == 0;
         if shut != slot.talk.has(Talk::SHUT) && slot.may_heed(segment) {
             slot.talk.assign(Talk::SHUT, shut);
         }
@@ -252,11 +252,11 @@ impl Engine<'_> {
         let Some(after) = slot.peek().map(Look::of) else {
             return len;
         };
-        if slot.heed(&segment, (before.unsettled, after.unsettled), told) {
+        if slot.heed(segment, (before.unsettled, after.unsettled), told) {
             let acked = count(before.unsettled.saturating_sub(after.unsettled));
             self.mend(index, segment, (acked, told, len));
         }
-        self.notice(index, (before, after), segment.control & RST != 0);
+        self.notice(index, (before, after), segment.control() & RST != 0);
         self.serve.push(self.slab.slots, index);
         len
     }
@@ -264,13 +264,12 @@ impl Engine<'_> {
     /// Looks at a segment that begins or ends a connection, before smoltcp does. Returns the length
     /// of the answer to one that smoltcp must not see.
     #[inline(never)]
-    fn judge(&mut self, index: u32, packet: &[u8], segment: Segment<'_>) -> Option<usize> {
-        let segment = &segment;
+    fn judge(&mut self, index: u32, packet: &[u8], segment: &Segment<'_>) -> Option<usize> {
         let slot = self.slab.get(index)?;
         let (phase, sent) = (slot.phase, slot.sent());
         let before = self.state(index);
         let known = sent.any && !matches!(before, State::SynSent | State::Listen);
-        if before == State::SynSent && segment.control & SYN != 0 {
+        if before == State::SynSent && segment.control() & SYN != 0 {
             self.meet(index, segment, None);
             if let Some(slot) = self.slab.get(index) {
                 slot.prev = sent.next;
@@ -282,9 +281,9 @@ impl Engine<'_> {
                 return Some(0);
             }
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
-            if phase == Phase::TimeWait && self.is_listening(segment.local) {
+            if phase == Phase::TimeWait && self.is_listening(segment.local()) {
                 self.release(index);
-                let hash = self.hash(&segment.local, &segment.remote);
+                let hash = self.hash(&segment.local(), &segment.remote());
                 return Some(self.knock(packet, segment, hash));
             }
             if known && before != State::SynReceived {
@@ -293,8 +292,8 @@ impl Engine<'_> {
         }
         // Only a reset with just the next number is taken, one elsewhere in the window is asked
         // back (RFC 5961, section 3.2), and TIME-WAIT heeds none (RFC 1337).
-        if known && segment.control & RST != 0 {
-            let ahead = segment.sequence.wrapping_sub(sent.acknowledged);
+        if known && segment.control() & RST != 0 {
+            let ahead = segment.sequence().wrapping_sub(sent.acknowledged);
             if before == State::TimeWait || ahead >= WINDOW_MAX {
                 return Some(0);
             }
@@ -302,15 +301,15 @@ impl Engine<'_> {
                 let len = self.challenge(index, segment);
                 // What came before it may not have been acknowledged until now.
                 let next = self.slab.get(index).map(|slot| slot.acknowledged);
-                return Some(len).filter(|_| next != Some(segment.sequence));
+                return Some(len).filter(|_| next != Some(segment.sequence()));
             }
         }
         // smoltcp 0.14 cuts what lies beyond the window and still takes the FIN behind it, which
         // ends the stream too soon; it also sends such segments, by fast retransmission and as
         // probes, which want an answer.
         let payload = segment.payload_len();
-        let end = segment.control & FIN != 0;
-        if known && payload > 0 && end && sent.is_beyond(segment.sequence, payload) {
+        let end = segment.control() & FIN != 0;
+        if known && payload > 0 && end && sent.is_beyond(segment.sequence(), payload) {
             return Some(self.challenge(index, segment));
         }
         // The peer keeps its place until it knows that its end has come.
@@ -331,7 +330,7 @@ impl Engine<'_> {
         &mut self,
         index: u32,
         packet: &[u8],
-        segment: Segment<'_>,
+        segment: &Segment<'_>,
         unsettled: usize,
     ) -> u32 {
         let Some(slot) = self.slab.get(index) else {
@@ -344,7 +343,7 @@ impl Engine<'_> {
         }
         slot.talk.assign(Talk::LOST, false);
         let (next, mss) = (slot.sent_next, slot.congestion.segment());
-        let told = loss::told(&segment, next, mss);
+        let told = loss::told(segment, next, mss);
         if left == 0 || told == 0 {
             return 0;
         }
@@ -367,8 +366,8 @@ impl Engine<'_> {
         };
         let mut memory = [0; 64];
         let probe = Plain {
-            from: segment.remote,
-            to: segment.local,
+            from: segment.remote(),
+            to: segment.local(),
             sequence: sent.acknowledged.wrapping_sub(1),
             acknowledges: Some(sent.next),
             control: TcpControl::None,

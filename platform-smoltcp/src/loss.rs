@@ -17,10 +17,10 @@ pub(crate) const COPIES: u8 = 3;
 /// lost; then how many bytes behind it have arrived, else 0. `next` is the end of what has been
 /// sent, `mss` the length of one segment.
 pub(crate) fn told(segment: &Segment<'_>, next: u32, mss: u32) -> u32 {
-    if segment.control & (SYN | FIN | RST | ACK) != ACK || segment.payload_len() > 0 {
+    if segment.control() & (SYN | FIN | RST | ACK) != ACK || segment.payload_len() > 0 {
         return 0;
     }
-    let outstanding = next.wrapping_sub(segment.acknowledged);
+    let outstanding = next.wrapping_sub(segment.acknowledged());
     let received = beyond(segment, outstanding);
     // More than two segments behind the hole, or all there are: smoltcp sends nothing new before
     // the third duplicate (RFC 3042 would), so that no more can come.
@@ -32,7 +32,7 @@ pub(crate) fn told(segment: &Segment<'_>, next: u32, mss: u32) -> u32 {
 /// Returns how many of the `outstanding` bytes after the acknowledged ones the peer has received.
 fn beyond(segment: &Segment<'_>, outstanding: u32) -> u32 {
     let blocks = segment.option(SELECTIVE).unwrap_or_default();
-    sum(blocks, segment.acknowledged, outstanding)
+    sum(blocks, segment.acknowledged(), outstanding)
 }
 
 /// Adds up the blocks of an option that lie in what is outstanding; others are duplicates reported
@@ -59,6 +59,7 @@ fn sum(blocks: &[u8], acknowledged: u32, outstanding: u32) -> u32 {
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     use super::*;
+    use crate::frame::Addresses;
     use std::vec::Vec;
 
     extern crate std;
@@ -75,14 +76,9 @@ mod tests {
         let mut bytes: Vec<u8> = std::vec![0; 20];
         bytes[12] = u8::try_from(5 + options.len() / 4).unwrap() << 4;
         bytes.extend(options);
-        let segment = Segment {
-            local: ([10, 0, 0, 1], 1).into(),
-            remote: ([10, 0, 0, 2], 2).into(),
-            control: ACK,
-            sequence: 7,
-            acknowledged: 1_000,
-            bytes: &bytes,
-        };
+        bytes[8..12].copy_from_slice(&1_000_u32.to_be_bytes());
+        bytes[13] = ACK;
+        let segment = Segment::new(Addresses::V4(&[0; 4], &[0; 4]), &bytes).unwrap();
         super::told(&segment, next, 100) > 0
     }
 
@@ -105,19 +101,13 @@ mod tests {
 
     #[test]
     fn options_cut_short_are_none() {
-        let bytes = [
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, 0, 0, 8, 1, 5, 9,
-        ];
+        let mut bytes = [0; 24];
+        (bytes[12], bytes[13]) = (0x60, ACK);
+        bytes[20..].copy_from_slice(&[8, 1, 5, 9]);
+        let segment = Segment::new(Addresses::V4(&[0; 4], &[0; 4]), &bytes).unwrap();
+        assert_eq!(super::told(&segment, 1_000, 100), 0);
         for end in 0..bytes.len() {
-            let segment = Segment {
-                local: ([10, 0, 0, 1], 1).into(),
-                remote: ([10, 0, 0, 2], 2).into(),
-                control: ACK,
-                sequence: 0,
-                acknowledged: 0,
-                bytes: &bytes[..end],
-            };
-            assert_eq!(super::told(&segment, 1_000, 100), 0);
+            assert!(Segment::new(Addresses::V4(&[0; 4], &[0; 4]), &bytes[..end]).is_none());
         }
     }
 }

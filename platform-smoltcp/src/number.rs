@@ -25,22 +25,22 @@ pub(crate) fn high(bits: u64) -> u32 {
     low(bits >> 32)
 }
 
+/// Lends the `N` bytes at `at`; `None` past the end.
+#[inline]
+pub(crate) fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
+}
+
 /// Returns the big-endian number in the two bytes at `at`; `None` past the end.
 #[inline]
 pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes
-        .get(at..)?
-        .first_chunk()
-        .map(|pair| u16::from_be_bytes(*pair))
+    chunk(bytes, at).map(|pair| u16::from_be_bytes(*pair))
 }
 
 /// Returns the big-endian number in the four bytes at `at`; `None` past the end.
 #[inline]
 pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..)?
-        .first_chunk()
-        .map(|four| u32::from_be_bytes(*four))
+    chunk(bytes, at).map(|four| u32::from_be_bytes(*four))
 }
 
 /// Writes `value` at `at` if it fits, and returns whether it did.

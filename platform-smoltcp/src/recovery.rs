@@ -24,7 +24,7 @@ use crate::cookie::Plain;
 use crate::engine::Engine;
 use crate::frame::{FIN, Segment};
 use crate::ingress::WINDOW_MAX;
-use crate::number::{be16, count, place};
+use crate::number::{count, place};
 use crate::slot::{Flags, Phase, Slot, Talk, limit_of};
 use crate::wheel::{tick_after, tick_of};
 
@@ -57,7 +57,7 @@ impl Slot<'_> {
         }
         if ON && acked > 0 {
             let used = count(unsettled);
-            self.congestion.grow(acked, used, segment.acknowledged);
+            self.congestion.grow(acked, used, segment.acknowledged());
         }
         false
     }
@@ -71,7 +71,7 @@ impl Engine<'_> {
     pub(crate) fn mend(
         &mut self,
         index: u32,
-        segment: Segment<'_>,
+        segment: &Segment<'_>,
         (acked, told, len): (u32, u32, usize),
     ) {
         let Some(slot) = self.slab.get(index) else {
@@ -81,7 +81,7 @@ impl Engine<'_> {
         let una = slot.prev;
         let window = &mut slot.congestion;
         if window.is_recovering() {
-            let plain = segment.payload_len() == 0 && segment.acknowledged == una;
+            let plain = segment.payload_len() == 0 && segment.acknowledged() == una;
             match (acked, told) {
                 (0, _) if plain => window.inflate(),
                 (0, _) => {}
@@ -92,12 +92,12 @@ impl Engine<'_> {
             window.lose(slot.sent_next.wrapping_sub(una), told);
         } else {
             let used = acked.saturating_add(count(left));
-            window.grow(acked, used, segment.acknowledged);
+            window.grow(acked, used, segment.acknowledged());
             if left <= place(window.window()) {
                 return window.recover();
             }
-            let end = segment.sequence.wrapping_add(segment.payload_len());
-            let end = end.wrapping_add(u32::from(segment.control & FIN));
+            let end = segment.sequence().wrapping_add(segment.payload_len());
+            let end = end.wrapping_add(u32::from(segment.control() & FIN));
             // Nothing of what smoltcp may not have believed goes into what it is shown but a
             // window, and that only from where the peer may be.
             if end.wrapping_sub(slot.acknowledged) > WINDOW_MAX {
@@ -105,7 +105,7 @@ impl Engine<'_> {
             }
             // An answer has told the peer how far everything has come.
             let sequence = if len > 0 { slot.acknowledged } else { end };
-            let theirs = be16(segment.bytes, 14).unwrap_or(0);
+            let theirs = segment.window();
             self.narrow(index, (sequence, una), theirs);
         }
     }

@@ -121,23 +121,23 @@ impl<'a> Slot<'a> {
     /// Whether smoltcp may take note of what a segment tells: it is neither old nor impossible.
     #[cold]
     #[inline(never)]
-    pub(crate) fn may_heed(&self, segment: Segment<'_>) -> bool {
+    pub(crate) fn may_heed(&self, segment: &Segment<'_>) -> bool {
         let known = matches!(self.phase, Phase::Owned | Phase::Delivering);
         // A probe's byte is not counted, but may have been taken.
         let flight = self.sent_next.wrapping_sub(self.prev).wrapping_add(1);
-        let fresh = segment.acknowledged.wrapping_sub(self.prev) <= flight
-            && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX;
-        fresh || !known || segment.control & SYN != 0
+        let fresh = segment.acknowledged().wrapping_sub(self.prev) <= flight
+            && segment.sequence().wrapping_sub(self.acknowledged) < WINDOW_MAX;
+        fresh || !known || segment.control() & SYN != 0
     }
 
     /// Whether a segment acknowledges, once more and nothing else, all that was sent before our
     /// FIN. (One from before the window is a question.)
     #[inline(never)]
-    pub(crate) fn is_repeated(&self, segment: Segment<'_>) -> bool {
-        segment.control & (SYN | FIN | RST | ACK) == ACK
+    pub(crate) fn is_repeated(&self, segment: &Segment<'_>) -> bool {
+        segment.control() & (SYN | FIN | RST | ACK) == ACK
             && segment.payload_len() == 0
-            && segment.acknowledged == self.sent_next.wrapping_sub(1)
-            && segment.sequence.wrapping_sub(self.acknowledged) < WINDOW_MAX
+            && segment.acknowledged() == self.sent_next.wrapping_sub(1)
+            && segment.sequence().wrapping_sub(self.acknowledged) < WINDOW_MAX
     }
 
     /// Whether a FIN may go: all bytes are acknowledged, or have left or will leave in one segment.
