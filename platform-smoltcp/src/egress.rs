@@ -436,6 +436,7 @@ impl Engine<'_> {
         }
     }
 
+    /// Sees to it that the slot is served when smoltcp is due or its phase ends, whatever is first.
     #[inline(never)]
     fn expect(&mut self, index: u32, state: State, due: Option<Stamp>) {
         let now = self.now;
