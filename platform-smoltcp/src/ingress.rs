@@ -95,11 +95,12 @@ impl Engine<'_> {
     /// Takes what an Ethernet frame carries, if it is for us.
     #[inline]
     fn unwrap(&mut self, header: Ethernet, packet: &[u8]) -> Answer {
-        let ours = header.to == self.mac || !Ethernet::is_unicast(header.to);
+        let group = header.to != self.mac;
+        let ours = !group || !Ethernet::is_unicast(header.to);
         let echo = header.from == self.mac || !Ethernet::is_unicast(header.from);
         match header.kind {
             _ if !ours || echo => Answer::Nothing,
-            IPV4 | IPV6 => self.packet(packet, Some(header.from), header.to != self.mac),
+            IPV4 | IPV6 => self.packet(packet, Some(header.from), group),
             ARP => match resolve::read_arp(packet) {
                 Some(heard) => Answer::Frame(self.hear(heard, header.from)),
                 None => Answer::Nothing,
@@ -108,8 +109,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Takes an IP packet in, from a station on the link, if the device has Ethernet, and for one or
-    /// for a group of them.
+    /// Takes an IP packet in: from a station on the link, if the device has Ethernet, and for one
+    /// of them or a group.
     #[inline]
     fn packet(&mut self, packet: &[u8], sender: Option<[u8; 6]>, group: bool) -> Answer {
         match frame::look(packet) {
