@@ -232,24 +232,18 @@ pub(crate) fn tcp_at(packet: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether it is an IPv4 packet.
-#[inline]
-pub(crate) fn is_v4(packet: &[u8]) -> bool {
-    packet.first().is_some_and(|first| first >> 4 == 4)
-}
-
 /// Looks into an IP packet; `None` when it is cut short or of another version.
+#[inline]
 pub(crate) fn look(packet: &[u8]) -> Option<Packet<'_>> {
-    if is_v4(packet) {
-        look_v4(packet)
-    } else {
-        look_v6(packet)
+    match packet.first()? >> 4 {
+        4 => look_v4(packet),
+        6 => look_v6(packet),
+        _ => None,
     }
 }
 
-/// Looks into an IPv4 packet.
-#[inline(always)]
-pub(crate) fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
+#[inline]
+fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
     let header = packet.first_chunk::<20>()?;
     let header_len = usize::from(header[0] & 15).saturating_mul(4);
     if !checksum::is_right_header(header, packet.get(header.len()..header_len)?) {
@@ -270,12 +264,8 @@ pub(crate) fn look_v4(packet: &[u8]) -> Option<Packet<'_>> {
     }
 }
 
-/// Looks into an IPv6 packet.
 #[inline]
-pub(crate) fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
-    if packet.first()? >> 4 != 6 {
-        return None;
-    }
+fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
     let (from, to) = (chunk(packet, 8)?, chunk(packet, 24)?);
     let payload = packet.get(40..)?.get(..usize::from(be16(packet, 4)?))?;
     let (kind, payload) = match *packet.get(6)? {

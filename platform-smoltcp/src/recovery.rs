@@ -118,7 +118,7 @@ impl Engine<'_> {
             return;
         };
         // A keep-alive probe looks like it.
-        if slot.peek().is_none_or(|socket| socket.send_queue() == 0) {
+        if slot.is_drained() {
             return;
         }
         let (una, acknowledged) = (slot.prev, slot.acknowledged);
