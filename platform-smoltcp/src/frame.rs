@@ -127,12 +127,13 @@ impl<'f> Segment<'f> {
     #[inline]
     pub(crate) fn new(addresses: Addresses<'f>, bytes: &'f [u8]) -> Option<Self> {
         let header = bytes.first_chunk::<TCP_LEN>()?;
-        let len = usize::from(header[12] >> 4).saturating_mul(4);
-        (TCP_LEN..=bytes.len()).contains(&len).then_some(Self {
+        let segment = Self {
             addresses,
             header,
             bytes,
-        })
+        };
+        let whole = (TCP_LEN..=bytes.len()).contains(&segment.header_len());
+        whole.then_some(segment)
     }
 
     #[inline]
@@ -157,6 +158,12 @@ impl<'f> Segment<'f> {
     pub(crate) const fn acknowledged(&self) -> u32 {
         let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = *self.header;
         u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Returns the bytes before the payload.
+    #[inline]
+    fn header_len(&self) -> usize {
+        usize::from(self.header[12] >> 4).saturating_mul(4)
     }
 
     /// Returns the control bits.
@@ -186,8 +193,7 @@ impl<'f> Segment<'f> {
 
     /// Returns the data of the first option of `kind` (RFC 9293, section 3.2).
     pub(crate) fn option(&self, kind: u8) -> Option<&[u8]> {
-        let end = usize::from(self.header[12] >> 4).saturating_mul(4);
-        let mut options = self.bytes.get(TCP_LEN..end)?;
+        let mut options = self.bytes.get(TCP_LEN..self.header_len())?;
         loop {
             let (found, rest) = options.split_first()?;
             match *found {
@@ -208,8 +214,7 @@ impl<'f> Segment<'f> {
     /// Returns the number of payload bytes.
     #[inline]
     pub(crate) fn payload_len(&self) -> u32 {
-        let header = usize::from(self.header[12] >> 4).saturating_mul(4);
-        count(self.bytes.len().saturating_sub(header))
+        count(self.bytes.len().saturating_sub(self.header_len()))
     }
 
     /// Whether it may be an answer to our SYN|ACK: ACK without SYN or RST.
