@@ -6,10 +6,10 @@ use smoltcp::iface::SocketStorage;
 use usockets::Duration;
 
 use crate::hash::Secret;
-use crate::listener::Listener;
-use crate::neighbour::Neighbour;
-use crate::route::Address;
-use crate::slot::Slot;
+use crate::ip::neighbour::Neighbour;
+use crate::ip::route::Address;
+use crate::smoltcp::listener::Listener;
+use crate::smoltcp::slot::Slot;
 
 /// Most bytes of one receive buffer. Above, smoltcp 0.14 promises a peer a larger window in its
 /// SYN|ACK than it keeps (the window there is not scaled, but is remembered as if it were).

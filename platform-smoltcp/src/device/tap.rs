@@ -9,10 +9,10 @@ use rustix::io::{Errno, read, write};
 use rustix::time::{ClockId, clock_gettime};
 use usockets::{Error, Instant, Notify, Waker};
 
+use crate::device::tap_control;
+use crate::device::virtio::{self, HEADER_LEN};
 use crate::device::{Capabilities, Medium, PollDevice};
-use crate::frame::ETHERNET_LEN;
-use crate::tap_control;
-use crate::virtio::{self, HEADER_LEN};
+use crate::smoltcp::frame::ETHERNET_LEN;
 
 /// Bytes of the largest frame that the kernel gives or takes with offloading.
 const SUPER_MAX: usize = 65_535 + ETHERNET_LEN;

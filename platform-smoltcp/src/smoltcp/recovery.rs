@@ -19,14 +19,14 @@ use core::net::SocketAddr;
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
-use crate::congestion::ON;
-use crate::cookie::Plain;
-use crate::engine::Engine;
-use crate::frame::{FIN, Segment};
-use crate::ingress::WINDOW_MAX;
 use crate::number::{count, place};
-use crate::slot::{Flags, Phase, Slot, Talk, limit_of};
-use crate::wheel::{tick_after, tick_of};
+use crate::smoltcp::congestion::ON;
+use crate::smoltcp::cookie::Plain;
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::frame::{FIN, Segment};
+use crate::smoltcp::ingress::WINDOW_MAX;
+use crate::smoltcp::slot::{Flags, Phase, Slot, Talk, limit_of};
+use crate::smoltcp::wheel::{tick_after, tick_of};
 
 /// How long there must be nothing to send before that counts as idle, in the unit of limits:
 /// 1.05 s, a little over the least that RFC 6298 lets retransmissions wait.

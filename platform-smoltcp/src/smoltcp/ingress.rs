@@ -7,15 +7,15 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
-use crate::checksum;
-use crate::cookie::Plain;
 use crate::device::Medium;
-use crate::engine::Engine;
-use crate::frame::{self, ARP, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
-use crate::loss;
+use crate::ip::resolve::{self, Heard};
 use crate::number::{count, place, put};
-use crate::resolve::{self, Heard};
-use crate::slot::{Facts, Flags, Phase, Talk};
+use crate::smoltcp::cookie::Plain;
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::frame::{self, ARP, Ethernet, FIN, IPV4, IPV6, Packet, RST, SYN, Segment};
+use crate::smoltcp::loss;
+use crate::smoltcp::slot::{Facts, Flags, Phase, Talk};
+use crate::wire::checksum;
 
 /// No window is larger, since no receive buffer is.
 pub(crate) const WINDOW_MAX: u32 = 65_536;

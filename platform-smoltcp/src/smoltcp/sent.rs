@@ -7,8 +7,8 @@
 //! up. So what goes out is looked at, and a plain acknowledgement from behind is moved up to
 //! SND.NXT as the RFC means it: after everything sent so far.
 
-use crate::frame::{ACK, FIN, RST, SYN};
 use crate::number::{be16, be32, put};
+use crate::smoltcp::frame::{ACK, FIN, RST, SYN};
 
 /// What one connection has sent and acknowledged so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -84,7 +84,7 @@ impl Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cookie::Plain;
+    use crate::smoltcp::cookie::Plain;
     use smoltcp::wire::{IpAddress, TcpControl, TcpPacket};
 
     /// A plain acknowledgement with the given sequence number.
@@ -123,7 +123,7 @@ mod tests {
             let mut memory = [0; 64];
             let len = plain(first, &mut memory);
             sent.correct(&mut memory[20..len]);
-            crate::checksum::fill(&mut memory[..len], 20);
+            crate::wire::checksum::fill(&mut memory[..len], 20);
             let segment = TcpPacket::new_checked(&memory[20..len]).unwrap();
             assert_eq!(segment.seq_number().0.cast_unsigned(), expected);
             assert!(segment.verify_checksum(&from, &to));

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::number::place;
-use crate::slot::{Flags, NONE, Slot};
+use crate::smoltcp::slot::{Flags, NONE, Slot};
 
 /// Most slots that links can tell apart.
 pub(crate) const SLOTS_MAX: u32 = 1 << 24;

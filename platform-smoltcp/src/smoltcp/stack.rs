@@ -7,14 +7,14 @@ use usockets::{
     Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
 };
 
-use crate::close::remote_of;
 use crate::config::{Config, Memory, SizeClass};
 use crate::counters::Counters;
 use crate::device::PollDevice;
-use crate::egress::{Served, send_copy};
-use crate::engine::Engine;
 use crate::number::place;
-use crate::slot::{Facts, Phase};
+use crate::smoltcp::close::remote_of;
+use crate::smoltcp::egress::{Served, send_copy};
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::slot::{Facts, Phase};
 
 /// Most frames taken from the device in one turn.
 pub const FRAMES_MAX: usize = 64;

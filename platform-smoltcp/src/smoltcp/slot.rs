@@ -4,13 +4,13 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
 use usockets::{Duration, Error, Instant, Readiness, SocketId};
 
-use crate::clock::RESEND_MIN;
-use crate::congestion::Congestion;
-use crate::frame::{ACK, FIN, RST, SYN, Segment};
-use crate::ingress::WINDOW_MAX;
 use crate::number::place;
-use crate::sent::Sent;
-use crate::wheel::tick_of;
+use crate::smoltcp::clock::RESEND_MIN;
+use crate::smoltcp::congestion::Congestion;
+use crate::smoltcp::frame::{ACK, FIN, RST, SYN, Segment};
+use crate::smoltcp::ingress::WINDOW_MAX;
+use crate::smoltcp::sent::Sent;
+use crate::smoltcp::wheel::tick_of;
 
 /// log2 of the ticks in which limits count: 64 of them, 66 ms.
 pub(crate) const LIMIT_SHIFT: u32 = 6;

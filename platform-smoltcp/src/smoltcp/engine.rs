@@ -6,22 +6,22 @@ use smoltcp::socket::tcp::State;
 use smoltcp::time::Duration as Span;
 use usockets::{Duration, Instant};
 
-use crate::clock::{span, stamp};
 use crate::config::{Config, Limits, Memory, SizeClass};
 use crate::counters::Counters;
 use crate::device::{Capabilities, Medium};
-use crate::frame::ETHERNET_LEN;
 use crate::hash::Secret;
-use crate::isn;
-use crate::list::{ReadyRing, Ring};
-use crate::listener::Listener;
-use crate::neighbour::Neighbours;
-use crate::port::{Inward, describe};
-use crate::route::Routes;
-use crate::slab::Slab;
-use crate::slot::{Facts, Flags, LIMIT_SHIFT, Phase};
-use crate::table::Table;
-use crate::wheel::{Wheel, tick_after};
+use crate::ip::neighbour::Neighbours;
+use crate::ip::route::Routes;
+use crate::smoltcp::clock::{span, stamp};
+use crate::smoltcp::frame::ETHERNET_LEN;
+use crate::smoltcp::isn;
+use crate::smoltcp::list::{ReadyRing, Ring};
+use crate::smoltcp::listener::Listener;
+use crate::smoltcp::port::{Inward, describe};
+use crate::smoltcp::slab::Slab;
+use crate::smoltcp::slot::{Facts, Flags, LIMIT_SHIFT, Phase};
+use crate::smoltcp::table::Table;
+use crate::smoltcp::wheel::{Wheel, tick_after};
 
 /// Bytes of scratch memory that every stack needs, whatever its device.
 const SCRATCH_MIN: usize = 128;

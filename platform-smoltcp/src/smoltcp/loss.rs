@@ -7,8 +7,8 @@
 //! only a few are in flight). smoltcp then gets the same acknowledgement three times more, as if
 //! the network had duplicated it.
 
-use crate::frame::{ACK, FIN, RST, SELECTIVE, SYN, Segment};
 use crate::number::be32;
+use crate::smoltcp::frame::{ACK, FIN, RST, SELECTIVE, SYN, Segment};
 
 /// How often an acknowledgement that tells of a loss is repeated for smoltcp.
 pub(crate) const COPIES: u8 = 3;
@@ -59,7 +59,7 @@ fn sum(blocks: &[u8], acknowledged: u32, outstanding: u32) -> u32 {
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     use super::*;
-    use crate::frame::Addresses;
+    use crate::smoltcp::frame::Addresses;
     use std::vec::Vec;
 
     extern crate std;

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use usockets::{Duration, Endpoint, SocketId};
 
-use crate::list::List;
+use crate::smoltcp::list::List;
 
 /// One listener's place in a stack, lent by the caller as [`Listener::EMPTY`].
 #[derive(Debug)]

@@ -111,7 +111,7 @@ pub(crate) fn is_right(packet: &[u8], segment: &[u8]) -> bool {
 }
 
 /// Fills in the checksum of an IP packet's TCP segment, which starts at `start`
-/// ([`crate::frame::tcp_at`]).
+/// ([`crate::smoltcp::frame::tcp_at`]).
 #[inline]
 pub(crate) fn fill(packet: &mut [u8], start: usize) {
     if let Some((header, segment)) = packet.split_at_mut_checked(start)

@@ -1,7 +1,7 @@
 //! Lists of slots, linked through the slots themselves.
 
 use crate::number::place;
-use crate::slot::{Flags, NONE, Slot};
+use crate::smoltcp::slot::{Flags, NONE, Slot};
 
 /// A doubly linked list through [`Slot::prev`] and [`Slot::next`]: any slot leaves at once.
 #[derive(Clone, Copy, Debug)]

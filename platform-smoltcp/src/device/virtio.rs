@@ -4,9 +4,9 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU16;
 
-use crate::checksum::{self, TCP};
-use crate::frame::{self, ETHERNET_LEN, Ethernet, IPV4, IPV6, Packet};
 use crate::number::{be16, be32, put};
+use crate::smoltcp::frame::{self, ETHERNET_LEN, Ethernet, IPV4, IPV6, Packet};
+use crate::wire::checksum::{self, TCP};
 
 /// Bytes of the header.
 pub(crate) const HEADER_LEN: usize = 10;
@@ -105,7 +105,7 @@ fn find(frame: &[u8]) -> Option<Found> {
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
     use super::*;
-    use crate::cookie::Plain;
+    use crate::smoltcp::cookie::Plain;
     use smoltcp::wire::TcpControl;
 
     fn frame(from: &str, to: &str, memory: &mut [u8; 200]) -> usize {

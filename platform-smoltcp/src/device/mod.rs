@@ -1,4 +1,19 @@
-//! What a packet device has to do.
+//! Packet devices: what one has to do ([`PollDevice`]), and those in the tree.
+//!
+//! [`wire`] is a cable in memory for tests, [`tap`] Linux's, with [`virtio`] the header before its
+//! frames; [`pcap`] writes down what any device moves, and [`phy`] leads from and to smoltcp's own.
+//! Nothing here knows of the stack.
+
+pub(crate) mod pcap;
+#[cfg(feature = "phy")]
+pub(crate) mod phy;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+pub(crate) mod tap;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod tap_control;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod virtio;
+pub(crate) mod wire;
 
 use core::num::NonZeroU16;
 

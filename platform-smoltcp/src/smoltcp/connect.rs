@@ -4,13 +4,13 @@ use core::net::{IpAddr, SocketAddr};
 
 use usockets::{Endpoint, Error, Security, SocketId};
 
-use crate::accept::prepare;
-use crate::clock::stamp;
 use crate::device::Medium;
-use crate::engine::Engine;
-use crate::isn;
 use crate::number::{high, low};
-use crate::slot::Phase;
+use crate::smoltcp::accept::prepare;
+use crate::smoltcp::clock::stamp;
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::isn;
+use crate::smoltcp::slot::Phase;
 
 /// First and number of ephemeral ports (RFC 6335, section 6).
 const PORTS_FROM: u16 = 49_152;
@@ -129,7 +129,7 @@ impl Engine<'_> {
         let place = self
             .listeners
             .iter()
-            .position(crate::listener::Listener::is_free)
+            .position(crate::smoltcp::listener::Listener::is_free)
             .filter(|place| *place < usize::from(u8::MAX))
             .ok_or(Error::Exhausted)?;
         let offset = self.secrets.port.hash([id.to_bits()].into_iter());
@@ -139,7 +139,8 @@ impl Engine<'_> {
                 0 => self.port(low(offset) ^ high(offset)),
                 port => port,
             };
-            let listener = crate::listener::Listener::new(id, at, SocketAddr::new(ip, port), class);
+            let listener =
+                crate::smoltcp::listener::Listener::new(id, at, SocketAddr::new(ip, port), class);
             if self
                 .listeners
                 .iter()

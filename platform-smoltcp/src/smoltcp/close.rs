@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use smoltcp::socket::tcp::{self, RecvError, State};
 use usockets::{Error, Recv, SocketId};
 
-use crate::engine::Engine;
 use crate::number::{count, place};
-use crate::slot::{ENDING, Facts, Flags, Phase, Slot, Talk, socket_of};
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::slot::{ENDING, Facts, Flags, Phase, Slot, Talk, socket_of};
 
 impl Engine<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -195,7 +195,7 @@ impl Engine<'_> {
                 self.slab.move_to(index, Phase::Owned);
                 self.abort(index);
             }
-            next = (after != crate::slot::NONE).then_some(after);
+            next = (after != crate::smoltcp::slot::NONE).then_some(after);
         }
         if let Some(listener) = self.listeners.get_mut(place(number)) {
             listener.half_open = 0;

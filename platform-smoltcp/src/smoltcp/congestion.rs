@@ -4,11 +4,11 @@
 //! avoidance the window grows by one segment for each window acknowledged. It is halved at a loss,
 //! inflated by what has arrived behind it until it is repaired, and collapses to one segment at a
 //! timeout. It does not grow while less than half of it is used (RFC 7661), and is again as at the
-//! start when there has been nothing to send for a while. [`crate::recovery`] tells it what
-//! happens, and keeps senders to it.
+//! start when there has been nothing to send for a while. [`crate::smoltcp::recovery`] tells it
+//! what happens, and keeps senders to it.
 
-use crate::cookie::{SIZES, fitting};
 use crate::number::{high, place};
+use crate::smoltcp::cookie::{SIZES, fitting};
 
 /// Whether connections have it.
 pub(crate) const ON: bool = cfg!(feature = "congestion");

@@ -5,10 +5,10 @@ use core::num::NonZeroU16;
 use smoltcp::phy::{self, Checksum, DeviceCapabilities, PacketMeta};
 use smoltcp::time::Instant;
 
-use crate::checksum;
 use crate::device::{Capabilities, PollDevice};
-use crate::frame::{self, ETHERNET_LEN, Ethernet};
-use crate::sent::Sent;
+use crate::smoltcp::frame::{self, ETHERNET_LEN, Ethernet};
+use crate::smoltcp::sent::Sent;
+use crate::wire::checksum;
 
 /// Says in smoltcp's words what the device can do. Ethernet is handled outside of smoltcp.
 pub(crate) fn describe(device: &Capabilities) -> DeviceCapabilities {

@@ -6,16 +6,16 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::TcpControl;
 use usockets::Duration;
 
-use crate::clock::{span, stamp};
-use crate::cookie::{self, Plain};
-use crate::engine::Engine;
-use crate::frame::{self, FIN, Segment};
-use crate::isn;
 use crate::number::{be16, low, place};
-use crate::port::Nowhere;
-use crate::sent::Sent;
-use crate::slot::{Phase, Talk};
-use crate::wheel::tick_of;
+use crate::smoltcp::clock::{span, stamp};
+use crate::smoltcp::cookie::{self, Plain};
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::frame::{self, FIN, Segment};
+use crate::smoltcp::isn;
+use crate::smoltcp::port::Nowhere;
+use crate::smoltcp::sent::Sent;
+use crate::smoltcp::slot::{Phase, Talk};
+use crate::smoltcp::wheel::tick_of;
 
 /// How long after the last cookie was sent one is believed: as long as it is valid.
 const COOKIES_BELIEVED: Duration = Duration::from_secs(134);

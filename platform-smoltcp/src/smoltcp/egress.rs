@@ -10,16 +10,16 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration as Span, Instant as Stamp};
 use usockets::Instant;
 
-use crate::clock::{instant, kept, stamp, stamp_after};
 use crate::device::{Medium, PollDevice};
-use crate::engine::Engine;
-use crate::frame::Ethernet;
-use crate::neighbour::Reach;
+use crate::ip::neighbour::Reach;
+use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::{count, place};
-use crate::port::{Nowhere, Outward};
-use crate::resolve::{self, MESSAGE_MAX};
-use crate::slot::{ENDING, Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
-use crate::wheel::{tick_after, tick_of};
+use crate::smoltcp::clock::{instant, kept, stamp, stamp_after};
+use crate::smoltcp::engine::Engine;
+use crate::smoltcp::frame::Ethernet;
+use crate::smoltcp::port::{Nowhere, Outward};
+use crate::smoltcp::slot::{ENDING, Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
+use crate::smoltcp::wheel::{tick_after, tick_of};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;

@@ -4,11 +4,11 @@ use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 
 use crate::config::{CLASSES_MAX, RECV_MAX, SizeClass};
-use crate::congestion::Congestion;
-use crate::list::List;
 use crate::number::{count, place};
-use crate::slot::{Facts, Fault, Flags, Phase, Slot, Talk, only};
-use crate::table::SLOTS_MAX;
+use crate::smoltcp::congestion::Congestion;
+use crate::smoltcp::list::List;
+use crate::smoltcp::slot::{Facts, Fault, Flags, Phase, Slot, Talk, only};
+use crate::smoltcp::table::SLOTS_MAX;
 
 /// Lists and sizes of one class.
 #[derive(Clone, Copy, Debug)]

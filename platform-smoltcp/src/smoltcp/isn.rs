@@ -10,10 +10,10 @@ use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpVersion};
 
+use crate::ip::route::Routes;
 use crate::number::{be32, low};
-use crate::port::{Inward, Nowhere};
-use crate::route::Routes;
-use crate::slab::Slab;
+use crate::smoltcp::port::{Inward, Nowhere};
+use crate::smoltcp::slab::Slab;
 
 /// smoltcp's multiplier and addend (sPCG32).
 const MULTIPLIER: u64 = 0xbb2e_fcec_3c39_611d;

@@ -2,8 +2,8 @@
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::checksum::{self, TCP};
 use crate::number::{be16, chunk, count};
+use crate::wire::checksum::{self, TCP};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_LEN: usize = 14;

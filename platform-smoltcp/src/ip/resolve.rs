@@ -2,9 +2,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::checksum;
-use crate::frame::{ARP, ETHERNET_LEN, Ethernet, IPV6};
 use crate::number::{be32, put};
+use crate::smoltcp::frame::{ARP, ETHERNET_LEN, Ethernet, IPV6};
+use crate::wire::checksum;
 
 /// Bytes of the largest frame this module writes.
 pub(crate) const MESSAGE_MAX: usize = ETHERNET_LEN + 40 + 32;
@@ -190,7 +190,7 @@ fn write_ndp(
 /// Returns the link-layer kind of an IP packet.
 pub(crate) const fn kind_of(ip: IpAddr) -> u16 {
     match ip {
-        IpAddr::V4(_) => crate::frame::IPV4,
+        IpAddr::V4(_) => crate::smoltcp::frame::IPV4,
         IpAddr::V6(_) => IPV6,
     }
 }
@@ -198,7 +198,7 @@ pub(crate) const fn kind_of(ip: IpAddr) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Packet, look};
+    use crate::smoltcp::frame::{Packet, look};
 
     const US: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const THEM: [u8; 6] = [2, 0, 0, 0, 0, 2];

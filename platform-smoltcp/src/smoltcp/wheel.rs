@@ -8,7 +8,7 @@
 use usockets::Instant;
 
 use crate::number::{low, place};
-use crate::slot::{Flags, NONE, Slot};
+use crate::smoltcp::slot::{Flags, NONE, Slot};
 
 const LEVELS: usize = 4;
 const PLACES: usize = 64;

@@ -1,0 +1,3 @@
+//! Formats of what goes over a link.
+
+pub(crate) mod checksum;
