@@ -51,72 +51,37 @@
 //! [`Endpoint::tls`]: crate::Endpoint::tls
 
 mod alert;
-mod auth;
-mod client;
-mod config;
+mod certificate;
 mod connection;
 mod crypto;
-mod der;
-mod ecdsa;
-mod eddsa;
 #[cfg(feature = "embedded-tls")]
 mod embedded;
-mod event;
-mod extension;
-mod facts;
 mod handshake;
-mod hello;
 mod layer;
-mod lend;
-mod loans;
-mod memory;
-#[cfg(feature = "tls-mlkem")]
-mod mlkem;
-mod multiples;
-mod name;
-mod opening;
-mod pem;
-#[cfg(feature = "embedded-tls")]
-mod prover;
 mod record;
-#[cfg(test)]
-mod rfc8448;
-#[cfg(feature = "tls-rsa")]
-mod rsa;
-mod rustcrypto;
-mod schedule;
-mod secrets;
-mod server;
-mod session;
-mod signature;
-mod ticket;
-mod traffic;
-mod transfer;
-mod verify;
 mod wire;
-#[cfg(test)]
-mod wycheproof;
-mod x25519;
 
 pub use alert::Alert;
-pub use config::{ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup};
-pub use connection::Connection;
-pub use crypto::{
+pub use certificate::pem::Pem;
+pub use connection::event::{Event, Received};
+pub use connection::receive::Connection;
+pub use connection::traffic::CONTROL_MAX;
+pub use crypto::provider::{
     Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, PRIVATE_MAX, Private, SHARE_MAX,
     SHARED_MAX, Scheme, Secret, Shared, SignatureId, Signer, Suite, TAG,
 };
+pub use crypto::rustcrypto::{RustCrypto, Sha2};
+pub use crypto::signature::{EcdsaP256Key, Ed25519Key};
 #[cfg(feature = "embedded-tls")]
-pub use embedded::{EmbeddedClient, EmbeddedError, EmbeddedLink, EmbeddedState};
-pub use event::{Event, Received};
-pub use handshake::{Handshake, MESSAGE_MAX};
-pub use layer::{Tls, TlsSocket};
-pub use memory::TlsMemory;
-pub use pem::Pem;
+pub use embedded::client::{EmbeddedClient, EmbeddedError, EmbeddedLink, EmbeddedState};
+pub use handshake::config::{
+    ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup,
+};
+pub use handshake::exchange::{Handshake, MESSAGE_MAX};
+pub use handshake::session::Session;
+pub use handshake::ticket::TicketKeys;
+pub use layer::memory::TlsMemory;
+pub use layer::platform::{Tls, TlsSocket};
 pub use pki_types::{SignatureVerificationAlgorithm, TrustAnchor};
-pub use record::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
-pub use rustcrypto::{RustCrypto, Sha2};
-pub use session::Session;
-pub use signature::{EcdsaP256Key, Ed25519Key};
-pub use ticket::TicketKeys;
-pub use traffic::CONTROL_MAX;
+pub use record::protection::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use wire::Output;

@@ -215,7 +215,7 @@ fn nothing_is_marked_as_undone() {
 }
 
 /// What asks the processor for its instructions, in a feature that cannot do without `std` anyway.
-const WITH_STD: &str = "core/src/tls/x25519.rs";
+const WITH_STD: &str = "core/src/tls/crypto/x25519.rs";
 
 /// Without `std` and libc a library can neither print (W34) nor look a name up (W18).
 #[test]

@@ -1,0 +1,15 @@
+//! The engine: one connection, records in and records out, without a transport.
+//!
+//! In reading order:
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `event` | what a record meant to the caller |
+//! | `receive` | the connection, and how a record becomes messages, and messages steps |
+//! | `traffic` | after the handshake: data, alerts, new keys |
+//!
+//! May import everything but [`layer`](crate::tls::layer) and `embedded`.
+
+pub(crate) mod event;
+pub(crate) mod receive;
+pub(crate) mod traffic;

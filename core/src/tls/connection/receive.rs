@@ -1,0 +1,490 @@
+//! One TLS connection: records in, records out, no transport.
+
+use crate::tls::alert::Alert;
+use crate::tls::connection::event::{Event, Received};
+use crate::tls::crypto::provider::{Crypto, Suite};
+use crate::tls::handshake::auth::{self, Step};
+use crate::tls::handshake::client;
+use crate::tls::handshake::config::Setup;
+use crate::tls::handshake::exchange::{Exchange, Handshake};
+use crate::tls::handshake::extension::fragment_len;
+use crate::tls::handshake::server;
+use crate::tls::handshake::session::SessionAt;
+use crate::tls::record::protection::{Content, HEADER, Header, Keys};
+use crate::tls::wire::Output;
+
+/// Most change-cipher-spec records of one handshake; a peer in middlebox compatibility mode
+/// sends one (RFC 8446, appendix D.4).
+const CHANGES_MAX: u8 = 8;
+
+/// One connection, server or client: keys, counters and little else.
+///
+/// Made by [`Self::server`] or [`Self::client`], which need a [`Handshake`] until
+/// [`Self::is_open`]. All zero bytes when [closed](Self::CLOSED).
+pub struct Connection {
+    pub(crate) receive: Keys,
+    pub(crate) send: Keys,
+    /// Bytes still to come of a message after the handshake that is skipped.
+    pub(crate) skip: u32,
+    /// Most plaintext bytes of a record that we send.
+    pub(crate) limit: u16,
+    /// Where a client keeps the ticket that the server may send.
+    pub(crate) session: SessionAt,
+    /// Header of a message after the handshake.
+    pub(crate) header: [u8; 4],
+    pub(crate) header_len: u8,
+    pub(crate) state: State,
+    pub(crate) role: Role,
+    pub(crate) suite: Suite,
+    /// Code of the largest fragment agreed on (RFC 6066, section 4); 0 if none is.
+    pub(crate) fragment: u8,
+    /// Index of the protocol agreed on by ALPN, plus one; 0 if none.
+    pub(crate) protocol: u8,
+    /// Empty records and warnings since the last data.
+    pub(crate) idle: u8,
+    /// Messages after the handshake since the last data.
+    pub(crate) messages: u8,
+    pub(crate) can_open: bool,
+    pub(crate) can_seal: bool,
+    /// A record has been opened with the first keys: no more early data.
+    pub(crate) has_opened: bool,
+    /// The peer has sent `close_notify`.
+    pub(crate) is_ended: bool,
+    /// The peer asked for new keys of ours.
+    pub(crate) owes_update: bool,
+    pub(crate) is_resumed: bool,
+    /// Why, if the state is failed.
+    pub(crate) failure: Failure,
+}
+
+/// Which side of the connection we are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Role {
+    Server = 0,
+    Client,
+}
+
+impl Role {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Server => Self::Client,
+            Self::Client => Self::Server,
+        }
+    }
+}
+
+/// Why a connection failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Failure {
+    /// The peer broke the protocol, or something failed here.
+    Sent(Alert) = 0,
+    /// The peer said so.
+    Received(Alert),
+}
+
+/// Which message comes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum State {
+    Closed = 0,
+    AwaitClientHello,
+    AwaitSecondClientHello,
+    AwaitServerHello,
+    AwaitSecondServerHello,
+    AwaitExtensions,
+    AwaitRequest,
+    AwaitCertificate,
+    AwaitVerify,
+    AwaitFinished,
+    AwaitSignature,
+    Open,
+    Failed,
+}
+
+impl Connection {
+    /// No connection.
+    pub const CLOSED: Self = Self {
+        receive: Keys::NONE,
+        send: Keys::NONE,
+        skip: 0,
+        limit: 0,
+        session: SessionAt::NOWHERE,
+        header: [0; 4],
+        header_len: 0,
+        state: State::Closed,
+        role: Role::Server,
+        suite: Suite::Aes128GcmSha256,
+        fragment: 0,
+        protocol: 0,
+        idle: 0,
+        messages: 0,
+        can_open: false,
+        can_seal: false,
+        has_opened: false,
+        is_ended: false,
+        owes_update: false,
+        is_resumed: false,
+        failure: Failure::Sent(Alert::CLOSE_NOTIFY),
+    };
+
+    /// Starts the server's side, which waits for the client's hello.
+    #[must_use]
+    pub const fn server() -> Self {
+        let mut connection = Self::CLOSED;
+        connection.limit = 16_384;
+        connection.state = State::AwaitClientHello;
+        connection
+    }
+
+    /// Starts the client's side: writes the hello to `out`, which needs room for the names of the
+    /// protocols and 1.5 KiB, or 2.5 KiB with the feature `tls-mlkem`. `handshake` is to be fresh.
+    /// `name` is the DNS name or IP address that the server must prove to have.
+    ///
+    /// # Errors
+    /// `internal_error`: `name` is neither, no authority is trusted, there are no random bytes,
+    /// or `out` is too small.
+    pub fn client<C: Crypto>(
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        name: &str,
+        out: &mut Output<'_>,
+    ) -> Result<Self, Alert> {
+        if !handshake.expect_name(name) {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        client::start(setup, &mut handshake.exchange, out)?;
+        Ok(Self::started_client())
+    }
+
+    /// Returns a client's side whose hello has been written.
+    pub(crate) const fn started_client() -> Self {
+        let mut connection = Self::CLOSED;
+        connection.limit = 16_384;
+        connection.role = Role::Client;
+        connection.state = State::AwaitServerHello;
+        connection
+    }
+
+    /// Processes the record at the front of `input`, which is decrypted in place.
+    ///
+    /// `handshake` is needed until the connection [is open](Self::is_open), and always the same.
+    /// What is to be sent is added to `out`. During the handshake it needs room for
+    /// [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) and 4 KiB more, as the client may want small
+    /// records; afterwards nothing is added.
+    ///
+    /// # Errors
+    /// The alert that the peer is to be sent by [`Self::send_alert`], after what was added to
+    /// `out`. The connection is then over, and every further call says the same.
+    pub fn receive<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: Option<&mut Handshake<C>>,
+        input: &mut [u8],
+        out: &mut Output<'_>,
+    ) -> Result<Received, Alert> {
+        if self.state == State::Failed {
+            return match self.failure {
+                Failure::Sent(alert) => Err(alert),
+                Failure::Received(alert) => Ok(Received {
+                    consumed: 0,
+                    event: Event::Failed(alert),
+                }),
+            };
+        }
+        let received = self.receive_record(setup, handshake, input, out);
+        if let Err(alert) = received {
+            self.state = State::Failed;
+            self.failure = Failure::Sent(alert);
+        }
+        received
+    }
+
+    fn receive_record<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: Option<&mut Handshake<C>>,
+        input: &mut [u8],
+        out: &mut Output<'_>,
+    ) -> Result<Received, Alert> {
+        if self.state == State::AwaitSignature {
+            let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
+            if !handshake.awaits_signature() {
+                out.whole(|out| self.finish_flight(setup, handshake, out))?;
+            }
+            return Ok(Received {
+                consumed: 0,
+                event: self.progress(),
+            });
+        }
+        let present = input.len();
+        let Some(header) = Header::read(input)? else {
+            return Ok(Received::incomplete(HEADER));
+        };
+        let consumed = HEADER.saturating_add(header.len);
+        if present < consumed {
+            return Ok(Received::incomplete(consumed));
+        }
+        let Some((head, rest)) = input.split_first_chunk_mut::<HEADER>() else {
+            return Err(Alert::INTERNAL_ERROR);
+        };
+        let body = rest.get_mut(..header.len).unwrap_or_default();
+        let event = if self.is_ended {
+            Event::Nothing
+        } else {
+            self.record(setup, handshake, header.content, head, body, out)?
+        };
+        Ok(Received { consumed, event })
+    }
+
+    /// Processes one whole record.
+    fn record<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: Option<&mut Handshake<C>>,
+        content: Content,
+        head: &[u8; HEADER],
+        body: &mut [u8],
+        out: &mut Output<'_>,
+    ) -> Result<Event, Alert> {
+        if self.state == State::Open {
+            return match content {
+                Content::Data => self.protected(setup, None, head, body, out),
+                _ => Err(Alert::UNEXPECTED_MESSAGE),
+            };
+        }
+        if self.state == State::Closed {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
+        if content != Content::Handshake && handshake.message.is_partial() && !self.can_open {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        match content {
+            Content::ChangeCipherSpec => self.on_change(handshake, body),
+            Content::Alert if !self.has_opened => self.on_alert(body),
+            Content::Handshake if !self.can_open => self.on_messages(setup, handshake, body, out),
+            Content::Data if self.can_open => {
+                self.protected(setup, Some(handshake), head, body, out)
+            }
+            Content::Data if self.state == State::AwaitSecondClientHello => {
+                handshake.exchange.skip_early(body.len())
+            }
+            _ => Err(Alert::UNEXPECTED_MESSAGE),
+        }
+    }
+
+    /// Checks a change-cipher-spec record, which means nothing (RFC 8446, section 5).
+    fn on_change<C: Crypto>(
+        &self,
+        handshake: &mut Handshake<C>,
+        body: &[u8],
+    ) -> Result<Event, Alert> {
+        let changes = handshake.exchange.changes;
+        if body != [1] || changes >= CHANGES_MAX || self.state == State::AwaitClientHello {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        handshake.exchange.changes = changes.saturating_add(1);
+        Ok(Event::Nothing)
+    }
+
+    /// Opens a protected record and processes what is in it.
+    fn protected<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        mut handshake: Option<&mut Handshake<C>>,
+        head: &[u8; HEADER],
+        body: &mut [u8],
+        out: &mut Output<'_>,
+    ) -> Result<Event, Alert> {
+        let sealed_len = body.len();
+        let opened = self.receive.open(setup.crypto, self.suite, head, body);
+        let (content, len) = match opened {
+            Ok(opened) => opened,
+            Err(Alert::BAD_RECORD_MAC) if !self.has_opened => {
+                let handshake = handshake.as_mut().ok_or(Alert::BAD_RECORD_MAC)?;
+                return handshake.exchange.skip_early(sealed_len);
+            }
+            Err(alert) => return Err(alert),
+        };
+        self.has_opened = true;
+        if self.fragment != 0 && len > usize::from(fragment_len(self.fragment)) {
+            return Err(Alert::RECORD_OVERFLOW);
+        }
+        let body = body.get(..len).unwrap_or_default();
+        let partial = match &handshake {
+            Some(handshake) => handshake.message.is_partial(),
+            None => self.header_len > 0,
+        };
+        match content {
+            Content::Handshake => match handshake {
+                Some(handshake) => self.on_messages(setup, handshake, body, out),
+                None => self.on_later_messages(setup, body),
+            },
+            _ if partial => Err(Alert::UNEXPECTED_MESSAGE),
+            Content::Alert => self.on_alert(body),
+            Content::Data if handshake.is_none() => self.on_data(body),
+            Content::Data | Content::ChangeCipherSpec => Err(Alert::UNEXPECTED_MESSAGE),
+        }
+    }
+
+    /// Puts messages of the handshake together and processes those that are complete.
+    fn on_messages<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        bytes: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<Event, Alert> {
+        if bytes.is_empty() {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = handshake.message.append(rest);
+            if taken == 0 {
+                return Err(Alert::HANDSHAKE_FAILURE);
+            }
+            rest = rest.get(taken..).unwrap_or_default();
+            while let Some(total) = handshake.message.complete(|kind| self.expects(kind))? {
+                // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
+                // so that the peer can read the alert.
+                let is_last = rest.is_empty() && handshake.message.ends_with(total);
+                if self.awaits_change() && !is_last {
+                    return Err(Alert::UNEXPECTED_MESSAGE);
+                }
+                let (held, message) = handshake.message.current(total);
+                let exchange = &mut handshake.exchange;
+                let step = out.whole(|out| self.on_message(setup, exchange, held, message, out))?;
+                match step {
+                    Step::Hold => handshake.message.hold(total),
+                    Step::Next => handshake.message.consume(total),
+                    Step::Flight => {
+                        handshake.message.consume(total);
+                        out.whole(|out| self.answer(setup, handshake, out))?;
+                        return Ok(self.progress());
+                    }
+                }
+            }
+        }
+        Ok(self.progress())
+    }
+
+    /// Returns how far the handshake is.
+    const fn progress(&self) -> Event {
+        match self.state {
+            State::Open => Event::Open,
+            State::AwaitSignature => Event::Signing,
+            _ => Event::Nothing,
+        }
+    }
+
+    /// Returns whether a message of this kind may come now.
+    const fn expects(&self, kind: u8) -> bool {
+        match self.state {
+            State::AwaitClientHello | State::AwaitSecondClientHello => kind == server::CLIENT_HELLO,
+            State::AwaitServerHello | State::AwaitSecondServerHello => kind == client::SERVER_HELLO,
+            State::AwaitExtensions => kind == client::ENCRYPTED_EXTENSIONS,
+            State::AwaitRequest => kind == auth::CERTIFICATE_REQUEST || kind == auth::CERTIFICATE,
+            State::AwaitCertificate => kind == auth::CERTIFICATE,
+            State::AwaitVerify => kind == auth::CERTIFICATE_VERIFY,
+            State::AwaitFinished => kind == auth::FINISHED,
+            State::Closed | State::AwaitSignature | State::Open | State::Failed => false,
+        }
+    }
+
+    fn on_message<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        exchange: &mut Exchange<C>,
+        held: &[u8],
+        message: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<Step, Alert> {
+        let kind = message.first().copied().unwrap_or_default();
+        match (self.state, self.role) {
+            (State::AwaitClientHello | State::AwaitSecondClientHello, _) => {
+                self.on_client_hello(setup, exchange, message, out)
+            }
+            (State::AwaitServerHello | State::AwaitSecondServerHello, _) => {
+                self.on_server_hello(setup, exchange, message, out)
+            }
+            (State::AwaitExtensions, _) => self.on_extensions(setup, exchange, message),
+            (State::AwaitRequest, _) if kind == auth::CERTIFICATE_REQUEST => {
+                self.on_request(setup, exchange, message)
+            }
+            (State::AwaitRequest | State::AwaitCertificate, _) => {
+                self.on_certificate(setup, exchange, message)
+            }
+            (State::AwaitVerify, _) => self.on_verify(exchange, held, message),
+            (State::AwaitFinished, Role::Server) => {
+                self.on_client_finished(setup, exchange, message, out)
+            }
+            (State::AwaitFinished, Role::Client) => {
+                self.on_server_finished(setup, exchange, message)
+            }
+            (State::Closed | State::AwaitSignature | State::Open | State::Failed, _) => {
+                Err(Alert::INTERNAL_ERROR)
+            }
+        }
+    }
+
+    /// Returns whether it is a server's side to which no message has come.
+    pub(crate) const fn awaits_first_byte(&self) -> bool {
+        matches!(self.state, State::AwaitClientHello)
+    }
+
+    /// Returns whether a message that may come now is answered. A ticket is no answer.
+    pub(crate) const fn answers(&self) -> bool {
+        let hellos = matches!(
+            self.state,
+            State::AwaitClientHello | State::AwaitSecondClientHello | State::AwaitSignature
+        );
+        hellos || matches!(self.role, Role::Client)
+    }
+
+    /// Returns whether it is a client's side.
+    #[must_use]
+    pub const fn is_client(&self) -> bool {
+        matches!(self.role, Role::Client)
+    }
+
+    /// Returns whether the handshake is done and neither side has failed.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Returns the alert with which the peer is refused.
+    pub(crate) const fn refusal(&self) -> Option<Alert> {
+        match (self.state, self.failure) {
+            (State::Failed, Failure::Sent(alert)) => Some(alert),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the peer has ended its direction with `close_notify`.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Returns whether a pre-shared key of an earlier connection took the place of certificates.
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// Returns the index, in the configuration's list, of the protocol that ALPN agreed on.
+    #[must_use]
+    pub fn protocol(&self) -> Option<usize> {
+        usize::from(self.protocol).checked_sub(1)
+    }
+
+    /// Returns the cipher suite agreed on.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+}

@@ -1,0 +1,269 @@
+//! A connection after the handshake: data, alerts, new keys.
+
+use crate::tls::alert::Alert;
+use crate::tls::connection::event::Event;
+use crate::tls::connection::receive::{Connection, Failure, Role, State};
+use crate::tls::crypto::provider::Crypto;
+use crate::tls::handshake::config::Setup;
+use crate::tls::record::parts::Parts;
+use crate::tls::record::protection::{Content, HEADER, OVERHEAD, put_header};
+use crate::tls::wire::Output;
+
+const NEW_SESSION_TICKET: u8 = 4;
+const KEY_UPDATE: u8 = 24;
+/// Bytes of a `KeyUpdate` message.
+const KEY_UPDATE_LEN: usize = 5;
+/// Most empty records and warnings in a row.
+const IDLE_MAX: u8 = 32;
+/// Most messages after the handshake in a row.
+const MESSAGES_MAX: u8 = 32;
+
+/// Bytes of output that an alert or a `KeyUpdate` needs at most.
+pub const CONTROL_MAX: usize = OVERHEAD + KEY_UPDATE_LEN;
+
+impl Connection {
+    /// Adds one record to `out` with as much of `data` as fits it and the room; returns how much
+    /// that was. New keys, when they are due, come first, in a record of their own.
+    ///
+    /// 0 when the room is less than [`OVERHEAD`], [`CONTROL_MAX`] and one byte together, or
+    /// `data` is empty.
+    ///
+    /// # Errors
+    /// `internal_error`: the connection is not open, or the cryptography failed.
+    pub fn send<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        data: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<usize, Alert> {
+        self.send_parts(crypto, &mut Parts::new(&[data]), out)
+    }
+
+    /// As [`Self::send`], with data that lies in several places.
+    pub(crate) fn send_parts<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        data: &mut Parts<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<usize, Alert> {
+        if self.state != State::Open {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let least = OVERHEAD.saturating_add(CONTROL_MAX);
+        if data.is_empty() || out.room() <= least {
+            return Ok(0);
+        }
+        if self.owes_update || self.send.is_worn() {
+            self.update_keys(crypto, false, out)?;
+        }
+        let limit = usize::from(self.limit);
+        self.send
+            .seal(crypto, self.suite, Content::Data, data, limit, out)
+    }
+
+    /// Adds a `KeyUpdate` and takes new keys for sending (RFC 8446, section 4.6.3). With
+    /// `request` the peer is to do the same. Needs [`CONTROL_MAX`] bytes of room.
+    ///
+    /// # Errors
+    /// `internal_error`: the connection is not open, or there is too little room.
+    pub fn update_keys<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        request: bool,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        if self.state != State::Open || out.room() < CONTROL_MAX {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let message = [KEY_UPDATE, 0, 0, 1, u8::from(request)];
+        self.seal_all(crypto, Content::Handshake, &message, out)?;
+        self.send.update::<C>(self.suite);
+        self.owes_update = false;
+        Ok(())
+    }
+
+    /// Returns whether the peer asked for new keys and [`Self::update_keys`] or
+    /// [`Self::send`] has not answered yet.
+    #[must_use]
+    pub const fn owes_update(&self) -> bool {
+        self.owes_update
+    }
+
+    /// Adds an alert: `close_notify` ends our direction, any other the connection. Needs
+    /// [`CONTROL_MAX`] bytes of room.
+    ///
+    /// # Errors
+    /// `internal_error`: there is too little room, or the cryptography failed.
+    pub fn send_alert<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        alert: Alert,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let content = [alert.level(), alert.code()];
+        if self.can_seal {
+            self.seal_all(crypto, Content::Alert, &content, out)
+        } else {
+            put_header(out, Content::Alert, content.len())?;
+            out.put(&content)
+        }
+    }
+
+    /// Protects all of `bytes` in as many records as the peer's limit demands.
+    pub(crate) fn seal_all<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        content: Content,
+        bytes: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let limit = usize::from(self.limit);
+        let parts = [bytes];
+        let mut rest = Parts::new(&parts);
+        while !rest.is_empty() {
+            let taken = self
+                .send
+                .seal(crypto, self.suite, content, &mut rest, limit, out)?;
+            if taken == 0 {
+                return Err(Alert::INTERNAL_ERROR);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes application data that was opened in place behind a record's header.
+    pub(crate) fn on_data(&mut self, data: &[u8]) -> Result<Event, Alert> {
+        if data.is_empty() {
+            return self.count_idle();
+        }
+        self.idle = 0;
+        self.messages = 0;
+        Ok(Event::Data {
+            start: HEADER,
+            len: data.len(),
+        })
+    }
+
+    /// Takes an alert (RFC 8446, section 6).
+    pub(crate) fn on_alert(&mut self, content: &[u8]) -> Result<Event, Alert> {
+        // RFC 8446, section 5.1: a record of an alert is one whole alert.
+        let [_level, code] = content else {
+            return Err(match content.is_empty() {
+                true => Alert::UNEXPECTED_MESSAGE,
+                false => Alert::DECODE_ERROR,
+            });
+        };
+        match Alert::from_code(*code) {
+            Alert::CLOSE_NOTIFY if self.state == State::Open => {
+                self.is_ended = true;
+                Ok(Event::Finished)
+            }
+            Alert::USER_CANCELED => self.count_idle(),
+            // Whatever its level says, any other is fatal; so is an end before the beginning.
+            alert => {
+                self.state = State::Failed;
+                self.failure = Failure::Received(alert);
+                Ok(Event::Failed(alert))
+            }
+        }
+    }
+
+    /// Counts a record that brings nothing, so that a peer cannot send them for ever.
+    fn count_idle(&mut self) -> Result<Event, Alert> {
+        if self.idle >= IDLE_MAX {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        self.idle = self.idle.saturating_add(1);
+        Ok(Event::Nothing)
+    }
+
+    /// Takes messages that come after the handshake: `KeyUpdate`, and a client's tickets.
+    pub(crate) fn on_later_messages<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        bytes: &[u8],
+    ) -> Result<Event, Alert> {
+        if bytes.is_empty() {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        let mut rest = bytes;
+        while let Some((byte, after)) = rest.split_first() {
+            if self.skip > 0 {
+                rest = self.skip_bytes(rest);
+                continue;
+            }
+            rest = after;
+            if let Some(slot) = self.header.get_mut(usize::from(self.header_len)) {
+                *slot = *byte;
+                self.header_len = self.header_len.saturating_add(1);
+                self.check_header()?;
+                self.keep_ticket(setup, rest)?;
+            } else {
+                self.on_key_update::<C>(*byte)?;
+                if !rest.is_empty() {
+                    return Err(Alert::UNEXPECTED_MESSAGE);
+                }
+            }
+        }
+        Ok(Event::Nothing)
+    }
+
+    /// Checks what is known of a message's header, and starts skipping a ticket.
+    fn check_header(&mut self) -> Result<(), Alert> {
+        let [kind, high, middle, low] = self.header;
+        let is_ticket = kind == NEW_SESSION_TICKET && self.role == Role::Client;
+        if kind != KEY_UPDATE && !is_ticket {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        if self.header_len < 4 {
+            return Ok(());
+        }
+        if self.messages >= MESSAGES_MAX {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        self.messages = self.messages.saturating_add(1);
+        let len = u32::from_be_bytes([0, high, middle, low]);
+        if is_ticket {
+            if len == 0 {
+                return Err(Alert::DECODE_ERROR);
+            }
+            self.skip = len;
+        } else if len != 1 {
+            return Err(Alert::DECODE_ERROR);
+        }
+        Ok(())
+    }
+
+    /// Keeps a ticket that begins at `bytes`, if all of it is there and there is a place for it.
+    fn keep_ticket<C: Crypto>(&self, setup: &mut Setup<'_, C>, bytes: &[u8]) -> Result<(), Alert> {
+        let len = usize::try_from(self.skip).unwrap_or(usize::MAX);
+        let now = setup.crypto.unix_seconds();
+        match (bytes.get(..len), self.session.get(setup.sessions)) {
+            (Some(content), Some(session)) if len > 0 => session.take_ticket::<C>(now, content),
+            _ => Ok(()),
+        }
+    }
+
+    /// Skips what is there of a ticket and returns the bytes after it.
+    fn skip_bytes<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let left = usize::try_from(self.skip).unwrap_or(usize::MAX);
+        let count = left.min(bytes.len());
+        self.skip = self
+            .skip
+            .saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        if self.skip == 0 {
+            self.header_len = 0;
+        }
+        bytes.get(count..).unwrap_or_default()
+    }
+
+    fn on_key_update<C: Crypto>(&mut self, request: u8) -> Result<(), Alert> {
+        if request > 1 {
+            return Err(Alert::ILLEGAL_PARAMETER);
+        }
+        self.header_len = 0;
+        self.receive.update::<C>(self.suite);
+        self.owes_update |= request == 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! The default cryptography: RustCrypto and dalek crates, without heap.
+
+use aes_gcm::aead::{AeadInOut, KeyInit, KeySizeUser, consts::U12, consts::U16};
+use aes_gcm::{Aes128Gcm, Aes256Gcm};
+use chacha20poly1305::ChaCha20Poly1305;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use pki_types::SignatureVerificationAlgorithm;
+use sha2::{Digest, Sha256, Sha384};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::tls::alert::Alert;
+#[cfg(feature = "tls-mlkem")]
+use crate::tls::crypto::mlkem;
+use crate::tls::crypto::provider::{
+    Crypto, Group, HashAlgorithm, Hasher, Machine, Private, SHARE_MAX, Secret, Shared, Suite, TAG,
+};
+use crate::tls::crypto::signature;
+use crate::tls::crypto::x25519;
+use crate::tls::wire::copy;
+
+/// Tries to find a private P-256 key among random numbers; each fails with a chance of 2^-32.
+const DRAWS_MAX: usize = 16;
+
+/// [`Crypto`] by the RustCrypto and dalek crates.
+#[derive(Clone, Copy, Debug)]
+pub struct RustCrypto<M> {
+    machine: M,
+}
+
+impl<M: Machine> RustCrypto<M> {
+    /// Returns the cryptography with the random bytes and the clock of `machine`.
+    #[must_use]
+    pub const fn new(machine: M) -> Self {
+        Self { machine }
+    }
+
+    /// Returns the machine.
+    pub const fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    // Each group on its own, so that none has another's variables on the stack.
+    #[inline(never)]
+    fn offer_x25519(
+        &mut self,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert> {
+        self.random(&mut private.0)?;
+        let key = x25519_dalek::StaticSecret::from(*front(private)?);
+        let public = x25519_dalek::PublicKey::from(&key);
+        put(share, public.as_bytes())
+    }
+
+    #[inline(never)]
+    fn offer_p256(
+        &mut self,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert> {
+        let key = self.draw_p256(private)?;
+        put(share, key.public_key().to_sec1_point(false).as_bytes())
+    }
+
+    fn draw_p256(&mut self, private: &mut Private) -> Result<p256::SecretKey, Alert> {
+        for _ in 0..DRAWS_MAX {
+            self.random(&mut private.0)?;
+            if let Ok(key) = p256::SecretKey::from_slice(front(private)?) {
+                return Ok(key);
+            }
+        }
+        Err(Alert::INTERNAL_ERROR)
+    }
+}
+
+impl<M: Machine> Crypto for RustCrypto<M> {
+    type Hasher = Sha2;
+
+    #[cfg(not(feature = "tls-mlkem"))]
+    const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
+    #[cfg(feature = "tls-mlkem")]
+    const GROUPS: &'static [Group] = &[Group::X25519MlKem768, Group::X25519, Group::P256];
+
+    const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] =
+        signature::ALGORITHMS;
+
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
+        if self.machine.random(out) {
+            Ok(())
+        } else {
+            Err(Alert::INTERNAL_ERROR)
+        }
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        self.machine.unix_seconds()
+    }
+
+    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
+        self.machine.log_secret(name, client_random, secret);
+    }
+
+    fn seal(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        data: &mut [u8],
+    ) -> Result<[u8; TAG], Alert> {
+        match suite {
+            Suite::Aes128GcmSha256 => seal::<Aes128Gcm>(key, nonce, associated, data),
+            Suite::Aes256GcmSha384 => seal::<Aes256Gcm>(key, nonce, associated, data),
+            Suite::ChaCha20Poly1305Sha256 => seal::<ChaCha20Poly1305>(key, nonce, associated, data),
+        }
+    }
+
+    fn open(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        data: &mut [u8],
+        tag: &[u8; TAG],
+    ) -> Result<(), Alert> {
+        match suite {
+            Suite::Aes128GcmSha256 => open::<Aes128Gcm>(key, nonce, associated, data, tag),
+            Suite::Aes256GcmSha384 => open::<Aes256Gcm>(key, nonce, associated, data, tag),
+            Suite::ChaCha20Poly1305Sha256 => {
+                open::<ChaCha20Poly1305>(key, nonce, associated, data, tag)
+            }
+        }
+    }
+
+    fn offer(
+        &mut self,
+        group: Group,
+        private: &mut Private,
+        share: &mut [u8; SHARE_MAX],
+    ) -> Result<usize, Alert> {
+        match group {
+            Group::X25519 => self.offer_x25519(private, share),
+            #[cfg(feature = "tls-mlkem")]
+            Group::X25519MlKem768 => {
+                self.random(&mut private.0)?;
+                mlkem::offer(private, share)
+            }
+            #[cfg(not(feature = "tls-mlkem"))]
+            Group::X25519MlKem768 => Err(Alert::INTERNAL_ERROR),
+            Group::P256 => self.offer_p256(private, share),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        group: Group,
+        theirs: &[u8],
+        share: &mut [u8; SHARE_MAX],
+        shared: &mut Shared,
+    ) -> Result<usize, Alert> {
+        let mut private = Private::ZERO;
+        #[cfg(feature = "tls-mlkem")]
+        if group == Group::X25519MlKem768 {
+            self.random(&mut private.0)?;
+            return mlkem::answer(&private, theirs, share, shared);
+        }
+        let len = self.offer(group, &mut private, share)?;
+        self.agree(group, &private, theirs, shared)?;
+        Ok(len)
+    }
+
+    fn agree(
+        &mut self,
+        group: Group,
+        private: &Private,
+        theirs: &[u8],
+        shared: &mut Shared,
+    ) -> Result<(), Alert> {
+        match group {
+            Group::X25519 => agree_x25519(private, theirs, shared),
+            Group::P256 => agree_p256(private, theirs, shared),
+            #[cfg(feature = "tls-mlkem")]
+            Group::X25519MlKem768 => mlkem::agree(private, theirs, shared),
+            #[cfg(not(feature = "tls-mlkem"))]
+            Group::X25519MlKem768 => Err(Alert::INTERNAL_ERROR),
+        }
+    }
+}
+
+/// Returns the front of a private key, which is all of it for the classical groups.
+fn front(private: &Private) -> Result<&[u8; 32], Alert> {
+    private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)
+}
+
+#[inline(never)]
+pub(crate) fn agree_x25519(
+    private: &Private,
+    theirs: &[u8],
+    shared: &mut Shared,
+) -> Result<(), Alert> {
+    let theirs: [u8; 32] = theirs.try_into().map_err(|_| Alert::ILLEGAL_PARAMETER)?;
+    let secret = x25519::multiply(theirs, front(private)?);
+    // RFC 8446, section 7.4.2: an all-zero secret must be refused.
+    if bool::from(secret.ct_eq(&[0; 32])) {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    shared.set(secret.as_slice());
+    Ok(())
+}
+
+#[inline(never)]
+fn agree_p256(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
+    // RFC 8446, section 4.2.8.2: only uncompressed points, and they must be on the curve.
+    if theirs.len() != 65 || theirs.first() != Some(&4) {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    let theirs = p256::PublicKey::from_sec1_bytes(theirs).map_err(|_| Alert::ILLEGAL_PARAMETER)?;
+    let ours = p256::SecretKey::from_slice(front(private)?).map_err(|_| Alert::INTERNAL_ERROR)?;
+    shared.set(ours.diffie_hellman(&theirs).raw_secret_bytes());
+    Ok(())
+}
+
+fn put(share: &mut [u8; SHARE_MAX], bytes: &[u8]) -> Result<usize, Alert> {
+    if copy(share, bytes) {
+        Ok(bytes.len())
+    } else {
+        Err(Alert::INTERNAL_ERROR)
+    }
+}
+
+fn cipher<A: KeyInit>(key: &[u8; 32]) -> Result<A, Alert> {
+    let key = key.get(..<A as KeySizeUser>::key_size());
+    A::new_from_slice(key.unwrap_or_default()).map_err(|_| Alert::INTERNAL_ERROR)
+}
+
+fn seal<A>(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    associated: &[u8],
+    data: &mut [u8],
+) -> Result<[u8; TAG], Alert>
+where
+    A: KeyInit + AeadInOut<NonceSize = U12, TagSize = U16>,
+{
+    cipher::<A>(key)?
+        .encrypt_inout_detached(&(*nonce).into(), associated, data.into())
+        .map(Into::into)
+        .map_err(|_| Alert::INTERNAL_ERROR)
+}
+
+fn open<A>(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    associated: &[u8],
+    data: &mut [u8],
+    tag: &[u8; TAG],
+) -> Result<(), Alert>
+where
+    A: KeyInit + AeadInOut<NonceSize = U12, TagSize = U16>,
+{
+    cipher::<A>(key)?
+        .decrypt_inout_detached(&(*nonce).into(), associated, data.into(), &(*tag).into())
+        .map_err(|_| Alert::BAD_RECORD_MAC)
+}
+
+/// SHA-256 or SHA-384, whichever the suite wants.
+#[derive(Clone, Debug)]
+pub struct Sha2(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Empty,
+    Sha256(Sha256),
+    Sha384(Sha384),
+}
+
+impl Hasher for Sha2 {
+    const EMPTY: Self = Self(State::Empty);
+
+    fn new(algorithm: HashAlgorithm) -> Self {
+        Self(match algorithm {
+            HashAlgorithm::Sha256 => State::Sha256(Sha256::new()),
+            HashAlgorithm::Sha384 => State::Sha384(Sha384::new()),
+        })
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Empty => {}
+            State::Sha256(hash) => hash.update(bytes),
+            State::Sha384(hash) => hash.update(bytes),
+        }
+    }
+
+    fn digest(&self) -> Secret {
+        let mut digest = Secret::ZERO;
+        match &self.0 {
+            State::Empty => {}
+            State::Sha256(hash) => {
+                let bytes = Zeroizing::new(<[u8; 32]>::from(hash.clone().finalize()));
+                digest
+                    .get_mut(HashAlgorithm::Sha256)
+                    .copy_from_slice(bytes.as_slice());
+            }
+            State::Sha384(hash) => {
+                let bytes = Zeroizing::new(<[u8; 48]>::from(hash.clone().finalize()));
+                digest
+                    .get_mut(HashAlgorithm::Sha384)
+                    .copy_from_slice(bytes.as_slice());
+            }
+        }
+        digest
+    }
+}

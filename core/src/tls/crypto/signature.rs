@@ -1,0 +1,219 @@
+//! Signing keys, and the verification of signatures that certificates and handshakes carry.
+
+use ed25519_dalek::Signer as _;
+use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
+use sha2::{Digest as _, Sha256, Sha384};
+
+use crate::tls::crypto::der;
+use crate::tls::crypto::ecdsa;
+use crate::tls::crypto::eddsa;
+use crate::tls::crypto::provider::{Scheme, Signer};
+#[cfg(feature = "tls-rsa")]
+use crate::tls::crypto::rsa;
+use crate::tls::wire::copy;
+
+/// Every algorithm that can be verified without heap.
+#[cfg(not(feature = "tls-rsa"))]
+pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
+    &[&EcdsaP256, &EcdsaP384, &Ed25519];
+/// Every algorithm that can be verified without heap.
+#[cfg(feature = "tls-rsa")]
+pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    &EcdsaP256,
+    &EcdsaP384,
+    &Ed25519,
+    &rsa::PSS_SHA256,
+    &rsa::PSS_SHA384,
+    &rsa::PSS_SHA512,
+    &rsa::PKCS1_SHA256,
+    &rsa::PKCS1_SHA384,
+    &rsa::PKCS1_SHA512,
+];
+
+/// The schemes of plain RSA keys, by what certificates call them.
+const RSA_SCHEMES: [(AlgorithmIdentifier, Scheme); 6] = [
+    (alg_id::RSA_PSS_SHA256, Scheme::RSA_PSS_RSAE_SHA256),
+    (alg_id::RSA_PSS_SHA384, Scheme::RSA_PSS_RSAE_SHA384),
+    (alg_id::RSA_PSS_SHA512, Scheme::RSA_PSS_RSAE_SHA512),
+    (alg_id::RSA_PKCS1_SHA256, Scheme::RSA_PKCS1_SHA256),
+    (alg_id::RSA_PKCS1_SHA384, Scheme::RSA_PKCS1_SHA384),
+    (alg_id::RSA_PKCS1_SHA512, Scheme::RSA_PKCS1_SHA512),
+];
+
+/// Returns the number that an algorithm has in handshakes, if it has one.
+pub(crate) fn scheme_of(algorithm: &dyn SignatureVerificationAlgorithm) -> Option<Scheme> {
+    let key = algorithm.public_key_alg_id();
+    let signature = algorithm.signature_alg_id();
+    if key == alg_id::ECDSA_P256 && signature == alg_id::ECDSA_SHA256 {
+        Some(Scheme::ECDSA_P256_SHA256)
+    } else if key == alg_id::ECDSA_P384 && signature == alg_id::ECDSA_SHA384 {
+        Some(Scheme::ECDSA_P384_SHA384)
+    } else if key == alg_id::ED25519 && signature == alg_id::ED25519 {
+        Some(Scheme::ED25519)
+    } else if key == alg_id::RSA_ENCRYPTION {
+        let mut schemes = RSA_SCHEMES.iter();
+        schemes
+            .find(|(id, _)| *id == signature)
+            .map(|(_, scheme)| *scheme)
+    } else {
+        None
+    }
+}
+
+/// A P-256 private key that signs with ECDSA and SHA-256, deterministically (RFC 6979).
+///
+/// Wiped when dropped.
+#[derive(Debug)]
+pub struct EcdsaP256Key(p256::ecdsa::SigningKey);
+
+impl EcdsaP256Key {
+    /// Returns the key with the private number `scalar`, big-endian. `None` if it is 0 or not
+    /// below the group's order.
+    #[must_use]
+    pub fn from_scalar(scalar: &[u8; 32]) -> Option<Self> {
+        p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
+    }
+
+    /// Returns the key in a DER document: PKCS #8 (RFC 5958) or SEC 1 (RFC 5915). `None` if it
+    /// holds no P-256 key.
+    #[must_use]
+    pub fn from_der(document: &[u8]) -> Option<Self> {
+        let scalar = der::p256_scalar(document)?;
+        p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
+    }
+}
+
+impl Signer for EcdsaP256Key {
+    fn scheme(&self) -> Scheme {
+        Scheme::ECDSA_P256_SHA256
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let made: p256::ecdsa::Signature = self.0.try_sign(message).ok()?;
+        let made = made.to_der();
+        copy(signature, made.as_bytes()).then_some(made.as_bytes().len())
+    }
+}
+
+/// An Ed25519 private key. Wiped when dropped.
+#[derive(Debug)]
+pub struct Ed25519Key(ed25519_dalek::SigningKey);
+
+impl Ed25519Key {
+    /// Returns the key with the 32 secret bytes of RFC 8032.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// Returns the key in a PKCS #8 DER document (RFC 8410). `None` if it holds no Ed25519 key.
+    #[must_use]
+    pub fn from_der(document: &[u8]) -> Option<Self> {
+        let seed: &[u8; 32] = der::ed25519_seed(document)?.try_into().ok()?;
+        Some(Self::from_seed(seed))
+    }
+}
+
+impl Signer for Ed25519Key {
+    fn scheme(&self) -> Scheme {
+        Scheme::ED25519
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let made = self.0.try_sign(message).ok()?.to_bytes();
+        copy(signature, &made).then_some(made.len())
+    }
+}
+
+/// Reads a signature in DER.
+#[inline(never)]
+fn read_p256(signature: &[u8]) -> Option<[p256::Scalar; 2]> {
+    let (r, s) = p256::ecdsa::Signature::from_der(signature)
+        .ok()?
+        .split_scalars();
+    Some([*r, *s])
+}
+
+#[derive(Debug)]
+struct EcdsaP256;
+
+impl SignatureVerificationAlgorithm for EcdsaP256 {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let signature = read_p256(signature).ok_or(InvalidSignature)?;
+        let digest = Sha256::digest(message);
+        let is_good = ecdsa::verify::<p256::NistP256>(public_key, &digest, &signature);
+        is_good.then_some(()).ok_or(InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_P256
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_SHA256
+    }
+}
+
+/// Reads a signature in DER.
+#[inline(never)]
+fn read_p384(signature: &[u8]) -> Option<[p384::Scalar; 2]> {
+    let (r, s) = p384::ecdsa::Signature::from_der(signature)
+        .ok()?
+        .split_scalars();
+    Some([*r, *s])
+}
+
+#[derive(Debug)]
+struct EcdsaP384;
+
+impl SignatureVerificationAlgorithm for EcdsaP384 {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let signature = read_p384(signature).ok_or(InvalidSignature)?;
+        let digest = Sha384::digest(message);
+        let is_good = ecdsa::verify::<p384::NistP384>(public_key, &digest, &signature);
+        is_good.then_some(()).ok_or(InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_P384
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ECDSA_SHA384
+    }
+}
+
+#[derive(Debug)]
+struct Ed25519;
+
+impl SignatureVerificationAlgorithm for Ed25519 {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let key: &[u8; 32] = public_key.try_into().map_err(|_| InvalidSignature)?;
+        let signature: &[u8; 64] = signature.try_into().map_err(|_| InvalidSignature)?;
+        let is_good = eddsa::verify(key, message, signature);
+        is_good.then_some(()).ok_or(InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ED25519
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::ED25519
+    }
+}

@@ -1,0 +1,308 @@
+//! Proving who one is: `Certificate`, `CertificateVerify`, `Finished` (RFC 8446, section 4.4).
+
+use subtle::ConstantTimeEq;
+
+use crate::tls::alert::Alert;
+use crate::tls::certificate::verify::{Chain, Subject};
+use crate::tls::connection::receive::{Connection, Role, State};
+use crate::tls::crypto::provider::{
+    Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, SignatureId, Signer,
+};
+use crate::tls::crypto::signature::scheme_of;
+use crate::tls::handshake::client;
+use crate::tls::handshake::config::{ClientAuth, Identity, Setup};
+use crate::tls::handshake::exchange::{Exchange, Handshake, MESSAGE_HEADER};
+use crate::tls::handshake::extension;
+use crate::tls::handshake::server;
+use crate::tls::record::protection::Content;
+use crate::tls::record::schedule::finished;
+use crate::tls::wire::{Output, Reader};
+
+pub(crate) const CERTIFICATE: u8 = 11;
+pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
+pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
+pub(crate) const FINISHED: u8 = 20;
+
+/// What to do with a message that has been read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    /// Forget it.
+    Next,
+    /// Keep it: the next message refers to it.
+    Hold,
+    /// Forget it; answer with a flight.
+    Flight,
+}
+
+impl Connection {
+    /// Returns whether the keys change with the message that may come now.
+    pub(crate) const fn awaits_change(&self) -> bool {
+        let is_hello = matches!(
+            self.state,
+            State::AwaitClientHello
+                | State::AwaitSecondClientHello
+                | State::AwaitServerHello
+                | State::AwaitSecondServerHello
+        );
+        is_hello || matches!(self.state, State::AwaitFinished)
+    }
+
+    /// Reads the peer's `Certificate` and verifies the chain.
+    pub(crate) fn on_certificate<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        exchange: &mut Exchange<C>,
+        message: &[u8],
+    ) -> Result<Step, Alert> {
+        let chain = Chain::parse(content(message))?;
+        match self.role {
+            Role::Client => {
+                if chain.is_empty() {
+                    return Err(Alert::DECODE_ERROR);
+                }
+                let roots = setup.config.client.roots;
+                chain.verify(setup.crypto, roots, Subject::Server(exchange.name()))?;
+            }
+            Role::Server => {
+                let server = &setup.config.server;
+                let identity = server.identity(exchange.identity, exchange.name());
+                let policy = identity.ok_or(Alert::INTERNAL_ERROR)?.client_auth;
+                if chain.is_empty() {
+                    if !matches!(policy, ClientAuth::Requested(_)) {
+                        return Err(Alert::CERTIFICATE_REQUIRED);
+                    }
+                    exchange.transcript.update(message);
+                    self.state = State::AwaitFinished;
+                    return Ok(Step::Next);
+                }
+                chain.verify(setup.crypto, policy.roots(), Subject::Client)?;
+            }
+        }
+        exchange.transcript.update(message);
+        self.state = State::AwaitVerify;
+        Ok(Step::Hold)
+    }
+
+    /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
+    pub(crate) fn on_verify<C: Crypto>(
+        &mut self,
+        exchange: &mut Exchange<C>,
+        held: &[u8],
+        message: &[u8],
+    ) -> Result<Step, Alert> {
+        let mut reader = Reader::new(content(message));
+        let scheme = Scheme::from_code(reader.u16()?);
+        let signature = reader.vector16()?;
+        reader.end()?;
+        let digest = exchange.transcript.digest();
+        let signed = Signed::new(self.role.other(), digest.get(self.suite.hash()));
+        Chain::parse(content(held))?.verify_signature::<C>(scheme, signed.get(), signature)?;
+        exchange.transcript.update(message);
+        exchange.is_authenticated = true;
+        self.state = State::AwaitFinished;
+        Ok(Step::Next)
+    }
+
+    /// Starts a flight, and finishes it unless its signature comes later.
+    pub(crate) fn answer<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        match self.role {
+            Role::Server => server::answer(self, setup, handshake)?,
+            Role::Client => client::answer(self, setup, handshake, out)?,
+        }
+        if handshake.awaits_signature() {
+            self.state = State::AwaitSignature;
+            return Ok(());
+        }
+        self.finish_flight(setup, handshake, out)
+    }
+
+    /// Finishes a flight and protects it.
+    pub(crate) fn finish_flight<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let Handshake { message, exchange } = handshake;
+        if exchange.is_unsigned {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let mut flight = message.flight_output();
+        let base = self.send.secret();
+        put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
+        let len = flight.len();
+        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+        message.clear();
+        match self.role {
+            Role::Server => server::follow(self, setup, exchange),
+            Role::Client => client::follow(self, setup, exchange),
+        }
+        Ok(())
+    }
+
+    /// Checks the peer's `Finished` and adds it to the transcript.
+    pub(crate) fn check_finished<C: Crypto>(
+        &self,
+        exchange: &mut Exchange<C>,
+        message: &[u8],
+    ) -> Result<(), Alert> {
+        let hash = self.suite.hash();
+        let transcript = exchange.transcript.digest();
+        let expected = finished::<C::Hasher>(hash, &self.receive.secret(), &transcript);
+        let content = content(message);
+        if content.len() != hash.digest_len() {
+            return Err(Alert::DECODE_ERROR);
+        }
+        if !bool::from(expected.get(hash).ct_eq(content)) {
+            return Err(Alert::DECRYPT_ERROR);
+        }
+        exchange.transcript.update(message);
+        Ok(())
+    }
+}
+
+/// Returns a message's content, without its header.
+pub(crate) fn content(message: &[u8]) -> &[u8] {
+    message.get(MESSAGE_HEADER..).unwrap_or_default()
+}
+
+/// Adds a handshake message whose content `body` writes, and hashes it.
+pub(crate) fn put_message<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    kind: u8,
+    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
+    let start = out.len();
+    out.u8(kind)?;
+    out.vector24(body)?;
+    exchange.transcript.update(out.written(start)?);
+    Ok(())
+}
+
+/// Adds a `CertificateRequest`.
+pub(crate) fn put_request<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+) -> Result<(), Alert> {
+    put_message(out, exchange, CERTIFICATE_REQUEST, |out| {
+        out.u8(0)?;
+        out.vector16(put_schemes::<C>)
+    })
+}
+
+/// Adds the extension with the schemes we can verify.
+pub(crate) fn put_schemes<C: Crypto>(out: &mut Output<'_>) -> Result<(), Alert> {
+    extension::put(out, extension::SIGNATURE_ALGORITHMS, |out| {
+        out.vector16(|out| {
+            for algorithm in C::ALGORITHMS {
+                if let Some(scheme) = scheme_of(*algorithm) {
+                    out.u16(scheme.code())?;
+                }
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Adds our `Certificate`: the chain of `identity`, or an empty one.
+pub(crate) fn put_certificate<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    identity: Option<&Identity<'_>>,
+) -> Result<(), Alert> {
+    put_message(out, exchange, CERTIFICATE, |out| {
+        out.u8(0)?;
+        out.vector24(|out| {
+            for certificate in identity.map(|identity| identity.chain).unwrap_or_default() {
+                out.vector24(|out| out.put(certificate))?;
+                out.u16(0)?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Adds our `CertificateVerify`, or notes in the exchange that its signature comes later.
+pub(crate) fn put_verify<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    role: Role,
+    hash: HashAlgorithm,
+    signer: &dyn Signer,
+) -> Result<(), Alert> {
+    let digest = exchange.transcript.digest();
+    let signed = Signed::new(role, digest.get(hash));
+    let id = SignatureId::of(digest.get(hash));
+    let scheme = signer.scheme();
+    if signer.begin(id, signed.get()) {
+        exchange.signing = id;
+        exchange.scheme = scheme;
+        return Ok(());
+    }
+    put_signature(out, exchange, scheme, |out| {
+        let len = signer
+            .sign(signed.get(), out.spare())
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        out.commit(len)
+    })
+}
+
+/// Adds a `CertificateVerify` whose signature `body` writes.
+pub(crate) fn put_signature<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    scheme: Scheme,
+    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
+    put_message(out, exchange, CERTIFICATE_VERIFY, |out| {
+        out.u16(scheme.code())?;
+        out.vector16(body)
+    })
+}
+
+/// Adds our `Finished`; `base` is the traffic secret of our handshake keys.
+pub(crate) fn put_finished<C: Crypto>(
+    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    hash: HashAlgorithm,
+    base: &Secret,
+) -> Result<(), Alert> {
+    let transcript = exchange.transcript.digest();
+    let content = finished::<C::Hasher>(hash, base, &transcript);
+    put_message(out, exchange, FINISHED, |out| out.put(content.get(hash)))
+}
+
+/// Bytes in front of the digest in what a `CertificateVerify` signs.
+const SIGNED_PREFIX: usize = 64 + 34;
+
+/// What a `CertificateVerify` signs (RFC 8446, section 4.4.3).
+pub(crate) struct Signed {
+    bytes: [u8; SIGNED_PREFIX + HASH_MAX],
+    len: usize,
+}
+
+impl Signed {
+    pub(crate) fn new(role: Role, digest: &[u8]) -> Self {
+        let context: &[u8; 34] = match role {
+            Role::Server => b"TLS 1.3, server CertificateVerify\0",
+            Role::Client => b"TLS 1.3, client CertificateVerify\0",
+        };
+        let mut bytes = [0x20; SIGNED_PREFIX + HASH_MAX];
+        let tail = bytes.iter_mut().skip(64);
+        for (target, source) in tail.zip(context.iter().chain(digest)) {
+            *target = *source;
+        }
+        let len = SIGNED_PREFIX.saturating_add(digest.len());
+        Self { bytes, len }
+    }
+
+    pub(crate) fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}

@@ -1,0 +1,407 @@
+//! What a connection needs only while it shakes hands.
+
+use zeroize::Zeroize;
+
+use crate::tls::alert::Alert;
+use crate::tls::certificate::name;
+use crate::tls::connection::event::Event;
+use crate::tls::connection::receive::Connection;
+use crate::tls::crypto::provider::{
+    Crypto, HASH_MAX, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId,
+};
+use crate::tls::handshake::auth::put_signature;
+use crate::tls::handshake::hello::NAME_MAX;
+use crate::tls::handshake::session::SessionAt;
+use crate::tls::record::schedule::{Schedule, derive_secret, expand_label};
+use crate::tls::wire::{Output, Reader, copy};
+
+/// Most bytes of one handshake message, and of all we send in one flight.
+///
+/// Certificate chains are the longest. A peer's longer message is answered with
+/// `decode_error`.
+pub const MESSAGE_MAX: usize = 8_192;
+/// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
+const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
+/// Bytes of a handshake message's header.
+pub(crate) const MESSAGE_HEADER: usize = 4;
+
+/// What a connection borrows from a pool until it is open. It may hold secrets until
+/// [`Self::reset`] or drop.
+pub struct Handshake<C: Crypto> {
+    pub(crate) message: Message,
+    pub(crate) exchange: Exchange<C>,
+}
+
+impl<C: Crypto> Handshake<C> {
+    /// A handshake that has not begun, all zero bytes.
+    pub const EMPTY: Self = Self {
+        message: Message {
+            bytes: [0; MESSAGE_MAX],
+            len: 0,
+            held: 0,
+        },
+        exchange: Exchange::EMPTY,
+    };
+
+    /// Makes it ready for another connection and wipes every secret.
+    pub fn reset(&mut self) {
+        self.message.clear();
+        self.exchange = Exchange::EMPTY;
+    }
+
+    /// Notes the name that a server must prove to have; `false` if it is neither a DNS name nor
+    /// an IP address.
+    #[must_use]
+    pub(crate) fn expect_name(&mut self, name: &str) -> bool {
+        name::parse(name.as_bytes()).is_some() && self.exchange.set_name(name.as_bytes())
+    }
+
+    /// Makes key material for another protocol (RFC 8446, section 7.5) of an open connection.
+    /// `false`, and `out` is untouched, if it is longer than 32 bytes or the connection is not
+    /// open.
+    ///
+    /// To be called between [`Event::Open`](crate::tls::Event::Open) and [`Self::reset`].
+    #[must_use]
+    pub fn export(
+        &self,
+        connection: &Connection,
+        label: &[u8],
+        context: &[u8],
+        out: &mut [u8],
+    ) -> bool {
+        if !connection.is_open() || out.len() > 32 {
+            return false;
+        }
+        let hash = connection.suite().hash();
+        let mut hasher = C::Hasher::new(hash);
+        let empty = hasher.digest();
+        let secret = derive_secret::<C::Hasher>(hash, &self.exchange.exporter, label, &empty);
+        hasher.update(context);
+        let context = hasher.digest();
+        expand_label::<C::Hasher>(hash, &secret, b"exporter", context.get(hash), out);
+        true
+    }
+
+    /// Hands over the signature that [`Signer::begin`] was asked for under `id`; an empty one
+    /// gives up. `false`, and nothing happened, if the handshake waits for no such signature or
+    /// has no room for it.
+    ///
+    /// [`Connection::receive`] then goes on, with any input.
+    ///
+    /// [`Signer::begin`]: crate::tls::Signer::begin
+    #[must_use]
+    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
+        let Self { message, exchange } = self;
+        if id == SignatureId::NONE || exchange.signing != id {
+            return false;
+        }
+        let mut out = message.flight_output();
+        let room = signature.len().saturating_add(SIGNATURE_EXTRA);
+        if out.room() < room {
+            return false;
+        }
+        let scheme = exchange.scheme;
+        let written = put_signature(&mut out, exchange, scheme, |out| out.put(signature));
+        let len = out.len();
+        exchange.signing = SignatureId::NONE;
+        exchange.is_unsigned = signature.is_empty() || written.is_err();
+        message.set_unsent(len);
+        true
+    }
+
+    /// Returns whether it waits for a signature that comes later.
+    pub(crate) fn awaits_signature(&self) -> bool {
+        self.exchange.signing != SignatureId::NONE
+    }
+
+    /// Returns the name that the client asked for, or that a client expects; empty if none.
+    #[must_use]
+    pub fn server_name(&self) -> &[u8] {
+        self.exchange.name()
+    }
+}
+
+/// Handshake messages put together from records, and the next flight before it is protected.
+pub(crate) struct Message {
+    bytes: [u8; MESSAGE_MAX],
+    len: usize,
+    /// Length of an earlier message kept in front, which the current one refers to; or, of a
+    /// message of ours, how much has been sent.
+    held: usize,
+}
+
+impl Message {
+    /// Adds the front of `bytes`, as much as there is room for, and returns how much.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+        let spare = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let count = bytes.len().min(spare.len());
+        if !copy(spare, bytes.get(..count).unwrap_or_default()) {
+            return 0;
+        }
+        self.len = self.len.saturating_add(count);
+        count
+    }
+
+    /// Returns the length of the current message, header included, once it is complete. Its kind
+    /// is checked by `expects` as soon as it is known, its length as soon as that is.
+    pub(crate) fn complete(
+        &self,
+        expects: impl FnOnce(u8) -> bool,
+    ) -> Result<Option<usize>, Alert> {
+        let mut reader = Reader::new(self.bytes.get(self.held..self.len).unwrap_or_default());
+        if reader.is_empty() {
+            return Ok(None);
+        }
+        if !expects(reader.u8()?) {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        let Ok(len) = reader.u24() else {
+            return Ok(None);
+        };
+        let total = len.saturating_add(MESSAGE_HEADER);
+        if total > MESSAGE_MAX.saturating_sub(self.held) {
+            return Err(Alert::DECODE_ERROR);
+        }
+        Ok((reader.len() >= len).then_some(total))
+    }
+
+    /// Returns the message kept in front and the current one, which is `total` bytes long.
+    pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
+        let (held, rest) = self.bytes.split_at_checked(self.held).unwrap_or_default();
+        (held, rest.get(..total).unwrap_or_default())
+    }
+
+    /// Returns whether nothing is behind the current message, which is `total` bytes long.
+    pub(crate) const fn ends_with(&self, total: usize) -> bool {
+        self.held.saturating_add(total) == self.len
+    }
+
+    /// Drops the current message, `total` bytes long, and the one kept in front.
+    pub(crate) fn consume(&mut self, total: usize) {
+        let end = self.held.saturating_add(total).min(self.len);
+        if end <= self.len && self.len <= MESSAGE_MAX {
+            self.bytes.copy_within(end..self.len, 0);
+        }
+        self.len = self.len.saturating_sub(end);
+        self.held = 0;
+    }
+
+    /// Keeps the current message, `total` bytes long, in front of the next.
+    pub(crate) fn hold(&mut self, total: usize) {
+        self.held = total.min(self.len);
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns whether a message has begun and is not complete.
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.len > self.held
+    }
+
+    /// Returns the buffer as an output for our next flight. No message may be in it.
+    pub(crate) fn output(&mut self) -> Output<'_> {
+        debug_assert!(self.is_empty(), "a flight is made when all was read");
+        Output::new(&mut self.bytes)
+    }
+
+    /// Returns the buffer as an output that goes on behind [`Self::unsent`].
+    pub(crate) const fn flight_output(&mut self) -> Output<'_> {
+        Output::behind(&mut self.bytes, self.len)
+    }
+
+    /// Returns the first `len` bytes of what [`Self::output`] wrote.
+    pub(crate) fn flight(&self, len: usize) -> &[u8] {
+        self.bytes.get(..len).unwrap_or_default()
+    }
+
+    /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
+    pub(crate) const fn set_unsent(&mut self, len: usize) {
+        self.len = len;
+        self.held = 0;
+    }
+
+    /// Returns what is left of them.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.held..self.len).unwrap_or_default()
+    }
+
+    /// Counts `count` bytes that were sent; whether nothing is left.
+    pub(crate) const fn sent(&mut self, count: usize) -> bool {
+        self.held = self.held.saturating_add(count);
+        if self.held >= self.len {
+            self.clear();
+        }
+        self.is_empty()
+    }
+
+    pub(crate) const fn clear(&mut self) {
+        self.len = 0;
+        self.held = 0;
+    }
+}
+
+/// The handshake's own state. Wiped when dropped.
+pub(crate) struct Exchange<C: Crypto> {
+    pub(crate) transcript: C::Hasher,
+    /// A client's transcript with the other hash function, until the server has chosen.
+    pub(crate) other_transcript: C::Hasher,
+    pub(crate) schedule: Schedule,
+    /// The secret of a server's next keys to receive with.
+    pub(crate) next_receive: Secret,
+    /// The secret of a client's next keys to send with.
+    pub(crate) next_send: Secret,
+    /// The secret that keys for other protocols are made of.
+    pub(crate) exporter: Secret,
+    /// A pre-shared key that a client offers or both have agreed on.
+    pub(crate) psk: Secret,
+    /// The hash function of the key that a client offers. Beside [`Self::offers_psk`], since a
+    /// `None` would not be all zeros, and memory that is stays out of an image.
+    pub(crate) psk_hash: HashAlgorithm,
+    /// The session that a client offers to resume.
+    pub(crate) session: SessionAt,
+    /// A client's private key.
+    pub(crate) private: Private,
+    /// The share that goes with it, and its length.
+    pub(crate) share: [u8; SHARE_MAX],
+    pub(crate) share_len: usize,
+    /// The client's random.
+    pub(crate) random: [u8; 32],
+    session_id: [u8; 32],
+    session_id_len: u8,
+    name: [u8; NAME_MAX],
+    name_len: u8,
+    /// The group agreed on or asked for; 0 if none is yet.
+    pub(crate) group: u16,
+    /// The signature that comes later.
+    pub(crate) signing: SignatureId,
+    pub(crate) scheme: Scheme,
+    /// The signer gave up.
+    pub(crate) is_unsigned: bool,
+    /// Index of the server's identity.
+    pub(crate) identity: usize,
+    /// Bytes of early data that may still be skipped.
+    pub(crate) early_left: usize,
+    /// Change-cipher-spec records seen.
+    pub(crate) changes: u8,
+    /// The client has sent its change-cipher-spec record.
+    pub(crate) has_changed: bool,
+    /// The client's last hello offers the pre-shared key.
+    pub(crate) offers_psk: bool,
+    /// The pre-shared key is in use, so nobody shows a certificate.
+    pub(crate) is_resumed: bool,
+    /// The server asks the client for a certificate.
+    pub(crate) is_requested: bool,
+    /// The client's signature scheme suits the server.
+    pub(crate) is_scheme_known: bool,
+    /// The peer has proved who it is.
+    pub(crate) is_authenticated: bool,
+    /// The client offers `psk_dhe_ke`, so a ticket is of use to it.
+    pub(crate) wants_tickets: bool,
+    /// The client limits the size of records.
+    pub(crate) record_size_limit: bool,
+}
+
+impl<C: Crypto> Exchange<C> {
+    const EMPTY: Self = Self {
+        transcript: C::Hasher::EMPTY,
+        other_transcript: C::Hasher::EMPTY,
+        schedule: Schedule::EMPTY,
+        next_receive: Secret::ZERO,
+        next_send: Secret::ZERO,
+        exporter: Secret::ZERO,
+        psk: Secret::ZERO,
+        psk_hash: HashAlgorithm::Sha256,
+        session: SessionAt::NOWHERE,
+        private: Private::ZERO,
+        share: [0; SHARE_MAX],
+        share_len: 0,
+        random: [0; 32],
+        session_id: [0; 32],
+        session_id_len: 0,
+        name: [0; NAME_MAX],
+        name_len: 0,
+        group: 0,
+        signing: SignatureId::NONE,
+        scheme: Scheme::from_code(0),
+        is_unsigned: false,
+        identity: 0,
+        early_left: 0,
+        changes: 0,
+        has_changed: false,
+        offers_psk: false,
+        is_resumed: false,
+        is_requested: false,
+        is_scheme_known: false,
+        is_authenticated: false,
+        wants_tickets: false,
+        record_size_limit: false,
+    };
+
+    /// Derives a secret of the present stage over the messages so far.
+    pub(crate) fn derive(&self, hash: HashAlgorithm, label: &[u8]) -> Secret {
+        let transcript = self.transcript.digest();
+        self.schedule.derive::<C::Hasher>(hash, label, &transcript)
+    }
+
+    /// Replaces the transcript by a hash of itself, as a `HelloRetryRequest` demands (RFC 8446,
+    /// section 4.4.1).
+    pub(crate) fn wrap_transcript(&mut self, algorithm: HashAlgorithm) {
+        let digest = self.transcript.digest();
+        let digest = digest.get(algorithm);
+        self.transcript = C::Hasher::new(algorithm);
+        let len = u8::try_from(digest.len()).unwrap_or_default();
+        self.transcript.update(&[254, 0, 0, len]);
+        self.transcript.update(digest);
+    }
+
+    /// Skips a record of early data, which we never accept, as far as a client may send it. An
+    /// empty one counts as a byte.
+    pub(crate) fn skip_early(&mut self, len: usize) -> Result<Event, Alert> {
+        self.early_left = self
+            .early_left
+            .checked_sub(len.max(1))
+            .ok_or(Alert::BAD_RECORD_MAC)?;
+        Ok(Event::Nothing)
+    }
+
+    pub(crate) fn session_id(&self) -> &[u8] {
+        self.session_id
+            .get(..usize::from(self.session_id_len))
+            .unwrap_or_default()
+    }
+
+    /// Sets the session id, at most 32 bytes.
+    pub(crate) fn set_session_id(&mut self, id: &[u8]) {
+        self.session_id_len = match u8::try_from(id.len()) {
+            Ok(len) if copy(&mut self.session_id, id) => len,
+            _ => 0,
+        };
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        self.name
+            .get(..usize::from(self.name_len))
+            .unwrap_or_default()
+    }
+
+    /// Sets the server's name; `false` if it is too long.
+    #[must_use]
+    pub(crate) fn set_name(&mut self, name: &[u8]) -> bool {
+        match u8::try_from(name.len()) {
+            Ok(len) if copy(&mut self.name, name) => {
+                self.name_len = len;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl<C: Crypto> Drop for Exchange<C> {
+    fn drop(&mut self) {
+        // The secrets wipe themselves; this is what identifies the connection.
+        self.random.zeroize();
+    }
+}

@@ -1,0 +1,30 @@
+//! The handshake (RFC 8446, section 4), of both sides.
+//!
+//! In reading order:
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `config` | what a program configures: identities, authorities, protocols |
+//! | `extension`, `hello` | the hellos and their extensions, read from the wire |
+//! | `exchange` | what a connection needs only while it shakes hands |
+//! | `secrets` | which secrets the key schedule gives at which stage |
+//! | `auth` | `Certificate`, `CertificateVerify` and `Finished`, of both sides |
+//! | `server`, `client` | what each side does on each message |
+//! | `ticket`, `session` | resumption: a server's tickets, and where a client keeps them |
+//!
+//! May import `alert`, `wire`, [`crypto`](crate::tls::crypto), [`record`](crate::tls::record),
+//! [`certificate`](crate::tls::certificate) and the state of a
+//! [`connection`](crate::tls::connection).
+
+pub(crate) mod auth;
+pub(crate) mod client;
+pub(crate) mod config;
+pub(crate) mod exchange;
+pub(crate) mod extension;
+pub(crate) mod hello;
+#[cfg(test)]
+mod rfc8448;
+pub(crate) mod secrets;
+pub(crate) mod server;
+pub(crate) mod session;
+pub(crate) mod ticket;

@@ -1,0 +1,288 @@
+//! Stateless session tickets (RFC 8446, section 4.6.1): the server's side of resumption.
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::tls::alert::Alert;
+use crate::tls::connection::receive::Connection;
+use crate::tls::crypto::provider::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Secret, Suite, TAG};
+use crate::tls::handshake::config::{ClientAuth, Setup};
+use crate::tls::handshake::exchange::Exchange;
+use crate::tls::handshake::hello::ClientHello;
+use crate::tls::record::protection::Content;
+use crate::tls::record::schedule::{Schedule, expand_label, finished, hmac};
+use crate::tls::wire::{Output, Reader};
+
+const NEW_SESSION_TICKET: u8 = 4;
+/// Longest life of a ticket (RFC 8446, section 4.6.1): seven days.
+const LIFETIME_MAX: u32 = 604_800;
+/// Tickets of one hello that are tried.
+const TRIES_MAX: usize = 4;
+/// Content of a ticket: suite, time of issue, hash of the server's name, key.
+const SEALED: usize = 2 + 8 + 32 + HASH_MAX;
+/// Bytes of a ticket: period, nonce, content, tag.
+const TICKET: usize = 8 + 12 + SEALED + TAG;
+/// Room that a message with a ticket needs, even in the smallest records.
+const ROOM: usize = 512;
+
+/// Keys that protect session tickets.
+///
+/// A key is derived for every lifetime-long period from one secret, so tickets are good for one
+/// to two lifetimes, and servers with the same secret take each other's. Who steals the secret
+/// can read every ticket but no traffic, since resumption makes a fresh key exchange: replace it
+/// now and then. Wiped when dropped.
+pub struct TicketKeys {
+    secret: [u8; 32],
+    lifetime_seconds: u32,
+}
+
+impl TicketKeys {
+    /// Returns the keys that come of `secret`, 32 bytes nobody can predict. Tickets are offered
+    /// for `lifetime_seconds`, which is brought into the range of 1 to 604,800, a week.
+    #[must_use]
+    pub const fn new(secret: [u8; 32], lifetime_seconds: u32) -> Self {
+        let lifetime_seconds = match lifetime_seconds {
+            0 => 1,
+            1..=LIFETIME_MAX => lifetime_seconds,
+            _ => LIFETIME_MAX,
+        };
+        Self {
+            secret,
+            lifetime_seconds,
+        }
+    }
+
+    /// Returns the period that the second belongs to.
+    fn period(&self, now: u64) -> u64 {
+        now.checked_div(u64::from(self.lifetime_seconds))
+            .unwrap_or_default()
+    }
+
+    fn key<H: Hasher>(&self, period: u64) -> Zeroizing<[u8; 32]> {
+        let parts: [&[u8]; 2] = [b"usockets ticket ", &period.to_be_bytes()];
+        let made = hmac::<H>(HashAlgorithm::Sha256, &self.secret, &parts);
+        let mut key = Zeroizing::new([0; 32]);
+        for (target, source) in key.iter_mut().zip(made.get(HashAlgorithm::Sha256)) {
+            *target = *source;
+        }
+        key
+    }
+}
+
+impl Drop for TicketKeys {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+/// Looks for a ticket of ours that the client may resume with, and puts its key into the
+/// exchange; returns its index in the hello.
+///
+/// # Errors
+/// `decrypt_error`: the client does not have the key that belongs to its ticket.
+pub(crate) fn find<C: Crypto>(
+    setup: &mut Setup<'_, C>,
+    exchange: &mut Exchange<C>,
+    hello: &ClientHello<'_>,
+    message: &[u8],
+    suite: Suite,
+) -> Result<Option<u16>, Alert> {
+    let (Some(offer), Some(keys)) = (&hello.psk, setup.config.server.tickets) else {
+        return Ok(None);
+    };
+    if !hello.psk_with_exchange || !may_resume(setup, exchange) {
+        return Ok(None);
+    }
+    let mut identities = offer.identities;
+    let mut binders = offer.binders;
+    for index in (0_u16..).take(TRIES_MAX) {
+        if identities.is_empty() {
+            break;
+        }
+        let ticket = identities.vector16()?;
+        let _age = identities.u32()?;
+        let binder = binders.vector8()?;
+        if open(setup, exchange, keys, suite.hash(), ticket)?.is_none() {
+            continue;
+        }
+        let covered = message
+            .len()
+            .checked_sub(offer.binders_len)
+            .and_then(|len| message.get(..len))
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        let before = exchange.transcript.clone();
+        let expected = make_binder::<C>(before, &exchange.psk, suite.hash(), covered);
+        if !bool::from(expected.get(suite.hash()).ct_eq(binder)) {
+            return Err(Alert::DECRYPT_ERROR);
+        }
+        return Ok(Some(index));
+    }
+    Ok(None)
+}
+
+/// Returns whether resumption may stand in for certificates: not where the client has to show
+/// one, which is looked at anew every time.
+fn may_resume<C: Crypto>(setup: &Setup<'_, C>, exchange: &Exchange<C>) -> bool {
+    let server = &setup.config.server;
+    let identity = server.identity(exchange.identity, exchange.name());
+    identity.is_some_and(|identity| matches!(identity.client_auth, ClientAuth::Off))
+}
+
+/// Opens a ticket; `None` if it is not ours, too old, or for another name or hash function.
+fn open<C: Crypto>(
+    setup: &mut Setup<'_, C>,
+    exchange: &mut Exchange<C>,
+    keys: &TicketKeys,
+    hash: HashAlgorithm,
+    ticket: &[u8],
+) -> Result<Option<()>, Alert> {
+    if ticket.len() != TICKET {
+        return Ok(None);
+    }
+    let mut reader = Reader::new(ticket);
+    let period = reader.u64()?;
+    let nonce: &[u8; 12] = first_chunk(reader.take(12)?)?;
+    let mut sealed = Zeroizing::new([0; SEALED]);
+    sealed.copy_from_slice(reader.take(SEALED)?);
+    let tag: &[u8; TAG] = first_chunk(reader.take(TAG)?)?;
+    let now = setup.crypto.unix_seconds();
+    // Of the present period or the one before.
+    if keys
+        .period(now)
+        .checked_sub(period)
+        .is_none_or(|age| age > 1)
+    {
+        return Ok(None);
+    }
+    let key = keys.key::<C::Hasher>(period);
+    let suite = Suite::Aes256GcmSha384;
+    let associated = period.to_be_bytes();
+    let opened = setup
+        .crypto
+        .open(suite, &key, nonce, &associated, sealed.as_mut_slice(), tag);
+    if opened.is_err() {
+        return Ok(None);
+    }
+    let mut reader = Reader::new(sealed.as_slice());
+    let code = reader.u16()?;
+    let issued = reader.u64()?;
+    let name = reader.take(32)?;
+    let known = Suite::ALL.iter().find(|suite| suite.code() == code);
+    let is_good = known.is_some_and(|suite| suite.hash() == hash)
+        && now
+            .checked_sub(issued)
+            .is_some_and(|age| age <= u64::from(keys.lifetime_seconds))
+        && name == hash_name(exchange).get(HashAlgorithm::Sha256);
+    if !is_good {
+        return Ok(None);
+    }
+    exchange.psk = Secret::ZERO;
+    let key = reader.take(hash.digest_len())?;
+    exchange.psk.get_mut(hash).copy_from_slice(key);
+    Ok(Some(()))
+}
+
+/// Makes the binder of the key `psk` for the hello's front `covered`, which comes after the
+/// messages that `before` has hashed (RFC 8446, section 4.2.11.2).
+pub(crate) fn make_binder<C: Crypto>(
+    before: C::Hasher,
+    psk: &Secret,
+    hash: HashAlgorithm,
+    covered: &[u8],
+) -> Secret {
+    let schedule = Schedule::early::<C::Hasher>(hash, Some(psk));
+    let empty = C::Hasher::new(hash).digest();
+    let base = schedule.derive::<C::Hasher>(hash, b"res binder", &empty);
+    let mut transcript = before;
+    transcript.update(covered);
+    finished::<C::Hasher>(hash, &base, &transcript.digest())
+}
+
+/// Adds a ticket for the connection that has just opened, if both sides care.
+pub(crate) fn send<C: Crypto>(
+    connection: &mut Connection,
+    setup: &mut Setup<'_, C>,
+    exchange: &Exchange<C>,
+    out: &mut Output<'_>,
+) -> Result<(), Alert> {
+    let Some(keys) = setup.config.server.tickets else {
+        return Ok(());
+    };
+    if !exchange.wants_tickets || !may_resume(setup, exchange) || out.room() < ROOM {
+        return Ok(());
+    }
+    let mut bytes = Zeroizing::new([0; TICKET]);
+    seal(
+        connection.suite,
+        setup,
+        exchange,
+        keys,
+        bytes.as_mut_slice(),
+    )?;
+    let mut age_add = [0; 4];
+    setup.crypto.random(&mut age_add)?;
+    let mut message = [0; TICKET + 32];
+    let mut body = Output::new(&mut message);
+    body.u8(NEW_SESSION_TICKET)?;
+    body.vector24(|body| {
+        body.u32(keys.lifetime_seconds)?;
+        body.put(&age_add)?;
+        // One ticket per connection, so one nonce.
+        body.vector8(|body| body.u8(0))?;
+        body.vector16(|body| body.put(bytes.as_slice()))?;
+        body.vector16(|_| Ok(()))
+    })?;
+    connection.seal_all(setup.crypto, Content::Handshake, body.filled(), out)
+}
+
+/// Writes the ticket.
+fn seal<C: Crypto>(
+    suite: Suite,
+    setup: &mut Setup<'_, C>,
+    exchange: &Exchange<C>,
+    keys: &TicketKeys,
+    bytes: &mut [u8],
+) -> Result<(), Alert> {
+    let hash = suite.hash();
+    let transcript = exchange.transcript.digest();
+    let master = exchange
+        .schedule
+        .derive::<C::Hasher>(hash, b"res master", &transcript);
+    let mut psk = Secret::ZERO;
+    let label = b"resumption";
+    expand_label::<C::Hasher>(hash, &master, label, &[0], psk.get_mut(hash));
+
+    let now = setup.crypto.unix_seconds();
+    let period = keys.period(now);
+    let mut nonce = [0; 12];
+    setup.crypto.random(&mut nonce)?;
+    let mut out = Output::new(bytes);
+    out.u64(period)?;
+    out.put(&nonce)?;
+    let start = out.len();
+    out.u16(suite.code())?;
+    out.u64(now)?;
+    out.put(hash_name(exchange).get(HashAlgorithm::Sha256))?;
+    out.put(&psk.0)?;
+    let key = keys.key::<C::Hasher>(period);
+    let content = out.written_mut(start, SEALED)?;
+    let associated = period.to_be_bytes();
+    let cipher = Suite::Aes256GcmSha384;
+    let tag = setup
+        .crypto
+        .seal(cipher, &key, &nonce, &associated, content)?;
+    out.put(&tag)
+}
+
+/// Returns a hash of the name that the client asked for, so that a ticket is good for it only.
+fn hash_name<C: Crypto>(exchange: &Exchange<C>) -> Secret {
+    let mut hasher = C::Hasher::new(HashAlgorithm::Sha256);
+    for byte in exchange.name() {
+        hasher.update(&[byte.to_ascii_lowercase()]);
+    }
+    hasher.digest()
+}
+
+fn first_chunk<const N: usize>(bytes: &[u8]) -> Result<&[u8; N], Alert> {
+    bytes.first_chunk().ok_or(Alert::INTERNAL_ERROR)
+}

@@ -1,0 +1,229 @@
+//! The memory that a TLS layer lends to its connections.
+
+use crate::time::Instant;
+use crate::tls::crypto::provider::Crypto;
+use crate::tls::handshake::exchange::Handshake;
+use crate::tls::layer::lease::{Entry, Lender};
+use crate::tls::record::protection::RECORD_MAX;
+use crate::tls::wire::copy;
+
+/// Everything that a [`Tls`](crate::tls::Tls) layer lends, handed over once.
+///
+/// - `SOCKETS`: connections that may wait for their turn at once. With the pool's number of
+///   sockets none is ever turned away; 24 bytes each.
+/// - `HANDSHAKES`: connections that may be opening at once; the others wait. About 9.2 KiB each.
+/// - `INPUTS`: connections of which a part of a record may be here at once; the others are not
+///   read from meanwhile. 16.3 KiB each.
+/// - `OUTPUTS`: connections whose peers may be slow to take what was sent, or to send their
+///   hello, at once; the others cannot write meanwhile. 16.3 KiB each.
+///
+/// Each number is at least 1 and of use up to 65,535. All zero bytes, so a static one takes no
+/// space in the image.
+pub struct TlsMemory<
+    C: Crypto,
+    const SOCKETS: usize,
+    const HANDSHAKES: usize,
+    const INPUTS: usize,
+    const OUTPUTS: usize,
+> {
+    handshakes: [Entry<Handshake<C>>; HANDSHAKES],
+    inputs: [Entry<Record>; INPUTS],
+    outputs: [Entry<Record>; OUTPUTS],
+    waiting: [[u64; SOCKETS]; 3],
+}
+
+impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
+    TlsMemory<C, S, H, I, O>
+{
+    /// Memory with nothing lent.
+    pub const NEW: Self = {
+        assert!(
+            S > 0 && H > 0 && I > 0 && O > 0,
+            "each number is at least 1"
+        );
+        Self {
+            handshakes: [const { Entry::new(Handshake::EMPTY) }; H],
+            inputs: [const { Entry::new(Record::EMPTY) }; I],
+            outputs: [const { Entry::new(Record::EMPTY) }; O],
+            waiting: [[0; S]; 3],
+        }
+    };
+
+    /// Takes back what was lent before, and lends it all to one layer.
+    pub(crate) fn lend(&mut self) -> Lenders<'_, C> {
+        let Self {
+            handshakes,
+            inputs,
+            outputs,
+            waiting,
+        } = self;
+        let [for_handshakes, for_inputs, for_outputs] = waiting;
+        Lenders {
+            handshakes: Lender::new(handshakes, for_handshakes, Handshake::reset),
+            inputs: Lender::new(inputs, for_inputs, Record::clear),
+            outputs: Lender::new(outputs, for_outputs, Record::clear),
+        }
+    }
+}
+
+impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize> Default
+    for TlsMemory<C, S, H, I, O>
+{
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+/// What a layer lends.
+pub(crate) struct Lenders<'s, C: Crypto> {
+    pub(crate) handshakes: Lender<'s, Handshake<C>>,
+    pub(crate) inputs: Lender<'s, Record>,
+    pub(crate) outputs: Lender<'s, Record>,
+}
+
+impl<C: Crypto> Lenders<'_, C> {
+    /// Tells the time, by which what is kept for too long is known.
+    pub(crate) const fn set_now(&mut self, now: Instant) {
+        self.handshakes.set_now(now.as_micros());
+        self.inputs.set_now(now.as_micros());
+        self.outputs.set_now(now.as_micros());
+    }
+}
+
+impl<C: Crypto> Lenders<'_, C> {
+    /// Returns when a socket is next to be told something, in microseconds; in the past if one is
+    /// now.
+    pub(crate) fn due(&self, held_max: u64) -> Option<u64> {
+        let dues = [
+            self.handshakes.due(held_max),
+            self.inputs.due(held_max),
+            self.outputs.due(held_max),
+        ];
+        dues.into_iter().flatten().min()
+    }
+}
+
+/// Room for one record of the largest size.
+///
+/// As an input it holds bytes from the transport, of which the front may be plaintext that was
+/// opened in place; as an output, records that the transport has not taken.
+pub(crate) struct Record {
+    bytes: [u8; RECORD_MAX],
+    start: usize,
+    end: usize,
+    /// Plaintext not delivered yet, and how many bytes from `start` its record takes.
+    plain_start: usize,
+    plain_end: usize,
+    consumed: usize,
+}
+
+impl Record {
+    #[expect(
+        clippy::large_stack_arrays,
+        reason = "a constant, only ever the content of a static or of its caller's memory"
+    )]
+    const EMPTY: Self = Self {
+        bytes: [0; RECORD_MAX],
+        start: 0,
+        end: 0,
+        plain_start: 0,
+        plain_end: 0,
+        consumed: 0,
+    };
+
+    /// Forgets everything in it.
+    pub(crate) const fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+        self.plain_start = 0;
+        self.plain_end = 0;
+        self.consumed = 0;
+    }
+
+    /// Returns whether nothing is in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Returns the bytes not used yet.
+    pub(crate) fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Returns the bytes not used yet, for opening in place.
+    pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Marks `count` bytes from the front as used.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Returns the room behind the bytes, which are moved to the front for it.
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
+        if self.start > 0 && self.start <= self.end && self.end <= RECORD_MAX {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end = self.end.saturating_sub(self.start);
+            self.start = 0;
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Returns as much of that room as makes `most` bytes of those that are there.
+    pub(crate) fn spare_up_to(&mut self, most: usize) -> &mut [u8] {
+        let room = most.saturating_sub(self.filled().len());
+        let spare = self.spare();
+        let room = room.min(spare.len());
+        spare.get_mut(..room).unwrap_or_default()
+    }
+
+    /// Counts `count` bytes that were written to [`Self::spare`].
+    pub(crate) fn commit(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(RECORD_MAX);
+    }
+
+    /// Adds `bytes` behind those that are there, unless they do not fit.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if copy(self.spare(), bytes) {
+            self.commit(bytes.len());
+        }
+    }
+
+    /// Notes that the record at the front, `consumed` bytes long, has `len` bytes of plaintext
+    /// from its byte `start` on.
+    pub(crate) const fn set_plain(&mut self, start: usize, len: usize, consumed: usize) {
+        self.plain_start = self.start.saturating_add(start);
+        self.plain_end = self.plain_start.saturating_add(len);
+        self.consumed = consumed;
+    }
+
+    /// Moves plaintext to the front of `target` and returns how much; the record it came from is
+    /// used when all of it has moved.
+    pub(crate) fn deliver(&mut self, target: &mut [u8]) -> usize {
+        let plain = self
+            .bytes
+            .get(self.plain_start..self.plain_end)
+            .unwrap_or_default();
+        let count = plain.len().min(target.len());
+        if !copy(target, plain.get(..count).unwrap_or_default()) {
+            return 0;
+        }
+        self.plain_start = self.plain_start.saturating_add(count);
+        if self.plain_start >= self.plain_end {
+            let consumed = core::mem::take(&mut self.consumed);
+            self.plain_start = 0;
+            self.plain_end = 0;
+            self.consume(consumed);
+        }
+        count
+    }
+
+    /// Returns whether plaintext waits to be delivered.
+    pub(crate) const fn has_plain(&self) -> bool {
+        self.plain_start < self.plain_end
+    }
+}

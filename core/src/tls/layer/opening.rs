@@ -1,0 +1,275 @@
+//! A handshake through the layer.
+
+use crate::error::Error;
+use crate::platform::{Platform, Progress, Readiness, Recv};
+use crate::tls::alert::Alert;
+use crate::tls::connection::event::Event;
+use crate::tls::connection::receive::Connection;
+use crate::tls::crypto::provider::Crypto;
+use crate::tls::handshake::client;
+use crate::tls::handshake::exchange::Handshake;
+use crate::tls::layer::flags::Flags;
+use crate::tls::layer::lease::Index;
+use crate::tls::layer::platform::{Tls, TlsSocket};
+use crate::tls::wire::Output;
+
+/// Reads from the platform per call, so that a peer that sends in small pieces cannot hold up the
+/// others.
+const READS_MAX: u32 = 8;
+
+/// How far one call got.
+enum Pause {
+    /// The platform has no more bytes.
+    Drained,
+    /// There may be more to read.
+    Yields,
+    /// The handshake is done.
+    Open,
+}
+
+impl<P: Platform, C: Crypto> Tls<'_, P, C> {
+    /// Carries on with whatever the socket is about.
+    pub(crate) fn carry_on(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        ready: Readiness,
+    ) -> Result<Progress, Error> {
+        match (self.step(socket, ready), socket.connection.refusal()) {
+            // Whatever else has happened since.
+            (Err(_), Some(alert)) => Err(Error::AlertSent(alert.code())),
+            (progress, _) => progress,
+        }
+    }
+
+    fn step(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        ready: Readiness,
+    ) -> Result<Progress, Error> {
+        self.check_loans(socket)?;
+        let is_broken = ready.intersects(Readiness::ERROR);
+        if is_broken && socket.connection.is_open() && self.waits_for_input(socket) {
+            // What came before is read first. It is told again when it has the input.
+            return Ok(Progress::Opening);
+        }
+        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
+            match self.inner.progress(&mut socket.inner, ready)? {
+                Progress::Open => socket.flags.set(Flags::CONNECTED),
+                waits => return Ok(waits),
+            }
+        }
+        if socket.connection.is_open() && !socket.handshake.is_some() {
+            return self.drain(socket);
+        }
+        if self.handshakes_left == 0 {
+            if socket.flags.waits() {
+                // What it waited for would go to another.
+                self.acquire(socket)?;
+            }
+            return Ok(Progress::Again);
+        }
+        self.shake(socket)
+    }
+
+    /// Carries a handshake on as far as the platform and what can be lent allow.
+    fn shake(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
+        if socket.flags.has(Flags::STARTING) {
+            self.start_client(socket)?;
+        }
+        if socket.connection.refusal().is_some() {
+            return self.refuse_peer(socket);
+        }
+        if !self.greet(socket)? || !self.flush(socket)? || !self.acquire(socket)? {
+            return Ok(Progress::Opening);
+        }
+        let pause = if socket.connection.is_open() {
+            Pause::Open
+        } else {
+            let mut has_worked = false;
+            let pause = self.shake_records(socket, &mut has_worked);
+            if has_worked || pause.is_err() {
+                self.handshakes_left = self.handshakes_left.saturating_sub(1);
+            }
+            if socket.connection.refusal().is_some() {
+                return self.refuse_peer(socket);
+            }
+            pause?
+        };
+        let is_flushed = self.flush(socket)?;
+        self.put_away(socket);
+        Ok(match pause {
+            Pause::Open if is_flushed => {
+                self.release_handshake(socket);
+                Progress::Open
+            }
+            Pause::Yields if is_flushed => Progress::Again,
+            Pause::Open | Pause::Yields | Pause::Drained => Progress::Opening,
+        })
+    }
+
+    /// Takes what is needed to read and answer a record; whether it is all there.
+    ///
+    /// In this order, and with nothing to read in an input without an output for the answer: who
+    /// has an input never waits for more. Nor does who has an output, except for an input or the
+    /// peer, and the peer never for the same here. So no sockets wait for one another, not even
+    /// those of two programs.
+    fn acquire(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        if !self.has_handshake(socket)? {
+            return Ok(false);
+        }
+        let handshake = self.lenders.handshakes.get(socket.handshake);
+        if handshake.is_some_and(|handshake| handshake.awaits_signature()) {
+            return Ok(false);
+        }
+        if socket.connection.answers() {
+            if !self.has_output(socket)? {
+                return Ok(false);
+            }
+        } else if !socket.output.is_some()
+            && self.config.server.tickets.is_some()
+            && let Some(id) = socket.id()
+        {
+            // For a ticket, which the client can do without.
+            socket.output = self.lenders.outputs.take_now(id, 0).unwrap_or(Index::NONE);
+        }
+        self.has_input(socket)
+    }
+
+    /// Reads and answers records until the handshake is done or waits for the peer.
+    /// `has_worked` is set when there was one.
+    fn shake_records(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        has_worked: &mut bool,
+    ) -> Result<Pause, Error> {
+        let mut reads = 0_u32;
+        loop {
+            let (inner, mut setup, lenders) = self.parts();
+            let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
+            let mut output = lenders.outputs.get(socket.output);
+            let handshake = lenders.handshakes.get(socket.handshake);
+            let spare = output.as_mut().map(|record| record.spare());
+            let mut out = Output::new(spare.unwrap_or_default());
+            let bytes = input.filled_mut();
+            let received = socket
+                .connection
+                .receive(&mut setup, handshake, bytes, &mut out);
+            let len = out.len();
+            if let Some(output) = output {
+                output.commit(len);
+            }
+            let received = match received {
+                Ok(received) => received,
+                Err(alert) => {
+                    self.prepare_refusal(socket, alert);
+                    return Err(Error::AlertSent(alert.code()));
+                }
+            };
+            input.consume(received.consumed);
+            *has_worked |= received.consumed > 0 || len > 0;
+            match received.event {
+                Event::Incomplete { .. } if reads >= READS_MAX => return Ok(Pause::Yields),
+                Event::Incomplete { .. } => {
+                    reads = reads.saturating_add(1);
+                    match inner.recv(&mut socket.inner, input.spare())? {
+                        Recv::Data { len, .. } => input.commit(len),
+                        Recv::WouldBlock => return Ok(Pause::Drained),
+                        Recv::Finished => return Err(Error::Truncated),
+                    }
+                }
+                Event::Open => return Ok(Pause::Open),
+                Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
+                // Told when it has come.
+                Event::Signing => return Ok(Pause::Drained),
+                // Not before the handshake is done.
+                Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
+                Event::Nothing => {}
+            }
+        }
+    }
+
+    /// Writes the alert that tells the peer why the handshake fails to where messages were put
+    /// together, so that it can wait there until the platform takes it.
+    fn prepare_refusal(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
+        self.release_input(socket);
+        let Some(handshake) = self.lenders.handshakes.get(socket.handshake) else {
+            return;
+        };
+        let message = &mut handshake.message;
+        message.clear();
+        let mut out = message.output();
+        let connection = &mut socket.connection;
+        let written = connection.send_alert(&mut self.crypto, alert, &mut out);
+        let len = out.len();
+        if written.is_ok() {
+            message.set_unsent(len);
+            socket.flags.set(Flags::GREETING);
+        }
+    }
+
+    /// Sends what is held and the alert of [`Self::prepare_refusal`]; an error when all of it has
+    /// been taken, or cannot be.
+    fn refuse_peer(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
+        if !self.flush(socket)? {
+            return Ok(Progress::Opening);
+        }
+        self.release_output(socket);
+        if !self.greet(socket)? {
+            return Ok(Progress::Opening);
+        }
+        Err(Error::Invalid)
+    }
+
+    /// Writes a client's hello to where the server's will be put together.
+    fn start_client(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<(), Error> {
+        let (_, mut setup, lenders) = self.parts();
+        let handshake = lenders.handshakes.get(socket.handshake);
+        let Handshake { message, exchange } = handshake.ok_or(Error::Invalid)?;
+        let mut out = message.output();
+        client::start(&mut setup, exchange, &mut out)
+            .map_err(|alert| Error::AlertSent(alert.code()))?;
+        let len = out.len();
+        message.set_unsent(len);
+        socket.connection = Connection::started_client();
+        socket.flags.clear(Flags::STARTING);
+        socket.flags.set(Flags::GREETING);
+        self.handshakes_left = self.handshakes_left.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Sends a client's hello, or what was written in its place; whether all of it has been.
+    fn greet(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        if !socket.flags.has(Flags::GREETING) {
+            return Ok(true);
+        }
+        let handshake = self.lenders.handshakes.get(socket.handshake);
+        let message = &mut handshake.ok_or(Error::Invalid)?.message;
+        let count = self.inner.send(&mut socket.inner, message.unsent())?;
+        if message.sent(count) {
+            socket.flags.clear(Flags::GREETING);
+        }
+        Ok(!socket.flags.has(Flags::GREETING))
+    }
+
+    /// Gives back what the socket does not need while it waits.
+    fn put_away(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        let input = self.lenders.inputs.get(socket.input);
+        let has_input = input.is_some_and(|record| !record.is_empty());
+        if !has_input {
+            self.release_input(socket);
+        }
+        // What has come of a record is answered with what is kept for that.
+        let is_kept = has_input && socket.connection.answers();
+        let output = self.lenders.outputs.get(socket.output);
+        if !is_kept && output.is_some_and(|record| record.is_empty()) {
+            self.release_output(socket);
+        }
+        // Who has sent nothing yet takes no part of the handshakes that may run at once.
+        if !has_input && socket.connection.awaits_first_byte() {
+            let handshake = self.lenders.handshakes.get(socket.handshake);
+            if handshake.is_some_and(|handshake| handshake.message.is_empty()) {
+                self.release_handshake(socket);
+            }
+        }
+    }
+}

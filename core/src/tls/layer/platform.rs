@@ -1,0 +1,441 @@
+//! TLS over any platform.
+
+use core::net::SocketAddr;
+
+use crate::endpoint::{Endpoint, Security};
+use crate::error::Error;
+use crate::id::SocketId;
+use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
+use crate::time::{Duration, Instant};
+use crate::tls::connection::receive::Connection;
+use crate::tls::crypto::provider::{Crypto, SignatureId};
+use crate::tls::handshake::config::{Config, Setup};
+use crate::tls::handshake::session::Session;
+use crate::tls::layer::flags::Flags;
+use crate::tls::layer::lease::Index;
+use crate::tls::layer::memory::{Lenders, TlsMemory};
+
+/// Handshakes that are carried on per iteration; others wait for the next, so that data of open
+/// connections is not held up for longer than these take.
+const HANDSHAKES_MAX: u32 = 8;
+
+/// Five seconds, in microseconds.
+const HELD_MAX: u64 = 5_000_000;
+
+/// TLS 1.3 (RFC 8446) over any platform, which may carry plain connections beside.
+///
+/// Endpoints of [`Endpoint::tls`] are secured, those of [`Endpoint::tcp`] pass through. A
+/// connection opens when its handshake is done: until then the program sees nothing of it, and it
+/// has to be done within the time that connections have to open. One that fails is over when the
+/// platform has taken the alert that tells the peer why, or that time is.
+///
+/// What the peer sends after `close_notify` is not read; an end without it is
+/// [`Error::Truncated`]. [`Net::finish`](crate::Net::finish) sends `close_notify`, then the
+/// platform's end. Closing sends what was taken, then `close_notify`, and keeps the slot until
+/// the platform has all of it, for at most 30 s. A `close_notify` of the peer that was not read is
+/// unread input to the platform; see [`Net::close`](crate::Net::close).
+///
+/// # Memory
+///
+/// Beyond the platform's own, a socket costs at most 256 bytes. All else is lent from a
+/// [`TlsMemory`]: while a handshake runs, while a part of a record has come, and while the
+/// platform takes less than was sent. What is lent out is waited for in order, and who keeps it
+/// for too long meanwhile is closed; see [`Self::with_held_max`]. Only
+/// [`Net::connect`](crate::Net::connect) does not wait: it fails with [`Error::Exhausted`] when no
+/// handshake is free, or only the last and the configuration has identities of a server.
+pub struct Tls<'s, P: Platform, C: Crypto> {
+    pub(crate) inner: P,
+    pub(crate) crypto: C,
+    pub(crate) config: &'s Config<'s>,
+    pub(crate) lenders: Lenders<'s, C>,
+    sessions: &'s mut [Session],
+    /// Handshakes that may still be carried on in this iteration.
+    pub(crate) handshakes_left: u32,
+    /// Own reports that may still be given in this iteration.
+    reports_left: u32,
+    /// Microseconds that something lent may be of no use while others wait for it.
+    held_max: u64,
+}
+
+/// A socket of [`Tls`]: the platform's, and what TLS keeps of it.
+pub struct TlsSocket<S> {
+    pub(crate) inner: S,
+    pub(crate) connection: Connection,
+    /// Bits of the socket's name, 0 if it is closed.
+    pub(crate) id: u64,
+    pub(crate) handshake: Index,
+    pub(crate) input: Index,
+    pub(crate) output: Index,
+    pub(crate) flags: Flags,
+}
+
+const _: () = {
+    let beyond = size_of::<TlsSocket<u64>>() - size_of::<u64>();
+    assert!(
+        beyond <= 256,
+        "a secured socket costs at most 256 bytes more"
+    );
+};
+
+impl<S> TlsSocket<S> {
+    /// Returns whether the socket is secured, and not a plain one that passes through.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.flags.has(Flags::SECURE)
+    }
+
+    /// Returns the state of the connection's TLS.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Returns whether nothing but our `close_notify` is left to be sent, after the peer's. A peer
+    /// that is gone by then has missed nothing.
+    const fn is_over(&self) -> bool {
+        let finishing = self.flags.has(Flags::FINISHING) && self.flags.has(Flags::NOTIFIED);
+        finishing && self.connection.is_ended()
+    }
+
+    pub(crate) const fn id(&self) -> Option<SocketId> {
+        SocketId::from_bits(self.id)
+    }
+}
+
+impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
+    /// Makes a layer over `inner` that lends the caller's memory.
+    pub fn new<const S: usize, const H: usize, const I: usize, const O: usize>(
+        inner: P,
+        crypto: C,
+        config: &'s Config<'s>,
+        memory: &'s mut TlsMemory<C, S, H, I, O>,
+    ) -> Self {
+        let mut lenders = memory.lend();
+        lenders.set_now(inner.now());
+        Self {
+            inner,
+            crypto,
+            config,
+            lenders,
+            sessions: &mut [],
+            handshakes_left: HANDSHAKES_MAX,
+            reports_left: 0,
+            held_max: HELD_MAX,
+        }
+    }
+
+    /// Sets how long a connection may keep what is lent without getting anywhere while others
+    /// wait for it; 5 seconds by default. It is then closed with [`Error::TimedOut`]: a handshake
+    /// or a record whose rest does not come, a peer that takes none of what was sent.
+    #[must_use]
+    pub fn with_held_max(mut self, held_max: Duration) -> Self {
+        self.held_max = u64::try_from(held_max.as_micros()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Adds places for the tickets that servers give, so that connecting to one again costs no
+    /// certificates. About 900 bytes each; one per server that is connected to often will do.
+    #[must_use]
+    pub const fn with_sessions(mut self, sessions: &'s mut [Session]) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Returns the places for tickets.
+    pub const fn sessions_mut(&mut self) -> &mut [Session] {
+        self.sessions
+    }
+
+    /// Hands over the signature that [`Signer::begin`](crate::tls::Signer::begin) was asked for
+    /// under `id`; an empty one gives up. `false`, and nothing happened, if no handshake waits
+    /// for it any more: its time was over, or its peer went.
+    ///
+    /// Looks at each handshake that has been lent. The handshake goes on in the next iteration;
+    /// who has the signature in another thread hands it over in
+    /// [`on_wake`](crate::Handler::on_wake).
+    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
+        let handshakes = &mut self.lenders.handshakes;
+        handshakes.call(|handshake| handshake.supply(id, signature))
+    }
+
+    /// Replaces the configuration. Connections that are open stay; a server's handshake whose
+    /// hello has been answered goes on as if the identities were the old ones, so lists should
+    /// keep their order.
+    pub const fn set_config(&mut self, config: &'s Config<'s>) {
+        self.config = config;
+    }
+
+    /// Returns the platform below.
+    pub const fn inner_mut(&mut self) -> &mut P {
+        &mut self.inner
+    }
+
+    /// Returns the platform below.
+    #[must_use]
+    pub const fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    /// Returns the cryptography and the configuration for the engine, and the lenders.
+    pub(crate) const fn parts(&mut self) -> (&mut P, Setup<'_, C>, &mut Lenders<'s, C>) {
+        let setup = Setup {
+            crypto: &mut self.crypto,
+            config: self.config,
+            sessions: self.sessions,
+        };
+        (&mut self.inner, setup, &mut self.lenders)
+    }
+}
+
+/// The same endpoint for the platform below, which knows nothing of TLS.
+fn plain<'a>(endpoint: &Endpoint<'a>) -> Endpoint<'a> {
+    Endpoint {
+        security: Security::Plain,
+        ..*endpoint
+    }
+}
+
+impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
+    type Socket = TlsSocket<P::Socket>;
+
+    const CLOSED: Self::Socket = TlsSocket {
+        inner: P::CLOSED,
+        connection: Connection::CLOSED,
+        id: 0,
+        handshake: Index::NONE,
+        input: Index::NONE,
+        output: Index::NONE,
+        flags: Flags::NONE,
+    };
+
+    const HOLDS_OUTPUT: bool = true;
+
+    fn listen(
+        &mut self,
+        socket: &mut Self::Socket,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        if let Security::Tls { .. } = at.security {
+            if !self.config.server.is_usable() {
+                return Err(Error::Invalid);
+            }
+            socket.flags.set(Flags::SECURE);
+        }
+        let result = self.inner.listen(&mut socket.inner, id, &plain(at));
+        if result.is_err() {
+            socket.flags = Flags::NONE;
+        }
+        result
+    }
+
+    fn connect(
+        &mut self,
+        socket: &mut Self::Socket,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        if let Security::Tls { server_name } = to.security {
+            self.lenders.set_now(self.inner.now());
+            self.prepare_client(socket, id, server_name)?;
+            socket.id = id.to_bits();
+            socket.flags.set(Flags::SECURE);
+            socket.flags.set(Flags::STARTING);
+        }
+        let result = self.inner.connect(&mut socket.inner, id, &plain(to));
+        if result.is_err() {
+            self.forget(socket);
+        }
+        result
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut Self::Socket,
+        socket: &mut Self::Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        let accepted = self
+            .inner
+            .accept(&mut listener.inner, &mut socket.inner, id)?;
+        if accepted.is_some() && listener.is_secure() {
+            socket.id = id.to_bits();
+            socket.flags.set(Flags::SECURE);
+            socket.connection = Connection::server();
+        }
+        Ok(accepted)
+    }
+
+    fn refuse(&mut self, listener: &mut Self::Socket) -> Result<bool, Error> {
+        self.inner.refuse(&mut listener.inner)
+    }
+
+    fn set_accepting(
+        &mut self,
+        listener: &mut Self::Socket,
+        id: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        self.inner.set_accepting(&mut listener.inner, id, accepting)
+    }
+
+    fn progress(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error> {
+        if !socket.is_secure() {
+            return self.inner.progress(&mut socket.inner, ready);
+        }
+        match self.carry_on(socket, ready) {
+            Err(_) if socket.is_over() => Ok(Progress::Open),
+            progress => progress,
+        }
+    }
+
+    fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        if !socket.is_secure() {
+            return self.inner.recv(&mut socket.inner, buffer);
+        }
+        self.receive(socket, buffer)
+    }
+
+    fn send(&mut self, socket: &mut Self::Socket, data: &[u8]) -> Result<usize, Error> {
+        if !socket.is_secure() {
+            return self.inner.send(&mut socket.inner, data);
+        }
+        self.transmit(socket, &[data])
+    }
+
+    fn send_vectored(
+        &mut self,
+        socket: &mut Self::Socket,
+        parts: &[&[u8]],
+    ) -> Result<usize, Error> {
+        if !socket.is_secure() {
+            return self.inner.send_vectored(&mut socket.inner, parts);
+        }
+        self.transmit(socket, parts)
+    }
+
+    fn finish(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
+        if !socket.is_secure() {
+            return self.inner.finish(&mut socket.inner);
+        }
+        socket.flags.set(Flags::FINISHING);
+        match self.drain(socket) {
+            Err(_) if socket.is_over() => Ok(Progress::Open),
+            progress => progress,
+        }
+    }
+
+    fn linger(&mut self, socket: &mut Self::Socket) -> bool {
+        if !socket.is_secure() {
+            return self.inner.linger(&mut socket.inner);
+        }
+        self.say_goodbye(socket)
+    }
+
+    fn close(&mut self, socket: &mut Self::Socket) {
+        self.say_goodbye(socket);
+        self.forget(socket);
+        self.inner.close(&mut socket.inner);
+    }
+
+    fn abort(&mut self, socket: &mut Self::Socket) {
+        self.forget(socket);
+        self.inner.abort(&mut socket.inner);
+    }
+
+    fn local_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
+        self.inner.local_addr(&socket.inner)
+    }
+
+    fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
+        self.inner.peer_addr(&socket.inner)
+    }
+
+    fn protocol(&self, socket: &Self::Socket) -> &[u8] {
+        if !socket.is_secure() {
+            return self.inner.protocol(&socket.inner);
+        }
+        let protocols = match socket.connection.is_client() {
+            true => self.config.client.protocols,
+            false => self.config.server.protocols,
+        };
+        let index = socket.connection.protocol();
+        index
+            .and_then(|index| protocols.get(index).copied())
+            .unwrap_or_default()
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.lenders.set_now(self.inner.now());
+        let Lenders {
+            handshakes,
+            inputs,
+            outputs,
+        } = &mut self.lenders;
+        let due = [
+            handshakes.start(self.held_max),
+            inputs.start(self.held_max),
+            outputs.start(self.held_max),
+        ];
+        self.handshakes_left = HANDSHAKES_MAX;
+        let promised = [handshakes.promised(), inputs.promised(), outputs.promised()];
+        self.reports_left = promised
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(u32::from(*count)));
+        let mut until = until;
+        for due in due.into_iter().flatten().map(Instant::from_micros) {
+            until = Some(until.map_or(due, |until| until.min(due)));
+        }
+        if self.reports_left > 0 {
+            until = Some(Instant::ZERO);
+        }
+        self.inner.poll(until)?;
+        self.lenders.set_now(self.inner.now());
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let below = self.inner.next_deadline();
+        let own = self.lenders.due(self.held_max).map(Instant::from_micros);
+        match (own, below) {
+            (Some(own), Some(below)) => Some(own.min(below)),
+            (own, below) => own.or(below),
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        if let Some(left) = self.reports_left.checked_sub(1) {
+            self.reports_left = left;
+            let Lenders {
+                handshakes,
+                inputs,
+                outputs,
+            } = &mut self.lenders;
+            let (announced, facts) = if let Some(announced) = handshakes.announce() {
+                let both = Readiness::READABLE.union(Readiness::WRITABLE);
+                (Some(announced), both)
+            } else if let Some(announced) = inputs.announce() {
+                // The peer's end or an error may have been reported while it waited.
+                let last = Readiness::ENDED.union(Readiness::ERROR);
+                (Some(announced), Readiness::READABLE.union(last))
+            } else {
+                (outputs.announce(), Readiness::WRITABLE)
+            };
+            if let Some((id, has_come)) = announced {
+                let over = Readiness::ERROR.union(Readiness::READABLE);
+                let readiness = if has_come { facts } else { over };
+                return Some(Ready { id, readiness });
+            }
+            self.reports_left = 0;
+        }
+        self.inner.next_ready()
+    }
+
+    fn woken(&mut self) -> bool {
+        self.inner.woken()
+    }
+
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+}

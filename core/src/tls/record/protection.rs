@@ -1,0 +1,244 @@
+//! Record protection (RFC 8446, section 5).
+
+use zeroize::Zeroize;
+
+use crate::tls::alert::Alert;
+use crate::tls::crypto::provider::{Crypto, HASH_MAX, Secret, Suite, TAG};
+use crate::tls::record::parts::Parts;
+use crate::tls::record::schedule::expand_label;
+use crate::tls::wire::Output;
+
+/// Bytes of a record's header.
+pub const HEADER: usize = 5;
+/// Most plaintext bytes of a record (RFC 8446, section 5.1).
+pub const PLAINTEXT_MAX: usize = 16_384;
+/// Most bytes after the header of a protected record (RFC 8446, section 5.2).
+pub(crate) const CIPHERTEXT_MAX: usize = PLAINTEXT_MAX + 256;
+/// Bytes that protection adds to a record that is not padded: header, content type, tag.
+pub const OVERHEAD: usize = HEADER + 1 + TAG;
+/// Most bytes of a record as a whole.
+pub const RECORD_MAX: usize = HEADER + CIPHERTEXT_MAX;
+
+/// Records that one key may protect before it is replaced. AES-GCM's limit is 2^24.5 full-size
+/// records (RFC 8446, section 5.5); ChaCha20-Poly1305 has none that matters.
+const RECORDS_MAX: u64 = 1 << 24;
+
+/// What a record carries (RFC 8446, section 5.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Content {
+    ChangeCipherSpec,
+    Alert,
+    Handshake,
+    Data,
+}
+
+impl Content {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::ChangeCipherSpec => 20,
+            Self::Alert => 21,
+            Self::Handshake => 22,
+            Self::Data => 23,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Result<Self, Alert> {
+        match code {
+            20 => Ok(Self::ChangeCipherSpec),
+            21 => Ok(Self::Alert),
+            22 => Ok(Self::Handshake),
+            23 => Ok(Self::Data),
+            _ => Err(Alert::UNEXPECTED_MESSAGE),
+        }
+    }
+}
+
+/// A record's header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) content: Content,
+    pub(crate) len: usize,
+}
+
+impl Header {
+    /// Reads the header at the front of `input`; `None` if it is not all there yet.
+    ///
+    /// The version's low byte is ignored, as RFC 8446, section 5.1 has it; the high byte tells
+    /// that this is TLS at all.
+    pub(crate) fn read(input: &[u8]) -> Result<Option<Self>, Alert> {
+        // The first byte already tells a stranger.
+        if let Some(code) = input.first() {
+            Content::from_code(*code)?;
+        }
+        if input.get(1).is_some_and(|major| *major != 3) {
+            return Err(Alert::PROTOCOL_VERSION);
+        }
+        let Some([code, _, _, high, low]) = input.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let content = Content::from_code(*code)?;
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        let max = match content {
+            Content::Data => CIPHERTEXT_MAX,
+            _ => PLAINTEXT_MAX,
+        };
+        if len > max {
+            return Err(Alert::RECORD_OVERFLOW);
+        }
+        Ok(Some(Self { content, len }))
+    }
+}
+
+/// One direction's keys: all that an idle connection keeps of it. Wiped when dropped.
+pub(crate) struct Keys {
+    secret: [u8; HASH_MAX],
+    key: [u8; 32],
+    vector: [u8; 12],
+    sequence: u64,
+}
+
+impl Keys {
+    /// No keys. Sealing or opening with them is a bug of the engine.
+    pub(crate) const NONE: Self = Self {
+        secret: [0; HASH_MAX],
+        key: [0; 32],
+        vector: [0; 12],
+        sequence: 0,
+    };
+
+    /// Derives the keys of a traffic secret (RFC 8446, section 7.3).
+    pub(crate) fn new<C: Crypto>(suite: Suite, secret: &Secret) -> Self {
+        let mut keys = Self::NONE;
+        keys.secret = secret.0;
+        let hash = suite.hash();
+        let key = keys.key.get_mut(..suite.key_len()).unwrap_or_default();
+        expand_label::<C::Hasher>(hash, secret, b"key", &[], key);
+        expand_label::<C::Hasher>(hash, secret, b"iv", &[], &mut keys.vector);
+        keys
+    }
+
+    /// Moves on to the next generation (RFC 8446, section 7.2).
+    pub(crate) fn update<C: Crypto>(&mut self, suite: Suite) {
+        let hash = suite.hash();
+        let mut next = Secret::ZERO;
+        let label = b"traffic upd";
+        expand_label::<C::Hasher>(hash, &self.secret(), label, &[], next.get_mut(hash));
+        *self = Self::new::<C>(suite, &next);
+    }
+
+    /// Returns whether the keys have protected as many records as they should.
+    pub(crate) const fn is_worn(&self) -> bool {
+        self.sequence >= RECORDS_MAX
+    }
+
+    /// Returns the traffic secret.
+    pub(crate) const fn secret(&self) -> Secret {
+        Secret(self.secret)
+    }
+
+    /// Returns the nonce of the next record (RFC 8446, section 5.3) and counts it.
+    fn nonce(&mut self) -> Result<[u8; 12], Alert> {
+        let mut nonce = self.vector;
+        let sequence = self.sequence.to_be_bytes();
+        for (byte, count) in nonce.iter_mut().skip(4).zip(sequence) {
+            *byte ^= count;
+        }
+        self.sequence = self.sequence.checked_add(1).ok_or(Alert::INTERNAL_ERROR)?;
+        Ok(nonce)
+    }
+
+    /// Decrypts the body of a record in place and returns what it carries and how much.
+    ///
+    /// On `bad_record_mac` the sequence has not moved, so that early data can be skipped, but
+    /// the body's content is gone.
+    pub(crate) fn open<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        suite: Suite,
+        header: &[u8],
+        body: &mut [u8],
+    ) -> Result<(Content, usize), Alert> {
+        let sequence = self.sequence;
+        let Some((data, tag)) = body.split_last_chunk_mut::<TAG>() else {
+            return Err(Alert::BAD_RECORD_MAC);
+        };
+        let nonce = self.nonce()?;
+        if let Err(alert) = crypto.open(suite, &self.key, &nonce, header, data, tag) {
+            self.sequence = sequence;
+            return Err(alert);
+        }
+        // One more than the plaintext: the content type.
+        if data.len() > PLAINTEXT_MAX.saturating_add(1) {
+            return Err(Alert::RECORD_OVERFLOW);
+        }
+        let end = data.iter().rposition(|byte| *byte != 0);
+        let end = end.ok_or(Alert::UNEXPECTED_MESSAGE)?;
+        let code = data.get(end).copied().unwrap_or_default();
+        Ok((Content::from_code(code)?, end))
+    }
+
+    /// Adds one protected record to `out`, with as much of `data` as `limit` plaintext bytes and
+    /// the room allow; returns how much that was.
+    pub(crate) fn seal<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        suite: Suite,
+        content: Content,
+        data: &mut Parts<'_>,
+        limit: usize,
+        out: &mut Output<'_>,
+    ) -> Result<usize, Alert> {
+        let room = out
+            .room()
+            .checked_sub(OVERHEAD)
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        let max = limit.min(room);
+        let start = out.len();
+        out.put(&[0; HEADER])?;
+        let mut len = 0_usize;
+        while len < max && !data.is_empty() {
+            let part = data.take(max.saturating_sub(len));
+            out.put(part)?;
+            len = len.saturating_add(part.len());
+        }
+        out.u8(content.code())?;
+        let body = len.saturating_add(1).saturating_add(TAG);
+        let mut header = Output::new(out.written_mut(start, HEADER)?);
+        put_header(&mut header, Content::Data, body)?;
+        self.protect(crypto, suite, start, out)?;
+        Ok(len)
+    }
+
+    /// Protects in place the record at `start`, whose header is written and whose plaintext and
+    /// content type end the output; adds its tag.
+    fn protect<C: Crypto>(
+        &mut self,
+        crypto: &mut C,
+        suite: Suite,
+        start: usize,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let len = out.len().saturating_sub(start);
+        let (header, body) = out
+            .written_mut(start, len)?
+            .split_at_mut_checked(HEADER)
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        let nonce = self.nonce()?;
+        let tag = crypto.seal(suite, &self.key, &nonce, header, body)?;
+        out.put(&tag)
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+        self.key.zeroize();
+        self.vector.zeroize();
+    }
+}
+
+/// Adds a record's header. The version is the frozen 0x0303.
+pub(crate) fn put_header(out: &mut Output<'_>, content: Content, len: usize) -> Result<(), Alert> {
+    out.put(&[content.code(), 3, 3])?;
+    out.u16(u16::try_from(len).map_err(|_| Alert::INTERNAL_ERROR)?)
+}

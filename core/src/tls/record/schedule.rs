@@ -1,0 +1,129 @@
+//! The key schedule (RFC 8446, section 7.1).
+
+use zeroize::Zeroizing;
+
+use crate::tls::crypto::provider::{HashAlgorithm, Hasher, Secret};
+use crate::tls::wire::copy;
+
+/// Computes HMAC (RFC 2104) over the concatenation of `parts`. `key` is at most a block long.
+pub(crate) fn hmac<H: Hasher>(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
+    debug_assert!(
+        key.len() <= algorithm.block_len(),
+        "longer keys are not hashed down"
+    );
+    let mut block = Zeroizing::new([0_u8; 128]);
+    let fits = copy(block.as_mut_slice(), key);
+    debug_assert!(fits, "no caller's key is longer than a block");
+    let block = block.get_mut(..algorithm.block_len()).unwrap_or_default();
+    for byte in block.iter_mut() {
+        *byte ^= 0x36;
+    }
+    let mut inner = H::new(algorithm);
+    inner.update(block);
+    for part in parts {
+        inner.update(part);
+    }
+    for byte in block.iter_mut() {
+        *byte ^= 0x36 ^ 0x5c;
+    }
+    let mut outer = H::new(algorithm);
+    outer.update(block);
+    outer.update(inner.digest().get(algorithm));
+    outer.digest()
+}
+
+/// Computes HKDF-Expand-Label into `out`, which is at most one hash long: nothing in TLS 1.3
+/// needs more.
+pub(crate) fn expand_label<H: Hasher>(
+    algorithm: HashAlgorithm,
+    secret: &Secret,
+    label: &[u8],
+    context: &[u8],
+    out: &mut [u8],
+) {
+    const PREFIX: &[u8] = b"tls13 ";
+    debug_assert!(
+        out.len() <= algorithm.digest_len(),
+        "one block of HKDF-Expand"
+    );
+    let len = u16::try_from(out.len()).unwrap_or_default().to_be_bytes();
+    let label_len = PREFIX.len().saturating_add(label.len());
+    let lens = [label_len, context.len()].map(|len| [u8::try_from(len).unwrap_or_default()]);
+    let [label_len, context_len] = &lens;
+    let block = hmac::<H>(
+        algorithm,
+        secret.get(algorithm),
+        &[&len, label_len, PREFIX, label, context_len, context, &[1]],
+    );
+    for (target, source) in out.iter_mut().zip(block.get(algorithm)) {
+        *target = *source;
+    }
+}
+
+/// Computes Derive-Secret; `transcript` is the digest of the messages.
+pub(crate) fn derive_secret<H: Hasher>(
+    algorithm: HashAlgorithm,
+    secret: &Secret,
+    label: &[u8],
+    transcript: &Secret,
+) -> Secret {
+    let mut out = Secret::ZERO;
+    let context = transcript.get(algorithm);
+    expand_label::<H>(algorithm, secret, label, context, out.get_mut(algorithm));
+    out
+}
+
+/// Computes the content of `Finished` (RFC 8446, section 4.4.4).
+pub(crate) fn finished<H: Hasher>(
+    algorithm: HashAlgorithm,
+    base: &Secret,
+    transcript: &Secret,
+) -> Secret {
+    let mut key = Secret::ZERO;
+    expand_label::<H>(algorithm, base, b"finished", &[], key.get_mut(algorithm));
+    hmac::<H>(algorithm, key.get(algorithm), &[transcript.get(algorithm)])
+}
+
+/// One of the schedule's three secrets: early, handshake, master. Wiped when dropped.
+#[derive(Clone)]
+pub(crate) struct Schedule {
+    secret: Secret,
+}
+
+impl Schedule {
+    /// Not started.
+    pub(crate) const EMPTY: Self = Self {
+        secret: Secret::ZERO,
+    };
+
+    /// Makes the early secret from a pre-shared key, or from none.
+    pub(crate) fn early<H: Hasher>(algorithm: HashAlgorithm, psk: Option<&Secret>) -> Self {
+        let zero = Secret::ZERO;
+        let input = psk.unwrap_or(&zero).get(algorithm);
+        Self {
+            secret: hmac::<H>(algorithm, zero.get(algorithm), &[input]),
+        }
+    }
+
+    /// Moves on to the next secret with `input`: the key exchange's, then zeros.
+    pub(crate) fn advance<H: Hasher>(&mut self, algorithm: HashAlgorithm, input: &[u8]) {
+        let empty = H::new(algorithm).digest();
+        let salt = derive_secret::<H>(algorithm, &self.secret, b"derived", &empty);
+        self.secret = hmac::<H>(algorithm, salt.get(algorithm), &[input]);
+    }
+
+    /// Moves on to the master secret, whose input is zeros.
+    pub(crate) fn advance_to_master<H: Hasher>(&mut self, algorithm: HashAlgorithm) {
+        self.advance::<H>(algorithm, Secret::ZERO.get(algorithm));
+    }
+
+    /// Derives the secret named `label` over the messages that `transcript` digests.
+    pub(crate) fn derive<H: Hasher>(
+        &self,
+        algorithm: HashAlgorithm,
+        label: &[u8],
+        transcript: &Secret,
+    ) -> Secret {
+        derive_secret::<H>(algorithm, &self.secret, label, transcript)
+    }
+}
