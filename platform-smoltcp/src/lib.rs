@@ -163,6 +163,7 @@ mod ip;
 mod number;
 mod random;
 mod smoltcp;
+pub mod tcp;
 mod wire;
 
 pub use self::smoltcp::listener::Listener;

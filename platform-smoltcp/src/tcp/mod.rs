@@ -1,0 +1,53 @@
+//! A TCP engine without input and output of its own: segments in, segments out, a clock given.
+//!
+//! It is written from the RFCs, with the terms of RFC 9293 as names, and knows neither addresses
+//! nor frames, devices or other connections. Around it stands a *shell*, which finds the control
+//! block that a segment is for, lends it the connection's memory, writes what comes out into
+//! frames, and keeps one deadline for each connection. It allocates nothing, and no segment, call
+//! or order of them makes it panic.
+//!
+//! So far there are the types at its border; [`Stack`](crate::Stack) still drives smoltcp's TCP.
+//!
+//! # How a shell drives it
+//!
+//! A connection is a `Connection`, a control block of plain numbers in a table of the shell's;
+//! nothing in it refers to anything. Its memory comes with each call ([`Buffers`]).
+//!
+//! | when | the shell calls | and then |
+//! |---|---|---|
+//! | the owner connects | `Connection::connect(now, &settings, isn, &mut buffers)` | transmits |
+//! | a SYN meets a listener | `Connection::accept(now, &settings, isn, &syn, &mut buffers)` | transmits |
+//! | an ACK returns a cookie | `cookies::check`, then `Connection::accept_cookie` | |
+//! | a segment arrives | `on_segment(now, &segment, &mut buffers) -> Events` | reports, transmits |
+//! | the deadline has come | `on_timer(now, &mut buffers) -> Events` | reports, transmits |
+//! | ICMP says something | `on_icmp(now, error, seq, &mut buffers) -> Events` | reports, transmits |
+//! | the owner sends | `send(now, data, &mut buffers) -> usize` | transmits |
+//! | the owner receives | `receive(now, buffer, &mut buffers) -> usize` | transmits |
+//! | the owner is done | `shutdown(now)`, `close(now)` or `abort(now)` | transmits |
+//!
+//! *Transmits* means: while the device has room, `poll_transmit(now, segment_max, &mut buffers)`
+//! returns a [`Transmit`]; its bytes are at `payload(&transmit, &buffers)`. When it returns `None`,
+//! `deadline()` says when `on_timer` is due. What `poll_transmit` returned counts as sent.
+//!
+//! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
+//!
+//! # Reading order
+//!
+//! `seq`, `segment`, `memory`, `outstanding` and `settings` are the types at the border.
+#![forbid(unsafe_code)]
+#![expect(dead_code, reason = "what works on these types comes next")]
+
+mod memory;
+mod outstanding;
+mod segment;
+mod seq;
+mod settings;
+
+pub use memory::Buffers;
+pub use outstanding::Outstanding;
+pub use segment::{
+    Block, Events, Flags, HEADER_LEN, Options, SACK_BLOCKS_MAX, SackBlocks, Segment, Timestamps,
+    Transmit,
+};
+pub use seq::Seq;
+pub use settings::{Algorithm, Settings};

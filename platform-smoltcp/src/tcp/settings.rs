@@ -1,0 +1,138 @@
+//! What an owner chooses for a connection before it opens.
+
+use usockets::Duration;
+
+/// Which congestion control a connection uses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// CUBIC (RFC 9438): the default, for paths of any length.
+    #[default]
+    Cubic,
+    /// Reno (RFC 5681, RFC 6582): smaller code, slower on long and fast paths.
+    Reno,
+}
+
+/// What is chosen for a connection when it opens.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Octets of the largest segment that may come: the MTU less 40 for IPv4 or 60 for IPv6
+    /// (RFC 9293, section 3.7.1). It is announced in our SYN and limits what is sent, too.
+    pub mss: u16,
+    /// Hold small segments back while others are unacknowledged (Nagle's algorithm, RFC 9293,
+    /// section 3.7.4). On by default.
+    pub nagle: bool,
+    /// Offer and accept timestamps (RFC 7323). On by default.
+    pub timestamps: bool,
+    /// Offer and accept selective acknowledgements (RFC 2018). On by default.
+    pub sack: bool,
+    /// Offer and accept window scaling (RFC 7323). On by default.
+    pub window_scaling: bool,
+    /// Which congestion control is used.
+    pub algorithm: Algorithm,
+    /// After how much silence a probe asks whether the peer is still there, in whole seconds up to
+    /// 18 hours; `None`, the default, for never (RFC 9293, section 3.8.4).
+    pub keepalive: Option<Duration>,
+    /// How long something may stay unacknowledged before the connection is aborted (R2 of RFC 9293,
+    /// section 3.8.3, and its user timeout), up to 49 days. 120 s by default. A peer that keeps its
+    /// window closed and says so is waited for without end.
+    pub user_timeout: Duration,
+    /// How long the handshake may take (R2 for SYN), up to 49 days. 180 s by default.
+    pub handshake_timeout: Duration,
+    /// How long TIME-WAIT lasts: twice the MSL. 60 s by default, up to 18 hours in whole seconds.
+    pub time_wait: Duration,
+    /// Where the clock of our timestamps starts (RFC 7323, section 5.4): a number that only we know
+    /// for each pair of addresses, such as a keyed hash. 0 by default.
+    pub timestamps_offset: u32,
+}
+
+impl Settings {
+    /// Makes the default settings for segments of `mss` octets.
+    #[must_use]
+    pub const fn new(mss: u16) -> Self {
+        Self {
+            mss,
+            nagle: true,
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            algorithm: Algorithm::Cubic,
+            keepalive: None,
+            user_timeout: Duration::from_secs(120),
+            handshake_timeout: Duration::from_secs(180),
+            time_wait: Duration::from_secs(60),
+            timestamps_offset: 0,
+        }
+    }
+
+    /// Sets [`Self::nagle`].
+    #[must_use]
+    pub const fn nagle(mut self, on: bool) -> Self {
+        self.nagle = on;
+        self
+    }
+
+    /// Sets [`Self::timestamps`].
+    #[must_use]
+    pub const fn timestamps(mut self, on: bool) -> Self {
+        self.timestamps = on;
+        self
+    }
+
+    /// Sets [`Self::sack`].
+    #[must_use]
+    pub const fn sack(mut self, on: bool) -> Self {
+        self.sack = on;
+        self
+    }
+
+    /// Sets [`Self::window_scaling`].
+    #[must_use]
+    pub const fn window_scaling(mut self, on: bool) -> Self {
+        self.window_scaling = on;
+        self
+    }
+
+    /// Sets [`Self::algorithm`].
+    #[must_use]
+    pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Sets [`Self::keepalive`].
+    #[must_use]
+    pub const fn keepalive(mut self, interval: Option<Duration>) -> Self {
+        self.keepalive = interval;
+        self
+    }
+
+    /// Sets [`Self::user_timeout`].
+    #[must_use]
+    pub const fn user_timeout(mut self, timeout: Duration) -> Self {
+        self.user_timeout = timeout;
+        self
+    }
+
+    /// Sets [`Self::handshake_timeout`].
+    #[must_use]
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Sets [`Self::time_wait`].
+    #[must_use]
+    pub const fn time_wait(mut self, duration: Duration) -> Self {
+        self.time_wait = duration;
+        self
+    }
+
+    /// Sets [`Self::timestamps_offset`].
+    #[must_use]
+    pub const fn timestamps_offset(mut self, offset: u32) -> Self {
+        self.timestamps_offset = offset;
+        self
+    }
+}
