@@ -45,6 +45,9 @@ pub struct Endpoint<'a> {
     pub source: Option<SocketAddr>,
     /// What a listener does when the pool is full. Ignored by connects.
     pub when_full: WhenFull,
+    /// Which of a layer's configurations holds for this listener or connect, by its index in the
+    /// list that the layer was given; 0, the first, by default. Without a layer it means nothing.
+    pub config: u16,
 }
 
 impl<'a> Endpoint<'a> {
@@ -63,6 +66,7 @@ impl<'a> Endpoint<'a> {
             send_buffer: None,
             source: None,
             when_full: WhenFull::Pause,
+            config: 0,
         }
     }
 
@@ -129,6 +133,13 @@ impl<'a> Endpoint<'a> {
     #[must_use]
     pub const fn source(mut self, addr: SocketAddr) -> Self {
         self.source = Some(addr);
+        self
+    }
+
+    /// Sets [`Self::config`].
+    #[must_use]
+    pub const fn config(mut self, index: u16) -> Self {
+        self.config = index;
         self
     }
 

@@ -1,12 +1,11 @@
 //! What the application does.
 
-use core::net::SocketAddr;
-
+use crate::address::Address;
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::id::{ListenerId, TimerId};
 use crate::platform::Platform;
-use crate::socket::{Peers, Socket};
+use crate::sockets::socket::{AllSockets, Socket};
 
 /// The behaviour of every socket of a loop.
 ///
@@ -82,32 +81,32 @@ pub trait Handler<P: Platform>: Sized {
     /// many times running. It resumes by itself; connections that wait are not lost.
     fn on_accept_error(
         &mut self,
-        peers: &mut Peers<'_, P, Self>,
+        sockets: &mut AllSockets<'_, P, Self>,
         listener: ListenerId,
         error: Error,
     ) {
-        let _ = (peers, listener, error);
+        let _ = (sockets, listener, error);
     }
 
     /// A timer is due. `missed` counts the repeats that passed since without a call of their own,
     /// because the loop was late.
-    fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, timer: TimerId, missed: u32) {
-        let _ = (peers, timer, missed);
+    fn on_timer(&mut self, sockets: &mut AllSockets<'_, P, Self>, timer: TimerId, missed: u32) {
+        let _ = (sockets, timer, missed);
     }
 
     /// The platform's [`Waker`](crate::Waker) was used since the last such call.
-    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        let _ = peers;
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        let _ = sockets;
     }
 
     /// The iteration is about to wait.
-    fn before_wait(&mut self, peers: &mut Peers<'_, P, Self>) {
-        let _ = peers;
+    fn before_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        let _ = sockets;
     }
 
     /// The iteration made all its calls.
-    fn after_dispatch(&mut self, peers: &mut Peers<'_, P, Self>) {
-        let _ = peers;
+    fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        let _ = sockets;
     }
 }
 
@@ -120,7 +119,7 @@ pub enum Opened<C> {
         /// The context given to `listen`.
         context: C,
         /// The peer's address; an IPv4-mapped one comes as IPv4.
-        peer: SocketAddr,
+        peer: Address,
     },
     /// Our `connect` succeeded.
     Connected {

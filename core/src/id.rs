@@ -76,3 +76,17 @@ pub struct ListenerId(pub(crate) SocketId);
 /// it does not repeat, has fired.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TimerId(pub(crate) SocketId);
+
+impl From<ListenerId> for SocketId {
+    /// The id of the listener's slot.
+    fn from(listener: ListenerId) -> Self {
+        listener.0
+    }
+}
+
+impl From<TimerId> for SocketId {
+    /// The id of the timer's slot.
+    fn from(timer: TimerId) -> Self {
+        timer.0
+    }
+}

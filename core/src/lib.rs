@@ -61,7 +61,7 @@
 //!
 //! # Where to look
 //!
-//! - what a program does: [`Handler`], and [`Socket`], [`Net`] and [`Peers`] inside its calls;
+//! - what a program does: [`Handler`], and [`Socket`], [`Net`] and [`AllSockets`] inside its calls;
 //! - how long the loop runs and how it fits other loops: [`Loop::run`], [`Loop::poll`],
 //!   [`Loop::next_deadline`];
 //! - addresses and options: [`Endpoint`]; reasons: [`Error`], [`Closed`];
@@ -69,32 +69,25 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod accept;
+mod address;
 mod buffer;
 mod closed;
-mod cork;
-mod dispatch;
 mod endpoint;
 mod error;
 mod event_loop;
-mod evict;
-mod flags;
 mod handler;
 mod id;
-mod lent;
-mod net;
-mod planted;
+mod injected_bug;
 mod platform;
 mod pool;
-mod send;
-mod socket;
+mod sockets;
 mod stats;
 mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod waker;
-mod wheel;
 
+pub use address::{Address, LocalAddress};
 pub use buffer::{Buffer, Queue, Span};
 pub use closed::Closed;
 pub use endpoint::{Endpoint, Security, WhenFull};
@@ -102,12 +95,16 @@ pub use error::Error;
 pub use event_loop::Loop;
 pub use handler::{Handler, Opened};
 pub use id::{ListenerId, SocketId, TimerId};
-pub use net::Net;
-#[cfg(feature = "planted")]
-pub use planted::{Planted, plant};
-pub use platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
+#[cfg(feature = "injected-bugs")]
+pub use injected_bug::{InjectedBug, inject};
+pub use platform::{
+    Accepted, Arrival, Arrivals, Credentials, DatagramError, DatagramOption, Datagrams, Departure,
+    Descriptors, Ecn, Inserted, Keepalive, LocalEndpoint, LocalSockets, LocalType, Platform,
+    Progress, Readiness, Ready, Recv, SocketOption, StalePath,
+};
 pub use pool::Sockets;
-pub use socket::{Peers, Socket};
+pub use sockets::Net;
+pub use sockets::socket::{AllSockets, Socket};
 pub use stats::Stats;
 pub use time::{Duration, Instant};
 pub use waker::{Notify, Waker};

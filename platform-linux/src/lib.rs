@@ -3,7 +3,9 @@
 //!
 //! ```
 //! use std::thread;
-//! use usockets::{Endpoint, Error, Handler, Loop, Opened, Peers, Platform, Socket, Sockets, Waker};
+//! use usockets::{
+//!     AllSockets, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets, Waker,
+//! };
 //! use usockets_linux::{EventFd, Linux};
 //!
 //! /// Serves until another thread wakes the loop.
@@ -19,8 +21,8 @@
 //!
 //!     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
 //!
-//!     fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-//!         peers.net().close_all((), 0);
+//!     fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+//!         sockets.net().close_all((), 0);
 //!     }
 //! }
 //!

@@ -6,17 +6,17 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, read};
-use rustix::net::{self, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
+use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 use usockets::{
-    Accepted, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
-    SocketId, Waker,
+    Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
+    Recv, SocketId, SocketOption, Waker,
 };
 
 use crate::errno::error;
 use crate::event_fd::EventFd;
 use crate::fd::{Fd, Kind};
-use crate::options::{canonical, stream};
+use crate::options::{canonical, set_option, stream};
 
 /// Kernel events taken per system call; one less than a `u8` counts, for the end mark.
 const EVENTS_MAX: usize = 255;
@@ -186,7 +186,7 @@ impl Platform for Linux {
         let peer = SocketAddr::try_from(peer).map_err(error)?;
         self.register(&new, id, STREAM)?;
         *socket = Fd::new(new, Kind::Stream);
-        let peer = canonical(peer);
+        let peer = canonical(peer).into();
         Ok(Some(Accepted { peer, drained }))
     }
 
@@ -215,21 +215,28 @@ impl Platform for Linux {
     }
 
     #[inline]
-    fn progress(&mut self, socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
-        let broken = ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP));
-        if broken {
-            sockopt::socket_error(socket.get()?)
-                .map_err(error)?
-                .map_err(error)?;
-        }
+    fn open(&mut self, socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
         if socket.kind != Kind::Connecting {
-            return Ok(Progress::Open);
+            return Ok(Progress::Done);
         }
-        if broken || !ready.intersects(Readiness::WRITABLE) {
-            return Ok(Progress::Opening);
+        if ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP)) {
+            return match self.take_error(socket) {
+                Some(error) => Err(error),
+                None => Ok(Progress::Pending),
+            };
+        }
+        if !ready.intersects(Readiness::WRITABLE) {
+            return Ok(Progress::Pending);
         }
         socket.kind = Kind::Stream;
-        Ok(Progress::Open)
+        Ok(Progress::Done)
+    }
+
+    fn take_error(&mut self, socket: &mut Fd) -> Option<Error> {
+        match sockopt::socket_error(socket.get().ok()?) {
+            Ok(Ok(())) => None,
+            Ok(Err(errno)) | Err(errno) => Some(error(errno)),
+        }
     }
 
     #[inline]
@@ -245,6 +252,21 @@ impl Platform for Linux {
             }),
             Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
         }
+    }
+
+    fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+        match net::recv(socket.get()?, &mut *buffer, RecvFlags::PEEK) {
+            Ok((_, 0)) => Ok(Recv::Finished),
+            Ok((_, len)) => Ok(Recv::Data {
+                len,
+                drained: false,
+            }),
+            Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
+        }
+    }
+
+    fn set_option(&mut self, socket: &mut Fd, option: SocketOption) -> Result<(), Error> {
+        set_option(socket.get()?, option)
     }
 
     #[inline]
@@ -282,7 +304,7 @@ impl Platform for Linux {
     fn finish(&mut self, socket: &mut Fd) -> Result<Progress, Error> {
         match net::shutdown(socket.get()?, Shutdown::Write) {
             // Not connected any more: the report that says why is on its way.
-            Ok(()) | Err(Errno::NOTCONN) => Ok(Progress::Open),
+            Ok(()) | Err(Errno::NOTCONN) => Ok(Progress::Done),
             Err(errno) => Err(error(errno)),
         }
     }
@@ -300,11 +322,11 @@ impl Platform for Linux {
         self.close(socket);
     }
 
-    fn local_addr(&self, socket: &Fd) -> Result<SocketAddr, Error> {
+    fn local_addr(&self, socket: &Fd) -> Result<Address, Error> {
         address(net::getsockname(socket.get()?))
     }
 
-    fn peer_addr(&self, socket: &Fd) -> Result<SocketAddr, Error> {
+    fn peer_addr(&self, socket: &Fd) -> Result<Address, Error> {
         match net::getpeername(socket.get()?).map_err(error)? {
             Some(addr) => address(Ok(addr)),
             None => Err(Error::Unsupported),
@@ -394,9 +416,9 @@ fn send_slices(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errn
     }
 }
 
-fn address(addr: Result<SocketAddrAny, Errno>) -> Result<SocketAddr, Error> {
-    let addr = addr.map_err(error)?;
-    SocketAddr::try_from(addr).map(canonical).map_err(error)
+fn address(addr: Result<SocketAddrAny, Errno>) -> Result<Address, Error> {
+    let addr = SocketAddr::try_from(addr.map_err(error)?).map_err(error)?;
+    Ok(canonical(addr).into())
 }
 
 /// A wait, in the kernel's form. One longer than it can express is cut, and repeated.

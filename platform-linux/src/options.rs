@@ -1,11 +1,13 @@
 //! Making sockets as an endpoint wants them.
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::AsFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
-use usockets::{Endpoint, Error, Security};
+use usockets::{Endpoint, Error, Keepalive, Security, SocketOption};
 
 use crate::errno::error;
 
@@ -30,12 +32,14 @@ fn set(endpoint: &Endpoint<'_>, fd: &OwnedFd) -> Result<(), Errno> {
         sockopt::set_tcp_nodelay(fd, true)?;
     }
     if let Some(idle) = endpoint.keepalive {
-        // `tcp(7)`: whole seconds from 1 to 32767.
-        let secs = idle.as_secs().clamp(1, 32_767);
-        let idle = core::time::Duration::from_secs(secs);
-        sockopt::set_socket_keepalive(fd, true)?;
-        sockopt::set_tcp_keepidle(fd, idle)?;
-        sockopt::set_tcp_keepintvl(fd, idle)?;
+        set_keepalive(
+            fd.as_fd(),
+            Keepalive {
+                idle,
+                interval: idle,
+                count: 0,
+            },
+        )?;
     }
     if let Some(bytes) = endpoint.recv_buffer {
         sockopt::set_socket_recv_buffer_size(fd, bytes)?;
@@ -44,6 +48,44 @@ fn set(endpoint: &Endpoint<'_>, fd: &OwnedFd) -> Result<(), Errno> {
         sockopt::set_socket_send_buffer_size(fd, bytes)?;
     }
     Ok(())
+}
+
+/// Probes an idle peer as often as is wanted.
+fn set_keepalive(fd: BorrowedFd<'_>, keepalive: Keepalive) -> Result<(), Errno> {
+    sockopt::set_socket_keepalive(fd, true)?;
+    sockopt::set_tcp_keepidle(fd, whole_seconds(keepalive.idle))?;
+    sockopt::set_tcp_keepintvl(fd, whole_seconds(keepalive.interval))?;
+    match keepalive.count {
+        0 => Ok(()),
+        // `tcp(7)`: 1 to 127.
+        count => sockopt::set_tcp_keepcnt(fd, u32::from(count.min(127))),
+    }
+}
+
+/// Whole seconds from 1 to 32,767, as `tcp(7)` demands, rounded up.
+fn whole_seconds(duration: Duration) -> Duration {
+    let begun = u64::from(duration.subsec_nanos() > 0);
+    let secs = duration.as_secs().saturating_add(begun);
+    Duration::from_secs(secs.clamp(1, 32_767))
+}
+
+/// Changes an option of an open connection.
+pub(crate) fn set_option(fd: BorrowedFd<'_>, option: SocketOption) -> Result<(), Error> {
+    let result = match option {
+        SocketOption::NoDelay(on) => sockopt::set_tcp_nodelay(fd, on),
+        SocketOption::Keepalive(None) => sockopt::set_socket_keepalive(fd, false),
+        SocketOption::Keepalive(Some(keepalive)) => set_keepalive(fd, keepalive),
+        SocketOption::UserTimeout(timeout) => {
+            // Whole milliseconds (`tcp(7)`), rounded up, since 0 means the kernel's own choice.
+            let millis = timeout.as_nanos().div_ceil(1_000_000);
+            let millis = u32::try_from(millis).map_err(|_| Error::Invalid)?;
+            sockopt::set_tcp_user_timeout(fd, millis)
+        }
+        SocketOption::RecvBuffer(bytes) => sockopt::set_socket_recv_buffer_size(fd, bytes),
+        SocketOption::SendBuffer(bytes) => sockopt::set_socket_send_buffer_size(fd, bytes),
+        _ => return Err(Error::Unsupported),
+    };
+    result.map_err(error)
 }
 
 /// An IPv4-mapped address as IPv4 (RFC 4291, section 2.5.5.2); any other as it is.

@@ -76,7 +76,7 @@
 //!         break ready;
 //!     }
 //! };
-//! assert_eq!(stack.progress(&mut socket, ready.readiness), Err(Error::Unreachable));
+//! assert_eq!(stack.open(&mut socket, ready.readiness), Err(Error::Unreachable));
 //! assert!(stack.now() >= Instant::from_micros(3_000_000), "asked three times");
 //! # Ok::<(), Error>(())
 //! ```

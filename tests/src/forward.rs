@@ -26,12 +26,23 @@ macro_rules! forward {
             self.0.set_accepting(listener, id, accepting)
         }
 
-        fn progress(
+        fn open(
             &mut self,
             socket: &mut Self::Socket,
             ready: usockets::Readiness,
         ) -> Result<usockets::Progress, usockets::Error> {
-            self.0.progress(socket, ready)
+            self.0.open(socket, ready)
+        }
+
+        fn flush(
+            &mut self,
+            socket: &mut Self::Socket,
+        ) -> Result<usockets::Progress, usockets::Error> {
+            self.0.flush(socket)
+        }
+
+        fn take_error(&mut self, socket: &mut Self::Socket) -> Option<usockets::Error> {
+            self.0.take_error(socket)
         }
 
         fn recv(
@@ -65,17 +76,11 @@ macro_rules! forward {
             self.0.abort(socket);
         }
 
-        fn local_addr(
-            &self,
-            socket: &Self::Socket,
-        ) -> Result<std::net::SocketAddr, usockets::Error> {
+        fn local_addr(&self, socket: &Self::Socket) -> Result<usockets::Address, usockets::Error> {
             self.0.local_addr(socket)
         }
 
-        fn peer_addr(
-            &self,
-            socket: &Self::Socket,
-        ) -> Result<std::net::SocketAddr, usockets::Error> {
+        fn peer_addr(&self, socket: &Self::Socket) -> Result<usockets::Address, usockets::Error> {
             self.0.peer_addr(socket)
         }
 

@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use usockets::{
-    Closed, Error, Handler, Instant, ListenerId, Net, Opened, Peers, Platform, Socket, SocketId,
-    TimerId,
+    AllSockets, Closed, Error, Handler, Instant, ListenerId, Net, Opened, Platform, Socket,
+    SocketId, TimerId,
 };
 
 /// One call to the handler.
@@ -57,7 +57,7 @@ pub enum At<'x, 'a, P: Platform> {
     /// The socket the call is about.
     Socket(&'x mut Socket<'a, P, Script<P>>),
     /// No socket.
-    Peers(&'x mut Peers<'a, P, Script<P>>),
+    AllSockets(&'x mut AllSockets<'a, P, Script<P>>),
 }
 
 impl<'a, P: Platform> At<'_, 'a, P> {
@@ -65,7 +65,7 @@ impl<'a, P: Platform> At<'_, 'a, P> {
     pub fn net(&mut self) -> &mut Net<'a, P, u8> {
         match self {
             Self::Socket(socket) => socket.net(),
-            Self::Peers(peers) => peers.net(),
+            Self::AllSockets(sockets) => sockets.net(),
         }
     }
 }
@@ -230,7 +230,7 @@ impl<P: Platform> Handler<P> for Script<P> {
         };
         let fresh = self.talks.insert(id, Talk::default());
         assert!(fresh.is_none(), "a name opened twice");
-        let event = Event::Open(id, opened.context(), peer);
+        let event = Event::Open(id, opened.context(), peer.and_then(|peer| peer.ip()));
         self.call(At::Socket(socket), event);
         Own(id)
     }
@@ -294,19 +294,19 @@ impl<P: Platform> Handler<P> for Script<P> {
 
     fn on_accept_error(
         &mut self,
-        peers: &mut Peers<'_, P, Self>,
+        sockets: &mut AllSockets<'_, P, Self>,
         listener: ListenerId,
         error: Error,
     ) {
-        self.call(At::Peers(peers), Event::AcceptError(listener, error));
+        self.call(At::AllSockets(sockets), Event::AcceptError(listener, error));
     }
 
-    fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, timer: TimerId, missed: u32) {
-        self.call(At::Peers(peers), Event::Timer(timer, missed));
+    fn on_timer(&mut self, sockets: &mut AllSockets<'_, P, Self>, timer: TimerId, missed: u32) {
+        self.call(At::AllSockets(sockets), Event::Timer(timer, missed));
     }
 
-    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        self.call(At::Peers(peers), Event::Wake);
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.call(At::AllSockets(sockets), Event::Wake);
     }
 }
 

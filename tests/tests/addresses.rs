@@ -34,9 +34,9 @@ fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
         panic!("{}", server.script.tail());
     };
     assert!(peer.is_ipv4(), "{peer}");
-    assert_eq!(server.net().peer_addr(accepted), Some(peer));
-    assert_eq!(client.net().local_addr(id), Some(peer));
-    assert_eq!(client.net().peer_addr(id), Some(to));
+    assert_eq!(server.net().peer_addr(accepted), Some(peer.into()));
+    assert_eq!(client.net().local_addr(id), Some(peer.into()));
+    assert_eq!(client.net().peer_addr(id), Some(to.into()));
 }
 
 /// With `v6_only` the same connect is refused, and one by IPv6 is not.
@@ -85,9 +85,9 @@ fn a_connect_comes_from_its_source<B: Bed>(bed: &mut B) {
         long,
         |sides| { sides.iter().all(|side| side.script.opened(0).is_some()) }
     ));
-    assert_eq!(client.net().local_addr(id), Some(source));
+    assert_eq!(client.net().local_addr(id), Some(source.into()));
     let accepted = server.script.opened(0).unwrap();
-    assert_eq!(server.net().peer_addr(accepted), Some(source));
+    assert_eq!(server.net().peer_addr(accepted), Some(source.into()));
 }
 
 /// Two listeners share a port only if both ask for it (W24).

@@ -471,6 +471,8 @@ fn ephemeral_ports_are_unique_and_unforeseeable() {
             .net
             .local_addr(&stage.host.conns[&id].socket)
             .unwrap()
+            .ip()
+            .unwrap()
             .port();
         assert!(port >= 49_152);
         assert!(ports.insert(port), "port {port} twice");
@@ -490,6 +492,8 @@ fn ephemeral_ports_are_unique_and_unforeseeable() {
             .host
             .net
             .local_addr(&stage.host.conns[&id].socket)
+            .unwrap()
+            .ip()
             .unwrap()
             .port();
         steps.insert(port.wrapping_sub(last));
@@ -521,7 +525,14 @@ fn a_port_in_use_is_never_chosen_again_for_the_same_peer() {
     let mut stage = Stage::new(&Recipe::new(2).classes(&[SizeClass::new(2, 64, 64)]));
     let port = |stage: &Stage, id: u64| {
         let socket = &stage.host.conns[&id].socket;
-        stage.host.net.local_addr(socket).unwrap().port()
+        stage
+            .host
+            .net
+            .local_addr(socket)
+            .unwrap()
+            .ip()
+            .unwrap()
+            .port()
     };
     let held = stage.host.connect(&Endpoint::tcp(a4(9)), b"");
     let held = port(&stage, held);

@@ -48,8 +48,8 @@ fn a_stale_name_reaches_nobody<B: Bed>(bed: &mut B) {
     );
     assert_eq!((net.context(new), net.is_open(new)), (Some(5), true));
     assert!(net.peer_addr(new).is_some());
-    assert!(pair.client.lp.peers().peer(old).is_none());
-    assert!(pair.client.lp.peers().peer(new).is_some());
+    assert!(pair.client.lp.all_sockets().get(old).is_none());
+    assert!(pair.client.lp.all_sockets().get(new).is_some());
     let sender = pair.server.script.opened(1).unwrap();
     pair.server.say(sender, b"hello");
     pair.client.say(new, b"hello");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usockets::{Error, Handler, Loop, Opened, Peers, Socket, Sockets, TimerId};
+use usockets::{AllSockets, Error, Handler, Loop, Opened, Socket, Sockets, TimerId};
 use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::on_every_platform;
 use usockets_tests::rng::{Rng, seeds};
@@ -155,14 +155,14 @@ impl Handler<Host> for Late {
 
     fn on_data(&mut self, _: &mut Socket<'_, Host, Self>, (): &mut (), _: &mut [u8]) {}
 
-    fn on_timer(&mut self, _: &mut Peers<'_, Host, Self>, _: TimerId, _: u32) {
+    fn on_timer(&mut self, _: &mut AllSockets<'_, Host, Self>, _: TimerId, _: u32) {
         self.fired += 1;
     }
 
-    fn before_wait(&mut self, peers: &mut Peers<'_, Host, Self>) {
+    fn before_wait(&mut self, sockets: &mut AllSockets<'_, Host, Self>) {
         if core::mem::take(&mut self.wanted) {
             let five = Duration::from_secs(5);
-            peers.net().start_timer(five, Duration::ZERO).unwrap();
+            sockets.net().start_timer(five, Duration::ZERO).unwrap();
         }
     }
 }

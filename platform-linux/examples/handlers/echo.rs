@@ -1,6 +1,6 @@
 //! An echo server with back-pressure, for any platform.
 
-use usockets::{Duration, Handler, Opened, Peers, Platform, Socket, Span};
+use usockets::{AllSockets, Duration, Handler, Opened, Platform, Socket, Span};
 
 /// Time a peer may neither send anything nor take anything.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ impl<P: Platform, const N: usize> Handler<P> for EchoServer<'_, N> {
     // `on_end` finishes our direction, as it does by default: nothing is held when it comes.
 
     /// The program was asked to stop.
-    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        peers.net().close_all((), 0);
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        sockets.net().close_all((), 0);
     }
 }

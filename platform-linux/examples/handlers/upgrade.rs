@@ -2,7 +2,7 @@
 //!
 //! A program that includes this file has `http` and `lines` among its root modules.
 
-use usockets::{Handler, Opened, Peers, Platform, Socket};
+use usockets::{AllSockets, Handler, Opened, Platform, Socket};
 
 use crate::http::connection::Connection;
 use crate::http::head::{Head, Method};
@@ -116,9 +116,9 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Upgrading<'_
     }
 
     /// The program was asked to stop.
-    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        peers.net().close_all(Kind::Http, 0);
-        peers.net().close_all(Kind::Lines, 0);
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        sockets.net().close_all(Kind::Http, 0);
+        sockets.net().close_all(Kind::Lines, 0);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use histogram::Histogram;
-use usockets::{Closed, Error, Handler, Instant, Net, Opened, Peers, Platform, Socket, SocketId};
+use usockets::{
+    AllSockets, Closed, Error, Handler, Instant, Net, Opened, Platform, Socket, SocketId,
+};
 
 use crate::plan::{Expected, Plan};
 use crate::response::Responses;
@@ -128,9 +130,9 @@ impl Client {
     }
 
     /// Starts to send on every connection.
-    pub(crate) fn start<P: Platform>(&mut self, peers: &mut Peers<'_, P, Self>) {
+    pub(crate) fn start<P: Platform>(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         for id in core::mem::take(&mut self.ids) {
-            if let Some((net, session)) = peers.peer(id) {
+            if let Some((net, session)) = sockets.get(id) {
                 self.ids.push(id);
                 self.send(net, id, session);
             }
@@ -138,10 +140,10 @@ impl Client {
     }
 
     /// Begins no further requests.
-    pub(crate) fn stop<P: Platform>(&mut self, peers: &mut Peers<'_, P, Self>) {
+    pub(crate) fn stop<P: Platform>(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         self.stopping = true;
         for id in &self.ids {
-            if let Some((net, session)) = peers.peer(*id)
+            if let Some((net, session)) = sockets.get(*id)
                 && session.begun.is_empty()
             {
                 net.finish(*id);
@@ -150,9 +152,9 @@ impl Client {
     }
 
     /// Counts the requests that are still under way as missing.
-    pub(crate) fn give_up<P: Platform>(&mut self, peers: &mut Peers<'_, P, Self>) {
+    pub(crate) fn give_up<P: Platform>(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         self.results.missing = self.results.missing.saturating_add(self.waiting);
-        peers.net().close_all((), 0);
+        sockets.net().close_all((), 0);
     }
 
     /// Returns how many connects are under way.

@@ -54,16 +54,16 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     let mut network = Loop::new(Linux::new()?, SOCKETS.take(), BUFFER.take());
     open(&mut network, &mut client, arguments)?;
     let start = network.net().now();
-    client.start(&mut network.peers());
+    client.start(&mut network.all_sockets());
     load(&mut network, &mut client, start, arguments.duration())?;
     let end = network.net().now();
     let counted = client.results.requests;
-    client.stop(&mut network.peers());
+    client.stop(&mut network.all_sockets());
     let until = end.saturating_add(GRACE);
     while client.is_waiting() && network.net().now() < until {
         network.poll(&mut client, Some(until))?;
     }
-    client.give_up(&mut network.peers());
+    client.give_up(&mut network.all_sockets());
     let took = end.saturating_since(start);
     report::print(arguments, &client.results, counted, took);
     Ok(client.results.failures() == 0)

@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 
 use smoltcp::socket::tcp::State;
 use usockets::{
-    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId,
 };
 
 use crate::config::{Config, Memory, SizeClass};
@@ -296,7 +297,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         };
         let left = self.engine.listeners.get(place(number));
         Ok(Some(Accepted {
-            peer,
+            peer: peer.into(),
             drained: left.is_none_or(|listener| listener.queue.count() == 0),
         }))
     }
@@ -326,15 +327,19 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         Ok(())
     }
 
-    fn progress(&mut self, socket: &mut Socket, _: Readiness) -> Result<Progress, Error> {
+    fn open(&mut self, socket: &mut Socket, _: Readiness) -> Result<Progress, Error> {
         let index = socket.stream().ok_or(Error::Invalid)?;
         if let Some(error) = self.engine.fault(index) {
             return Err(error);
         }
         match self.engine.state(index) {
-            State::SynSent | State::SynReceived => Ok(Progress::Opening),
-            _ => Ok(Progress::Open),
+            State::SynSent | State::SynReceived => Ok(Progress::Pending),
+            _ => Ok(Progress::Done),
         }
+    }
+
+    fn take_error(&mut self, socket: &mut Socket) -> Option<Error> {
+        self.engine.fault(socket.stream()?)
     }
 
     fn recv(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -356,7 +361,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             return Err(Error::Invalid);
         }
         self.engine.end(index);
-        Ok(Progress::Open)
+        Ok(Progress::Done)
     }
 
     fn close(&mut self, socket: &mut Socket) {
@@ -377,7 +382,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         *socket = Self::CLOSED;
     }
 
-    fn local_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+    fn local_addr(&self, socket: &Socket) -> Result<Address, Error> {
         let addr = match socket.kind {
             Kind::Listener => {
                 let listener = self.engine.listeners.get(place(socket.index));
@@ -391,13 +396,13 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                 .map(|end| SocketAddr::new(end.addr.into(), end.port)),
             Kind::Closed => None,
         };
-        addr.ok_or(Error::Invalid)
+        addr.map(Address::Ip).ok_or(Error::Invalid)
     }
 
-    fn peer_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+    fn peer_addr(&self, socket: &Socket) -> Result<Address, Error> {
         let index = socket.stream().ok_or(Error::Invalid)?;
         let socket = self.engine.slab.peek(index).ok_or(Error::Invalid)?;
-        remote_of(socket).ok_or(Error::Invalid)
+        remote_of(socket).map(Address::Ip).ok_or(Error::Invalid)
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {

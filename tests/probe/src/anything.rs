@@ -4,8 +4,8 @@ use core::borrow::BorrowMut;
 use core::fmt::Write;
 
 use usockets::{
-    Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened, Peers, Queue,
-    Readiness, Socket, SocketId, Sockets, Span, TimerId, Waker, WhenFull,
+    AllSockets, Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened,
+    Queue, Readiness, Socket, SocketId, Sockets, Span, TimerId, Waker, WhenFull,
 };
 
 use crate::hidden::{len, long, word, yes};
@@ -75,26 +75,31 @@ impl<P: Layer> Handler<P> for Anything {
         self.own(socket, &[]);
     }
 
-    fn on_accept_error(&mut self, peers: &mut Peers<'_, P, Self>, from: ListenerId, _: Error) {
+    fn on_accept_error(
+        &mut self,
+        sockets: &mut AllSockets<'_, P, Self>,
+        from: ListenerId,
+        _: Error,
+    ) {
         self.listener = Some(from);
-        self.all(peers);
+        self.all(sockets);
     }
 
-    fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, timer: TimerId, _: u32) {
+    fn on_timer(&mut self, sockets: &mut AllSockets<'_, P, Self>, timer: TimerId, _: u32) {
         self.timer = Some(timer);
-        self.all(peers);
+        self.all(sockets);
     }
 
-    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        self.all(peers);
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.all(sockets);
     }
 
-    fn before_wait(&mut self, peers: &mut Peers<'_, P, Self>) {
-        self.all(peers);
+    fn before_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.all(sockets);
     }
 
-    fn after_dispatch(&mut self, peers: &mut Peers<'_, P, Self>) {
-        self.all(peers);
+    fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.all(sockets);
     }
 }
 
@@ -119,7 +124,7 @@ impl Anything {
             14 => _ = socket.peer_addr(),
             15 => _ = socket.protocol(),
             16 => {
-                if let Some((net, held)) = socket.peer(self.id()) {
+                if let Some((net, held)) = socket.other(self.id()) {
                     held.consume(net.write(self.id(), held.filled()));
                     self.any(net);
                 }
@@ -129,11 +134,11 @@ impl Anything {
     }
 
     /// Any call that is about no socket.
-    fn all<P: Layer>(&mut self, peers: &mut Peers<'_, P, Self>) {
-        if let Some((net, held)) = peers.peer(self.id()) {
+    fn all<P: Layer>(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        if let Some((net, held)) = sockets.get(self.id()) {
             held.consume(net.write(self.id(), held.filled()));
         }
-        self.any(peers.net());
+        self.any(sockets.net());
     }
 
     /// Any call on sockets by name.
@@ -261,7 +266,7 @@ pub fn run<P: Layer + 'static>(
     }
     for _ in 0..long() {
         anything.any(&mut server.net());
-        anything.all(&mut server.peers());
+        anything.all(&mut server.all_sockets());
         server.poll(&mut anything, yes().then_some(Instant::from_micros(long())))?;
         let next = server.next_deadline().unwrap_or_default();
         let _ = next.saturating_add(duration()).as_micros();

@@ -139,7 +139,7 @@ impl Signer for Any {
     }
 
     fn sign(&self, _: &[u8], signature: &mut [u8]) -> Option<usize> {
-        #[cfg(feature = "planted")]
+        #[cfg(feature = "injected-panic")]
         let _ = word() / word();
         fill(signature);
         yes().then_some(len())

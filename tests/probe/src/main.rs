@@ -65,7 +65,7 @@ extern "C" fn _start() -> ! {
         1 => secured::run(receive, cork),
         _ => anything::run(lent, holding, receive, cork),
     };
-    #[cfg(all(feature = "planted", not(feature = "tls")))]
+    #[cfg(all(feature = "injected-panic", not(feature = "tls")))]
     let _ = hidden::word() / hidden::word();
     loop {
         hidden::word();

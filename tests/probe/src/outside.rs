@@ -4,8 +4,8 @@ use core::fmt::Write;
 use core::net::SocketAddr;
 
 use usockets::{
-    Accepted, Duration, Endpoint, Error, Instant, Notify, Platform, Progress, Readiness, Ready,
-    Recv, SocketId,
+    Accepted, Address, Duration, Endpoint, Error, Instant, Notify, Platform, Progress, Readiness,
+    Ready, Recv, SocketId, SocketOption,
 };
 
 use crate::hidden::{fill, len, long, word, yes};
@@ -22,6 +22,14 @@ pub fn addr() -> SocketAddr {
         (word().to_be_bytes(), port).into()
     } else {
         (u128::from(long()).to_be_bytes(), port).into()
+    }
+}
+
+/// Returns some address of any kind.
+pub fn address() -> Address {
+    match word() {
+        0 => Address::Unnamed,
+        _ => addr().into(),
     }
 }
 
@@ -54,9 +62,9 @@ pub fn or_error<T>(value: T) -> Result<T, Error> {
 
 fn progress() -> Result<Progress, Error> {
     or_error(match word() {
-        0 => Progress::Opening,
+        0 => Progress::Pending,
         1 => Progress::Again,
-        _ => Progress::Open,
+        _ => Progress::Done,
     })
 }
 
@@ -87,7 +95,7 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
     ) -> Result<Option<Accepted>, Error> {
         (*listener, *socket) = (word(), word());
         let accepted = Accepted {
-            peer: addr(),
+            peer: address(),
             drained: yes(),
         };
         or_error(yes().then_some(accepted))
@@ -103,9 +111,33 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
         or_error(())
     }
 
-    fn progress(&mut self, socket: &mut u32, _: Readiness) -> Result<Progress, Error> {
+    fn open(&mut self, socket: &mut u32, _: Readiness) -> Result<Progress, Error> {
         *socket = word();
         progress()
+    }
+
+    fn flush(&mut self, socket: &mut u32) -> Result<Progress, Error> {
+        *socket = word();
+        progress()
+    }
+
+    fn take_error(&mut self, socket: &mut u32) -> Option<Error> {
+        *socket = word();
+        yes().then(error)
+    }
+
+    fn peek(&mut self, socket: &mut u32, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.recv(socket, buffer)
+    }
+
+    fn set_low_water(&mut self, socket: &mut u32, _: usize) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn set_option(&mut self, socket: &mut u32, _: SocketOption) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
     }
 
     fn recv(&mut self, socket: &mut u32, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -114,6 +146,7 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
         or_error(match word() {
             0 => Recv::WouldBlock,
             1 => Recv::Finished,
+            2 => Recv::Pending,
             _ => Recv::Data {
                 len: len(),
                 drained: yes(),
@@ -144,12 +177,12 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
         *socket = word();
     }
 
-    fn local_addr(&self, _: &u32) -> Result<SocketAddr, Error> {
-        or_error(addr())
+    fn local_addr(&self, _: &u32) -> Result<Address, Error> {
+        or_error(address())
     }
 
-    fn peer_addr(&self, _: &u32) -> Result<SocketAddr, Error> {
-        or_error(addr())
+    fn peer_addr(&self, _: &u32) -> Result<Address, Error> {
+        or_error(address())
     }
 
     fn protocol(&self, _: &u32) -> &[u8] {

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use usockets::{
-    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId,
 };
 use usockets_smoltcp::{Capabilities, Medium, PollDevice, Random, SizeClass, Socket, Stack};
 
@@ -143,8 +144,12 @@ impl Platform for Watched {
         self.called().set_accepting(l, id, on)
     }
 
-    fn progress(&mut self, socket: &mut Socket, ready: Readiness) -> Result<Progress, Error> {
-        self.called().progress(socket, ready)
+    fn open(&mut self, socket: &mut Socket, ready: Readiness) -> Result<Progress, Error> {
+        self.called().open(socket, ready)
+    }
+
+    fn take_error(&mut self, socket: &mut Socket) -> Option<Error> {
+        self.called().take_error(socket)
     }
 
     fn recv(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -167,11 +172,11 @@ impl Platform for Watched {
         self.called().abort(socket);
     }
 
-    fn local_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+    fn local_addr(&self, socket: &Socket) -> Result<Address, Error> {
         self.stack.local_addr(socket)
     }
 
-    fn peer_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
+    fn peer_addr(&self, socket: &Socket) -> Result<Address, Error> {
         self.stack.peer_addr(socket)
     }
 

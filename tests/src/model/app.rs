@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use usockets::{Closed, Error, Handler, ListenerId, Opened, Peers, Socket, SocketId, TimerId};
+use usockets::{AllSockets, Closed, Error, Handler, ListenerId, Opened, Socket, SocketId, TimerId};
 
 use super::books::{Books, Conn, Fate, State, byte};
 use crate::rng::{Rng, mix};
@@ -54,9 +54,9 @@ impl App {
         }
     }
 
-    fn act_among<const HOLDS: bool>(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
+    fn act_among<const HOLDS: bool>(&mut self, sockets: &mut AllSockets<'_, Host<HOLDS>, Self>) {
         if !self.books.draining && self.rng.chance(self.eager) {
-            self.books.act(peers, &mut self.rng, None);
+            self.books.act(sockets, &mut self.rng, None);
         }
     }
 
@@ -306,7 +306,7 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
 
     fn on_accept_error(
         &mut self,
-        peers: &mut Peers<'_, Host<HOLDS>, Self>,
+        sockets: &mut AllSockets<'_, Host<HOLDS>, Self>,
         listener: ListenerId,
         error: Error,
     ) {
@@ -314,11 +314,16 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
         let known = self.books.listeners.contains_key(&listener);
         self.books
             .check(known, || format!("on_accept_error of {listener:?}"));
-        self.act_among(peers);
+        self.act_among(sockets);
     }
 
-    fn on_timer(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>, timer: TimerId, missed: u32) {
-        let now = peers.net().now().as_micros();
+    fn on_timer(
+        &mut self,
+        sockets: &mut AllSockets<'_, Host<HOLDS>, Self>,
+        timer: TimerId,
+        missed: u32,
+    ) {
+        let now = sockets.net().now().as_micros();
         let host = self.books.host as u64;
         self.sim.note("on_timer", host, u64::from(missed));
         let Some(timing) = self.books.timers.get_mut(&timer) else {
@@ -342,24 +347,24 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
             .check(u64::from(missed) == passed.min(u64::from(u32::MAX)), || {
                 format!("on_timer told of {missed} missed, not {passed}")
             });
-        self.act_among(peers);
+        self.act_among(sockets);
     }
 
-    fn on_wake(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, Host<HOLDS>, Self>) {
         let woken = std::mem::take(&mut self.books.woken);
         self.books.check(woken, || "on_wake came unasked".into());
-        self.act_among(peers);
+        self.act_among(sockets);
     }
 
-    fn before_wait(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
+    fn before_wait(&mut self, sockets: &mut AllSockets<'_, Host<HOLDS>, Self>) {
         for conn in self.books.conns.values_mut() {
             conn.reads = 0;
         }
-        self.act_among(peers);
+        self.act_among(sockets);
     }
 
-    fn after_dispatch(&mut self, peers: &mut Peers<'_, Host<HOLDS>, Self>) {
-        let now = peers.net().now().as_micros();
+    fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, Host<HOLDS>, Self>) {
+        let now = sockets.net().now().as_micros();
         let late = |due: u64| due.saturating_add(TICK) <= now;
         let books = &self.books;
         let conn = books

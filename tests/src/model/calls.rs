@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use usockets::{Net, Peers, Socket, SocketId};
+use usockets::{AllSockets, Net, Socket, SocketId};
 
 use super::app::App;
 use crate::sim::Host;
@@ -75,7 +75,7 @@ pub(super) trait Calls<'a, const HOLDS: bool> {
     /// Ours, and the peer's.
     fn addresses(&mut self, id: SocketId) -> [Option<SocketAddr>; 2] {
         let net = self.net();
-        [net.local_addr(id), net.peer_addr(id)]
+        [net.local_addr(id), net.peer_addr(id)].map(|addr| addr.and_then(|addr| addr.ip()))
     }
 
     fn protocol(&mut self, id: SocketId) -> Vec<u8> {
@@ -89,13 +89,13 @@ impl<'a, const HOLDS: bool> Calls<'a, HOLDS> for Loop<'a, HOLDS> {
     }
 }
 
-impl<'a, const HOLDS: bool> Calls<'a, HOLDS> for Peers<'a, Host<HOLDS>, App> {
+impl<'a, const HOLDS: bool> Calls<'a, HOLDS> for AllSockets<'a, Host<HOLDS>, App> {
     fn net(&mut self) -> &mut Loop<'a, HOLDS> {
-        Peers::net(self)
+        AllSockets::net(self)
     }
 
     fn name_in_data(&mut self, id: SocketId) -> Option<SocketId> {
-        self.peer(id).map(|(_, own)| own.id)
+        self.get(id).map(|(_, own)| own.id)
     }
 }
 
@@ -116,7 +116,7 @@ impl<'a, const HOLDS: bool> Calls<'a, HOLDS> for Socket<'a, Host<HOLDS>, App> {
     }
 
     fn name_in_data(&mut self, id: SocketId) -> Option<SocketId> {
-        self.peer(id).map(|(_, own)| own.id)
+        self.other(id).map(|(_, own)| own.id)
     }
 
     fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
@@ -173,8 +173,8 @@ impl<'a, const HOLDS: bool> Calls<'a, HOLDS> for Socket<'a, Host<HOLDS>, App> {
 
     fn addresses(&mut self, id: SocketId) -> [Option<SocketAddr>; 2] {
         [
-            own_or_named!(self, id, local_addr()),
-            own_or_named!(self, id, peer_addr()),
+            own_or_named!(self, id, local_addr()).and_then(|addr| addr.ip()),
+            own_or_named!(self, id, peer_addr()).and_then(|addr| addr.ip()),
         ]
     }
 

@@ -158,7 +158,7 @@ impl Network {
         let Some(stream) = end.stream() else {
             return Err(Error::Invalid);
         };
-        let peer = canonical(stream.remote);
+        let peer = canonical(stream.remote).into();
         if holds && self.rng.chance(self.faults.handshake) {
             // One that takes no time is asked until it is through.
             let time = self.rng.pick(&[0, 3_000]);
@@ -227,15 +227,15 @@ impl Network {
         Ok(())
     }
 
-    pub(super) fn progress(&mut self, key: u32) -> Result<Progress, Error> {
+    pub(super) fn advance(&mut self, key: u32) -> Result<Progress, Error> {
         let now = self.now;
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         match (stream.error, stream.opening, &mut stream.busy) {
             (Some(error), ..) => Err(error),
-            (None, Opening::Asked, _) => Ok(Progress::Opening),
-            (None, Opening::Open, None) => Ok(Progress::Open),
+            (None, Opening::Asked, _) => Ok(Progress::Pending),
+            (None, Opening::Open, None) => Ok(Progress::Done),
             (None, Opening::Open, Some(work)) if work.until > now => {
-                Ok(self.rng.pick(&[Progress::Opening, Progress::Again]))
+                Ok(self.rng.pick(&[Progress::Pending, Progress::Again]))
             }
             (None, Opening::Open, Some(work)) if work.asks > 0 => {
                 work.asks -= 1;
@@ -251,9 +251,14 @@ impl Network {
                         self.tell_all(key);
                     }
                 }
-                Ok(Progress::Open)
+                Ok(Progress::Done)
             }
         }
+    }
+
+    /// Returns why a stream broke, and keeps it: only the first of two that ask would know.
+    pub(super) fn take_error(&mut self, key: u32) -> Option<Error> {
+        self.stream(key)?.error
     }
 
     /// Reports everything that holds of a stream.
@@ -342,6 +347,42 @@ impl Network {
         Ok(Recv::Data { len, drained })
     }
 
+    /// Receives, and leaves the bytes where they are.
+    pub(super) fn peek(&mut self, key: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let there = self.stream(key).ok_or(Error::Invalid)?.incoming.len();
+        if there == 0 {
+            return self.recv_nothing(key);
+        }
+        let most = there.min(buffer.len());
+        let len = match self.rng.chance(self.faults.partial_read) {
+            true => self.rng.between(1, most as u64) as usize,
+            false => most,
+        };
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        for (to, from) in buffer.iter_mut().zip(&stream.incoming).take(len) {
+            *to = *from;
+        }
+        self.note("peek", u64::from(key), len as u64);
+        Ok(Recv::Data {
+            len,
+            drained: false,
+        })
+    }
+
+    /// Reports a stream as readable only when so many bytes have arrived.
+    pub(super) fn set_low_water(&mut self, key: u32, bytes: usize) -> Result<(), Error> {
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        if bytes > stream.incoming_max {
+            return Err(Error::Invalid);
+        }
+        stream.low_water = bytes.max(1);
+        let enough = stream.incoming.len() >= stream.low_water;
+        let last = stream.ended || stream.error.is_some();
+        self.note("low water", u64::from(key), bytes as u64);
+        self.reread(key, !enough && !last);
+        Ok(())
+    }
+
     fn recv_nothing(&mut self, key: u32) -> Result<Recv, Error> {
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         let (error, ended) = (stream.error, stream.ended);
@@ -414,10 +455,10 @@ impl Network {
         if holds && self.rng.chance(self.faults.held_end) {
             let time = 1 + self.rng.below(3_000);
             self.begin(key, Busy::End, time);
-            return Ok(Progress::Opening);
+            return Ok(Progress::Pending);
         }
         self.let_end_go(key);
-        Ok(Progress::Open)
+        Ok(Progress::Done)
     }
 
     /// The end of this sender's stream follows its last byte.

@@ -87,6 +87,8 @@ pub(super) struct Stream {
     /// Arrived, not received yet.
     pub(super) incoming: VecDeque<u8>,
     pub(super) incoming_max: usize,
+    /// Bytes that must have arrived before they are reported.
+    pub(super) low_water: usize,
     /// Sent, not arrived yet.
     pub(super) outgoing: VecDeque<u8>,
     pub(super) outgoing_max: usize,
@@ -122,6 +124,7 @@ impl Stream {
             client: false,
             incoming: VecDeque::new(),
             incoming_max: incoming.max(1),
+            low_water: 1,
             outgoing: VecDeque::new(),
             outgoing_max: outgoing.max(1),
             moving: false,

@@ -1,11 +1,11 @@
 //! One simulated host, as the loop sees it.
 
 use std::cell::{RefCell, RefMut};
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use usockets::{
-    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId,
 };
 
 use super::REPEAT;
@@ -64,8 +64,16 @@ pub struct Counts {
     pub refusals: u64,
     /// Calls of `set_accepting`.
     pub switches: u64,
-    /// Calls of `progress`.
-    pub progresses: u64,
+    /// Calls of `open`.
+    pub opens: u64,
+    /// Calls of `flush`, of a host that holds output.
+    pub flushes: u64,
+    /// Calls of `take_error`.
+    pub errors: u64,
+    /// Calls of `peek`.
+    pub peeks: u64,
+    /// Calls of `set_low_water`.
+    pub low_waters: u64,
     /// Calls of `recv`.
     pub receives: u64,
     /// Calls of `send` and `send_vectored`.
@@ -204,9 +212,30 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
             .set_accepting(listener.key, accepting)
     }
 
-    fn progress(&mut self, socket: &mut SimSocket, _: Readiness) -> Result<Progress, Error> {
-        self.call(|counts| &mut counts.progresses)
-            .progress(socket.key)
+    fn open(&mut self, socket: &mut SimSocket, _: Readiness) -> Result<Progress, Error> {
+        self.call(|counts| &mut counts.opens).advance(socket.key)
+    }
+
+    fn flush(&mut self, socket: &mut SimSocket) -> Result<Progress, Error> {
+        if !HOLDS {
+            return Ok(Progress::Done);
+        }
+        self.call(|counts| &mut counts.flushes).advance(socket.key)
+    }
+
+    fn take_error(&mut self, socket: &mut SimSocket) -> Option<Error> {
+        self.call(|counts| &mut counts.errors)
+            .take_error(socket.key)
+    }
+
+    fn peek(&mut self, socket: &mut SimSocket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.call(|counts| &mut counts.peeks)
+            .peek(socket.key, buffer)
+    }
+
+    fn set_low_water(&mut self, socket: &mut SimSocket, bytes: usize) -> Result<(), Error> {
+        self.call(|counts| &mut counts.low_waters)
+            .set_low_water(socket.key, bytes)
     }
 
     fn recv(&mut self, socket: &mut SimSocket, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -244,16 +273,16 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         self.call(|counts| &mut counts.closes).release(key, true);
     }
 
-    fn local_addr(&self, socket: &SimSocket) -> Result<SocketAddr, Error> {
+    fn local_addr(&self, socket: &SimSocket) -> Result<Address, Error> {
         let mut network = self.network.borrow_mut();
         let end = network.end(socket.key).ok_or(Error::Invalid)?;
-        Ok(end.local)
+        Ok(end.local.into())
     }
 
-    fn peer_addr(&self, socket: &SimSocket) -> Result<SocketAddr, Error> {
+    fn peer_addr(&self, socket: &SimSocket) -> Result<Address, Error> {
         let mut network = self.network.borrow_mut();
         match network.stream(socket.key) {
-            Some(stream) if stream.opening == Opening::Open => Ok(stream.remote),
+            Some(stream) if stream.opening == Opening::Open => Ok(stream.remote.into()),
             _ => Err(Error::Invalid),
         }
     }

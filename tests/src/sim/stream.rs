@@ -98,11 +98,15 @@ impl Network {
         }
         let bytes: Vec<u8> = stream.outgoing.drain(..count).collect();
         self.note("bytes", u64::from(from), count as u64);
+        let mut enough = false;
         if let Some(stream) = self.stream(to) {
             stream.incoming.extend(bytes);
+            enough = stream.incoming.len() >= stream.low_water;
         }
         if count > 0 {
-            self.mark(to, Readiness::READABLE);
+            if enough {
+                self.mark(to, Readiness::READABLE);
+            }
             self.tell_room(from);
         }
         count > 0

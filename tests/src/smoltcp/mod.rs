@@ -276,7 +276,7 @@ impl Host {
         self.net.connect(&mut socket, id, to)?;
         let local = self.net.local_addr(&socket).ok();
         let mut conn = Conn::new(socket, Habit::Keep);
-        conn.local = local;
+        conn.local = local.and_then(|local| local.ip());
         conn.outgoing = outgoing.to_vec();
         self.conns.insert(id.to_bits(), conn);
         Ok(id.to_bits())
@@ -344,7 +344,7 @@ impl Host {
             self.accepts_max = self.accepts_max.saturating_sub(1);
             let mut conn = Conn::new(socket, *habit);
             conn.open = true;
-            conn.peer = Some(accepted.peer);
+            conn.peer = accepted.peer.ip();
             self.conns.insert(id.to_bits(), conn);
         }
     }
@@ -352,8 +352,8 @@ impl Host {
     fn react(&mut self, id: u64, readiness: Readiness) {
         let conn = self.conns.get_mut(&id).unwrap();
         if !conn.open {
-            match self.net.progress(&mut conn.socket, readiness) {
-                Ok(Progress::Open) => conn.open = true,
+            match self.net.open(&mut conn.socket, readiness) {
+                Ok(Progress::Done) => conn.open = true,
                 Ok(_) => return,
                 Err(error) => {
                     conn.error = Some(error);
@@ -388,7 +388,7 @@ impl Host {
                         conn.outgoing.extend_from_slice(&buffer[..len]);
                     }
                 }
-                Ok(Recv::WouldBlock) => {
+                Ok(Recv::WouldBlock | Recv::Pending) => {
                     conn.readable = false;
                     return;
                 }

@@ -47,19 +47,20 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         ready: Readiness,
     ) -> Result<Progress, Error> {
         self.check_loans(socket)?;
-        let is_broken = ready.intersects(Readiness::ERROR);
-        if is_broken && socket.connection.is_open() && self.waits_for_input(socket) {
-            // What came before is read first. It is told again when it has the input.
-            return Ok(Progress::Opening);
-        }
-        if !socket.flags.has(Flags::CONNECTED) || P::HOLDS_OUTPUT || is_broken {
-            match self.inner.progress(&mut socket.inner, ready)? {
-                Progress::Open => socket.flags.set(Flags::CONNECTED),
+        if !socket.flags.has(Flags::CONNECTED) {
+            match self.inner.open(&mut socket.inner, ready)? {
+                Progress::Done => socket.flags.set(Flags::CONNECTED),
                 waits => return Ok(waits),
             }
-        }
-        if socket.connection.is_open() && !socket.handshake.is_some() {
-            return self.drain(socket);
+        } else if ready.intersects(Readiness::ERROR)
+            && let Some(error) = self.inner.take_error(&mut socket.inner)
+        {
+            return Err(error);
+        } else {
+            match self.inner.flush(&mut socket.inner)? {
+                Progress::Done => {}
+                waits => return Ok(waits),
+            }
         }
         if self.handshakes_left == 0 {
             if socket.flags.waits() {
@@ -79,8 +80,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.connection.refusal().is_some() {
             return self.refuse_peer(socket);
         }
-        if !self.greet(socket)? || !self.flush(socket)? || !self.acquire(socket)? {
-            return Ok(Progress::Opening);
+        if !self.greet(socket)? || !self.flush_output(socket)? || !self.acquire(socket)? {
+            return Ok(Progress::Pending);
         }
         let pause = if socket.connection.is_open() {
             Pause::Open
@@ -95,15 +96,15 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             }
             pause?
         };
-        let is_flushed = self.flush(socket)?;
+        let is_flushed = self.flush_output(socket)?;
         self.put_away(socket);
         Ok(match pause {
             Pause::Open if is_flushed => {
                 self.release_handshake(socket);
-                Progress::Open
+                Progress::Done
             }
             Pause::Yields if is_flushed => Progress::Again,
-            Pause::Open | Pause::Yields | Pause::Drained => Progress::Opening,
+            Pause::Open | Pause::Yields | Pause::Drained => Progress::Pending,
         })
     }
 
@@ -173,7 +174,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     reads = reads.saturating_add(1);
                     match inner.recv(&mut socket.inner, input.spare())? {
                         Recv::Data { len, .. } => input.commit(len),
-                        Recv::WouldBlock => return Ok(Pause::Drained),
+                        Recv::WouldBlock | Recv::Pending => return Ok(Pause::Drained),
                         Recv::Finished => return Err(Error::Truncated),
                     }
                 }
@@ -210,12 +211,12 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Sends what is held and the alert of [`Self::prepare_refusal`]; an error when all of it has
     /// been taken, or cannot be.
     fn refuse_peer(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
-        if !self.flush(socket)? {
-            return Ok(Progress::Opening);
+        if !self.flush_output(socket)? {
+            return Ok(Progress::Pending);
         }
         self.release_output(socket);
         if !self.greet(socket)? {
-            return Ok(Progress::Opening);
+            return Ok(Progress::Pending);
         }
         Err(Error::Invalid)
     }

@@ -1,11 +1,10 @@
 //! TLS over any platform.
 
-use core::net::SocketAddr;
-
+use crate::address::Address;
 use crate::endpoint::{Endpoint, Security};
 use crate::error::Error;
 use crate::id::SocketId;
-use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
+use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv, SocketOption};
 use crate::time::{Duration, Instant};
 use crate::tls::connection::receive::Connection;
 use crate::tls::crypto::provider::{Crypto, SignatureId};
@@ -279,14 +278,28 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         self.inner.set_accepting(&mut listener.inner, id, accepting)
     }
 
-    fn progress(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error> {
+    fn open(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error> {
         if !socket.is_secure() {
-            return self.inner.progress(&mut socket.inner, ready);
+            return self.inner.open(&mut socket.inner, ready);
         }
-        match self.carry_on(socket, ready) {
-            Err(_) if socket.is_over() => Ok(Progress::Open),
+        self.carry_on(socket, ready)
+    }
+
+    fn flush(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
+        if !socket.is_secure() {
+            return self.inner.flush(&mut socket.inner);
+        }
+        match self.flush_all(socket) {
+            Err(_) if socket.is_over() => Ok(Progress::Done),
             progress => progress,
         }
+    }
+
+    fn take_error(&mut self, socket: &mut Self::Socket) -> Option<Error> {
+        if socket.is_secure() && (socket.is_over() || self.waits_to_receive(socket)) {
+            return None;
+        }
+        self.inner.take_error(&mut socket.inner)
     }
 
     fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -294,6 +307,10 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             return self.inner.recv(&mut socket.inner, buffer);
         }
         self.receive(socket, buffer)
+    }
+
+    fn set_option(&mut self, socket: &mut Self::Socket, option: SocketOption) -> Result<(), Error> {
+        self.inner.set_option(&mut socket.inner, option)
     }
 
     fn send(&mut self, socket: &mut Self::Socket, data: &[u8]) -> Result<usize, Error> {
@@ -320,7 +337,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         }
         socket.flags.set(Flags::FINISHING);
         match self.drain(socket) {
-            Err(_) if socket.is_over() => Ok(Progress::Open),
+            Err(_) if socket.is_over() => Ok(Progress::Done),
             progress => progress,
         }
     }
@@ -343,11 +360,11 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         self.inner.abort(&mut socket.inner);
     }
 
-    fn local_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
+    fn local_addr(&self, socket: &Self::Socket) -> Result<Address, Error> {
         self.inner.local_addr(&socket.inner)
     }
 
-    fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error> {
+    fn peer_addr(&self, socket: &Self::Socket) -> Result<Address, Error> {
         self.inner.peer_addr(&socket.inner)
     }
 

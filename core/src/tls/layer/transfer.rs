@@ -26,7 +26,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         self.check_loans(socket)?;
         if !self.has_input(socket)? {
-            return Ok(Recv::WouldBlock);
+            return Ok(Recv::Pending);
         }
         let received = self.receive_records(socket, buffer);
         if let Ok(Recv::Data { .. }) = received {
@@ -95,7 +95,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                             record.commit(len);
                             drained = now;
                         }
-                        Recv::WouldBlock => return Ok(Recv::WouldBlock),
+                        waits @ (Recv::WouldBlock | Recv::Pending) => return Ok(waits),
                         // Sending has failed before, with a better reason.
                         Recv::Finished if socket.flags.has(Flags::BROKEN) => {
                             return Ok(Recv::WouldBlock);
@@ -126,7 +126,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.flags.has(Flags::FINISHING) || !socket.connection.is_open() {
             return Err(Error::Invalid);
         }
-        if !self.flush(socket)? || !self.has_output(socket)? {
+        if !self.flush_output(socket)? || !self.has_output(socket)? {
             return Ok(0);
         }
         let mut sum = 0_usize;
@@ -179,7 +179,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     }
 
     /// Sends what is held; whether nothing is any more.
-    pub(crate) fn flush(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+    pub(crate) fn flush_output(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<bool, Error> {
         let Some(record) = self.lenders.outputs.get(socket.output) else {
             return Ok(true);
         };
@@ -202,10 +205,27 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(true)
     }
 
+    /// Sends what is held of an open connection here and below.
+    pub(crate) fn flush_all(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<Progress, Error> {
+        self.check_loans(socket)?;
+        match self.inner.flush(&mut socket.inner)? {
+            Progress::Done => self.drain(socket),
+            waits => Ok(waits),
+        }
+    }
+
+    /// Returns true if the connection is open and something that has come cannot be read yet.
+    pub(crate) fn waits_to_receive(&self, socket: &TlsSocket<P::Socket>) -> bool {
+        socket.connection.is_open() && self.waits_for_input(socket)
+    }
+
     /// Sends what is held of an open connection, and our end if it is due.
     pub(crate) fn drain(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
-        if !self.flush(socket)? {
-            return Ok(Progress::Opening);
+        if !self.flush_output(socket)? {
+            return Ok(Progress::Pending);
         }
         if !socket.flags.has(Flags::FINISHING) {
             self.release_output(socket);
@@ -214,14 +234,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     .id()
                     .is_some_and(|id| self.lenders.outputs.is_waiting(id));
             return Ok(if waits {
-                Progress::Opening
+                Progress::Pending
             } else {
-                Progress::Open
+                Progress::Done
             });
         }
         if !socket.flags.has(Flags::NOTIFIED) {
             if !self.has_output(socket)? {
-                return Ok(Progress::Opening);
+                return Ok(Progress::Pending);
             }
             let record = self
                 .lenders
@@ -237,13 +257,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             record.commit(len);
             written.map_err(|alert| Error::AlertSent(alert.code()))?;
             socket.flags.set(Flags::NOTIFIED);
-            if !self.flush(socket)? {
-                return Ok(Progress::Opening);
+            if !self.flush_output(socket)? {
+                return Ok(Progress::Pending);
             }
         }
         self.release_output(socket);
         if socket.flags.has(Flags::FINISHED) {
-            return Ok(Progress::Open);
+            return Ok(Progress::Done);
         }
         let progress = self.inner.finish(&mut socket.inner)?;
         socket.flags.set(Flags::FINISHED);
@@ -258,7 +278,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         self.release_input(socket);
         self.leave_queues(socket);
-        if self.flush(socket).is_err() {
+        if self.flush_output(socket).is_err() {
             return false;
         }
         if !socket.flags.has(Flags::NOTIFIED) {
@@ -267,13 +287,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket.flags.set(Flags::NOTIFIED);
         socket.flags.set(Flags::FINISHING);
         socket.flags.set(Flags::FINISHED);
-        matches!(self.flush(socket), Ok(false))
+        matches!(self.flush_output(socket), Ok(false))
     }
 
     /// Tells the peer why the connection ends, as far as that takes no waiting; returns the error
     /// for the program.
     pub(crate) fn fail(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) -> Error {
-        if !socket.flags.has(Flags::NOTIFIED) && matches!(self.flush(socket), Ok(true)) {
+        if !socket.flags.has(Flags::NOTIFIED) && matches!(self.flush_output(socket), Ok(true)) {
             self.send_alert(socket, alert);
         }
         socket.flags.set(Flags::NOTIFIED);

@@ -1,6 +1,6 @@
 //! The handler: a loop whose connections all speak HTTP.
 
-use usockets::{Closed, Handler, Opened, Peers, Platform, Socket, TimerId};
+use usockets::{AllSockets, Closed, Handler, Opened, Platform, Socket, TimerId};
 
 use super::connection::Connection;
 use super::memory::{Shared, Store};
@@ -75,12 +75,12 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         self.stop.closed(socket);
     }
 
-    fn on_wake(&mut self, peers: &mut Peers<'_, P, Self>) {
-        self.stop.begin(peers, &mut self.shared.service);
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.stop.begin(sockets, &mut self.shared.service);
     }
 
-    fn on_timer(&mut self, peers: &mut Peers<'_, P, Self>, _: TimerId, _: u32) {
-        self.stop.end(peers);
+    fn on_timer(&mut self, sockets: &mut AllSockets<'_, P, Self>, _: TimerId, _: u32) {
+        self.stop.end(sockets);
     }
 }
 
@@ -107,31 +107,34 @@ impl Stop {
     /// Starts to stop or, when asked for the second time, stops at once.
     fn begin<P: Platform, H: Handler<P, Context = Group>>(
         &mut self,
-        peers: &mut Peers<'_, P, H>,
+        sockets: &mut AllSockets<'_, P, H>,
         service: &mut Service,
     ) {
         let again = core::mem::replace(&mut service.stopping, true);
-        peers.net().close_all(Group::Idle, 0);
+        sockets.net().close_all(Group::Idle, 0);
         if again {
-            return self.end(peers);
+            return self.end(sockets);
         }
-        if peers.net().stats().open > 0 {
-            let timer = peers
+        if sockets.net().stats().open > 0 {
+            let timer = sockets
                 .net()
                 .start_timer(service.limits.stop, usockets::Duration::ZERO);
             self.timer = timer.ok();
             if self.timer.is_none() {
-                self.end(peers);
+                self.end(sockets);
             }
         }
     }
 
     /// Does not wait for the last connections any longer.
-    fn end<P: Platform, H: Handler<P, Context = Group>>(&mut self, peers: &mut Peers<'_, P, H>) {
+    fn end<P: Platform, H: Handler<P, Context = Group>>(
+        &mut self,
+        sockets: &mut AllSockets<'_, P, H>,
+    ) {
         if let Some(timer) = self.timer.take() {
-            peers.net().stop_timer(timer);
+            sockets.net().stop_timer(timer);
         }
-        peers.net().close_all(Group::Busy, 0);
+        sockets.net().close_all(Group::Busy, 0);
     }
 
     /// The last connection takes the timer along.

@@ -16,12 +16,12 @@ pub fn measure(report: &mut Report) -> io::Result<()> {
 }
 
 fn prove(report: &mut Report, figure: &'static str, features: &str) -> io::Result<()> {
-    if links(&format!("{features},planted"))? {
+    if links(&format!("{features},injected-panic"))? {
         return Err(io::Error::other(
-            "a planted panic links: the proof proves nothing",
+            "a injected panic links: the proof proves nothing",
         ));
     }
-    let how = "link of tests/probe, which a planted panic breaks";
+    let how = "link of tests/probe, which a injected panic breaks";
     let panics = if links(features)? { 0.0 } else { 1.0 };
     report.bounded(figure, panics, 0.0, "", how);
     Ok(())

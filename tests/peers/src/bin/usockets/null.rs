@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use usockets::{
-    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId,
+    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId,
 };
 
 /// Where every socket of [`Null`] seems to be.
@@ -39,8 +40,12 @@ impl Platform for Null {
         Ok(false)
     }
 
-    fn progress(&mut self, (): &mut (), _: Readiness) -> Result<Progress, Error> {
-        Ok(Progress::Open)
+    fn open(&mut self, (): &mut (), _: Readiness) -> Result<Progress, Error> {
+        Ok(Progress::Done)
+    }
+
+    fn take_error(&mut self, (): &mut ()) -> Option<Error> {
+        None
     }
 
     fn recv(&mut self, (): &mut (), _: &mut [u8]) -> Result<Recv, Error> {
@@ -52,19 +57,19 @@ impl Platform for Null {
     }
 
     fn finish(&mut self, (): &mut ()) -> Result<Progress, Error> {
-        Ok(Progress::Open)
+        Ok(Progress::Done)
     }
 
     fn close(&mut self, (): &mut ()) {}
 
     fn abort(&mut self, (): &mut ()) {}
 
-    fn local_addr(&self, (): &()) -> Result<SocketAddr, Error> {
-        Ok(NOWHERE)
+    fn local_addr(&self, (): &()) -> Result<Address, Error> {
+        Ok(NOWHERE.into())
     }
 
-    fn peer_addr(&self, (): &()) -> Result<SocketAddr, Error> {
-        Ok(NOWHERE)
+    fn peer_addr(&self, (): &()) -> Result<Address, Error> {
+        Ok(NOWHERE.into())
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {

@@ -1,23 +1,31 @@
-//! Bugs that a test build can be given, one at a time, to prove that the simulator finds them.
+//! Bugs that a test build can be given, one at a time, to prove that the tests find them.
 //!
-//! Only with the feature `planted`, which no program has a use for. Without it [`is`] is always
-//! false and leaves no code.
+//! A place that a bug changes asks `injected_bug!(Name)`, which is the constant `false` without
+//! the feature `injected-bugs`, for which no program has a use.
 
-#[cfg(feature = "planted")]
+#[cfg(feature = "injected-bugs")]
 use core::sync::atomic::{AtomicU8, Ordering};
+
+/// Is true while this bug is injected; the constant `false` in programs.
+macro_rules! injected_bug {
+    ($bug:ident) => {
+        $crate::injected_bug::is_active($crate::injected_bug::InjectedBug::$bug)
+    };
+}
+pub(crate) use injected_bug;
 
 /// A bug in the loop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(
-    feature = "planted",
+    feature = "injected-bugs",
     expect(clippy::exhaustive_enums, reason = "only for this project's own tests")
 )]
 #[cfg_attr(
-    not(feature = "planted"),
+    not(feature = "injected-bugs"),
     expect(unreachable_pub, reason = "exported with the feature only")
 )]
 #[repr(u8)]
-pub enum Planted {
+pub enum InjectedBug {
     /// What came while a socket was paused is forgotten when it resumes.
     LostWakeUp = 1,
     /// `on_close` comes twice.
@@ -26,7 +34,7 @@ pub enum Planted {
     EarlyTimer,
     /// Timeouts that are brought forward come when they were due before.
     LateTimer,
-    /// A stale name reaches the slot's next socket.
+    /// A stale id reaches the slot's next socket.
     StaleId,
     /// The peer's end is told before its last bytes are read.
     DroppedTail,
@@ -50,27 +58,27 @@ pub enum Planted {
     HeldEnd,
 }
 
-#[cfg(feature = "planted")]
-static CURRENT: AtomicU8 = AtomicU8::new(0);
+#[cfg(feature = "injected-bugs")]
+static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
-/// Plants a bug in every loop of the process, in place of the one before; or none.
-#[cfg(feature = "planted")]
-pub fn plant(bug: Option<Planted>) {
+/// Injects a bug into every loop of the process, in place of the one before; or none.
+#[cfg(feature = "injected-bugs")]
+pub fn inject(bug: Option<InjectedBug>) {
     #[expect(clippy::as_conversions, reason = "the discriminant")]
-    CURRENT.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+    ACTIVE.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
 }
 
-/// Whether this bug is planted.
-#[cfg(feature = "planted")]
-pub(crate) fn is(bug: Planted) -> bool {
+/// Returns true if this bug is injected.
+#[cfg(feature = "injected-bugs")]
+pub(crate) fn is_active(bug: InjectedBug) -> bool {
     #[expect(clippy::as_conversions, reason = "the discriminant")]
-    let is = CURRENT.load(Ordering::Relaxed) == bug as u8;
+    let is = ACTIVE.load(Ordering::Relaxed) == bug as u8;
     is
 }
 
-/// Whether this bug is planted.
-#[cfg(not(feature = "planted"))]
+/// Returns false.
+#[cfg(not(feature = "injected-bugs"))]
 #[inline(always)]
-pub(crate) const fn is(_: Planted) -> bool {
+pub(crate) const fn is_active(_: InjectedBug) -> bool {
     false
 }

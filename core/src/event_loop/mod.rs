@@ -1,17 +1,21 @@
 //! One iteration: wait, then make all calls that are due.
 
+pub(crate) mod accept;
+mod dispatch;
+mod evict;
+
 use crate::error::Error;
-use crate::evict::Idle;
-use crate::flags::{Flags, Phase};
+use crate::event_loop::evict::Idle;
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::net::Net;
 use crate::platform::{Platform, Readiness, Ready};
+use crate::pool::flags::{Flags, Phase};
+use crate::pool::wheel::NEVER;
 use crate::pool::{Lists, Place, Slot, Sockets, at, name};
-use crate::socket::{Peers, Socket};
+use crate::sockets::Net;
+use crate::sockets::socket::{AllSockets, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::wheel::NEVER;
 
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
@@ -69,10 +73,10 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     }
 
     /// Returns every socket and its data, between iterations.
-    pub fn peers(&mut self) -> Peers<'_, P, H> {
+    pub fn all_sockets(&mut self) -> AllSockets<'_, P, H> {
         self.lists.free_retired(self.slots);
         self.lists.now = None;
-        self.everyone()
+        self.all_sockets_now()
     }
 
     /// Runs iterations until nothing is left that could make a call: no connection, no listener,
@@ -95,20 +99,20 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
         // The program may have waited elsewhere since.
         self.lists.now = None;
-        handler.before_wait(&mut self.everyone());
+        handler.before_wait(&mut self.all_sockets_now());
         self.settle(handler)?;
         self.platform.poll(self.wait_until(until))?;
         self.lists.now = None;
         self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
         if self.platform.woken() {
-            handler.on_wake(&mut self.everyone());
+            handler.on_wake(&mut self.all_sockets_now());
             self.drain_closing(handler);
         }
         self.dispatch_all(handler);
         if self.lists.wheel.next_micros() != NEVER {
             self.expire(handler);
         }
-        handler.after_dispatch(&mut self.everyone());
+        handler.after_dispatch(&mut self.all_sockets_now());
         self.settle(handler)
     }
 
@@ -193,7 +197,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.drain_closing(handler);
         // After the last calls of this iteration, which may cork.
         if let Some(corked) = self.lists.corked {
-            let _ = self.everyone().net.uncorked(corked);
+            let _ = self.all_sockets_now().net.uncorked(corked);
         }
         self.lists.free_retired(self.slots);
         let freed = core::mem::take(&mut self.lists.freed);
@@ -281,13 +285,13 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             lists: &mut self.lists,
             cork: &mut self.cork,
         };
-        let peers = Peers { net, before, after };
-        f(&mut Socket { peers, id }, ext);
+        let all = AllSockets { net, before, after };
+        f(&mut Socket { all, id }, ext);
     }
 
     /// Everyone, for calls about a socket that has no data.
-    pub(crate) fn everyone(&mut self) -> Peers<'_, P, H> {
-        Peers {
+    pub(crate) fn all_sockets_now(&mut self) -> AllSockets<'_, P, H> {
+        AllSockets {
             net: Net {
                 platform: &mut self.platform,
                 slots: self.slots,

@@ -5,7 +5,7 @@
 //! move a deadline back is one store, and the list work is made up for when the place comes up.
 //! After Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987), scheme 6.2.
 
-use crate::planted::{self, Planted};
+use crate::injected_bug::injected_bug;
 use crate::pool::{Slot, at};
 
 /// log2 of the lists per level.
@@ -86,7 +86,7 @@ impl Wheel {
         };
         let earlier = slot.deadline == 0 || deadline < slot.deadline;
         slot.deadline = deadline;
-        let late = planted::is(Planted::LateTimer) && slot.bucket != 0;
+        let late = injected_bug!(LateTimer) && slot.bucket != 0;
         if earlier && deadline != 0 && !late {
             self.place(slots, index);
         }
@@ -277,7 +277,7 @@ impl Wheel {
 
 /// The tick at which a deadline is surely over.
 fn due_tick(deadline: u64) -> u64 {
-    if planted::is(Planted::EarlyTimer) {
+    if injected_bug!(EarlyTimer) {
         return deadline >> TICK_SHIFT;
     }
     deadline.saturating_add((1 << TICK_SHIFT) - 1) >> TICK_SHIFT

@@ -2,17 +2,23 @@
 
 use core::net::SocketAddr;
 
-use crate::accept::{EVICT_IDLE, REFUSE};
+use crate::event_loop::accept::{EVICT_IDLE, REFUSE};
+use crate::injected_bug::injected_bug;
+
+pub(crate) mod cork;
+pub(crate) mod send;
+pub(crate) mod socket;
+
+use crate::address::Address;
 use crate::closed::Closed;
-use crate::cork::Memory;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
-use crate::flags::{Flags, Phase};
 use crate::id::{ListenerId, SocketId, TimerId};
-use crate::planted::{self, Planted};
-use crate::platform::{Platform, Progress, Readiness};
+use crate::platform::{Platform, Progress, SocketOption};
+use crate::pool::flags::{Flags, Phase};
 use crate::pool::{Lists, Place, Slot, at, name, named, own};
-use crate::send::{failed, send_parts, sent, writable};
+use crate::sockets::cork::Memory;
+use crate::sockets::send::{failed, send_parts, sent, writable};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -194,8 +200,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return self.end(id, Closed::Finished);
         }
         match self.platform.finish(&mut slot.socket) {
-            Ok(Progress::Open) if ended => self.end(id, Closed::Finished),
-            Ok(Progress::Open) => slot.flags.clear(Flags::FINISHING),
+            Ok(Progress::Done) if ended => self.end(id, Closed::Finished),
+            Ok(Progress::Done) => slot.flags.clear(Flags::FINISHING),
             Ok(_) => slot.flags.set(Flags::FINISHING),
             Err(error) => self.fail(id, error),
         }
@@ -267,7 +273,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
-            let lost = planted::is(Planted::LostWakeUp);
+            let lost = injected_bug!(LostWakeUp);
             if slot.flags.any(Flags::READABLE) && !lost {
                 self.lists.enqueue(self.slots, id);
             }
@@ -334,7 +340,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Returns the local address of a connection; `None` when it has none. On Linux a system
     /// call.
     #[must_use]
-    pub fn local_addr(&mut self, id: SocketId) -> Option<SocketAddr> {
+    pub fn local_addr(&mut self, id: SocketId) -> Option<Address> {
         let slot = connection(self.slots, id)?;
         self.platform.local_addr(&slot.socket).ok()
     }
@@ -342,7 +348,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Returns the peer's address of a connection; `None` when it is not connected. On Linux a
     /// system call.
     #[must_use]
-    pub fn peer_addr(&mut self, id: SocketId) -> Option<SocketAddr> {
+    pub fn peer_addr(&mut self, id: SocketId) -> Option<Address> {
         let slot = connection(self.slots, id)?;
         self.platform.peer_addr(&slot.socket).ok()
     }
@@ -357,11 +363,32 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Returns where a listener listens: with the port that the platform chose, if it did.
+    /// Returns the Internet address where a listener listens, with the port that the platform
+    /// chose, if it did. `None` for a listener that has stopped or has another kind of address.
     #[must_use]
     pub fn listening_addr(&mut self, listener: ListenerId) -> Option<SocketAddr> {
         let slot = named(self.slots, listener.0)?;
-        self.platform.local_addr(&slot.socket).ok()
+        self.platform.local_addr(&slot.socket).ok()?.ip()
+    }
+
+    /// Changes an option of an open connection.
+    ///
+    /// # Errors
+    /// What [`Platform::set_option`] says, and [`Error::Invalid`] for a socket that is not open.
+    pub fn set_option(&mut self, id: SocketId, option: SocketOption) -> Result<(), Error> {
+        let slot = open(self.slots, id).ok_or(Error::Invalid)?;
+        self.platform.set_option(&mut slot.socket, option)
+    }
+
+    /// Returns the platform together with its own state of a connection, listener or what else has
+    /// this id, for what only that platform can do.
+    #[must_use]
+    pub fn platform_socket(&mut self, id: SocketId) -> Option<(&mut P, &mut P::Socket)> {
+        let slot = named(self.slots, id)?;
+        match slot.phase() {
+            Phase::Free | Phase::Timer | Phase::Closing => None,
+            _ => Some((self.platform, &mut slot.socket)),
+        }
     }
 
     /// Returns whether the socket is open: after its `on_open`, until it is closed.
@@ -444,7 +471,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Asks the platform why a connection broke that is not read, and closes it.
     pub(crate) fn fail_unread(&mut self, id: SocketId) {
         if let Some(slot) = named(self.slots, id)
-            && let Err(error) = self.platform.progress(&mut slot.socket, Readiness::ERROR)
+            && let Some(error) = self.platform.take_error(&mut slot.socket)
         {
             self.end(id, Closed::Failed(error));
         }

@@ -1,11 +1,10 @@
-//! A platform that is only lent to the loop.
+//! A platform that a loop borrows.
 
-use core::net::SocketAddr;
-
+use crate::address::Address;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::SocketId;
-use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv};
+use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv, SocketOption};
 use crate::time::Instant;
 
 /// A loop may borrow its platform: a large one stays where it is made, such as in a static, and is
@@ -63,13 +62,38 @@ impl<P: Platform> Platform for &mut P {
     }
 
     #[inline]
-    fn progress(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
-        (**self).progress(socket, ready)
+    fn open(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
+        (**self).open(socket, ready)
+    }
+
+    #[inline]
+    fn flush(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
+        (**self).flush(socket)
+    }
+
+    #[inline]
+    fn take_error(&mut self, socket: &mut P::Socket) -> Option<Error> {
+        (**self).take_error(socket)
     }
 
     #[inline]
     fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
         (**self).recv(socket, buffer)
+    }
+
+    #[inline]
+    fn peek(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        (**self).peek(socket, buffer)
+    }
+
+    #[inline]
+    fn set_low_water(&mut self, socket: &mut P::Socket, bytes: usize) -> Result<(), Error> {
+        (**self).set_low_water(socket, bytes)
+    }
+
+    #[inline]
+    fn set_option(&mut self, socket: &mut P::Socket, option: SocketOption) -> Result<(), Error> {
+        (**self).set_option(socket, option)
     }
 
     #[inline]
@@ -103,12 +127,12 @@ impl<P: Platform> Platform for &mut P {
     }
 
     #[inline]
-    fn local_addr(&self, socket: &P::Socket) -> Result<SocketAddr, Error> {
+    fn local_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
         (**self).local_addr(socket)
     }
 
     #[inline]
-    fn peer_addr(&self, socket: &P::Socket) -> Result<SocketAddr, Error> {
+    fn peer_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
         (**self).peer_addr(socket)
     }
 

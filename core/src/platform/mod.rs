@@ -1,7 +1,32 @@
 //! The contract between the loop and what moves bytes.
+//!
+//! [`Platform`] is what every platform and layer implements. What only some can do is a method
+//! with a default that says [`Error::Unsupported`], or a trait of its own: [`Datagrams`],
+//! [`LocalSockets`], [`Descriptors`].
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | [`Platform`] and what its calls return |
+//! | `readiness.rs` | [`Readiness`] and [`Ready`]: reports |
+//! | `option.rs` | [`SocketOption`]: what can be changed after opening |
+//! | `datagrams.rs`, `local.rs`, `descriptors.rs` | the capabilities |
+//! | `by_reference.rs` | a platform that a loop borrows |
 
-use core::net::SocketAddr;
+mod by_reference;
+mod datagrams;
+mod descriptors;
+mod local;
+mod option;
+mod readiness;
 
+pub use self::datagrams::{
+    Arrival, Arrivals, DatagramError, DatagramOption, Datagrams, Departure, Ecn,
+};
+pub use self::descriptors::{Descriptors, Inserted};
+pub use self::local::{Credentials, LocalEndpoint, LocalSockets, LocalType, StalePath};
+pub use self::option::{Keepalive, SocketOption};
+pub use self::readiness::{Readiness, Ready};
+use crate::address::Address;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::SocketId;
@@ -30,10 +55,71 @@ use crate::time::Instant;
 /// - for a listener, a waiting connection is reported as `readable` after `accept` said drained or
 ///   found none.
 ///
+/// Whether a backend is edge-triggered, one-shot (`poll(2)`, AFD) or completion-style (io_uring)
+/// makes no difference: "drained" and "short send" are where one-shot backends arm a socket again,
+/// inside [`Self::recv`] and [`Self::send`].
+///
 /// # Order
 ///
 /// Bytes that came before the peer's end, a hang-up or an error are still there to be received;
 /// the loop reads them first.
+///
+/// # Three questions
+///
+/// Is it open yet, is everything out that a layer holds, and why did it break: [`Self::open`],
+/// [`Self::flush`] and [`Self::take_error`]. A platform that holds nothing leaves the second at its
+/// default.
+///
+/// # Example
+///
+/// A layer that counts the bytes received by the platform below:
+///
+/// ```
+/// # use usockets::*;
+/// struct Counted<P> {
+///     inner: P,
+///     received: usize,
+/// }
+///
+/// impl<P: Platform> Platform for Counted<P> {
+///     type Socket = P::Socket;
+///     const CLOSED: P::Socket = P::CLOSED;
+///
+///     fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+///         let received = self.inner.recv(socket, buffer)?;
+///         if let Recv::Data { len, .. } = received {
+///             self.received += len;
+///         }
+///         Ok(received)
+///     }
+///     // Every other method calls the platform below.
+/// #   fn listen(
+/// #       &mut self, s: &mut P::Socket, id: SocketId, at: &Endpoint<'_>,
+/// #   ) -> Result<(), Error> { self.inner.listen(s, id, at) }
+/// #   fn connect(
+/// #       &mut self, s: &mut P::Socket, id: SocketId, to: &Endpoint<'_>,
+/// #   ) -> Result<(), Error> { self.inner.connect(s, id, to) }
+/// #   fn accept(
+/// #       &mut self, l: &mut P::Socket, s: &mut P::Socket, id: SocketId,
+/// #   ) -> Result<Option<Accepted>, Error> { self.inner.accept(l, s, id) }
+/// #   fn refuse(&mut self, l: &mut P::Socket) -> Result<bool, Error> { self.inner.refuse(l) }
+/// #   fn open(&mut self, s: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
+/// #       self.inner.open(s, ready)
+/// #   }
+/// #   fn take_error(&mut self, s: &mut P::Socket) -> Option<Error> { self.inner.take_error(s) }
+/// #   fn send(&mut self, s: &mut P::Socket, data: &[u8]) -> Result<usize, Error> {
+/// #       self.inner.send(s, data)
+/// #   }
+/// #   fn finish(&mut self, s: &mut P::Socket) -> Result<Progress, Error> { self.inner.finish(s) }
+/// #   fn close(&mut self, s: &mut P::Socket) { self.inner.close(s) }
+/// #   fn abort(&mut self, s: &mut P::Socket) { self.inner.abort(s) }
+/// #   fn local_addr(&self, s: &P::Socket) -> Result<Address, Error> { self.inner.local_addr(s) }
+/// #   fn peer_addr(&self, s: &P::Socket) -> Result<Address, Error> { self.inner.peer_addr(s) }
+/// #   fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> { self.inner.poll(until) }
+/// #   fn next_ready(&mut self) -> Option<Ready> { self.inner.next_ready() }
+/// #   fn now(&self) -> Instant { self.inner.now() }
+/// }
+/// ```
 pub trait Platform {
     /// Platform state of one pool slot. It stays in place for ever and is reused.
     type Socket: Send;
@@ -42,11 +128,11 @@ pub trait Platform {
     /// costs no image space.
     const CLOSED: Self::Socket;
 
-    /// Whether the platform may hold bytes that it took and could not pass on yet, as a layer
+    /// Is true if the platform may hold bytes that it took and could not pass on yet, as a layer
     /// above another platform does.
     ///
-    /// If so, [`Self::progress`] is called on every `writable` of an open socket too, and
-    /// [`Self::linger`] before an open socket is closed in order.
+    /// If so, [`Self::flush`] is called on every report of an open socket, and [`Self::linger`]
+    /// before an open socket is closed in order.
     const HOLDS_OUTPUT: bool = false;
 
     /// Starts listening at `at`, in `socket`, which is [`Self::CLOSED`]. Reports carry `id`.
@@ -62,7 +148,7 @@ pub trait Platform {
     ) -> Result<(), Error>;
 
     /// Starts connecting to `to`, in `socket`, which is [`Self::CLOSED`]. Reports carry `id`;
-    /// [`Self::progress`] tells when the connection is open.
+    /// [`Self::open`] tells when the connection is open.
     ///
     /// # Errors
     /// The connection cannot even be started. `socket` is then closed again.
@@ -112,16 +198,30 @@ pub trait Platform {
         Ok(())
     }
 
-    /// Carries on with opening the socket, and with what a layer holds. Called on every report
-    /// while the socket opens, and see [`Self::HOLDS_OUTPUT`].
-    ///
-    /// Also asked, with [`Readiness::ERROR`], why a connection broke that is not read any more. A
-    /// layer that waits for something before it can be read to its end answers
-    /// [`Progress::Opening`], and reports it as readable when it can.
+    /// Carries on with opening a connection. Called on every report until it says
+    /// [`Progress::Done`], and once right after `accept`, with [`Readiness::NONE`].
     ///
     /// # Errors
-    /// The connection could not be opened, or broke.
-    fn progress(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error>;
+    /// The connection could not be opened.
+    fn open(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error>;
+
+    /// Sends what a layer holds of an open or lingering socket, and then our end if
+    /// [`Self::finish`] could not. [`Progress::Done`] when nothing is held any more.
+    ///
+    /// # Errors
+    /// The connection broke.
+    #[inline]
+    fn flush(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
+        let _ = socket;
+        Ok(Progress::Done)
+    }
+
+    /// Returns why a connection broke, and forgets it (`SO_ERROR`, `socket(7)`). Asked of sockets
+    /// that were reported with [`Readiness::ERROR`] and are not read any more.
+    ///
+    /// `None` when it did not break, and when something that came before still has to be
+    /// received: it is then reported as readable.
+    fn take_error(&mut self, socket: &mut Self::Socket) -> Option<Error>;
 
     /// Receives into `buffer`, which is not empty.
     ///
@@ -129,7 +229,43 @@ pub trait Platform {
     /// The connection broke, and everything that came before has been received.
     fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error>;
 
+    /// Receives as [`Self::recv`] does, and leaves the bytes where they are: the next call finds
+    /// them again, from the first (`MSG_PEEK`, `recv(2)`). For layers that take whole units only.
+    ///
+    /// After [`Recv::WouldBlock`] the next arrival is reported; `drained` means nothing here.
+    ///
+    /// # Errors
+    /// As [`Self::recv`]; [`Error::Unsupported`] where the platform cannot.
+    fn peek(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let _ = (socket, buffer);
+        Err(Error::Unsupported)
+    }
+
+    /// Has the socket reported as readable only when `bytes` (at least 1) can be received, or its
+    /// end or an error (`SO_RCVLOWAT`, `socket(7)`). Holds until the next call; 1 at first.
+    ///
+    /// What is there already when the mark is lowered is reported again.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the platform cannot, [`Error::Invalid`] if it never holds as
+    /// many.
+    fn set_low_water(&mut self, socket: &mut Self::Socket, bytes: usize) -> Result<(), Error> {
+        let _ = (socket, bytes);
+        Err(Error::Unsupported)
+    }
+
+    /// Changes an option of an open connection.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the platform has no such option, [`Error::Invalid`] for a value
+    /// out of its range, [`Error::Denied`] without the privilege it needs.
+    fn set_option(&mut self, socket: &mut Self::Socket, option: SocketOption) -> Result<(), Error> {
+        let _ = (socket, option);
+        Err(Error::Unsupported)
+    }
+
     /// Takes up to `data.len()` bytes for sending and returns how many; 0 when it would block.
+    /// They are the caller's again when it returns.
     ///
     /// # Errors
     /// The connection broke.
@@ -165,8 +301,8 @@ pub trait Platform {
 
     /// Ends our direction of the stream (FIN, `close_notify`) after all bytes taken.
     ///
-    /// [`Progress::Open`] when all of it is out of a layer's hands; any other while a layer still
-    /// holds some, and then [`Self::progress`] says `Open` when it is done.
+    /// [`Progress::Done`] when all of it is out of a layer's hands; any other while a layer still
+    /// holds some, and then [`Self::flush`] says `Done` when it is out.
     ///
     /// # Errors
     /// The connection broke.
@@ -179,8 +315,8 @@ pub trait Platform {
     /// Says farewell to the peer before [`Self::close`], and returns whether a layer still holds
     /// bytes that it took.
     ///
-    /// If so, [`Self::progress`] is called on every report until it fails or says
-    /// [`Progress::Open`], as nothing is held any more, or the loop has waited for long enough.
+    /// If so, [`Self::flush`] is called on every report until it fails or says
+    /// [`Progress::Done`], as nothing is held any more, or the loop has waited for long enough.
     /// Then, or if not, `close` follows.
     fn linger(&mut self, socket: &mut Self::Socket) -> bool {
         let _ = socket;
@@ -194,14 +330,14 @@ pub trait Platform {
     ///
     /// # Errors
     /// The socket is closed.
-    fn local_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
+    fn local_addr(&self, socket: &Self::Socket) -> Result<Address, Error>;
 
     /// Returns the peer's address. An IPv4-mapped address (RFC 4291, section 2.5.5.2) comes as
     /// IPv4.
     ///
     /// # Errors
     /// The socket is not connected.
-    fn peer_addr(&self, socket: &Self::Socket) -> Result<SocketAddr, Error>;
+    fn peer_addr(&self, socket: &Self::Socket) -> Result<Address, Error>;
 
     /// Returns the name of the protocol above the transport that a layer has agreed on with the
     /// peer (ALPN, RFC 7301); empty if none.
@@ -219,9 +355,10 @@ pub trait Platform {
     /// The platform itself is broken; the loop cannot go on.
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error>;
 
-    /// Returns when [`Self::poll`] next has something to report by itself, without anything coming
-    /// from outside: a layer whose sockets wait for one another. Counts as the loop's own
-    /// deadlines do, for programs that wait elsewhere.
+    /// Returns when [`Self::poll`] next has something to do by itself, without anything coming
+    /// from outside: a stack's own timers, or a layer whose sockets wait for one another. In the
+    /// past ([`Instant::ZERO`]) when more waits than the last poll handed out, which an outer loop
+    /// that is edge-triggered would not be told again. Counts as the loop's own deadlines do.
     #[inline]
     fn next_deadline(&self) -> Option<Instant> {
         None
@@ -249,26 +386,27 @@ pub trait Platform {
     reason = "platforms outside this crate make it"
 )]
 pub struct Accepted {
-    /// The peer's address. An IPv4-mapped address comes as IPv4.
-    pub peer: SocketAddr,
+    /// The peer's address. An IPv4-mapped address comes as IPv4; a Unix socket's peer often has
+    /// none.
+    pub peer: Address,
     /// Whether the listener will be reported again if more wait. When `false` the loop accepts
     /// again without waiting for a report.
     pub drained: bool,
 }
 
-/// How far a socket is with opening.
+/// How far [`Platform::open`], [`Platform::flush`] or [`Platform::finish`] came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "platforms outside this crate make it"
 )]
 pub enum Progress {
-    /// Waiting for a report.
-    Opening,
+    /// Not done, and waiting for a report.
+    Pending,
     /// Could go on at once but yields to other sockets; call again in the next iteration.
     Again,
-    /// Data can flow, and nothing is held.
-    Open,
+    /// Done: the connection is open, and nothing is held.
+    Done,
 }
 
 /// What [`Platform::recv`] did.
@@ -289,108 +427,9 @@ pub enum Recv {
     },
     /// Nothing to read until the next report.
     WouldBlock,
+    /// A layer cannot read now for want of memory that its other sockets use. What has come stays,
+    /// the peer's end and an error too, and is reported as readable when the layer can read it.
+    Pending,
     /// The peer ended its direction of the stream, and all its bytes have been received.
     Finished,
-}
-
-/// A set of facts about one socket.
-///
-/// The bits are those of `epoll` (`epoll_ctl(2)`), so that a report of it needs no translation.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Readiness(u32);
-
-impl Readiness {
-    /// No fact.
-    pub const NONE: Self = Self(0);
-    /// Bytes or, for a listener, a connection can be taken. `EPOLLIN`.
-    pub const READABLE: Self = Self(0x1);
-    /// Urgent data came (RFC 9293, section 3.8.5), at whose mark a receive may stop short although
-    /// there is more: until [`Recv::WouldBlock`], `drained` means nothing. `EPOLLPRI`.
-    pub const URGENT: Self = Self(0x2);
-    /// Room to send came back, or the socket opened. `EPOLLOUT`.
-    pub const WRITABLE: Self = Self(0x4);
-    /// The connection broke, or could not be opened. `EPOLLERR`.
-    pub const ERROR: Self = Self(0x8);
-    /// Both directions ended. `EPOLLHUP`.
-    pub const HUNG_UP: Self = Self(0x10);
-    /// The peer ended its direction. `EPOLLRDHUP`.
-    pub const ENDED: Self = Self(0x2000);
-    /// Work that the loop left over: read, whatever else holds.
-    pub(crate) const AGAIN: Self = Self(0x8000_0000);
-
-    /// Returns the facts of both sets.
-    #[inline]
-    #[must_use]
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Returns `self` if `condition` holds, else the empty set.
-    #[inline]
-    #[must_use]
-    pub const fn when(self, condition: bool) -> Self {
-        if condition { self } else { Self::NONE }
-    }
-
-    /// Returns whether any fact of `other` is in the set.
-    #[inline]
-    #[must_use]
-    pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Returns whether all facts of `other` are in the set.
-    #[inline]
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Returns the set as bits.
-    #[inline]
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be
-    /// clear.
-    #[inline]
-    #[must_use]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    /// Whether there are bytes to read, and nothing to think of before.
-    #[inline]
-    pub(crate) const fn is_usual(self) -> bool {
-        self.0 & !Self::WRITABLE.0 == Self::READABLE.0
-    }
-
-    /// Whether the socket is to be read until nothing is left, whatever a receive says: the peer's
-    /// end or an error is there, or a mark at which receives stop.
-    pub(crate) const fn is_last(self) -> bool {
-        let last = Self::ERROR.union(Self::HUNG_UP).union(Self::ENDED);
-        self.intersects(last.union(Self::URGENT))
-    }
-
-    /// Whether sending may go on, or will show why not.
-    pub(crate) const fn is_writable(self) -> bool {
-        let writable = Self::WRITABLE.union(Self::ERROR).union(Self::HUNG_UP);
-        self.intersects(writable)
-    }
-}
-
-/// One report: a socket and what became true of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "platforms outside this crate make it"
-)]
-pub struct Ready {
-    /// Which socket, as given to [`Platform::listen`], `connect` or `accept`. A name that is
-    /// stale by now does no harm.
-    pub id: SocketId,
-    /// What became true.
-    pub readiness: Readiness,
 }

@@ -1,14 +1,17 @@
 //! The caller's memory: slots, their data, and the lists that run through them.
 
+pub(crate) mod flags;
+pub(crate) mod wheel;
+
 use core::num::NonZeroU32;
 
-use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::planted::{self, Planted};
+use crate::injected_bug::injected_bug;
 use crate::platform::{Platform, Readiness, Ready};
+use crate::pool::flags::{Flags, Phase};
+use crate::pool::wheel::{NEVER, Wheel};
 use crate::stats::Stats;
-use crate::wheel::{NEVER, Wheel};
 
 /// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
 ///
@@ -143,7 +146,7 @@ pub(crate) fn own<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut S
 #[inline]
 pub(crate) fn named<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
     let slot = slots.get_mut(at(id.index()))?;
-    let same = slot.generation == id.generation() || planted::is(Planted::StaleId);
+    let same = slot.generation == id.generation() || injected_bug!(StaleId);
     same.then_some(slot)
 }
 
@@ -327,7 +330,7 @@ impl Lists {
             slot.set_phase(Phase::Free);
             slot.context = Place::Vacant;
             self.stats.in_use = self.stats.in_use.wrapping_sub(1);
-            if !planted::is(Planted::LeakedSlot) {
+            if !injected_bug!(LeakedSlot) {
                 push(slots, &mut self.retired, id.index());
             }
             self.unsettled = true;

@@ -3,13 +3,13 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::flags::{Flags, Phase};
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId};
-use crate::planted::{self, Planted};
+use crate::injected_bug::injected_bug;
 use crate::platform::{Accepted, Platform};
+use crate::pool::flags::{Flags, Phase};
+use crate::pool::wheel::NEVER;
 use crate::pool::{Place, at, name, named};
-use crate::wheel::NEVER;
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
@@ -156,7 +156,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return self.pause(handler, listener, Error::Full);
         };
         self.lists.stats.evicted = self.lists.stats.evicted.wrapping_add(1);
-        self.everyone().net.end(victim, Closed::Evicted);
+        self.all_sockets_now().net.end(victim, Closed::Evicted);
         // The connection may be gone by then: only a report may cost the next victim.
         self.ask_again(listener);
     }
@@ -184,7 +184,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         if first {
             self.lists.stats.pauses = self.lists.stats.pauses.wrapping_add(1);
-            handler.on_accept_error(&mut self.everyone(), ListenerId(listener), error);
+            handler.on_accept_error(&mut self.all_sockets_now(), ListenerId(listener), error);
         }
     }
 
@@ -205,7 +205,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Lets the paused listeners try again, in the next iteration.
     pub(crate) fn resume_listeners(&mut self) {
         self.lists.retry = NEVER;
-        if planted::is(Planted::StarvedListener) {
+        if injected_bug!(StarvedListener) {
             return;
         }
         while let Some(index) = self.lists.wheel.next_paused(self.slots) {
@@ -240,6 +240,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         }
         let missed = u32::try_from(missed.unwrap_or(0)).unwrap_or(u32::MAX);
-        handler.on_timer(&mut self.everyone(), TimerId(id), missed);
+        handler.on_timer(&mut self.all_sockets_now(), TimerId(id), missed);
     }
 }

@@ -1,26 +1,26 @@
-//! What a handler call is lent.
+//! What a handler call can reach.
 
-use core::net::SocketAddr;
-
+use crate::address::Address;
 use crate::closed::Closed;
 use crate::handler::Handler;
 use crate::id::SocketId;
-use crate::net::Net;
 use crate::platform::Platform;
 use crate::pool::{Place, at};
+use crate::sockets::Net;
 use crate::time::Duration;
 
 /// Every socket of a loop, and its data.
 ///
-/// Lent to handler calls that are about no socket, and by [`Loop::peers`](crate::Loop::peers).
-pub struct Peers<'a, P: Platform, H: Handler<P>> {
+/// Passed to handler calls that are about no socket, and returned by
+/// [`Loop::all_sockets`](crate::Loop::all_sockets).
+pub struct AllSockets<'a, P: Platform, H: Handler<P>> {
     pub(crate) net: Net<'a, P, H::Context>,
     /// The data of the sockets before the one a call is about, and after it.
     pub(crate) before: &'a mut [Place<H::Ext>],
     pub(crate) after: &'a mut [Place<H::Ext>],
 }
 
-impl<'a, P: Platform, H: Handler<P>> Peers<'a, P, H> {
+impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
     /// Returns every socket, by name.
     #[inline]
     pub const fn net(&mut self) -> &mut Net<'a, P, H::Context> {
@@ -34,7 +34,7 @@ impl<'a, P: Platform, H: Handler<P>> Peers<'a, P, H> {
         clippy::type_complexity,
         reason = "two borrows, taken apart at the call"
     )]
-    pub fn peer(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
+    pub fn get(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
         if !self.net.is_open(id) {
             return None;
         }
@@ -52,7 +52,7 @@ impl<'a, P: Platform, H: Handler<P>> Peers<'a, P, H> {
 /// Its methods reach the rest through a copy of the borrows (`parts`), so that a handler whose
 /// usual path only writes keeps all of them in registers.
 pub struct Socket<'a, P: Platform, H: Handler<P>> {
-    pub(crate) peers: Peers<'a, P, H>,
+    pub(crate) all: AllSockets<'a, P, H>,
     pub(crate) id: SocketId,
 }
 
@@ -60,109 +60,109 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     /// Returns every socket, by name.
     #[inline]
     pub const fn net(&mut self) -> &mut Net<'a, P, H::Context> {
-        &mut self.peers.net
+        &mut self.all.net
     }
 
-    /// Returns another open socket's data, and the way to write to it. See [`Peers::peer`].
+    /// Returns another open socket's data, and the way to write to it. See [`AllSockets::get`].
     #[expect(
         clippy::type_complexity,
         reason = "two borrows, taken apart at the call"
     )]
-    pub fn peer(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
-        self.peers.peer(id)
+    pub fn other(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
+        self.all.get(id)
     }
 
     /// Writes to the socket. See [`Net::write`].
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, data: &[u8]) -> usize {
-        self.peers.net.write_own(self.id, data)
+        self.all.net.write_own(self.id, data)
     }
 
     /// Writes several slices at once. See [`Net::write_vectored`].
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write_vectored(&mut self, parts: &[&[u8]]) -> usize {
-        self.peers.net.parts().write_vectored(self.id, parts)
+        self.all.net.parts().write_vectored(self.id, parts)
     }
 
     /// Coalesces writes until the end of the iteration. See [`Net::cork`].
     pub fn cork(&mut self) {
-        self.peers.net.parts().cork(self.id);
+        self.all.net.parts().cork(self.id);
     }
 
     /// Sends what was held back. See [`Net::uncork`].
     pub fn uncork(&mut self) {
-        self.peers.net.parts().uncork(self.id);
+        self.all.net.parts().uncork(self.id);
     }
 
     /// Ends our direction. See [`Net::finish`].
     pub fn finish(&mut self) {
-        self.peers.net.parts().finish(self.id);
+        self.all.net.parts().finish(self.id);
     }
 
     /// Closes the socket. See [`Net::close`].
     pub fn close(&mut self) {
-        self.peers.net.parts().close(self.id);
+        self.all.net.parts().close(self.id);
     }
 
     /// Closes the socket with a code. See [`Net::close_with`].
     pub fn close_with(&mut self, code: u16) {
-        self.peers.net.parts().close_with(self.id, code);
+        self.all.net.parts().close_with(self.id, code);
     }
 
     /// Resets the connection. See [`Net::abort`].
     pub fn abort(&mut self, code: u16) {
-        self.peers.net.parts().abort(self.id, code);
+        self.all.net.parts().abort(self.id, code);
     }
 
     /// Stops reading. See [`Net::pause`].
     pub fn pause(&mut self) {
-        self.peers.net.parts().pause(self.id);
+        self.all.net.parts().pause(self.id);
     }
 
     /// Reads again. See [`Net::resume`].
     pub fn resume(&mut self) {
-        self.peers.net.parts().resume(self.id);
+        self.all.net.parts().resume(self.id);
     }
 
     /// Replaces the timeout. See [`Net::set_timeout`].
     #[inline]
     pub fn set_timeout(&mut self, after: Duration) {
-        self.peers.net.set_timeout(self.id, after);
+        self.all.net.set_timeout(self.id, after);
     }
 
     /// Moves the socket to another context. See [`Net::adopt`].
     pub fn adopt(&mut self, context: H::Context) {
-        self.peers.net.parts().adopt(self.id, context);
+        self.all.net.parts().adopt(self.id, context);
     }
 
     /// Closes the socket because its time is over.
     pub(crate) fn time_out(&mut self) {
-        self.peers.net.parts().end(self.id, Closed::TimedOut);
+        self.all.net.parts().end(self.id, Closed::TimedOut);
     }
 
     /// Returns the socket's context; `None` when it is closed.
     #[must_use]
     pub fn context(&mut self) -> Option<H::Context> {
-        self.peers.net.parts().context(self.id)
+        self.all.net.parts().context(self.id)
     }
 
     /// Returns the local address. See [`Net::local_addr`].
     #[must_use]
-    pub fn local_addr(&mut self) -> Option<SocketAddr> {
-        self.peers.net.parts().local_addr(self.id)
+    pub fn local_addr(&mut self) -> Option<Address> {
+        self.all.net.parts().local_addr(self.id)
     }
 
     /// Returns the peer's address. See [`Net::peer_addr`].
     #[must_use]
-    pub fn peer_addr(&mut self) -> Option<SocketAddr> {
-        self.peers.net.parts().peer_addr(self.id)
+    pub fn peer_addr(&mut self) -> Option<Address> {
+        self.all.net.parts().peer_addr(self.id)
     }
 
     /// Returns the protocol agreed on with the peer. See [`Net::protocol`].
     #[must_use]
     pub fn protocol(&mut self) -> &[u8] {
-        self.peers.net.protocol(self.id)
+        self.all.net.protocol(self.id)
     }
 
     /// Returns the socket's name.

@@ -2,8 +2,8 @@
 
 use heapless::Vec;
 
-use crate::flags::Phase;
 use crate::id::SocketId;
+use crate::pool::flags::Phase;
 use crate::pool::{Lists, Slot, name, named};
 
 /// Candidates that one walk over the pool finds.

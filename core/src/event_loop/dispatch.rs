@@ -1,16 +1,17 @@
 //! What one report, one queued socket or one expiry leads to.
 
+use crate::address::Address;
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::flags::{Flags, Phase};
 use crate::handler::{Handler, Opened};
 use crate::id::SocketId;
-use crate::net::{Net, OPENING_MAX};
-use crate::planted::{self, Planted};
+use crate::injected_bug::injected_bug;
 use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
+use crate::pool::flags::{Flags, Phase};
 use crate::pool::{Place, Slot, at, named};
-use crate::socket::{Peers, Socket};
+use crate::sockets::socket::{AllSockets, Socket};
+use crate::sockets::{Net, OPENING_MAX};
 use crate::stats::widen;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
@@ -60,12 +61,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         lists: &mut self.lists,
                         cork: &mut self.cork,
                     };
-                    let peers = Peers { net, before, after };
-                    handler.on_data(&mut Socket { peers, id }, ext, data);
+                    let all = AllSockets { net, before, after };
+                    handler.on_data(&mut Socket { all, id }, ext, data);
                 }
             }
             Ok(Recv::Finished) => self.ended(handler, id),
             Ok(Recv::WouldBlock) => self.nothing_read(id),
+            Ok(Recv::Pending) => self.read_later(id),
             Err(error) => self.broke(id, error),
         }
         if self.lists.conclude.is_due() {
@@ -110,7 +112,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.lists.turns = self.lists.turns.saturating_sub(1);
         if self.lists.turns == 0 {
-            if !planted::is(Planted::CarryOverLost) {
+            if !injected_bug!(CarryOverLost) {
                 self.lists.enqueue(self.slots, id);
             }
             return false;
@@ -136,7 +138,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Phase::Listening => self.accept(handler, id),
                 Phase::Accepting | Phase::Connecting => self.open(handler, id, readiness),
                 Phase::Open => {
-                    if planted::is(Planted::DroppedTail) && readiness.is_last() {
+                    if injected_bug!(DroppedTail) && readiness.is_last() {
                         self.ended(handler, id);
                     }
                     self.prepare_open(id, readiness);
@@ -147,7 +149,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         self.broken_end(id);
                     }
                 }
-                Phase::Closing if P::HOLDS_OUTPUT => self.linger_on(id, readiness),
+                Phase::Closing if P::HOLDS_OUTPUT => self.linger_on(id),
                 Phase::Free | Phase::Timer | Phase::Closing => {}
             }
         }
@@ -169,7 +171,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if is_readable(slot) {
             slot.payload = self.lists.stamp();
         } else if slot.flags.any(held) && readiness.intersects(Readiness::ERROR) {
-            self.everyone().net.fail_unread(id);
+            self.all_sockets_now().net.fail_unread(id);
         }
     }
 
@@ -197,11 +199,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if P::HOLDS_OUTPUT {
-            match self.platform.progress(&mut slot.socket, ready) {
-                Ok(Progress::Open) => self.flushed(id),
-                Ok(Progress::Opening) => return,
+            match self.platform.flush(&mut slot.socket) {
+                Ok(Progress::Done) => self.flushed(id),
+                Ok(Progress::Pending) => return,
                 Ok(Progress::Again) => return self.lists.enqueue(self.slots, id),
-                Err(error) => return self.everyone().net.fail(id, error),
+                Err(error) => return self.all_sockets_now().net.fail(id, error),
             }
         }
         let Some(slot) = named(self.slots, id) else {
@@ -212,10 +214,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
-        if planted::is(Planted::MissedWritable) {
+        if injected_bug!(MissedWritable) {
             return;
         }
-        if !self.everyone().net.resume_cork(id) {
+        if !self.all_sockets_now().net.resume_cork(id) {
             return;
         }
         if named(self.slots, id)
@@ -232,10 +234,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         if let Some(slot) = named(self.slots, id) {
-            let done = slot.flags.only(both, both) && !planted::is(Planted::HeldEnd);
+            let done = slot.flags.only(both, both) && !injected_bug!(HeldEnd);
             slot.flags.clear(Flags::FINISHING);
             if done {
-                self.everyone().net.end(id, Closed::Finished);
+                self.all_sockets_now().net.end(id, Closed::Finished);
             }
         }
     }
@@ -247,22 +249,25 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if let Some(slot) = named(self.slots, id) {
             let read = Flags::READABLE.with(Flags::HUNG_UP).with(Flags::FAILED);
             slot.flags.clear(read);
-            if P::HOLDS_OUTPUT && slot.phase() == Phase::Broken {
-                // A layer may want memory before it can read what came.
-                let progress = self.platform.progress(&mut slot.socket, Readiness::ERROR);
-                if progress == Ok(Progress::Opening) {
-                    return;
-                }
-            }
         }
         self.broken_end(id);
+    }
+
+    /// A layer cannot read yet, and reports the socket when it can.
+    #[cold]
+    #[inline(never)]
+    fn read_later(&mut self, id: SocketId) {
+        if let Some(slot) = named(self.slots, id) {
+            let read = Flags::READABLE.with(Flags::HUNG_UP).with(Flags::FAILED);
+            slot.flags.clear(read);
+        }
     }
 
     /// Reading failed.
     #[cold]
     #[inline(never)]
     fn broke(&mut self, id: SocketId, error: Error) {
-        self.everyone().net.end(id, Closed::Failed(error));
+        self.all_sockets_now().net.end(id, Closed::Failed(error));
     }
 
     /// The peer's end was read.
@@ -270,7 +275,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[inline(never)]
     fn ended(&mut self, handler: &mut H, id: SocketId) {
         if let Some(slot) = named(self.slots, id) {
-            if !planted::is(Planted::SecondEnd) {
+            if !injected_bug!(SecondEnd) {
                 slot.flags.set(Flags::ENDED);
             }
             slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
@@ -281,10 +286,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         {
             let finished = Flags::FINISHED.with(Flags::FINISHING);
             if slot.flags.only(finished, Flags::FINISHED) {
-                self.everyone().net.end(id, Closed::Finished);
+                self.all_sockets_now().net.end(id, Closed::Finished);
             } else if slot.flags.any(Flags::FAILED) {
                 // Nobody would read it any more.
-                self.everyone().net.fail_unread(id);
+                self.all_sockets_now().net.fail_unread(id);
             }
         }
         self.broken_end(id);
@@ -296,7 +301,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             && slot.phase() == Phase::Broken
         {
             let error = Error::from_bits(slot.payload);
-            self.everyone().net.end(id, Closed::Failed(error));
+            self.all_sockets_now().net.end(id, Closed::Failed(error));
         }
     }
 
@@ -310,32 +315,27 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             let error = Error::from_bits(slot.payload);
             return self.failed(handler, id, error);
         }
-        match self.platform.progress(&mut slot.socket, ready) {
-            Ok(Progress::Open) if accepted => match self.platform.peer_addr(&slot.socket) {
+        match self.platform.open(&mut slot.socket, ready) {
+            Ok(Progress::Done) if accepted => match self.platform.peer_addr(&slot.socket) {
                 Ok(peer) => self.opened(handler, id, Some(peer)),
                 Err(error) => self.failed(handler, id, error),
             },
-            Ok(Progress::Open) => self.opened(handler, id, None),
-            Ok(Progress::Opening) => {}
+            Ok(Progress::Done) => self.opened(handler, id, None),
+            Ok(Progress::Pending) => {}
             Ok(Progress::Again) => self.lists.enqueue(self.slots, id),
             Err(error) => self.failed(handler, id, error),
         }
     }
 
     /// Carries on with a socket just accepted, whose peer is known.
-    pub(crate) fn open_accepted(
-        &mut self,
-        handler: &mut H,
-        id: SocketId,
-        peer: core::net::SocketAddr,
-    ) {
+    pub(crate) fn open_accepted(&mut self, handler: &mut H, id: SocketId, peer: Address) {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
-        match self.platform.progress(&mut slot.socket, Readiness::NONE) {
-            Ok(Progress::Open) => self.opened(handler, id, Some(peer)),
+        match self.platform.open(&mut slot.socket, Readiness::NONE) {
+            Ok(Progress::Done) => self.opened(handler, id, Some(peer)),
             Ok(progress) => {
-                self.everyone().net.set_timeout(id, OPENING_MAX);
+                self.all_sockets_now().net.set_timeout(id, OPENING_MAX);
                 if progress == Progress::Again {
                     self.lists.enqueue(self.slots, id);
                 }
@@ -344,7 +344,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    fn opened(&mut self, handler: &mut H, id: SocketId, peer: Option<core::net::SocketAddr>) {
+    fn opened(&mut self, handler: &mut H, id: SocketId, peer: Option<Address>) {
         let Some(slot) = named(self.slots, id) else {
             return;
         };
@@ -366,8 +366,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Opened::Connected { context }
             }
         };
-        let peers = self.everyone();
-        let ext = handler.on_open(&mut Socket { peers, id }, opened);
+        let all = self.all_sockets_now();
+        let ext = handler.on_open(&mut Socket { all, id }, opened);
         if let Some(place) = self.exts.get_mut(at(id.index())) {
             *place = Place::Occupied(ext);
         }
@@ -381,16 +381,16 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     /// Carries on with what a layer still holds of a closed socket.
-    fn linger_on(&mut self, id: SocketId, ready: Readiness) {
+    fn linger_on(&mut self, id: SocketId) {
         let lingering = |slot: &&mut Slot<_, _>| slot.flags.any(Flags::LINGERING);
         let Some(slot) = named(self.slots, id).filter(lingering) else {
             return;
         };
-        match self.platform.progress(&mut slot.socket, ready) {
-            Ok(Progress::Opening) => {}
+        match self.platform.flush(&mut slot.socket) {
+            Ok(Progress::Pending) => {}
             Ok(Progress::Again) => self.lists.enqueue(self.slots, id),
             // The program has had its last call.
-            Ok(Progress::Open) | Err(_) => self.everyone().net.release(id),
+            Ok(Progress::Done) | Err(_) => self.all_sockets_now().net.release(id),
         }
     }
 
@@ -402,10 +402,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
         let connecting = slot.phase() == Phase::Connecting;
         let context = slot.context.as_ref().copied();
-        self.everyone().net.release(id);
+        self.all_sockets_now().net.release(id);
         if let (true, Some(context)) = (connecting, context) {
-            let peers = self.everyone();
-            handler.on_connect_error(&mut Socket { peers, id }, context, error);
+            let all = self.all_sockets_now();
+            handler.on_connect_error(&mut Socket { all, id }, context, error);
         }
     }
 
@@ -420,7 +420,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
             Phase::Accepting | Phase::Connecting => self.failed(handler, id, Error::TimedOut),
             Phase::Timer => self.timer_expired(handler, id, deadline),
-            Phase::Closing if slot.flags.any(Flags::LINGERING) => self.everyone().net.release(id),
+            Phase::Closing if slot.flags.any(Flags::LINGERING) => {
+                self.all_sockets_now().net.release(id)
+            }
             Phase::Free | Phase::Listening | Phase::Closing => {}
         }
     }
@@ -432,17 +434,17 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         let mut closed = Closed::from_bits(slot.payload);
-        if planted::is(Planted::WrongReason) && closed == Closed::Failed(Error::Reset) {
+        if injected_bug!(WrongReason) && closed == Closed::Failed(Error::Reset) {
             closed = Closed::Failed(Error::TimedOut);
         }
         self.call(id, |socket, ext| handler.on_close(socket, ext, closed));
-        if planted::is(Planted::DoubleClose) {
+        if injected_bug!(DoubleClose) {
             self.call(id, |socket, ext| handler.on_close(socket, ext, closed));
         }
         if let Some(place) = self.exts.get_mut(at(id.index())) {
             *place = Place::Vacant;
         }
-        if !self.everyone().net.linger(id) {
+        if !self.all_sockets_now().net.linger(id) {
             self.lists.retire(self.slots, id);
         }
     }
@@ -459,7 +461,7 @@ fn is_again(readiness: Readiness) -> bool {
 #[inline]
 fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
     let mut mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
-    if planted::is(Planted::PausedRead) {
+    if injected_bug!(PausedRead) {
         mask.clear(Flags::PAUSED);
     }
     slot.is_open() && slot.flags.only(mask, Flags::READABLE)

@@ -1,9 +1,9 @@
 //! Handing bytes to the platform, and what follows when it does not take them all.
 
 use crate::error::Error;
-use crate::flags::{Flags, Phase};
 use crate::id::SocketId;
 use crate::platform::Platform;
+use crate::pool::flags::{Flags, Phase};
 use crate::pool::{Lists, Slot, named};
 use crate::stats::widen;
 

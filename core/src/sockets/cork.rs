@@ -1,12 +1,12 @@
 //! Coalescing the writes of one socket at a time.
 
-use crate::flags::{Flags, Phase};
 use crate::id::SocketId;
-use crate::net::Net;
-use crate::planted::{self, Planted};
+use crate::injected_bug::injected_bug;
 use crate::platform::Platform;
+use crate::pool::flags::{Flags, Phase};
 use crate::pool::named;
-use crate::send::{send_parts, writable};
+use crate::sockets::Net;
+use crate::sockets::send::{send_parts, writable};
 
 /// The cork's bytes, lent by the loop. Behind a trait object only to keep their lifetime out of
 /// the types that users name; a slice would also take two registers on paths that never cork.
@@ -104,7 +104,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let held = self.lists.cork_len;
         let cork = self.cork.bytes();
         let mut parts = [cork.get(..held).unwrap_or_default(), more];
-        if planted::is(Planted::ReorderedBytes) {
+        if injected_bug!(ReorderedBytes) {
             parts.reverse();
         }
         let count = send_parts(self.platform, self.slots, self.lists, id, &parts);

@@ -1,0 +1,68 @@
+//! The simulator is able to fail: it finds bugs that are injected in the loop, one at a time.
+//!
+//! The loop has them only with the feature `injected-bugs`, so this file has two halves: the
+//! search, with it, and a test that runs the search in a build of its own, without it.
+
+/// Runs the other half of this file, with the bugs.
+#[test]
+#[cfg(not(feature = "injected-bugs"))]
+fn the_simulator_finds_every_injected_bug() {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args([
+        "test",
+        "-p",
+        "usockets-tests",
+        "--features",
+        "injected-bugs",
+    ]);
+    cargo.args(["--test", "injected_bugs", "--", "--nocapture"]);
+    let output = cargo.output().expect("cargo runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    println!("{text}");
+    assert!(output.status.success(), "{errors}");
+    assert_eq!(text.matches(" found by seed ").count(), 15, "all of them");
+}
+
+/// Injects every bug in turn, and plays seeds until one fails.
+#[test]
+#[cfg(feature = "injected-bugs")]
+fn every_injected_bug_is_found() {
+    use usockets::{InjectedBug, inject};
+    use usockets_tests::model::{Case, run};
+
+    let bugs = [
+        InjectedBug::LostWakeUp,
+        InjectedBug::DoubleClose,
+        InjectedBug::EarlyTimer,
+        InjectedBug::LateTimer,
+        InjectedBug::StaleId,
+        InjectedBug::DroppedTail,
+        InjectedBug::SecondEnd,
+        InjectedBug::MissedWritable,
+        InjectedBug::LeakedSlot,
+        InjectedBug::WrongReason,
+        InjectedBug::StarvedListener,
+        InjectedBug::CarryOverLost,
+        InjectedBug::ReorderedBytes,
+        InjectedBug::PausedRead,
+        InjectedBug::HeldEnd,
+    ];
+    for bug in bugs {
+        inject(Some(bug));
+        let found = (0..3_000).find_map(|seed| {
+            let wrong = run(&Case::of(seed, 1_000), false).wrong?;
+            Some((seed, wrong))
+        });
+        let Some((seed, wrong)) = found else {
+            panic!("{bug:?} was not found");
+        };
+        println!(
+            "{bug:?} found by seed {seed}: {}",
+            wrong.lines().next().unwrap_or("")
+        );
+        inject(None);
+        let sound = run(&Case::of(seed, 1_000), false).wrong;
+        assert_eq!(sound, None, "without {bug:?}");
+    }
+}
