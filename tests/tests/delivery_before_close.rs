@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
-use usockets_tests::bed::{Bed, LinuxBed};
+use usockets_tests::bed::{Bed, SystemBed};
 use usockets_tests::on_every_platform;
 use usockets_tests::rng::seeds;
 use usockets_tests::script::Event;
@@ -158,9 +158,8 @@ fn a_failed_write_still_delivers_what_came_before<B: Bed>(bed: &mut B) {
 /// The same with a peer that knows nothing of this library: it writes, and closes with our bytes
 /// unread, so that the kernel resets (W4, W21).
 #[test]
-#[cfg(target_os = "linux")]
 fn a_raw_peer_that_resets_with_unread_bytes() {
-    let bed = &mut LinuxBed::default();
+    let bed = &mut SystemBed::default();
     let mut side = Side::new(bed, 0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let id = side.connect(listener.local_addr().unwrap(), 2).unwrap();
@@ -184,9 +183,8 @@ fn a_raw_peer_that_resets_with_unread_bytes() {
 
 /// A raw peer that ends its direction and waits gets everything we still say (W4).
 #[test]
-#[cfg(target_os = "linux")]
 fn a_raw_peer_that_half_closes_gets_the_rest() {
-    let bed = &mut LinuxBed::default();
+    let bed = &mut SystemBed::default();
     let mut side = Side::new(bed, 0);
     let (_, addr) = side.listen(bed, 1);
     let bytes = pattern(5 << 20);

@@ -1,7 +1,9 @@
 //! As little memory as possible, and many sockets.
 
 use usockets::{Error, Instant};
-use usockets_tests::bed::{Bed, LinuxBed, SimBed};
+#[cfg(target_os = "linux")]
+use usockets_tests::bed::LinuxBed;
+use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::on_every_platform;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Pair, Side, pattern, run_until};
@@ -111,8 +113,10 @@ fn twenty_thousand_sockets_on_linux() {
 }
 
 /// A server of the size that the README reckons with.
+#[cfg(target_os = "linux")]
 struct Reckoned;
 
+#[cfg(target_os = "linux")]
 impl usockets::Handler<usockets_linux::Linux> for Reckoned {
     type Ext = usockets::Buffer<4_096>;
     type Context = u8;
@@ -136,6 +140,7 @@ impl usockets::Handler<usockets_linux::Linux> for Reckoned {
 
 /// The README's reckoning of memory is right.
 #[test]
+#[cfg(target_os = "linux")]
 fn a_slot_is_as_large_as_the_readme_says() {
     let slot = usockets::Sockets::<usockets_linux::Linux, Reckoned, 1>::SLOT_BYTES;
     let said = include_str!("../../README.md");

@@ -7,6 +7,8 @@ mod linux;
 mod secured;
 mod simulated;
 mod user_space;
+#[cfg(windows)]
+mod windows;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,12 +18,20 @@ use usockets::{Instant, Platform};
 pub use self::lent::{LentBed, on_lent_sim};
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
+/// The bed of the system that the tests run on, whose sockets std has too.
+#[cfg(target_os = "linux")]
+pub use self::linux::LinuxBed as SystemBed;
 #[cfg(feature = "tls")]
 pub use self::secured::{
     Secured, SecuredBed, on_secured_linux, on_secured_sim, on_secured_user_space,
 };
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
 pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
+#[cfg(windows)]
+pub use self::windows::{WindowsBed, on_windows};
+/// The bed of the system that the tests run on, whose sockets std has too.
+#[cfg(windows)]
+pub use self::windows::WindowsBed as SystemBed;
 
 /// Some hosts of one platform on one network, and their time.
 pub trait Bed {
@@ -82,6 +92,11 @@ pub trait Bed {
         true
     }
 
+    /// Returns true if listeners can share a port (`Endpoint::reuse_port`).
+    fn shares_ports(&self) -> bool {
+        true
+    }
+
     /// Returns whether time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 }
@@ -114,6 +129,13 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_linux(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(windows, not(feature = "sim-only")))]
+        mod on_windows {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_windows(|bed| super::$name(bed));
             })*
         }
         #[cfg(all(feature = "tls", not(feature = "sim-only")))]

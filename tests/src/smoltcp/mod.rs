@@ -3,6 +3,7 @@
 
 pub mod forge;
 pub mod fuzz;
+#[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod peers;
 

@@ -1,0 +1,34 @@
+//! The generic conformance suite, as one program: what starts it takes longer than it.
+
+#[path = "../../tests/addresses.rs"]
+mod addresses;
+#[path = "../../tests/back_pressure.rs"]
+mod back_pressure;
+#[path = "../../tests/calls_inside_calls.rs"]
+mod calls_inside_calls;
+#[path = "../../tests/connect_errors.rs"]
+mod connect_errors;
+#[path = "../../tests/contexts.rs"]
+mod contexts;
+#[path = "../../tests/cork.rs"]
+mod cork;
+#[path = "../../tests/delivery_before_close.rs"]
+mod delivery_before_close;
+#[path = "../../tests/fairness.rs"]
+mod fairness;
+#[path = "../../tests/full_pool.rs"]
+mod full_pool;
+#[path = "../../tests/half_close.rs"]
+mod half_close;
+#[path = "../../tests/memory.rs"]
+mod memory;
+#[path = "../../tests/stale_names.rs"]
+mod stale_names;
+#[path = "../../tests/stats.rs"]
+mod stats;
+#[path = "../../tests/timeouts.rs"]
+mod timeouts;
+#[path = "../../tests/timers.rs"]
+mod timers;
+#[path = "../../tests/write_before_open.rs"]
+mod write_before_open;
