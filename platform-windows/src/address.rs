@@ -15,12 +15,12 @@ const V6_LEN: usize = 28;
 /// network's; then either the IPv4 address, or flow label, IPv6 address and scope.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
-pub(crate) struct Address {
+pub(crate) struct Layout {
     bytes: [u8; V6_LEN],
     len: usize,
 }
 
-impl Address {
+impl Layout {
     /// Room for an address that a call fills in.
     pub(crate) const EMPTY: Self = Self {
         bytes: [0; V6_LEN],
@@ -30,23 +30,23 @@ impl Address {
     /// Lays an address out.
     pub(crate) fn new(addr: &SocketAddr) -> Self {
         let [port_high, port_low] = addr.port().to_be_bytes();
-        let mut address = Self::EMPTY;
+        let mut layout = Self::EMPTY;
         match addr {
             SocketAddr::V4(addr) => {
                 let [a, b] = INET.to_ne_bytes();
-                address.put(0, &[a, b, port_high, port_low]);
-                address.put(4, &addr.ip().octets());
-                address.len = V4_LEN;
+                layout.put(0, &[a, b, port_high, port_low]);
+                layout.put(4, &addr.ip().octets());
+                layout.len = V4_LEN;
             }
             SocketAddr::V6(addr) => {
                 let [a, b] = INET6.to_ne_bytes();
-                address.put(0, &[a, b, port_high, port_low]);
-                address.put(4, &addr.flowinfo().to_ne_bytes());
-                address.put(8, &addr.ip().octets());
-                address.put(24, &addr.scope_id().to_ne_bytes());
+                layout.put(0, &[a, b, port_high, port_low]);
+                layout.put(4, &addr.flowinfo().to_ne_bytes());
+                layout.put(8, &addr.ip().octets());
+                layout.put(24, &addr.scope_id().to_ne_bytes());
             }
         }
-        address
+        layout
     }
 
     /// Reads an address; `None` for another family. An IPv4-mapped address (RFC 4291, section
@@ -107,28 +107,28 @@ mod tests {
     fn addresses_survive_their_layout() {
         for addr in ["127.0.0.1:80", "[::1]:65535", "[fe80::1%7]:1"] {
             let addr: SocketAddr = addr.parse().unwrap();
-            assert_eq!(Address::new(&addr).read(), Some(addr));
+            assert_eq!(Layout::new(&addr).read(), Some(addr));
         }
     }
 
     #[test]
     fn the_layout_is_that_of_the_headers() {
-        let v4 = Address::new(&"1.2.3.4:258".parse().unwrap());
+        let v4 = Layout::new(&"1.2.3.4:258".parse().unwrap());
         assert_eq!(v4.len(), 16);
         assert_eq!(
             v4.get::<4>(0),
             Some([INET.to_ne_bytes(), [1, 2]].concat().try_into().unwrap())
         );
         assert_eq!(v4.get(4), Some([1, 2, 3, 4]));
-        let v6 = Address::new(&"[::9]:258".parse().unwrap());
+        let v6 = Layout::new(&"[::9]:258".parse().unwrap());
         assert_eq!(v6.len(), 28);
         assert_eq!(v6.get(23), Some([9]));
     }
 
     #[test]
     fn mapped_addresses_come_as_ipv4_and_other_families_not_at_all() {
-        let mapped = Address::new(&"[::ffff:10.0.0.1]:7".parse().unwrap());
+        let mapped = Layout::new(&"[::ffff:10.0.0.1]:7".parse().unwrap());
         assert_eq!(mapped.read(), Some("10.0.0.1:7".parse().unwrap()));
-        assert_eq!(Address::EMPTY.read(), None);
+        assert_eq!(Layout::EMPTY.read(), None);
     }
 }

@@ -70,7 +70,8 @@
 //!   any program could take it over.
 //! - A wait is in whole milliseconds, rounded up, and Windows' own clock may tick as seldom as
 //!   every 15.6 ms: timers are never early, and late by that much.
-//! - Times of `Endpoint::keepalive` are in milliseconds here, where other systems round to seconds.
+//! - Times of a `Keepalive` are in milliseconds here, where other systems round to seconds; its
+//!   `count` needs Windows 10, version 1703.
 //! - A send may be taken as a whole although it is larger than the send buffer
 //!   (`Endpoint::send_buffer`).
 //!

@@ -1,13 +1,12 @@
 //! The platform: one completion port, and polls by AFD that complete there.
 
-use core::net::SocketAddr;
-
 use usockets::{
-    Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId, Waker,
+    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId, SocketOption, Waker,
 };
 use windows_sys::Win32::Networking::WinSock::{WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN};
 
-use crate::address::Address;
+use crate::address::Layout;
 use crate::clock::Clock;
 use crate::error::error;
 use crate::events::Events;
@@ -115,22 +114,6 @@ impl Windows {
         self.operations.is_broken(socket.input) || self.operations.is_broken(socket.output)
     }
 
-    /// Returns why a connection broke, if it did.
-    fn broken(&self, socket: &Socket) -> Result<(), Error> {
-        let owned = socket.get()?;
-        if let Some(error) = owned.take_error()? {
-            return Err(error);
-        }
-        if !self.is_broken(socket) {
-            return Ok(());
-        }
-        if socket.kind == Kind::Stream {
-            // Windows has the reason at the next receive, and not as `SO_ERROR`.
-            let _ = owned.peek(&mut [0])?;
-        }
-        Err(Error::Reset)
-    }
-
     fn milliseconds_until(&self, until: Option<Instant>) -> u32 {
         match until {
             // `INFINITE`.
@@ -165,7 +148,7 @@ impl Platform for Windows {
         if at.addr.is_ipv6() {
             owned.set_v6_only(at.v6_only)?;
         }
-        owned.bind(&Address::new(&at.addr))?;
+        owned.bind(&Layout::new(&at.addr))?;
         owned.listen(at.backlog)?;
         let input = self.operations.claim(id, owned.base()?, Events::NONE)?;
         if let Err(error) = self.operations.arm(input, Events::ACCEPT) {
@@ -184,9 +167,9 @@ impl Platform for Windows {
     ) -> Result<(), Error> {
         let owned = Owned::stream(to)?;
         if let Some(source) = &to.source {
-            owned.bind(&Address::new(source))?;
+            owned.bind(&Layout::new(source))?;
         }
-        owned.connect(&Address::new(&to.addr))?;
+        owned.connect(&Layout::new(&to.addr))?;
         *socket = self.adopt(owned, id, Kind::Connecting)?;
         Ok(())
     }
@@ -197,11 +180,11 @@ impl Platform for Windows {
         socket: &mut Socket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let Some((owned, address)) = listener.get()?.accept()? else {
+        let Some((owned, layout)) = listener.get()?.accept()? else {
             self.wait_for_connection(listener)?;
             return Ok(None);
         };
-        let peer = address.read().ok_or(Error::Unsupported)?;
+        let peer = layout.read().ok_or(Error::Unsupported)?.into();
         *socket = self.adopt(owned, id, Kind::Stream)?;
         Ok(Some(Accepted {
             peer,
@@ -231,20 +214,38 @@ impl Platform for Windows {
         Ok(())
     }
 
-    fn progress(&mut self, socket: &mut Socket, ready: Readiness) -> Result<Progress, Error> {
-        let broken = ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP));
-        if broken {
-            self.broken(socket)?;
-        }
+    fn open(&mut self, socket: &mut Socket, ready: Readiness) -> Result<Progress, Error> {
         if socket.kind != Kind::Connecting {
-            return Ok(Progress::Open);
+            return Ok(Progress::Done);
         }
-        if broken || !ready.intersects(Readiness::WRITABLE) {
-            return Ok(Progress::Opening);
+        if ready.intersects(Readiness::ERROR) {
+            return match self.take_error(socket) {
+                Some(error) => Err(error),
+                None => Ok(Progress::Pending),
+            };
+        }
+        if !ready.intersects(Readiness::WRITABLE) {
+            return Ok(Progress::Pending);
         }
         socket.kind = Kind::Stream;
         self.wait_for_input(socket)?;
-        Ok(Progress::Open)
+        Ok(Progress::Done)
+    }
+
+    fn take_error(&mut self, socket: &mut Socket) -> Option<Error> {
+        let owned = socket.get().ok()?;
+        match owned.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Some(error),
+        }
+        if !self.is_broken(socket) {
+            return None;
+        }
+        // Windows has the reason of a reset at the next receive, and not as `SO_ERROR`.
+        match owned.peek(&mut [0]) {
+            Err(error) if socket.kind == Kind::Stream => Some(error),
+            _ => Some(Error::Reset),
+        }
     }
 
     #[inline]
@@ -265,6 +266,26 @@ impl Platform for Windows {
                 Ok(Recv::WouldBlock)
             }
         }
+    }
+
+    fn peek(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        match socket.get()?.peek(buffer)? {
+            Some(0) if self.is_broken(socket) => Err(Error::Reset),
+            Some(0) => Ok(Recv::Finished),
+            Some(len) => Ok(Recv::Data {
+                len,
+                drained: false,
+            }),
+            None if self.is_broken(socket) => Err(Error::Reset),
+            None => {
+                self.wait_for_input(socket)?;
+                Ok(Recv::WouldBlock)
+            }
+        }
+    }
+
+    fn set_option(&mut self, socket: &mut Socket, option: SocketOption) -> Result<(), Error> {
+        socket.get()?.set_option(option)
     }
 
     #[inline]
@@ -298,7 +319,7 @@ impl Platform for Windows {
     fn finish(&mut self, socket: &mut Socket) -> Result<Progress, Error> {
         match socket.get()?.shutdown() {
             // Not connected any more: the report that says why is on its way.
-            Ok(()) | Err(WSAENOTCONN | WSAECONNRESET | WSAECONNABORTED) => Ok(Progress::Open),
+            Ok(()) | Err(WSAENOTCONN | WSAECONNRESET | WSAECONNABORTED) => Ok(Progress::Done),
             Err(code) => Err(error(code)),
         }
     }
@@ -321,14 +342,14 @@ impl Platform for Windows {
         self.close(socket);
     }
 
-    fn local_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
-        let address = socket.get()?.local_addr()?;
-        address.read().ok_or(Error::Unsupported)
+    fn local_addr(&self, socket: &Socket) -> Result<Address, Error> {
+        let layout = socket.get()?.local_addr()?;
+        layout.read().map(Address::Ip).ok_or(Error::Unsupported)
     }
 
-    fn peer_addr(&self, socket: &Socket) -> Result<SocketAddr, Error> {
-        let address = socket.get()?.peer_addr()?;
-        address.read().ok_or(Error::Unsupported)
+    fn peer_addr(&self, socket: &Socket) -> Result<Address, Error> {
+        let layout = socket.get()?.peer_addr()?;
+        layout.read().map(Address::Ip).ok_or(Error::Unsupported)
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {

@@ -5,18 +5,18 @@ use core::ffi::c_void;
 use core::num::NonZeroUsize;
 use core::ptr;
 
-use usockets::{Endpoint, Error, Security};
+use usockets::{Duration, Endpoint, Error, Keepalive, Security, SocketOption};
 use windows_sys::Win32::Networking::WinSock::{
     AF_INET, AF_INET6, FIONBIO, INVALID_SOCKET, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, LINGER,
     MSG_PEEK, SD_SEND, SEND_RECV_FLAGS, SIO_BASE_HANDLE, SIO_KEEPALIVE_VALS, SO_ERROR,
-    SO_EXCLUSIVEADDRUSE, SO_LINGER, SO_RCVBUF, SO_SNDBUF, SOCK_STREAM, SOCKET, SOL_SOCKET,
-    TCP_NODELAY, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSABUF, WSADATA, WSAEINPROGRESS,
-    WSAEWOULDBLOCK, WSAIoctl, WSASend, WSASocketW, WSAStartup, accept, bind, closesocket, connect,
-    getpeername, getsockname, getsockopt, ioctlsocket, listen, recv, send, setsockopt, shutdown,
-    tcp_keepalive,
+    SO_EXCLUSIVEADDRUSE, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF, SOCK_STREAM, SOCKET,
+    SOL_SOCKET, TCP_KEEPCNT, TCP_NODELAY, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSABUF,
+    WSADATA, WSAEINPROGRESS, WSAEWOULDBLOCK, WSAIoctl, WSASend, WSASocketW, WSAStartup, accept,
+    bind, closesocket, connect, getpeername, getsockname, getsockopt, ioctlsocket, listen, recv,
+    send, setsockopt, shutdown, tcp_keepalive,
 };
 
-use crate::address::Address;
+use crate::address::Layout;
 use crate::error::{error, last_socket_error};
 
 /// Slices of one vectored write; what is beyond goes with the next.
@@ -98,15 +98,39 @@ impl Owned {
             self.set(SOL_SOCKET, SO_SNDBUF, saturate(bytes))?;
         }
         if let Some(idle) = endpoint.keepalive {
-            let millis = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX).max(1);
-            let mut values = tcp_keepalive {
-                onoff: 1,
-                keepalivetime: millis,
-                keepaliveinterval: millis,
-            };
-            self.control(SIO_KEEPALIVE_VALS, Some(&mut values), None::<&mut u32>)?;
+            self.set_keepalive(Keepalive {
+                idle,
+                interval: idle,
+                count: 0,
+            })?;
         }
         Ok(())
+    }
+
+    /// Changes an option of an open connection.
+    pub(crate) fn set_option(&self, option: SocketOption) -> Result<(), Error> {
+        match option {
+            SocketOption::NoDelay(on) => self.set(IPPROTO_TCP, TCP_NODELAY, i32::from(on)),
+            SocketOption::Keepalive(None) => self.set(SOL_SOCKET, SO_KEEPALIVE, 0_i32),
+            SocketOption::Keepalive(Some(keepalive)) => self.set_keepalive(keepalive),
+            SocketOption::RecvBuffer(bytes) => self.set(SOL_SOCKET, SO_RCVBUF, saturate(bytes)),
+            SocketOption::SendBuffer(bytes) => self.set(SOL_SOCKET, SO_SNDBUF, saturate(bytes)),
+            _ => Err(Error::Unsupported),
+        }
+    }
+
+    /// Probes an idle peer as often as is wanted.
+    fn set_keepalive(&self, keepalive: Keepalive) -> Result<(), Error> {
+        if keepalive.count != 0 {
+            // First, as Windows has it only since version 1703.
+            self.set(IPPROTO_TCP, TCP_KEEPCNT, i32::from(keepalive.count))?;
+        }
+        let mut values = tcp_keepalive {
+            onoff: 1,
+            keepalivetime: whole_millis(keepalive.idle),
+            keepaliveinterval: whole_millis(keepalive.interval),
+        };
+        self.control(SIO_KEEPALIVE_VALS, Some(&mut values), None::<&mut u32>)
     }
 
     /// Keeps every other socket of the machine from the address, as other systems do by default.
@@ -127,7 +151,7 @@ impl Owned {
         self.set(SOL_SOCKET, SO_LINGER, value)
     }
 
-    pub(crate) fn bind(&self, address: &Address) -> Result<(), Error> {
+    pub(crate) fn bind(&self, address: &Layout) -> Result<(), Error> {
         // SAFETY: the address outlives the call.
         let result = unsafe { bind(self.raw(), address.as_ptr().cast(), address.len()) };
         check(result).map(drop).map_err(error)
@@ -140,7 +164,7 @@ impl Owned {
     }
 
     /// Starts connecting.
-    pub(crate) fn connect(&self, address: &Address) -> Result<(), Error> {
+    pub(crate) fn connect(&self, address: &Layout) -> Result<(), Error> {
         // SAFETY: the address outlives the call.
         let result = unsafe { connect(self.raw(), address.as_ptr().cast(), address.len()) };
         match check(result) {
@@ -150,11 +174,11 @@ impl Owned {
     }
 
     /// Takes a waiting connection; `None` when none waits.
-    pub(crate) fn accept(&self) -> Result<Option<(Self, Address)>, Error> {
-        let mut address = Address::EMPTY;
-        let mut len = address.len();
+    pub(crate) fn accept(&self) -> Result<Option<(Self, Layout)>, Error> {
+        let mut layout = Layout::EMPTY;
+        let mut len = layout.len();
         // SAFETY: there is room for `len` bytes at the address, which outlives the call.
-        let raw = unsafe { accept(self.raw(), address.as_mut_ptr().cast(), &raw mut len) };
+        let raw = unsafe { accept(self.raw(), layout.as_mut_ptr().cast(), &raw mut len) };
         if raw == INVALID_SOCKET {
             return match last_socket_error() {
                 WSAEWOULDBLOCK => Ok(None),
@@ -163,7 +187,7 @@ impl Owned {
         }
         let socket = Self::new(raw)?;
         socket.set_non_blocking()?;
-        Ok(Some((socket, address)))
+        Ok(Some((socket, layout)))
     }
 
     /// Receives into `buffer`; `None` when nothing is there.
@@ -245,20 +269,20 @@ impl Owned {
         Ok((code != 0).then(|| error(code)))
     }
 
-    pub(crate) fn local_addr(&self) -> Result<Address, Error> {
-        let mut address = Address::EMPTY;
-        let mut len = address.len();
+    pub(crate) fn local_addr(&self) -> Result<Layout, Error> {
+        let mut layout = Layout::EMPTY;
+        let mut len = layout.len();
         // SAFETY: there is room for `len` bytes at the address.
-        let result = unsafe { getsockname(self.raw(), address.as_mut_ptr().cast(), &raw mut len) };
-        check(result).map(|_| address).map_err(error)
+        let result = unsafe { getsockname(self.raw(), layout.as_mut_ptr().cast(), &raw mut len) };
+        check(result).map(|_| layout).map_err(error)
     }
 
-    pub(crate) fn peer_addr(&self) -> Result<Address, Error> {
-        let mut address = Address::EMPTY;
-        let mut len = address.len();
+    pub(crate) fn peer_addr(&self) -> Result<Layout, Error> {
+        let mut layout = Layout::EMPTY;
+        let mut len = layout.len();
         // SAFETY: there is room for `len` bytes at the address.
-        let result = unsafe { getpeername(self.raw(), address.as_mut_ptr().cast(), &raw mut len) };
-        check(result).map(|_| address).map_err(error)
+        let result = unsafe { getpeername(self.raw(), layout.as_mut_ptr().cast(), &raw mut len) };
+        check(result).map(|_| layout).map_err(error)
     }
 
     /// Returns what the driver knows the socket by, below all that may be layered on it.
@@ -328,6 +352,12 @@ fn length_of<T>() -> i32 {
 /// Returns a length in the calls' form; what is beyond 2 GiB goes with the next call.
 fn saturate(len: usize) -> i32 {
     i32::try_from(len).unwrap_or(i32::MAX)
+}
+
+/// Returns a time in whole milliseconds, at least one, rounded up.
+fn whole_millis(time: Duration) -> u32 {
+    let millis = time.as_nanos().div_ceil(1_000_000);
+    u32::try_from(millis).unwrap_or(u32::MAX).max(1)
 }
 
 fn check(result: i32) -> Result<i32, i32> {

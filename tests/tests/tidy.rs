@@ -15,7 +15,12 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Longest file of a library.
 const FILE_LINES_MAX: usize = 500;
 /// The libraries, which the longest file is a rule for.
-const LIBRARIES: [&str; 3] = ["core/src", "platform-linux/src", "platform-smoltcp/src"];
+const LIBRARIES: [&str; 4] = [
+    "core/src",
+    "platform-linux/src",
+    "platform-smoltcp/src",
+    "platform-windows/src",
+];
 /// Files that a tool or a reader finds by their names.
 const KNOWN: [&str; 12] = [
     "ARCHITECTURE.md",
@@ -89,6 +94,24 @@ fn files() -> Vec<File> {
     assert!(files.len() > 50, "the project was not found");
     files.retain(|file| file.name() != ".git");
     files
+}
+
+/// What every platform must do, the one of Windows does too.
+#[test]
+fn the_whole_suite_runs_on_windows() {
+    let files = files();
+    let program = Path::new("tests/wine/tests/conformance.rs");
+    let program = files.iter().find(|file| file.path == program).unwrap();
+    let mut faults = Vec::new();
+    for file in files.iter().filter(|file| file.is_rust()) {
+        if file.path.starts_with("tests/tests")
+            && file.text.lines().any(|line| line == "on_every_platform!(")
+            && !program.text.contains(&format!("tests/{}", file.name()))
+        {
+            faults.push(format!("{}: not run on Windows", file.path.display()));
+        }
+    }
+    none(&faults);
 }
 
 fn none(faults: &[String]) {

@@ -1,7 +1,7 @@
 //! A loop with a handler that counts its calls.
 
 use usockets::{
-    Closed, Handler, Instant, Loop, Opened, Peers, Platform, Socket, SocketId, Sockets,
+    AllSockets, Closed, Handler, Instant, Loop, Opened, Platform, Socket, SocketId, Sockets,
 };
 use usockets_windows::{Operation, Windows};
 
@@ -42,7 +42,7 @@ impl<P: Platform> Handler<P> for Record {
         self.closed.push((socket.id(), closed));
     }
 
-    fn on_wake(&mut self, _: &mut Peers<'_, P, Self>) {
+    fn on_wake(&mut self, _: &mut AllSockets<'_, P, Self>) {
         self.wakes += 1;
     }
 }

@@ -16,22 +16,22 @@ use std::time::Duration;
 use usockets::{Instant, Platform};
 
 pub use self::lent::{LentBed, on_lent_sim};
-#[cfg(target_os = "linux")]
-pub use self::linux::{LinuxBed, on_linux};
 /// The bed of the system that the tests run on, whose sockets std has too.
 #[cfg(target_os = "linux")]
 pub use self::linux::LinuxBed as SystemBed;
+#[cfg(target_os = "linux")]
+pub use self::linux::{LinuxBed, on_linux};
 #[cfg(feature = "tls")]
 pub use self::secured::{
     Secured, SecuredBed, on_secured_linux, on_secured_sim, on_secured_user_space,
 };
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
 pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
-#[cfg(windows)]
-pub use self::windows::{WindowsBed, on_windows};
 /// The bed of the system that the tests run on, whose sockets std has too.
 #[cfg(windows)]
 pub use self::windows::WindowsBed as SystemBed;
+#[cfg(windows)]
+pub use self::windows::{WindowsBed, on_windows};
 
 /// Some hosts of one platform on one network, and their time.
 pub trait Bed {
