@@ -85,6 +85,10 @@
 extern crate std;
 
 #[cfg(any(windows, test))]
+#[cfg_attr(
+    not(windows),
+    expect(dead_code, reason = "tested everywhere, used on Windows")
+)]
 mod address;
 #[cfg(windows)]
 mod clock;
@@ -93,6 +97,10 @@ mod device;
 #[cfg(windows)]
 mod error;
 #[cfg(any(windows, test))]
+#[cfg_attr(
+    not(windows),
+    expect(dead_code, reason = "tested everywhere, used on Windows")
+)]
 mod events;
 #[cfg(windows)]
 mod operations;
