@@ -12,11 +12,10 @@
 //! itself; the stack on it finds nobody to talk to, and says so:
 //!
 //! ```
-//! use core::num::NonZeroU16;
 //! use usockets::{Endpoint, Error, Instant, Platform, SocketId};
 //! use usockets_smoltcp::{
 //!     Address, Capabilities, Config, Listener, Medium, Memory, Neighbour, PollDevice, Secret,
-//!     SizeClass, Slot, SocketStorage, Stack,
+//!     SizeClass, Slot, SocketStorage, Stack, TxMeta,
 //! };
 //!
 //! struct Mirror {
@@ -35,13 +34,10 @@
 //!     fn frame(&self, _index: usize) -> &[u8] {
 //!         &self.frame[..self.len]
 //!     }
-//!     fn has_room(&mut self) -> bool {
-//!         true
-//!     }
 //!     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
 //!         self.frame.get_mut(..len)
 //!     }
-//!     fn commit(&mut self, len: usize, _segment: Option<NonZeroU16>) {
+//!     fn commit(&mut self, len: usize, _meta: &TxMeta) {
 //!         self.len = len;
 //!     }
 //!     fn wait(&mut self, until: Option<Instant>) {
@@ -164,7 +160,7 @@ mod number;
 mod random;
 mod smoltcp;
 pub mod tcp;
-mod wire;
+pub mod wire;
 
 pub use self::smoltcp::listener::Listener;
 pub use self::smoltcp::slot::Slot;
@@ -179,7 +175,9 @@ pub use device::phy::{FromPhy, Received, Room, ToPhy};
 #[cfg(all(feature = "tap", target_os = "linux"))]
 pub use device::tap::Tap;
 pub use device::wire::{End, Faults, Flight, Wire};
-pub use device::{Capabilities, Medium, PollDevice};
+pub use device::{
+    CHAIN_MAX, Capabilities, Medium, PollDevice, RxChecksum, RxMeta, TxMeta, finish_checksum,
+};
 pub use hash::Secret;
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use usockets_smoltcp::{PollDevice, Random, Tap};
+use usockets_smoltcp::{PollDevice, Random, Tap, TxMeta};
 use usockets_tests::smoltcp::kernel::{MTU, command, in_namespace};
 use usockets_tests::smoltcp::{leak, seed};
 
@@ -54,7 +54,7 @@ fn relay(name: [&str; 2], stop: &AtomicBool, ready: &Barrier) {
                 }
                 if let Some(slot) = to.slot(frame.len()) {
                     slot.copy_from_slice(frame);
-                    to.commit(frame.len(), None);
+                    to.commit(frame.len(), &TxMeta::NONE);
                 }
             }
         }

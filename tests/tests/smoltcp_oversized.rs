@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Instant, Platform};
-use usockets_smoltcp::{Capabilities, Medium, PollDevice, SizeClass};
+use usockets_smoltcp::{Capabilities, Medium, PollDevice, SizeClass, TxMeta};
 use usockets_tests::smoltcp::forge::{ip, ping};
 use usockets_tests::smoltcp::{Recipe, a4, b4, v6};
 
@@ -32,17 +32,13 @@ impl PollDevice for Shelf {
         &self.inbox
     }
 
-    fn has_room(&mut self) -> bool {
-        true
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         assert!(len <= self.capabilities.frame_max(), "{len} bytes");
         self.slot.resize(len, 0);
         self.slot.get_mut(..len)
     }
 
-    fn commit(&mut self, len: usize, _: Option<core::num::NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         self.sent.push(self.slot[..len].to_vec());
     }
 

@@ -1,12 +1,16 @@
-//! Packet devices: what one has to do ([`PollDevice`]), and those in the tree.
+//! Packet devices: what one has to do ([`PollDevice`]), what goes with its frames ([`RxMeta`],
+//! [`TxMeta`]), and those in the tree.
 //!
 //! [`wire`] is a cable in memory for tests, [`tap`] Linux's, with [`virtio`] the header before its
 //! frames; [`pcap`] writes down what any device moves, and [`phy`] leads from and to smoltcp's own.
 //! Nothing here knows of the stack.
 
+mod meta;
 pub(crate) mod pcap;
 #[cfg(feature = "phy")]
 pub(crate) mod phy;
+#[cfg(all(feature = "tap", target_os = "linux"))]
+mod sleep;
 #[cfg(all(feature = "tap", target_os = "linux"))]
 pub(crate) mod tap;
 #[cfg(all(feature = "tap", target_os = "linux"))]
@@ -15,15 +19,19 @@ mod tap_control;
 mod virtio;
 pub(crate) mod wire;
 
-use core::num::NonZeroU16;
-
 use usockets::{Error, Instant};
 
-/// A device that moves frames in bursts: a network card's queue pair, a TAP, a wire in memory.
+pub use meta::{RxChecksum, RxMeta, TxMeta, finish_checksum};
+
+/// Most buffers of one received frame: 64 KiB in pieces of 4 KiB, and one more.
+pub const CHAIN_MAX: usize = 17;
+
+/// A device that moves frames in bursts: a network card's queue pair, a TAP, a cable in memory.
 ///
 /// A driver keeps its rings and lends frames from them; the stack copies nothing on the way in and
-/// writes headers and payload straight into the transmit slot on the way out. Nothing here waits
-/// but [`Self::wait`].
+/// writes headers and payload straight into the transmit slot on the way out. A driver never looks
+/// into frames: what it knows of a received one goes up in [`RxMeta`], what it has to know of one
+/// to send comes down in [`TxMeta`]. Nothing here waits but [`Self::wait`].
 pub trait PollDevice {
     /// Returns what the device is and can do. Asked once, when a stack is made.
     fn capabilities(&self) -> Capabilities;
@@ -32,25 +40,34 @@ pub trait PollDevice {
     /// returns how many there are. Zero when none has come.
     fn receive(&mut self, frames_max: usize) -> usize;
 
-    /// Lends a frame of the last burst, by its place in it; empty past its end.
-    ///
-    /// With [`Capabilities::verifies`] every lent frame has a right TCP checksum.
+    /// Lends a frame of the last burst, by its place in it; empty past its end. Of a frame in
+    /// several buffers it is the first, which holds at least all headers.
     fn frame(&self, index: usize) -> &[u8];
 
-    /// Returns whether [`Self::slot`] would give a slot now.
-    fn has_room(&mut self) -> bool;
+    /// Lends a further buffer of a frame of the last burst: `place` counts from 1 up to
+    /// [`CHAIN_MAX`], exclusive. Empty behind the last one, as always on a device whose frames lie
+    /// in one piece.
+    fn chained(&self, index: usize, place: usize) -> &[u8] {
+        let _ = (index, place);
+        &[]
+    }
+
+    /// Returns what the device knows of a frame of the last burst. By default, nothing.
+    fn rx_meta(&self, index: usize) -> RxMeta {
+        let _ = index;
+        RxMeta::NONE
+    }
 
     /// Lends the memory for one outgoing frame of `len` bytes, at most [`Capabilities::frame_max`].
-    /// `None` when the device is full. A slot that is not committed is lent
-    /// again, with what it holds.
+    ///
+    /// `None` when the device is full, whatever the length; this alone says so. A slot that is not
+    /// committed is lent again, and holds anything then.
     fn slot(&mut self, len: usize) -> Option<&mut [u8]>;
 
-    /// Sends the first `len` bytes of the slot lent last.
-    ///
-    /// With `segment` the frame is a TCP segment to be cut into several with at most so many bytes
-    /// of payload each; only a device with [`Capabilities::segment_max`] is asked to. A frame that
-    /// cannot be sent is dropped, as on any wire.
-    fn commit(&mut self, len: usize, segment: Option<NonZeroU16>);
+    /// Sends the first `len` bytes of the slot lent last, with what `meta` asks for; only what the
+    /// device said it could ([`Capabilities`]) is asked. A frame that cannot be sent is dropped, as
+    /// on any wire.
+    fn commit(&mut self, len: usize, meta: &TxMeta);
 
     /// Sends what is committed and not on its way yet.
     fn flush(&mut self) {}
@@ -88,16 +105,20 @@ impl<D: PollDevice + ?Sized> PollDevice for &mut D {
         (**self).frame(index)
     }
 
-    fn has_room(&mut self) -> bool {
-        (**self).has_room()
+    fn chained(&self, index: usize, place: usize) -> &[u8] {
+        (**self).chained(index, place)
+    }
+
+    fn rx_meta(&self, index: usize) -> RxMeta {
+        (**self).rx_meta(index)
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         (**self).slot(len)
     }
 
-    fn commit(&mut self, len: usize, segment: Option<NonZeroU16>) {
-        (**self).commit(len, segment);
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
+        (**self).commit(len, meta);
     }
 
     fn flush(&mut self) {
@@ -132,12 +153,11 @@ pub struct Capabilities {
     /// Nobody measures the path: all segments carry DF, and ICMP's "too big" is not heeded. Behind
     /// tunnels choose a size that passes everywhere.
     pub mtu: usize,
-    /// Whether the device checks the TCP checksum of what it receives.
-    pub verifies: bool,
-    /// Whether the device fills in the TCP checksum of what it sends.
+    /// Whether the device finishes the TCP checksum of what it sends ([`TxMeta::checksum`]). What
+    /// it knows of those it receives comes with each frame ([`RxMeta::checksum`]).
     pub fills: bool,
-    /// Bytes of the largest TCP segment over IPv4, with all headers, that the device cuts to size
-    /// itself. Needs [`Self::fills`].
+    /// Bytes of the largest TCP segment, with all headers of IP and TCP, that the device cuts to
+    /// size itself ([`TxMeta::segment_size`]). Needs [`Self::fills`].
     pub segment_max: Option<usize>,
 }
 
@@ -148,17 +168,15 @@ impl Capabilities {
         Self {
             medium,
             mtu,
-            verifies: false,
             fills: false,
             segment_max: None,
         }
     }
 
-    /// Sets [`Self::verifies`] and [`Self::fills`].
+    /// Sets [`Self::fills`].
     #[must_use]
-    pub const fn checksums(mut self, verifies: bool, fills: bool) -> Self {
-        self.verifies = verifies;
-        self.fills = fills;
+    pub const fn fills(mut self, on: bool) -> Self {
+        self.fills = on;
         self
     }
 

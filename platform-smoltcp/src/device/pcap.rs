@@ -1,10 +1,8 @@
 //! Writes down every frame of a device, for Wireshark and tcpdump.
 
-use core::num::NonZeroU16;
-
 use usockets::{Error, Instant};
 
-use crate::device::{Capabilities, Medium, PollDevice};
+use crate::device::{Capabilities, Medium, PollDevice, RxMeta, TxMeta};
 use crate::number::count;
 
 /// Link types (`pcap-linktype(7)`): Ethernet, and IP of either version without a link.
@@ -76,20 +74,24 @@ impl<D: PollDevice, S: FnMut(&[u8])> PollDevice for Pcap<D, S> {
         self.device.frame(index)
     }
 
-    fn has_room(&mut self) -> bool {
-        self.device.has_room()
+    fn chained(&self, index: usize, place: usize) -> &[u8] {
+        self.device.chained(index, place)
+    }
+
+    fn rx_meta(&self, index: usize) -> RxMeta {
+        self.device.rx_meta(index)
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         self.device.slot(len)
     }
 
-    fn commit(&mut self, len: usize, segment: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
         let now = self.device.now();
         if let Some(frame) = self.device.slot(len) {
             Self::record(&mut self.sink, now, frame);
         }
-        self.device.commit(len, segment);
+        self.device.commit(len, meta);
     }
 
     fn flush(&mut self) {

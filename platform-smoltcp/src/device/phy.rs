@@ -1,12 +1,10 @@
 //! smoltcp's devices under this stack, and this stack's devices under smoltcp.
 
-use core::num::NonZeroU16;
-
 use smoltcp::phy::{self, Device, DeviceCapabilities, RxToken as _, TxToken as _};
 use smoltcp::time::Instant as Stamp;
 use usockets::Instant;
 
-use crate::device::{Capabilities, Medium, PollDevice};
+use crate::device::{Capabilities, Medium, PollDevice, TxMeta};
 
 /// A [`PollDevice`] out of a device of smoltcp's. Frames are copied once each way.
 ///
@@ -83,16 +81,13 @@ impl<D: Device, C: Fn() -> Instant> PollDevice for FromPhy<'_, D, C> {
         self.inbox.get(..len).unwrap_or_default()
     }
 
-    fn has_room(&mut self) -> bool {
-        let now = self.stamp();
-        self.device.transmit(now).is_some()
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        let now = self.stamp();
+        self.device.transmit(now)?;
         self.slot.get_mut(..len)
     }
 
-    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         let now = self.stamp();
         if let (Some(token), Some(frame)) = (self.device.transmit(now), self.slot.get(..len)) {
             token.consume(len, |place| {
@@ -150,7 +145,7 @@ impl<D: PollDevice> Device for ToPhy<'_, D> {
         Self: 't;
 
     fn receive(&mut self, _: Stamp) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        if !self.device.has_room() || self.device.receive(1) == 0 {
+        if self.device.slot(0).is_none() || self.device.receive(1) == 0 {
             return None;
         }
         let frame = self.device.frame(0);
@@ -160,7 +155,8 @@ impl<D: PollDevice> Device for ToPhy<'_, D> {
     }
 
     fn transmit(&mut self, _: Stamp) -> Option<Self::TxToken<'_>> {
-        self.device.has_room().then_some(Room(&mut self.device))
+        self.device.slot(0)?;
+        Some(Room(&mut self.device))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -190,12 +186,13 @@ pub struct Room<'t, D>(&'t mut D);
 
 impl<D: PollDevice> phy::TxToken for Room<'_, D> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        // A device that says it has room, has; one that breaks its word gets an empty frame.
+        // A device that lends a slot of no bytes lends one of more; one that breaks its word gets
+        // an empty frame.
         let Some(slot) = self.0.slot(len) else {
             return f(&mut []);
         };
         let result = f(slot);
-        self.0.commit(len, None);
+        self.0.commit(len, &TxMeta::NONE);
         result
     }
 }

@@ -1,17 +1,15 @@
 //! A TAP of Linux: a network card whose other end is the kernel.
 
-use core::num::NonZeroU16;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read, write};
-use rustix::time::{ClockId, clock_gettime};
 use usockets::{Error, Instant, Notify, Waker};
 
+use crate::device::sleep::{Sleeper, error, monotonic};
 use crate::device::tap_control;
 use crate::device::virtio::{self, HEADER_LEN};
-use crate::device::{Capabilities, Medium, PollDevice};
+use crate::device::{Capabilities, Medium, PollDevice, RxMeta, TxMeta};
 use crate::smoltcp::frame::ETHERNET_LEN;
 
 /// Bytes of the largest frame that the kernel gives or takes with offloading.
@@ -36,23 +34,7 @@ pub struct Tap<'m> {
     count: usize,
     dropped: u64,
     fault: Option<Error>,
-    waker: Option<&'static (dyn Wake + Sync)>,
-}
-
-/// A [`Waker`] that can be waited for, whatever it notifies through.
-trait Wake {
-    fn take(&self) -> bool;
-    fn fd(&self) -> BorrowedFd<'_>;
-}
-
-impl<N: Notify + AsFd> Wake for Waker<N> {
-    fn take(&self) -> bool {
-        Self::take(self)
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.notifier().as_fd()
-    }
+    sleeper: Sleeper,
 }
 
 impl<'m> Tap<'m> {
@@ -85,7 +67,7 @@ impl<'m> Tap<'m> {
         if offload {
             let len = i32::try_from(HEADER_LEN).unwrap_or(0);
             tap_control::offload(fd.as_fd(), len).map_err(error)?;
-            capabilities = capabilities.checksums(true, true).segment_max(65_535);
+            capabilities = capabilities.fills(true).segment_max(65_535);
         }
         Ok(Self {
             fd,
@@ -97,14 +79,14 @@ impl<'m> Tap<'m> {
             count: 0,
             dropped: 0,
             fault: None,
-            waker: None,
+            sleeper: Sleeper::new(),
         })
     }
 
     /// Lets `waker` wake the loop, through an eventfd (`eventfd(2)`) such as `usockets-linux` has.
     #[must_use]
     pub fn with_waker<N: Notify + AsFd + Sync>(mut self, waker: &'static Waker<N>) -> Self {
-        self.waker = Some(waker);
+        self.sleeper.set_waker(waker);
         self
     }
 
@@ -118,8 +100,7 @@ impl<'m> Tap<'m> {
         }
     }
 
-    /// Returns the number of frames that the kernel did not take, and of received ones with wrong
-    /// checksums.
+    /// Returns the number of frames that the kernel did not take.
     #[must_use]
     pub const fn dropped_count(&self) -> u64 {
         self.dropped
@@ -146,14 +127,7 @@ impl<'m> Tap<'m> {
                 // Nothing there, or the TAP is down; the wait will tell.
                 Err(_) => return None,
             };
-            if !self.virtio {
-                return Some(end);
-            }
-            let (header, frame) = memory.get(..end)?.split_at_checked(HEADER_LEN)?;
-            if virtio::is_sound(header, frame) {
-                return Some(end);
-            }
-            self.dropped = self.dropped.wrapping_add(1);
+            return Some(end);
         }
     }
 }
@@ -187,23 +161,28 @@ impl PollDevice for Tap<'_> {
             .unwrap_or_default()
     }
 
-    fn has_room(&mut self) -> bool {
-        // The kernel queues or drops; it never asks to wait.
-        true
+    fn rx_meta(&self, index: usize) -> RxMeta {
+        if !self.virtio {
+            return RxMeta::NONE;
+        }
+        let share = Self::share(self.capabilities.mtu, self.virtio);
+        let header = self.inbox.get(index.saturating_mul(share)..);
+        virtio::rx_meta(header.unwrap_or_default())
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        // The kernel queues or drops; it never asks to wait.
         let start = self.header_len();
         self.slot.get_mut(start..)?.get_mut(..len)
     }
 
-    fn commit(&mut self, len: usize, segment: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
         let end = self.header_len().saturating_add(len);
         let Some(memory) = self.slot.get_mut(..end) else {
             return;
         };
         if self.virtio {
-            virtio::describe(memory, segment);
+            virtio::describe(memory, meta);
         }
         loop {
             match write(&self.fd, memory) {
@@ -218,28 +197,11 @@ impl PollDevice for Tap<'_> {
     }
 
     fn wait(&mut self, until: Option<Instant>) {
-        let left = until.map(|until| until.saturating_since(self.now()));
-        let timeout = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        });
-        let frames = PollFd::new(&self.fd, PollFlags::IN);
-        // Whatever it says, the next turn looks.
-        let Some(waker) = self.waker else {
-            let _ = poll(&mut [frames], timeout.as_ref());
-            return;
-        };
-        let mut fds = [frames, PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
-        let _ = poll(&mut fds, timeout.as_ref());
-        let [_, woken] = fds;
-        if woken.revents().contains(PollFlags::IN) {
-            // Its count is of no interest, only that it is zero again.
-            let _ = read(waker.fd(), &mut [0_u8; 8]);
-        }
+        self.sleeper.sleep(self.fd.as_fd(), PollFlags::IN, until);
     }
 
     fn woken(&mut self) -> bool {
-        self.waker.is_some_and(|waker| waker.take())
+        self.sleeper.woken()
     }
 
     fn fault(&self) -> Option<Error> {
@@ -247,10 +209,7 @@ impl PollDevice for Tap<'_> {
     }
 
     fn now(&self) -> Instant {
-        let now = clock_gettime(ClockId::Monotonic);
-        let secs = u64::try_from(now.tv_sec).unwrap_or_default();
-        let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
-        Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
+        monotonic()
     }
 }
 
@@ -267,17 +226,5 @@ impl core::fmt::Debug for Tap<'_> {
             .field("capabilities", &self.capabilities)
             .field("dropped", &self.dropped)
             .finish_non_exhaustive()
-    }
-}
-
-/// Translates an error number (`errno(3)`).
-fn error(errno: Errno) -> Error {
-    match errno {
-        Errno::ACCESS | Errno::PERM => Error::Denied,
-        Errno::BUSY => Error::AddressInUse,
-        Errno::NAMETOOLONG | Errno::INVAL => Error::Invalid,
-        Errno::NOENT | Errno::NXIO | Errno::NODEV => Error::Unsupported,
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Error::Exhausted,
-        other => Error::Platform(u16::try_from(other.raw_os_error()).unwrap_or(u16::MAX)),
     }
 }

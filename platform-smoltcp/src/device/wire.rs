@@ -1,11 +1,10 @@
 //! Two devices and a wire between them, in memory, with faults drawn from a seed.
 
 use core::cell::{Cell, RefCell};
-use core::num::NonZeroU16;
 
 use usockets::{Duration, Instant};
 
-use crate::device::{Capabilities, PollDevice};
+use crate::device::{Capabilities, PollDevice, TxMeta};
 use crate::number::{count, place};
 use crate::random::Random;
 
@@ -452,15 +451,14 @@ impl PollDevice for End<'_, '_> {
         len.and_then(|len| memory.get(..*len)).unwrap_or_default()
     }
 
-    fn has_room(&mut self) -> bool {
-        self.room != Some(0)
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        if self.room == Some(0) {
+            return None;
+        }
         self.slot.get_mut(..len)
     }
 
-    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         self.room = self.room.map(|room| room.saturating_sub(1));
         let (to, now) = (self.side ^ 1, self.wire.now.get());
         if let Some(frame) = self.slot.get(..len) {

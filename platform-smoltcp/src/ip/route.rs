@@ -1,10 +1,10 @@
-//! Own addresses and the way to others.
+//! Own addresses and the next hop to others.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use smoltcp::wire::IpCidr;
+use crate::number::count;
 
-/// Most addresses that one stack answers for. As many as smoltcp is built for.
+/// Most addresses that one stack answers for.
 pub const ADDRESSES_MAX: usize = 8;
 
 /// An own address and how many of its leading bits name the link.
@@ -24,19 +24,53 @@ impl Address {
         Self { ip, prefix }
     }
 
-    /// Returns it in smoltcp's form; `None` unless it is valid and unicast.
-    fn cidr(self) -> Option<IpCidr> {
+    /// Returns true if the address is one that a station can have.
+    fn is_sound(&self) -> bool {
         let most = if self.ip.is_ipv4() { 32 } else { 128 };
-        let ip = smoltcp::wire::IpAddress::from(self.ip);
-        (self.prefix <= most && ip.is_unicast() && !self.ip.is_loopback())
-            .then(|| IpCidr::new(ip, self.prefix))
+        self.prefix <= most && is_unicast(self.ip) && !self.ip.is_loopback()
+    }
+
+    /// Returns true if `ip` is on the same link.
+    #[inline]
+    fn contains(&self, ip: IpAddr) -> bool {
+        match (self.ip, ip) {
+            (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                (own.to_bits() ^ ip.to_bits()) & !host == 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                let host = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                (own.to_bits() ^ ip.to_bits()) & !host == 0
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the address of all stations on the link (RFC 922, section 7); `None` for IPv6, and
+    /// for links of two (RFC 3021).
+    fn broadcast(&self) -> Option<Ipv4Addr> {
+        match self.ip {
+            IpAddr::V4(own) if self.prefix < 31 => {
+                let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                Some(Ipv4Addr::from_bits(own.to_bits() | host))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns true if `ip` names one station, and not a group, all, or none.
+fn is_unicast(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_broadcast() && !ip.is_multicast() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unspecified(),
     }
 }
 
 /// Own addresses and gateways.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
-    own: [Option<IpCidr>; ADDRESSES_MAX],
+    own: [Option<Address>; ADDRESSES_MAX],
     gateway_v4: Option<Ipv4Addr>,
     gateway_v6: Option<Ipv6Addr>,
 }
@@ -57,7 +91,8 @@ impl Routes {
     ) -> Option<Self> {
         let mut own = [None; ADDRESSES_MAX];
         for (index, address) in addresses.iter().enumerate() {
-            *own.get_mut(index)? = Some(address.cidr()?);
+            *own.get_mut(index)? = Some(*address).filter(Address::is_sound);
+            (*own.get(index)?)?;
         }
         Some(Self {
             own,
@@ -67,32 +102,41 @@ impl Routes {
     }
 
     /// Returns the own addresses.
-    pub(crate) fn own(&self) -> impl Iterator<Item = IpCidr> {
+    pub(crate) fn own(&self) -> impl Iterator<Item = Address> {
         self.own.iter().flatten().copied()
     }
 
-    /// Whether `ip` is an own address.
+    /// Returns the number of an own address; `None` when `ip` is none.
+    #[inline]
+    pub(crate) fn own_number(&self, ip: IpAddr) -> Option<u8> {
+        let is_it = |own: &Option<Address>| own.is_some_and(|own| own.ip == ip);
+        let at = self.own.iter().position(is_it)?;
+        u8::try_from(count(at)).ok()
+    }
+
+    /// Returns the own address of a number.
+    #[inline]
+    pub(crate) fn own_at(&self, number: u8) -> Option<IpAddr> {
+        self.own.get(usize::from(number))?.map(|own| own.ip)
+    }
+
+    /// Returns true if `ip` is an own address.
     #[inline]
     pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
-        self.own().any(|cidr| IpAddr::from(cidr.address()) == ip)
+        self.own_number(ip).is_some()
     }
 
-    /// Whether a connection can be with `ip` at all: one other station, and not a broadcast.
+    /// Returns true if a connection can be with `ip` at all: one other station, and not a
+    /// broadcast.
     pub(crate) fn is_peer(&self, ip: IpAddr) -> bool {
-        let broadcast = |cidr: IpCidr| match cidr {
-            IpCidr::Ipv4(cidr) => cidr.broadcast().map(IpAddr::V4) == Some(ip),
-            IpCidr::Ipv6(_) => false,
-        };
-        smoltcp::wire::IpAddress::from(ip).is_unicast()
-            && !ip.is_loopback()
-            && !self.own().any(broadcast)
-            && !self.is_own(ip)
+        let broadcast = |own: Address| own.broadcast().map(IpAddr::V4) == Some(ip);
+        is_unicast(ip) && !ip.is_loopback() && !self.own().any(broadcast) && !self.is_own(ip)
     }
 
-    /// Whether `ip` is on the link, so that it is asked for by its own address.
+    /// Returns true if `ip` is on the link, so that it is asked for by its own address.
     pub(crate) fn is_on_link(&self, ip: IpAddr) -> bool {
         let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-        link_local || self.own().any(|cidr| cidr.contains_addr(&ip.into()))
+        link_local || self.own().any(|own| own.contains(ip))
     }
 
     /// Returns the station that packets to `ip` are handed to; `None` without a route.
@@ -110,17 +154,81 @@ impl Routes {
     /// Returns the own address to talk to `ip` from: of the same link if there is one, else of the
     /// same scope (RFC 6724, section 5, rules 2 and 8 in short).
     pub(crate) fn source_for(&self, ip: IpAddr) -> Option<IpAddr> {
-        let fits = |cidr: &IpCidr| IpAddr::from(cidr.address()).is_ipv4() == ip.is_ipv4();
+        let fits = |own: &Address| own.ip.is_ipv4() == ip.is_ipv4();
         let scope = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-        let near = self
-            .own()
-            .filter(fits)
-            .find(|cidr| cidr.contains_addr(&ip.into()));
+        let near = self.own().filter(fits).find(|own| own.contains(ip));
         let same = || {
             self.own()
                 .filter(fits)
-                .find(|cidr| scope(cidr.address().into()) == scope(ip))
+                .find(|own| scope(own.ip) == scope(ip))
         };
-        near.or_else(same).map(|cidr| cidr.address().into())
+        near.or_else(same).map(|own| own.ip)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn next_hops_and_sources_follow_the_link() {
+        let own = [
+            Address::new(ip("10.0.0.1"), 24),
+            Address::new(ip("fd00::1"), 64),
+            Address::new(ip("fe80::1"), 64),
+        ];
+        let routes = Routes::new(&own, Some(Ipv4Addr::new(10, 0, 0, 254)), None).unwrap();
+        assert_eq!(routes.next_hop(ip("10.0.0.9")), Some(ip("10.0.0.9")));
+        assert_eq!(routes.next_hop(ip("10.0.1.9")), Some(ip("10.0.0.254")));
+        assert_eq!(routes.next_hop(ip("fd00::9")), Some(ip("fd00::9")));
+        assert_eq!(routes.next_hop(ip("fd01::9")), None);
+        assert_eq!(routes.next_hop(ip("fe80::9")), Some(ip("fe80::9")));
+        assert_eq!(routes.source_for(ip("9.9.9.9")), Some(ip("10.0.0.1")));
+        assert_eq!(routes.source_for(ip("fe80::9")), Some(ip("fe80::1")));
+        assert_eq!(routes.source_for(ip("2001:db8::9")), Some(ip("fd00::1")));
+        for (other, can) in [
+            ("10.0.0.2", true),
+            ("10.0.0.1", false),
+            ("10.0.0.255", false),
+            ("255.255.255.255", false),
+            ("224.0.0.1", false),
+            ("0.0.0.0", false),
+            ("127.0.0.1", false),
+            ("fd00::2", true),
+            ("ff02::1", false),
+            ("::", false),
+            ("::1", false),
+        ] {
+            assert_eq!(routes.is_peer(ip(other)), can, "{other}");
+        }
+        assert_eq!(routes.own_number(ip("fe80::1")), Some(2));
+        assert_eq!(routes.own_at(2), Some(ip("fe80::1")));
+        assert_eq!(routes.own_at(3), None);
+    }
+
+    #[test]
+    fn unfit_addresses_are_refused() {
+        for (text, prefix) in [
+            ("10.0.0.1", 33),
+            ("255.255.255.255", 8),
+            ("0.0.0.0", 0),
+            ("127.0.0.1", 8),
+            ("ff02::1", 64),
+            ("fd00::1", 129),
+        ] {
+            assert!(Routes::new(&[Address::new(ip(text), prefix)], None, None).is_none());
+        }
+        let nine = [Address::new(ip("10.0.0.1"), 24); 9];
+        assert!(Routes::new(&nine, None, None).is_none());
+        let all = [
+            Address::new(ip("10.0.0.1"), 0),
+            Address::new(ip("fd00::1"), 0),
+        ];
+        let routes = Routes::new(&all, None, None).unwrap();
+        assert!(routes.is_on_link(ip("9.9.9.9")) && routes.is_on_link(ip("2001:db8::1")));
     }
 }

@@ -10,7 +10,7 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration as Span, Instant as Stamp};
 use usockets::Instant;
 
-use crate::device::{Medium, PollDevice};
+use crate::device::{Medium, PollDevice, TxMeta};
 use crate::ip::neighbour::Reach;
 use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::{count, place};
@@ -124,7 +124,7 @@ impl Engine<'_> {
             },
         };
         for _ in 0..FRAMES_MAX {
-            if !device.has_room() {
+            if device.slot(0).is_none() {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
                 return Sending {
                     served: Served::Full,
@@ -262,7 +262,7 @@ impl Engine<'_> {
     fn ask<D: PollDevice>(&mut self, own: IpAddr, hop: IpAddr, device: &mut D) {
         let mut memory = [0; MESSAGE_MAX];
         let len = resolve::ask(&mut memory, self.mac, own, hop);
-        send_copy(device, memory.get(..len).unwrap_or_default());
+        send_copy(device, memory.get(..len).unwrap_or_default(), (0, false));
     }
 
     /// Lets a connection wait for its neighbour.
@@ -480,15 +480,26 @@ fn renew(socket: &mut tcp::Socket<'_>, answer: Span) {
     socket.set_timeout(timeout);
 }
 
-/// Sends a frame made elsewhere, if the device has room.
-pub(crate) fn send_copy<D: PollDevice>(device: &mut D, frame: &[u8]) {
-    if frame.is_empty() || !device.has_room() {
+/// Sends a frame made elsewhere, whose packet starts at `packet_at`, if the device has room. With
+/// `fills` it leaves the device to finish a TCP checksum.
+pub(crate) fn send_copy<D: PollDevice>(
+    device: &mut D,
+    frame: &[u8],
+    (packet_at, fills): (u8, bool),
+) {
+    if frame.is_empty() {
         return;
     }
     if let Some(slot) = device.slot(frame.len())
         && let Some(slot) = slot.get_mut(..frame.len())
     {
         slot.copy_from_slice(frame);
-        device.commit(frame.len(), None);
+        let packet = slot.get_mut(usize::from(packet_at)..).unwrap_or_default();
+        let meta = if fills {
+            TxMeta::leave_checksum(packet_at, packet)
+        } else {
+            TxMeta::NONE
+        };
+        device.commit(frame.len(), &meta);
     }
 }

@@ -54,8 +54,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) interface: Interface,
     pub(crate) described: DeviceCapabilities,
     pub(crate) medium: Medium,
-    /// The device checks TCP checksums of what it receives.
-    pub(crate) verifies: bool,
+    /// The device has verified the TCP checksum of the frame at hand.
+    pub(crate) verified: bool,
     /// The device fills in TCP checksums of what it sends.
     pub(crate) fills: bool,
     pub(crate) mac: [u8; 6],
@@ -95,7 +95,7 @@ impl<'a> Engine<'a> {
             interface: isn::interface(0, &Routes::NONE, &described, stamp(now)),
             described,
             medium: device.medium,
-            verifies: device.verifies,
+            verified: false,
             fills: device.fills,
             mac: [0; 6],
             routes: Routes::NONE,

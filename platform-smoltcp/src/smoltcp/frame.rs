@@ -1,6 +1,6 @@
 //! Looks into frames just far enough to know whose they are. smoltcp parses them again, fully.
 
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use crate::number::{be16, chunk, count};
 use crate::wire::checksum::{self, TCP};
@@ -75,12 +75,8 @@ impl Ethernet {
 pub(crate) enum Packet<'f> {
     /// A TCP segment.
     Tcp(Segment<'f>),
-    /// An ICMPv6 message from, to, with its hop limit and bytes.
-    Icmpv6 {
-        from: Ipv6Addr,
-        hop_limit: u8,
-        message: &'f [u8],
-    },
+    /// An ICMPv6 message.
+    Icmpv6 { message: &'f [u8] },
     /// Anything else that is whole.
     Other,
     /// A fragment (RFC 791). Refused: a segment never needs one, since all of ours carry DF and a
@@ -283,11 +279,7 @@ fn look_v6(packet: &[u8]) -> Option<Packet<'_>> {
     };
     match kind {
         TCP => Segment::new(Addresses::V6(from, to), payload).map(Packet::Tcp),
-        ICMPV6 => Some(Packet::Icmpv6 {
-            from: Ipv6Addr::from(*from),
-            hop_limit: *packet.get(7)?,
-            message: payload,
-        }),
+        ICMPV6 => Some(Packet::Icmpv6 { message: payload }),
         _ => Some(Packet::Other),
     }
 }

@@ -16,6 +16,7 @@ use crate::smoltcp::frame::{self, ARP, Ethernet, FIN, IPV4, IPV6, Packet, RST, S
 use crate::smoltcp::loss;
 use crate::smoltcp::slot::{Facts, Flags, Phase, Talk};
 use crate::wire::checksum;
+use crate::wire::ipv6::Ipv6;
 
 /// No window is larger, since no receive buffer is.
 pub(crate) const WINDOW_MAX: u32 = 65_536;
@@ -58,7 +59,8 @@ impl Engine<'_> {
     /// Takes one frame in and returns where in the scratch memory the frame is that answers it at
     /// once; an empty range when none does.
     #[inline]
-    pub(crate) fn take(&mut self, frame: &[u8]) -> Range<usize> {
+    pub(crate) fn take(&mut self, frame: &[u8], verified: bool) -> Range<usize> {
+        self.verified = verified;
         self.counters.received = self.counters.received.wrapping_add(1);
         let (answer, header) = match self.medium {
             Medium::Ip => (self.packet(frame, None, false), None),
@@ -119,12 +121,10 @@ impl Engine<'_> {
                 Answer::Nothing
             }
             Some(Packet::Tcp(segment)) if !group => Answer::Packet(self.segment(packet, &segment)),
-            Some(Packet::Icmpv6 {
-                from,
-                hop_limit,
-                message,
-            }) => {
-                let heard = resolve::read_icmpv6(packet, from, hop_limit, message);
+            Some(Packet::Icmpv6 { message }) => {
+                let heard = Ipv6::parse(packet)
+                    .ok()
+                    .and_then(|(header, _)| resolve::read_icmpv6(&header, message));
                 match (heard, sender) {
                     (Some(heard), Some(sender)) => Answer::Frame(self.hear(heard, sender)),
                     _ if group => Answer::Nothing,
@@ -166,7 +166,7 @@ impl Engine<'_> {
     /// Takes a TCP segment in and returns the length of the packet that answers it.
     #[inline(always)]
     fn segment(&mut self, packet: &[u8], segment: &Segment<'_>) -> usize {
-        if !self.verifies && !checksum::is_right(packet, segment.bytes) {
+        if !self.verified && !checksum::is_right(packet, segment.bytes) {
             self.counters.malformed = self.counters.malformed.wrapping_add(1);
             return 0;
         }

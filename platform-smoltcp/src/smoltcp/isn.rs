@@ -8,7 +8,7 @@
 use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpVersion};
+use smoltcp::wire::{HardwareAddress, IpCidr};
 
 use crate::ip::route::Routes;
 use crate::number::{be32, low};
@@ -37,9 +37,9 @@ pub(crate) fn interface(
     };
     let mut interface = Interface::new(config, &mut device, now);
     interface.update_ip_addrs(|addresses| {
-        for cidr in routes.own() {
+        for own in routes.own() {
             // There is room for `ADDRESSES_MAX`, and no more are own.
-            let _ = addresses.push(cidr);
+            let _ = addresses.push(IpCidr::new(own.ip.into(), own.prefix));
         }
     });
     interface
@@ -63,7 +63,7 @@ pub(crate) fn is_obeyed(
         return true;
     };
     let mut interface = interface(PROBE, routes, described, now);
-    let (local, remote) = ((own.address(), 1), (own.address(), 2));
+    let (local, remote) = ((own.ip, 1), (own.ip, 2));
     let connected = socket.connect(interface.context(), remote, local).is_ok();
     let mut nowhere = Nowhere {
         spare: &mut *spare,
@@ -73,11 +73,7 @@ pub(crate) fn is_obeyed(
         interface.poll_egress(now, &mut nowhere, set);
     }
     slab.reset(0);
-    let header: usize = if own.address().version() == IpVersion::Ipv4 {
-        20
-    } else {
-        40
-    };
+    let header: usize = if own.ip.is_ipv4() { 20 } else { 40 };
     connected && be32(spare, header.saturating_add(4)) == Some(PROBE)
 }
 

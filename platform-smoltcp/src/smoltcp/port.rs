@@ -5,7 +5,7 @@ use core::num::NonZeroU16;
 use smoltcp::phy::{self, Checksum, DeviceCapabilities, PacketMeta};
 use smoltcp::time::Instant;
 
-use crate::device::{Capabilities, PollDevice};
+use crate::device::{Capabilities, PollDevice, TxMeta};
 use crate::smoltcp::frame::{self, ETHERNET_LEN, Ethernet};
 use crate::smoltcp::sent::Sent;
 use crate::wire::checksum;
@@ -130,6 +130,7 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
             0
         };
         let whole = len.saturating_add(above);
+        let mut meta = TxMeta::NONE;
         let result = match self.device.slot(whole) {
             Some(slot) if slot.len() >= whole => {
                 let (front, packet) = slot.split_at_mut_checked(above).unwrap_or_default();
@@ -141,7 +142,10 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
                 if let Some(start) = frame::tcp_at(packet) {
                     self.sent
                         .correct(packet.get_mut(start..).unwrap_or_default());
-                    if !self.fills {
+                    if self.fills {
+                        let link_len = u8::try_from(above).unwrap_or(0);
+                        meta = TxMeta::leave_checksum(link_len, packet);
+                    } else {
                         checksum::fill(packet, start);
                     }
                 }
@@ -149,7 +153,7 @@ impl<D: PollDevice> phy::TxToken for Out<'_, D> {
             }
             _ => return f(self.spare.get_mut(..len).unwrap_or_default()),
         };
-        self.device.commit(whole, self.segment);
+        self.device.commit(whole, &meta.segment_size(self.segment));
         result
     }
 
@@ -173,7 +177,8 @@ impl<D: PollDevice> phy::Device for Outward<'_, D> {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
-        self.device.has_room().then_some(Out {
+        self.device.slot(0)?;
+        Some(Out {
             device: self.device,
             header: self.header,
             sent: self.sent,

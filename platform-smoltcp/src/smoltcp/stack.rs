@@ -10,7 +10,7 @@ use usockets::{
 
 use crate::config::{Config, Memory, SizeClass};
 use crate::counters::Counters;
-use crate::device::PollDevice;
+use crate::device::{PollDevice, RxChecksum};
 use crate::number::place;
 use crate::smoltcp::close::remote_of;
 use crate::smoltcp::egress::{Served, send_copy};
@@ -146,10 +146,12 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         let engine = &mut self.engine;
         let count = self.device.receive(FRAMES_MAX);
         for index in 0..count {
-            let answer = engine.take(self.device.frame(index));
+            let verified = self.device.rx_meta(index).checksum != RxChecksum::Unknown;
+            let answer = engine.take(self.device.frame(index), verified);
             if !answer.is_empty() {
                 let frame = engine.scratch.get(answer).unwrap_or_default();
-                send_copy(&mut self.device, frame);
+                let packet_at = u8::try_from(engine.reply_at()).unwrap_or(0);
+                send_copy(&mut self.device, frame, (packet_at, engine.fills));
             }
         }
         self.more = count >= FRAMES_MAX;

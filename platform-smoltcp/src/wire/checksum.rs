@@ -42,7 +42,7 @@ const fn low_half(bits: u128) -> u64 {
 
 /// Adds what follows the addresses in the pseudo header (RFC 9293, section 3.1; RFC 8200, section
 /// 8.1).
-fn add_rest(sum: u64, protocol: u8, len: usize) -> u64 {
+pub(crate) fn add_rest(sum: u64, protocol: u8, len: usize) -> u64 {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
     [len, u32::from(protocol)]
         .into_iter()
@@ -67,7 +67,6 @@ pub(crate) fn finish(sum: u64) -> u16 {
 }
 
 /// Returns the sum without the complement, as devices that finish it themselves want it.
-#[cfg(feature = "tap")]
 pub(crate) fn partial(sum: u64) -> u16 {
     fold(sum)
 }
@@ -79,6 +78,55 @@ fn fold(sum: u64) -> u16 {
     let [a, b, ..] = low((twice >> 16).wrapping_add(twice & 0xffff)).to_le_bytes();
     // The bytes are in the order in which they were added.
     u16::from_be(u16::from_le_bytes([a, b]))
+}
+
+/// Returns the checksum of `bytes`, as it stands in a header where the field was zero before.
+#[must_use]
+pub fn data(bytes: &[u8]) -> u16 {
+    finish(add(0, bytes))
+}
+
+/// Returns the checksum of a TCP segment, UDP datagram or ICMPv6 message between two addresses of
+/// one family, pseudo header included (RFC 9293, section 3.1; RFC 8200, section 8.1). It is 0 when
+/// the one in `bytes` is right. (UDP writes a computed 0 as 0xffff.)
+#[must_use]
+pub fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
+    let sum = pseudo(source, destination, protocol, bytes.len());
+    finish(add(sum, bytes))
+}
+
+/// Returns true if the checksum in a message without pseudo header is right.
+pub(crate) fn is_right_plain(message: &[u8]) -> bool {
+    cfg!(fuzzing) || data(message) == 0
+}
+
+/// Returns true if the checksum in a packet with a pseudo header is right.
+#[inline]
+pub(crate) fn is_right_transport(
+    (source, destination): (IpAddr, IpAddr),
+    protocol: u8,
+    bytes: &[u8],
+) -> bool {
+    cfg!(fuzzing) || transport(source, destination, protocol, bytes) == 0
+}
+
+/// Fills in the checksum of a packet with a pseudo header, which stands at `at`.
+#[inline]
+pub(crate) fn fill_transport(
+    (source, destination): (IpAddr, IpAddr),
+    protocol: u8,
+    bytes: &mut [u8],
+    at: usize,
+) {
+    if put(bytes, at, [0; 2]) {
+        let sum = transport(source, destination, protocol, bytes);
+        put_at(bytes, at, sum);
+    }
+}
+
+/// Writes a checksum at its place.
+pub(crate) fn put_at(bytes: &mut [u8], at: usize, sum: u16) {
+    put(bytes, at, sum.to_be_bytes());
 }
 
 /// Returns the checksum of a TCP segment behind an IP header; `None` if that is cut short.

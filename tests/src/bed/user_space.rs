@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use usockets::{
     Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
     SocketId,
 };
-use usockets_smoltcp::{Capabilities, Medium, PollDevice, Random, SizeClass, Socket, Stack};
+use usockets_smoltcp::{
+    Capabilities, Medium, PollDevice, Random, SizeClass, Socket, Stack, TxMeta,
+};
 
 use super::Bed;
 use crate::smoltcp::{MTU, Recipe, v6};
@@ -74,15 +75,11 @@ impl PollDevice for Port {
         &self.burst[index]
     }
 
-    fn has_room(&mut self) -> bool {
-        true
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         self.slot.get_mut(..len)
     }
 
-    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         let link = &mut *self.link.borrow_mut();
         for (host, line) in link.lines.iter_mut().enumerate() {
             if host != self.host && !link.random.chance(link.loss) {

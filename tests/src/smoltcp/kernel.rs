@@ -1,7 +1,6 @@
 //! The kernel's TCP on the other end of a TAP, in a network namespace of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::num::NonZeroU16;
 use std::process::Command;
 use std::thread;
 
@@ -9,8 +8,8 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use usockets::{Error, Handler, Instant, Opened, Platform, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
-    Address, Capabilities, Config, Listener, Memory, Neighbour, PollDevice, Random, Secret,
-    SizeClass, Slot, SocketStorage, Stack, Tap,
+    Address, Capabilities, Config, Listener, Memory, Neighbour, PollDevice, Random, RxMeta, Secret,
+    SizeClass, Slot, SocketStorage, Stack, Tap, TxMeta,
 };
 
 use super::{leak, mac, v6};
@@ -146,17 +145,17 @@ impl PollDevice for Faulty {
         self.tap.frame(self.order[index])
     }
 
-    fn has_room(&mut self) -> bool {
-        self.tap.has_room()
+    fn rx_meta(&self, index: usize) -> RxMeta {
+        self.tap.rx_meta(self.order[index])
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         self.tap.slot(len)
     }
 
-    fn commit(&mut self, len: usize, segment: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
         if self.losses.loss == 0 || !self.random.chance(self.losses.loss) {
-            self.tap.commit(len, segment);
+            self.tap.commit(len, meta);
         }
     }
 

@@ -2,10 +2,8 @@
 //! them to come back: for measuring what the stack alone costs. Or each makes a connection for
 //! every message, which the stack ends.
 
-use std::num::NonZeroU16;
-
 use usockets::Instant;
-use usockets_smoltcp::{Capabilities, Medium, PollDevice};
+use usockets_smoltcp::{Capabilities, Medium, PollDevice, TxMeta};
 
 /// Payload of one message.
 pub const MESSAGE: usize = 64;
@@ -275,15 +273,11 @@ impl PollDevice for Peers {
         &self.frames[index][..self.lens[index]]
     }
 
-    fn has_room(&mut self) -> bool {
-        true
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         self.state.slot(len)
     }
 
-    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         self.state.read(len);
     }
 

@@ -1,10 +1,9 @@
 //! The Ethernet block of the LM3S6965: a device for the stack, and the loop's way to sleep.
 
-use core::num::NonZeroU16;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use usockets::{Instant, Notify, Waker};
-use usockets_smoltcp::{Capabilities, Medium, PollDevice};
+use usockets_smoltcp::{Capabilities, Medium, PollDevice, TxMeta};
 
 use crate::clock;
 use crate::registers::{
@@ -151,18 +150,14 @@ impl PollDevice for &mut Ethernet {
         if index == 0 { frame } else { &[] }
     }
 
-    fn has_room(&mut self) -> bool {
-        MAC_START.read() & 1 == 0
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
-        if !self.has_room() {
+        if MAC_START.read() & 1 != 0 {
             return None;
         }
         self.sending.get_mut(LENGTH..)?.get_mut(..len)
     }
 
-    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         let (Some(payload), Some(end)) = (len.checked_sub(HEADER), len.checked_add(LENGTH)) else {
             return;
         };

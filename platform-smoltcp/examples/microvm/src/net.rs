@@ -1,12 +1,11 @@
 //! The network card: virtio over memory-mapped registers, and the loop's way to sleep.
 
-use core::num::NonZeroU16;
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use static_cell::ConstStaticCell;
 use usockets::{Instant, Notify, Waker};
-use usockets_smoltcp::{Capabilities, Medium, PollDevice};
+use usockets_smoltcp::{Capabilities, Medium, PollDevice, TxMeta};
 use virtio_drivers::device::net::VirtIONetRaw;
 use virtio_drivers::transport::mmio::MmioTransport;
 use virtio_drivers::transport::{DeviceType, Transport};
@@ -258,11 +257,6 @@ impl PollDevice for Card {
             .unwrap_or_default()
     }
 
-    fn has_room(&mut self) -> bool {
-        self.take_back();
-        self.idle_len > 0
-    }
-
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         self.take_back();
         let buffer = self.next_idle()?;
@@ -271,7 +265,7 @@ impl PollDevice for Card {
     }
 
     #[expect(unsafe_code, reason = "the card reads the buffer by itself")]
-    fn commit(&mut self, len: usize, _: Option<NonZeroU16>) {
+    fn commit(&mut self, len: usize, _: &TxMeta) {
         let Some(buffer) = self.next_idle() else {
             return;
         };
