@@ -10,14 +10,14 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration as Span, Instant as Stamp};
 use usockets::Instant;
 
-use crate::device::{Medium, PollDevice, TxMeta};
+use crate::device::{Medium, PollDevice};
 use crate::ip::neighbour::Reach;
 use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::{count, place};
 use crate::smoltcp::clock::{instant, kept, stamp, stamp_after};
 use crate::smoltcp::engine::Engine;
 use crate::smoltcp::frame::Ethernet;
-use crate::smoltcp::port::{Nowhere, Outward};
+use crate::smoltcp::port::{Nowhere, Outward, send_copy};
 use crate::smoltcp::slot::{ENDING, Facts, Fault, Flags, LIMIT_SPAN, Phase, Slot, Talk};
 use crate::smoltcp::wheel::{tick_after, tick_of};
 
@@ -478,28 +478,4 @@ fn renew(socket: &mut tcp::Socket<'_>, answer: Span) {
             .map(|every| Span::from_micros(probes(every.total_micros())))
     };
     socket.set_timeout(timeout);
-}
-
-/// Sends a frame made elsewhere, whose packet starts at `packet_at`, if the device has room. With
-/// `fills` it leaves the device to finish a TCP checksum.
-pub(crate) fn send_copy<D: PollDevice>(
-    device: &mut D,
-    frame: &[u8],
-    (packet_at, fills): (u8, bool),
-) {
-    if frame.is_empty() {
-        return;
-    }
-    if let Some(slot) = device.slot(frame.len())
-        && let Some(slot) = slot.get_mut(..frame.len())
-    {
-        slot.copy_from_slice(frame);
-        let packet = slot.get_mut(usize::from(packet_at)..).unwrap_or_default();
-        let meta = if fills {
-            TxMeta::leave_checksum(packet_at, packet)
-        } else {
-            TxMeta::NONE
-        };
-        device.commit(frame.len(), &meta);
-    }
 }

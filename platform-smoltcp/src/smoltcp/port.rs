@@ -193,6 +193,30 @@ impl<D: PollDevice> phy::Device for Outward<'_, D> {
     }
 }
 
+/// Sends a frame made elsewhere, whose packet starts at `packet_at`, if the device has room. With
+/// `fills` it leaves the device to finish a TCP checksum.
+pub(crate) fn send_copy<D: PollDevice>(
+    device: &mut D,
+    frame: &[u8],
+    (packet_at, fills): (u8, bool),
+) {
+    if frame.is_empty() {
+        return;
+    }
+    if let Some(slot) = device.slot(frame.len())
+        && let Some(slot) = slot.get_mut(..frame.len())
+    {
+        slot.copy_from_slice(frame);
+        let packet = slot.get_mut(usize::from(packet_at)..).unwrap_or_default();
+        let meta = if fills {
+            TxMeta::leave_checksum(packet_at, packet)
+        } else {
+            TxMeta::NONE
+        };
+        device.commit(frame.len(), &meta);
+    }
+}
+
 /// A device that swallows what is sent: for a SYN|ACK that went out without us.
 pub(crate) struct Nowhere<'f> {
     pub(crate) spare: &'f mut [u8],

@@ -13,8 +13,9 @@ use crate::counters::Counters;
 use crate::device::{PollDevice, RxChecksum};
 use crate::number::place;
 use crate::smoltcp::close::remote_of;
-use crate::smoltcp::egress::{Served, send_copy};
+use crate::smoltcp::egress::Served;
 use crate::smoltcp::engine::Engine;
+use crate::smoltcp::port::send_copy;
 use crate::smoltcp::slot::{Facts, Phase};
 
 /// Most frames taken from the device in one turn.
@@ -414,6 +415,17 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             self.turn();
         }
         self.device.fault().map_or(Ok(()), Err)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let engine = &self.engine;
+        let waits = self.has_reports() || self.more || engine.listeners_asked;
+        if waits || (engine.serve.count() > 0 && !self.full) {
+            return Some(Instant::ZERO);
+        }
+        let now = engine.now;
+        let full = self.full.then(|| now.saturating_add(FULL_WAIT));
+        engine.wheel.next(now).into_iter().chain(full).min()
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
