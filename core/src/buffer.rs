@@ -2,7 +2,7 @@
 
 use core::borrow::BorrowMut;
 
-use crate::pool::at;
+use crate::id::to_index;
 
 /// Which part of some memory is filled: what a byte queue is, apart from its bytes.
 ///
@@ -39,7 +39,7 @@ impl Span {
     /// Returns the number of bytes held.
     #[must_use]
     pub fn len(&self) -> usize {
-        at(self.end.saturating_sub(self.start))
+        to_index(self.end.saturating_sub(self.start))
     }
 
     /// Returns whether nothing is held.
@@ -88,8 +88,8 @@ impl<B: BorrowMut<[u8]>, S: BorrowMut<Span>> Queue<B, S> {
         let bytes = self.bytes.borrow_mut();
         let span = self.span.borrow_mut();
         // Both hold already; stated so that no panic branch is left in `copy_within`.
-        let end = at(span.end).min(bytes.len());
-        let start = at(span.start).min(end);
+        let end = to_index(span.end).min(bytes.len());
+        let start = to_index(span.start).min(end);
         if start > 0 {
             bytes.copy_within(start..end, 0);
         }
@@ -105,7 +105,7 @@ impl<B: BorrowMut<[u8]>, S: BorrowMut<Span>> Queue<B, S> {
     pub fn commit(&mut self, count: usize) {
         let max = self.bytes.borrow().len();
         let span = self.span.borrow_mut();
-        span.end = narrow(at(span.end).saturating_add(count).min(max));
+        span.end = narrow(to_index(span.end).saturating_add(count).min(max));
     }
 
     /// Drops the oldest `count` bytes; more than held means all of them.
@@ -141,7 +141,9 @@ impl<B: BorrowMut<[u8]>, S: BorrowMut<Span>> Queue<B, S> {
     pub fn filled_mut(&mut self) -> &mut [u8] {
         let Span { start, end } = *self.span.borrow();
         let bytes = self.bytes.borrow_mut();
-        bytes.get_mut(at(start)..at(end)).unwrap_or_default()
+        bytes
+            .get_mut(to_index(start)..to_index(end))
+            .unwrap_or_default()
     }
 
     /// Returns the bytes held, oldest first.
@@ -149,7 +151,9 @@ impl<B: BorrowMut<[u8]>, S: BorrowMut<Span>> Queue<B, S> {
     pub fn filled(&self) -> &[u8] {
         let Span { start, end } = *self.span.borrow();
         let bytes = self.bytes.borrow();
-        bytes.get(at(start)..at(end)).unwrap_or_default()
+        bytes
+            .get(to_index(start)..to_index(end))
+            .unwrap_or_default()
     }
 
     /// Returns the number of bytes held.

@@ -17,6 +17,8 @@ pub enum Closed {
     /// The pool was full, and a listener with
     /// [`WhenFull::EvictIdle`](crate::WhenFull::EvictIdle) needed the slot.
     Evicted,
+    /// The program took its descriptor out ([`Net::take`](crate::Net::take)).
+    Taken,
     /// The connection broke.
     Failed(Error),
 }
@@ -32,6 +34,7 @@ impl Closed {
             }
             Self::TimedOut => (2, [0; 4]),
             Self::Evicted => (3, [0; 4]),
+            Self::Taken => (5, [0; 4]),
             Self::Failed(error) => (4, error.to_bits().to_le_bytes()),
         };
         u32::from_le_bytes([a, b, c, kind])
@@ -45,6 +48,7 @@ impl Closed {
             1 => Self::Local(u16::from_le_bytes([a, b])),
             2 => Self::TimedOut,
             3 => Self::Evicted,
+            5 => Self::Taken,
             _ => Self::Failed(Error::from_bits(u32::from_le_bytes([a, b, c, 0]))),
         }
     }
@@ -57,6 +61,7 @@ impl fmt::Display for Closed {
             Self::Local(code) => write!(f, "closed here with code {code}"),
             Self::TimedOut => f.write_str("timed out here"),
             Self::Evicted => f.write_str("evicted from a full pool"),
+            Self::Taken => f.write_str("taken out by the program"),
             Self::Failed(error) => error.fmt(f),
         }
     }
@@ -78,6 +83,7 @@ mod tests {
             Error::Unreachable,
             Error::Refused,
             Error::Reset,
+            Error::BrokenPipe,
             Error::TimedOut,
             Error::Truncated,
             Error::AlertReceived(40),
@@ -99,6 +105,7 @@ mod tests {
             Closed::Local(0xfedc),
             Closed::TimedOut,
             Closed::Evicted,
+            Closed::Taken,
         ] {
             assert_eq!(Closed::from_bits(closed.to_bits()), closed);
         }

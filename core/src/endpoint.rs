@@ -45,6 +45,13 @@ pub struct Endpoint<'a> {
     pub source: Option<SocketAddr>,
     /// What a listener does when the pool is full. Ignored by connects.
     pub when_full: WhenFull,
+    /// Free slots that a listener leaves to others, so that what it accepts cannot take the slot
+    /// that a connect or a timer needs: it takes a connection only while more are free. 0 by
+    /// default. Ignored by connects.
+    pub reserve: u32,
+    /// Connections that a listener may have at a time; those beyond are treated as
+    /// [`Self::when_full`] says. No bound by default. Ignored by connects.
+    pub connections_max: u32,
     /// Which of a layer's configurations holds for this listener or connect, by its index in the
     /// list that the layer was given; 0, the first, by default. Without a layer it means nothing.
     pub config: u16,
@@ -66,6 +73,8 @@ impl<'a> Endpoint<'a> {
             send_buffer: None,
             source: None,
             when_full: WhenFull::Pause,
+            reserve: 0,
+            connections_max: u32::MAX,
             config: 0,
         }
     }
@@ -133,6 +142,20 @@ impl<'a> Endpoint<'a> {
     #[must_use]
     pub const fn source(mut self, addr: SocketAddr) -> Self {
         self.source = Some(addr);
+        self
+    }
+
+    /// Sets [`Self::reserve`].
+    #[must_use]
+    pub const fn reserve(mut self, slots: u32) -> Self {
+        self.reserve = slots;
+        self
+    }
+
+    /// Sets [`Self::connections_max`].
+    #[must_use]
+    pub const fn connections_max(mut self, count: u32) -> Self {
+        self.connections_max = count;
         self
     }
 

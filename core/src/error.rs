@@ -28,6 +28,8 @@ pub enum Error {
     Refused,
     /// The peer reset the connection.
     Reset,
+    /// The peer ended its direction, and then reset the connection when we went on sending.
+    BrokenPipe,
     /// The peer did not answer in time.
     TimedOut,
     /// The stream ended without the protocol's own end: a FIN without TLS's `close_notify`
@@ -58,6 +60,7 @@ impl Error {
             Self::Unreachable
                 | Self::Refused
                 | Self::Reset
+                | Self::BrokenPipe
                 | Self::TimedOut
                 | Self::Truncated
                 | Self::AlertReceived(_)
@@ -90,6 +93,7 @@ impl Error {
             Self::Protocol(_) => 14,
             Self::Unsupported => 15,
             Self::Platform(_) => 16,
+            Self::BrokenPipe => 17,
         };
         u32::from_le_bytes([kind, low, high, 0])
     }
@@ -114,6 +118,7 @@ impl Error {
             13 => Self::AlertSent(low),
             14 => Self::Protocol(number),
             15 => Self::Unsupported,
+            17 => Self::BrokenPipe,
             _ => Self::Platform(number),
         }
     }
@@ -131,6 +136,7 @@ impl fmt::Display for Error {
             Self::Unreachable => "unreachable",
             Self::Refused => "connection refused",
             Self::Reset => "connection reset",
+            Self::BrokenPipe => "connection reset after the peer's end",
             Self::TimedOut => "timed out",
             Self::Truncated => "stream truncated",
             Self::AlertReceived(alert) => return write!(f, "TLS alert {alert} received"),

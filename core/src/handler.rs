@@ -3,8 +3,9 @@
 use crate::address::Address;
 use crate::closed::Closed;
 use crate::error::Error;
-use crate::id::{ListenerId, TimerId};
-use crate::platform::Platform;
+use crate::id::{ListenerId, SocketId, TimerId};
+use crate::platform::{Platform, Readiness};
+use crate::sockets::receive::Read;
 use crate::sockets::socket::{AllSockets, Socket};
 
 /// The behaviour of every socket of a loop.
@@ -39,6 +40,16 @@ pub trait Handler<P: Platform>: Sized {
     /// returns, and may be altered.
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, data: &mut [u8]);
 
+    /// There is something to read of a socket that is read on demand
+    /// ([`Net::set_pull`](crate::Net::set_pull)): bytes, the peer's end, or why it broke. Once,
+    /// until a [`Socket::read`] has told that there is nothing more. By default reads and drops
+    /// everything.
+    fn on_readable(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
+        let _ = ext;
+        let mut dropped = [0; 64];
+        while let Ok(Read::Data(_)) = socket.read(&mut dropped) {}
+    }
+
     /// There is room again, after a write that took less than it was given, or after a cork that
     /// was held up.
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
@@ -59,8 +70,9 @@ pub trait Handler<P: Platform>: Sized {
         socket.time_out();
     }
 
-    /// An open socket is gone, and this is why. Its name and its data are valid until the call
-    /// returns; writing takes nothing. The data is dropped afterwards.
+    /// An open socket is gone, and this is why. Its data is valid until the call returns and dropped
+    /// afterwards. Its id and its slot are given up already, unless a layer still sends: a connect
+    /// or a timer may take the slot.
     fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, closed: Closed) {
         let _ = (socket, ext, closed);
     }
@@ -86,6 +98,19 @@ pub trait Handler<P: Platform>: Sized {
         error: Error,
     ) {
         let _ = (sockets, listener, error);
+    }
+
+    /// A descriptor that was inserted only to be waited for ([`Net::watch`](crate::Net::watch))
+    /// is ready. As other facts, each comes at least once after it becomes true, and may be
+    /// spurious. The program reads and writes it itself.
+    fn on_descriptor(
+        &mut self,
+        sockets: &mut AllSockets<'_, P, Self>,
+        id: SocketId,
+        context: Self::Context,
+        readiness: Readiness,
+    ) {
+        let _ = (sockets, id, context, readiness);
     }
 
     /// A timer is due. `missed` counts the repeats that passed since without a call of their own,
@@ -121,6 +146,13 @@ pub enum Opened<C> {
         /// The peer's address; an IPv4-mapped one comes as IPv4.
         peer: Address,
     },
+    /// A connection made elsewhere was inserted ([`Net::insert`](crate::Net::insert)).
+    Inserted {
+        /// The context given to `insert`.
+        context: C,
+        /// The peer's address, as of an accepted one.
+        peer: Address,
+    },
     /// Our `connect` succeeded.
     Connected {
         /// The context given to `connect`.
@@ -129,11 +161,13 @@ pub enum Opened<C> {
 }
 
 impl<C: Copy> Opened<C> {
-    /// Returns the context given to `listen` or `connect`.
+    /// Returns the context given to `listen`, `insert` or `connect`.
     #[must_use]
     pub const fn context(&self) -> C {
         match *self {
-            Self::Accepted { context, .. } | Self::Connected { context } => context,
+            Self::Accepted { context, .. }
+            | Self::Inserted { context, .. }
+            | Self::Connected { context } => context,
         }
     }
 }

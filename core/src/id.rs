@@ -1,13 +1,11 @@
-//! Names of slots that are never mistaken for another connection's.
+//! Ids of slots that are never mistaken for another connection.
 
 use core::num::NonZeroU32;
 
-use crate::pool::at;
-
-/// Names one socket of one loop, from the moment it is made until it is closed.
+/// The id of one socket of one loop, from the moment it is made until it is closed.
 ///
-/// A name is never valid again after its socket closed: the slot moves to its next generation, so
-/// a stale name is answered with `None`, `0` or nothing, never with another connection. A
+/// An id is never valid again after its socket closed: the slot moves to its next generation, so
+/// a stale id is answered with `None`, `0` or nothing, never with another connection. A
 /// generation comes again after 2^31 sockets lived in the same slot.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SocketId {
@@ -20,9 +18,9 @@ impl SocketId {
         Self { index, generation }
     }
 
-    /// Rebuilds a name from [`Self::to_bits`], for platforms that keep it in a kernel object.
+    /// Rebuilds an id from [`Self::to_bits`], for platforms that keep it in a kernel object.
     ///
-    /// `None` when the generation half is zero, which no name has; zero is free for a platform's
+    /// `None` when the generation half is zero, which no id has; zero is free for a platform's
     /// own use.
     #[inline]
     #[must_use]
@@ -35,7 +33,7 @@ impl SocketId {
         }
     }
 
-    /// Packs the name into 64 bits: index in the low half, generation in the high half.
+    /// Packs the id into 64 bits: index in the low half, generation in the high half.
     #[inline]
     #[must_use]
     pub const fn to_bits(self) -> u64 {
@@ -59,7 +57,7 @@ impl SocketId {
     #[inline]
     #[must_use]
     pub fn entry<T>(self, table: &mut [T]) -> Option<&mut T> {
-        table.get_mut(at(self.index))
+        table.get_mut(to_index(self.index))
     }
 
     #[inline]
@@ -68,11 +66,17 @@ impl SocketId {
     }
 }
 
-/// Names one listener, from [`Net::listen`](crate::Net::listen) until it stops listening.
+/// A slot's index, to index with. Saturates where addresses have fewer than 32 bits.
+#[inline]
+pub(crate) fn to_index(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// The id of one listener, from [`Net::listen`](crate::Net::listen) until it stops listening.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ListenerId(pub(crate) SocketId);
 
-/// Names one timer, from [`Net::start_timer`](crate::Net::start_timer) until it is stopped or, if
+/// The id of one timer, from [`Net::start_timer`](crate::Net::start_timer) until it is stopped or, if
 /// it does not repeat, has fired.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TimerId(pub(crate) SocketId);

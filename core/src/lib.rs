@@ -78,6 +78,7 @@ mod event_loop;
 mod handler;
 mod id;
 mod injected_bug;
+mod invariant;
 mod platform;
 mod pool;
 mod sockets;
@@ -103,7 +104,9 @@ pub use platform::{
     Progress, Readiness, Ready, Recv, SocketOption, StalePath,
 };
 pub use pool::Sockets;
+pub use pool::slot::{Place, Slot};
 pub use sockets::Net;
+pub use sockets::receive::Read;
 pub use sockets::socket::{AllSockets, Socket};
 pub use stats::Stats;
 pub use time::{Duration, Instant};

@@ -25,6 +25,9 @@ pub struct Stats {
     pub received: u64,
     /// Bytes that the platform took for sending.
     pub sent: u64,
+    /// Answers of the platform that its contract forbids; the loop goes on. Anything but 0 is a
+    /// fault of the platform.
+    pub breaches: u64,
     /// Connections open now.
     pub open: u32,
     /// Slots in use now: listeners, timers and connections of every state.

@@ -1,107 +1,184 @@
-//! Taking connections, and what happens when there is no place for them.
+//! Taking connections, and who gets a slot when there are too few.
+//!
+//! A free slot goes to whoever claims it, with three exceptions for listeners. One that waits for a
+//! slot gets the next that becomes free, in turn ([`WaitingListeners`]); others take from what is
+//! left beyond that. A listener leaves its [`reserve`](crate::Endpoint::reserve) to others. And one
+//! that evicts takes the slot of the socket that it closed in the same step, so that nobody comes
+//! between.
+//!
+//! [`WaitingListeners`]: crate::pool::waiting::WaitingListeners
 
 use crate::closed::Closed;
+use crate::endpoint::WhenFull;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::event_loop::evict::idlest_of;
 use crate::handler::Handler;
-use crate::id::{ListenerId, SocketId, TimerId};
+use crate::id::{ListenerId, SocketId, to_index};
 use crate::injected_bug::injected_bug;
 use crate::platform::{Accepted, Platform};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::wheel::NEVER;
-use crate::pool::{Place, at, name, named};
+use crate::pool::slot::{Place, find};
+use crate::sockets::Admission;
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
 /// Time after which a platform that was exhausted is asked again, in microseconds.
 const RETRY_MICROS: u64 = 100_000;
 
-/// A listener's policy, in its slot's payload; 0 is to pause.
-pub(crate) const REFUSE: u32 = 1;
-pub(crate) const EVICT_IDLE: u32 = 2;
+/// What a listener may do with the next connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Admit {
+    /// Take it: a slot is free for it.
+    Yes,
+    /// Nothing: it is not the listener's turn to be asked.
+    Later,
+    /// Whatever it does when the pool is full.
+    Full,
+}
+
+/// What became of one attempt to accept.
+enum Attempt {
+    /// One connection was taken.
+    Taken,
+    /// None waits.
+    Nobody,
+    /// The platform cannot take one now.
+    Exhausted,
+    /// One was lost, or the listener is broken.
+    Failed(Error),
+}
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
-    pub(crate) fn accept(&mut self, handler: &mut H, listener: SocketId) {
+    pub(super) fn accept(&mut self, handler: &mut H, listener: SocketId) {
         let (mut has_any, mut last_error) = (false, None);
-        for count in 0..ACCEPTS_MAX {
-            let Some(slot) = named(self.slots, listener) else {
-                return;
-            };
-            let ready = Flags::READABLE.with(Flags::PAUSED);
-            if slot.phase() != Phase::Listening || !slot.flags.only(ready, Flags::READABLE) {
-                return;
+        for _ in 0..ACCEPTS_MAX {
+            match self.admit(listener) {
+                Admit::Yes => {}
+                Admit::Later => return,
+                // The last slot went to this turn's own: perhaps nobody waits any more.
+                Admit::Full if has_any && self.evicts(listener) => return self.unmute(listener),
+                Admit::Full => {
+                    if !self.make_room(handler, listener) {
+                        return;
+                    }
+                }
             }
-            let evicts = slot.payload == EVICT_IDLE;
-            let Some(id) = self.lists.claim(self.slots) else {
-                if count > 0 && evicts {
-                    // The last slot went to this turn's own: perhaps nobody waits any more.
-                    return self.ask_again(listener);
-                }
-                return self.full(handler, listener);
-            };
-            let Ok([from, to]) = self
-                .slots
-                .get_disjoint_mut([at(listener.index()), at(id.index())])
-            else {
-                return;
-            };
-            match self.platform.accept(&mut from.socket, &mut to.socket, id) {
-                Ok(Some(Accepted { peer, drained })) => {
-                    // One that is muted is not reported again, so only "none" ends its turn.
-                    if drained && !from.flags.any(Flags::MUTED) {
-                        from.flags.clear(Flags::READABLE);
-                    }
-                    to.set_phase(Phase::Accepting);
-                    if let Some(&context) = from.context.as_ref() {
-                        to.context = Place::Occupied(context);
-                    }
-                    self.lists.stats.accepted = self.lists.stats.accepted.wrapping_add(1);
-                    has_any = true;
-                    self.open_accepted(handler, id, peer);
-                    self.drain_closing(handler);
-                }
-                Ok(None) => {
-                    self.lists.unclaim(self.slots, id);
-                    return self.drained(listener);
-                }
-                Err(Error::Exhausted) => {
-                    self.lists.unclaim(self.slots, id);
-                    return self.pause(handler, listener, Error::Exhausted);
-                }
-                Err(error) => {
-                    self.lists.unclaim(self.slots, id);
-                    self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
+            match self.accept_one(handler, listener) {
+                Attempt::Taken => has_any = true,
+                Attempt::Nobody => return self.on_drained(listener),
+                Attempt::Exhausted => return self.wait(handler, listener, Error::Exhausted),
+                Attempt::Failed(error) => {
+                    self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
                     last_error = Some(error);
                 }
             }
         }
-        self.go_on(handler, listener, last_error.filter(|_| !has_any));
+        self.end_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
-    /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
-    fn go_on(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
-        match stuck {
-            // Maybe not about the connections but about the listener: do not spin on it.
-            Some(error) => self.pause(handler, listener, error),
-            None => self.lists.enqueue(self.slots, listener),
+    /// Returns whether a listener may take another connection.
+    fn admit(&mut self, listener: SocketId) -> Admit {
+        let free = self.state.free_list.free(self.slots);
+        let Some(slot) = find(self.slots, listener) else {
+            return Admit::Later;
+        };
+        let held = Flags::PAUSED.with(Flags::HELD);
+        if slot.phase() != Phase::Listening {
+            return Admit::Later;
+        }
+        if slot.flags.any(held) {
+            // Reported all the same, so it is not muted yet.
+            self.mute(listener);
+            return Admit::Later;
+        }
+        if !slot.flags.any(Flags::READABLE) {
+            return Admit::Later;
+        }
+        if slot.flags.any(Flags::QUEUED) {
+            // Its turn in this iteration is over.
+            return Admit::Later;
+        }
+        let reserve = Admission::from_bits(slot.admission()).reserve;
+        let others = self.state.waiting.ahead_of(listener);
+        let population = slot.population();
+        if population.count < population.cap && free > reserve.saturating_add(others) {
+            Admit::Yes
+        } else {
+            Admit::Full
         }
     }
 
-    /// No connection waits any more: the platform's next report counts again.
-    fn drained(&mut self, listener: SocketId) {
-        let Some(slot) = named(self.slots, listener) else {
+    /// Takes one connection into a free slot.
+    fn accept_one(&mut self, handler: &mut H, listener: SocketId) -> Attempt {
+        let Some(id) = self.state.claim(self.slots) else {
+            return Attempt::Nobody;
+        };
+        let indices = [to_index(listener.index()), to_index(id.index())];
+        let Ok([from, to]) = self.slots.get_disjoint_mut(indices) else {
+            return Attempt::Nobody;
+        };
+        match self.platform.accept(&mut from.socket, &mut to.socket, id) {
+            Ok(Some(Accepted { peer, drained })) => {
+                // One that is muted is not reported again, so only "none" ends its turn.
+                if drained && !from.flags.any(Flags::MUTED) {
+                    from.flags.clear(Flags::READABLE);
+                }
+                to.enter(Phase::Accepting, 0);
+                to.listener = listener.index().wrapping_add(1);
+                if let Some(&context) = from.context.as_ref() {
+                    to.context = Place::Occupied(context);
+                }
+                let mut population = from.population();
+                population.count = population.count.saturating_add(1);
+                from.deadline = population.to_deadline();
+                self.state.stats.accepted = self.state.stats.accepted.wrapping_add(1);
+                self.open_accepted(handler, id, peer);
+                self.report_closes(handler);
+                Attempt::Taken
+            }
+            Ok(None) => {
+                self.state.give_back(self.slots, id);
+                Attempt::Nobody
+            }
+            Err(error) => {
+                self.state.give_back(self.slots, id);
+                match error {
+                    Error::Exhausted => Attempt::Exhausted,
+                    error => Attempt::Failed(error),
+                }
+            }
+        }
+    }
+
+    /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
+    fn end_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
+        self.state.waiting.end_turn(listener);
+        match stuck {
+            // Maybe not about the connections but about the listener: do not spin on it.
+            Some(error) => self.wait(handler, listener, error),
+            None => self.serve_later(listener),
+        }
+    }
+
+    /// Ends the turn of a listener at which nobody waits any more: the platform's next report
+    /// counts again.
+    fn on_drained(&mut self, listener: SocketId) {
+        self.state.waiting.end_turn(listener);
+        let Some(slot) = find(self.slots, listener) else {
             return;
         };
-        slot.flags.clear(Flags::READABLE);
+        slot.flags
+            .clear(Flags::READABLE.with(Flags::EXHAUSTED_REPORTED));
         if slot.flags.any(Flags::MUTED) {
-            self.ask_again(listener);
+            self.unmute(listener);
         }
     }
 
     /// Has the platform report the listener if a connection waits.
-    fn ask_again(&mut self, listener: SocketId) {
-        let Some(slot) = named(self.slots, listener) else {
+    fn unmute(&mut self, listener: SocketId) {
+        let Some(slot) = find(self.slots, listener) else {
             return;
         };
         slot.flags.clear(Flags::READABLE);
@@ -112,134 +189,147 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             slot.flags.clear(Flags::MUTED);
         } else {
             // Not reported yet, so the next attempt is by the clock.
-            self.pause_until_retry(listener);
+            slot.flags.set(Flags::PAUSED);
+            self.state.waiting.push(self.slots, listener, false);
+            self.retry_later();
         }
     }
 
-    /// A connection waits and the pool is full.
-    fn full(&mut self, handler: &mut H, listener: SocketId) {
-        let policy = named(self.slots, listener).map_or(0, |slot| slot.payload);
-        match policy {
-            REFUSE => self.refuse(handler, listener),
-            EVICT_IDLE => self.evict(handler, listener),
-            _ => self.pause(handler, listener, Error::Full),
+    /// Does what the listener does when the pool is full for it. Returns true if there is a slot
+    /// now.
+    fn make_room(&mut self, handler: &mut H, listener: SocketId) -> bool {
+        let Some(slot) = find(self.slots, listener) else {
+            return false;
+        };
+        match Admission::from_bits(slot.admission()).when_full {
+            WhenFull::Refuse => self.refuse(handler, listener),
+            WhenFull::EvictIdle => return self.evict(handler, listener),
+            WhenFull::Pause => self.wait(handler, listener, Error::Full),
         }
+        false
+    }
+
+    fn evicts(&mut self, listener: SocketId) -> bool {
+        let slot = find(self.slots, listener);
+        let admission = slot.map_or(0, |slot| slot.admission());
+        Admission::from_bits(admission).when_full == WhenFull::EvictIdle
+    }
+
+    /// Closes the idlest socket, in whose slot the listener then accepts; the idlest of its own, if
+    /// it has as many as it may. Returns true if there is a slot now.
+    fn evict(&mut self, handler: &mut H, listener: SocketId) -> bool {
+        let Some(slot) = find(self.slots, listener) else {
+            return false;
+        };
+        let population = slot.population();
+        let iteration = self.state.iteration();
+        let high_water = self.state.free_list.high_water;
+        let victim = if population.count < population.cap {
+            self.idle.take(self.slots, high_water, iteration)
+        } else {
+            idlest_of(self.slots, high_water, iteration, listener)
+        };
+        let Some(victim) = victim else {
+            self.wait(handler, listener, Error::Full);
+            return false;
+        };
+        self.state.stats.evicted = self.state.stats.evicted.wrapping_add(1);
+        self.net_now().end(victim, Closed::Evicted);
+        self.report_closes(handler);
+        // Its last call may have taken the slot, or stopped the listener.
+        if self.phase(listener) != Phase::Listening || self.state.free_list.free(self.slots) == 0 {
+            self.unmute(listener);
+            return false;
+        }
+        true
     }
 
     /// Resets the connections that wait, up to a bound.
     fn refuse(&mut self, handler: &mut H, listener: SocketId) {
         let (mut has_any, mut last_error) = (false, None);
         for _ in 0..ACCEPTS_MAX {
-            let Some(slot) = named(self.slots, listener) else {
+            let Some(slot) = find(self.slots, listener) else {
                 return;
             };
             match self.platform.refuse(&mut slot.socket) {
                 Ok(true) => {
-                    self.lists.stats.refused = self.lists.stats.refused.wrapping_add(1);
+                    self.state.stats.refused = self.state.stats.refused.wrapping_add(1);
                     has_any = true;
                 }
-                Ok(false) => return self.drained(listener),
-                Err(Error::Exhausted) => return self.pause(handler, listener, Error::Exhausted),
+                Ok(false) => return self.on_drained(listener),
+                Err(Error::Exhausted) => return self.wait(handler, listener, Error::Exhausted),
                 Err(error) => {
-                    self.lists.stats.failed = self.lists.stats.failed.wrapping_add(1);
+                    self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
                     last_error = Some(error);
                 }
             }
         }
-        self.go_on(handler, listener, last_error.filter(|_| !has_any));
-    }
-
-    /// Closes the idlest socket; its slot is free for the listener in the next iteration.
-    fn evict(&mut self, handler: &mut H, listener: SocketId) {
-        let now = self.lists.stamp();
-        let Some(victim) = self.idle.take(self.slots, &self.lists, now) else {
-            return self.pause(handler, listener, Error::Full);
-        };
-        self.lists.stats.evicted = self.lists.stats.evicted.wrapping_add(1);
-        self.all_sockets_now().net.end(victim, Closed::Evicted);
-        // The connection may be gone by then: only a report may cost the next victim.
-        self.ask_again(listener);
+        self.end_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.
-    fn pause(&mut self, handler: &mut H, listener: SocketId, error: Error) {
-        let Some(slot) = named(self.slots, listener) else {
+    fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error) {
+        let Some(slot) = find(self.slots, listener) else {
             return;
         };
-        let first = !slot.flags.any(Flags::MUTED);
-        let mut muted = true;
-        if first {
-            muted = self
-                .platform
-                .set_accepting(&mut slot.socket, listener, false)
-                .is_ok();
-            if muted {
-                slot.flags.set(Flags::MUTED);
-            }
-        }
+        let was_muted = slot.flags.any(Flags::MUTED);
+        let was_exhausted = slot.flags.any(Flags::EXHAUSTED_REPORTED);
         slot.flags.set(Flags::PAUSED);
-        self.lists.wheel.pause(self.slots, listener.index());
+        let for_slot = error == Error::Full && slot.population().count < slot.population().cap;
+        if error == Error::Exhausted {
+            slot.flags.set(Flags::EXHAUSTED_REPORTED);
+        }
+        let muted = self.mute(listener);
+        self.state.waiting.push(self.slots, listener, for_slot);
         if error != Error::Full || !muted {
+            self.state.waiting.stop_resuming();
             self.retry_later();
         }
+        let first = !was_muted || (error == Error::Exhausted && !was_exhausted);
         if first {
-            self.lists.stats.pauses = self.lists.stats.pauses.wrapping_add(1);
+            self.state.stats.pauses = self.state.stats.pauses.wrapping_add(1);
             handler.on_accept_error(&mut self.all_sockets_now(), ListenerId(listener), error);
         }
     }
 
-    fn pause_until_retry(&mut self, listener: SocketId) {
-        if let Some(slot) = named(self.slots, listener) {
-            slot.flags.set(Flags::PAUSED);
-            self.lists.wheel.pause(self.slots, listener.index());
-            self.retry_later();
+    /// Has the platform report a listener no more. Returns true if it does not.
+    fn mute(&mut self, listener: SocketId) -> bool {
+        let Some(slot) = find(self.slots, listener) else {
+            return true;
+        };
+        if !slot.flags.any(Flags::MUTED)
+            && self
+                .platform
+                .set_accepting(&mut slot.socket, listener, false)
+                .is_ok()
+        {
+            slot.flags.set(Flags::MUTED);
         }
+        slot.flags.any(Flags::MUTED)
     }
 
     fn retry_later(&mut self) {
-        let now = self.lists.now_micros(&self.platform);
-        self.lists.retry = now.saturating_add(RETRY_MICROS);
-        self.lists.unsettled = true;
+        let now = self.state.now_micros(&self.platform);
+        self.state
+            .waiting
+            .retry_at(now.saturating_add(RETRY_MICROS));
+        self.state.has_end_work = true;
     }
 
-    /// Lets the paused listeners try again, in the next iteration.
-    pub(crate) fn resume_listeners(&mut self) {
-        self.lists.retry = NEVER;
+    /// Lets the listener that has waited longest try again, in the next iteration. Returns true if
+    /// one did wait.
+    pub(super) fn resume_listener(&mut self) -> bool {
         if injected_bug!(StarvedListener) {
-            return;
+            return false;
         }
-        while let Some(index) = self.lists.wheel.next_paused(self.slots) {
-            let Some(id) = name(self.slots, index) else {
-                continue;
-            };
-            if let Some(slot) = named(self.slots, id) {
-                slot.flags.clear(Flags::PAUSED);
-                slot.flags.set(Flags::READABLE);
-            }
-            self.lists.enqueue(self.slots, id);
-        }
-    }
-
-    /// A timer is due, since `deadline`.
-    pub(crate) fn timer_expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
-        let Some(slot) = named(self.slots, id) else {
-            return;
+        let Some(id) = self.state.waiting.pop(self.slots) else {
+            return false;
         };
-        let period = u64::from(slot.payload).saturating_mul(1_000);
-        let late = self
-            .lists
-            .now_micros(&self.platform)
-            .saturating_sub(deadline);
-        let missed = late.checked_div(period);
-        match missed {
-            None => self.lists.retire(self.slots, id),
-            Some(missed) => {
-                let next = period.saturating_mul(missed.saturating_add(1));
-                let next = deadline.saturating_add(next);
-                self.lists.wheel.set(self.slots, id.index(), next);
-            }
+        if let Some(slot) = find(self.slots, id) {
+            slot.flags.clear(Flags::PAUSED);
+            slot.flags.set(Flags::READABLE);
+            self.state.run_queue.push_slot(slot, id);
         }
-        let missed = u32::try_from(missed.unwrap_or(0)).unwrap_or(u32::MAX);
-        handler.on_timer(&mut self.all_sockets_now(), TimerId(id), missed);
+        true
     }
 }

@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use crate::id::SocketId;
 use crate::pool::flags::Phase;
-use crate::pool::{Lists, Slot, name, named};
+use crate::pool::slot::{Slot, find, id_of};
 
 /// Candidates that one walk over the pool finds.
 const CANDIDATES_MAX: usize = 16;
@@ -15,7 +15,7 @@ const CANDIDATES_MAX: usize = 16;
 /// walk serves [`CANDIDATES_MAX`] evictions.
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
-    /// The idlest last, with the stamp at which it last received.
+    /// The idlest last, with the iteration in which it last received.
     candidates: Vec<(SocketId, u32), CANDIDATES_MAX>,
 }
 
@@ -24,32 +24,32 @@ impl Idle {
     pub(crate) fn take<S, C>(
         &mut self,
         slots: &mut [Slot<S, C>],
-        lists: &Lists,
-        stamp_now: u32,
+        high_water: u32,
+        iteration: u32,
     ) -> Option<SocketId> {
         for _ in 0..2 {
             while let Some((id, stamp)) = self.candidates.pop() {
-                if named(slots, id)
-                    .is_some_and(|slot| slot.phase() == Phase::Open && slot.payload == stamp)
+                if find(slots, id)
+                    .is_some_and(|slot| slot.phase() == Phase::Open && slot.received_at() == stamp)
                 {
                     return Some(id);
                 }
             }
-            self.walk(slots, lists.high_water, stamp_now);
+            self.walk(slots, high_water, iteration);
         }
         None
     }
 
-    fn walk<S, C>(&mut self, slots: &[Slot<S, C>], high_water: u32, stamp_now: u32) {
+    fn walk<S, C>(&mut self, slots: &[Slot<S, C>], high_water: u32, iteration: u32) {
         for (index, slot) in (0..high_water).zip(slots) {
             if slot.phase() != Phase::Open {
                 continue;
             }
-            let Some(id) = name(slots, index) else {
+            let Some(id) = id_of(slots, index) else {
                 continue;
             };
-            let idle = stamp_now.wrapping_sub(slot.payload);
-            let idler = |&(_, stamp): &(SocketId, u32)| stamp_now.wrapping_sub(stamp) < idle;
+            let idle = iteration.wrapping_sub(slot.received_at());
+            let idler = |&(_, stamp): &(SocketId, u32)| iteration.wrapping_sub(stamp) < idle;
             let place = self.candidates.partition_point(idler);
             if self.candidates.is_full() {
                 if place == 0 {
@@ -59,10 +59,26 @@ impl Idle {
                 self.candidates.remove(0);
                 let _ = self
                     .candidates
-                    .insert(place.saturating_sub(1), (id, slot.payload));
+                    .insert(place.saturating_sub(1), (id, slot.received_at()));
             } else {
-                let _ = self.candidates.insert(place, (id, slot.payload));
+                let _ = self.candidates.insert(place, (id, slot.received_at()));
             }
         }
     }
+}
+
+/// Returns the open socket that has received nothing for the longest time of those that a listener
+/// accepted. Looks at every slot.
+pub(crate) fn idlest_of<S, C>(
+    slots: &[Slot<S, C>],
+    high_water: u32,
+    iteration: u32,
+    listener: SocketId,
+) -> Option<SocketId> {
+    let link = listener.index().wrapping_add(1);
+    let own = (0..high_water)
+        .zip(slots)
+        .filter(|(_, slot)| slot.phase() == Phase::Open && slot.listener == link);
+    let idlest = own.max_by_key(|(_, slot)| iteration.wrapping_sub(slot.received_at()));
+    idlest.and_then(|(index, _)| id_of(slots, index))
 }

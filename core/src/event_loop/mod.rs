@@ -1,91 +1,160 @@
 //! One iteration: wait, then make all calls that are due.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | [`Loop`], and an iteration from its beginning to its end |
+//! | `state.rs` | what a loop keeps besides its slots |
+//! | `dispatch.rs` | one report, from its first consequence to its last |
+//! | `opening.rs` | connections that open, or do not |
+//! | `accept.rs` | taking connections, and who gets a slot when there are too few |
+//! | `evict.rs` | the idlest socket |
+//! | `deadlines.rs` | timeouts and timers that are due |
 
-pub(crate) mod accept;
+mod accept;
+mod deadlines;
 mod dispatch;
 mod evict;
+mod opening;
+pub(crate) mod state;
 
 use crate::error::Error;
 use crate::event_loop::evict::Idle;
+use crate::event_loop::state::State;
 use crate::handler::Handler;
-use crate::id::SocketId;
+use crate::id::{SocketId, to_index};
 use crate::platform::{Platform, Readiness, Ready};
+use crate::pool::Sockets;
 use crate::pool::flags::{Flags, Phase};
+use crate::pool::slot::{Place, Slot, find};
 use crate::pool::wheel::NEVER;
-use crate::pool::{Lists, Place, Slot, Sockets, at, name};
 use crate::sockets::Net;
 use crate::sockets::socket::{AllSockets, Socket};
 use crate::stats::Stats;
 use crate::time::Instant;
 
-/// Slots of the timing wheel looked at per iteration.
-const EXPIRIES_MAX: u32 = 4096;
-
-/// One platform, one pool of sockets and one receive buffer, driven by one thread.
+/// One platform, one pool of sockets and one receive buffer, driven by one thread at a time.
+///
+/// It can be sent to another thread if its parts can.
+///
+/// ```
+/// use usockets::{Endpoint, Error, Handler, Instant, Loop, Opened, Platform, Socket, Sockets};
+/// use usockets_linux::Linux;
+///
+/// struct Discard;
+///
+/// impl<P: Platform> Handler<P> for Discard {
+///     type Ext = ();
+///     type Context = ();
+///     fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
+///     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
+/// }
+///
+/// let mut sockets = Sockets::<Linux, Discard, 16>::new();
+/// let mut buffer = [0; 65_536];
+/// let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+/// server.net().listen(Endpoint::tcp(([127, 0, 0, 1], 0).into()), ())?;
+/// // `run` would serve for ever; this looks once and does not wait.
+/// server.poll(&mut Discard, Some(Instant::ZERO))?;
+/// assert_eq!(server.stats().iterations, 1);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Loop<'s, P: Platform, H: Handler<P>> {
-    pub(crate) platform: P,
-    pub(crate) slots: &'s mut [Slot<P::Socket, H::Context>],
-    pub(crate) exts: &'s mut [Place<H::Ext>],
-    pub(crate) buffer: &'s mut [u8],
-    pub(crate) cork: &'s mut [u8],
-    pub(crate) lists: Lists,
-    pub(crate) idle: Idle,
+    platform: P,
+    slots: &'s mut [Slot<P::Socket, H::Context>],
+    exts: &'s mut [Place<H::Ext>],
+    buffer: &'s mut [u8],
+    cork: &'s mut [u8],
+    state: State,
+    idle: Idle,
 }
 
 impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Makes a loop of the caller's memory. `buffer` bounds the bytes of one `on_data`; any
-    /// length from 1 works.
+    /// length from 1 works, and an empty one makes every [`Self::poll`] fail.
     #[must_use]
     pub fn new<const N: usize>(
         platform: P,
         sockets: &'s mut Sockets<P, H, N>,
         buffer: &'s mut [u8],
     ) -> Self {
-        let lists = Lists::new(platform.now().as_micros(), buffer.is_empty());
         let Sockets { slots, exts } = sockets;
+        Self::with_slices(platform, slots, exts, buffer)
+    }
+
+    /// Makes a loop of a pool whose length is decided at run time: as many sockets as the shorter
+    /// of the two slices has places. [`Slot::free`] and [`Place::Vacant`] fill them.
+    ///
+    /// ```
+    /// use usockets::{Error, Handler, Loop, Opened, Place, Platform, Slot, Socket};
+    /// use usockets_linux::Linux;
+    /// # struct Ignore;
+    /// # impl<P: Platform> Handler<P> for Ignore {
+    /// #     type Ext = ();
+    /// #     type Context = ();
+    /// #     fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
+    /// #     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
+    /// # }
+    ///
+    /// let count = 1_000; // From a configuration file.
+    /// let mut slots: Vec<_> = (0..count).map(|_| Slot::free(Linux::CLOSED)).collect();
+    /// let mut data: Vec<_> = (0..count).map(|_| Place::Vacant).collect();
+    /// let mut buffer = vec![0; 65_536];
+    /// let server = Loop::with_slices(Linux::new()?, &mut slots, &mut data, &mut buffer);
+    /// # let _: Loop<'_, Linux, Ignore> = server;
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_slices(
+        platform: P,
+        slots: &'s mut [Slot<P::Socket, H::Context>],
+        data: &'s mut [Place<H::Ext>],
+        buffer: &'s mut [u8],
+    ) -> Self {
+        let len = slots.len().min(data.len()).min(POOL_MAX);
+        let state = State::new(platform.now().as_micros());
         Self {
             platform,
-            slots,
-            exts,
+            slots: slots.get_mut(..len).unwrap_or_default(),
+            exts: data.get_mut(..len).unwrap_or_default(),
             buffer,
             cork: &mut [],
-            lists,
+            state,
             idle: Idle::default(),
         }
     }
 
-    /// Adds the memory that [`Net::cork`] holds bytes in.
+    /// Adds the memory that [`Net::cork`] holds bytes in. A loop that corks already keeps what it
+    /// has if the new memory is too short for the bytes in it.
     #[must_use]
     pub fn with_cork(mut self, buffer: &'s mut [u8]) -> Self {
-        self.cork = buffer;
+        let held = self.cork.get(..self.state.cork.len).unwrap_or_default();
+        if let Some(place) = buffer.get_mut(..held.len()) {
+            place.copy_from_slice(held);
+            self.cork = buffer;
+        }
         self
     }
 
-    /// Returns every socket, by name, between iterations.
+    /// Returns every socket, by id, between iterations.
     pub fn net(&mut self) -> Net<'_, P, H::Context> {
-        self.lists.free_retired(self.slots);
-        self.lists.now = None;
-        Net {
-            platform: &mut self.platform,
-            slots: self.slots,
-            lists: &mut self.lists,
-            cork: &mut self.cork,
-        }
+        self.state.clock.expire();
+        self.net_now()
     }
 
     /// Returns every socket and its data, between iterations.
     pub fn all_sockets(&mut self) -> AllSockets<'_, P, H> {
-        self.lists.free_retired(self.slots);
-        self.lists.now = None;
+        self.state.clock.expire();
         self.all_sockets_now()
     }
 
     /// Runs iterations until nothing is left that could make a call: no connection, no listener,
-    /// no timer.
+    /// no timer. Goes on even so while [`Net::keep_alive`] asks for it, as a program does that
+    /// only waits for another thread to wake the loop.
     ///
     /// # Errors
     /// As [`Self::poll`].
     pub fn run(&mut self, handler: &mut H) -> Result<(), Error> {
-        while self.lists.stats.in_use > 0 {
+        while self.state.in_use() > 0 || self.state.keep_alive {
             self.poll(handler, None)?;
         }
         Ok(())
@@ -97,23 +166,36 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// # Errors
     /// What [`Platform::poll`] says, and [`Error::Invalid`] if the receive buffer is empty.
     pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
-        // The program may have waited elsewhere since.
-        self.lists.now = None;
+        if self.buffer.is_empty() {
+            return Err(Error::Invalid);
+        }
+        // 1. What is due before the wait. The program may have waited elsewhere since.
+        self.state.clock.expire();
         handler.before_wait(&mut self.all_sockets_now());
-        self.settle(handler)?;
-        self.platform.poll(self.wait_until(until))?;
-        self.lists.now = None;
-        self.lists.stats.iterations = self.lists.stats.iterations.wrapping_add(1);
+        self.end_iteration(handler);
+        // 2. The wait.
+        let until = earliest(self.own_deadline(), until);
+        self.platform.poll(until)?;
+        self.state.clock.expire();
+        self.state.stats.iterations = self.state.stats.iterations.wrapping_add(1);
+        // 3. Wake-ups from elsewhere.
         if self.platform.woken() {
             handler.on_wake(&mut self.all_sockets_now());
-            self.drain_closing(handler);
+            self.report_closes(handler);
         }
-        self.dispatch_all(handler);
-        if self.lists.wheel.next_micros() != NEVER {
-            self.expire(handler);
+        // 4. What the last iteration left, and what the platform reports.
+        self.state.run_queue.begin_iteration();
+        while let Some(ready) = self.next_work() {
+            self.dispatch(handler, ready);
         }
+        // 5. Deadlines.
+        if self.state.wheel.next_micros() != NEVER {
+            self.expire_deadlines(handler);
+        }
+        // 6. The end.
         handler.after_dispatch(&mut self.all_sockets_now());
-        self.settle(handler)
+        self.end_iteration(handler);
+        Ok(())
     }
 
     /// Returns when the loop next has something to do by itself, for programs that wait
@@ -121,36 +203,46 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// than anything is due; `None` when nothing ever is; in the past when something is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.lists.unsettled && self.can_settle() {
+        if self.has_end_work_now() {
             return Some(Instant::ZERO);
         }
         self.own_deadline()
     }
 
-    /// Whether what was done between iterations waits for the next: a cork that may go out, or a
-    /// slot for a paused listener.
-    fn can_settle(&self) -> bool {
-        let freed = self.lists.freed || self.lists.retired.head != 0;
-        let corked = self.lists.corked.is_some_and(|id| {
-            let slot = self.slots.get(at(id.index()));
-            slot.is_some_and(|slot| !slot.flags.any(Flags::BLOCKED))
-        });
-        corked || (freed && self.lists.wheel.has_paused())
+    /// Returns how long a program that waits elsewhere may wait, measured on the platform's clock
+    /// now: zero when something is to be done, `None` when nothing ever is. See
+    /// [`Self::next_deadline`].
+    #[must_use]
+    pub fn next_wait(&self) -> Option<crate::time::Duration> {
+        let deadline = self.next_deadline()?;
+        Some(deadline.saturating_since(self.platform.now()))
     }
 
-    /// When the loop next has something to do, once it has settled.
+    /// Returns true if what was done between iterations waits for the next: a cork that may go out,
+    /// or a slot for a listener.
+    fn has_end_work_now(&self) -> bool {
+        if !self.state.has_end_work {
+            return false;
+        }
+        let corked = self.state.cork.holder.is_some_and(|id| {
+            let slot = self.slots.get(to_index(id.index()));
+            slot.is_some_and(|slot| !slot.flags.any(Flags::BLOCKED) && slot.phase() == Phase::Open)
+        });
+        corked || self.state.waiting.has_next()
+    }
+
+    /// Returns when the loop next has something to do, once an iteration has ended.
     fn own_deadline(&self) -> Option<Instant> {
-        if self.lists.run | self.lists.closing.head != 0 {
+        if self.state.run_queue.has_next() || !self.state.closing.is_empty() {
             return Some(Instant::ZERO);
         }
-        let own = match self.lists.wheel.next_micros().min(self.lists.retry) {
-            NEVER => None,
-            micros => Some(Instant::from_micros(micros)),
-        };
-        match (own, self.platform.next_deadline()) {
-            (Some(own), Some(platforms)) => Some(own.min(platforms)),
-            (own, platforms) => own.or(platforms),
-        }
+        let own = self
+            .state
+            .wheel
+            .next_micros()
+            .min(self.state.waiting.retry());
+        let own = (own != NEVER).then(|| Instant::from_micros(own));
+        earliest(own, self.platform.next_deadline())
     }
 
     /// Returns the platform, between iterations.
@@ -167,159 +259,137 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Returns what the loop did so far.
     #[must_use]
     pub const fn stats(&self) -> Stats {
-        self.lists.stats
+        self.state.stats()
     }
 
-    fn wait_until(&self, until: Option<Instant>) -> Option<Instant> {
-        match (self.own_deadline(), until) {
-            (Some(own), Some(until)) => Some(own.min(until)),
-            (own, until) => own.or(until),
+    /// Takes the next thing to dispatch: first what the last iteration left, then what the platform
+    /// reports.
+    #[inline(always)]
+    fn next_work(&mut self) -> Option<Ready> {
+        if self.state.run_queue.is_serving()
+            && let Some(id) = self.state.run_queue.pop(self.slots)
+        {
+            let readiness = Readiness::NONE;
+            return Some(Ready { id, readiness });
         }
+        self.platform.next_ready()
     }
 
-    /// Makes the `on_close` calls that are due, frees their slots, sends what is corked, and lets
-    /// listeners that waited for a slot go on.
+    /// Makes the `on_close` calls that are due, sends what is corked, and lets a listener that
+    /// waited for a slot go on.
     #[inline]
-    fn settle(&mut self, handler: &mut H) -> Result<(), Error> {
-        if self.lists.unsettled {
-            return self.settle_now(handler);
+    fn end_iteration(&mut self, handler: &mut H) {
+        if self.state.has_end_work {
+            self.do_end_work(handler);
         }
-        Ok(())
     }
 
     #[cold]
     #[inline(never)]
-    fn settle_now(&mut self, handler: &mut H) -> Result<(), Error> {
-        // A loop without a buffer never settles, so that the usual iteration need not look.
-        if self.buffer.is_empty() {
-            return Err(Error::Invalid);
-        }
-        self.drain_closing(handler);
+    fn do_end_work(&mut self, handler: &mut H) {
+        self.report_closes(handler);
         // After the last calls of this iteration, which may cork.
-        if let Some(corked) = self.lists.corked {
-            let _ = self.all_sockets_now().net.uncorked(corked);
+        if let Some(holder) = self.state.cork.holder {
+            let _ = self.net_now().flush_and_uncork(holder);
         }
-        self.lists.free_retired(self.slots);
-        let freed = core::mem::take(&mut self.lists.freed);
-        let retry =
-            self.lists.retry != NEVER && self.lists.retry <= self.lists.now_micros(&self.platform);
-        if retry {
-            // Also when the listener that wanted it has stopped meanwhile.
-            self.lists.retry = NEVER;
+        let retry = self.state.waiting.retry();
+        if retry != NEVER && retry <= self.state.now_micros(&self.platform) {
+            self.state.waiting.retry_now();
         }
-        if (freed || retry) && self.lists.wheel.has_paused() {
-            self.resume_listeners();
+        if self.state.waiting.has_next() {
+            self.resume_listener();
         }
-        self.lists.unsettled = self.lists.corked.is_some() || self.lists.retry != NEVER;
-        Ok(())
-    }
-
-    /// Serves what the last iteration left over, then what the platform reports.
-    #[inline]
-    fn dispatch_all(&mut self, handler: &mut H) {
-        let first = if self.lists.start_left_over() {
-            self.lists.next_left_over(self.slots)
-        } else {
-            None
-        };
-        let mut work = match first {
-            Some(id) => Some((id, self.lists.come_back)),
-            None => self.next_report(),
-        };
-        while let Some((id, readiness)) = work {
-            // Two places that ask the platform cost code, but save a look at what came back.
-            work = match self.dispatch(handler, id, readiness) {
-                Some(id) => Some((id, self.lists.come_back)),
-                None => self.next_report(),
-            };
-        }
-    }
-
-    #[inline(always)]
-    fn next_report(&mut self) -> Option<(SocketId, Readiness)> {
-        let Ready { id, readiness } = self.platform.next_ready()?;
-        Some((id, readiness))
-    }
-
-    #[inline(never)]
-    fn expire(&mut self, handler: &mut H) {
-        let now = self.lists.now_micros(&self.platform);
-        if !self.lists.wheel.advance(now) {
-            return;
-        }
-        let mut budget = EXPIRIES_MAX;
-        while let Some((index, deadline)) = self.lists.wheel.expire(self.slots, now, &mut budget) {
-            if let Some(id) = name(self.slots, index) {
-                self.expired(handler, id, deadline);
-                self.drain_closing(handler);
-            }
-        }
+        let waits = self.state.waiting.has_next() || self.state.waiting.retry() != NEVER;
+        self.state.has_end_work = waits || self.state.cork.holder.is_some();
     }
 
     /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.
-    pub(crate) fn drain_closing(&mut self, handler: &mut H) {
-        while let Some(id) = self.lists.next_closing(self.slots) {
-            self.closed(handler, id);
+    fn report_closes(&mut self, handler: &mut H) {
+        while let Some(id) = self.state.closing.pop(self.slots) {
+            self.report_close(handler, id);
         }
     }
 
-    /// Calls `f` with an open socket and its data.
+    /// Calls `f` with a socket and its data.
     #[inline]
-    pub(crate) fn call(
-        &mut self,
-        id: SocketId,
-        f: impl FnOnce(&mut Socket<'_, P, H>, &mut H::Ext),
-    ) {
-        let Some((before, rest)) = self.exts.split_at_mut_checked(at(id.index())) else {
+    fn call(&mut self, id: SocketId, f: impl FnOnce(&mut Socket<'_, P, H>, &mut H::Ext)) {
+        let Some((before, rest)) = self.exts.split_at_mut_checked(to_index(id.index())) else {
             return;
         };
-        let Some((place, after)) = rest.split_first_mut() else {
-            return;
-        };
-        let Some(ext) = place.as_mut() else {
+        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
             return;
         };
         let net = Net {
             platform: &mut self.platform,
             slots: self.slots,
-            lists: &mut self.lists,
+            state: &mut self.state,
             cork: &mut self.cork,
         };
         let all = AllSockets { net, before, after };
-        f(&mut Socket { all, id }, ext);
+        f(&mut Socket::new(all, id), ext);
     }
 
-    /// Everyone, for calls about a socket that has no data.
-    pub(crate) fn all_sockets_now(&mut self) -> AllSockets<'_, P, H> {
+    /// Returns every socket, within an iteration.
+    fn net_now(&mut self) -> Net<'_, P, H::Context> {
+        Net {
+            platform: &mut self.platform,
+            slots: self.slots,
+            state: &mut self.state,
+            cork: &mut self.cork,
+        }
+    }
+
+    /// Returns every socket and its data, within an iteration.
+    fn all_sockets_now(&mut self) -> AllSockets<'_, P, H> {
         AllSockets {
             net: Net {
                 platform: &mut self.platform,
                 slots: self.slots,
-                lists: &mut self.lists,
+                state: &mut self.state,
                 cork: &mut self.cork,
             },
             before: self.exts,
             after: &mut [],
         }
     }
+
+    /// Queues a socket for the next iteration.
+    fn serve_later(&mut self, id: SocketId) {
+        self.state.run_queue.push(self.slots, id);
+    }
+
+    /// Returns the phase of what has this id; [`Phase::Free`] if it is stale.
+    fn phase(&mut self, id: SocketId) -> Phase {
+        find(self.slots, id).map_or(Phase::Free, |slot| slot.phase())
+    }
 }
 
 impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {
     /// Closes everything, without calls.
     fn drop(&mut self) {
-        for index in 0..self.lists.high_water {
-            let (Some(slot), Some(place)) =
-                (self.slots.get_mut(at(index)), self.exts.get_mut(at(index)))
-            else {
-                return;
-            };
-            if slot.phase() != Phase::Free {
+        let used = to_index(self.state.free_list.high_water);
+        for (slot, place) in self.slots.iter_mut().zip(self.exts.iter_mut()).take(used) {
+            if !matches!(slot.phase(), Phase::Free | Phase::Timer | Phase::Closing) {
                 self.platform.close(&mut slot.socket);
-                slot.generation = slot.generation.wrapping_add(1);
-                slot.set_phase(Phase::Free);
             }
+            if slot.phase() != Phase::Free {
+                slot.generation = slot.generation.wrapping_add(1);
+                slot.enter(Phase::Free, 0);
+            }
+            slot.bucket = 0;
             slot.flags.clear(Flags::QUEUED);
             *place = Place::Vacant;
         }
+    }
+}
+
+/// Most slots of a pool: an index plus one fits 32 bits.
+const POOL_MAX: usize = 0xffff_fffe;
+
+/// Returns the earlier of two deadlines, where `None` is never.
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

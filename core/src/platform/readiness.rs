@@ -25,8 +25,6 @@ impl Readiness {
     pub const HUNG_UP: Self = Self(0x10);
     /// The peer ended its direction. `EPOLLRDHUP`.
     pub const ENDED: Self = Self(0x2000);
-    /// Work that the loop left over: read, whatever else holds.
-    pub(crate) const AGAIN: Self = Self(0x8000_0000);
 
     /// Returns the facts of both sets.
     #[inline]
@@ -63,28 +61,27 @@ impl Readiness {
         self.0
     }
 
-    /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be
-    /// clear.
+    /// Makes the set of `bits`. Those that are no fact above mean nothing.
     #[inline]
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// Whether there are bytes to read, and nothing to think of before.
+    /// Returns true if there is something to read, perhaps room to write, and no other fact.
     #[inline]
-    pub(crate) const fn is_usual(self) -> bool {
+    pub(crate) const fn is_only_readable(self) -> bool {
         self.0 & !Self::WRITABLE.0 == Self::READABLE.0
     }
 
-    /// Whether the socket is to be read until nothing is left, whatever a receive says: the peer's
+    /// Returns true if the socket is to be read until nothing is left, whatever a receive says: the peer's
     /// end or an error is there, or a mark at which receives stop.
     pub(crate) const fn is_last(self) -> bool {
         let last = Self::ERROR.union(Self::HUNG_UP).union(Self::ENDED);
         self.intersects(last.union(Self::URGENT))
     }
 
-    /// Whether sending may go on, or will show why not.
+    /// Returns true if sending may go on, or will show why not.
     pub(crate) const fn is_writable(self) -> bool {
         let writable = Self::WRITABLE.union(Self::ERROR).union(Self::HUNG_UP);
         self.intersects(writable)

@@ -3,6 +3,15 @@
 use crate::platform::Readiness;
 
 /// What a slot is in use for.
+///
+/// ```text
+///   listen ──────────────────────────▶ Listening ─▶ Free
+///   accept ─▶ Accepting ─┐
+///                        ├─▶ Open ─┬──────────────┬─▶ Closing ─────────────────▶ Free
+///   connect ▶ Connecting ┘    │    └─▶ Broken ────┘
+///                             └─▶ ClosingHeld ─▶ Lingering ─▶ Free
+///   start_timer ─▶ Timer ─▶ Free          insert ─▶ Foreign ─▶ Free
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Phase {
     Free,
@@ -12,10 +21,50 @@ pub(crate) enum Phase {
     Accepting,
     Connecting,
     Open,
-    /// Open, but sending failed: what arrived before is still delivered.
+    /// Open, but known to have broken: what arrived before is still delivered.
     Broken,
-    /// Released, `on_close` still to come.
+    /// Closed; `on_close` is due.
     Closing,
+    /// As `Closing`, while a layer still sends what it holds.
+    ClosingHeld,
+    /// A layer still sends what it holds; `on_close` has been made.
+    Lingering,
+    /// A descriptor that is only waited for.
+    Foreign,
+}
+
+impl Phase {
+    const fn bits(self) -> u16 {
+        match self {
+            Self::Free => 0,
+            Self::Timer => 1,
+            Self::Listening => 2,
+            Self::Accepting => 3,
+            Self::Connecting => 4,
+            Self::Open => 5,
+            Self::Broken => 6,
+            Self::Closing => 7,
+            Self::ClosingHeld => 8,
+            Self::Lingering => 9,
+            Self::Foreign => 10,
+        }
+    }
+
+    const fn from_bits(bits: u16) -> Self {
+        match bits {
+            0 => Self::Free,
+            1 => Self::Timer,
+            2 => Self::Listening,
+            3 => Self::Accepting,
+            4 => Self::Connecting,
+            5 => Self::Open,
+            6 => Self::Broken,
+            7 => Self::Closing,
+            8 => Self::ClosingHeld,
+            9 => Self::Lingering,
+            _ => Self::Foreign,
+        }
+    }
 }
 
 /// The phase and the latches of a slot, in one word so that one comparison tells of all.
@@ -31,6 +80,12 @@ impl Flags {
     pub(crate) const BLOCKED: Self = Self(2);
     /// A listener that the platform was told not to report.
     pub(crate) const MUTED: Self = Self::BLOCKED;
+    /// A connection made elsewhere, until it opens.
+    pub(crate) const INSERTED: Self = Self::ENDED;
+    /// A listener whose platform was exhausted, which the program knows.
+    pub(crate) const EXHAUSTED_REPORTED: Self = Self::FINISHED;
+    /// A listener that the program has paused.
+    pub(crate) const HELD: Self = Self::PULL;
     /// We ended our direction.
     pub(crate) const FINISHED: Self = Self(4);
     /// The peer's end was read.
@@ -45,22 +100,31 @@ impl Flags {
     pub(crate) const FINISHING: Self = Self(128);
 
     /// Writes go to the cork.
-    pub(crate) const CORKED: Self = Self(1 << 11);
-    /// A layer still sends what it took before the socket was closed.
-    pub(crate) const LINGERING: Self = Self(1 << 12);
-    /// The connection is known to have broken, which reading may not show behind the peer's end.
+    pub(crate) const CORKED: Self = Self(1 << 12);
+    /// The connection is reported to have broken, which reading need not show: the peer's end may
+    /// have been read, or the program may not read.
     pub(crate) const FAILED: Self = Self(1 << 13);
+    /// The program reads when it likes ([`Net::read`](crate::Net::read)).
+    pub(crate) const PULL: Self = Self(1 << 14);
+    /// `on_readable` has been made, and the program has not read all since.
+    pub(crate) const READABLE_REPORTED: Self = Self(1 << 15);
+    /// All that says that there is something to read.
+    pub(crate) const UNREAD: Self = Self::READABLE
+        .with(Self::HUNG_UP)
+        .with(Self::FAILED)
+        .with(Self::READABLE_REPORTED);
     /// The bits of the phase.
-    const PHASE: Self = Self(7 << 8);
-    const OPEN: Self = Self(5 << 8);
-    /// The socket is open, and there is nothing else to say of it: neither held up nor finished,
-    /// queued nor corked. One comparison, for the usual path.
+    const PHASE: Self = Self(0xf << 8);
+    const OPEN: Self = Self(Phase::Open.bits() << 8);
+
+    /// Returns true if the socket is open and no latch is set: it is neither blocked nor finished,
+    /// paused, queued nor corked. One comparison, for the usual path.
     #[inline]
     pub(crate) const fn are_usual(self) -> bool {
         self.0 == Self::OPEN.0
     }
 
-    /// The socket is open, and the platform takes bytes for it directly.
+    /// Returns true if the socket is open and the platform takes bytes for it directly.
     #[inline]
     pub(crate) const fn are_writable(self) -> bool {
         let others = Self::PHASE
@@ -96,13 +160,13 @@ impl Flags {
         self.0 &= !other.0;
     }
 
-    /// Whether any flag of `other` is set.
+    /// Returns true if any flag of `other` is set.
     #[inline]
     pub(crate) const fn any(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Whether of the flags in `mask` exactly `other`'s are set.
+    /// Returns true if of the flags in `mask` exactly `other`'s are set.
     #[inline]
     pub(crate) const fn only(self, mask: Self, other: Self) -> bool {
         self.0 & mask.0 == other.0
@@ -123,34 +187,15 @@ impl Flags {
         self.0 &= other.0;
     }
 
-    /// What the slot is in use for.
+    /// Returns what the slot is in use for.
     #[inline]
     pub(crate) const fn phase(self) -> Phase {
-        match (self.0 >> 8) & 7 {
-            0 => Phase::Free,
-            1 => Phase::Timer,
-            2 => Phase::Listening,
-            3 => Phase::Accepting,
-            4 => Phase::Connecting,
-            5 => Phase::Open,
-            6 => Phase::Broken,
-            _ => Phase::Closing,
-        }
+        Phase::from_bits((self.0 >> 8) & 0xf)
     }
 
     /// Changes the phase, and no latch.
     #[inline]
     pub(crate) const fn set_phase(&mut self, phase: Phase) {
-        let bits = match phase {
-            Phase::Free => 0,
-            Phase::Timer => 1,
-            Phase::Listening => 2,
-            Phase::Accepting => 3,
-            Phase::Connecting => 4,
-            Phase::Open => 5,
-            Phase::Broken => 6,
-            Phase::Closing => 7,
-        };
-        self.0 = self.0 & !Self::PHASE.0 | bits << 8;
+        self.0 = self.0 & !Self::PHASE.0 | phase.bits() << 8;
     }
 }

@@ -5,17 +5,16 @@
 //! move a deadline back is one store, and the list work is made up for when the place comes up.
 //! After Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987), scheme 6.2.
 
+use crate::id::to_index;
 use crate::injected_bug::injected_bug;
-use crate::pool::{Slot, at};
+use crate::pool::slot::{Deadline, Slot};
 
 /// log2 of the lists per level.
 const BITS: u32 = 5;
 const LISTS: u32 = 1 << BITS;
 const LEVELS: u32 = 6;
 const TOP: u32 = LEVELS - 1;
-/// The list of paused listeners, which share the links.
-const PAUSED: u8 = 192;
-const LISTS_ALL: usize = 193;
+const LISTS_ALL: usize = 192;
 /// No list has anything.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -81,11 +80,12 @@ impl Wheel {
     /// Sets the deadline of a slot, 0 for none.
     #[inline]
     pub(crate) fn set<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, deadline: u64) {
-        let Some(slot) = slots.get_mut(at(index)) else {
+        let Some(slot) = slots.get_mut(to_index(index)) else {
             return;
         };
-        let earlier = slot.deadline == 0 || deadline < slot.deadline;
-        slot.deadline = deadline;
+        let before = slot.deadline.micros();
+        let earlier = before == 0 || deadline < before;
+        slot.deadline = Deadline::at(deadline);
         let late = injected_bug!(LateTimer) && slot.bucket != 0;
         if earlier && deadline != 0 && !late {
             self.place(slots, index);
@@ -94,10 +94,10 @@ impl Wheel {
 
     /// Finds the slot a place that is early enough for its deadline.
     fn place<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
-        let Some(slot) = slots.get_mut(at(index)) else {
+        let Some(slot) = slots.get_mut(to_index(index)) else {
             return;
         };
-        let due = due_tick(slot.deadline);
+        let due = due_tick(slot.deadline.micros());
         if let Some(list) = slot.bucket.checked_sub(1) {
             if self.list_tick(u32::from(list)) <= due {
                 return;
@@ -119,12 +119,12 @@ impl Wheel {
             .wrapping_shr(shift)
             .min(here.saturating_add(u64::from(LISTS - 1)));
         let list = low_bits(place);
-        if let Some(filled) = self.filled.get_mut(at(level)) {
+        if let Some(filled) = self.filled.get_mut(to_index(level)) {
             *filled |= 1_u32.wrapping_shl(list);
         }
         self.set_next(self.next.min(place.wrapping_shl(shift)));
         let list = level.wrapping_mul(LISTS).wrapping_add(list);
-        self.link(slots, index, u8::try_from(list).unwrap_or(PAUSED));
+        self.link(slots, index, u8::try_from(list).unwrap_or_default());
     }
 
     fn link<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, list: u8) {
@@ -133,13 +133,13 @@ impl Wheel {
         };
         let second = *head;
         *head = index.wrapping_add(1);
-        if let Some(slot) = slots.get_mut(at(index)) {
+        if let Some(slot) = slots.get_mut(to_index(index)) {
             slot.bucket = list.wrapping_add(1);
             slot.prev = 0;
             slot.next = second;
         }
         if let Some(second) = second.checked_sub(1)
-            && let Some(slot) = slots.get_mut(at(second))
+            && let Some(slot) = slots.get_mut(to_index(second))
         {
             slot.prev = index.wrapping_add(1);
         }
@@ -147,7 +147,7 @@ impl Wheel {
 
     /// Takes the slot off whatever list it is on.
     pub(crate) fn remove<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
-        let Some(slot) = slots.get_mut(at(index)) else {
+        let Some(slot) = slots.get_mut(to_index(index)) else {
             return;
         };
         let Some(list) = slot.bucket.checked_sub(1) else {
@@ -156,12 +156,12 @@ impl Wheel {
         let (prev, next) = (slot.prev, slot.next);
         slot.bucket = 0;
         if let Some(next) = next.checked_sub(1)
-            && let Some(slot) = slots.get_mut(at(next))
+            && let Some(slot) = slots.get_mut(to_index(next))
         {
             slot.prev = prev;
         }
         if let Some(prev) = prev.checked_sub(1) {
-            if let Some(slot) = slots.get_mut(at(prev)) {
+            if let Some(slot) = slots.get_mut(to_index(prev)) {
                 slot.next = next;
             }
             return;
@@ -171,7 +171,7 @@ impl Wheel {
         }
         let (level, bit) = (u32::from(list) / LISTS, u32::from(list) % LISTS);
         if next == 0
-            && let Some(filled) = self.filled.get_mut(at(level))
+            && let Some(filled) = self.filled.get_mut(to_index(level))
         {
             *filled &= !1_u32.wrapping_shl(bit);
             self.earliest();
@@ -198,14 +198,14 @@ impl Wheel {
             *budget = budget.checked_sub(1)?;
             let index = self.heads.get(usize::from(list))?.checked_sub(1)?;
             self.remove(slots, index);
-            let slot = slots.get_mut(at(index))?;
-            let deadline = slot.deadline;
+            let slot = slots.get_mut(to_index(index))?;
+            let deadline = slot.deadline.micros();
             if deadline == 0 {
                 continue;
             }
             let due = due_tick(deadline);
             if due <= self.tick {
-                slot.deadline = 0;
+                slot.deadline = Deadline::NEVER;
                 return Some((index, deadline));
             }
             self.insert(slots, index, due);
@@ -251,27 +251,6 @@ impl Wheel {
         let here = self.tick.wrapping_shr(shift);
         let ahead = list.wrapping_sub(low_bits(here)) % LISTS;
         here.wrapping_add(u64::from(ahead)).wrapping_shl(shift)
-    }
-
-    /// Puts a listener among the paused ones.
-    pub(crate) fn pause<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
-        self.remove(slots, index);
-        self.link(slots, index, PAUSED);
-    }
-
-    /// Takes a paused listener.
-    pub(crate) fn next_paused<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<u32> {
-        let index = self.heads.get(usize::from(PAUSED))?.checked_sub(1)?;
-        self.remove(slots, index);
-        Some(index)
-    }
-
-    /// Whether a listener is paused.
-    #[inline]
-    pub(crate) fn has_paused(&self) -> bool {
-        self.heads
-            .get(usize::from(PAUSED))
-            .is_some_and(|head| *head != 0)
     }
 }
 
@@ -329,7 +308,7 @@ mod tests {
         let mut model: Vec<Option<u64>> = (0..SLOTS).map(|_| None).collect();
         for _ in 0..STEPS {
             let index = u32::try_from(next_random(&mut random) % u64::from(SLOTS)).unwrap();
-            let entry = &mut model[at(index)];
+            let entry = &mut model[to_index(index)];
             match next_random(&mut random) % 8 {
                 0..4 => {
                     let deadline = now + span(&mut random);
@@ -342,7 +321,7 @@ mod tests {
                 }
                 5 => {
                     wheel.remove(&mut slots, index);
-                    slots[at(index)].deadline = 0;
+                    slots[to_index(index)].deadline = Deadline::NEVER;
                     *entry = None;
                 }
                 _ => {
@@ -376,7 +355,7 @@ mod tests {
         while wheel.advance(now) {
             let mut budget = u32::try_from(budget_max).unwrap();
             while let Some((index, deadline)) = wheel.expire(slots, now, &mut budget) {
-                assert_eq!(model[at(index)].take(), Some(deadline), "seed {seed}");
+                assert_eq!(model[to_index(index)].take(), Some(deadline), "seed {seed}");
                 assert!(deadline <= now, "seed {seed}: early");
             }
             rounds += 1;

@@ -4,11 +4,11 @@ use crate::id::SocketId;
 use crate::injected_bug::injected_bug;
 use crate::platform::Platform;
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::named;
+use crate::pool::slot::find;
 use crate::sockets::Net;
-use crate::sockets::send::{send_parts, writable};
+use crate::sockets::send::{is_writable, send_parts};
 
-/// The cork's bytes, lent by the loop. Behind a trait object only to keep their lifetime out of
+/// The cork's bytes, the loop's. Behind a trait object only to keep their lifetime out of
 /// the types that users name; a slice would also take two registers on paths that never cork.
 pub(crate) trait Memory {
     fn bytes(&mut self) -> &mut [u8];
@@ -29,41 +29,51 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// closes; meanwhile, and without a buffer, corking does nothing and writes go out one by one.
     /// Nor does it for a socket of which our direction has ended.
     pub fn cork(&mut self, id: SocketId) {
-        if self.cork.bytes().is_empty() || self.lists.corked == Some(id) {
+        if self.cork.bytes().is_empty() || self.state.cork.holder == Some(id) {
             return;
         }
-        if named(self.slots, id).is_none_or(|slot| slot.flags.any(Flags::FINISHED)) {
+        if find(self.slots, id).is_none_or(|slot| slot.flags.any(Flags::FINISHED)) {
             return;
         }
-        if let Some(holder) = self.lists.corked
-            && !self.uncorked(holder)
+        if let Some(holder) = self.state.cork.holder
+            && !self.flush_and_uncork(holder)
         {
             return;
         }
-        if let Some(slot) = named(self.slots, id)
+        if let Some(slot) = find(self.slots, id)
             && slot.phase() == Phase::Open
         {
             slot.flags.set(Flags::CORKED);
-            self.lists.corked = Some(id);
-            self.lists.unsettled = true;
+            self.state.cork.holder = Some(id);
+            self.state.has_end_work = true;
         }
     }
 
     /// Sends what [`Self::cork`] held back.
     pub fn uncork(&mut self, id: SocketId) {
-        if self.lists.corked == Some(id) {
-            let _ = self.uncorked(id);
+        if self.state.cork.holder == Some(id) {
+            let _ = self.flush_and_uncork(id);
         }
     }
 
-    /// Sends what the cork holds; whether it holds nothing any more.
-    pub(crate) fn uncorked(&mut self, id: SocketId) -> bool {
+    /// Sends what the cork holds. Returns true, and the socket has the cork no more, if that was
+    /// all.
+    pub(crate) fn flush_and_uncork(&mut self, id: SocketId) -> bool {
         let left = self.flush_cork(id, &[]).0;
         if left == 0 {
-            self.lists.corked = None;
+            self.state.cork.holder = None;
             self.lift(id, Flags::CORKED);
         }
         left == 0
+    }
+
+    /// Forgets what the cork holds of a socket that closes.
+    pub(crate) fn discard_cork(&mut self, id: SocketId) {
+        if self.state.cork.holder == Some(id) {
+            self.state.cork.holder = None;
+            self.state.cork.len = 0;
+            self.lift(id, Flags::CORKED);
+        }
     }
 
     /// Writes to the socket that has the cork.
@@ -81,16 +91,16 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Holds one part back or, if it does not fit, sends it together with what is held.
     fn cork_part(&mut self, part: &[u8]) -> usize {
-        let Some(id) = self.lists.corked else {
+        let Some(id) = self.state.cork.holder else {
             return 0;
         };
-        if writable(self.slots, id).is_none() {
+        if !is_writable(self.slots, id) {
             return 0;
         }
-        let room = self.cork.bytes().get_mut(self.lists.cork_len..);
+        let room = self.cork.bytes().get_mut(self.state.cork.len..);
         if let Some(room) = room.and_then(|room| room.get_mut(..part.len())) {
             room.copy_from_slice(part);
-            self.lists.cork_len = self.lists.cork_len.saturating_add(part.len());
+            self.state.cork.len = self.state.cork.len.saturating_add(part.len());
             return part.len();
         }
         self.flush_cork(id, part).1
@@ -101,39 +111,40 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     fn flush_cork(&mut self, id: SocketId, more: &[u8]) -> (usize, usize) {
         // Our end may be waiting for the cork, which must not keep the cork from going out.
         let finished = self.lift(id, Flags::FINISHED);
-        let held = self.lists.cork_len;
+        let held = self.state.cork.len;
         let cork = self.cork.bytes();
         let mut parts = [cork.get(..held).unwrap_or_default(), more];
         if injected_bug!(ReorderedBytes) {
             parts.reverse();
         }
-        let count = send_parts(self.platform, self.slots, self.lists, id, &parts);
+        let count = send_parts(self.platform, self.slots, self.state, id, &parts);
         let sent = count.min(held);
         // Both hold already; stated so that no panic branch is left in `copy_within`.
         let end = held.min(cork.len());
         cork.copy_within(sent.min(end)..end, 0);
-        self.lists.cork_len = held.saturating_sub(sent);
-        if finished && let Some(slot) = named(self.slots, id) {
+        self.state.cork.len = held.saturating_sub(sent);
+        if finished && let Some(slot) = find(self.slots, id) {
             slot.flags.set(Flags::FINISHED);
         }
-        (self.lists.cork_len, count.saturating_sub(sent))
+        (self.state.cork.len, count.saturating_sub(sent))
     }
 
-    /// Clears a flag; whether it was set.
+    /// Clears a flag. Returns true if it was set.
     fn lift(&mut self, id: SocketId, flag: Flags) -> bool {
-        named(self.slots, id).is_some_and(|slot| {
+        find(self.slots, id).is_some_and(|slot| {
             let was = slot.flags.any(flag);
             slot.flags.clear(flag);
             was
         })
     }
 
-    /// Carries on with a cork whose socket has room again; whether the socket is free to write.
+    /// Carries on with a cork whose socket has room again. Returns true if the socket is free to
+    /// write.
     pub(crate) fn resume_cork(&mut self, id: SocketId) -> bool {
-        if self.lists.corked != Some(id) {
+        if self.state.cork.holder != Some(id) {
             return true;
         }
-        if !self.uncorked(id) {
+        if !self.flush_and_uncork(id) {
             return false;
         }
         if self.lift(id, Flags::FINISHING) {

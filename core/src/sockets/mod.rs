@@ -1,42 +1,69 @@
-//! Every socket of a loop, by name.
+//! Every socket of a loop, by id.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | [`Net`]: listening, connecting, timers, options, addresses |
+//! | `send.rs` | writing |
+//! | `cork.rs` | coalescing writes |
+//! | `receive.rs` | pausing, and reading on demand |
+//! | `close.rs` | ending, closing and resetting |
+//! | `descriptors.rs` | sockets and descriptors made elsewhere |
+//! | `socket.rs` | [`Socket`](socket::Socket) and [`AllSockets`](socket::AllSockets): what a handler call can reach |
 
-use core::net::SocketAddr;
-
-use crate::event_loop::accept::{EVICT_IDLE, REFUSE};
-use crate::injected_bug::injected_bug;
-
+pub(crate) mod close;
 pub(crate) mod cork;
+pub(crate) mod descriptors;
+pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod socket;
 
+use core::net::SocketAddr;
+
 use crate::address::Address;
-use crate::closed::Closed;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
+use crate::event_loop::state::State;
 use crate::id::{ListenerId, SocketId, TimerId};
-use crate::platform::{Platform, Progress, SocketOption};
+use crate::platform::{Platform, SocketOption};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::{Lists, Place, Slot, at, name, named, own};
+use crate::pool::slot::{Place, Population, Slot, find, find_connection, find_open};
 use crate::sockets::cork::Memory;
-use crate::sockets::send::{failed, send_parts, sent, writable};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
 /// Time a connection has to become open, until the program sets another timeout.
 pub(crate) const OPENING_MAX: Duration = Duration::from_secs(10);
 
-/// Time a layer has to send what it still holds of a closed socket.
-const LINGER_MAX: Duration = Duration::from_secs(30);
-
-/// Every socket of a loop, by name. Lent to each handler call and by
+/// Every socket of a loop, by id. Passed to each handler call and returned by
 /// [`Loop::net`](crate::Loop::net).
 ///
-/// A name that is stale, or of a socket in a state that makes the call meaningless, is answered
+/// An id that is stale, or of a socket in a state that makes the call meaningless, is answered
 /// with 0, `None` or nothing; it never reaches another socket.
+///
+/// ```
+/// # use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+/// # use usockets_linux::Linux;
+/// # struct Ignore;
+/// # impl<P: Platform> Handler<P> for Ignore {
+/// #     type Ext = ();
+/// #     type Context = u8;
+/// #     fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<u8>) {}
+/// #     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
+/// # }
+/// let mut sockets = Sockets::<Linux, Ignore, 2>::new();
+/// let mut buffer = [0; 1024];
+/// let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+/// let mut net = server.net();
+/// let listener = net.listen(Endpoint::tcp(([127, 0, 0, 1], 0).into()), 7)?;
+/// assert!(net.listening_addr(listener).is_some_and(|addr| addr.port() > 0));
+/// net.stop_listening(listener);
+/// assert_eq!(net.listening_addr(listener), None);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Net<'a, P: Platform, C> {
     pub(crate) platform: &'a mut P,
     pub(crate) slots: &'a mut [Slot<P::Socket, C>],
-    pub(crate) lists: &'a mut Lists,
+    pub(crate) state: &'a mut State,
     pub(crate) cork: &'a mut (dyn Memory + 'a),
 }
 
@@ -46,27 +73,61 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// # Errors
     /// [`Error::Full`] when no slot is free, else what [`Platform::listen`] says.
     pub fn listen(&mut self, at: Endpoint<'_>, context: C) -> Result<ListenerId, Error> {
-        let id = self.lists.claim(self.slots).ok_or(Error::Full)?;
-        let slot = named(self.slots, id).ok_or(Error::Full)?;
+        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
+        let slot = find(self.slots, id).ok_or(Error::Full)?;
         if let Err(error) = self.platform.listen(&mut slot.socket, id, &at) {
-            self.lists.unclaim(self.slots, id);
+            self.state.give_back(self.slots, id);
             return Err(error);
         }
-        slot.set_phase(Phase::Listening);
-        slot.context = Place::Occupied(context);
-        slot.payload = match at.when_full {
-            WhenFull::Pause => 0,
-            WhenFull::Refuse => REFUSE,
-            WhenFull::EvictIdle => EVICT_IDLE,
-        };
+        start_listener(slot, context, &at);
         Ok(ListenerId(id))
     }
 
     /// Stops listening. Connections that were accepted stay; those that still wait are reset by
     /// the platform.
     pub fn stop_listening(&mut self, listener: ListenerId) {
-        if named(self.slots, listener.0).is_some_and(|slot| slot.phase() == Phase::Listening) {
-            self.release(listener.0);
+        let id = SocketId::from(listener);
+        let Some(slot) = find(self.slots, id).filter(|slot| slot.phase() == Phase::Listening)
+        else {
+            return;
+        };
+        let has_connections = slot.population().count > 0;
+        if has_connections {
+            let link = id.index().wrapping_add(1);
+            for slot in self.slots.iter_mut() {
+                if slot.listener == link {
+                    slot.listener = 0;
+                }
+            }
+        }
+        self.release(id);
+    }
+
+    /// Stops taking connections from a listener, which wait in the platform's queue meanwhile,
+    /// until [`Self::resume_listening`].
+    pub fn pause_listening(&mut self, listener: ListenerId) {
+        let id = SocketId::from(listener);
+        if let Some(slot) = find(self.slots, id)
+            && slot.phase() == Phase::Listening
+        {
+            slot.flags.set(Flags::HELD);
+            // A platform that cannot hold it back reports it, and nothing comes of that.
+            let muted = self.platform.set_accepting(&mut slot.socket, id, false);
+            if muted.is_ok() {
+                slot.flags.set(Flags::MUTED);
+            }
+        }
+    }
+
+    /// Takes connections from a listener again, those that have waited first.
+    pub fn resume_listening(&mut self, listener: ListenerId) {
+        let id = SocketId::from(listener);
+        if let Some(slot) = find(self.slots, id)
+            && slot.phase() == Phase::Listening
+        {
+            slot.flags.clear(Flags::HELD);
+            slot.flags.set(Flags::READABLE);
+            self.state.run_queue.push_slot(slot, id);
         }
     }
 
@@ -80,204 +141,23 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// What is wrong here: [`Error::Full`] when no slot is free, [`Error::Exhausted`] when the
     /// platform has no descriptor or memory, an address or option that cannot be used.
     pub fn connect(&mut self, to: Endpoint<'_>, context: C) -> Result<SocketId, Error> {
-        let id = self.lists.claim(self.slots).ok_or(Error::Full)?;
-        let slot = named(self.slots, id).ok_or(Error::Full)?;
-        match self.platform.connect(&mut slot.socket, id, &to) {
-            Ok(()) => {}
-            Err(error) if error.is_remote() => slot.payload = error.to_bits(),
+        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
+        let slot = find(self.slots, id).ok_or(Error::Full)?;
+        let known = match self.platform.connect(&mut slot.socket, id, &to) {
+            Ok(()) => None,
+            Err(error) if error.is_remote() => Some(error),
             Err(error) => {
-                self.lists.unclaim(self.slots, id);
+                self.state.give_back(self.slots, id);
                 return Err(error);
             }
-        }
-        slot.set_phase(Phase::Connecting);
+        };
         slot.context = Place::Occupied(context);
-        if slot.payload == 0 {
-            self.set_timeout(id, OPENING_MAX);
-        } else {
-            self.lists.enqueue(self.slots, id);
+        slot.enter(Phase::Connecting, known.map_or(0, Error::to_bits));
+        match known {
+            None => self.set_timeout(id, OPENING_MAX),
+            Some(_) => self.state.run_queue.push(self.slots, id),
         }
         Ok(id)
-    }
-
-    /// Writes to an open socket and returns how many bytes were taken.
-    ///
-    /// Less than `data.len()` promises an `on_writable`, unless the socket is not open or our
-    /// direction is finished. A failure shows as 0 here; `on_close` follows, with the reason,
-    /// after what the peer sent before has been delivered.
-    #[inline]
-    #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
-    pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if named(self.slots, id).is_none() {
-            return 0;
-        }
-        self.write_own(id, data)
-    }
-
-    /// Writes to the socket that the running call is about.
-    #[inline]
-    pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
-        let Some(slot) = own(self.slots, id) else {
-            return 0;
-        };
-        if !slot.flags.are_usual() || data.is_empty() {
-            return self.parts().write_rare(id, data);
-        }
-        match self.platform.send(&mut slot.socket, data) {
-            Ok(count) => sent(slot, self.lists, count, data.len()),
-            Err(error) => failed(slot, self.lists, id, error),
-        }
-    }
-
-    /// Writes the bytes of `parts` in order, in one system call where the platform can. As
-    /// [`Self::write`] otherwise.
-    #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
-    pub fn write_vectored(&mut self, id: SocketId, parts: &[&[u8]]) -> usize {
-        if self.lists.corked == Some(id) {
-            return self.write_corked(parts);
-        }
-        send_parts(self.platform, self.slots, self.lists, id, parts)
-    }
-
-    /// The same again, made of its parts: handing it to a function that is not inlined keeps only
-    /// the copy in memory, and the original in registers.
-    #[inline]
-    pub(crate) fn parts(&mut self) -> Net<'_, P, C> {
-        Net {
-            platform: self.platform,
-            slots: self.slots,
-            lists: self.lists,
-            cork: self.cork,
-        }
-    }
-
-    /// Writes to a socket of which there is more to say than that it is open.
-    #[cold]
-    #[inline(never)]
-    fn write_rare(mut self, id: SocketId, data: &[u8]) -> usize {
-        if self.lists.corked == Some(id) {
-            return self.write_corked(&[data]);
-        }
-        match writable(self.slots, id) {
-            Some(slot) if !data.is_empty() => match self.platform.send(&mut slot.socket, data) {
-                Ok(count) => sent(slot, self.lists, count, data.len()),
-                Err(error) => failed(slot, self.lists, id, error),
-            },
-            _ => 0,
-        }
-    }
-
-    /// Ends our direction of the stream after everything taken so far; the peer may still send.
-    /// The socket closes, with [`Closed::Finished`], when both directions have ended.
-    pub fn finish(&mut self, id: SocketId) {
-        let Some(slot) = named(self.slots, id) else {
-            return;
-        };
-        if slot.phase() != Phase::Open || slot.flags.any(Flags::FINISHED) {
-            return;
-        }
-        slot.flags.set(Flags::FINISHED);
-        if self.lists.corked == Some(id) && !self.uncorked(id) {
-            if let Some(slot) = named(self.slots, id) {
-                slot.flags.set(Flags::FINISHING);
-            }
-            return;
-        }
-        self.finish_now(id);
-    }
-
-    /// Hands our end to the platform.
-    pub(crate) fn finish_now(&mut self, id: SocketId) {
-        let Some(slot) = named(self.slots, id) else {
-            return;
-        };
-        if slot.phase() != Phase::Open {
-            return;
-        }
-        let ended = slot.flags.any(Flags::ENDED);
-        if ended && !P::HOLDS_OUTPUT {
-            // Closing sends the FIN as well, in one call instead of two.
-            return self.end(id, Closed::Finished);
-        }
-        match self.platform.finish(&mut slot.socket) {
-            Ok(Progress::Done) if ended => self.end(id, Closed::Finished),
-            Ok(Progress::Done) => slot.flags.clear(Flags::FINISHING),
-            Ok(_) => slot.flags.set(Flags::FINISHING),
-            Err(error) => self.fail(id, error),
-        }
-    }
-
-    /// Closes a connection of any state. An open one gets its `on_close`, with
-    /// [`Closed::Local`] 0, after the running call.
-    ///
-    /// What was taken for sending is still delivered as far as the platform can, but not what a
-    /// cork still holds when the platform does not take it at once. A layer that holds some, such
-    /// as TLS, keeps the slot for that, for at most 30 s. If received bytes were not
-    /// read yet, the peer may get a reset that overtakes what was sent (RFC 2525, section 2.17);
-    /// to end after everything, use [`Self::finish`].
-    pub fn close(&mut self, id: SocketId) {
-        self.close_with(id, 0);
-    }
-
-    /// Closes a connection as [`Self::close`] does, with [`Closed::Local`] and this code.
-    pub fn close_with(&mut self, id: SocketId, code: u16) {
-        if self.lists.corked == Some(id) {
-            let _ = self.uncorked(id);
-        }
-        self.end(id, Closed::Local(code));
-    }
-
-    /// Resets a connection (RST; RFC 9293, section 3.10.5) and drops what was not sent. Otherwise
-    /// as [`Self::close_with`].
-    pub fn abort(&mut self, id: SocketId, code: u16) {
-        if let Some(slot) = connection(self.slots, id) {
-            self.platform.abort(&mut slot.socket);
-            self.end(id, Closed::Local(code));
-        }
-    }
-
-    /// Closes every listener and connection of `context`, with this code; calls that are under
-    /// way may go on using their own. Sockets made by the `on_close` calls that follow stay.
-    pub fn close_all(&mut self, context: C, code: u16) {
-        for index in 0..self.lists.high_water {
-            let Some(slot) = self.slots.get(at(index)) else {
-                return;
-            };
-            if slot.context.as_ref() != Some(&context) {
-                continue;
-            }
-            let (phase, Some(id)) = (slot.phase(), name(self.slots, index)) else {
-                continue;
-            };
-            if phase == Phase::Listening {
-                self.stop_listening(ListenerId(id));
-            } else {
-                self.close_with(id, code);
-            }
-        }
-    }
-
-    /// Stops reading from an open socket, so that its peer is held up. Costs nothing. The peer's
-    /// end shows only after [`Self::resume`]; a reset that comes while it is paused closes the
-    /// socket even so.
-    pub fn pause(&mut self, id: SocketId) {
-        if let Some(slot) = open(self.slots, id) {
-            slot.flags.set(Flags::PAUSED);
-        }
-    }
-
-    /// Reads from the socket again, in the next iteration at the earliest.
-    pub fn resume(&mut self, id: SocketId) {
-        let Some(slot) = open(self.slots, id) else {
-            return;
-        };
-        if slot.flags.any(Flags::PAUSED) {
-            slot.flags.clear(Flags::PAUSED);
-            let lost = injected_bug!(LostWakeUp);
-            if slot.flags.any(Flags::READABLE) && !lost {
-                self.lists.enqueue(self.slots, id);
-            }
-        }
     }
 
     /// Replaces the timeout of a connection: `on_timeout` comes once, `after` from
@@ -293,8 +173,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         } else {
             self.now().saturating_add(after).as_micros()
         };
-        if connection(self.slots, id).is_some() {
-            self.lists.wheel.set(self.slots, id.index(), deadline);
+        if find_connection(self.slots, id).is_some() {
+            self.state.wheel.set(self.slots, id.index(), deadline);
         }
     }
 
@@ -307,26 +187,41 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// # Errors
     /// [`Error::Full`] when no slot is free.
     pub fn start_timer(&mut self, after: Duration, repeat: Duration) -> Result<TimerId, Error> {
-        let deadline = self.now().saturating_add(after).as_micros().max(1);
-        let millis = repeat.as_nanos().div_ceil(1_000_000);
-        let id = self.lists.claim(self.slots).ok_or(Error::Full)?;
-        let slot = named(self.slots, id).ok_or(Error::Full)?;
-        slot.set_phase(Phase::Timer);
-        slot.payload = u32::try_from(millis).unwrap_or(u32::MAX);
-        self.lists.wheel.set(self.slots, id.index(), deadline);
+        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
+        let slot = find(self.slots, id).ok_or(Error::Full)?;
+        slot.enter(Phase::Timer, millis(repeat));
+        self.arm(id, after);
         Ok(TimerId(id))
+    }
+
+    /// Moves a timer: it is next due `after` from [`Self::now`], and then every `repeat`, as if it
+    /// had been started now. Takes no other slot. Returns false if the timer is gone, as one that
+    /// does not repeat is in its own `on_timer`.
+    pub fn move_timer(&mut self, timer: TimerId, after: Duration, repeat: Duration) -> bool {
+        let Some(slot) = find(self.slots, timer.0).filter(|slot| slot.phase() == Phase::Timer)
+        else {
+            return false;
+        };
+        slot.enter(Phase::Timer, millis(repeat));
+        self.arm(timer.0, after);
+        true
+    }
+
+    fn arm(&mut self, id: SocketId, after: Duration) {
+        let deadline = self.now().saturating_add(after).as_micros().max(1);
+        self.state.wheel.set(self.slots, id.index(), deadline);
     }
 
     /// Stops a timer and frees its slot. Allowed inside its own `on_timer`.
     pub fn stop_timer(&mut self, timer: TimerId) {
-        if named(self.slots, timer.0).is_some_and(|slot| slot.phase() == Phase::Timer) {
-            self.lists.retire(self.slots, timer.0);
+        if find(self.slots, timer.0).is_some_and(|slot| slot.phase() == Phase::Timer) {
+            self.state.give_back(self.slots, timer.0);
         }
     }
 
     /// Moves a connection to another context. Its data, timeout and pending events stay.
     pub fn adopt(&mut self, id: SocketId, context: C) {
-        if let Some(slot) = connection(self.slots, id) {
+        if let Some(slot) = find_connection(self.slots, id) {
             slot.context = Place::Occupied(context);
         }
     }
@@ -334,22 +229,22 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Returns the context of a connection.
     #[must_use]
     pub fn context(&mut self, id: SocketId) -> Option<C> {
-        connection(self.slots, id)?.context.as_ref().copied()
+        find_connection(self.slots, id)?.context.as_ref().copied()
     }
 
-    /// Returns the local address of a connection; `None` when it has none. On Linux a system
-    /// call.
+    /// Returns the local address of a connection or listener; `None` when it has none. On Linux a
+    /// system call.
     #[must_use]
     pub fn local_addr(&mut self, id: SocketId) -> Option<Address> {
-        let slot = connection(self.slots, id)?;
-        self.platform.local_addr(&slot.socket).ok()
+        let (platform, socket) = self.platform_socket(id)?;
+        platform.local_addr(socket).ok()
     }
 
     /// Returns the peer's address of a connection; `None` when it is not connected. On Linux a
     /// system call.
     #[must_use]
     pub fn peer_addr(&mut self, id: SocketId) -> Option<Address> {
-        let slot = connection(self.slots, id)?;
+        let slot = find_connection(self.slots, id)?;
         self.platform.peer_addr(&slot.socket).ok()
     }
 
@@ -357,7 +252,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// (ALPN, RFC 7301), such as `h2`; empty if none.
     #[must_use]
     pub fn protocol(&mut self, id: SocketId) -> &[u8] {
-        match connection(self.slots, id) {
+        match find_connection(self.slots, id) {
             Some(slot) => self.platform.protocol(&slot.socket),
             None => &[],
         }
@@ -367,8 +262,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// chose, if it did. `None` for a listener that has stopped or has another kind of address.
     #[must_use]
     pub fn listening_addr(&mut self, listener: ListenerId) -> Option<SocketAddr> {
-        let slot = named(self.slots, listener.0)?;
-        self.platform.local_addr(&slot.socket).ok()?.ip()
+        self.local_addr(listener.0)?.ip()
     }
 
     /// Changes an option of an open connection.
@@ -376,7 +270,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// # Errors
     /// What [`Platform::set_option`] says, and [`Error::Invalid`] for a socket that is not open.
     pub fn set_option(&mut self, id: SocketId, option: SocketOption) -> Result<(), Error> {
-        let slot = open(self.slots, id).ok_or(Error::Invalid)?;
+        let slot = find_open(self.slots, id).ok_or(Error::Invalid)?;
         self.platform.set_option(&mut slot.socket, option)
     }
 
@@ -384,7 +278,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// this id, for what only that platform can do.
     #[must_use]
     pub fn platform_socket(&mut self, id: SocketId) -> Option<(&mut P, &mut P::Socket)> {
-        let slot = named(self.slots, id)?;
+        let slot = find(self.slots, id)?;
         match slot.phase() {
             Phase::Free | Phase::Timer | Phase::Closing => None,
             _ => Some((self.platform, &mut slot.socket)),
@@ -394,7 +288,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Returns whether the socket is open: after its `on_open`, until it is closed.
     #[must_use]
     pub fn is_open(&mut self, id: SocketId) -> bool {
-        open(self.slots, id).is_some()
+        find_open(self.slots, id).is_some()
     }
 
     /// Returns the time of the running iteration: the platform's clock is read when it is first
@@ -402,13 +296,13 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     #[inline]
     #[must_use]
     pub fn now(&mut self) -> Instant {
-        Instant::from_micros(self.lists.now_micros(self.platform))
+        Instant::from_micros(self.state.now_micros(self.platform))
     }
 
     /// Returns what the loop did so far.
     #[must_use]
     pub const fn stats(&self) -> Stats {
-        self.lists.stats
+        self.state.stats()
     }
 
     /// Returns the platform, for what only it can do.
@@ -416,77 +310,79 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         self.platform
     }
 
-    /// Ends a connection of any state, with a reason.
-    pub(crate) fn end(&mut self, id: SocketId, closed: Closed) {
-        let Some(slot) = connection(self.slots, id) else {
-            return;
+    /// Has [`Loop::run`](crate::Loop::run) go on although no connection, listener or timer is left,
+    /// because a wake-up from elsewhere is awaited. Off at first.
+    pub const fn keep_alive(&mut self, on: bool) {
+        self.state.keep_alive = on;
+    }
+
+    /// A reborrow. Handing it to a function that is not inlined keeps only the copy in memory, and
+    /// the original in registers.
+    #[inline]
+    pub(crate) fn reborrow(&mut self) -> Net<'_, P, C> {
+        Net {
+            platform: self.platform,
+            slots: self.slots,
+            state: self.state,
+            cork: self.cork,
+        }
+    }
+}
+
+/// Makes a slot, whose socket listens, a listener.
+pub(crate) fn start_listener<S, C>(slot: &mut Slot<S, C>, context: C, at: &Endpoint<'_>) {
+    slot.context = Place::Occupied(context);
+    slot.enter(Phase::Listening, Admission::of(at).to_bits());
+    let population = Population {
+        cap: at.connections_max,
+        count: 0,
+    };
+    slot.deadline = population.to_deadline();
+}
+
+/// A period in whole milliseconds, rounded up.
+fn millis(period: Duration) -> u32 {
+    u32::try_from(period.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+/// Under which conditions a listener takes a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission {
+    pub(crate) when_full: WhenFull,
+    /// Free slots that it leaves to others, at most 2^30 - 1.
+    pub(crate) reserve: u32,
+}
+
+impl Admission {
+    /// Bits of the policy, below those of the reserve.
+    const POLICY: u32 = 2;
+
+    fn of(at: &Endpoint<'_>) -> Self {
+        Self {
+            when_full: at.when_full,
+            reserve: at.reserve.min(u32::MAX >> Self::POLICY),
+        }
+    }
+
+    const fn to_bits(self) -> u32 {
+        let policy = match self.when_full {
+            WhenFull::Pause => 0,
+            WhenFull::Refuse => 1,
+            WhenFull::EvictIdle => 2,
         };
-        if self.lists.corked == Some(id) {
-            self.lists.corked = None;
-            self.lists.cork_len = 0;
-            slot.flags.clear(Flags::CORKED);
-        }
-        if slot.is_open() {
-            let in_order = matches!(closed, Closed::Local(_) | Closed::TimedOut);
-            if P::HOLDS_OUTPUT && in_order && self.platform.linger(&mut slot.socket) {
-                slot.flags.set(Flags::LINGERING);
-            } else {
-                self.platform.close(&mut slot.socket);
-            }
-            self.lists.stats.open = self.lists.stats.open.wrapping_sub(1);
-            self.lists.close(self.slots, id, closed.to_bits());
-        } else {
-            self.release(id);
-        }
+        self.reserve << Self::POLICY | policy
     }
 
-    /// Leaves a socket, whose `on_close` is over, to the layer that still sends; whether one does.
-    pub(crate) fn linger(&mut self, id: SocketId) -> bool {
-        let lingers = P::HOLDS_OUTPUT
-            && named(self.slots, id).is_some_and(|slot| slot.flags.any(Flags::LINGERING));
-        if lingers {
-            let deadline = self.now().saturating_add(LINGER_MAX).as_micros();
-            self.lists.wheel.set(self.slots, id.index(), deadline);
-        }
-        lingers
-    }
-
-    /// Releases a socket that gets no `on_close`.
-    pub(crate) fn release(&mut self, id: SocketId) {
-        if let Some(slot) = named(self.slots, id) {
-            self.platform.close(&mut slot.socket);
-            self.lists.retire(self.slots, id);
+    /// Unpacks what [`Self::to_bits`] packed.
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        let when_full = match bits & 3 {
+            1 => WhenFull::Refuse,
+            2 => WhenFull::EvictIdle,
+            _ => WhenFull::Pause,
+        };
+        Self {
+            when_full,
+            reserve: bits >> Self::POLICY,
         }
     }
-
-    /// Notes that the connection broke while sending.
-    pub(crate) fn fail(&mut self, id: SocketId, error: Error) {
-        if let Some(slot) = named(self.slots, id)
-            && slot.phase() == Phase::Open
-        {
-            failed(slot, self.lists, id, error);
-        }
-    }
-
-    /// Asks the platform why a connection broke that is not read, and closes it.
-    pub(crate) fn fail_unread(&mut self, id: SocketId) {
-        if let Some(slot) = named(self.slots, id)
-            && let Some(error) = self.platform.take_error(&mut slot.socket)
-        {
-            self.end(id, Closed::Failed(error));
-        }
-    }
-}
-
-/// The slot of a connection, open or opening.
-#[inline]
-fn connection<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id).filter(|slot| {
-        slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting)
-    })
-}
-
-#[inline]
-fn open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id).filter(|slot| slot.is_open())
 }

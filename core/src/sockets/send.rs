@@ -1,21 +1,72 @@
 //! Handing bytes to the platform, and what follows when it does not take them all.
 
 use crate::error::Error;
+use crate::event_loop::state::State;
 use crate::id::SocketId;
+use crate::invariant::breach;
 use crate::platform::Platform;
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::{Lists, Slot, named};
+use crate::pool::slot::{Slot, find};
+use crate::sockets::Net;
 use crate::stats::widen;
+
+impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
+    /// Writes to an open socket and returns how many bytes were taken.
+    ///
+    /// Less than `data.len()` promises an `on_writable`, unless the socket is not open or our
+    /// direction is finished. A failure shows as 0 here; `on_close` follows, with the reason,
+    /// after what the peer sent before has been delivered.
+    #[inline]
+    #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
+    pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
+        let Some(slot) = find(self.slots, id) else {
+            return 0;
+        };
+        if !slot.flags.are_usual() || data.is_empty() {
+            return self.reborrow().write_rare(id, data);
+        }
+        match self.platform.send(&mut slot.socket, data) {
+            Ok(count) => sent(slot, self.state, count, data.len()),
+            Err(error) => mark_broken(slot, self.state, id, error),
+        }
+    }
+
+    /// Writes the bytes of `parts` in order, in one system call where the platform can. As
+    /// [`Self::write`] otherwise.
+    #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
+    pub fn write_vectored(&mut self, id: SocketId, parts: &[&[u8]]) -> usize {
+        if self.state.cork.holder == Some(id) {
+            return self.write_corked(parts);
+        }
+        send_parts(self.platform, self.slots, self.state, id, parts)
+    }
+
+    /// Writes to a socket of which there is more to say than that it is open.
+    #[cold]
+    #[inline(never)]
+    fn write_rare(mut self, id: SocketId, data: &[u8]) -> usize {
+        if self.state.cork.holder == Some(id) {
+            return self.write_corked(&[data]);
+        }
+        match find_writable(self.slots, id) {
+            Some(slot) if !data.is_empty() => match self.platform.send(&mut slot.socket, data) {
+                Ok(count) => sent(slot, self.state, count, data.len()),
+                Err(error) => mark_broken(slot, self.state, id, error),
+            },
+            _ => 0,
+        }
+    }
+}
 
 /// Sends the bytes of `parts`, past the cork. Returns how many were taken.
 pub(crate) fn send_parts<P: Platform, C>(
     platform: &mut P,
     slots: &mut [Slot<P::Socket, C>],
-    lists: &mut Lists,
+    state: &mut State,
     id: SocketId,
     parts: &[&[u8]],
 ) -> usize {
-    let Some(slot) = writable(slots, id) else {
+    let Some(slot) = find_writable(slots, id) else {
         return 0;
     };
     let all = parts
@@ -25,52 +76,56 @@ pub(crate) fn send_parts<P: Platform, C>(
         return 0;
     }
     match platform.send_vectored(&mut slot.socket, parts) {
-        Ok(count) => sent(slot, lists, count, all),
-        Err(error) => failed(slot, lists, id, error),
+        Ok(count) => sent(slot, state, count, all),
+        Err(error) => mark_broken(slot, state, id, error),
     }
 }
 
-/// The platform took `count` of `all` bytes.
+/// Notes that the platform took `count` of `all` bytes; returns how many.
 #[inline]
-pub(crate) fn sent<S, C>(
-    slot: &mut Slot<S, C>,
-    lists: &mut Lists,
-    count: usize,
-    all: usize,
-) -> usize {
-    if count < all {
-        return sent_part(slot, lists, count);
+fn sent<S, C>(slot: &mut Slot<S, C>, state: &mut State, count: usize, all: usize) -> usize {
+    if count != all {
+        return sent_part(slot, state, count, all);
     }
-    lists.stats.sent = lists.stats.sent.wrapping_add(widen(all));
+    state.stats.sent = state.stats.sent.wrapping_add(widen(all));
     all
 }
 
 #[cold]
 #[inline(never)]
-fn sent_part<S, C>(slot: &mut Slot<S, C>, lists: &mut Lists, count: usize) -> usize {
+fn sent_part<S, C>(slot: &mut Slot<S, C>, state: &mut State, count: usize, all: usize) -> usize {
+    if count > all {
+        breach!(state.stats);
+        return sent(slot, state, all, all);
+    }
     slot.flags.set(Flags::BLOCKED);
-    lists.stats.sent = lists.stats.sent.wrapping_add(widen(count));
+    state.stats.sent = state.stats.sent.wrapping_add(widen(count));
     count
 }
 
-/// The platform could not send: what arrived before is read first, then the socket closes.
+/// Notes that the connection broke: what arrived before is read in the next iteration, even if the
+/// socket is paused, and then it closes. Returns the bytes taken, 0.
 #[cold]
 #[inline(never)]
-pub(crate) fn failed<S, C>(
+pub(crate) fn mark_broken<S, C>(
     slot: &mut Slot<S, C>,
-    lists: &mut Lists,
+    state: &mut State,
     id: SocketId,
     error: Error,
 ) -> usize {
-    slot.set_phase(Phase::Broken);
-    slot.payload = error.to_bits();
+    slot.enter(Phase::Broken, error.to_bits());
     slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
-    lists.enqueue_slot(slot, id);
+    state.run_queue.push_slot(slot, id);
     0
 }
 
-/// The slot of a socket that can be written to without waiting.
+/// Returns the slot of a socket that can be written to without waiting.
 #[inline]
-pub(crate) fn writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    named(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
+fn find_writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    find(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
+}
+
+/// Returns true if the socket can be written to without waiting, past the cork.
+pub(crate) fn is_writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> bool {
+    find_writable(slots, id).is_some()
 }

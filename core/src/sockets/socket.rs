@@ -2,11 +2,16 @@
 
 use crate::address::Address;
 use crate::closed::Closed;
+use crate::error::Error;
 use crate::handler::Handler;
 use crate::id::SocketId;
+use crate::id::to_index;
 use crate::platform::Platform;
-use crate::pool::{Place, at};
+use crate::platform::SocketOption;
+use crate::pool::flags::Phase;
+use crate::pool::slot::{Place, find};
 use crate::sockets::Net;
+use crate::sockets::receive::Read;
 use crate::time::Duration;
 
 /// Every socket of a loop, and its data.
@@ -21,24 +26,26 @@ pub struct AllSockets<'a, P: Platform, H: Handler<P>> {
 }
 
 impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
-    /// Returns every socket, by name.
+    /// Returns every socket, by id.
     #[inline]
     pub const fn net(&mut self) -> &mut Net<'a, P, H::Context> {
         &mut self.net
     }
 
-    /// Returns an open socket's data, together with every socket by name, so that the one can be
-    /// written to the other. `None` for a socket that is not open and for the one the running
-    /// call is about, whose data the call has already.
+    /// Returns a socket's data, together with every socket by id, so that the one can be written to
+    /// the other. From its `on_open` until its own `on_close` has been made; `None` before and
+    /// after, and for the socket that the running call is about, whose data the call has already.
     #[expect(
         clippy::type_complexity,
         reason = "two borrows, taken apart at the call"
     )]
     pub fn get(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
-        if !self.net.is_open(id) {
-            return None;
+        let slot = find(self.net.slots, id)?;
+        match slot.phase() {
+            Phase::Open | Phase::Broken | Phase::Closing | Phase::ClosingHeld => {}
+            _ => return None,
         }
-        let index = at(id.index());
+        let index = to_index(id.index());
         let place = match index.checked_sub(self.before.len()) {
             None => self.before.get_mut(index),
             Some(beyond) => self.after.get_mut(beyond.checked_sub(1)?),
@@ -49,21 +56,32 @@ impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
 
 /// The socket a handler call is about, and the way to every other one.
 ///
-/// Its methods reach the rest through a copy of the borrows (`parts`), so that a handler whose
+/// Its methods reach the rest through a copy of the borrows (`reborrow`), so that a handler whose
 /// usual path only writes keeps all of them in registers.
 pub struct Socket<'a, P: Platform, H: Handler<P>> {
     pub(crate) all: AllSockets<'a, P, H>,
     pub(crate) id: SocketId,
+    /// In `on_close`, when the slot has it no more.
+    pub(crate) context_at_close: Option<H::Context>,
 }
 
 impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
-    /// Returns every socket, by name.
+    #[inline]
+    pub(crate) const fn new(all: AllSockets<'a, P, H>, id: SocketId) -> Self {
+        Self {
+            all,
+            id,
+            context_at_close: None,
+        }
+    }
+
+    /// Returns every socket, by id.
     #[inline]
     pub const fn net(&mut self) -> &mut Net<'a, P, H::Context> {
         &mut self.all.net
     }
 
-    /// Returns another open socket's data, and the way to write to it. See [`AllSockets::get`].
+    /// Returns another socket's data, and the way to write to it. See [`AllSockets::get`].
     #[expect(
         clippy::type_complexity,
         reason = "two borrows, taken apart at the call"
@@ -76,53 +94,74 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, data: &[u8]) -> usize {
-        self.all.net.write_own(self.id, data)
+        self.all.net.write(self.id, data)
     }
 
     /// Writes several slices at once. See [`Net::write_vectored`].
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write_vectored(&mut self, parts: &[&[u8]]) -> usize {
-        self.all.net.parts().write_vectored(self.id, parts)
+        self.all.net.reborrow().write_vectored(self.id, parts)
     }
 
     /// Coalesces writes until the end of the iteration. See [`Net::cork`].
     pub fn cork(&mut self) {
-        self.all.net.parts().cork(self.id);
+        self.all.net.reborrow().cork(self.id);
     }
 
     /// Sends what was held back. See [`Net::uncork`].
     pub fn uncork(&mut self) {
-        self.all.net.parts().uncork(self.id);
+        self.all.net.reborrow().uncork(self.id);
     }
 
     /// Ends our direction. See [`Net::finish`].
     pub fn finish(&mut self) {
-        self.all.net.parts().finish(self.id);
+        self.all.net.reborrow().finish(self.id);
     }
 
     /// Closes the socket. See [`Net::close`].
     pub fn close(&mut self) {
-        self.all.net.parts().close(self.id);
+        self.all.net.reborrow().close(self.id);
     }
 
     /// Closes the socket with a code. See [`Net::close_with`].
     pub fn close_with(&mut self, code: u16) {
-        self.all.net.parts().close_with(self.id, code);
+        self.all.net.reborrow().close_with(self.id, code);
     }
 
     /// Resets the connection. See [`Net::abort`].
     pub fn abort(&mut self, code: u16) {
-        self.all.net.parts().abort(self.id, code);
+        self.all.net.reborrow().abort(self.id, code);
     }
 
     /// Stops reading. See [`Net::pause`].
     pub fn pause(&mut self) {
-        self.all.net.parts().pause(self.id);
+        self.all.net.reborrow().pause(self.id);
     }
 
     /// Reads again. See [`Net::resume`].
     pub fn resume(&mut self) {
-        self.all.net.parts().resume(self.id);
+        self.all.net.reborrow().resume(self.id);
+    }
+
+    /// Reads into the caller's memory. See [`Net::read`].
+    ///
+    /// # Errors
+    /// As [`Net::read`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Error> {
+        self.all.net.reborrow().read(self.id, buffer)
+    }
+
+    /// Has the program read on demand, or the loop. See [`Net::set_pull`].
+    pub fn set_pull(&mut self, on: bool) {
+        self.all.net.reborrow().set_pull(self.id, on);
+    }
+
+    /// Changes an option. See [`Net::set_option`].
+    ///
+    /// # Errors
+    /// As [`Net::set_option`].
+    pub fn set_option(&mut self, option: SocketOption) -> Result<(), Error> {
+        self.all.net.reborrow().set_option(self.id, option)
     }
 
     /// Replaces the timeout. See [`Net::set_timeout`].
@@ -133,30 +172,31 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
 
     /// Moves the socket to another context. See [`Net::adopt`].
     pub fn adopt(&mut self, context: H::Context) {
-        self.all.net.parts().adopt(self.id, context);
+        self.all.net.reborrow().adopt(self.id, context);
     }
 
     /// Closes the socket because its time is over.
     pub(crate) fn time_out(&mut self) {
-        self.all.net.parts().end(self.id, Closed::TimedOut);
+        self.all.net.reborrow().end(self.id, Closed::TimedOut);
     }
 
-    /// Returns the socket's context; `None` when it is closed.
+    /// Returns the socket's context, in its `on_close` too; `None` when it was closed before.
     #[must_use]
     pub fn context(&mut self) -> Option<H::Context> {
-        self.all.net.parts().context(self.id)
+        self.context_at_close
+            .or_else(|| self.all.net.reborrow().context(self.id))
     }
 
     /// Returns the local address. See [`Net::local_addr`].
     #[must_use]
     pub fn local_addr(&mut self) -> Option<Address> {
-        self.all.net.parts().local_addr(self.id)
+        self.all.net.reborrow().local_addr(self.id)
     }
 
     /// Returns the peer's address. See [`Net::peer_addr`].
     #[must_use]
     pub fn peer_addr(&mut self) -> Option<Address> {
-        self.all.net.parts().peer_addr(self.id)
+        self.all.net.reborrow().peer_addr(self.id)
     }
 
     /// Returns the protocol agreed on with the peer. See [`Net::protocol`].
@@ -165,7 +205,7 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
         self.all.net.protocol(self.id)
     }
 
-    /// Returns the socket's name.
+    /// Returns the socket's id.
     #[inline]
     #[must_use]
     pub const fn id(&self) -> SocketId {

@@ -115,8 +115,12 @@ impl Books {
     ) {
         calls.close(id, code);
         self.closed(id, code);
-        let open = calls.net().is_open(id) || calls.context(id).is_some();
+        let open = calls.net().is_open(id);
         self.check(!open, || format!("{id:?} is open after close"));
+        let context = calls.net().context(id);
+        self.check(context.is_none(), || {
+            format!("{id:?} has {context:?} after close")
+        });
     }
 
     fn abort<'a, const HOLDS: bool>(
@@ -240,7 +244,7 @@ impl Books {
         calls.abort(id, 99);
         calls.close(id, 99);
         let known = calls.net().is_open(id)
-            || calls.context(id).is_some()
+            || calls.net().context(id).is_some()
             || calls.net().peer_addr(id).is_some();
         self.check(!known, || format!("{id:?} is stale and known"));
     }

@@ -231,7 +231,9 @@ impl Network {
         let now = self.now;
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         match (stream.error, stream.opening, &mut stream.busy) {
-            (Some(error), ..) => Err(error),
+            (Some(error), Opening::Asked, _) | (Some(error), _, Some(_)) => Err(error),
+            // It did open, and broke after that.
+            (Some(_), Opening::Open, None) => Ok(Progress::Done),
             (None, Opening::Asked, _) => Ok(Progress::Pending),
             (None, Opening::Open, None) => Ok(Progress::Done),
             (None, Opening::Open, Some(work)) if work.until > now => {
@@ -256,9 +258,22 @@ impl Network {
         }
     }
 
-    /// Returns why a stream broke, and keeps it: only the first of two that ask would know.
+    /// Sends what the host, as a layer, holds.
+    pub(super) fn flush(&mut self, key: u32) -> Result<Progress, Error> {
+        let stream = self.stream(key).ok_or(Error::Invalid)?;
+        if let Some(error) = stream.error {
+            stream.error_told = true;
+            return Err(error);
+        }
+        self.advance(key)
+    }
+
+    /// Returns why a stream broke.
     pub(super) fn take_error(&mut self, key: u32) -> Option<Error> {
-        self.stream(key)?.error
+        let once = self.faults.error_once;
+        let stream = self.stream(key)?;
+        let told = std::mem::replace(&mut stream.error_told, stream.error.is_some());
+        stream.error.filter(|_| !(once && told))
     }
 
     /// Reports everything that holds of a stream.
@@ -385,8 +400,12 @@ impl Network {
 
     fn recv_nothing(&mut self, key: u32) -> Result<Recv, Error> {
         let stream = self.stream(key).ok_or(Error::Invalid)?;
-        let (error, ended) = (stream.error, stream.ended);
+        let (error, ended, told) = (stream.error, stream.ended, stream.error_told);
         if ended && (error.is_none() || self.faults.end_hides_error) {
+            return Ok(Recv::Finished);
+        }
+        if told && self.faults.error_once {
+            // As Linux: whoever asked first has the error, and others find the end.
             return Ok(Recv::Finished);
         }
         let faulty = error.is_none() && self.rng.chance(self.faults.recv_error);
@@ -416,10 +435,15 @@ impl Network {
     fn check(&mut self, key: u32, rate: u16) -> Result<(), Error> {
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         if let Some(error) = stream.error {
+            stream.error_told = true;
             return Err(error);
         }
         if self.rng.chance(rate) {
-            return Err(self.fault(key));
+            let error = self.fault(key);
+            if let Some(stream) = self.stream(key) {
+                stream.error_told = true;
+            }
+            return Err(error);
         }
         Ok(())
     }

@@ -106,6 +106,8 @@ pub(super) struct Stream {
     pub(super) ended: bool,
     /// The connection broke. Shows after the bytes that came before.
     pub(super) error: Option<Error>,
+    /// The program has been given the error by a call that failed.
+    pub(super) error_told: bool,
     /// A send came back short, and room was not reported since.
     pub(super) blocked: bool,
     /// Bytes that the program handed over so far.
@@ -134,6 +136,7 @@ impl Stream {
             finish_arrived: false,
             ended: false,
             error: None,
+            error_told: false,
             blocked: false,
             sent: 0,
             received: 0,

@@ -58,6 +58,9 @@ pub struct Faults {
     /// Behind the peer's end a receive does not tell that the connection broke: the report does,
     /// as on Linux.
     pub end_hides_error: bool,
+    /// An error is given to one call only; whoever receives after that finds the end of the stream,
+    /// as on Linux.
+    pub error_once: bool,
     /// Refusing a connection always fails, with this.
     pub refusal: Option<usockets::Error>,
     /// A send fails.
@@ -110,6 +113,7 @@ impl Faults {
             reset: 0,
             recv_error: 0,
             end_hides_error: false,
+            error_once: false,
             refusal: None,
             send_error: 0,
             finish_error: 0,
@@ -165,6 +169,7 @@ impl Faults {
             reset: rate(rng, 300),
             recv_error: rate(rng, 100),
             end_hides_error: rng.chance(5_000),
+            error_once: rng.chance(5_000),
             send_error: rate(rng, 100),
             finish_error: rate(rng, 1_000),
             listen_error: rate(rng, 3_000),

@@ -220,7 +220,7 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         if !HOLDS {
             return Ok(Progress::Done);
         }
-        self.call(|counts| &mut counts.flushes).advance(socket.key)
+        self.call(|counts| &mut counts.flushes).flush(socket.key)
     }
 
     fn take_error(&mut self, socket: &mut SimSocket) -> Option<Error> {

@@ -1,0 +1,72 @@
+//! Timeouts and timers that are due.
+
+use crate::error::Error;
+use crate::event_loop::Loop;
+use crate::handler::Handler;
+use crate::id::{SocketId, TimerId};
+use crate::platform::Platform;
+use crate::pool::flags::Phase;
+use crate::pool::slot::{find, id_of};
+
+/// Slots of the timing wheel looked at per iteration.
+const EXPIRIES_MAX: u32 = 4096;
+
+impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
+    /// Makes the calls of the deadlines that are over, up to a bound.
+    #[inline(never)]
+    pub(super) fn expire_deadlines(&mut self, handler: &mut H) {
+        let now = self.state.now_micros(&self.platform);
+        if !self.state.wheel.advance(now) {
+            return;
+        }
+        let mut budget = EXPIRIES_MAX;
+        while let Some((index, deadline)) = self.state.wheel.expire(self.slots, now, &mut budget) {
+            if let Some(id) = id_of(self.slots, index) {
+                self.report_expired(handler, id, deadline);
+                self.report_closes(handler);
+            }
+        }
+    }
+
+    fn report_expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
+        match self.phase(id) {
+            Phase::Open | Phase::Broken => {
+                self.call(id, |socket, ext| handler.on_timeout(socket, ext));
+            }
+            Phase::Accepting | Phase::Connecting => {
+                self.report_failed(handler, id, Error::TimedOut);
+            }
+            Phase::Timer => self.report_timer(handler, id, deadline),
+            Phase::Lingering => self.end_lingering(id),
+            Phase::Free
+            | Phase::Listening
+            | Phase::Closing
+            | Phase::ClosingHeld
+            | Phase::Foreign => {}
+        }
+    }
+
+    /// Makes the call of a timer that was due at `deadline`. One that does not repeat gives its
+    /// slot up before, so that another can be started in it.
+    fn report_timer(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
+        let Some(slot) = find(self.slots, id) else {
+            return;
+        };
+        let period = u64::from(slot.period_millis()).saturating_mul(1_000);
+        let late = self
+            .state
+            .now_micros(&self.platform)
+            .saturating_sub(deadline);
+        let missed = late.checked_div(period);
+        match missed {
+            None => self.state.give_back(self.slots, id),
+            Some(missed) => {
+                let next = period.saturating_mul(missed.saturating_add(1));
+                let next = deadline.saturating_add(next);
+                self.state.wheel.set(self.slots, id.index(), next);
+            }
+        }
+        let missed = u32::try_from(missed.unwrap_or(0)).unwrap_or(u32::MAX);
+        handler.on_timer(&mut self.all_sockets_now(), TimerId(id), missed);
+    }
+}

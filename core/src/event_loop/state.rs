@@ -1,0 +1,178 @@
+//! Everything of a loop that is not per slot.
+
+use crate::id::SocketId;
+use crate::invariant::breach;
+use crate::platform::Platform;
+use crate::pool::closing::ClosingQueue;
+use crate::pool::flags::Phase;
+use crate::pool::free_list::FreeList;
+use crate::pool::run_queue::RunQueue;
+use crate::pool::slot::{Deadline, Slot, count_out, find};
+use crate::pool::waiting::WaitingListeners;
+use crate::pool::wheel::Wheel;
+use crate::stats::Stats;
+
+/// Everything of a loop that is not per slot. Each part keeps its own invariants; what involves
+/// several is a method here.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) clock: Clock,
+    pub(crate) free_list: FreeList,
+    pub(crate) run_queue: RunQueue,
+    pub(crate) closing: ClosingQueue,
+    pub(crate) waiting: WaitingListeners,
+    pub(crate) wheel: Wheel,
+    pub(crate) cork: Cork,
+    pub(crate) stats: Stats,
+    /// Whether [`Loop::end_iteration`](crate::Loop) has anything to do: a corked socket, a closing
+    /// one, a slot for a listener that waits, or a retry by the clock.
+    pub(crate) has_end_work: bool,
+    /// Whether the loop runs on although nothing is left that could make a call.
+    pub(crate) keep_alive: bool,
+}
+
+/// The time of the running iteration.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// In microseconds, once it has been asked for.
+    now: Option<u64>,
+    /// The latest time that was ever told.
+    latest: u64,
+}
+
+/// Which socket holds the cork, and how many bytes are in it.
+#[derive(Debug, Default)]
+pub(crate) struct Cork {
+    pub(crate) holder: Option<SocketId>,
+    pub(crate) len: usize,
+}
+
+impl Clock {
+    /// Returns the iteration's time in microseconds. The platform is asked once.
+    #[inline]
+    pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P, stats: &mut Stats) -> u64 {
+        match self.now {
+            Some(now) => now,
+            None => self.read(platform, stats),
+        }
+    }
+
+    fn read<P: Platform>(&mut self, platform: &P, stats: &mut Stats) -> u64 {
+        let told = platform.now().as_micros();
+        if told < self.latest {
+            breach!(stats);
+        }
+        self.latest = told.max(self.latest);
+        self.now = Some(self.latest);
+        self.latest
+    }
+
+    /// Forgets the time, which is read anew when it is next asked for.
+    #[inline]
+    pub(crate) const fn expire(&mut self) {
+        self.now = None;
+    }
+}
+
+impl State {
+    /// Nothing is on any list; the clock stands at `micros`.
+    pub(crate) fn new(micros: u64) -> Self {
+        Self {
+            clock: Clock {
+                now: None,
+                latest: micros,
+            },
+            free_list: FreeList::default(),
+            run_queue: RunQueue::default(),
+            closing: ClosingQueue::default(),
+            waiting: WaitingListeners::default(),
+            wheel: Wheel::new(micros),
+            cork: Cork::default(),
+            stats: Stats::default(),
+            has_end_work: false,
+            keep_alive: false,
+        }
+    }
+
+    /// Returns the iteration's number, wrapping, for [`Slot::received_at`].
+    #[inline]
+    pub(crate) fn iteration(&self) -> u32 {
+        u32::try_from(self.stats.iterations & 0xffff_ffff).unwrap_or_default()
+    }
+
+    /// Returns the iteration's time in microseconds.
+    #[inline]
+    pub(crate) fn now_micros<P: Platform>(&mut self, platform: &P) -> u64 {
+        self.clock.now_micros(platform, &mut self.stats)
+    }
+
+    /// Returns how many sockets, listeners and timers there are.
+    pub(crate) const fn in_use(&self) -> u32 {
+        self.free_list.in_use()
+    }
+
+    /// Returns the counters.
+    pub(crate) const fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.in_use = self.free_list.in_use();
+        stats
+    }
+
+    /// Takes a slot into use that has no deadline, no phase and no socket yet.
+    pub(crate) fn claim<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        self.free_list.claim(slots)
+    }
+
+    /// Gives a slot back: its id is stale from now on, and the slot can be claimed again at once.
+    pub(crate) fn give_back<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        let Some(slot) = find(slots, id) else {
+            return;
+        };
+        if slot.phase() == Phase::Listening {
+            self.waiting.remove(slots, id.index());
+        } else {
+            self.wheel.remove(slots, id.index());
+        }
+        self.leave_listener(slots, id);
+        self.free_list.give_back(slots, id);
+        self.note_freed();
+    }
+
+    /// Counts a connection out of its listener's.
+    fn leave_listener<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        let listener = find(slots, id).and_then(|slot| {
+            let index = slot.listener.checked_sub(1);
+            slot.listener = 0;
+            index
+        });
+        if let Some(listener) = listener {
+            count_out(slots, listener);
+        }
+    }
+
+    /// Notes that a slot became free, or a socket that may be evicted: listeners that wait get
+    /// their turns.
+    pub(crate) const fn note_freed(&mut self) {
+        self.waiting.resume_all();
+        if self.waiting.has_next() {
+            self.has_end_work = true;
+        }
+    }
+
+    /// Puts an open socket, which leaves every other list, among those whose `on_close` is due.
+    pub(crate) fn close<S, C>(
+        &mut self,
+        slots: &mut [Slot<S, C>],
+        id: SocketId,
+        phase: Phase,
+        reason: u32,
+    ) {
+        self.wheel.remove(slots, id.index());
+        if let Some(slot) = find(slots, id) {
+            slot.enter(phase, reason);
+            slot.deadline = Deadline::NEVER;
+            self.closing.push(slots, id);
+            self.has_end_work = true;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Sockets whose `on_close` is due.
+
+use crate::id::{SocketId, to_index};
+use crate::invariant::{impossible, invariant};
+use crate::pool::slot::{Slot, id_of};
+
+/// The sockets whose `on_close` is due, first come first, through [`Slot::next`].
+#[derive(Debug, Default)]
+pub(crate) struct ClosingQueue {
+    /// Ends of the list, plus one.
+    head: u32,
+    tail: u32,
+}
+
+impl ClosingQueue {
+    /// Returns true if no `on_close` is due.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.head == 0
+    }
+
+    /// Adds the socket of a slot that is on no other list.
+    pub(crate) fn push<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        let link = id.index().wrapping_add(1);
+        if let Some(slot) = slots.get_mut(to_index(id.index())) {
+            invariant!(slot.bucket == 0, "a closing socket is on no other list");
+            slot.next = 0;
+        }
+        let last = self.tail.checked_sub(1);
+        match last.and_then(|last| slots.get_mut(to_index(last))) {
+            Some(last) => last.next = link,
+            None => self.head = link,
+        }
+        self.tail = link;
+    }
+
+    /// Takes the socket that has waited longest.
+    pub(crate) fn pop<S, C>(&mut self, slots: &[Slot<S, C>]) -> Option<SocketId> {
+        let index = self.head.checked_sub(1)?;
+        let Some(slot) = slots.get(to_index(index)) else {
+            impossible!("the queue holds slots of the pool");
+            return None;
+        };
+        self.head = slot.next;
+        if self.head == 0 {
+            self.tail = 0;
+        }
+        id_of(slots, index)
+    }
+}

@@ -1,0 +1,78 @@
+//! Sockets that have work left for the next iteration.
+
+use crate::id::{SocketId, to_index};
+use crate::invariant::impossible;
+use crate::pool::flags::Flags;
+use crate::pool::slot::{Slot, find, id_of};
+
+/// The sockets that the next iteration serves before it asks the platform, and those that the
+/// running one has still to serve. Each is on it once ([`Flags::QUEUED`]).
+///
+/// An iteration serves the whole queue, so the order does not matter; last come is first, which
+/// touches no other slot.
+#[derive(Debug, Default)]
+pub(crate) struct RunQueue {
+    /// First of the next iteration, plus one.
+    head: u32,
+    /// First that the running iteration has still to serve, plus one.
+    serving: u32,
+}
+
+impl RunQueue {
+    /// Returns true if the next iteration has something to serve.
+    #[inline]
+    pub(crate) const fn has_next(&self) -> bool {
+        self.head != 0
+    }
+
+    /// Returns true if the running iteration still has something to serve.
+    #[inline]
+    pub(crate) const fn is_serving(&self) -> bool {
+        self.serving != 0
+    }
+
+    /// Adds a socket, unless it is on the queue already.
+    pub(crate) fn push<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        if let Some(slot) = find(slots, id) {
+            self.push_slot(slot, id);
+        }
+    }
+
+    /// Adds the socket of a slot at hand.
+    pub(crate) const fn push_slot<S, C>(&mut self, slot: &mut Slot<S, C>, id: SocketId) {
+        if !slot.flags.any(Flags::QUEUED) {
+            slot.flags.set(Flags::QUEUED);
+            slot.queue_next = self.head;
+            self.head = id.index().wrapping_add(1);
+        }
+    }
+
+    /// Turns what was queued into what the iteration that begins is to serve.
+    #[inline]
+    pub(crate) const fn begin_iteration(&mut self) {
+        if self.head != 0 {
+            // Nothing is left unserved: an iteration always comes to the end of its queue.
+            self.serving = self.head;
+            self.head = 0;
+        }
+    }
+
+    /// Takes the next socket to serve; skips slots whose socket has closed since.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn pop<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        while let Some(index) = self.serving.checked_sub(1) {
+            let Some(slot) = slots.get_mut(to_index(index)) else {
+                impossible!("the queue holds slots of the pool");
+                self.serving = 0;
+                return None;
+            };
+            self.serving = slot.queue_next;
+            slot.flags.clear(Flags::QUEUED);
+            if let Some(id) = id_of(slots, index) {
+                return Some(id);
+            }
+        }
+        None
+    }
+}

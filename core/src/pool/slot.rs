@@ -1,0 +1,259 @@
+//! One slot of a pool.
+
+use core::num::NonZeroU32;
+
+use crate::error::Error;
+use crate::id::{SocketId, to_index};
+use crate::injected_bug::injected_bug;
+use crate::invariant::invariant;
+use crate::pool::flags::{Flags, Phase};
+
+/// One connection, listener, timer or foreign descriptor. 44 bytes with Linux's socket and the
+/// context `()`.
+///
+/// Most fields mean the same in every [`Phase`]. `by_phase` and `deadline` do not, and are reached
+/// through methods that are named after what they hold:
+///
+/// | phase | `by_phase` | `deadline` |
+/// |---|---|---|
+/// | free | 0 | 0 |
+/// | timer | period in milliseconds | when it is due |
+/// | listening | policy and reserve | cap and count of its connections |
+/// | accepting | 0 | until when it may open |
+/// | connecting | the error that is known already, or 0 | until when it may open |
+/// | open | iteration in which it last received | timeout |
+/// | broken | the error | timeout |
+/// | closing, lingering | why it closed | until when a layer may send |
+/// | foreign | 0 | 0 |
+///
+/// Links are slot indices plus one, so that zero bytes mean none.
+///
+/// Programs see it only where they size a pool at run time
+/// ([`Loop::with_slices`](crate::Loop::with_slices)).
+pub struct Slot<S, C> {
+    /// Even while free, odd while in use.
+    pub(crate) generation: u32,
+    /// Next on the run queue. Outlives the socket: a slot may be queued when it closes.
+    pub(crate) queue_next: u32,
+    /// Neighbours on the one list that the slot is on: of the timing wheel, of the listeners that
+    /// wait for a slot, of those whose `on_close` is due, or of the free.
+    pub(crate) next: u32,
+    pub(crate) prev: u32,
+    /// In microseconds, or 0 for never. The slot's place in the wheel may be earlier, never later.
+    pub(crate) deadline: Deadline,
+    by_phase: u32,
+    /// The listener that accepted the connection, its index plus one; 0 for none.
+    pub(crate) listener: u32,
+    pub(crate) flags: Flags,
+    /// Which of the wheel's lists the slot is on, plus one; or [`WAITING`](super::waiting).
+    pub(crate) bucket: u8,
+    pub(crate) context: Place<C>,
+    pub(crate) socket: S,
+}
+
+impl<S, C> Slot<S, C> {
+    /// Makes a free slot around a closed socket, [`Platform::CLOSED`](crate::Platform::CLOSED). All
+    /// zero bytes if that is.
+    #[must_use]
+    pub const fn free(socket: S) -> Self {
+        Self {
+            generation: 0,
+            queue_next: 0,
+            next: 0,
+            prev: 0,
+            deadline: Deadline::NEVER,
+            by_phase: 0,
+            listener: 0,
+            flags: Flags::NONE,
+            bucket: 0,
+            context: Place::Vacant,
+            socket,
+        }
+    }
+
+    /// Returns true if data may still arrive and be delivered.
+    #[inline]
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.phase(), Phase::Open | Phase::Broken)
+    }
+
+    #[inline]
+    pub(crate) const fn phase(&self) -> Phase {
+        self.flags.phase()
+    }
+
+    /// Moves to another phase, and says what `by_phase` holds there.
+    #[inline]
+    pub(crate) const fn enter(&mut self, phase: Phase, by_phase: u32) {
+        self.flags.set_phase(phase);
+        self.by_phase = by_phase;
+    }
+
+    /// Returns the iteration in which an open socket last received, or opened.
+    #[inline]
+    pub(crate) fn received_at(&self) -> u32 {
+        invariant!(self.phase() == Phase::Open, "only an open socket receives");
+        self.by_phase
+    }
+
+    #[inline]
+    pub(crate) fn set_received_at(&mut self, stamp: u32) {
+        invariant!(self.phase() == Phase::Open, "only an open socket receives");
+        self.by_phase = stamp;
+    }
+
+    /// Returns why a broken connection broke, or a connect failed at once.
+    pub(crate) fn error(&self) -> Option<Error> {
+        let has_error = matches!(self.phase(), Phase::Broken | Phase::Connecting);
+        invariant!(
+            has_error,
+            "only broken and connecting sockets have an error"
+        );
+        (self.by_phase != 0).then(|| Error::from_bits(self.by_phase))
+    }
+
+    /// Returns the packed reason of a closing socket.
+    pub(crate) fn close_reason(&self) -> u32 {
+        let closing = matches!(self.phase(), Phase::Closing | Phase::ClosingHeld);
+        invariant!(closing, "only a closing socket has a reason");
+        self.by_phase
+    }
+
+    /// Returns the period of a timer in milliseconds; 0 for once.
+    pub(crate) fn period_millis(&self) -> u32 {
+        invariant!(self.phase() == Phase::Timer, "only a timer has a period");
+        self.by_phase
+    }
+
+    /// Returns how many connections a listener may have, and has.
+    pub(crate) fn population(&self) -> Population {
+        invariant!(
+            self.phase() == Phase::Listening,
+            "only a listener has connections"
+        );
+        Population::of(self.deadline)
+    }
+
+    /// Returns a listener's packed policy and reserve.
+    pub(crate) fn admission(&self) -> u32 {
+        invariant!(self.phase() == Phase::Listening, "only a listener admits");
+        self.by_phase
+    }
+}
+
+/// The most connections of a listener, and how many it has, in the place of a deadline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Population {
+    pub(crate) cap: u32,
+    pub(crate) count: u32,
+}
+
+impl Population {
+    const fn of(deadline: Deadline) -> Self {
+        let [a, b, c, d, e, f, g, h] = deadline.micros().to_le_bytes();
+        Self {
+            cap: u32::from_le_bytes([a, b, c, d]),
+            count: u32::from_le_bytes([e, f, g, h]),
+        }
+    }
+
+    pub(crate) const fn to_deadline(self) -> Deadline {
+        let [a, b, c, d] = self.cap.to_le_bytes();
+        let [e, f, g, h] = self.count.to_le_bytes();
+        Deadline::at(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+/// Counts a connection out of those of the listener in slot `index`.
+pub(crate) fn count_out<S, C>(slots: &mut [Slot<S, C>], index: u32) {
+    if let Some(slot) = slots.get_mut(to_index(index)) {
+        let mut population = slot.population();
+        invariant!(population.count > 0, "a listener counts its connections");
+        population.count = population.count.saturating_sub(1);
+        slot.deadline = population.to_deadline();
+    }
+}
+
+/// A `u64` without its alignment, which would cost each slot four bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C, packed(4))]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    pub(crate) const NEVER: Self = Self(0);
+
+    #[inline]
+    pub(crate) const fn at(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Returns the microseconds; 0 for never.
+    #[inline]
+    pub(crate) const fn micros(self) -> u64 {
+        self.0
+    }
+}
+
+/// The data of a slot, or none: an `Option` whose `None` is always a zero byte, which a niche would
+/// not be.
+#[expect(clippy::exhaustive_enums, reason = "there is or there is not")]
+#[repr(u8)]
+pub enum Place<T> {
+    /// No data.
+    Vacant = 0,
+    /// The data of an open socket.
+    Occupied(T) = 1,
+}
+
+impl<T> Place<T> {
+    #[inline]
+    pub(crate) const fn as_ref(&self) -> Option<&T> {
+        match self {
+            Self::Vacant => None,
+            Self::Occupied(value) => Some(value),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn as_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Vacant => None,
+            Self::Occupied(value) => Some(value),
+        }
+    }
+}
+
+/// Returns the slot that has this id; `None` if the id is stale.
+#[inline]
+pub(crate) fn find<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    let slot = slots.get_mut(to_index(id.index()))?;
+    let same = slot.generation == id.generation() || injected_bug!(StaleId);
+    same.then_some(slot)
+}
+
+/// Returns the slot of a connection, open or opening.
+#[inline]
+pub(crate) fn find_connection<S, C>(
+    slots: &mut [Slot<S, C>],
+    id: SocketId,
+) -> Option<&mut Slot<S, C>> {
+    find(slots, id).filter(|slot| {
+        slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting)
+    })
+}
+
+/// Returns the slot of an open connection.
+#[inline]
+pub(crate) fn find_open<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    find(slots, id).filter(|slot| slot.is_open())
+}
+
+/// Returns the id of what is in a slot; `None` if it is free.
+#[inline]
+pub(crate) fn id_of<S, C>(slots: &[Slot<S, C>], index: u32) -> Option<SocketId> {
+    let slot = slots.get(to_index(index))?;
+    if slot.phase() == Phase::Free {
+        return None;
+    }
+    NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
+}

@@ -1,0 +1,156 @@
+//! Listeners that wait for a slot.
+
+use crate::id::{SocketId, to_index};
+use crate::pool::slot::{Slot, id_of};
+use crate::pool::wheel::NEVER;
+
+/// Marks a slot that is on this list, in the field that otherwise names a list of the wheel.
+const WAITING: u8 = u8::MAX;
+/// The same, of a listener that waits for nothing but a slot.
+const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
+
+/// The listeners that stopped accepting because the pool was full or the platform exhausted: first
+/// come, first served.
+///
+/// When slots become free, each that waits gets its turn, one in an iteration, and goes behind the
+/// others if it has to wait again.
+#[derive(Debug)]
+pub(crate) struct WaitingListeners {
+    /// Ends of the list, plus one.
+    head: u32,
+    tail: u32,
+    /// How many are on the list, and how many of them wait for nothing but a slot.
+    count: u32,
+    for_slot: u32,
+    /// The listener whose turn it is, plus one: what it accepts now it takes from nobody.
+    turn: u32,
+    /// How many are still to get their turn for what became free.
+    to_resume: u32,
+    /// When all try again although nothing became free, in microseconds, or [`NEVER`].
+    retry: u64,
+}
+
+impl Default for WaitingListeners {
+    fn default() -> Self {
+        Self {
+            head: 0,
+            tail: 0,
+            count: 0,
+            for_slot: 0,
+            turn: 0,
+            to_resume: 0,
+            retry: NEVER,
+        }
+    }
+}
+
+impl WaitingListeners {
+    /// Returns true if one is to get its turn at the end of the iteration.
+    pub(crate) const fn has_next(&self) -> bool {
+        self.to_resume > 0 && self.head != 0
+    }
+
+    /// Gives each that waits its turn, as something became free.
+    pub(crate) const fn resume_all(&mut self) {
+        self.to_resume = self.count;
+    }
+
+    /// Gives no further turns until something becomes free again.
+    pub(crate) const fn stop_resuming(&mut self) {
+        self.to_resume = 0;
+    }
+
+    /// Returns when to try again by the clock, or [`NEVER`].
+    pub(crate) const fn retry(&self) -> u64 {
+        self.retry
+    }
+
+    /// Has all try again at this time.
+    pub(crate) fn retry_at(&mut self, micros: u64) {
+        self.retry = self.retry.min(micros);
+    }
+
+    /// Gives each that waits its turn, as the time for it has come.
+    pub(crate) const fn retry_now(&mut self) {
+        self.retry = NEVER;
+        self.resume_all();
+    }
+
+    /// Puts a listener behind all that wait; `for_slot` if a free slot is all that it waits for.
+    pub(crate) fn push<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId, for_slot: bool) {
+        let link = id.index().wrapping_add(1);
+        self.end_turn(id);
+        let tail = self.tail;
+        let Some(slot) = slots.get_mut(to_index(id.index())) else {
+            return;
+        };
+        if slot.bucket != 0 {
+            return;
+        }
+        slot.bucket = if for_slot { WAITING_FOR_SLOT } else { WAITING };
+        slot.prev = tail;
+        slot.next = 0;
+        let last = tail.checked_sub(1);
+        match last.and_then(|last| slots.get_mut(to_index(last))) {
+            Some(last) => last.next = link,
+            None => self.head = link,
+        }
+        self.tail = link;
+        self.count = self.count.wrapping_add(1);
+        self.for_slot = self.for_slot.wrapping_add(u32::from(for_slot));
+    }
+
+    /// Takes the one that has waited longest; it is its turn now.
+    pub(crate) fn pop<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
+        let index = self.head.checked_sub(1)?;
+        let id = id_of(slots, index);
+        self.to_resume = self.to_resume.saturating_sub(1);
+        self.remove(slots, index);
+        self.turn = index.wrapping_add(1);
+        id
+    }
+
+    /// Ends a listener's turn, if it is its.
+    pub(crate) const fn end_turn(&mut self, id: SocketId) {
+        if self.turn == id.index().wrapping_add(1) {
+            self.turn = 0;
+        }
+    }
+
+    /// Returns how many free slots this listener must leave to others that wait for one.
+    pub(crate) const fn ahead_of(&self, id: SocketId) -> u32 {
+        if self.turn == id.index().wrapping_add(1) {
+            0
+        } else {
+            self.for_slot
+        }
+    }
+
+    /// Takes a listener off the list, if it is on it.
+    pub(crate) fn remove<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
+        if self.turn == index.wrapping_add(1) {
+            self.turn = 0;
+        }
+        let Some(slot) = slots.get_mut(to_index(index)) else {
+            return;
+        };
+        match slot.bucket {
+            WAITING => {}
+            WAITING_FOR_SLOT => self.for_slot = self.for_slot.wrapping_sub(1),
+            _ => return,
+        }
+        slot.bucket = 0;
+        let (prev, next) = (slot.prev, slot.next);
+        let before = prev.checked_sub(1);
+        match before.and_then(|before| slots.get_mut(to_index(before))) {
+            Some(before) => before.next = next,
+            None => self.head = next,
+        }
+        let behind = next.checked_sub(1);
+        match behind.and_then(|behind| slots.get_mut(to_index(behind))) {
+            Some(behind) => behind.prev = prev,
+            None => self.tail = prev,
+        }
+        self.count = self.count.wrapping_sub(1);
+    }
+}
