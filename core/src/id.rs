@@ -76,8 +76,8 @@ pub(crate) fn to_index(index: u32) -> usize {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ListenerId(pub(crate) SocketId);
 
-/// The id of one timer, from [`Net::start_timer`](crate::Net::start_timer) until it is stopped or, if
-/// it does not repeat, has fired.
+/// The id of one timer, from [`Net::start_timer`](crate::Net::start_timer) until it is stopped or,
+/// if it does not repeat, has fired.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TimerId(pub(crate) SocketId);
 

@@ -74,8 +74,8 @@ impl Readiness {
         self.0 & !Self::WRITABLE.0 == Self::READABLE.0
     }
 
-    /// Returns true if the socket is to be read until nothing is left, whatever a receive says: the peer's
-    /// end or an error is there, or a mark at which receives stop.
+    /// Returns true if the socket is to be read until nothing is left, whatever a receive says: the
+    /// peer's end or an error is there, or a mark at which receives stop.
     pub(crate) const fn is_last(self) -> bool {
         let last = Self::ERROR.union(Self::HUNG_UP).union(Self::ENDED);
         self.intersects(last.union(Self::URGENT))

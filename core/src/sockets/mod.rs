@@ -8,7 +8,7 @@
 //! | `receive.rs` | pausing, and reading on demand |
 //! | `close.rs` | ending, closing and resetting |
 //! | `descriptors.rs` | sockets and descriptors made elsewhere |
-//! | `socket.rs` | [`Socket`](socket::Socket) and [`AllSockets`](socket::AllSockets): what a handler call can reach |
+//! | `socket.rs` | what a handler call can reach |
 
 pub(crate) mod close;
 pub(crate) mod cork;
