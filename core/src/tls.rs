@@ -62,6 +62,7 @@ mod record;
 mod wire;
 
 pub use alert::Alert;
+pub use certificate::error::CertificateError;
 pub use certificate::pem::Pem;
 pub use connection::event::{Event, Received};
 pub use connection::receive::Connection;

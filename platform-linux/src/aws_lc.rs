@@ -56,6 +56,8 @@ impl<M: Machine> Crypto for AwsLc<M> {
         algorithms::ECDSA_P256_SHA256,
         algorithms::ECDSA_P384_SHA384,
         algorithms::ED25519,
+        algorithms::ECDSA_P256_SHA384,
+        algorithms::ECDSA_P384_SHA256,
         algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
         algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
         algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,

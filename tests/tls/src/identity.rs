@@ -33,7 +33,7 @@ impl Kind {
 }
 
 /// The same Ed25519 key every time, so that what fails fails again.
-fn fixed_key(seed: u8) -> KeyPair {
+pub(crate) fn fixed_key(seed: u8) -> KeyPair {
     // RFC 8410, section 7.
     const PREFIX: [u8; 16] = [
         0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,

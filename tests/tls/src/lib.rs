@@ -1,15 +1,18 @@
 //! What the tests of TLS share: identities, our engine on two byte queues, and rustls likewise.
 
 pub mod clear;
+mod counting;
 mod echo;
 pub mod files;
 pub mod fuzz;
+pub mod fuzz_chain;
 mod identity;
 pub mod matrix;
 mod ours;
 pub mod puppet;
 mod theirs;
 
+pub use counting::{Counting, verifications};
 pub use echo::{Echo, Held, Part};
 pub use identity::{Authority, Kind, Leaf, rsa};
 pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use usockets::tls::Machine as _;
-use usockets_tests_tls::{Machine, fuzz};
+use usockets_tests_tls::{Machine, fuzz, fuzz_chain};
 
 /// Calls `body` with the bytes of many seeds, most of them short.
 fn run(count: u64, body: fn(&[u8])) {
@@ -55,4 +55,10 @@ fn client() {
 fn pair() {
     replay("tls_pair", fuzz::fuzz_tls_pair);
     run(50, fuzz::fuzz_tls_pair);
+}
+
+#[test]
+fn chain() {
+    replay("tls_chain", fuzz_chain::fuzz_tls_chain);
+    run(2_000, fuzz_chain::fuzz_tls_chain);
 }

@@ -1,18 +1,24 @@
-//! Verification of certificate chains, by rustls-webpki.
+//! Verification of the certificates that a peer shows.
+//!
+//! The path and its signatures are found and verified in [`path`](super::path); validity, purposes,
+//! constraints and names are checked by rustls-webpki, which is handed that path and no more.
 
 use core::time::Duration;
 
-use pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use pki_types::{
+    AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm,
+    TrustAnchor, UnixTime,
+};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter};
 
 use crate::tls::alert::Alert;
+use crate::tls::certificate::error::CertificateError;
+use crate::tls::certificate::fields::Certificate;
 use crate::tls::certificate::name;
+use crate::tls::certificate::path::{Affirmed, CERTIFICATES_MAX, PATH_MAX, Path, Progress, Search};
 use crate::tls::crypto::provider::{Crypto, Scheme};
 use crate::tls::crypto::signature::scheme_of;
 use crate::tls::wire::Reader;
-
-/// Most certificates of a chain besides the first.
-const INTERMEDIATES_MAX: usize = 8;
 
 /// id-kp-serverAuth, 1.3.6.1.5.5.7.3.1 (RFC 5280, section 4.2.1.12).
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
@@ -91,54 +97,54 @@ impl<'a> Chain<'a> {
     }
 
     /// Takes the next certificate.
-    fn next(&mut self) -> Result<Option<CertificateDer<'a>>, Alert> {
+    fn next(&mut self) -> Result<Option<&'a [u8]>, Alert> {
         if self.list.is_empty() {
             return Ok(None);
         }
         let certificate = self.list.vector24()?;
         self.list.vector16()?;
-        Ok(Some(CertificateDer::from(certificate)))
+        Ok(Some(certificate))
     }
 
-    /// Checks that the chain leads from `subject` to one of `roots` and is valid now.
+    /// Checks that a path leads from `subject` to one of `roots` and is valid now. Asks
+    /// `may_verify` before each signature; returns false if it refused, to go on later with the
+    /// same `progress`.
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
         roots: &[TrustAnchor<'_>],
         subject: Subject<'_>,
-    ) -> Result<(), Alert> {
-        let first = self.next()?.ok_or(Alert::BAD_CERTIFICATE)?;
-        let mut intermediates = [const { CertificateDer::from_slice(&[]) }; INTERMEDIATES_MAX];
+        progress: &mut Progress,
+        mut may_verify: impl FnMut() -> bool,
+    ) -> Result<bool, CertificateError> {
+        let mut certificates = [&[][..]; CERTIFICATES_MAX];
         let mut count = 0_usize;
-        while let Some(certificate) = self.next()? {
-            *intermediates.get_mut(count).ok_or(Alert::BAD_CERTIFICATE)? = certificate;
+        for place in &mut certificates {
+            let Ok(Some(certificate)) = self.next() else {
+                break;
+            };
+            *place = certificate;
             count = count.saturating_add(1);
         }
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(crypto.unix_seconds()));
-        let usage = Usage(match subject {
-            Subject::Server(_) => SERVER_AUTH,
-            Subject::Client => CLIENT_AUTH,
-        });
-        let peer = EndEntityCert::try_from(&first).map_err(alert_of)?;
-        let verified = peer.verify_for_usage(
-            C::ALGORITHMS,
+        let search = Search {
+            certificates: certificates.get(..count).unwrap_or_default(),
             roots,
-            intermediates.get(..count).unwrap_or_default(),
-            now,
-            usage,
-            None,
-            None,
-        );
-        // Not `map_err`, which would copy the path of 2 KB on the stack.
-        if let Err(error) = verified {
-            return Err(alert_of(error));
+            algorithms: C::ALGORITHMS,
+            now: crypto.unix_seconds(),
+        };
+        let first = certificates.first().copied().unwrap_or_default();
+        if Certificate::parse(first).is_none() {
+            return Err(CertificateError::Malformed);
         }
-        if let Subject::Server(name) = subject {
-            let name = name::parse(name).ok_or(Alert::INTERNAL_ERROR)?;
-            peer.verify_is_valid_for_subject_name(&name)
-                .map_err(alert_of)?;
+        progress.begin(roots);
+        while !Search::is_done(progress) {
+            if !may_verify() {
+                return Ok(false);
+            }
+            search.step(progress)?;
         }
-        Ok(())
+        check_path(&search, progress, subject)?;
+        Ok(true)
     }
 
     /// Checks that the owner of the first certificate signed `message`.
@@ -148,8 +154,8 @@ impl<'a> Chain<'a> {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Alert> {
-        let first = self.next()?.ok_or(Alert::BAD_CERTIFICATE)?;
-        let peer = EndEntityCert::try_from(&first).map_err(alert_of)?;
+        let first = CertificateDer::from(self.next()?.ok_or(Alert::BAD_CERTIFICATE)?);
+        let peer = EndEntityCert::try_from(&first).map_err(|_| Alert::BAD_CERTIFICATE)?;
         let algorithm = C::ALGORITHMS
             .iter()
             .find(|algorithm| scheme_of(**algorithm) == Some(scheme))
@@ -165,21 +171,150 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Returns the alert that tells the peer what is wrong with its chain (RFC 8446, section 6.2).
+/// Checks all of a path but its signatures, which have been verified, and whose it is.
+// Not inlined: nothing of it is on the stack while a signature is verified.
+#[inline(never)]
+fn check_path(
+    search: &Search<'_>,
+    progress: &Progress,
+    subject: Subject<'_>,
+) -> Result<(), CertificateError> {
+    let path = search.path(progress).ok_or(CertificateError::Malformed)?;
+    let [first, ..] = path.certificates;
+    let leaf = Certificate::parse(first).ok_or(CertificateError::Malformed)?;
+    let document = CertificateDer::from(first);
+    let peer = EndEntityCert::try_from(&document).map_err(error_of)?;
+    let root = search
+        .roots
+        .get(path.root)
+        .ok_or(CertificateError::Malformed)?;
+    let purpose = match subject {
+        Subject::Server(_) => SERVER_AUTH,
+        Subject::Client => CLIENT_AUTH,
+    };
+    let is_root =
+        root.subject.as_ref() == leaf.subject && root.subject_public_key_info.as_ref() == leaf.key;
+    if leaf.is_ca && is_root && path.len == 1 {
+        check_root(&leaf, search.now, purpose)?;
+    } else {
+        check_certificates(&peer, &path, root, search.now, purpose)?;
+    }
+    if !leaf.may_sign() {
+        return Err(CertificateError::KeyUsage);
+    }
+    let authorities = path.certificates.get(1..path.len).unwrap_or_default();
+    let may_certify = |document: &&[u8]| {
+        let certificate = Certificate::parse(document);
+        certificate.is_some_and(|certificate| certificate.may_certify())
+    };
+    if !authorities.iter().all(may_certify) {
+        return Err(CertificateError::KeyUsage);
+    }
+    if let Subject::Server(name) = subject {
+        let name = name::parse(name).ok_or(CertificateError::Name)?;
+        peer.verify_is_valid_for_subject_name(&name)
+            .map_err(error_of)?;
+    }
+    Ok(())
+}
+
+/// Checks a certificate that is itself an authority's whom we trust, as people make them for
+/// themselves. There, no authority is asked what it may issue.
+fn check_root(
+    certificate: &Certificate<'_>,
+    now: u64,
+    purpose: &[u8],
+) -> Result<(), CertificateError> {
+    if now < certificate.not_before {
+        return Err(CertificateError::NotYetValid);
+    }
+    if now > certificate.not_after {
+        return Err(CertificateError::Expired);
+    }
+    match certificate.is_for(purpose) {
+        true => Ok(()),
+        false => Err(CertificateError::Purpose),
+    }
+}
+
+/// Has rustls-webpki check a path from `peer` to `root`.
+fn check_certificates(
+    peer: &EndEntityCert<'_>,
+    path: &Path<'_>,
+    root: &TrustAnchor<'_>,
+    now: u64,
+    purpose: &'static [u8],
+) -> Result<(), CertificateError> {
+    let authorities = path.certificates.map(CertificateDer::from);
+    let affirmed = path.algorithms.map(|algorithm| {
+        let signed = &path.signed;
+        algorithm.map(|algorithm| Affirmed { algorithm, signed })
+    });
+    let mut algorithms: [&dyn SignatureVerificationAlgorithm; PATH_MAX] = [&NoAlgorithm; PATH_MAX];
+    for (place, affirmed) in algorithms.iter_mut().zip(&affirmed) {
+        if let Some(affirmed) = affirmed {
+            *place = affirmed;
+        }
+    }
+    let verified = peer.verify_for_usage(
+        &algorithms,
+        core::slice::from_ref(root),
+        authorities.get(1..path.len).unwrap_or_default(),
+        UnixTime::since_unix_epoch(Duration::from_secs(now)),
+        Usage(purpose),
+        None,
+        None,
+    );
+    // Not `map_err`, which would copy the path of 2 KB on the stack.
+    match verified {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error_of(error)),
+    }
+}
+
+/// In the place of an algorithm: verifies nothing.
+#[derive(Debug)]
+struct NoAlgorithm;
+
+impl SignatureVerificationAlgorithm for NoAlgorithm {
+    fn verify_signature(
+        &self,
+        _public_key: &[u8],
+        _message: &[u8],
+        _signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        Err(InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        AlgorithmIdentifier::from_slice(&[])
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        AlgorithmIdentifier::from_slice(&[])
+    }
+}
+
+/// Returns what is wrong with a path in our words.
 #[expect(deprecated, reason = "made by the check of usage")]
-fn alert_of(error: webpki::Error) -> Alert {
+fn error_of(error: webpki::Error) -> CertificateError {
     use webpki::Error as E;
     match error {
-        E::CertExpired { .. } | E::CertNotValidYet { .. } => Alert::CERTIFICATE_EXPIRED,
-        E::CertRevoked => Alert::CERTIFICATE_REVOKED,
-        E::UnknownIssuer => Alert::UNKNOWN_CA,
-        E::UnsupportedCertVersion
-        | E::UnsupportedCriticalExtension
-        | E::RequiredEkuNotFoundContext(_)
-        | E::RequiredEkuNotFound
-        | E::UnsupportedSignatureAlgorithmContext(_)
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Alert::UNSUPPORTED_CERTIFICATE,
-        E::CertNotValidForName(_) => Alert::CERTIFICATE_UNKNOWN,
-        _ => Alert::BAD_CERTIFICATE,
+        E::CertExpired { .. } => CertificateError::Expired,
+        E::CertNotValidYet { .. } => CertificateError::NotYetValid,
+        E::CertRevoked => CertificateError::Revoked,
+        E::UnknownIssuer => CertificateError::UnknownIssuer,
+        E::CaUsedAsEndEntity => CertificateError::AuthorityAsPeer,
+        E::EndEntityUsedAsCa => CertificateError::NotAnAuthority,
+        E::PathLenConstraintViolated | E::NameConstraintViolation => CertificateError::Constraint,
+        E::InvalidSignatureForPublicKey => CertificateError::Signature,
+        E::UnsupportedCertVersion | E::UnsupportedCriticalExtension => {
+            CertificateError::Unsupported
+        }
+        E::RequiredEkuNotFoundContext(_) | E::RequiredEkuNotFound => CertificateError::Purpose,
+        E::UnsupportedSignatureAlgorithmContext(_)
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => CertificateError::Algorithm,
+        E::CertNotValidForName(_) => CertificateError::Name,
+        _ => CertificateError::Malformed,
     }
 }

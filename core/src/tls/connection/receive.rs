@@ -1,6 +1,7 @@
 //! One TLS connection: records in, records out, no transport.
 
 use crate::tls::alert::Alert;
+use crate::tls::certificate::error::CertificateError;
 use crate::tls::connection::event::{Event, Received};
 use crate::tls::crypto::provider::{Crypto, Suite};
 use crate::tls::handshake::auth::{self, Step};
@@ -55,6 +56,8 @@ pub struct Connection {
     pub(crate) is_resumed: bool,
     /// Why, if the state is failed.
     pub(crate) failure: Failure,
+    /// What was wrong with the peer's certificates, as a number; 0 if nothing was.
+    pub(crate) certificate_error: u8,
 }
 
 /// Which side of the connection we are.
@@ -127,6 +130,7 @@ impl Connection {
         owes_update: false,
         is_resumed: false,
         failure: Failure::Sent(Alert::CLOSE_NOTIFY),
+        certificate_error: 0,
     };
 
     /// Starts the server's side, which waits for the client's hello.
@@ -204,7 +208,7 @@ impl Connection {
     fn receive_record<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
-        handshake: Option<&mut Handshake<C>>,
+        mut handshake: Option<&mut Handshake<C>>,
         input: &mut [u8],
         out: &mut Output<'_>,
     ) -> Result<Received, Alert> {
@@ -213,6 +217,15 @@ impl Connection {
             if !handshake.awaits_signature() {
                 out.whole(|out| self.finish_flight(setup, handshake, out))?;
             }
+            return Ok(Received {
+                consumed: 0,
+                event: self.progress(),
+            });
+        }
+        if let Some(handshake) = handshake.as_mut()
+            && handshake.exchange.pace.is_paused()
+        {
+            self.on_whole_messages(setup, handshake, true, out)?;
             return Ok(Received {
                 consumed: 0,
                 event: self.progress(),
@@ -347,28 +360,51 @@ impl Connection {
                 return Err(Alert::HANDSHAKE_FAILURE);
             }
             rest = rest.get(taken..).unwrap_or_default();
-            while let Some(total) = handshake.message.complete(|kind| self.expects(kind))? {
-                // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
-                // so that the peer can read the alert.
-                let is_last = rest.is_empty() && handshake.message.ends_with(total);
-                if self.awaits_change() && !is_last {
-                    return Err(Alert::UNEXPECTED_MESSAGE);
-                }
-                let (held, message) = handshake.message.current(total);
-                let exchange = &mut handshake.exchange;
-                let step = out.whole(|out| self.on_message(setup, exchange, held, message, out))?;
-                match step {
-                    Step::Hold => handshake.message.hold(total),
-                    Step::Next => handshake.message.consume(total),
-                    Step::Flight => {
-                        handshake.message.consume(total);
-                        out.whole(|out| self.answer(setup, handshake, out))?;
-                        return Ok(self.progress());
-                    }
-                }
+            let has_stopped = self.on_whole_messages(setup, handshake, rest.is_empty(), out)?;
+            if has_stopped {
+                break;
             }
         }
         Ok(self.progress())
+    }
+
+    /// Processes the messages that are complete; returns true if it stopped before the last, to
+    /// answer or to pause. `is_all` tells that nothing more of the record is to come.
+    fn on_whole_messages<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        is_all: bool,
+        out: &mut Output<'_>,
+    ) -> Result<bool, Alert> {
+        handshake.exchange.pace.start(is_all);
+        while let Some(total) = handshake.message.complete(|kind| self.expects(kind))? {
+            // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
+            // so that the peer can read the alert.
+            let is_last = is_all && handshake.message.ends_with(total);
+            if self.awaits_change() && !is_last {
+                return Err(Alert::UNEXPECTED_MESSAGE);
+            }
+            let (held, message) = handshake.message.current(total);
+            let exchange = &mut handshake.exchange;
+            let step = out.whole(|out| self.on_message(setup, exchange, held, message, out))?;
+            match step {
+                Step::Hold => handshake.message.hold(total),
+                Step::Next => handshake.message.consume(total),
+                Step::Flight => {
+                    handshake.message.consume(total);
+                    out.whole(|out| self.answer(setup, handshake, out))?;
+                    return Ok(true);
+                }
+                // What is left of the record has no place to wait.
+                Step::Pause if !is_all => return Err(Alert::HANDSHAKE_FAILURE),
+                Step::Pause => {
+                    handshake.exchange.pace.pause();
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Returns how far the handshake is.
@@ -462,6 +498,12 @@ impl Connection {
             (State::Failed, Failure::Sent(alert)) => Some(alert),
             _ => None,
         }
+    }
+
+    /// Returns what was wrong with the peer's certificates, if that is why the handshake failed.
+    #[must_use]
+    pub fn certificate_error(&self) -> Option<CertificateError> {
+        CertificateError::from_number(self.certificate_error)
     }
 
     /// Returns whether the peer has ended its direction with `close_notify`.

@@ -1,9 +1,13 @@
-//! Finding the key in a DER document.
+//! DER (X.690), as far as keys and certificates need it.
 
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
+pub(crate) const BOOLEAN: u8 = 0x01;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+pub(crate) const SEQUENCE: u8 = 0x30;
 /// id-ecPublicKey, 1.2.840.10045.2.1 (RFC 5480, section 2.1.1).
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 /// secp256r1, 1.2.840.10045.3.1.7 (RFC 5480, section 2.1.1.1).
@@ -71,8 +75,75 @@ fn sec1(document: &[u8]) -> Option<&[u8]> {
     (scalar.len() == 32).then_some(scalar)
 }
 
+/// Returns the tag of the constructed element `[number]`.
+pub(crate) const fn context(number: u8) -> u8 {
+    0xa0 | number
+}
+
+/// Splits off a `Time` (RFC 5280, section 4.1.2.5): seconds since 1970, 0 for any time before.
+pub(crate) fn time(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (year, digits, rest) = match element(bytes, UTC_TIME) {
+        Some((digits, rest)) => {
+            let (year, digits) = number(digits, 2)?;
+            let century = if year < 50 { 2_000 } else { 1_900 };
+            (year.checked_add(century)?, digits, rest)
+        }
+        None => {
+            let (digits, rest) = element(bytes, GENERALIZED_TIME)?;
+            let (year, digits) = number(digits, 4)?;
+            (year, digits, rest)
+        }
+    };
+    let (month, digits) = number(digits, 2)?;
+    let (day, digits) = number(digits, 2)?;
+    let (hour, digits) = number(digits, 2)?;
+    let (minute, digits) = number(digits, 2)?;
+    let (second, digits) = number(digits, 2)?;
+    let is_time = hour < 24 && minute < 60 && second < 60 && digits == b"Z";
+    if !is_time || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let hours = days(year, month, day)
+        .saturating_mul(24)
+        .saturating_add(hour);
+    let minutes = hours.saturating_mul(60).saturating_add(minute);
+    let seconds = minutes.saturating_mul(60).saturating_add(second);
+    // A day before the first would otherwise count from it.
+    Some((if year < 1_970 { 0 } else { seconds }, rest))
+}
+
+/// Splits off a number of `count` decimal digits.
+fn number(digits: &[u8], count: usize) -> Option<(u64, &[u8])> {
+    let (digits, rest) = digits.split_at_checked(count)?;
+    let number = digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
+        Some(number.wrapping_mul(10).wrapping_add(u64::from(digit)))
+    })?;
+    Some((number, rest))
+}
+
+/// Returns the days from 1970-01-01 to a day of the Gregorian calendar, 0 for one before.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    // Years begin in March here, so that the day that leap years add is their last.
+    let is_early = month < 3;
+    let year = year.saturating_sub(u64::from(is_early));
+    let month = match is_early {
+        true => month.wrapping_add(9),
+        false => month.wrapping_sub(3),
+    };
+    let leap_days = (year / 4).wrapping_sub(year / 100).wrapping_add(year / 400);
+    // Months of 31 and 30 days in turn, from March: 153 days in five.
+    let in_year = month.wrapping_mul(153).wrapping_add(2) / 5;
+    year.wrapping_mul(365)
+        .wrapping_add(leap_days)
+        .wrapping_add(in_year)
+        .wrapping_add(day)
+        // Days from 0000-03-01 to 1970-01-01, and the day itself, which counts from 1.
+        .saturating_sub(719_469)
+}
+
 /// Splits off the content of the first element, which must have the tag `tag`.
-fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, rest) = bytes.split_first()?;
     if *found != tag {
         return None;
@@ -92,4 +163,72 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     rest.split_at_checked(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the time in a `GeneralizedTime`.
+    fn generalized(text: &str) -> Option<u64> {
+        let mut bytes = [0; 32];
+        bytes[0] = GENERALIZED_TIME;
+        bytes[1] = u8::try_from(text.len()).unwrap();
+        let (_, places) = bytes.split_at_mut(2);
+        places[..text.len()].copy_from_slice(text.as_bytes());
+        time(&bytes).map(|(time, _)| time)
+    }
+
+    #[test]
+    fn times_are_seconds_since_1970() {
+        // By date(1), `date -u -d "2027-01-15 08:00:00" +%s` and so on.
+        for (text, seconds) in [
+            ("19700101000000Z", 0),
+            ("19691231235959Z", 0),
+            ("00000101000000Z", 0),
+            ("19700228235959Z", 5_097_599),
+            ("19700301000000Z", 5_097_600),
+            ("19991231235959Z", 946_684_799),
+            ("20000229120000Z", 951_825_600),
+            ("20000301000000Z", 951_868_800),
+            ("20240229000000Z", 1_709_164_800),
+            ("20270115080000Z", 1_800_000_000),
+            ("21000301000000Z", 4_107_542_400),
+            ("99991231235959Z", 253_402_300_799),
+        ] {
+            assert_eq!(generalized(text), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn utc_times_have_the_years_1950_to_2049() {
+        let of = |text: &str| {
+            let mut bytes = [UTC_TIME, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            bytes[2..].copy_from_slice(text.as_bytes());
+            time(&bytes).unwrap().0
+        };
+        assert_eq!(of("491231235959Z"), 2_524_607_999);
+        assert_eq!(of("500101000000Z"), 0);
+        assert_eq!(of("700101000001Z"), 1);
+    }
+
+    #[test]
+    fn other_texts_are_no_times() {
+        for text in [
+            "",
+            "2027011508000Z",
+            "20270115080000",
+            "20270115080000+",
+            "202701150800000Z",
+            "20271315080000Z",
+            "20270015080000Z",
+            "20270132080000Z",
+            "20270115240000Z",
+            "20270115086000Z",
+            "20270115080060Z",
+            "2027011508000aZ",
+        ] {
+            assert_eq!(generalized(text), None, "{text}");
+        }
+    }
 }

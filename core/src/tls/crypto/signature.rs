@@ -7,21 +7,28 @@ use sha2::{Digest as _, Sha256, Sha384};
 use crate::tls::crypto::der;
 use crate::tls::crypto::ecdsa;
 use crate::tls::crypto::eddsa;
-use crate::tls::crypto::provider::{Scheme, Signer};
+use crate::tls::crypto::provider::{HashAlgorithm, Scheme, Signer};
 #[cfg(feature = "tls-rsa")]
 use crate::tls::crypto::rsa;
 use crate::tls::wire::copy;
 
 /// Every algorithm that can be verified without heap.
 #[cfg(not(feature = "tls-rsa"))]
-pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
-    &[&EcdsaP256, &EcdsaP384, &Ed25519];
+pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    &P256_SHA256,
+    &P384_SHA384,
+    &Ed25519,
+    &P256_SHA384,
+    &P384_SHA256,
+];
 /// Every algorithm that can be verified without heap.
 #[cfg(feature = "tls-rsa")]
 pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
-    &EcdsaP256,
-    &EcdsaP384,
+    &P256_SHA256,
+    &P384_SHA384,
     &Ed25519,
+    &P256_SHA384,
+    &P384_SHA256,
     &rsa::PSS_SHA256,
     &rsa::PSS_SHA384,
     &rsa::PSS_SHA512,
@@ -134,8 +141,13 @@ fn read_p256(signature: &[u8]) -> Option<[p256::Scalar; 2]> {
     Some([*r, *s])
 }
 
+/// ECDSA by keys on P-256.
 #[derive(Debug)]
-struct EcdsaP256;
+struct EcdsaP256(HashAlgorithm);
+
+const P256_SHA256: EcdsaP256 = EcdsaP256(HashAlgorithm::Sha256);
+/// In certificates only: authorities with a key of one length sign with the hash of another.
+const P256_SHA384: EcdsaP256 = EcdsaP256(HashAlgorithm::Sha384);
 
 impl SignatureVerificationAlgorithm for EcdsaP256 {
     fn verify_signature(
@@ -145,7 +157,7 @@ impl SignatureVerificationAlgorithm for EcdsaP256 {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let signature = read_p256(signature).ok_or(InvalidSignature)?;
-        let digest = Sha256::digest(message);
+        let digest = digest::<32>(self.0, message);
         let is_good = ecdsa::verify::<p256::NistP256>(public_key, &digest, &signature);
         is_good.then_some(()).ok_or(InvalidSignature)
     }
@@ -155,7 +167,36 @@ impl SignatureVerificationAlgorithm for EcdsaP256 {
     }
 
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
-        alg_id::ECDSA_SHA256
+        ecdsa_with(self.0)
+    }
+}
+
+/// Returns the name of ECDSA with a hash function.
+const fn ecdsa_with(hash: HashAlgorithm) -> AlgorithmIdentifier {
+    match hash {
+        HashAlgorithm::Sha256 => alg_id::ECDSA_SHA256,
+        HashAlgorithm::Sha384 => alg_id::ECDSA_SHA384,
+    }
+}
+
+/// Hashes a message to a number of `LEN` bytes: of a longer digest the front, a shorter one behind
+/// zeros (FIPS 186-5, section 6.4.2, step 2).
+#[inline(never)]
+fn digest<const LEN: usize>(hash: HashAlgorithm, message: &[u8]) -> [u8; LEN] {
+    let mut number = [0; LEN];
+    let start = LEN.saturating_sub(hash.digest_len());
+    let place = number.iter_mut().skip(start);
+    match hash {
+        HashAlgorithm::Sha256 => set(place, &Sha256::digest(message)),
+        HashAlgorithm::Sha384 => set(place, &Sha384::digest(message)),
+    }
+    number
+}
+
+/// Sets as many bytes as there are places.
+fn set<'a>(places: impl Iterator<Item = &'a mut u8>, bytes: &[u8]) {
+    for (place, byte) in places.zip(bytes) {
+        *place = *byte;
     }
 }
 
@@ -168,8 +209,13 @@ fn read_p384(signature: &[u8]) -> Option<[p384::Scalar; 2]> {
     Some([*r, *s])
 }
 
+/// ECDSA by keys on P-384.
 #[derive(Debug)]
-struct EcdsaP384;
+struct EcdsaP384(HashAlgorithm);
+
+const P384_SHA384: EcdsaP384 = EcdsaP384(HashAlgorithm::Sha384);
+/// In certificates only, as above.
+const P384_SHA256: EcdsaP384 = EcdsaP384(HashAlgorithm::Sha256);
 
 impl SignatureVerificationAlgorithm for EcdsaP384 {
     fn verify_signature(
@@ -179,7 +225,7 @@ impl SignatureVerificationAlgorithm for EcdsaP384 {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let signature = read_p384(signature).ok_or(InvalidSignature)?;
-        let digest = Sha384::digest(message);
+        let digest = digest::<48>(self.0, message);
         let is_good = ecdsa::verify::<p384::NistP384>(public_key, &digest, &signature);
         is_good.then_some(()).ok_or(InvalidSignature)
     }
@@ -189,7 +235,7 @@ impl SignatureVerificationAlgorithm for EcdsaP384 {
     }
 
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
-        alg_id::ECDSA_SHA384
+        ecdsa_with(self.0)
     }
 }
 

@@ -9,6 +9,8 @@ use rand_core_of_embedded::{Error, RngCore};
 use signature_of_embedded::SignerMut;
 
 use crate::tls::alert::Alert;
+use crate::tls::certificate::error::CertificateError;
+use crate::tls::certificate::path::Progress;
 use crate::tls::certificate::verify::{Chain, Subject};
 use crate::tls::connection::receive::Role;
 use crate::tls::crypto::provider::{Crypto, Scheme, Signer};
@@ -100,7 +102,17 @@ impl<'a, C: Crypto> Prover<'a, C> {
         let kept = self.leaf.get_mut(..leaf_len);
         kept.ok_or(Alert::BAD_CERTIFICATE)?.copy_from_slice(leaf);
         let subject = Subject::Server(self.name.as_bytes());
-        Chain::of(list.filled()).verify(self.crypto, self.config.roots, subject)?;
+        let chain = Chain::of(list.filled());
+        let mut progress = Progress::NONE;
+        chain
+            .verify(
+                self.crypto,
+                self.config.roots,
+                subject,
+                &mut progress,
+                || true,
+            )
+            .map_err(CertificateError::alert)?;
         self.leaf_len = leaf_len;
         Ok(())
     }

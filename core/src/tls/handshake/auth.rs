@@ -3,6 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use crate::tls::alert::Alert;
+use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::verify::{Chain, Subject};
 use crate::tls::connection::receive::{Connection, Role, State};
 use crate::tls::crypto::provider::{
@@ -32,6 +33,8 @@ pub(crate) enum Step {
     Hold,
     /// Forget it; answer with a flight.
     Flight,
+    /// Keep it and come back to it later: as many signatures as may be have been verified.
+    Pause,
 }
 
 impl Connection {
@@ -47,7 +50,7 @@ impl Connection {
         is_hello || matches!(self.state, State::AwaitFinished)
     }
 
-    /// Reads the peer's `Certificate` and verifies the chain.
+    /// Reads the peer's `Certificate` and verifies the chain, perhaps in several calls.
     pub(crate) fn on_certificate<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -55,32 +58,44 @@ impl Connection {
         message: &[u8],
     ) -> Result<Step, Alert> {
         let chain = Chain::parse(content(message))?;
-        match self.role {
-            Role::Client => {
-                if chain.is_empty() {
-                    return Err(Alert::DECODE_ERROR);
+        let identity = setup
+            .config
+            .server
+            .identity(exchange.identity, exchange.name());
+        let roots = match (self.role, identity) {
+            (Role::Client, _) if chain.is_empty() => return Err(Alert::DECODE_ERROR),
+            (Role::Client, _) => setup.config.client.roots,
+            (Role::Server, None) => return Err(Alert::INTERNAL_ERROR),
+            (Role::Server, Some(identity)) if chain.is_empty() => {
+                if !matches!(identity.client_auth, ClientAuth::Requested(_)) {
+                    return Err(self.refuse_certificate(CertificateError::Missing));
                 }
-                let roots = setup.config.client.roots;
-                chain.verify(setup.crypto, roots, Subject::Server(exchange.name()))?;
+                exchange.transcript.update(message);
+                self.state = State::AwaitFinished;
+                return Ok(Step::Next);
             }
-            Role::Server => {
-                let server = &setup.config.server;
-                let identity = server.identity(exchange.identity, exchange.name());
-                let policy = identity.ok_or(Alert::INTERNAL_ERROR)?.client_auth;
-                if chain.is_empty() {
-                    if !matches!(policy, ClientAuth::Requested(_)) {
-                        return Err(Alert::CERTIFICATE_REQUIRED);
-                    }
-                    exchange.transcript.update(message);
-                    self.state = State::AwaitFinished;
-                    return Ok(Step::Next);
-                }
-                chain.verify(setup.crypto, policy.roots(), Subject::Client)?;
-            }
+            (Role::Server, Some(identity)) => identity.client_auth.roots(),
+        };
+        let (name, path, pace) = exchange.verification();
+        let subject = match self.role {
+            Role::Client => Subject::Server(name),
+            Role::Server => Subject::Client,
+        };
+        let verified = chain.verify(setup.crypto, roots, subject, path, || pace.may_verify());
+        match verified {
+            Ok(true) => {}
+            Ok(false) => return Ok(Step::Pause),
+            Err(error) => return Err(self.refuse_certificate(error)),
         }
         exchange.transcript.update(message);
         self.state = State::AwaitVerify;
         Ok(Step::Hold)
+    }
+
+    /// Notes what is wrong with the peer's certificates; returns the alert.
+    fn refuse_certificate(&mut self, error: CertificateError) -> Alert {
+        self.certificate_error = error.number();
+        error.alert()
     }
 
     /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
@@ -90,6 +105,9 @@ impl Connection {
         held: &[u8],
         message: &[u8],
     ) -> Result<Step, Alert> {
+        if !exchange.pace.may_verify() {
+            return Ok(Step::Pause);
+        }
         let mut reader = Reader::new(content(message));
         let scheme = Scheme::from_code(reader.u16()?);
         let signature = reader.vector16()?;

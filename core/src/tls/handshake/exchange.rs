@@ -4,6 +4,7 @@ use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::name;
+use crate::tls::certificate::path::Progress;
 use crate::tls::connection::event::Event;
 use crate::tls::connection::receive::Connection;
 use crate::tls::crypto::provider::{
@@ -11,6 +12,7 @@ use crate::tls::crypto::provider::{
 };
 use crate::tls::handshake::auth::put_signature;
 use crate::tls::handshake::hello::NAME_MAX;
+use crate::tls::handshake::pace::Pace;
 use crate::tls::handshake::session::SessionAt;
 use crate::tls::record::schedule::{Schedule, derive_secret, expand_label};
 use crate::tls::wire::{Output, Reader, copy};
@@ -301,6 +303,9 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) wants_tickets: bool,
     /// The client limits the size of records.
     pub(crate) record_size_limit: bool,
+    /// Which signatures of the peer's certificates have been verified, and how many may be.
+    path: Progress,
+    pub(crate) pace: Pace,
 }
 
 impl<C: Crypto> Exchange<C> {
@@ -337,6 +342,8 @@ impl<C: Crypto> Exchange<C> {
         is_authenticated: false,
         wants_tickets: false,
         record_size_limit: false,
+        path: Progress::NONE,
+        pace: Pace::FREE,
     };
 
     /// Derives a secret of the present stage over the messages so far.
@@ -378,6 +385,12 @@ impl<C: Crypto> Exchange<C> {
             Ok(len) if copy(&mut self.session_id, id) => len,
             _ => 0,
         };
+    }
+
+    /// Returns the server's name and what counts the verification of the peer's certificates.
+    pub(crate) fn verification(&mut self) -> (&[u8], &mut Progress, &mut Pace) {
+        let name = self.name.get(..usize::from(self.name_len));
+        (name.unwrap_or_default(), &mut self.path, &mut self.pace)
     }
 
     pub(crate) fn name(&self) -> &[u8] {

@@ -7,6 +7,7 @@
 //! | `config` | what a program configures: identities, authorities, protocols |
 //! | `extension`, `hello` | the hellos and their extensions, read from the wire |
 //! | `exchange` | what a connection needs only while it shakes hands |
+//! | `pace` | how many signatures one call may verify |
 //! | `secrets` | which secrets the key schedule gives at which stage |
 //! | `auth` | `Certificate`, `CertificateVerify` and `Finished`, of both sides |
 //! | `server`, `client` | what each side does on each message |
@@ -22,6 +23,7 @@ pub(crate) mod config;
 pub(crate) mod exchange;
 pub(crate) mod extension;
 pub(crate) mod hello;
+pub(crate) mod pace;
 #[cfg(test)]
 mod rfc8448;
 pub(crate) mod secrets;

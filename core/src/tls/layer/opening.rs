@@ -7,6 +7,7 @@ use crate::tls::connection::event::Event;
 use crate::tls::connection::receive::Connection;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::client;
+use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::lease::Index;
@@ -62,7 +63,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 waits => return Ok(waits),
             }
         }
-        if self.handshakes_left == 0 {
+        if self.handshakes_left == 0 || self.verifications_left == 0 {
             if socket.flags.waits() {
                 // What it waited for would go to another.
                 self.acquire(socket)?;
@@ -145,16 +146,38 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Pause, Error> {
         let mut reads = 0_u32;
         loop {
-            let (inner, mut setup, lenders) = self.parts();
+            let Self {
+                inner,
+                crypto,
+                config,
+                sessions,
+                lenders,
+                verifications_left,
+                ..
+            } = self;
+            let mut setup = Setup {
+                crypto,
+                config,
+                sessions,
+            };
             let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
             let mut output = lenders.outputs.get(socket.output);
-            let handshake = lenders.handshakes.get(socket.handshake);
+            let mut handshake = lenders.handshakes.get(socket.handshake);
+            if let Some(handshake) = &mut handshake {
+                handshake.exchange.pace.bound(*verifications_left);
+            }
             let spare = output.as_mut().map(|record| record.spare());
             let mut out = Output::new(spare.unwrap_or_default());
             let bytes = input.filled_mut();
-            let received = socket
-                .connection
-                .receive(&mut setup, handshake, bytes, &mut out);
+            let received =
+                socket
+                    .connection
+                    .receive(&mut setup, handshake.as_deref_mut(), bytes, &mut out);
+            let mut is_paused = false;
+            if let Some(handshake) = handshake {
+                *verifications_left = handshake.exchange.pace.left();
+                is_paused = handshake.exchange.pace.is_paused();
+            }
             let len = out.len();
             if let Some(output) = output {
                 output.commit(len);
@@ -184,6 +207,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Event::Signing => return Ok(Pause::Drained),
                 // Not before the handshake is done.
                 Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
+                Event::Nothing if is_paused => return Ok(Pause::Yields),
                 Event::Nothing => {}
             }
         }

@@ -18,6 +18,11 @@ use crate::tls::layer::memory::{Lenders, TlsMemory};
 /// connections is not held up for longer than these take.
 const HANDSHAKES_MAX: u32 = 8;
 
+/// Signatures of peers that are verified per iteration: an authority's under a root, its leaf's and
+/// that of the handshake. Verification is the dearest thing that a peer can ask for, 2 ms each with
+/// P-384; a longer chain goes on in the next iteration.
+const VERIFICATIONS_MAX: u8 = 3;
+
 /// Five seconds, in microseconds.
 const HELD_MAX: u64 = 5_000_000;
 
@@ -47,9 +52,11 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) crypto: C,
     pub(crate) config: &'s Config<'s>,
     pub(crate) lenders: Lenders<'s, C>,
-    sessions: &'s mut [Session],
+    pub(crate) sessions: &'s mut [Session],
     /// Handshakes that may still be carried on in this iteration.
     pub(crate) handshakes_left: u32,
+    /// Signatures that may still be verified in this iteration.
+    pub(crate) verifications_left: u8,
     /// Own reports that may still be given in this iteration.
     reports_left: u32,
     /// Microseconds that something lent may be of no use while others wait for it.
@@ -118,6 +125,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             lenders,
             sessions: &mut [],
             handshakes_left: HANDSHAKES_MAX,
+            verifications_left: VERIFICATIONS_MAX,
             reports_left: 0,
             held_max: HELD_MAX,
         }
@@ -395,6 +403,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             outputs.start(self.held_max),
         ];
         self.handshakes_left = HANDSHAKES_MAX;
+        self.verifications_left = VERIFICATIONS_MAX;
         let promised = [handshakes.promised(), inputs.promised(), outputs.promised()];
         self.reports_left = promised
             .iter()

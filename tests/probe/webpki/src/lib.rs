@@ -22,6 +22,11 @@ pub enum Error {
     CertNotValidForName(Context),
     CertRevoked,
     UnknownIssuer,
+    CaUsedAsEndEntity,
+    EndEntityUsedAsCa,
+    PathLenConstraintViolated,
+    NameConstraintViolation,
+    InvalidSignatureForPublicKey,
     UnsupportedCertVersion,
     UnsupportedCriticalExtension,
     #[deprecated]
@@ -50,6 +55,11 @@ fn or_error<T>(value: T) -> Result<T, Error> {
         8 => Error::RequiredEkuNotFoundContext(Context),
         9 => Error::UnsupportedSignatureAlgorithmContext(Context),
         10 => Error::UnsupportedSignatureAlgorithmForPublicKeyContext(Context),
+        11 => Error::CaUsedAsEndEntity,
+        12 => Error::EndEntityUsedAsCa,
+        13 => Error::PathLenConstraintViolated,
+        14 => Error::NameConstraintViolation,
+        15 => Error::InvalidSignatureForPublicKey,
         _ => Error::BadDer,
     };
     if yes() { Ok(value) } else { Err(error) }
