@@ -139,8 +139,12 @@ impl fmt::Display for Error {
             Self::BrokenPipe => "connection reset after the peer's end",
             Self::TimedOut => "timed out",
             Self::Truncated => "stream truncated",
-            Self::AlertReceived(alert) => return write!(f, "TLS alert {alert} received"),
-            Self::AlertSent(alert) => return write!(f, "TLS alert {alert} sent"),
+            Self::AlertReceived(alert) => {
+                return write!(f, "TLS alert {} ({alert}) received", alert_name(*alert));
+            }
+            Self::AlertSent(alert) => {
+                return write!(f, "TLS alert {} ({alert}) sent", alert_name(*alert));
+            }
             Self::Protocol(number) => return write!(f, "protocol error {number}"),
             Self::Unsupported => "unsupported",
             Self::Platform(number) => return write!(f, "platform error {number}"),
@@ -150,3 +154,38 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// Returns the name of a TLS alert (RFC 8446, section 6, and the registry that it began), or
+/// "unknown".
+pub(crate) const fn alert_name(alert: u8) -> &'static str {
+    match alert {
+        0 => "close_notify",
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        22 => "record_overflow",
+        40 => "handshake_failure",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        _ => "unknown",
+    }
+}

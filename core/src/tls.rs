@@ -79,6 +79,8 @@ pub use handshake::config::{
     ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup,
 };
 pub use handshake::exchange::{Handshake, MESSAGE_MAX};
+pub use handshake::failure::{HandshakeFailure, HandshakeStats, ObserveHandshakes};
+pub use handshake::peer::Peer;
 pub use handshake::session::Session;
 pub use handshake::ticket::TicketKeys;
 pub use layer::memory::TlsMemory;

@@ -238,6 +238,7 @@ fn hello_len(config: &Config<'_>) -> usize {
         crypto: &mut Crypto::new(Steady::default()),
         config,
         sessions: &mut [],
+        peer: None,
     };
     let mut handshake = Box::new(Handshake::EMPTY);
     Connection::client(&mut setup, &mut handshake, "localhost", &mut out).unwrap();

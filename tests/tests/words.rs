@@ -25,8 +25,15 @@ fn everything_that_went_wrong_has_words() {
         (Error::Reset, "connection reset"),
         (Error::TimedOut, "timed out"),
         (Error::Truncated, "stream truncated"),
-        (Error::AlertReceived(40), "TLS alert 40 received"),
-        (Error::AlertSent(50), "TLS alert 50 sent"),
+        (
+            Error::AlertReceived(40),
+            "TLS alert handshake_failure (40) received",
+        ),
+        (
+            Error::AlertSent(45),
+            "TLS alert certificate_expired (45) sent",
+        ),
+        (Error::AlertSent(255), "TLS alert unknown (255) sent"),
         (Error::Protocol(7), "protocol error 7"),
         (Error::Unsupported, "unsupported"),
         (Error::Platform(71), "platform error 71"),

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::error::alert_name;
+
 /// An alert description (RFC 8446, section 6), the engine's one error type.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Alert(u8);
@@ -68,36 +70,10 @@ impl Alert {
         self.0
     }
 
-    /// Returns the description's name in RFC 8446, or "unknown".
+    /// Returns the description's name (RFC 8446, section 6), or "unknown".
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::CLOSE_NOTIFY => "close_notify",
-            Self::UNEXPECTED_MESSAGE => "unexpected_message",
-            Self::BAD_RECORD_MAC => "bad_record_mac",
-            Self::RECORD_OVERFLOW => "record_overflow",
-            Self::HANDSHAKE_FAILURE => "handshake_failure",
-            Self::BAD_CERTIFICATE => "bad_certificate",
-            Self::UNSUPPORTED_CERTIFICATE => "unsupported_certificate",
-            Self::CERTIFICATE_REVOKED => "certificate_revoked",
-            Self::CERTIFICATE_EXPIRED => "certificate_expired",
-            Self::CERTIFICATE_UNKNOWN => "certificate_unknown",
-            Self::ILLEGAL_PARAMETER => "illegal_parameter",
-            Self::UNKNOWN_CA => "unknown_ca",
-            Self::ACCESS_DENIED => "access_denied",
-            Self::DECODE_ERROR => "decode_error",
-            Self::DECRYPT_ERROR => "decrypt_error",
-            Self::PROTOCOL_VERSION => "protocol_version",
-            Self::INTERNAL_ERROR => "internal_error",
-            Self::USER_CANCELED => "user_canceled",
-            Self::MISSING_EXTENSION => "missing_extension",
-            Self::UNSUPPORTED_EXTENSION => "unsupported_extension",
-            Self::UNRECOGNIZED_NAME => "unrecognized_name",
-            Self::UNKNOWN_PSK_IDENTITY => "unknown_psk_identity",
-            Self::CERTIFICATE_REQUIRED => "certificate_required",
-            Self::NO_APPLICATION_PROTOCOL => "no_application_protocol",
-            _ => "unknown",
-        }
+        alert_name(self.0)
     }
 
     /// Returns the alert level on the wire: 1 for the two closure alerts, else 2, fatal.

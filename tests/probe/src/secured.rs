@@ -131,6 +131,7 @@ fn engine<C: Crypto>(
         crypto: &mut crypto,
         config: &config,
         sessions,
+        peer: None,
     };
     let mut out = Output::new(output);
     let mut connection = Connection::server();

@@ -1,7 +1,7 @@
 //! Our engine between two byte queues.
 
 use usockets::tls::{
-    Alert, Config, Connection, Crypto as Provider, Event, Handshake, Output, RECORD_MAX,
+    Alert, Config, Connection, Crypto as Provider, Event, Handshake, Output, Peer, RECORD_MAX,
     RustCrypto, Session, Setup,
 };
 
@@ -73,6 +73,8 @@ pub struct Ours<C: Provider = Crypto> {
     pub crypto: C,
     /// A client's tickets.
     pub sessions: Vec<Session>,
+    /// What the handshake has told of the other side.
+    pub peer: Box<Peer>,
     input: Vec<u8>,
     /// What is to be sent to the peer.
     pub output: Vec<u8>,
@@ -123,6 +125,7 @@ impl<C: Provider> Ours<C> {
             handshake: Box::new(Handshake::EMPTY),
             crypto,
             sessions: Vec::new(),
+            peer: Box::new(Peer::EMPTY),
             input: Vec::new(),
             output: Vec::new(),
             data: Vec::new(),
@@ -147,6 +150,7 @@ impl<C: Provider> Ours<C> {
             crypto: &mut ours.crypto,
             config,
             sessions: &mut ours.sessions,
+            peer: Some(&mut ours.peer),
         };
         ours.connection =
             Connection::client(&mut setup, &mut ours.handshake, name, &mut out).unwrap();
@@ -164,6 +168,7 @@ impl<C: Provider> Ours<C> {
                 crypto: &mut self.crypto,
                 config,
                 sessions: &mut self.sessions,
+                peer: Some(&mut self.peer),
             };
             let is_open = self.connection.is_open();
             let handshake = (!is_open).then_some(&mut *self.handshake);
@@ -239,12 +244,16 @@ impl<C: Provider> Ours<C> {
     }
 
     /// Makes key material for another protocol.
-    pub fn export(&self, label: &[u8], context: &[u8]) -> [u8; 32] {
-        let mut out = [0; 32];
+    pub fn export<const LEN: usize>(&self, label: &[u8], context: &[u8]) -> [u8; LEN] {
+        let mut out = [0; LEN];
         assert!(
             self.handshake
                 .export(&self.connection, label, context, &mut out)
         );
+        // After the handshake, the same.
+        let mut later = [0; LEN];
+        assert!(self.peer.export::<C::Hasher>(label, context, &mut later));
+        assert_eq!(later, out);
         out
     }
 

@@ -90,6 +90,7 @@ impl End {
                 crypto: &mut self.crypto,
                 config,
                 sessions: &mut self.sessions,
+                peer: None,
             };
             let handshake = (!self.connection.is_open()).then_some(&mut *self.handshake);
             let input = &mut from.bytes[start..from.len];
@@ -122,6 +123,7 @@ fn live(config: &Config<'_>, client: &mut End, server: &mut End, pipes: &mut [Pi
         crypto: &mut client.crypto,
         config,
         sessions: &mut client.sessions,
+        peer: None,
     };
     up.add(|out| {
         let handshake = &mut client.handshake;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use usockets::tls::{ClientConfig, Config, ServerConfig};
+use usockets::tls::{ClientConfig, Config, ServerConfig, Sha2};
 use usockets_tests_tls::{Authority, Kind, Ours, Theirs, log_line, pump, suite};
 
 /// A key log of rustls, as lines.
@@ -24,18 +24,48 @@ fn check(ours: &mut Ours, theirs: &mut Theirs, log: &Log) {
         (&b"EXPERIMENTAL one"[..], &b""[..]),
         (b"two", b"some context"),
     ] {
-        let made = theirs
-            .connection
-            .export_keying_material([0; 32], label, Some(context))
-            .unwrap();
-        assert_eq!(ours.export(label, context), made);
+        check_export::<1>(ours, theirs, label, context);
+        check_export::<32>(ours, theirs, label, context);
+        check_export::<33>(ours, theirs, label, context);
+        check_export::<1_000>(ours, theirs, label, context);
     }
+    check_export_bounds(ours);
     let mut log = log.0.lock().unwrap().clone();
     let own = &mut ours.crypto.machine_mut().log;
     log.sort();
     own.sort();
     assert_eq!(log.len(), 5);
     assert_eq!(*own, log);
+}
+
+fn check_export<const LEN: usize>(ours: &Ours, theirs: &Theirs, label: &[u8], context: &[u8]) {
+    let made = theirs
+        .connection
+        .export_keying_material([0; LEN], label, Some(context));
+    assert_eq!(ours.export::<LEN>(label, context), made.unwrap());
+}
+
+/// RFC 8446, section 7.1 bounds labels, RFC 5869, section 2.3 what is made.
+fn check_export_bounds(ours: &Ours) {
+    let longest = 255 * ours.connection.suite().hash().digest_len();
+    let export = |label: &[u8], len: usize| {
+        let mut out = vec![7; len];
+        let made = ours
+            .handshake
+            .export(&ours.connection, label, b"", &mut out);
+        let mut later = vec![7; len];
+        let made_later = ours.peer.export::<Sha2>(label, b"", &mut later);
+        assert_eq!((made, &out), (made_later, &later));
+        assert!(made || out.iter().all(|byte| *byte == 7), "written to");
+        made
+    };
+    assert!(export(&[b'x'; 249], 32));
+    assert!(!export(&[b'x'; 250], 32));
+    assert!(!export(&[b'x'; 1_000], 32));
+    assert!(!export(b"", 32));
+    assert!(export(b"x", longest));
+    assert!(!export(b"x", longest + 1));
+    assert!(export(b"x", 0));
 }
 
 #[test]

@@ -13,9 +13,13 @@ const KEY_CERT_SIGN: u8 = 0x04;
 /// 4.2.1).
 const SUBJECT_KEY_ID: u8 = 14;
 const KEY_USAGE: u8 = 15;
+const SUBJECT_ALT_NAME: u8 = 17;
 const BASIC_CONSTRAINTS: u8 = 19;
 const AUTHORITY_KEY_ID: u8 = 35;
 const EXTENDED_KEY_USAGE: u8 = 37;
+
+/// The tag of a DNS name among the alternative names (RFC 5280, section 4.2.1.6).
+const DNS_NAME: u8 = 0x82;
 
 /// A certificate's fields, in the certificate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +42,8 @@ pub(crate) struct Certificate<'a> {
     /// Key purposes, if it says any.
     purposes: Option<&'a [u8]>,
     key_usage: Option<u8>,
+    /// The content of the alternative names; empty if there are none.
+    names: &'a [u8],
     pub(crate) is_ca: bool,
 }
 
@@ -114,6 +120,7 @@ impl<'a> Certificate<'a> {
                 let (bits, _) = der::element(value, der::BIT_STRING)?;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or_default());
             }
+            SUBJECT_ALT_NAME => self.names = der::element(value, der::SEQUENCE)?.0,
             BASIC_CONSTRAINTS => {
                 let (fields, _) = der::element(value, der::SEQUENCE)?;
                 let is_ca = der::element(fields, der::BOOLEAN);
@@ -137,6 +144,11 @@ impl<'a> Certificate<'a> {
 
     fn allows(&self, usage: u8) -> bool {
         self.key_usage.is_none_or(|usages| usages & usage != 0)
+    }
+
+    /// Iterates over the DNS names that the certificate is for.
+    pub(crate) const fn dns_names(&self) -> Names<'a> {
+        Names { rest: self.names }
     }
 
     /// Returns true if the certificate says nothing of its purpose, or that `purpose` is one.
@@ -163,5 +175,30 @@ impl<'a> Certificate<'a> {
     /// Returns true at a time within its validity, both ends included.
     pub(crate) fn is_valid_at(&self, now: u64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
+    }
+}
+
+/// The DNS names of a certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Names<'a> {
+    rest: &'a [u8],
+}
+
+impl Names<'_> {
+    pub(crate) const NONE: Self = Self { rest: &[] };
+}
+
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let tag = *self.rest.first()?;
+            let (name, rest) = der::element(self.rest, tag)?;
+            self.rest = rest;
+            if tag == DNS_NAME {
+                return Some(name);
+            }
+        }
     }
 }

@@ -57,6 +57,7 @@ pub(crate) enum Subject<'a> {
 }
 
 /// The certificates of a `Certificate` message (RFC 8446, section 4.4.2), the peer's own first.
+#[derive(Clone)]
 pub(crate) struct Chain<'a> {
     list: Reader<'a>,
 }
@@ -106,6 +107,11 @@ impl<'a> Chain<'a> {
         Ok(Some(certificate))
     }
 
+    /// Returns the peer's own certificate.
+    pub(crate) fn own(&self) -> Option<&'a [u8]> {
+        self.clone().next().ok().flatten()
+    }
+
     /// Checks that a path leads from `subject` to one of `roots` and is valid now. Asks
     /// `may_verify` before each signature; returns false if it refused, to go on later with the
     /// same `progress`.
@@ -149,12 +155,12 @@ impl<'a> Chain<'a> {
 
     /// Checks that the owner of the first certificate signed `message`.
     pub(crate) fn verify_signature<C: Crypto>(
-        mut self,
+        &self,
         scheme: Scheme,
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Alert> {
-        let first = CertificateDer::from(self.next()?.ok_or(Alert::BAD_CERTIFICATE)?);
+        let first = CertificateDer::from(self.own().ok_or(Alert::BAD_CERTIFICATE)?);
         let peer = EndEntityCert::try_from(&first).map_err(|_| Alert::BAD_CERTIFICATE)?;
         let algorithm = C::ALGORITHMS
             .iter()

@@ -453,7 +453,7 @@ impl Connection {
             (State::AwaitRequest | State::AwaitCertificate, _) => {
                 self.on_certificate(setup, exchange, message)
             }
-            (State::AwaitVerify, _) => self.on_verify(exchange, held, message),
+            (State::AwaitVerify, _) => self.on_verify(setup, exchange, held, message),
             (State::AwaitFinished, Role::Server) => {
                 self.on_client_finished(setup, exchange, message, out)
             }

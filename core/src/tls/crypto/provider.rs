@@ -254,6 +254,17 @@ impl Group {
         }
     }
 
+    /// Returns the group with the number that is on the wire; `None` if it is not known.
+    #[must_use]
+    pub const fn from_code(code: u16) -> Option<Self> {
+        match code {
+            0x001d => Some(Self::X25519),
+            0x0017 => Some(Self::P256),
+            0x11ec => Some(Self::X25519MlKem768),
+            _ => None,
+        }
+    }
+
     /// Returns the group of which the end of a client's share, this many bytes, is a share too,
     /// with the front of the same private key.
     pub(crate) const fn half(self) -> Option<(Self, usize)> {

@@ -101,6 +101,7 @@ impl Connection {
     /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
     pub(crate) fn on_verify<C: Crypto>(
         &mut self,
+        setup: &mut Setup<'_, C>,
         exchange: &mut Exchange<C>,
         held: &[u8],
         message: &[u8],
@@ -114,7 +115,11 @@ impl Connection {
         reader.end()?;
         let digest = exchange.transcript.digest();
         let signed = Signed::new(self.role.other(), digest.get(self.suite.hash()));
-        Chain::parse(content(held))?.verify_signature::<C>(scheme, signed.get(), signature)?;
+        let chain = Chain::parse(content(held))?;
+        chain.verify_signature::<C>(scheme, signed.get(), signature)?;
+        if let (Some(peer), Some(certificate)) = (&mut setup.peer, chain.own()) {
+            peer.set_certificate::<C::Hasher>(certificate);
+        }
         exchange.transcript.update(message);
         exchange.is_authenticated = true;
         self.state = State::AwaitFinished;

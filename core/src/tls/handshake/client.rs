@@ -30,6 +30,9 @@ pub(crate) fn start<C: Crypto>(
         return Err(Alert::INTERNAL_ERROR);
     }
     let group = C::GROUPS.first().ok_or(Alert::INTERNAL_ERROR)?;
+    if let Some(peer) = &mut setup.peer {
+        peer.clear();
+    }
     setup.crypto.random(&mut exchange.random)?;
     let mut session_id = [0; 32];
     setup.crypto.random(&mut session_id)?;
@@ -258,6 +261,7 @@ impl Connection {
         if let Some(session) = exchange.session.get(setup.sessions) {
             session.clear();
         }
+        exchange.group = group.code();
         exchange.transcript.update(message);
         let mut shared = Shared::EMPTY;
         setup
@@ -427,6 +431,9 @@ pub(crate) fn follow<C: Crypto>(
 ) {
     connection.send = Keys::new::<C>(connection.suite, &exchange.next_send);
     connection.state = State::Open;
+    if let Some(peer) = &mut setup.peer {
+        peer.set(connection, exchange);
+    }
     if !setup.sessions.is_empty() {
         let master = exchange.derive(connection.suite.hash(), b"res master");
         let now = setup.crypto.unix_seconds();

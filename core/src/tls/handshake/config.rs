@@ -4,6 +4,8 @@ use pki_types::TrustAnchor;
 
 use crate::tls::crypto::provider::{Scheme, Signer};
 use crate::tls::handshake::exchange::MESSAGE_MAX;
+use crate::tls::handshake::failure::ObserveHandshakes;
+use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
 use crate::tls::handshake::ticket::TicketKeys;
 
@@ -22,13 +24,26 @@ pub struct Config<'a> {
     pub server: ServerConfig<'a>,
     /// For connections that were made from here.
     pub client: ClientConfig<'a>,
+    /// Told of handshakes that fail in a layer. None by default.
+    pub observer: Option<&'a dyn ObserveHandshakes>,
 }
 
 impl<'a> Config<'a> {
     /// Returns a configuration for both roles.
     #[must_use]
     pub const fn new(server: ServerConfig<'a>, client: ClientConfig<'a>) -> Self {
-        Self { server, client }
+        Self {
+            server,
+            client,
+            observer: None,
+        }
+    }
+
+    /// Sets [`Self::observer`].
+    #[must_use]
+    pub const fn observer(mut self, observer: &'a dyn ObserveHandshakes) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Returns a configuration for servers only; every attempt to connect fails.
@@ -315,4 +330,7 @@ pub struct Setup<'a, C> {
     pub config: &'a Config<'a>,
     /// Places for the tickets that servers give us; may be empty.
     pub sessions: &'a mut [Session],
+    /// Where what the handshake tells of the peer is to be kept, the same for all of a
+    /// connection's. `None`: nowhere.
+    pub peer: Option<&'a mut Peer>,
 }

@@ -14,7 +14,7 @@ use crate::tls::handshake::auth::put_signature;
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::handshake::pace::Pace;
 use crate::tls::handshake::session::SessionAt;
-use crate::tls::record::schedule::{Schedule, derive_secret, expand_label};
+use crate::tls::record::schedule::{Schedule, export};
 use crate::tls::wire::{Output, Reader, copy};
 
 /// Most bytes of one handshake message, and of all we send in one flight.
@@ -58,9 +58,9 @@ impl<C: Crypto> Handshake<C> {
         name::parse(name.as_bytes()).is_some() && self.exchange.set_name(name.as_bytes())
     }
 
-    /// Makes key material for another protocol (RFC 8446, section 7.5) of an open connection.
-    /// `false`, and `out` is untouched, if it is longer than 32 bytes or the connection is not
-    /// open.
+    /// Makes key material for another protocol (RFC 8446, section 7.5) of an open connection,
+    /// `out.len()` bytes of it. Returns false, and writes nothing, if the connection is not open,
+    /// `label` is empty or longer than 249 bytes, or `out` is longer than 255 hashes of the suite.
     ///
     /// To be called between [`Event::Open`](crate::tls::Event::Open) and [`Self::reset`].
     #[must_use]
@@ -71,17 +71,9 @@ impl<C: Crypto> Handshake<C> {
         context: &[u8],
         out: &mut [u8],
     ) -> bool {
-        if !connection.is_open() || out.len() > 32 {
-            return false;
-        }
         let hash = connection.suite().hash();
-        let mut hasher = C::Hasher::new(hash);
-        let empty = hasher.digest();
-        let secret = derive_secret::<C::Hasher>(hash, &self.exchange.exporter, label, &empty);
-        hasher.update(context);
-        let context = hasher.digest();
-        expand_label::<C::Hasher>(hash, &secret, b"exporter", context.get(hash), out);
-        true
+        connection.is_open()
+            && export::<C::Hasher>(hash, &self.exchange.exporter, label, context, out)
     }
 
     /// Hands over the signature that [`Signer::begin`] was asked for under `id`; an empty one

@@ -7,7 +7,9 @@
 //! | `config` | what a program configures: identities, authorities, protocols |
 //! | `extension`, `hello` | the hellos and their extensions, read from the wire |
 //! | `exchange` | what a connection needs only while it shakes hands |
+//! | `failure` | handshakes that failed, told to the program and counted |
 //! | `pace` | how many signatures one call may verify |
+//! | `peer` | what a handshake has told of the peer |
 //! | `secrets` | which secrets the key schedule gives at which stage |
 //! | `auth` | `Certificate`, `CertificateVerify` and `Finished`, of both sides |
 //! | `server`, `client` | what each side does on each message |
@@ -22,8 +24,10 @@ pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod exchange;
 pub(crate) mod extension;
+pub(crate) mod failure;
 pub(crate) mod hello;
 pub(crate) mod pace;
+pub(crate) mod peer;
 #[cfg(test)]
 mod rfc8448;
 pub(crate) mod secrets;

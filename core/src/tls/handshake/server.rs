@@ -38,6 +38,9 @@ impl Connection {
             exchange.early_left = 0;
         } else {
             self.suite = suite;
+            if let Some(peer) = &mut setup.peer {
+                peer.clear();
+            }
             exchange.transcript = C::Hasher::new(suite.hash());
             exchange.set_session_id(hello.session_id);
             // Both have 32 bytes; a copy of slices would check it, and could panic.
@@ -60,6 +63,7 @@ impl Connection {
         if is_second && group.code() != exchange.group {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
+        exchange.group = group.code();
         self.limit_records(exchange, &hello);
         exchange.wants_tickets = hello.psk_with_exchange;
         let psk = ticket::find(setup, exchange, &hello, message, suite)?;
@@ -208,6 +212,9 @@ impl Connection {
         self.check_finished(exchange, message)?;
         self.receive = Keys::new::<C>(self.suite, &exchange.next_receive);
         self.state = State::Open;
+        if let Some(peer) = &mut setup.peer {
+            peer.set(self, exchange);
+        }
         ticket::send(self, setup, exchange, out)?;
         Ok(Step::Next)
     }

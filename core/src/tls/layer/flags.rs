@@ -27,6 +27,8 @@ impl Flags {
     pub(crate) const BROKEN: Self = Self(1 << 9);
     /// A client's hello, or an alert that ends a handshake, has been written and not sent yet.
     pub(crate) const GREETING: Self = Self(1 << 10);
+    /// What came of the handshake has been counted.
+    pub(crate) const COUNTED: Self = Self(1 << 11);
 
     pub(crate) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 == flag.0

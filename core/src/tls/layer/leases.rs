@@ -16,6 +16,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         self.release_input(socket);
         self.release_output(socket);
         self.leave_queues(socket);
+        let has_begun = socket.flags.has(Flags::CONNECTED) && socket.id().is_some();
+        if has_begun && !socket.flags.has(Flags::COUNTED) {
+            self.stats.count_lost();
+        }
+        let peer = socket.id().and_then(|id| id.entry(self.peers));
+        if let Some(peer) = peer {
+            peer.clear();
+        }
         socket.connection = Connection::CLOSED;
         socket.id = 0;
         socket.flags = Flags::NONE;

@@ -9,6 +9,7 @@ use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::client;
 use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::Handshake;
+use crate::tls::handshake::failure::HandshakeFailure;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::lease::Index;
 use crate::tls::layer::platform::{Tls, TlsSocket};
@@ -35,10 +36,41 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket: &mut TlsSocket<P::Socket>,
         ready: Readiness,
     ) -> Result<Progress, Error> {
-        match (self.step(socket, ready), socket.connection.refusal()) {
+        let result = match (self.step(socket, ready), socket.connection.refusal()) {
             // Whatever else has happened since.
             (Err(_), Some(alert)) => Err(Error::AlertSent(alert.code())),
             (progress, _) => progress,
+        };
+        match result {
+            Ok(Progress::Done) => self.count_handshake(socket, None),
+            Err(error) => self.count_handshake(socket, Some(error)),
+            Ok(_) => {}
+        }
+        result
+    }
+
+    /// Counts what came of a handshake, and tells the program of a failure.
+    fn count_handshake(&mut self, socket: &mut TlsSocket<P::Socket>, error: Option<Error>) {
+        let Some(id) = socket.id() else {
+            return;
+        };
+        if socket.flags.has(Flags::COUNTED) || !socket.flags.has(Flags::CONNECTED) {
+            return;
+        }
+        socket.flags.set(Flags::COUNTED);
+        let Some(error) = error else {
+            self.stats.count_opened(socket.connection.is_resumed());
+            return;
+        };
+        let failure = HandshakeFailure {
+            id,
+            is_client: socket.connection.is_client(),
+            error,
+            certificate: socket.connection.certificate_error(),
+        };
+        self.stats.count_failure(&failure);
+        if let Some(observer) = self.config.observer {
+            observer.on_failure(&failure);
         }
     }
 
@@ -151,6 +183,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 crypto,
                 config,
                 sessions,
+                peers,
                 lenders,
                 verifications_left,
                 ..
@@ -159,6 +192,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 crypto,
                 config,
                 sessions,
+                peer: socket.id().and_then(|id| id.entry(peers)),
             };
             let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
             let mut output = lenders.outputs.get(socket.output);
@@ -201,7 +235,12 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                         Recv::Finished => return Err(Error::Truncated),
                     }
                 }
-                Event::Open => return Ok(Pause::Open),
+                Event::Open => {
+                    if let (Some(peer), Some(id)) = (&mut setup.peer, socket.id()) {
+                        peer.set_owner(id);
+                    }
+                    return Ok(Pause::Open);
+                }
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
                 // Told when it has come.
                 Event::Signing => return Ok(Pause::Drained),

@@ -9,6 +9,8 @@ use crate::time::{Duration, Instant};
 use crate::tls::connection::receive::Connection;
 use crate::tls::crypto::provider::{Crypto, SignatureId};
 use crate::tls::handshake::config::{Config, Setup};
+use crate::tls::handshake::failure::HandshakeStats;
+use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::lease::Index;
@@ -53,6 +55,9 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) config: &'s Config<'s>,
     pub(crate) lenders: Lenders<'s, C>,
     pub(crate) sessions: &'s mut [Session],
+    /// What is known of each socket's peer, by its index in the pool.
+    pub(crate) peers: &'s mut [Peer],
+    pub(crate) stats: HandshakeStats,
     /// Handshakes that may still be carried on in this iteration.
     pub(crate) handshakes_left: u32,
     /// Signatures that may still be verified in this iteration.
@@ -124,6 +129,8 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             config,
             lenders,
             sessions: &mut [],
+            peers: &mut [],
+            stats: HandshakeStats::NONE,
             handshakes_left: HANDSHAKES_MAX,
             verifications_left: VERIFICATIONS_MAX,
             reports_left: 0,
@@ -146,6 +153,31 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     pub const fn with_sessions(mut self, sessions: &'s mut [Session]) -> Self {
         self.sessions = sessions;
         self
+    }
+
+    /// Adds places for what handshakes tell of the peers, for [`Self::peer`]: one for each socket of
+    /// the pool. Of sockets beyond, as of all if there are none, nothing is kept.
+    #[must_use]
+    pub const fn with_peers(mut self, peers: &'s mut [Peer]) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// Returns who the peer of a secured socket is, once its handshake is done, as in
+    /// [`on_open`](crate::Handler::on_open). `None` if the socket is not secured or not open, or
+    /// there is no place for it.
+    #[must_use]
+    pub fn peer(&self, id: SocketId) -> Option<&Peer> {
+        let index = usize::try_from(id.index()).ok()?;
+        let peer = self.peers.get(index)?;
+        peer.is_of(id).then_some(peer)
+    }
+
+    /// Returns how many handshakes were done, and how many failed. See [`Config::observer`] for
+    /// those one by one.
+    #[must_use]
+    pub const fn handshakes(&self) -> HandshakeStats {
+        self.stats
     }
 
     /// Returns the places for tickets.
@@ -189,6 +221,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             crypto: &mut self.crypto,
             config: self.config,
             sessions: self.sessions,
+            peer: None,
         };
         (&mut self.inner, setup, &mut self.lenders)
     }

@@ -32,8 +32,10 @@ pub(crate) fn hmac<H: Hasher>(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u
     outer.digest()
 }
 
-/// Computes HKDF-Expand-Label into `out`, which is at most one hash long: nothing in TLS 1.3
-/// needs more.
+/// Longest label after `tls13 ` (RFC 8446, section 7.1).
+const LABEL_MAX: usize = 249;
+
+/// Computes HKDF-Expand-Label into `out`, at most 255 hashes long.
 pub(crate) fn expand_label<H: Hasher>(
     algorithm: HashAlgorithm,
     secret: &Secret,
@@ -42,22 +44,57 @@ pub(crate) fn expand_label<H: Hasher>(
     out: &mut [u8],
 ) {
     const PREFIX: &[u8] = b"tls13 ";
-    debug_assert!(
-        out.len() <= algorithm.digest_len(),
-        "one block of HKDF-Expand"
-    );
+    debug_assert!(label.len() <= LABEL_MAX, "a label has a length of one byte");
     let len = u16::try_from(out.len()).unwrap_or_default().to_be_bytes();
     let label_len = PREFIX.len().saturating_add(label.len());
     let lens = [label_len, context.len()].map(|len| [u8::try_from(len).unwrap_or_default()]);
     let [label_len, context_len] = &lens;
-    let block = hmac::<H>(
-        algorithm,
-        secret.get(algorithm),
-        &[&len, label_len, PREFIX, label, context_len, context, &[1]],
-    );
-    for (target, source) in out.iter_mut().zip(block.get(algorithm)) {
-        *target = *source;
+    let mut block = Secret::ZERO;
+    // Each block begins with the one before (RFC 5869, section 2.3).
+    let mut block_len = 0;
+    for (chunk, count) in out.chunks_mut(algorithm.digest_len()).zip(1..=u8::MAX) {
+        let before = block.get(algorithm).get(..block_len).unwrap_or_default();
+        block = hmac::<H>(
+            algorithm,
+            secret.get(algorithm),
+            &[
+                before,
+                &len,
+                label_len,
+                PREFIX,
+                label,
+                context_len,
+                context,
+                &[count],
+            ],
+        );
+        block_len = algorithm.digest_len();
+        for (target, source) in chunk.iter_mut().zip(block.get(algorithm)) {
+            *target = *source;
+        }
     }
+}
+
+/// Makes key material for another protocol (RFC 8446, section 7.5). Returns false, and writes
+/// nothing, if the label or `out` is too long, or the label is empty.
+pub(crate) fn export<H: Hasher>(
+    algorithm: HashAlgorithm,
+    exporter: &Secret,
+    label: &[u8],
+    context: &[u8],
+    out: &mut [u8],
+) -> bool {
+    let out_max = algorithm.digest_len().saturating_mul(255);
+    if label.is_empty() || label.len() > LABEL_MAX || out.len() > out_max {
+        return false;
+    }
+    let mut hasher = H::new(algorithm);
+    let empty = hasher.digest();
+    let secret = derive_secret::<H>(algorithm, exporter, label, &empty);
+    hasher.update(context);
+    let context = hasher.digest();
+    expand_label::<H>(algorithm, &secret, b"exporter", context.get(algorithm), out);
+    true
 }
 
 /// Computes Derive-Secret; `transcript` is the digest of the messages.

@@ -61,6 +61,7 @@ impl<'a, C: Crypto> Ours<'a, C> {
             crypto: &mut self.crypto,
             config: self.config,
             sessions: &mut self.sessions[..],
+            peer: None,
         };
         let mut out = Output::new(&mut self.output[..]);
         let started = Connection::client(&mut setup, &mut self.handshake, "localhost", &mut out);
@@ -81,6 +82,7 @@ impl<'a, C: Crypto> Ours<'a, C> {
                 crypto: &mut self.crypto,
                 config: self.config,
                 sessions: &mut self.sessions[..],
+                peer: None,
             };
             let handshake = (!self.connection.is_open()).then_some(&mut *self.handshake);
             let input = &mut self.input[start..];
