@@ -6,7 +6,8 @@
 //! frames, and keeps one deadline for each connection. It allocates nothing, and no segment, call
 //! or order of them makes it panic.
 //!
-//! So far there are the types at its border; [`Stack`](crate::Stack) still drives smoltcp's TCP.
+//! [`Stack`](crate::Stack) does not run on it yet: that still drives smoltcp's TCP. This engine is
+//! tested against itself and against models, over networks in virtual time.
 //!
 //! # How a shell drives it
 //!
@@ -33,18 +34,37 @@
 //!
 //! # Reading order
 //!
-//! `seq`, `segment`, `memory`, `outstanding` and `settings` are the types at the border.
+//! `seq`, `segment`, `memory`, `outstanding` and `settings` are the types at the border;
+//! `connection` is the control block and its owner's calls. `input` checks a segment in the order
+//! of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of its
+//! text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
+//! `congestion` is the policy beside it, `path` is what ICMP says. `time_wait` and `cookies` are
+//! the connection after and before it costs anything. A file imports from those named before it,
+//! but for the steps of a connection, which are all methods of it.
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "what works on these types comes next")]
 
+mod ack;
+mod congestion;
+mod connection;
+pub mod cookies;
+mod input;
+mod loss;
 mod memory;
+mod output;
 mod outstanding;
+mod path;
+mod reassembly;
 mod segment;
 mod seq;
 mod settings;
+mod time_wait;
+mod timers;
 
+pub use connection::{CONNECTION_LEN, Connection, State};
+pub use input::Listen;
 pub use memory::Buffers;
 pub use outstanding::Outstanding;
+pub use path::IcmpError;
 pub use segment::{
     Block, Events, Flags, HEADER_LEN, Options, SACK_BLOCKS_MAX, SackBlocks, Segment, Timestamps,
     Transmit,

@@ -20,6 +20,9 @@ pub struct Settings {
     /// Octets of the largest segment that may come: the MTU less 40 for IPv4 or 60 for IPv6
     /// (RFC 9293, section 3.7.1). It is announced in our SYN and limits what is sent, too.
     pub mss: u16,
+    /// The MSS of a peer that tells none (RFC 9293, section 3.7.1): 536, the default, for IPv4 and
+    /// 1220 for IPv6.
+    pub mss_default: u16,
     /// Hold small segments back while others are unacknowledged (Nagle's algorithm, RFC 9293,
     /// section 3.7.4). On by default.
     pub nagle: bool,
@@ -53,6 +56,7 @@ impl Settings {
     pub const fn new(mss: u16) -> Self {
         Self {
             mss,
+            mss_default: 536,
             nagle: true,
             timestamps: true,
             sack: true,
@@ -64,6 +68,13 @@ impl Settings {
             time_wait: Duration::from_secs(60),
             timestamps_offset: 0,
         }
+    }
+
+    /// Sets [`Self::mss_default`].
+    #[must_use]
+    pub const fn mss_default(mut self, mss: u16) -> Self {
+        self.mss_default = mss;
+        self
     }
 
     /// Sets [`Self::nagle`].

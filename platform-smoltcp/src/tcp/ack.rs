@@ -1,0 +1,469 @@
+//! What an acknowledgement says: what has arrived, how long it took, what is lost.
+
+use super::connection::{Connection, Marks, State};
+use super::loss::rack::DUPLICATES;
+use super::loss::recovery::Phase;
+use super::memory::{Buffers, advance, capacity};
+use super::outstanding::Outstanding;
+use super::segment::{Block, Events, Flags, Segment};
+use super::seq::Seq;
+use super::timers::{Main, micros32, millis};
+
+/// What one acknowledgement has told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// Octets acknowledged cumulatively.
+    acked: u32,
+    /// Octets that are now known to have arrived, cumulatively or selectively.
+    delivered: u32,
+    /// When the last of those that were sent only once was sent.
+    sent_at: Option<u32>,
+    /// What was on its way before.
+    flight: u32,
+    /// It is a duplicate (RFC 5681, section 2).
+    duplicate: bool,
+    /// It reports a duplicate of a segment of ours (RFC 2883).
+    repeated: bool,
+}
+
+impl Connection {
+    /// Takes the acknowledgement of a segment, which is not ahead of what was sent.
+    pub(super) fn on_ack(
+        &mut self,
+        now: u64,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+        events: &mut Events,
+    ) {
+        let ack = segment.ack;
+        if self.marks.has(Marks::WINDOW_PROBE_OUT) && ack == self.send.nxt.plus(1) {
+            // The probe's octet was taken after all.
+            self.send.nxt = ack;
+            self.marks.clear(Marks::WINDOW_PROBE_OUT);
+        }
+        let mut told = Told {
+            flight: self.flight(),
+            duplicate: self.is_duplicate(segment),
+            ..Told::default()
+        };
+        if self.marks.has(Marks::SACK) && !segment.options.sack.as_slice().is_empty() {
+            self.take_sack(now, segment, buffers, &mut told);
+        }
+        if ack.is_after(self.send.una) {
+            self.take_cumulative(now, ack, buffers, &mut told);
+        }
+        self.update_window(now, segment);
+        self.measure(now, segment, &told);
+        if told.flight > 0 {
+            self.on_told(now, buffers, &told);
+        }
+        if told.acked > 0 {
+            self.report_room(buffers, events);
+        }
+    }
+
+    /// Returns true if a segment acknowledges nothing new and says nothing else (RFC 5681, section
+    /// 2).
+    fn is_duplicate(&self, segment: &Segment<'_>) -> bool {
+        let window = u32::from(segment.window) << self.send.shift;
+        segment.ack == self.send.una
+            && segment.payload.is_empty()
+            && !segment.flags.has(Flags::SYN)
+            && !segment.flags.has(Flags::FIN)
+            && window == self.send.wnd
+            && self.flight() > 0
+    }
+
+    /// Marks what a SACK option acknowledges.
+    fn take_sack(
+        &mut self,
+        now: u64,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+        told: &mut Told,
+    ) {
+        let blocks = segment.options.sack.as_slice();
+        if let Some(first) = blocks.first()
+            && is_duplicate_report(*first, segment.ack, blocks.get(1))
+        {
+            told.repeated = true;
+            self.rack.on_duplicate(self.send.nxt);
+            self.unneeded = self.unneeded.saturating_sub(1);
+        }
+        let (una, nxt) = (self.send.una.later(segment.ack), self.send.nxt);
+        let (now32, least) = (micros32(now), self.rtt.least);
+        let (mut delivered, mut sent_at) = (0_u32, None);
+        for block in blocks {
+            let outside = !block.end.is_after(block.start)
+                || block.start.is_before(una)
+                || block.end.is_after(nxt);
+            if outside {
+                continue;
+            }
+            let rack = &mut self.rack;
+            self.board
+                .mark_sacked(buffers.outstanding, *block, |entry| {
+                    rack.on_delivered(entry, now32, least);
+                    delivered = delivered.saturating_add(u32::from(entry.len));
+                    if entry.transmissions == 1 {
+                        sent_at = Some(entry.sent_at);
+                    }
+                });
+        }
+        told.delivered = told.delivered.saturating_add(delivered);
+        told.sent_at = sent_at;
+    }
+
+    /// Removes what is acknowledged cumulatively.
+    fn take_cumulative(&mut self, now: u64, ack: Seq, buffers: &mut Buffers<'_>, told: &mut Told) {
+        let now32 = micros32(now);
+        let first = self.first_octet();
+        told.acked = ack.since(self.send.una);
+        // At most as many rounds as there are entries, and one.
+        while let Some(entry) = self.board.pop_acked(buffers.outstanding, ack) {
+            if entry.has(Outstanding::SACKED) {
+                continue;
+            }
+            told.delivered = told.delivered.saturating_add(u32::from(entry.len));
+            self.rack.on_delivered(&entry, now32, self.rtt.least);
+            told.sent_at = (entry.transmissions == 1).then_some(entry.sent_at);
+        }
+        let fin = u32::from(self.marks.has(Marks::FIN_SENT) && ack == self.send.nxt);
+        let octets = ack.since(first).saturating_sub(fin).min(self.send.queued);
+        self.send.head = advance(buffers.send, self.send.head, octets);
+        self.send.queued = self.send.queued.saturating_sub(octets);
+        self.send.una = ack;
+        self.timers.progress_ms = millis(now);
+        self.rack.on_ack(ack);
+        self.marks.clear(Marks::SOFT_ERROR);
+    }
+
+    /// Measures the round trip, if that can be told: from a segment that was sent once (Karn's
+    /// algorithm), or else from the echo of our timestamp (RFC 7323, section 4.1).
+    fn measure(&mut self, now: u64, segment: &Segment<'_>, told: &Told) {
+        if let Some(sent_at) = told.sent_at {
+            self.rtt.measure(micros32(now).wrapping_sub(sent_at), now);
+        } else if told.acked > 0
+            && self.marks.has(Marks::TIMESTAMPS)
+            && let Some(timestamps) = segment.options.timestamps
+            && timestamps.echo != 0
+        {
+            let ticks = self.clock.value(now).wrapping_sub(timestamps.echo);
+            // Older than the longest timeout is no echo of this.
+            if ticks <= 60_000 {
+                self.rtt
+                    .measure(ticks.saturating_mul(1_000).max(1_000), now);
+            }
+        }
+    }
+
+    /// Updates SND.WND (RFC 9293, section 3.10.7.4).
+    pub(super) fn update_window(&mut self, now: u64, segment: &Segment<'_>) {
+        let send = &mut self.send;
+        let newer = send.wl1.is_before(segment.seq)
+            || (send.wl1 == segment.seq && !send.wl2.is_after(segment.ack));
+        if !newer || segment.ack.is_before(send.una) {
+            return;
+        }
+        let before = send.wnd;
+        send.wnd = u32::from(segment.window) << send.shift;
+        (send.wl1, send.wl2) = (segment.seq, segment.ack);
+        send.wnd_max = send.wnd_max.max(send.wnd);
+        if before == 0 && send.wnd > 0 {
+            // Open again: what was probed with goes once more, with the rest.
+            self.marks
+                .clear(Marks::WINDOW_PROBE_OUT | Marks::WINDOW_PROBE_DUE);
+            self.rtt.backoff = 0;
+            self.timers.progress_ms = millis(now);
+            if self.timers.main == Main::Persist {
+                self.timers.stop();
+            } else if self.flight() > 0 {
+                self.marks.set(Marks::FIRST_AGAIN);
+            }
+        }
+    }
+
+    /// Draws the consequences for losses, windows and timers.
+    fn on_told(&mut self, now: u64, buffers: &mut Buffers<'_>, told: &Told) {
+        if told.duplicate && !self.marks.has(Marks::SACK) {
+            self.duplicates = self.duplicates.saturating_add(1);
+        } else if told.acked > 0 && !self.marks.has(Marks::SACK) {
+            // Of what is acknowledged, all but the first segment had been buffered behind it.
+            let mss = self.segment_len();
+            let segments = told.acked.div_ceil(mss).saturating_sub(1);
+            let repairing = self.recovery.phase == Phase::Repair
+                && self.send.una.is_before(self.recovery.point);
+            let left = u32::from(self.duplicates).saturating_sub(segments);
+            self.duplicates = if repairing {
+                u8::try_from(left).unwrap_or(u8::MAX)
+            } else {
+                0
+            };
+        }
+        self.on_tail_probe_answered(buffers, told);
+        let before = self.board.lost;
+        let (next, lost) = self.detect_losses(now, buffers, told);
+        self.update_congestion(now, told, lost && self.board.lost > before);
+        self.restart_timers(now, told, next);
+    }
+
+    /// Finds what is lost; returns when more may be, and whether something new is.
+    fn detect_losses(
+        &mut self,
+        now: u64,
+        buffers: &mut Buffers<'_>,
+        told: &Told,
+    ) -> (Option<u32>, bool) {
+        if self.board.is_empty() {
+            return (None, false);
+        }
+        let (next, mut lost) = self.detect(now, buffers);
+        if !self.marks.has(Marks::SACK) {
+            lost |= self.detect_without_sack(buffers, told);
+        }
+        if lost && self.recovery.phase == Phase::Open {
+            self.begin_repair();
+        }
+        (next, lost)
+    }
+
+    /// Asks RACK, which needs selective acknowledgements to know what has arrived.
+    fn detect(&mut self, now: u64, buffers: &mut Buffers<'_>) -> (Option<u32>, bool) {
+        if !self.marks.has(Marks::SACK) {
+            return (None, false);
+        }
+        let repairing = self.recovery.phase != Phase::Open;
+        let times = (self.rtt.least, self.rtt.smoothed);
+        self.rack.detect(
+            &mut self.board,
+            buffers.outstanding,
+            micros32(now),
+            repairing,
+            times,
+        )
+    }
+
+    /// Finds a loss from duplicates and partial acknowledgements (RFC 6582, section 3.2).
+    fn detect_without_sack(&mut self, buffers: &mut Buffers<'_>, told: &Told) -> bool {
+        let una = self.send.una;
+        let third = told.duplicate
+            && u32::from(self.duplicates) >= DUPLICATES
+            && self.recovery.phase == Phase::Open
+            && (una.is_after(self.recovery.point) || self.recovery.point == self.send.iss);
+        let partial = told.acked > 0
+            && self.recovery.phase == Phase::Repair
+            && una.is_before(self.recovery.point);
+        (third || partial) && self.board.mark_lost(buffers.outstanding, 0)
+    }
+
+    /// Begins to repair losses (RFC 6675, section 5; RFC 6937, section 3).
+    fn begin_repair(&mut self) {
+        let flight = self.flight();
+        let mss = self.segment_len();
+        self.congestion.on_loss(flight, mss);
+        self.recovery.begin(Phase::Repair, self.send.nxt, flight);
+        self.unneeded = 0;
+        self.marks.set(Marks::MAY_UNDO);
+        self.marks
+            .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
+    }
+
+    /// Lets the congestion window follow.
+    fn update_congestion(&mut self, now: u64, told: &Told, lost: bool) {
+        let mss = self.segment_len();
+        let past = !self.send.una.is_before(self.recovery.point);
+        match self.recovery.phase {
+            Phase::Open => self.grow(now, told, mss),
+            Phase::Repair if past => {
+                let pipe = self.pipe();
+                self.recovery.phase = Phase::Open;
+                self.duplicates = 0;
+                self.rack.on_recovered();
+                self.congestion.on_recovered(pipe, mss);
+            }
+            Phase::Repair => {
+                let pipe = self.pipe();
+                let threshold = self.congestion.threshold;
+                let delivered = if self.marks.has(Marks::SACK) {
+                    told.delivered
+                } else {
+                    self.delivered_without_sack(told, mss)
+                };
+                let progress = told.acked > 0 && !lost;
+                self.congestion.window =
+                    self.recovery
+                        .window((delivered, pipe), threshold, mss, progress);
+            }
+            Phase::Timeout => {
+                // What had arrived before is acknowledged in leaps, which release no bursts (RFC
+                // 3465, section 2.3).
+                let acked = told.acked.min(told.delivered).min(mss.saturating_mul(2));
+                self.grow(now, &Told { acked, ..*told }, mss);
+                if past {
+                    self.recovery.phase = Phase::Open;
+                    self.duplicates = 0;
+                }
+            }
+        }
+        let undo = told.repeated && self.unneeded == 0 && self.marks.has(Marks::MAY_UNDO);
+        if undo && self.recovery.phase != Phase::Timeout {
+            self.marks.clear(Marks::MAY_UNDO);
+            self.recovery.phase = Phase::Open;
+            self.congestion.on_undo();
+        }
+    }
+
+    /// Estimates DeliveredData without SACK (RFC 6937, section 3): a segment for each duplicate,
+    /// and for a partial acknowledgement what it has beyond those.
+    fn delivered_without_sack(&self, told: &Told, mss: u32) -> u32 {
+        if told.duplicate {
+            return mss;
+        }
+        let counted = told.acked.saturating_sub(mss);
+        told.acked.saturating_sub(counted).min(told.acked)
+    }
+
+    /// Grows the congestion window if it was made use of (RFC 7661).
+    fn grow(&mut self, now: u64, told: &Told, mss: u32) {
+        let window = self.congestion.window;
+        let used = if self.congestion.is_slow_start() {
+            told.flight.saturating_mul(2)
+        } else {
+            told.flight.saturating_add(mss)
+        };
+        if told.acked > 0 && (used >= window || self.marks.has(Marks::WINDOW_USED)) {
+            self.congestion
+                .on_ack(told.acked, mss, self.rtt.smoothed, millis(now));
+        }
+        self.marks.clear(Marks::WINDOW_USED);
+    }
+
+    /// Draws the conclusion from the answer to a tail loss probe (RFC 8985, section 7.4.2).
+    fn on_tail_probe_answered(&mut self, buffers: &Buffers<'_>, told: &Told) {
+        if !self.marks.has(Marks::TAIL_PROBE_OUT) || self.send.una.is_before(self.probe_end) {
+            return;
+        }
+        let again = self.marks.has(Marks::TAIL_PROBE_AGAIN);
+        let beyond = self.send.una.is_after(self.probe_end);
+        // A duplicate: the original and the probe have both arrived.
+        let both = told.repeated || (told.duplicate && !beyond);
+        if !again || both {
+            self.marks.clear(Marks::TAIL_PROBE_OUT);
+        } else if beyond || self.board.is_empty() {
+            // The probe has repaired a loss, which nothing else tells of.
+            self.marks.clear(Marks::TAIL_PROBE_OUT);
+            let sack = buffers.outstanding.is_empty() || self.marks.has(Marks::SACK);
+            if self.recovery.phase == Phase::Open && sack {
+                let (flight, mss) = (told.flight, self.segment_len());
+                self.congestion.on_loss(flight, mss);
+                self.congestion.on_recovered(self.flight(), mss);
+            }
+        }
+    }
+
+    /// Starts, moves or stops the main timer after an acknowledgement.
+    fn restart_timers(&mut self, now: u64, told: &Told, next: Option<u32>) {
+        if self.flight() == 0 {
+            if self.timers.main != Main::Persist {
+                self.timers.stop();
+            }
+            return;
+        }
+        if let Some(after) = next {
+            self.timers.start(Main::Reorder, now, after.max(1));
+            return;
+        }
+        let changed = told.acked > 0
+            || matches!(self.timers.main, Main::Reorder | Main::Stopped)
+            || (self.timers.main == Main::TailProbe && told.delivered > 0);
+        if changed {
+            self.start_probe_or_retransmit(now);
+        }
+    }
+
+    /// Reports room in the send buffer, and that everything is acknowledged.
+    fn report_room(&mut self, buffers: &Buffers<'_>, events: &mut Events) {
+        let capacity = capacity(buffers.send);
+        let free = capacity.saturating_sub(self.send.queued);
+        let worth = (capacity >> 2).clamp(1, u32::from(self.send.mss).saturating_mul(2));
+        if self.marks.has(Marks::SEND_SHORT) && free >= worth {
+            self.marks.clear(Marks::SEND_SHORT);
+            events.add(Events::WRITABLE);
+        }
+        if self.is_drained() && !self.marks.has(Marks::DRAINED) {
+            self.marks.set(Marks::DRAINED);
+            events.add(Events::DRAINED);
+        }
+    }
+
+    /// What might have been reordered has not come (RFC 8985, section 6.2).
+    pub(super) fn on_reorder_timeout(&mut self, now: u64, buffers: &mut Buffers<'_>) {
+        let (next, lost) = self.detect(now, buffers);
+        if lost && self.recovery.phase == Phase::Open {
+            self.begin_repair();
+        }
+        if lost && self.recovery.phase == Phase::Repair {
+            let mss = self.segment_len();
+            let (pipe, threshold) = (self.pipe(), self.congestion.threshold);
+            self.congestion.window = self.recovery.window((0, pipe), threshold, mss, false);
+        }
+        match next {
+            Some(after) => self.timers.start(Main::Reorder, now, after.max(1)),
+            None => self.start_retransmit(now),
+        }
+    }
+
+    /// Nothing was heard for an RTO (RFC 6298, section 5; RFC 5681, section 3.1).
+    pub(super) fn on_retransmission_timeout(&mut self, now: u64, buffers: &mut Buffers<'_>) {
+        if self.state.is_opening() {
+            self.marks.set(Marks::SYN_DUE | Marks::SYN_AGAIN);
+        } else if self.send.wnd == 0 {
+            // No sign of congestion: the window has closed over what is on its way. The first
+            // segment asks whether it has opened.
+            self.marks.set(Marks::FIRST_AGAIN);
+        } else {
+            let mss = self.segment_len();
+            let keep = !self.board.has_reneged(buffers.outstanding);
+            if self.recovery.phase != Phase::Timeout || self.rtt.backoff == 0 {
+                self.congestion.on_timeout(self.flight(), mss);
+            }
+            self.congestion.window = mss;
+            self.board.mark_all_lost(buffers.outstanding, keep);
+            self.recovery
+                .begin(Phase::Timeout, self.send.nxt, self.flight());
+            self.duplicates = 0;
+            self.marks.set(Marks::FIRST_AGAIN);
+            self.marks
+                .clear(Marks::MAY_UNDO | Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
+        }
+        self.rtt.back_off();
+        self.start_retransmit(now);
+    }
+
+    /// Draws the consequences of our FIN's acknowledgement.
+    pub(super) fn on_fin_acknowledged(&mut self, now: u64, events: &mut Events) {
+        if !self.is_fin_acknowledged() {
+            return;
+        }
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                if self.marks.has(Marks::RECEIVE_CLOSED) {
+                    self.timers.start_time_wait(now);
+                }
+            }
+            State::Closing => self.enter_time_wait(now),
+            State::LastAck => {
+                self.finish(None);
+                events.add(Events::CLOSED);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns true if the first block of a SACK option reports a duplicate (RFC 2883, section 5).
+fn is_duplicate_report(first: Block, ack: Seq, second: Option<&Block>) -> bool {
+    let below = first.start.is_before(ack) && !first.end.is_after(ack);
+    below || second.is_some_and(|second| second.contains(first))
+}

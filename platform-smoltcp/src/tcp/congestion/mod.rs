@@ -1,0 +1,211 @@
+//! Congestion control: how much may be on its way.
+//!
+//! [`Congestion`] is the policy, apart from the repair of losses (`loss::recovery`), which sets the
+//! window while it lasts. Its hooks are called in these moments and no others:
+//!
+//! | hook | when |
+//! |---|---|
+//! | `new` | the handshake is complete |
+//! | `on_ack` | SND.UNA has advanced, nothing is being repaired, and the window was made use of |
+//! | `on_loss` | acknowledgements tell of the first loss of a window |
+//! | `on_timeout` | a retransmission timeout, the first for this SND.UNA |
+//! | `on_recovered` | everything that was on its way at the loss has been acknowledged |
+//! | `on_idle` | something is sent after nothing was on its way for an RTO |
+//! | `on_undo` | the peer has reported all that was sent again as duplicates: nothing was lost |
+
+mod cubic;
+
+use super::settings::Algorithm;
+use cubic::Cubic;
+
+/// Segments of the initial window (RFC 6928).
+const INITIAL_SEGMENTS: u32 = 10;
+/// The window after a loss is at least two segments (RFC 5681, equation 4).
+const WINDOW_MIN_SEGMENTS: u32 = 2;
+/// No window grows further: what a scaled window can tell (RFC 7323, section 2.3).
+const WINDOW_MAX: u32 = 1 << 30;
+
+/// Congestion window, threshold and what the algorithm remembers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Congestion {
+    /// cwnd, in octets.
+    pub(super) window: u32,
+    /// ssthresh, in octets.
+    pub(super) threshold: u32,
+    /// Octets acknowledged towards the next segment of growth.
+    credit: u32,
+    /// The window and threshold before the last reduction, for [`Self::on_undo`].
+    before: (u32, u32),
+    cubic: Cubic,
+    pub(super) algorithm: Algorithm,
+}
+
+impl Congestion {
+    /// Makes the state of no connection.
+    pub(super) const fn unused(algorithm: Algorithm) -> Self {
+        Self {
+            window: 0,
+            threshold: WINDOW_MAX,
+            credit: 0,
+            before: (0, WINDOW_MAX),
+            cubic: Cubic::NEW,
+            algorithm,
+        }
+    }
+
+    /// Makes the state of a connection that sends segments of `mss` octets. After a handshake that
+    /// lost a SYN the window starts with one segment (RFC 5681, section 3.1).
+    pub(super) fn new(algorithm: Algorithm, mss: u32, syn_lost: bool) -> Self {
+        let window = if syn_lost { mss } else { initial_window(mss) };
+        Self {
+            window,
+            threshold: WINDOW_MAX,
+            credit: 0,
+            before: (window, WINDOW_MAX),
+            cubic: Cubic::NEW,
+            algorithm,
+        }
+    }
+
+    /// Returns true in slow start.
+    pub(super) const fn is_slow_start(&self) -> bool {
+        self.window < self.threshold
+    }
+
+    /// Grows the window for `acked` octets newly acknowledged.
+    pub(super) fn on_ack(&mut self, acked: u32, mss: u32, smoothed: u32, now_ms: u32) {
+        let mut left = acked;
+        if self.is_slow_start() {
+            // RFC 5681, section 3.1, with octets counted (RFC 3465): up to the threshold.
+            let step = left.min(self.threshold.saturating_sub(self.window));
+            self.window = self.window.saturating_add(step);
+            left = left.saturating_sub(step);
+        }
+        if left > 0 {
+            match self.algorithm {
+                Algorithm::Reno => self.grow_by(left, self.window, mss),
+                Algorithm::Cubic => {
+                    let rate = self.cubic.rate(self.window, left, mss, smoothed, now_ms);
+                    self.grow_by(left, rate, mss);
+                }
+            }
+        }
+        self.window = self.window.min(WINDOW_MAX);
+    }
+
+    /// Grows the window by a segment for every `each` octets.
+    fn grow_by(&mut self, octets: u32, each: u32, mss: u32) {
+        let each = each.max(1);
+        self.credit = self.credit.saturating_add(octets);
+        let segments = self.credit.checked_div(each).unwrap_or(0);
+        self.credit = self.credit.checked_rem(each).unwrap_or(0);
+        // At most one segment for every two acknowledged, as CUBIC's target has it (RFC 9438,
+        // section 4.4).
+        let most = octets >> 1;
+        let grown = segments.saturating_mul(mss).min(most.max(mss));
+        self.window = self.window.saturating_add(grown);
+    }
+
+    /// Notes a loss with `flight` octets on their way; the repair brings the window down to the
+    /// new threshold.
+    pub(super) fn on_loss(&mut self, flight: u32, mss: u32) {
+        self.reduce(flight, mss);
+    }
+
+    /// Notes a timeout: the window is one segment (RFC 5681, section 3.1).
+    pub(super) fn on_timeout(&mut self, flight: u32, mss: u32) {
+        self.reduce(flight, mss);
+        self.window = mss;
+        self.credit = 0;
+    }
+
+    fn reduce(&mut self, flight: u32, mss: u32) {
+        self.before = (self.window, self.threshold);
+        let least = mss.saturating_mul(WINDOW_MIN_SEGMENTS);
+        self.threshold = match self.algorithm {
+            Algorithm::Reno => (flight >> 1).max(least),
+            Algorithm::Cubic => {
+                // A window that is not made use of has not caused the loss (RFC 9438, section 4.6).
+                let used = self
+                    .window
+                    .min(flight.saturating_add(mss.saturating_mul(3)));
+                self.cubic.on_loss(used).max(least)
+            }
+        };
+        self.credit = 0;
+    }
+
+    /// Notes that the repair is over with `pipe` octets on their way. The window becomes the
+    /// threshold, but no more than a few segments above what is on its way, so that the next
+    /// acknowledgement does not release a burst (RFC 6582, section 3.2, step 3); slow start makes
+    /// up for the difference.
+    pub(super) fn on_recovered(&mut self, pipe: u32, mss: u32) {
+        let burst = mss.saturating_mul(INITIAL_SEGMENTS);
+        self.window = self.threshold.min(pipe.saturating_add(burst));
+    }
+
+    /// Makes the window no larger than at the start (RFC 5681, section 4.1).
+    pub(super) fn on_idle(&mut self, mss: u32) {
+        // What was reached is remembered, so that slow start leads back there.
+        self.threshold = self
+            .threshold
+            .max(self.window.saturating_sub(self.window >> 2));
+        self.window = self.window.min(initial_window(mss));
+        self.cubic.on_idle();
+    }
+
+    /// Takes the last reduction back.
+    pub(super) fn on_undo(&mut self) {
+        let (window, threshold) = self.before;
+        self.window = self.window.max(window);
+        self.threshold = self.threshold.max(threshold);
+        self.cubic.on_undo();
+    }
+}
+
+/// Returns the initial window for segments of `mss` octets (RFC 6928, section 2).
+pub(super) fn initial_window(mss: u32) -> u32 {
+    let least = mss.saturating_mul(2).max(14_600);
+    mss.saturating_mul(INITIAL_SEGMENTS).min(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_start_as_rfc_6928_says() {
+        assert_eq!(initial_window(1_460), 14_600);
+        assert_eq!(initial_window(536), 5_360);
+        assert_eq!(initial_window(8_960), 17_920);
+        assert_eq!(Congestion::new(Algorithm::Reno, 1_460, true).window, 1_460);
+    }
+
+    #[test]
+    fn reno_doubles_then_adds_a_segment_a_round_trip() {
+        let mut reno = Congestion::new(Algorithm::Reno, 1_000, false);
+        reno.on_ack(10_000, 1_000, 50_000, 0);
+        assert_eq!(reno.window, 20_000);
+        reno.on_loss(20_000, 1_000);
+        reno.on_recovered(20_000, 1_000);
+        assert_eq!(reno.window, 10_000);
+        for _ in 0..10 {
+            reno.on_ack(1_000, 1_000, 50_000, 0);
+        }
+        assert_eq!(reno.window, 11_000);
+        reno.on_timeout(11_000, 1_000);
+        assert_eq!((reno.window, reno.threshold), (1_000, 5_500));
+    }
+
+    #[test]
+    fn what_was_no_loss_is_taken_back() {
+        let mut cubic = Congestion::new(Algorithm::Cubic, 1_000, false);
+        cubic.on_ack(90_000, 1_000, 50_000, 0);
+        let window = cubic.window;
+        cubic.on_loss(window, 1_000);
+        cubic.on_recovered(0, 1_000);
+        assert!(cubic.window < window);
+        cubic.on_undo();
+        assert_eq!((cubic.window, cubic.is_slow_start()), (window, true));
+    }
+}

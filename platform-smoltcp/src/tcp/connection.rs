@@ -1,0 +1,556 @@
+//! The control block: what a connection remembers, and its owner's calls.
+
+use usockets::{Duration, Error, Instant};
+
+use super::congestion::Congestion;
+use super::loss::rack::Rack;
+use super::loss::recovery::Recovery;
+use super::loss::rtt::Rtt;
+use super::loss::scoreboard::Scoreboard;
+use super::memory::{Buffers, advance, capacity, read_ring, write_ring};
+use super::reassembly::Receive;
+use super::segment::Transmit;
+use super::seq::Seq;
+use super::settings::{Algorithm, Settings};
+use super::timers::Timers;
+use crate::number::count;
+
+/// The states of RFC 9293, section 3.3.2. LISTEN is the shell's: a listener has no control block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// No connection.
+    Closed,
+    /// Our SYN is sent, the peer's is awaited.
+    SynSent,
+    /// Both SYNs are there, the acknowledgement of ours is awaited.
+    SynReceived,
+    /// Open in both directions.
+    Established,
+    /// Our FIN is sent; neither acknowledged nor has the peer's come.
+    FinWait1,
+    /// Our FIN is acknowledged; the peer may still send.
+    FinWait2,
+    /// The peer's FIN has come; we may still send.
+    CloseWait,
+    /// Both FINs are sent, ours is not acknowledged.
+    Closing,
+    /// Our FIN is sent after the peer's, its acknowledgement is awaited.
+    LastAck,
+    /// Both FINs are acknowledged; what is still in the network dies out.
+    TimeWait,
+}
+
+impl State {
+    /// Returns true while the handshake is not complete.
+    #[must_use]
+    pub const fn is_opening(self) -> bool {
+        matches!(self, Self::SynSent | Self::SynReceived)
+    }
+
+    /// Returns true if the peer's FIN has been received.
+    #[must_use]
+    pub const fn has_peer_fin(self) -> bool {
+        matches!(
+            self,
+            Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait
+        )
+    }
+}
+
+/// Yes-or-no facts about a connection, one bit each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Marks(u32);
+
+impl Marks {
+    /// An acknowledgement goes out with the next chance.
+    pub(super) const ACK_DUE: u32 = 1;
+    /// Our SYN, or SYN|ACK, is to be sent.
+    pub(super) const SYN_DUE: u32 = 1 << 1;
+    /// A reset is to be sent; the connection is CLOSED already.
+    pub(super) const RESET_DUE: u32 = 1 << 2;
+    /// The owner has ended our direction.
+    pub(super) const FIN_WANTED: u32 = 1 << 3;
+    /// Our FIN has been sent; SND.NXT counts it.
+    pub(super) const FIN_SENT: u32 = 1 << 4;
+    /// The owner receives no more: what comes is discarded.
+    pub(super) const RECEIVE_CLOSED: u32 = 1 << 5;
+    /// The last send was cut short: room is worth an event.
+    pub(super) const SEND_SHORT: u32 = 1 << 6;
+    /// Nagle's algorithm is on.
+    pub(super) const NAGLE: u32 = 1 << 7;
+    /// Timestamps are in use (RFC 7323); before the handshake, may be.
+    pub(super) const TIMESTAMPS: u32 = 1 << 8;
+    /// Selective acknowledgements are in use (RFC 2018); before the handshake, may be.
+    pub(super) const SACK: u32 = 1 << 9;
+    /// Windows are scaled (RFC 7323); before the handshake, may be.
+    pub(super) const SCALING: u32 = 1 << 10;
+    /// The connection was opened by a SYN to a listener.
+    pub(super) const PASSIVE: u32 = 1 << 11;
+    /// A tail loss probe is to be sent (RFC 8985, section 7.3).
+    pub(super) const TAIL_PROBE_DUE: u32 = 1 << 12;
+    /// A tail loss probe has been sent and its end is not acknowledged.
+    pub(super) const TAIL_PROBE_OUT: u32 = 1 << 13;
+    /// That probe was a retransmission.
+    pub(super) const TAIL_PROBE_AGAIN: u32 = 1 << 14;
+    /// A zero-window probe, or a segment too small for its turn, is to be sent.
+    pub(super) const WINDOW_PROBE_DUE: u32 = 1 << 15;
+    /// The octet at SND.NXT has been sent as a zero-window probe and is not counted by SND.NXT.
+    pub(super) const WINDOW_PROBE_OUT: u32 = 1 << 16;
+    /// A keep-alive probe is to be sent.
+    pub(super) const KEEPALIVE_DUE: u32 = 1 << 17;
+    /// The first outstanding segment is to be sent again whatever the windows say.
+    pub(super) const FIRST_AGAIN: u32 = 1 << 18;
+    /// The peer's FIN lies at [`Receive::fin`].
+    pub(super) const PEER_FIN_KNOWN: u32 = 1 << 19;
+    /// A SYN of ours was sent more than once.
+    pub(super) const SYN_AGAIN: u32 = 1 << 20;
+    /// What is sent is limited by the congestion window.
+    pub(super) const WINDOW_USED: u32 = 1 << 21;
+    /// ICMP has said, not finally, that the peer is unreachable (RFC 1122, section 4.2.3.9).
+    pub(super) const SOFT_ERROR: u32 = 1 << 22;
+    /// Everything sent was acknowledged and reported so.
+    pub(super) const DRAINED: u32 = 1 << 23;
+    /// The repair in progress may yet turn out not to have been needed.
+    pub(super) const MAY_UNDO: u32 = 1 << 24;
+
+    #[inline]
+    pub(super) const fn has(self, mark: u32) -> bool {
+        self.0 & mark != 0
+    }
+
+    #[inline]
+    pub(super) const fn set(&mut self, mark: u32) {
+        self.0 |= mark;
+    }
+
+    #[inline]
+    pub(super) const fn clear(&mut self, mark: u32) {
+        self.0 &= !mark;
+    }
+
+    /// Sets or clears a mark.
+    pub(super) const fn assign(&mut self, mark: u32, on: bool) {
+        if on {
+            self.set(mark);
+        } else {
+            self.clear(mark);
+        }
+    }
+}
+
+/// The send sequence space (RFC 9293, section 3.3.1) and the send buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Send {
+    /// ISS.
+    pub(super) iss: Seq,
+    /// SND.UNA.
+    pub(super) una: Seq,
+    /// SND.NXT: never goes back.
+    pub(super) nxt: Seq,
+    /// SND.WND, scaled.
+    pub(super) wnd: u32,
+    /// SND.WL1.
+    pub(super) wl1: Seq,
+    /// SND.WL2.
+    pub(super) wl2: Seq,
+    /// Max(SND.WND): the largest window that the peer has offered.
+    pub(super) wnd_max: u32,
+    /// Place in the send buffer of the first octet that is not acknowledged.
+    pub(super) head: u32,
+    /// Octets in the send buffer.
+    pub(super) queued: u32,
+    /// Eff.snd.MSS and options: the least of what we may send, the peer's MSS and the path's.
+    pub(super) mss: u16,
+    /// Snd.Wind.Shift.
+    pub(super) shift: u8,
+}
+
+/// Timestamps (RFC 7323, section 4.3).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// TS.Recent.
+    pub(super) recent: u32,
+    /// When TS.Recent was noted, in seconds.
+    pub(super) recent_at: u32,
+    /// What is added to our clock.
+    pub(super) offset: u32,
+}
+
+/// One connection's control block: plain numbers, without any reference.
+///
+/// # Example
+/// A connection whose segments go nowhere gives up in time:
+///
+/// ```
+/// use usockets::{Duration, Error, Instant};
+/// use usockets_smoltcp::tcp::{Block, Buffers, Connection, Outstanding, Seq, Settings, State};
+///
+/// let (mut send, mut receive) = ([0; 1024], [0; 1024]);
+/// let (mut outstanding, mut ranges) = ([Outstanding::EMPTY; 8], [Block::EMPTY; 4]);
+/// let mut buffers = Buffers {
+///     send: &mut send,
+///     receive: &mut receive,
+///     outstanding: &mut outstanding,
+///     ranges: &mut ranges,
+/// };
+/// let settings = Settings::new(1460).handshake_timeout(Duration::from_secs(10));
+/// let mut connection = Connection::CLOSED;
+/// connection.connect(Instant::ZERO, &settings, Seq::new(7), &mut buffers);
+/// let mut syns = 0;
+/// let mut now = Instant::ZERO;
+/// while connection.state() != State::Closed {
+///     while connection.poll_transmit(now, 0, &mut buffers).is_some() {
+///         syns += 1;
+///     }
+///     now = connection.deadline().ok_or(Error::Invalid)?;
+///     connection.on_timer(now, &mut buffers);
+/// }
+/// assert_eq!(connection.error(), Some(Error::TimedOut));
+/// assert_eq!((syns, now), (4, Instant::from_micros(10_000_000)), "at 0, 1, 3 and 7 s");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    pub(super) timers: Timers,
+    pub(super) send: Send,
+    pub(super) receive: Receive,
+    pub(super) rtt: Rtt,
+    pub(super) congestion: Congestion,
+    pub(super) board: Scoreboard,
+    pub(super) rack: Rack,
+    pub(super) recovery: Recovery,
+    pub(super) clock: Clock,
+    pub(super) marks: Marks,
+    /// Where a tail loss probe ends (TLP.end_seq).
+    pub(super) probe_end: Seq,
+    /// When something was sent last, in milliseconds.
+    pub(super) sent_ms: u32,
+    /// R2: how long something may stay unacknowledged, in milliseconds.
+    pub(super) user_timeout: u32,
+    /// MSS of a peer that tells none.
+    pub(super) mss_default: u16,
+    /// Segments sent again in the repair in progress, less duplicates reported.
+    pub(super) unneeded: u16,
+    /// Duplicate acknowledgements in a row, without SACK.
+    pub(super) duplicates: u8,
+    /// Challenge acknowledgements sent in the current second (RFC 5961, section 7).
+    pub(super) challenges: u8,
+    /// Which second that is.
+    pub(super) challenge_second: u32,
+    pub(super) state: State,
+    pub(super) error: Option<Error>,
+}
+
+/// What a connection takes beside its buffers and tables.
+pub const CONNECTION_LEN: usize = size_of::<Connection>();
+const _: () = assert!(CONNECTION_LEN <= 350);
+
+impl Connection {
+    /// No connection: state CLOSED.
+    pub const CLOSED: Self = Self {
+        timers: Timers::NONE,
+        send: Send {
+            iss: Seq::new(0),
+            una: Seq::new(0),
+            nxt: Seq::new(0),
+            wnd: 0,
+            wl1: Seq::new(0),
+            wl2: Seq::new(0),
+            wnd_max: 0,
+            head: 0,
+            queued: 0,
+            mss: 0,
+            shift: 0,
+        },
+        receive: Receive::NEW,
+        rtt: Rtt::NEW,
+        congestion: Congestion::CLOSED,
+        board: Scoreboard::EMPTY,
+        rack: Rack::new(Seq::new(0)),
+        recovery: Recovery::new(Seq::new(0)),
+        clock: Clock {
+            recent: 0,
+            recent_at: 0,
+            offset: 0,
+        },
+        marks: Marks(0),
+        probe_end: Seq::new(0),
+        sent_ms: 0,
+        user_timeout: 0,
+        mss_default: 0,
+        unneeded: 0,
+        duplicates: 0,
+        challenges: 0,
+        challenge_second: 0,
+        state: State::Closed,
+        error: None,
+    };
+
+    /// Makes a control block with the settings of a connection that is about to open.
+    pub(super) fn fresh(now: u64, settings: &Settings, iss: Seq, buffers: &Buffers<'_>) -> Self {
+        let mut fresh = Self::CLOSED;
+        let send = &mut fresh.send;
+        (send.iss, send.una, send.nxt) = (iss, iss, iss);
+        send.mss = settings.mss.max(super::path::MSS_MIN);
+        fresh.rack = Rack::new(iss);
+        fresh.recovery = Recovery::new(iss);
+        let scale = settings.window_scaling;
+        fresh.receive.shift = if scale {
+            scale_for(capacity(buffers.receive))
+        } else {
+            0
+        };
+        fresh.receive.mss = send.mss;
+        fresh.clock.offset = settings.timestamps_offset;
+        fresh.congestion.algorithm = settings.algorithm;
+        fresh.marks.assign(Marks::NAGLE, settings.nagle);
+        fresh.marks.assign(Marks::TIMESTAMPS, settings.timestamps);
+        fresh.marks.assign(Marks::SACK, settings.sack);
+        fresh.marks.assign(Marks::SCALING, scale);
+        fresh.user_timeout = millis_of(settings.user_timeout);
+        fresh.mss_default = settings.mss_default;
+        fresh.timers.configure(settings, now);
+        fresh
+    }
+
+    /// Opens actively: sends a SYN with the initial sequence number `iss` (RFC 6528 says how to
+    /// choose it) and goes to SYN-SENT. Whatever the block held before is forgotten.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        iss: Seq,
+        buffers: &mut Buffers<'_>,
+    ) {
+        *self = Self::fresh(now.as_micros(), settings, iss, buffers);
+        self.state = State::SynSent;
+        self.send.nxt = iss.plus(1);
+        self.marks.set(Marks::SYN_DUE);
+    }
+
+    /// Returns the state.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Returns why the connection broke; `None` when it has not, or ended as both sides wanted.
+    #[must_use]
+    pub const fn error(&self) -> Option<Error> {
+        self.error
+    }
+
+    /// Takes as much of `data` into the send buffer as there is room for, and returns how much; 0
+    /// when there is none, and once our direction is closed. Octets sent before the handshake is
+    /// complete wait for it (RFC 9293, section 3.10.2).
+    ///
+    /// After less than all was taken, [`Events::WRITABLE`](super::Events::WRITABLE) follows.
+    pub fn send(&mut self, data: &[u8], buffers: &mut Buffers<'_>) -> usize {
+        let open = matches!(
+            self.state,
+            State::SynSent | State::SynReceived | State::Established | State::CloseWait
+        );
+        if !open || self.marks.has(Marks::FIN_WANTED) {
+            return 0;
+        }
+        let free = capacity(buffers.send).saturating_sub(self.send.queued);
+        let taken = count(data.len()).min(free);
+        let at = advance(buffers.send, self.send.head, self.send.queued);
+        let len = crate::number::place(taken);
+        write_ring(buffers.send, at, data.get(..len).unwrap_or_default());
+        self.send.queued = self.send.queued.saturating_add(taken);
+        if len < data.len() {
+            self.marks.set(Marks::SEND_SHORT);
+        }
+        if taken > 0 {
+            self.marks.clear(Marks::DRAINED);
+        }
+        len
+    }
+
+    /// Moves octets that have come to the front of `buffer`, and returns how many; 0 when there are
+    /// none. Call it until then before believing that the stream has ended.
+    pub fn receive(&mut self, buffer: &mut [u8], buffers: &mut Buffers<'_>) -> usize {
+        let taken = self.peek(buffer, buffers);
+        self.consume(count(taken), buffers);
+        taken
+    }
+
+    /// Copies octets that have come to the front of `buffer`, and returns how many. They stay.
+    pub fn peek(&self, buffer: &mut [u8], buffers: &Buffers<'_>) -> usize {
+        let len = self.receive.queued.min(count(buffer.len()));
+        let [first, second] = read_ring(buffers.receive, self.receive.head, len);
+        if let Some((low, high)) = buffer.split_at_mut_checked(first.len())
+            && let Some(high) = high.get_mut(..second.len())
+        {
+            low.copy_from_slice(first);
+            high.copy_from_slice(second);
+        }
+        first.len().saturating_add(second.len())
+    }
+
+    /// Returns the octets that can be received, where they lie.
+    #[must_use]
+    pub fn received<'b>(&self, buffers: &'b Buffers<'_>) -> [&'b [u8]; 2] {
+        read_ring(buffers.receive, self.receive.head, self.receive.queued)
+    }
+
+    /// Removes the first `octets` of what can be received.
+    pub fn consume(&mut self, octets: u32, buffers: &Buffers<'_>) {
+        let octets = octets.min(self.receive.queued);
+        self.receive.head = advance(buffers.receive, self.receive.head, octets);
+        self.receive.queued = self.receive.queued.saturating_sub(octets);
+        let open = matches!(
+            self.state,
+            State::Established | State::FinWait1 | State::FinWait2
+        );
+        if octets > 0 && open && self.receive.wants_update(capacity(buffers.receive)) {
+            self.marks.set(Marks::ACK_DUE);
+        }
+    }
+
+    /// Returns how many octets can be received.
+    #[must_use]
+    pub const fn receive_len(&self) -> u32 {
+        self.receive.queued
+    }
+
+    /// Returns how many octets are in the send buffer: not sent, or not acknowledged.
+    #[must_use]
+    pub const fn send_len(&self) -> u32 {
+        self.send.queued
+    }
+
+    /// Returns true once the peer has acknowledged everything, our FIN included if it is sent.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let fin = self.marks.has(Marks::FIN_WANTED) && !self.is_fin_acknowledged();
+        self.send.queued == 0 && !fin
+    }
+
+    /// Returns true once the peer has acknowledged our FIN.
+    pub(super) fn is_fin_acknowledged(&self) -> bool {
+        self.marks.has(Marks::FIN_SENT) && self.send.una == self.send.nxt
+    }
+
+    /// Ends our direction (SHUTDOWN for sending): a FIN follows what has been sent. Receiving goes
+    /// on. In SYN-SENT the connection is given up instead (RFC 9293, section 3.10.4).
+    pub fn shutdown(&mut self) {
+        match self.state {
+            State::SynSent => self.finish(None),
+            State::SynReceived | State::Established | State::CloseWait => {
+                self.marks.set(Marks::FIN_WANTED);
+                self.marks.clear(Marks::DRAINED);
+                if self.state == State::Established {
+                    self.state = State::FinWait1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends both directions: as [`Self::shutdown`], and what still comes is discarded. If there is
+    /// something that was not received, or something comes later, the peer is told by a reset that
+    /// it was lost (RFC 9293, section 3.6.1; RFC 2525, section 2.17).
+    pub fn close(&mut self, now: Instant, buffers: &Buffers<'_>) {
+        if self.receive.queued > 0 {
+            self.consume(u32::MAX, buffers);
+            return self.abort();
+        }
+        self.marks.set(Marks::RECEIVE_CLOSED);
+        self.shutdown();
+        if self.state == State::FinWait2 {
+            self.timers.start_time_wait(now.as_micros());
+        }
+    }
+
+    /// Ends the connection at once; the peer is sent a reset if it knows of the connection
+    /// (RFC 9293, section 3.10.5).
+    pub fn abort(&mut self) {
+        let known = !matches!(self.state, State::Closed | State::SynSent | State::TimeWait);
+        self.finish(None);
+        if known {
+            self.marks.set(Marks::RESET_DUE);
+        }
+    }
+
+    /// Goes to CLOSED. What can be received stays.
+    pub(super) fn finish(&mut self, error: Option<Error>) {
+        self.state = State::Closed;
+        self.error = error;
+        self.timers = Timers::NONE;
+        self.board = Scoreboard::EMPTY;
+        self.send.queued = 0;
+        self.marks = Marks(0);
+    }
+
+    /// Returns where the payload of what [`Self::poll_transmit`] just returned lies in the send
+    /// buffer: in two parts where the buffer wraps.
+    #[must_use]
+    pub fn payload<'b>(&self, transmit: &Transmit, buffers: &'b Buffers<'_>) -> [&'b [u8]; 2] {
+        let offset = transmit.seq.since(self.first_octet());
+        let at = advance(buffers.send, self.send.head, offset);
+        read_ring(buffers.send, at, transmit.payload_len)
+    }
+
+    /// Returns the sequence number of the first octet in the send buffer.
+    pub(super) fn first_octet(&self) -> Seq {
+        if self.send.una == self.send.iss {
+            self.send.iss.plus(1)
+        } else {
+            self.send.una
+        }
+    }
+
+    /// Returns how many octets of sequence space are sent and not acknowledged cumulatively.
+    pub(super) const fn flight(&self) -> u32 {
+        self.send.nxt.since(self.send.una)
+    }
+
+    /// Returns how many octets of the send buffer have not been sent.
+    pub(super) fn unsent(&self) -> u32 {
+        let fin = u32::from(self.marks.has(Marks::FIN_SENT));
+        let sent = self.send.nxt.since(self.first_octet()).saturating_sub(fin);
+        self.send.queued.saturating_sub(sent)
+    }
+
+    /// Returns how many octets are taken to be in the network (RFC 6675, section 3: pipe).
+    pub(super) fn pipe(&self) -> u32 {
+        let left = self.board.sacked.saturating_add(self.board.lost);
+        // Without SACK each duplicate says that one segment has left the network.
+        let duplicates = u32::from(self.duplicates).saturating_mul(self.segment_len());
+        self.flight()
+            .saturating_sub(left.saturating_add(duplicates))
+    }
+
+    /// Returns the octets of payload of a full segment (RFC 6691).
+    pub(super) fn segment_len(&self) -> u32 {
+        let options = if self.marks.has(Marks::TIMESTAMPS) {
+            super::segment::TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        u32::from(self.send.mss.saturating_sub(options).max(1))
+    }
+}
+
+/// Returns the shift with which a receive buffer's whole length can be told (RFC 7323, section
+/// 2.3).
+pub(super) fn scale_for(capacity: u32) -> u8 {
+    let mut shift = 0_u8;
+    while shift < 14 && capacity >> shift > u32::from(u16::MAX) {
+        shift = shift.saturating_add(1);
+    }
+    shift
+}
+
+/// Returns a duration in milliseconds, rounded up.
+fn millis_of(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)
+}
+
+impl Congestion {
+    /// Of no connection.
+    pub(super) const CLOSED: Self = Self::unused(Algorithm::Cubic);
+}

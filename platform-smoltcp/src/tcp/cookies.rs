@@ -1,0 +1,182 @@
+//! SYN cookies: handshakes that cost no memory until they are complete (RFC 4987, section 3.6).
+//!
+//! The SYN|ACK's sequence number carries when, the peer's MSS and a keyed hash; if the peer uses
+//! timestamps, the low bits of ours, which it echoes, carry the window scale and whether it takes
+//! selective acknowledgements. So a flood costs nobody with timestamps either of them.
+
+use core::net::SocketAddr;
+
+use usockets::Instant;
+
+use super::connection::{Connection, Marks, State};
+use super::memory::{Buffers, capacity};
+use super::segment::{Events, Flags, Options, Segment, Timestamps, Transmit};
+use super::seq::Seq;
+use super::settings::Settings;
+use super::timers::millis;
+use crate::hash::Secret;
+use crate::number::low;
+
+/// The segment sizes that three bits can tell, ascending: those of common links and tunnels.
+const SIZES: [u16; 8] = [216, 536, 1_220, 1_340, 1_400, 1_440, 1_460, 8_940];
+/// Bits of a timestamp that carry options: four of scale, one of SACK.
+const OPTION_BITS: u32 = 5;
+/// The scale that says that the peer does not scale windows.
+const NO_SCALE: u32 = 15;
+
+/// The two ends of a connection: ours and the peer's.
+type Pair = (SocketAddr, SocketAddr);
+
+/// What a cookie has told of the handshake that it stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cookie {
+    /// Our initial sequence number.
+    iss: Seq,
+    /// The SYN as it was: what of its options the cookie could carry.
+    options: Options,
+}
+
+/// Answers a SYN with a cookie: returns the SYN|ACK to send. Nothing needs to be remembered.
+///
+/// `settings` are those of the listener, with the timestamps' offset for this pair; `capacity` is
+/// the length of the receive buffer that the connection will have.
+#[must_use]
+pub fn answer(
+    secret: Secret,
+    pair: Pair,
+    now: Instant,
+    syn: &Segment<'_>,
+    settings: &Settings,
+    capacity: u32,
+) -> Transmit {
+    let mss = syn.options.mss.unwrap_or(settings.mss_default);
+    let size = u32::try_from(fitting(mss)).unwrap_or(0);
+    let period = period(now);
+    let sum = stamp(secret, pair, syn.seq, period, size);
+    let iss = Seq::new((period << 27) | (size << 24) | sum);
+    let mut options = Options {
+        mss: Some(settings.mss),
+        ..Options::NONE
+    };
+    if let Some(timestamps) = syn.options.timestamps
+        && settings.timestamps
+    {
+        let scale = syn.options.window_scale.filter(|_| settings.window_scaling);
+        let sack = syn.options.sack_permitted && settings.sack;
+        options.window_scale = scale.map(|_| super::connection::scale_for(capacity));
+        options.sack_permitted = sack;
+        options.timestamps = Some(Timestamps {
+            value: carry(clock(now, settings), scale, sack),
+            echo: timestamps.value,
+        });
+    }
+    Transmit {
+        seq: iss,
+        ack: syn.seq.plus(1),
+        window: u16::try_from(capacity).unwrap_or(u16::MAX),
+        flags: Flags::SYN | Flags::ACK,
+        options,
+        ..Transmit::default()
+    }
+}
+
+/// Returns what the cookie in an acknowledgement tells, if it is one of ours from this period of 67
+/// seconds or the last.
+#[must_use]
+pub fn check(
+    secret: Secret,
+    pair: Pair,
+    now: Instant,
+    segment: &Segment<'_>,
+    settings: &Settings,
+) -> Option<Cookie> {
+    let opens = segment.flags.has(Flags::ACK)
+        && !segment.flags.has(Flags::SYN)
+        && !segment.flags.has(Flags::RST);
+    if !opens {
+        return None;
+    }
+    let iss = segment.ack.minus(1);
+    let (then, size) = (iss.get() >> 27, (iss.get() >> 24) & 7);
+    let age = period(now).wrapping_sub(then) & 31;
+    let sum = stamp(secret, pair, segment.seq.minus(1), then, size);
+    if age >= 2 || iss.get() & 0xff_ffff != sum {
+        return None;
+    }
+    let mss = SIZES.get(usize::try_from(size).ok()?).copied();
+    let mut options = Options {
+        mss,
+        ..Options::NONE
+    };
+    if let Some(timestamps) = segment.options.timestamps
+        && settings.timestamps
+    {
+        let bits = timestamps.echo & ((1 << OPTION_BITS) - 1);
+        let scale = u8::try_from(bits >> 1).ok();
+        options.window_scale = scale.filter(|scale| u32::from(*scale) != NO_SCALE);
+        options.sack_permitted = bits & 1 != 0;
+        options.timestamps = Some(timestamps);
+    }
+    Some(Cookie { iss, options })
+}
+
+impl Connection {
+    /// Opens the connection whose handshake a cookie stood for, by the acknowledgement that
+    /// completes it. Whatever the block held before is forgotten.
+    pub fn accept_cookie(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        cookie: &Cookie,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Events {
+        let syn = Segment {
+            seq: segment.seq.minus(1),
+            ack: Seq::new(0),
+            window: 0,
+            flags: Flags::SYN,
+            options: cookie.options,
+            payload: &[],
+        };
+        self.accept(now, settings, cookie.iss, &syn, buffers);
+        self.marks.clear(Marks::SYN_DUE);
+        // As the SYN|ACK told it.
+        self.receive.advertise(capacity(buffers.receive), true);
+        self.state = State::SynReceived;
+        self.on_segment(now, segment, buffers)
+    }
+}
+
+/// Returns our clock for timestamps as the connection will have it.
+fn clock(now: Instant, settings: &Settings) -> u32 {
+    millis(now.as_micros()).wrapping_add(settings.timestamps_offset)
+}
+
+/// Returns a timestamp whose low bits carry options, and which is not later than the clock.
+fn carry(clock: u32, scale: Option<u8>, sack: bool) -> u32 {
+    let scale = scale.map_or(NO_SCALE, |scale| u32::from(scale.min(14)));
+    let bits = (scale << 1) | u32::from(sack);
+    let whole = clock & !((1 << OPTION_BITS) - 1);
+    let value = whole | bits;
+    if value.wrapping_sub(clock) != 0 && value.wrapping_sub(clock) <= i32::MAX.cast_unsigned() {
+        value.wrapping_sub(1 << OPTION_BITS)
+    } else {
+        value
+    }
+}
+
+/// Returns the place in [`SIZES`] of the largest that is not above `mss`, or of the smallest.
+fn fitting(mss: u16) -> usize {
+    let fits = SIZES.iter().take_while(|size| **size <= mss).count();
+    fits.saturating_sub(1)
+}
+
+fn period(now: Instant) -> u32 {
+    low(now.as_micros() >> 26) & 31
+}
+
+fn stamp(secret: Secret, (local, remote): Pair, theirs: Seq, period: u32, size: u32) -> u32 {
+    let extra = (u64::from(theirs.get()) << 32) | (u64::from(period) << 8) | u64::from(size);
+    secret.hash_pair32(&local, &remote, extra) & 0xff_ffff
+}

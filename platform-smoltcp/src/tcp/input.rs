@@ -1,0 +1,482 @@
+//! What a segment does to a connection: the checks of RFC 9293, section 3.10.7, in their order.
+
+use usockets::{Error, Instant};
+
+use super::congestion::Congestion;
+use super::connection::{Clock, Connection, Marks, State};
+use super::memory::{Buffers, capacity};
+use super::path::MSS_MIN;
+use super::reassembly::Taken;
+use super::segment::{Block, Events, Flags, Options, Segment};
+use super::seq::Seq;
+use super::settings::Settings;
+use super::timers::{Main, millis, seconds};
+use crate::number::{count, place};
+
+/// Largest shift of a window (RFC 7323, section 2.3).
+const SHIFT_MAX: u8 = 14;
+/// Challenge acknowledgements a second and connection (RFC 5961, section 7).
+const CHALLENGES_MAX: u8 = 10;
+/// After how many seconds TS.Recent is outdated: 24 days (RFC 7323, section 5.5).
+const RECENT_LIFE: u32 = 24 * 24 * 3600;
+
+/// What a listener does with a segment (RFC 9293, section 3.10.7.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Listen {
+    /// Nothing.
+    Ignore,
+    /// Answer with [`Transmit::reset_for`](super::Transmit::reset_for).
+    Reset,
+    /// Open a connection with [`Connection::accept`].
+    Open,
+}
+
+impl Listen {
+    /// Returns what a listener does with `segment`.
+    #[must_use]
+    pub const fn of(segment: &Segment<'_>) -> Self {
+        if segment.flags.has(Flags::RST) {
+            Self::Ignore
+        } else if segment.flags.has(Flags::ACK) {
+            Self::Reset
+        } else if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::FIN) {
+            Self::Open
+        } else {
+            Self::Ignore
+        }
+    }
+}
+
+impl Clock {
+    /// Returns our clock for timestamps: milliseconds (RFC 7323, section 5.4).
+    pub(super) fn value(&self, now: u64) -> u32 {
+        millis(now).wrapping_add(self.offset)
+    }
+}
+
+impl Connection {
+    /// Opens passively: answers a SYN that met a listener ([`Listen::Open`]) and goes to
+    /// SYN-RECEIVED. Whatever the block held before is forgotten.
+    ///
+    /// A connection in SYN-RECEIVED that ends in CLOSED is none that anybody needs to hear of.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        iss: Seq,
+        syn: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) {
+        *self = Self::fresh(now.as_micros(), settings, iss, buffers);
+        self.marks.set(Marks::PASSIVE | Marks::SYN_DUE);
+        self.state = State::SynReceived;
+        self.send.nxt = iss.plus(1);
+        self.learn_syn(now.as_micros(), syn);
+    }
+
+    /// Takes note of the peer's SYN.
+    fn learn_syn(&mut self, now: u64, syn: &Segment<'_>) {
+        self.receive.start(syn.seq);
+        self.learn_options(now, &syn.options);
+        self.send.wnd = u32::from(syn.window);
+        self.send.wnd_max = self.send.wnd;
+        (self.send.wl1, self.send.wl2) = (syn.seq, syn.ack);
+    }
+
+    /// Agrees on options: what both sides offer is used.
+    fn learn_options(&mut self, now: u64, options: &Options) {
+        let mss = options.mss.unwrap_or(self.mss_default).max(MSS_MIN);
+        self.send.mss = self.send.mss.min(mss);
+        match options.window_scale {
+            Some(shift) if self.marks.has(Marks::SCALING) => self.send.shift = shift.min(SHIFT_MAX),
+            _ => {
+                self.marks.clear(Marks::SCALING);
+                self.receive.shift = 0;
+            }
+        }
+        if !options.sack_permitted {
+            self.marks.clear(Marks::SACK);
+        }
+        match options.timestamps {
+            Some(timestamps) if self.marks.has(Marks::TIMESTAMPS) => {
+                self.clock.recent = timestamps.value;
+                self.clock.recent_at = seconds(now);
+            }
+            _ => self.marks.clear(Marks::TIMESTAMPS),
+        }
+    }
+
+    /// Takes a segment of this connection, whose checksum is right. Returns what it made true.
+    pub fn on_segment(
+        &mut self,
+        now: Instant,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Events {
+        let now = now.as_micros();
+        match self.state {
+            State::Closed => Events::ANSWER_RESET,
+            State::SynSent => self.on_syn_sent(now, segment, buffers),
+            State::TimeWait => {
+                if self.is_old_timestamp(now, segment) {
+                    self.challenge(now);
+                    return Events::NONE;
+                }
+                self.on_time_wait(now, segment)
+            }
+            _ => self.on_synchronized(now, segment, buffers),
+        }
+    }
+
+    /// SYN-SENT (RFC 9293, section 3.10.7.3).
+    fn on_syn_sent(
+        &mut self,
+        now: u64,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Events {
+        let flags = segment.flags;
+        let acked = flags.has(Flags::ACK);
+        if acked && segment.ack != self.send.nxt {
+            return Events::ANSWER_RESET;
+        }
+        if flags.has(Flags::RST) {
+            if !acked {
+                return Events::NONE;
+            }
+            self.finish(Some(Error::Refused));
+            return Events::CLOSED;
+        }
+        if !flags.has(Flags::SYN) {
+            return Events::NONE;
+        }
+        self.learn_syn(now, segment);
+        self.timers.on_heard(millis(now));
+        if !acked {
+            // Simultaneous open (RFC 9293, section 3.5, figure 7).
+            self.state = State::SynReceived;
+            self.marks.set(Marks::SYN_DUE);
+            return Events::NONE;
+        }
+        let mut events = Events::NONE;
+        self.establish(now, buffers, &mut events);
+        self.marks.set(Marks::ACK_DUE);
+        if segment.len() > 1 {
+            let text = Segment {
+                seq: segment.seq.plus(1),
+                ..*segment
+            };
+            self.on_text(now, &text, buffers, &mut events);
+        }
+        events
+    }
+
+    /// The handshake is complete.
+    pub(super) fn establish(&mut self, now: u64, buffers: &mut Buffers<'_>, events: &mut Events) {
+        let again = self.marks.has(Marks::SYN_AGAIN);
+        if again {
+            self.rtt.restart_after_syn_loss();
+        } else if self.timers.main == Main::Retransmit {
+            let timeout = self.rtt.timeout();
+            let since = self.timers.since_start(now, timeout);
+            self.rtt.measure(since, now);
+        }
+        self.send.una = self.send.nxt;
+        self.recovery.point = self.send.iss;
+        self.rack.forward = self.send.una;
+        self.congestion = Congestion::new(self.congestion.algorithm, self.segment_len(), again);
+        self.timers.stop();
+        self.timers.start_keepalive(now);
+        self.timers.progress_ms = millis(now);
+        self.state = if self.marks.has(Marks::FIN_WANTED) {
+            State::FinWait1
+        } else {
+            State::Established
+        };
+        self.receive.advertise(capacity(buffers.receive), false);
+        events.add(Events::ESTABLISHED);
+        if self.marks.has(Marks::SEND_SHORT) && self.send.queued < capacity(buffers.send) {
+            self.marks.clear(Marks::SEND_SHORT);
+            events.add(Events::WRITABLE);
+        }
+    }
+
+    /// All other states (RFC 9293, section 3.10.7.4).
+    #[inline]
+    fn on_synchronized(
+        &mut self,
+        now: u64,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Events {
+        let mut stripped = *segment;
+        if self.state == State::SynReceived && segment.flags.has(Flags::SYN) {
+            if segment.seq != self.receive.irs {
+                self.challenge(now);
+                return Events::NONE;
+            }
+            if !segment.flags.has(Flags::ACK) {
+                // The peer has not heard our answer.
+                self.marks.set(Marks::SYN_DUE);
+                return Events::NONE;
+            }
+            // The answer to a simultaneous open: its SYN is known.
+            stripped.seq = segment.seq.plus(1);
+            stripped.flags = Flags::from_bits(segment.flags.bits() & !Flags::SYN.bits());
+        }
+        let segment = &stripped;
+        let flags = segment.flags;
+        let mut events = Events::NONE;
+        if self.refuses(now, segment) {
+            return events;
+        }
+        if flags.has(Flags::RST) {
+            return self.on_reset(now, segment);
+        }
+        if flags.has(Flags::SYN) {
+            // RFC 5961, section 4.2, whatever the sequence number is.
+            self.challenge(now);
+            return events;
+        }
+        if !flags.has(Flags::ACK) {
+            return events;
+        }
+        self.note_timestamp(now, segment);
+        self.timers.on_heard(millis(now));
+        if self.state == State::SynReceived {
+            if segment.ack != self.send.nxt {
+                return Events::ANSWER_RESET;
+            }
+            self.establish(now, buffers, &mut events);
+            self.update_window(now, segment);
+        } else if !self.is_plausible(now, segment) {
+            return events;
+        } else {
+            self.on_ack(now, segment, buffers, &mut events);
+            self.on_fin_acknowledged(now, &mut events);
+        }
+        if !segment.is_empty() && self.state != State::Closed {
+            self.on_text(now, segment, buffers, &mut events);
+        }
+        events
+    }
+
+    /// Returns true for a segment that is not of this window, and answers it (first check).
+    fn refuses(&mut self, now: u64, segment: &Segment<'_>) -> bool {
+        let reset = segment.flags.has(Flags::RST);
+        if self.marks.has(Marks::TIMESTAMPS) && !reset {
+            if segment.options.timestamps.is_none() {
+                // RFC 7323, section 3.2: dropped in silence.
+                return true;
+            }
+            if self.is_old_timestamp(now, segment) {
+                self.challenge(now);
+                return true;
+            }
+        }
+        if self.receive.is_acceptable(segment.seq, segment.len()) {
+            return false;
+        }
+        if reset {
+            return true;
+        }
+        let (seq, nxt) = (segment.seq, self.receive.nxt);
+        if seq == nxt && !segment.flags.has(Flags::SYN) {
+            // No room for its text, as for a window probe; its acknowledgement counts (RFC 9293,
+            // section 3.10.7.4: special allowance).
+            self.marks.set(Marks::ACK_DUE);
+            return false;
+        }
+        if seq.is_before(nxt) && !segment.payload.is_empty() {
+            // Received before: the acknowledgement of it was lost, so it goes again, and reports
+            // the duplicate (RFC 2883).
+            let end = seq.plus(count(segment.payload.len())).earlier(nxt);
+            if end.is_after(seq) {
+                self.receive.note_duplicate(Block::new(seq, end));
+            }
+            self.marks.set(Marks::ACK_DUE);
+            return true;
+        }
+        self.challenge(now);
+        true
+    }
+
+    /// A reset whose sequence number is in the window (RFC 5961, section 3.2).
+    fn on_reset(&mut self, now: u64, segment: &Segment<'_>) -> Events {
+        if segment.seq != self.receive.nxt {
+            self.challenge(now);
+            return Events::NONE;
+        }
+        let error = match self.state {
+            State::SynReceived => Some(Error::Refused),
+            State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
+                Some(Error::Reset)
+            }
+            // Nothing is lost any more unless something of ours was not acknowledged.
+            _ if self.send.queued > 0 => Some(Error::Reset),
+            _ => None,
+        };
+        self.finish(error);
+        Events::CLOSED
+    }
+
+    /// Returns true if a segment's acknowledgement can be one of ours (RFC 5961, section 5.2), and
+    /// answers it if not.
+    fn is_plausible(&mut self, now: u64, segment: &Segment<'_>) -> bool {
+        let probe = u32::from(self.marks.has(Marks::WINDOW_PROBE_OUT));
+        let ack = segment.ack;
+        let ahead = ack.is_after(self.send.nxt.plus(probe));
+        let oldest = self.send.una.minus(self.send.wnd_max);
+        if !ahead && !ack.is_before(oldest) {
+            return true;
+        }
+        self.challenge(now);
+        false
+    }
+
+    /// Lets an acknowledgement go as an answer to what may be forged, a few times a second (RFC
+    /// 5961, section 7).
+    pub(super) fn challenge(&mut self, now: u64) {
+        let second = seconds(now);
+        if self.challenge_second != second {
+            (self.challenge_second, self.challenges) = (second, 0);
+        }
+        if self.challenges < CHALLENGES_MAX {
+            self.challenges = self.challenges.saturating_add(1);
+            self.marks.set(Marks::ACK_DUE);
+        }
+    }
+
+    /// Returns true if TS.Recent is too old to compare with (RFC 7323, section 5.5).
+    pub(super) const fn is_recent_outdated(&self, now: u32) -> bool {
+        now.wrapping_sub(self.clock.recent_at) > RECENT_LIFE
+    }
+
+    /// Returns true if a segment is old by its timestamp (PAWS, RFC 7323, section 5.3).
+    fn is_old_timestamp(&self, now: u64, segment: &Segment<'_>) -> bool {
+        let Some(timestamps) = segment.options.timestamps else {
+            return false;
+        };
+        self.marks.has(Marks::TIMESTAMPS)
+            && !segment.flags.has(Flags::RST)
+            && !segment.flags.has(Flags::SYN)
+            && self.clock.recent.wrapping_sub(timestamps.value) <= i32::MAX.cast_unsigned()
+            && self.clock.recent != timestamps.value
+            && !self.is_recent_outdated(seconds(now))
+    }
+
+    /// Updates TS.Recent (RFC 7323, section 4.3).
+    fn note_timestamp(&mut self, now: u64, segment: &Segment<'_>) {
+        if let Some(timestamps) = segment.options.timestamps
+            && self.marks.has(Marks::TIMESTAMPS)
+            && !segment.seq.is_after(self.receive.acked)
+        {
+            self.clock.recent = timestamps.value;
+            self.clock.recent_at = seconds(now);
+        }
+    }
+
+    /// Takes text and FIN (seventh and eighth check).
+    fn on_text(
+        &mut self,
+        now: u64,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+        events: &mut Events,
+    ) {
+        if !matches!(
+            self.state,
+            State::Established | State::FinWait1 | State::FinWait2
+        ) {
+            // The peer's FIN has come before: nothing can follow it but itself.
+            self.marks.set(Marks::ACK_DUE);
+            return;
+        }
+        let (nxt, edge) = (self.receive.nxt, self.receive.edge);
+        let fin_at = segment.seq.plus(count(segment.payload.len()));
+        if segment.flags.has(Flags::FIN) && !fin_at.is_before(nxt) && !fin_at.is_after(edge) {
+            self.receive.fin = fin_at;
+            self.marks.set(Marks::PEER_FIN_KNOWN);
+            self.marks.set(Marks::ACK_DUE);
+        }
+        let (seq, mut text) = (segment.seq.later(nxt), segment.payload);
+        if segment.seq.is_before(nxt) {
+            let end = fin_at.earlier(nxt);
+            self.receive.note_duplicate(Block::new(segment.seq, end));
+            text = text
+                .get(place(nxt.since(segment.seq))..)
+                .unwrap_or_default();
+            self.marks.set(Marks::ACK_DUE);
+        }
+        let room = if edge.is_after(seq) {
+            edge.since(seq)
+        } else {
+            0
+        };
+        text = text.get(..place(room)).unwrap_or(text);
+        if !text.is_empty() {
+            self.take_text(now, seq, text, buffers, events);
+        }
+        if self.marks.has(Marks::PEER_FIN_KNOWN)
+            && self.receive.nxt == self.receive.fin
+            && self.state != State::Closed
+        {
+            self.on_peer_fin(now, events);
+        }
+    }
+
+    /// Takes text that is new and within the window.
+    fn take_text(
+        &mut self,
+        now: u64,
+        seq: Seq,
+        text: &[u8],
+        buffers: &mut Buffers<'_>,
+        events: &mut Events,
+    ) {
+        if self.marks.has(Marks::RECEIVE_CLOSED) {
+            if seq == self.receive.nxt {
+                self.receive.discard(count(text.len()));
+            }
+            self.marks.set(Marks::ACK_DUE);
+            if self.is_drained() {
+                // Everything of ours has arrived; that this has not been received is told.
+                self.finish(None);
+                self.marks.set(Marks::RESET_DUE);
+                events.add(Events::CLOSED);
+            }
+            return;
+        }
+        match self.receive.take(seq, text, buffers) {
+            Taken::Advanced(_) => {
+                if self.receive.is_second_full(text.len()) {
+                    self.marks.set(Marks::ACK_DUE);
+                } else {
+                    self.timers.delay_ack(now);
+                }
+                events.add(Events::READABLE);
+            }
+            Taken::Filled(_) => {
+                self.marks.set(Marks::ACK_DUE);
+                events.add(Events::READABLE);
+            }
+            Taken::OutOfOrder => self.marks.set(Marks::ACK_DUE),
+        }
+    }
+
+    /// Everything up to the peer's FIN has come (eighth check).
+    fn on_peer_fin(&mut self, now: u64, events: &mut Events) {
+        self.receive.nxt = self.receive.nxt.plus(1);
+        self.receive.edge = self.receive.edge.later(self.receive.nxt);
+        self.marks.set(Marks::ACK_DUE);
+        events.add(Events::PEER_FIN);
+        match self.state {
+            State::Established => self.state = State::CloseWait,
+            State::FinWait1 if self.is_fin_acknowledged() => self.enter_time_wait(now),
+            State::FinWait1 => self.state = State::Closing,
+            State::FinWait2 => self.enter_time_wait(now),
+            _ => {}
+        }
+    }
+}

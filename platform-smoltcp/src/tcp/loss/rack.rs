@@ -1,0 +1,161 @@
+//! RACK: which segments are lost, told by when others were sent (RFC 8985).
+
+use super::scoreboard::Scoreboard;
+use crate::tcp::outstanding::Outstanding;
+use crate::tcp::seq::Seq;
+
+/// Duplicate acknowledgements that tell of a loss (RFC 5681, section 2).
+pub(in crate::tcp) const DUPLICATES: u32 = 3;
+/// For how many recoveries a wider reordering window stays (RFC 8985, section 6.2, step 4).
+const PERSIST: u8 = 16;
+
+/// What RACK remembers of a connection (RFC 8985, section 5.2).
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tcp) struct Rack {
+    /// RACK.xmit_ts: when the delivered segment that was sent last was sent.
+    sent_at: u32,
+    /// RACK.end_seq: where that segment ends.
+    end: Seq,
+    /// RACK.rtt: its round trip.
+    rtt: u32,
+    /// RACK.fack: the highest number known to be delivered.
+    pub(in crate::tcp) forward: Seq,
+    /// RACK.dsack_round: where the round ends in which a duplicate was reported.
+    duplicate_round: Seq,
+    /// RACK.reo_wnd_mult.
+    factor: u8,
+    /// RACK.reo_wnd_persist.
+    persist: u8,
+    /// Some segment has been delivered.
+    known: bool,
+    /// RACK.reordering_seen.
+    reordering: bool,
+    /// [`Self::duplicate_round`] is meaningful.
+    duplicate: bool,
+}
+
+/// A clock that wraps: true if `one` is later than `other`.
+const fn is_later(one: u32, other: u32) -> bool {
+    let ahead = one.wrapping_sub(other);
+    ahead != 0 && ahead <= i32::MAX.cast_unsigned()
+}
+
+impl Rack {
+    /// Nothing is delivered yet.
+    pub(in crate::tcp) const fn new(start: Seq) -> Self {
+        Self {
+            sent_at: 0,
+            end: start,
+            rtt: 0,
+            forward: start,
+            duplicate_round: start,
+            factor: 1,
+            persist: PERSIST,
+            known: false,
+            reordering: false,
+            duplicate: false,
+        }
+    }
+
+    /// Notes a segment that has been delivered, as it was on the scoreboard (steps 2 and 3).
+    ///
+    /// `least` is the least round trip: a retransmission acknowledged sooner than that was not
+    /// needed, and the acknowledgement is that of the original.
+    pub(in crate::tcp) fn on_delivered(&mut self, entry: &Outstanding, now: u32, least: u32) {
+        let again = entry.transmissions > 1;
+        let end = entry.end();
+        if end.is_after(self.forward) {
+            self.forward = end;
+        } else if !again && end.is_before(self.forward) {
+            self.reordering = true;
+        }
+        let rtt = now.wrapping_sub(entry.sent_at);
+        if again && rtt < least {
+            return;
+        }
+        let newer = is_later(entry.sent_at, self.sent_at)
+            || (entry.sent_at == self.sent_at && end.is_after(self.end));
+        if !self.known || newer {
+            (self.sent_at, self.end, self.rtt) = (entry.sent_at, end, rtt);
+            self.known = true;
+        }
+    }
+
+    /// Notes that the peer has reported a duplicate (DSACK): what was sent again was reordered and
+    /// not lost, so the window for that grows, once a round trip (step 4).
+    pub(in crate::tcp) fn on_duplicate(&mut self, next: Seq) {
+        if !self.duplicate {
+            self.duplicate = true;
+            self.duplicate_round = next;
+            self.factor = self.factor.saturating_add(1);
+            self.persist = PERSIST;
+        }
+    }
+
+    /// Notes a cumulative acknowledgement.
+    pub(in crate::tcp) const fn on_ack(&mut self, una: Seq) {
+        if self.duplicate && !una.is_before(self.duplicate_round) {
+            self.duplicate = false;
+        }
+    }
+
+    /// Notes that a recovery is over (step 4).
+    pub(in crate::tcp) const fn on_recovered(&mut self) {
+        self.persist = self.persist.saturating_sub(1);
+        if self.persist == 0 {
+            self.factor = 1;
+            self.persist = PERSIST;
+        }
+    }
+
+    /// Returns how much later than others a segment may come without being lost.
+    fn reorder_window(&self, repairing: bool, sacked: u32, least: u32, smoothed: u32) -> u32 {
+        if !self.reordering && self.factor == 1 && (repairing || sacked >= DUPLICATES) {
+            return 0;
+        }
+        (least >> 2)
+            .saturating_mul(u32::from(self.factor))
+            .min(smoothed)
+    }
+
+    /// Marks as LOST what was sent long enough before what has been delivered (step 5). Returns how
+    /// many microseconds later the next one may be lost, if any may be, and whether any is new.
+    pub(in crate::tcp) fn detect(
+        &self,
+        board: &mut Scoreboard,
+        table: &mut [Outstanding],
+        now: u32,
+        repairing: bool,
+        (least, smoothed): (u32, u32),
+    ) -> (Option<u32>, bool) {
+        if !self.known {
+            return (None, false);
+        }
+        let window = self.reorder_window(repairing, board.sacked_entries, least, smoothed);
+        let wait = self.rtt.saturating_add(window);
+        let (mut next, mut found) = (None, false);
+        for index in 0..board.len() {
+            let Some(entry) = board.get(table, index) else {
+                break;
+            };
+            if entry.has(Outstanding::SACKED | Outstanding::LOST) {
+                continue;
+            }
+            let earlier = is_later(self.sent_at, entry.sent_at)
+                || (self.sent_at == entry.sent_at && self.end.is_after(entry.end()));
+            if !earlier {
+                // Of those sent once, all behind this one were sent later still.
+                if entry.transmissions == 1 {
+                    break;
+                }
+                continue;
+            }
+            let age = now.wrapping_sub(entry.sent_at);
+            match wait.checked_sub(age) {
+                Some(left) if left > 0 => next = next.max(Some(left)),
+                _ => found |= board.mark_lost(table, index),
+            }
+        }
+        (next, found)
+    }
+}

@@ -1,0 +1,112 @@
+//! How much may be sent while losses are repaired: proportional rate reduction (RFC 6937).
+
+use crate::tcp::seq::Seq;
+
+/// What a connection does about losses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::tcp) enum Phase {
+    /// Nothing is known to be lost.
+    Open,
+    /// Fast recovery: losses that acknowledgements told of are repaired (RFC 6675, section 5).
+    Repair,
+    /// After a retransmission timeout: everything outstanding is taken to be lost.
+    Timeout,
+}
+
+/// The repair of losses, from finding the first to the acknowledgement of everything that was on
+/// its way then.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tcp) struct Recovery {
+    /// RecoveryPoint: SND.NXT when it began.
+    pub(in crate::tcp) point: Seq,
+    /// RecoverFS: octets on their way when it began.
+    flight: u32,
+    /// prr_delivered.
+    delivered: u32,
+    /// prr_out.
+    sent: u32,
+    pub(in crate::tcp) phase: Phase,
+}
+
+impl Recovery {
+    /// Nothing is lost.
+    pub(in crate::tcp) const fn new(start: Seq) -> Self {
+        Self {
+            point: start,
+            flight: 0,
+            delivered: 0,
+            sent: 0,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Begins to repair, with everything up to `point` on its way: `flight` octets.
+    pub(in crate::tcp) const fn begin(&mut self, phase: Phase, point: Seq, flight: u32) {
+        *self = Self {
+            point,
+            flight: if flight == 0 { 1 } else { flight },
+            delivered: 0,
+            sent: 0,
+            phase,
+        };
+    }
+
+    /// Notes that `octets` are sent.
+    pub(in crate::tcp) const fn on_sent(&mut self, octets: u32) {
+        self.sent = self.sent.saturating_add(octets);
+    }
+
+    /// Returns the congestion window after an acknowledgement that says that `delivered` octets
+    /// more have arrived, with `pipe` octets on their way. `progress`: SND.UNA has advanced and
+    /// nothing new is lost, so that more may be sent than has arrived (PRR-SSRB).
+    pub(in crate::tcp) fn window(
+        &mut self,
+        (delivered, pipe): (u32, u32),
+        ssthresh: u32,
+        mss: u32,
+        progress: bool,
+    ) -> u32 {
+        self.delivered = self.delivered.saturating_add(delivered);
+        let may = if pipe > ssthresh {
+            let share = u64::from(self.delivered)
+                .saturating_mul(u64::from(ssthresh))
+                .div_ceil(u64::from(self.flight.max(1)));
+            let share = u32::try_from(share).unwrap_or(u32::MAX);
+            share.saturating_sub(self.sent)
+        } else {
+            let owed = self.delivered.saturating_sub(self.sent).max(delivered);
+            let owed = if progress {
+                owed.saturating_add(mss)
+            } else {
+                owed
+            };
+            ssthresh.saturating_sub(pipe).min(owed)
+        };
+        // The first segment goes at once (RFC 6937, section 3: the fast retransmit).
+        let may = if self.sent == 0 { may.max(mss) } else { may };
+        pipe.saturating_add(may)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6937, section 4: halving sends one segment for two that arrive.
+    #[test]
+    fn the_window_shrinks_in_proportion() {
+        let mut recovery = Recovery::new(Seq::new(0));
+        recovery.begin(Phase::Repair, Seq::new(20_000), 20_000);
+        let (mut pipe, mut sent) = (19_000_u32, 0);
+        for _ in 0..19 {
+            pipe = pipe.saturating_sub(1_000);
+            let window = recovery.window((1_000, pipe), 10_000, 1_000, false);
+            while pipe + 1_000 <= window {
+                (pipe, sent) = (pipe + 1_000, sent + 1);
+                recovery.on_sent(1_000);
+            }
+        }
+        assert!((9..=10).contains(&sent), "{sent} sent");
+        assert!((9_000..=10_000).contains(&pipe), "{pipe} on their way");
+    }
+}

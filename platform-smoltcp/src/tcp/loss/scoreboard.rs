@@ -1,0 +1,403 @@
+//! What is known of each segment on its way: the scoreboard of RFC 6675, section 3, over the
+//! caller's table of outstanding segments.
+//!
+//! The table is a ring of entries in the order of sequence numbers, without gaps from SND.UNA to
+//! SND.NXT. An entry is cut in two where an acknowledgement ends within it.
+
+use crate::number::{count, place};
+use crate::tcp::outstanding::Outstanding;
+use crate::tcp::segment::Block;
+use crate::tcp::seq::Seq;
+
+/// Entries that new segments leave free, so that the first one can always be cut.
+const RESERVE: u32 = 2;
+
+/// Where the ring of outstanding segments stands, and sums over it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tcp) struct Scoreboard {
+    /// Place of the first entry.
+    head: u32,
+    /// Entries in use.
+    entries: u32,
+    /// Octets that are marked SACKED.
+    pub(in crate::tcp) sacked: u32,
+    /// Octets that are marked LOST.
+    pub(in crate::tcp) lost: u32,
+    /// Entries that are marked SACKED.
+    pub(in crate::tcp) sacked_entries: u32,
+    /// No entry before this number is marked LOST.
+    lost_from: Seq,
+    /// The block that was marked last: it is not gone through again.
+    last_block: Block,
+}
+
+impl Scoreboard {
+    /// Nothing is on its way.
+    pub(in crate::tcp) const EMPTY: Self = Self {
+        head: 0,
+        entries: 0,
+        sacked: 0,
+        lost: 0,
+        sacked_entries: 0,
+        lost_from: Seq::new(0),
+        last_block: Block::EMPTY,
+    };
+
+    /// Returns the number of entries in use.
+    pub(in crate::tcp) const fn len(&self) -> u32 {
+        self.entries
+    }
+
+    /// Returns true if nothing is on its way.
+    pub(in crate::tcp) const fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Returns true if another segment may be sent.
+    pub(in crate::tcp) fn has_room(&self, table: &[Outstanding]) -> bool {
+        self.entries.saturating_add(RESERVE) < count(table.len())
+    }
+
+    /// Returns the place of entry `index`, counted from the first.
+    fn at(&self, table: &[Outstanding], index: u32) -> usize {
+        let at = place(self.head).saturating_add(place(index));
+        if at >= table.len() {
+            at.saturating_sub(table.len())
+        } else {
+            at
+        }
+    }
+
+    /// Returns entry `index`, counted from the first.
+    #[inline]
+    pub(in crate::tcp) fn get<'t>(
+        &self,
+        table: &'t [Outstanding],
+        index: u32,
+    ) -> Option<&'t Outstanding> {
+        if index >= self.entries {
+            return None;
+        }
+        table.get(self.at(table, index))
+    }
+
+    /// Returns entry `index` for changing all but its place and its marks.
+    #[inline]
+    pub(in crate::tcp) fn get_mut<'t>(
+        &self,
+        table: &'t mut [Outstanding],
+        index: u32,
+    ) -> Option<&'t mut Outstanding> {
+        if index >= self.entries {
+            return None;
+        }
+        let at = self.at(table, index);
+        table.get_mut(at)
+    }
+
+    /// Returns the last entry's index.
+    pub(in crate::tcp) const fn last(&self) -> Option<u32> {
+        self.entries.checked_sub(1)
+    }
+
+    /// Adds a segment that is sent for the first time; returns false if there is no room.
+    pub(in crate::tcp) fn push(&mut self, table: &mut [Outstanding], entry: Outstanding) -> bool {
+        if self.entries >= count(table.len()) {
+            return false;
+        }
+        let at = self.at(table, self.entries);
+        let Some(place) = table.get_mut(at) else {
+            return false;
+        };
+        *place = entry;
+        self.entries = self.entries.saturating_add(1);
+        true
+    }
+
+    /// Returns the index of the entry that `seq` lies in, or of the first one behind it.
+    pub(in crate::tcp) fn find(&self, table: &[Outstanding], seq: Seq) -> u32 {
+        let (mut low, mut high) = (0, self.entries);
+        // Each round halves what is left: at most 32.
+        while low < high {
+            let middle = low.midpoint(high);
+            let before = self
+                .get(table, middle)
+                .is_some_and(|entry| !entry.end().is_after(seq));
+            if before {
+                low = middle.saturating_add(1);
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Cuts entry `index` in two, the second starting at `at`. Returns false if it cannot be: `at`
+    /// is not within it, or the table is full.
+    pub(in crate::tcp) fn split(&mut self, table: &mut [Outstanding], index: u32, at: Seq) -> bool {
+        let Some(entry) = self.get(table, index).copied() else {
+            return false;
+        };
+        let first = at.since(entry.seq);
+        if first == 0 || first >= u32::from(entry.len) || self.entries >= count(table.len()) {
+            return false;
+        }
+        let first = u16::try_from(first).unwrap_or(u16::MAX);
+        self.entries = self.entries.saturating_add(1);
+        // Moves what lies behind by one place, from the end on.
+        let mut to = self.entries.saturating_sub(1);
+        while to > index.saturating_add(1) {
+            let from = to.saturating_sub(1);
+            if let Some(moved) = self.get(table, from).copied()
+                && let Some(place) = self.get_mut(table, to)
+            {
+                *place = moved;
+            }
+            to = from;
+        }
+        if let Some(second) = self.get_mut(table, index.saturating_add(1)) {
+            *second = Outstanding {
+                seq: at,
+                len: entry.len.saturating_sub(first),
+                ..entry
+            };
+        }
+        if let Some(entry) = self.get_mut(table, index) {
+            entry.len = first;
+            entry.marks &= !Outstanding::FIN;
+        }
+        if entry.has(Outstanding::SACKED) {
+            self.sacked_entries = self.sacked_entries.saturating_add(1);
+        }
+        true
+    }
+
+    /// Removes the first entry if it is acknowledged up to its end by `ack`, or the part of it that
+    /// is; returns what was removed.
+    pub(in crate::tcp) fn pop_acked(
+        &mut self,
+        table: &mut [Outstanding],
+        ack: Seq,
+    ) -> Option<Outstanding> {
+        let entry = *self.get(table, 0)?;
+        if !ack.is_after(entry.seq) {
+            return None;
+        }
+        let whole = !entry.end().is_after(ack);
+        let removed = if whole {
+            self.head = count(self.at(table, 1));
+            self.entries = self.entries.saturating_sub(1);
+            entry
+        } else {
+            let octets = u16::try_from(ack.since(entry.seq)).unwrap_or(u16::MAX);
+            if let Some(first) = self.get_mut(table, 0) {
+                first.seq = ack;
+                first.len = first.len.saturating_sub(octets);
+            }
+            Outstanding {
+                len: octets,
+                ..entry
+            }
+        };
+        let octets = u32::from(removed.len);
+        if entry.has(Outstanding::SACKED) {
+            self.sacked = self.sacked.saturating_sub(octets);
+            self.sacked_entries = self.sacked_entries.saturating_sub(u32::from(whole));
+        }
+        if entry.has(Outstanding::LOST) {
+            self.lost = self.lost.saturating_sub(octets);
+        }
+        Some(removed)
+    }
+
+    /// Marks what lies in `block` as SACKED and calls `each` with every entry that was not. Entries
+    /// that lie in it only partly are cut if there is room, and else left alone.
+    pub(in crate::tcp) fn mark_sacked(
+        &mut self,
+        table: &mut [Outstanding],
+        block: Block,
+        mut each: impl FnMut(&Outstanding),
+    ) {
+        let mut from = block.start;
+        if self.last_block.start == block.start && !self.last_block.end.is_after(block.end) {
+            from = self.last_block.end.later(block.start);
+        }
+        let mut index = self.find(table, from);
+        let mut whole = true;
+        // Every round goes on to the next entry.
+        while let Some(entry) = self.get(table, index).copied() {
+            if !entry.seq.is_before(block.end) {
+                break;
+            }
+            if entry.seq.is_before(block.start) {
+                whole &= self.room_to_cut(table) && self.split(table, index, block.start);
+                index = index.saturating_add(1);
+                continue;
+            }
+            if entry.end().is_after(block.end) {
+                let cut = self.room_to_cut(table) && self.split(table, index, block.end);
+                if !cut {
+                    whole = false;
+                    break;
+                }
+            }
+            if let Some(entry) = self.get(table, index).copied()
+                && !entry.has(Outstanding::SACKED)
+            {
+                self.set_sacked(table, index);
+                each(&entry);
+            }
+            index = index.saturating_add(1);
+        }
+        if whole {
+            self.last_block = block;
+        }
+    }
+
+    fn room_to_cut(&self, table: &[Outstanding]) -> bool {
+        self.entries.saturating_add(RESERVE) <= count(table.len())
+    }
+
+    fn set_sacked(&mut self, table: &mut [Outstanding], index: u32) {
+        let Some(entry) = self.get_mut(table, index) else {
+            return;
+        };
+        let (octets, lost) = (u32::from(entry.len), entry.has(Outstanding::LOST));
+        entry.marks &= !Outstanding::LOST;
+        entry.marks |= Outstanding::SACKED;
+        self.sacked = self.sacked.saturating_add(octets);
+        self.sacked_entries = self.sacked_entries.saturating_add(1);
+        if lost {
+            self.lost = self.lost.saturating_sub(octets);
+        }
+    }
+
+    /// Marks entry `index` as LOST, unless the peer has it; returns true if that is new.
+    pub(in crate::tcp) fn mark_lost(&mut self, table: &mut [Outstanding], index: u32) -> bool {
+        let Some(entry) = self.get_mut(table, index) else {
+            return false;
+        };
+        if entry.has(Outstanding::SACKED | Outstanding::LOST) {
+            return false;
+        }
+        entry.marks |= Outstanding::LOST;
+        let (seq, octets) = (entry.seq, u32::from(entry.len));
+        if self.lost == 0 || seq.is_before(self.lost_from) {
+            self.lost_from = seq;
+        }
+        self.lost = self.lost.saturating_add(octets);
+        true
+    }
+
+    /// Returns the index of the first entry that is marked LOST.
+    pub(in crate::tcp) fn first_lost(&mut self, table: &[Outstanding]) -> Option<u32> {
+        if self.lost == 0 {
+            return None;
+        }
+        let mut index = self.find(table, self.lost_from);
+        while let Some(entry) = self.get(table, index) {
+            if entry.has(Outstanding::LOST) {
+                self.lost_from = entry.seq;
+                return Some(index);
+            }
+            index = index.saturating_add(1);
+        }
+        None
+    }
+
+    /// Notes that entry `index` is sent again: it is on its way once more.
+    pub(in crate::tcp) fn mark_sent(&mut self, table: &mut [Outstanding], index: u32, now: u32) {
+        let Some(entry) = self.get_mut(table, index) else {
+            return;
+        };
+        let lost = entry.has(Outstanding::LOST);
+        entry.marks &= !Outstanding::LOST;
+        entry.sent_at = now;
+        entry.transmissions = entry.transmissions.saturating_add(1);
+        let octets = u32::from(entry.len);
+        if lost {
+            self.lost = self.lost.saturating_sub(octets);
+        }
+    }
+
+    /// Forgets all selective acknowledgements (RFC 2018, section 8: after a timeout the peer may
+    /// have discarded what it acknowledged so) and marks everything as LOST.
+    pub(in crate::tcp) fn mark_all_lost(&mut self, table: &mut [Outstanding], keep_sacked: bool) {
+        let mut index = 0;
+        while let Some(entry) = self.get_mut(table, index) {
+            if !keep_sacked && entry.has(Outstanding::SACKED) {
+                entry.marks &= !Outstanding::SACKED;
+                let octets = u32::from(entry.len);
+                self.sacked = self.sacked.saturating_sub(octets);
+                self.sacked_entries = self.sacked_entries.saturating_sub(1);
+            }
+            self.mark_lost(table, index);
+            index = index.saturating_add(1);
+        }
+        self.last_block = Block::EMPTY;
+    }
+
+    /// Returns true if the first entry is marked SACKED, which cannot be unless the peer has
+    /// discarded what it acknowledged.
+    pub(in crate::tcp) fn has_reneged(&self, table: &[Outstanding]) -> bool {
+        self.get(table, 0)
+            .is_some_and(|entry| entry.has(Outstanding::SACKED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    fn board(lens: &[u16]) -> (Scoreboard, Vec<Outstanding>) {
+        let mut table = std::vec![Outstanding::EMPTY; 16];
+        let mut board = Scoreboard::EMPTY;
+        let mut seq = Seq::new(u32::MAX - 500);
+        for len in lens {
+            let entry = Outstanding {
+                seq,
+                len: *len,
+                ..Outstanding::EMPTY
+            };
+            assert!(board.push(&mut table, entry));
+            seq = seq.plus(u32::from(*len));
+        }
+        (board, table)
+    }
+
+    fn start() -> Seq {
+        Seq::new(u32::MAX - 500)
+    }
+
+    #[test]
+    fn blocks_cut_entries_at_their_ends() {
+        let (mut board, mut table) = board(&[1000, 1000, 1000]);
+        let block = Block::new(start().plus(500), start().plus(2_500));
+        let mut seen = Vec::new();
+        board.mark_sacked(&mut table, block, |entry| seen.push(entry.len));
+        assert_eq!(seen, [500, 1000, 500]);
+        assert_eq!((board.sacked, board.len()), (2_000, 5));
+        board.mark_sacked(&mut table, block, |_| panic!("known already"));
+        let more = Block::new(start().plus(500), start().plus(3_000));
+        board.mark_sacked(&mut table, more, |entry| assert_eq!(entry.len, 500));
+        assert_eq!(board.sacked, 2_500);
+        while board.pop_acked(&mut table, start().plus(3_000)).is_some() {}
+        assert_eq!((board.len(), board.sacked, board.sacked_entries), (0, 0, 0));
+    }
+
+    #[test]
+    fn losses_are_found_in_order_and_once() {
+        let (mut board, mut table) = board(&[100; 6]);
+        assert!(board.mark_lost(&mut table, 3) && board.mark_lost(&mut table, 1));
+        assert!(!board.mark_lost(&mut table, 1));
+        assert_eq!((board.lost, board.first_lost(&table)), (200, Some(1)));
+        board.mark_sent(&mut table, 1, 7);
+        assert_eq!((board.lost, board.first_lost(&table)), (100, Some(3)));
+        while board.pop_acked(&mut table, start().plus(350)).is_some() {}
+        assert_eq!((board.lost, board.len()), (50, 3));
+        board.mark_all_lost(&mut table, true);
+        assert_eq!(board.lost, 250);
+    }
+}

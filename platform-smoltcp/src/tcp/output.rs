@@ -1,0 +1,407 @@
+//! Which segment goes next: retransmissions, new text, probes, acknowledgements.
+
+use core::num::NonZeroU16;
+
+use usockets::Instant;
+
+use super::connection::{Connection, Marks, State};
+use super::loss::recovery::Phase;
+use super::memory::{Buffers, capacity};
+use super::outstanding::Outstanding;
+use super::segment::{Flags, Options, SACK_BLOCKS_MAX, Timestamps, Transmit};
+use super::seq::Seq;
+use super::timers::{Main, micros32, millis};
+
+/// Most octets of one segment that the device cuts to size: what fits in an IPv4 packet and in an
+/// entry of the table of outstanding segments.
+const LARGE_MAX: u32 = 65_000;
+
+impl Connection {
+    /// Returns the next segment to send, or `None` when there is none now. What it returns counts
+    /// as sent, so call it only while the device has room.
+    ///
+    /// `segment_max` is the most octets of payload in one segment that the device cuts to size
+    /// itself (TSO); 0 if it does not.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        segment_max: u32,
+        buffers: &mut Buffers<'_>,
+    ) -> Option<Transmit> {
+        let now = now.as_micros();
+        if self.state == State::Closed {
+            return self.transmit_reset();
+        }
+        if self.state.is_opening() {
+            if self.marks.has(Marks::SYN_DUE) {
+                return Some(self.transmit_syn(now, buffers));
+            }
+            return self.transmit_ack(now, buffers);
+        }
+        if self.marks.has(Marks::ACK_DUE) && self.receive.has_sack() {
+            // Full segments have no room for blocks.
+            return self.transmit_ack(now, buffers);
+        }
+        let text = self
+            .transmit_again(now, buffers)
+            .or_else(|| self.transmit_tail_probe(now, segment_max, buffers))
+            .or_else(|| self.transmit_new(now, segment_max, buffers))
+            .or_else(|| self.transmit_window_probe(now, buffers));
+        if text.is_some() {
+            return text;
+        }
+        if self.marks.has(Marks::KEEPALIVE_DUE) {
+            self.marks.clear(Marks::KEEPALIVE_DUE);
+            let seq = self.send.nxt.minus(1);
+            return Some(self.segment(now, seq, Flags::ACK, buffers));
+        }
+        self.transmit_ack(now, buffers)
+    }
+
+    /// Makes a segment without text: acknowledges, tells the window and the time.
+    fn segment(&mut self, now: u64, seq: Seq, flags: Flags, buffers: &Buffers<'_>) -> Transmit {
+        let window = self.receive.advertise(capacity(buffers.receive), false);
+        self.receive.acked = self.receive.nxt;
+        self.timers.on_ack_sent();
+        self.marks.clear(Marks::ACK_DUE);
+        Transmit {
+            seq,
+            ack: self.receive.nxt,
+            window,
+            flags,
+            options: Options {
+                timestamps: self.timestamps(now),
+                ..Options::NONE
+            },
+            payload_len: 0,
+            segment_size: None,
+        }
+    }
+
+    fn timestamps(&self, now: u64) -> Option<Timestamps> {
+        self.marks.has(Marks::TIMESTAMPS).then(|| Timestamps {
+            value: self.clock.value(now),
+            echo: self.clock.recent,
+        })
+    }
+
+    /// Sends the reset of a connection that is CLOSED already.
+    fn transmit_reset(&mut self) -> Option<Transmit> {
+        if !self.marks.has(Marks::RESET_DUE) {
+            return None;
+        }
+        self.marks.clear(Marks::RESET_DUE);
+        Some(Transmit {
+            seq: self.send.nxt,
+            ack: self.receive.nxt,
+            flags: Flags::RST | Flags::ACK,
+            ..Transmit::default()
+        })
+    }
+
+    /// Sends our SYN, or SYN and ACK.
+    fn transmit_syn(&mut self, now: u64, buffers: &Buffers<'_>) -> Transmit {
+        self.marks.clear(Marks::SYN_DUE | Marks::ACK_DUE);
+        self.timers.on_ack_sent();
+        let answer = self.state == State::SynReceived;
+        self.sent_ms = millis(now);
+        if self.timers.main == Main::Stopped {
+            self.start_retransmit(now);
+        }
+        let flags = if answer {
+            self.receive.acked = self.receive.nxt;
+            Flags::SYN | Flags::ACK
+        } else {
+            Flags::SYN
+        };
+        let window = if answer {
+            self.receive.advertise(capacity(buffers.receive), true)
+        } else {
+            u16::try_from(capacity(buffers.receive)).unwrap_or(u16::MAX)
+        };
+        Transmit {
+            seq: self.send.iss,
+            ack: if answer {
+                self.receive.nxt
+            } else {
+                Seq::new(0)
+            },
+            window,
+            flags,
+            options: Options {
+                mss: Some(self.receive.mss),
+                window_scale: self.marks.has(Marks::SCALING).then_some(self.receive.shift),
+                sack_permitted: self.marks.has(Marks::SACK),
+                timestamps: self.timestamps(now),
+                ..Options::NONE
+            },
+            payload_len: 0,
+            segment_size: None,
+        }
+    }
+
+    /// Sends an acknowledgement, if one is due.
+    fn transmit_ack(&mut self, now: u64, buffers: &Buffers<'_>) -> Option<Transmit> {
+        if !self.marks.has(Marks::ACK_DUE) {
+            return None;
+        }
+        let mut ack = self.segment(now, self.send.nxt, Flags::ACK, buffers);
+        if self.marks.has(Marks::SACK) && self.receive.has_sack() {
+            // With timestamps there is room for one block less (RFC 2018, section 3).
+            let fewer = usize::from(ack.options.timestamps.is_some());
+            let most = SACK_BLOCKS_MAX.saturating_sub(fewer);
+            ack.options.sack = self.receive.sack_blocks(most, buffers.ranges);
+        } else {
+            self.receive.forget_duplicate();
+        }
+        Some(ack)
+    }
+
+    /// Sends again what is lost.
+    fn transmit_again(&mut self, now: u64, buffers: &mut Buffers<'_>) -> Option<Transmit> {
+        let forced = self.marks.has(Marks::FIRST_AGAIN);
+        if !forced && self.board.lost == 0 {
+            return None;
+        }
+        self.marks.clear(Marks::FIRST_AGAIN);
+        let index = if forced {
+            0
+        } else {
+            self.board.first_lost(buffers.outstanding)?
+        };
+        let most = self.segment_len();
+        let entry = *self.board.get(buffers.outstanding, index)?;
+        let end = entry.seq.plus(u32::from(entry.len).min(most));
+        let edge = self.send.una.plus(self.send.wnd);
+        if !forced {
+            let room = self.congestion.window.saturating_sub(self.pipe());
+            // FIN is let through a window that is full.
+            if room < end.since(entry.seq) || end.is_after(edge.plus(1)) {
+                return None;
+            }
+        }
+        let text = u32::from(entry.len).saturating_sub(u32::from(entry.has(Outstanding::FIN)));
+        let cut = text > most && !self.board.split(buffers.outstanding, index, end);
+        if cut && !forced {
+            // No room to cut: acknowledgements of what was cut before make some.
+            return None;
+        }
+        self.send_entry(now, index, most, buffers)
+    }
+
+    /// Sends the first `most` octets of entry `index` again.
+    fn send_entry(
+        &mut self,
+        now: u64,
+        index: u32,
+        most: u32,
+        buffers: &mut Buffers<'_>,
+    ) -> Option<Transmit> {
+        let entry = *self.board.get(buffers.outstanding, index)?;
+        let fin = entry.has(Outstanding::FIN);
+        let text = u32::from(entry.len).saturating_sub(u32::from(fin));
+        let len = text.min(most);
+        self.board
+            .mark_sent(buffers.outstanding, index, micros32(now));
+        self.recovery.on_sent(u32::from(entry.len));
+        self.unneeded = self.unneeded.saturating_add(1);
+        self.sent_ms = millis(now);
+        if index == 0 || self.timers.main == Main::Stopped {
+            self.start_retransmit(now);
+        }
+        let mut flags = Flags::ACK;
+        if len > 0 {
+            flags = flags | Flags::PSH;
+        }
+        if fin && len == text {
+            flags = flags | Flags::FIN;
+        }
+        let mut again = self.segment(now, entry.seq, flags, buffers);
+        again.payload_len = len;
+        Some(again)
+    }
+
+    /// Sends a tail loss probe: something new if there is, or else the last segment again (RFC
+    /// 8985, section 7.3).
+    fn transmit_tail_probe(
+        &mut self,
+        now: u64,
+        segment_max: u32,
+        buffers: &mut Buffers<'_>,
+    ) -> Option<Transmit> {
+        if !self.marks.has(Marks::TAIL_PROBE_DUE) {
+            return None;
+        }
+        self.marks.clear(Marks::TAIL_PROBE_DUE);
+        let index = self.board.last()?;
+        let window = self.congestion.window;
+        // One segment more than the window lets go.
+        self.congestion.window = self.pipe().saturating_add(self.segment_len());
+        let new = self.transmit_new(now, segment_max.min(1), buffers);
+        self.congestion.window = window;
+        self.marks.assign(Marks::TAIL_PROBE_AGAIN, new.is_none());
+        self.marks.set(Marks::TAIL_PROBE_OUT);
+        let probe = new.or_else(|| self.repeat_last(now, index, buffers));
+        self.probe_end = self.send.nxt;
+        self.start_retransmit(now);
+        probe
+    }
+
+    /// Sends the last segment again, or as much of its end as fits in one.
+    fn repeat_last(&mut self, now: u64, index: u32, buffers: &mut Buffers<'_>) -> Option<Transmit> {
+        let most = self.segment_len();
+        let entry = *self.board.get(buffers.outstanding, index)?;
+        if u32::from(entry.len) > most {
+            let at = entry.end().minus(most);
+            if self.board.split(buffers.outstanding, index, at) {
+                return self.send_entry(now, index.saturating_add(1), most, buffers);
+            }
+        }
+        self.send_entry(now, index, most, buffers)
+    }
+
+    /// Returns how many octets the peer's window still takes.
+    fn usable(&self) -> u32 {
+        let edge = self.send.una.plus(self.send.wnd);
+        if edge.is_after(self.send.nxt) {
+            edge.since(self.send.nxt)
+        } else {
+            0
+        }
+    }
+
+    /// Sends what has not been sent, as far as windows and Nagle's algorithm let it go.
+    fn transmit_new(
+        &mut self,
+        now: u64,
+        segment_max: u32,
+        buffers: &mut Buffers<'_>,
+    ) -> Option<Transmit> {
+        let unsent = self.unsent();
+        let fin = self.marks.has(Marks::FIN_WANTED) && !self.marks.has(Marks::FIN_SENT);
+        if (unsent == 0 && !fin) || !self.board.has_room(buffers.outstanding) {
+            return None;
+        }
+        let mss = self.segment_len();
+        let flight = self.flight();
+        if flight == 0 {
+            self.restart_after_idle(now, mss);
+        }
+        let usable = self.usable();
+        let most = unsent.min(usable);
+        let room = self.congestion.window.saturating_sub(self.pipe());
+        if most > 0 && room < most.min(mss) && flight > 0 {
+            self.marks.set(Marks::WINDOW_USED);
+            return None;
+        }
+        let large = segment_max.min(LARGE_MAX).min(room);
+        let len = if large >= mss.saturating_mul(2) && most > mss {
+            whole_segments(most.min(large), mss)
+        } else {
+            most.min(mss)
+        };
+        if !self.may_send(len, unsent, mss, fin) {
+            if flight == 0 && self.timers.main == Main::Stopped {
+                self.start_persist(now);
+            }
+            return None;
+        }
+        Some(self.send_new(now, len, buffers))
+    }
+
+    /// Returns true if a segment of `len` octets is worth sending (RFC 9293, section 3.8.6.2.1:
+    /// sender's silly window avoidance; section 3.7.4: Nagle's algorithm).
+    fn may_send(&self, len: u32, unsent: u32, mss: u32, fin: bool) -> bool {
+        if len == unsent {
+            let idle = self.flight() == 0;
+            return fin || idle || len >= mss || !self.marks.has(Marks::NAGLE);
+        }
+        len >= mss || (len > 0 && len >= self.send.wnd_max >> 1)
+    }
+
+    /// Makes the window no larger than at the start after an RTO without anything on its way
+    /// (RFC 5681, section 4.1).
+    fn restart_after_idle(&mut self, now: u64, mss: u32) {
+        let idle = millis(now).wrapping_sub(self.sent_ms);
+        if idle > self.rtt.timeout().checked_div(1_000).unwrap_or(0) {
+            self.congestion.on_idle(mss);
+        }
+    }
+
+    /// Sends the next `len` octets, and FIN if it is wanted and they are the last.
+    fn send_new(&mut self, now: u64, len: u32, buffers: &mut Buffers<'_>) -> Transmit {
+        let last = len == self.unsent();
+        let fin = last && self.marks.has(Marks::FIN_WANTED);
+        let octets = len.saturating_add(u32::from(fin));
+        let first = self.flight() == 0;
+        let entry = Outstanding {
+            seq: self.send.nxt,
+            sent_at: micros32(now),
+            len: u16::try_from(octets).unwrap_or(u16::MAX),
+            marks: if fin { Outstanding::FIN } else { 0 },
+            transmissions: 1,
+        };
+        let mut flags = Flags::ACK;
+        if last && len > 0 {
+            flags = flags | Flags::PSH;
+        }
+        if fin {
+            flags = flags | Flags::FIN;
+            self.marks.set(Marks::FIN_SENT);
+            if self.state == State::CloseWait {
+                self.state = State::LastAck;
+            }
+        }
+        let mut new = self.segment(now, self.send.nxt, flags, buffers);
+        new.payload_len = len;
+        let mss = self.segment_len();
+        if len > mss {
+            new.segment_size = u16::try_from(mss).ok().and_then(NonZeroU16::new);
+        }
+        self.board.push(buffers.outstanding, entry);
+        self.send.nxt = self.send.nxt.plus(octets);
+        self.marks.clear(Marks::WINDOW_PROBE_OUT);
+        self.sent_ms = millis(now);
+        self.recovery.on_sent(octets);
+        if first {
+            self.timers.progress_ms = millis(now);
+        }
+        match self.timers.main {
+            // RFC 8985, section 7.2: each new segment puts the probe off.
+            Main::Stopped | Main::Persist | Main::TailProbe => self.start_probe_or_retransmit(now),
+            Main::Retransmit if self.recovery.phase == Phase::Open && self.rtt.backoff == 0 => {
+                self.start_probe_or_retransmit(now);
+            }
+            Main::Retransmit | Main::Reorder => {}
+        }
+        new
+    }
+
+    /// Sends into a window that is closed, or too small (RFC 9293, section 3.8.6.1).
+    fn transmit_window_probe(&mut self, now: u64, buffers: &mut Buffers<'_>) -> Option<Transmit> {
+        if !self.marks.has(Marks::WINDOW_PROBE_DUE) {
+            return None;
+        }
+        self.marks.clear(Marks::WINDOW_PROBE_DUE);
+        let unsent = self.unsent();
+        if unsent == 0 || self.flight() > 0 {
+            return None;
+        }
+        let usable = self.usable();
+        if usable > 0 {
+            // The override of the silly window rule.
+            let len = unsent.min(usable).min(self.segment_len());
+            return Some(self.send_new(now, len, buffers));
+        }
+        self.marks.set(Marks::WINDOW_PROBE_OUT);
+        self.sent_ms = millis(now);
+        let mut probe = self.segment(now, self.send.nxt, Flags::ACK | Flags::PSH, buffers);
+        probe.payload_len = 1;
+        Some(probe)
+    }
+}
+
+/// Returns the largest multiple of `mss` that is not above `len`.
+fn whole_segments(len: u32, mss: u32) -> u32 {
+    len.saturating_sub(len.checked_rem(mss).unwrap_or(0))
+}

@@ -1,0 +1,198 @@
+//! Losses: how they are found, how fast they are repaired, and what must not be taken for one.
+
+use usockets_smoltcp::tcp::{Block, Options, Seq, State};
+
+use crate::host::{Host, Packet};
+use crate::script::{OURS, Script, options};
+
+/// A duplicate acknowledgement that reports blocks, as offsets from our first octet.
+fn sack(script: &Script, ack: u32, blocks: &[(u32, u32)]) -> Packet {
+    let mut options = Options::NONE;
+    for (start, end) in blocks {
+        options
+            .sack
+            .push(Block::new(Seq::new(OURS + start), Seq::new(OURS + end)));
+    }
+    script.ack(OURS + ack).options(options)
+}
+
+fn starts(packets: &[Packet]) -> Vec<u32> {
+    packets
+        .iter()
+        .map(|packet| packet.seq.get().wrapping_sub(OURS))
+        .collect()
+}
+
+/// RFC 6675, RFC 8985: three segments behind it tell of a loss.
+#[test]
+fn selective_acknowledgements_tell_of_a_loss() {
+    let mut script = Script::established();
+    assert_eq!(script.write(14_600).len(), 10);
+    script.now += 10_000;
+    assert!(script.get(sack(&script, 0, &[(1_460, 2_920)])).is_empty());
+    assert!(script.get(sack(&script, 0, &[(1_460, 4_380)])).is_empty());
+    let sent = script.get(sack(&script, 0, &[(1_460, 5_840)]));
+    assert_eq!(starts(&sent), [0]);
+}
+
+/// RFC 5681, section 3.2, and RFC 6582, section 3.2, step 3: a partial acknowledgement tells of the
+/// next loss, which is repaired at once.
+#[test]
+fn partial_acknowledgements_tell_of_the_next_loss() {
+    let host = Host::new(65_536, 65_535);
+    let mut script = Script::accepted(host, &Script::plain(), options(false));
+    assert_eq!(script.write(14_600).len(), 10);
+    script.now += 100_000;
+    assert!(script.get(script.ack(OURS)).is_empty());
+    assert!(script.get(script.ack(OURS)).is_empty());
+    let sent = script.get(script.ack(OURS));
+    assert_eq!(starts(&sent), [0], "the third duplicate");
+    for _ in 0..5 {
+        script.get(script.ack(OURS));
+    }
+    script.now += 100_000;
+    let sent = script.get(script.ack(OURS + 5_840));
+    assert_eq!(starts(&sent), [5_840]);
+    script.now += 100_000;
+    script.get(script.ack(OURS + 14_600));
+    assert!(script.host.tcp.is_drained());
+}
+
+/// RFC 6582, section 3.2, step 1: duplicates of what was sent again are no new loss.
+#[test]
+fn duplicates_after_a_timeout_are_no_loss() {
+    let host = Host::new(65_536, 65_535);
+    let mut script = Script::accepted(host, &Script::plain(), options(false));
+    script.write(14_600);
+    script.wait(230_000);
+    script.get(script.ack(OURS + 1_460));
+    script.get(script.ack(OURS + 14_600));
+    assert!(script.host.tcp.is_drained());
+    assert!(script.write(14_600).len() <= 4, "the window is small now");
+    for _ in 0..6 {
+        let sent = script.get(script.ack(OURS + 14_600));
+        assert!(!starts(&sent).contains(&14_600), "sent again: {sent:?}");
+    }
+}
+
+/// RFC 8985, section 7: the last segment is repaired in two round trips.
+#[test]
+fn the_loss_of_the_last_segment_is_found_by_a_probe() {
+    let mut script = Script::established();
+    script.write(7_300);
+    script.now += 10_000;
+    script.get(script.ack(OURS + 4_380));
+    let (after, sent) = script.next();
+    assert_eq!(starts(&sent), [5_840], "the last");
+    assert!(after <= 25_000, "{after} µs");
+}
+
+/// RFC 8985, section 6.2: reordering within a quarter of a round trip is no loss.
+#[test]
+fn a_segment_that_is_overtaken_is_not_lost() {
+    let mut script = Script::established();
+    script.write(14_600);
+    script.now += 10_000;
+    script.get(sack(&script, 0, &[(1_460, 2_920)]));
+    script.now += 1_000;
+    let sent = script.get(script.ack(OURS + 2_920));
+    assert!(sent.is_empty());
+    let sent = script.wait(0);
+    assert!(sent.is_empty(), "{sent:?}");
+}
+
+/// RFC 3042: what is selectively acknowledged lets new segments go before a loss is known.
+#[test]
+fn duplicates_let_new_segments_go() {
+    let mut script = Script::established();
+    assert_eq!(script.write(20_000).len(), 10, "the initial window");
+    script.now += 10_000;
+    let sent = script.get(sack(&script, 0, &[(1_460, 2_920)]));
+    assert_eq!(starts(&sent), [14_600]);
+    let sent = script.get(sack(&script, 0, &[(1_460, 4_380)]));
+    assert_eq!(starts(&sent), [16_060]);
+}
+
+/// RFC 6937: what goes during a repair is what arrives, and less; never a burst.
+#[test]
+fn a_repair_sends_no_bursts() {
+    let mut script = Script::established();
+    script.write(60_000);
+    let mut acked = 0;
+    for _ in 0..8 {
+        script.now += 5_000;
+        acked += 2_920;
+        script.get(script.ack(OURS + acked).window(0xffff));
+    }
+    script.now += 10_000;
+    let mut most = 0;
+    for blocks in 1..12_u32 {
+        let from = acked + 1_460;
+        let sent = script.get(sack(&script, acked, &[(from, from + 1_460 * blocks)]));
+        most = most.max(sent.len());
+    }
+    assert!((1..=3).contains(&most), "{most} at once");
+}
+
+/// RFC 6298, section 5, and RFC 5681, section 3.1: after a timeout one segment goes, not all.
+#[test]
+fn a_timeout_sends_one_segment() {
+    let mut script = Script::established();
+    script.write(14_600);
+    let sent = script.wait(600_000);
+    // A tail loss probe, the first segment at the timeout, and again.
+    let starts: Vec<u32> = sent
+        .iter()
+        .map(|(_, packet)| packet.seq.get() - OURS)
+        .collect();
+    assert_eq!(starts, [13_140, 0]);
+    let sent = script.get(script.ack(OURS + 1_460));
+    assert_eq!(sent.len(), 2, "slow start");
+}
+
+/// RFC 2018, section 8: a peer that forgets what it acknowledged selectively gets it again.
+#[test]
+fn what_a_peer_has_forgotten_goes_again() {
+    let mut script = Script::established();
+    script.write(8_760);
+    script.now += 10_000;
+    script.get(sack(&script, 0, &[(1_460, 8_760)]));
+    // It was all there, and now is not: the acknowledgement ends where the block began.
+    script.now += 10_000;
+    script.get(script.ack(OURS + 1_460));
+    let mut octets = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        if script.state() != State::Established || script.host.tcp.is_drained() {
+            break;
+        }
+        let (_, sent) = script.next();
+        for packet in sent {
+            let start = packet.seq.get() - OURS;
+            octets.extend(start..start + packet.payload.len() as u32);
+            script.now += 10_000;
+            let first = (1_460..8_760).find(|octet| !octets.contains(octet));
+            let ack = script.ack(OURS + first.unwrap_or(8_760));
+            script.get(ack);
+        }
+    }
+    assert!(script.host.tcp.is_drained());
+}
+
+/// RFC 2883: what comes twice is reported, first.
+#[test]
+fn a_duplicate_is_reported() {
+    let mut script = Script::established();
+    let text = crate::script::THEIRS;
+    let packet = |seq| Packet::new(usockets_smoltcp::tcp::Flags::ACK, seq, OURS);
+    script.get(packet(text).payload(b"first"));
+    script.get(packet(text + 9).payload(b"third"));
+    let sent = script.get(packet(text).payload(b"first"));
+    let blocks = sent[0].options.sack;
+    assert_eq!(
+        blocks.as_slice(),
+        [
+            Block::new(Seq::new(text), Seq::new(text + 5)),
+            Block::new(Seq::new(text + 9), Seq::new(text + 14)),
+        ]
+    );
+}

@@ -1,0 +1,18 @@
+//! The TCP engine of our own: connections over networks in virtual time, and segments by hand.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::std_instead_of_core,
+    reason = "a test may panic, and its numbers are small"
+)]
+
+mod host;
+mod losses;
+mod net;
+mod paths;
+mod script;
+mod states;
+mod streams;
+mod timers;

@@ -1,0 +1,210 @@
+//! How fast bulk data gets through: delay, rate, queue, loss, reordering and buffers, each cell a
+//! path in virtual time. The bounds are shares of what the path allows.
+
+use usockets_smoltcp::tcp::{Algorithm, Settings, State};
+
+use crate::host::Host;
+use crate::net::{Count, Link, Net};
+
+/// A path, and how it is used.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    name: &'static str,
+    /// Microseconds there and back.
+    round_trip: u64,
+    /// Octets a second.
+    rate: u64,
+    /// Frames that wait at most in front of the bottleneck.
+    queue: u64,
+    /// Millionths.
+    loss: u64,
+    reorder: u64,
+    send_buffer: usize,
+    receive_buffer: usize,
+    sack: bool,
+    algorithm: Algorithm,
+    /// Octets a second that must get through, counted after the first two seconds.
+    least: u64,
+}
+
+impl Cell {
+    const fn new(name: &'static str, round_trip: u64, rate: u64, queue: u64) -> Self {
+        Self {
+            name,
+            round_trip,
+            rate,
+            queue,
+            loss: 0,
+            reorder: 0,
+            send_buffer: 4 << 20,
+            receive_buffer: 4 << 20,
+            sack: true,
+            algorithm: Algorithm::Cubic,
+            least: 0,
+        }
+    }
+
+    const fn loss(mut self, millionths: u64) -> Self {
+        self.loss = millionths;
+        self
+    }
+
+    const fn reorder(mut self, millionths: u64) -> Self {
+        self.reorder = millionths;
+        self
+    }
+
+    const fn buffers(mut self, send: usize, receive: usize) -> Self {
+        self.send_buffer = send;
+        self.receive_buffer = receive;
+        self
+    }
+
+    const fn no_sack(mut self) -> Self {
+        self.sack = false;
+        self
+    }
+
+    const fn reno(mut self) -> Self {
+        self.algorithm = Algorithm::Reno;
+        self
+    }
+
+    const fn least(mut self, rate: u64) -> Self {
+        self.least = rate;
+        self
+    }
+
+    /// Runs the cell for `seconds` and returns octets received in each, and what was counted.
+    fn run(&self, seed: u64, seconds: u64) -> (Vec<u64>, Count) {
+        let forth = Link {
+            delay: self.round_trip / 2,
+            rate: self.rate,
+            queue: self.queue,
+            loss: self.loss,
+            reorder: self.reorder,
+            ..Link::default()
+        };
+        let back = Link {
+            delay: self.round_trip / 2,
+            ..Link::default()
+        };
+        let settings = Settings::new(1_460)
+            .sack(self.sack)
+            .algorithm(self.algorithm);
+        let hosts = [
+            Host::new(self.send_buffer, 65_536),
+            Host::new(65_536, self.receive_buffer),
+        ];
+        let mut net = Net::new(hosts, [forth, back], [settings; 2], seed);
+        net.connect(u32::MAX - 100_000);
+        let data = vec![7; 65_536];
+        let (mut each, mut received) = (Vec::new(), 0);
+        let start = net.now;
+        while each.len() < seconds as usize {
+            let mut busy = false;
+            while net.hosts[0].send(&data) > 0 {
+                busy = true;
+            }
+            net.transmit();
+            loop {
+                let got = net.hosts[1].receive(1 << 20).len() as u64;
+                received += got;
+                busy |= got > 0;
+                if got == 0 {
+                    break;
+                }
+            }
+            net.transmit();
+            for host in &net.hosts {
+                assert_eq!(host.tcp.error(), None, "{}: {:?}", self.name, host.tcp);
+            }
+            if busy {
+                continue;
+            }
+            let next = net.next().unwrap_or_else(|| {
+                panic!("{}: stands still: {:?}", self.name, net.hosts[0].tcp);
+            });
+            let mark = start + (each.len() as u64 + 1) * 1_000_000;
+            if next >= mark {
+                each.push(received);
+                received = 0;
+            }
+            net.advance(next.min(mark));
+        }
+        assert_ne!(net.hosts[0].tcp.state(), State::Closed);
+        (each, net.counts[0])
+    }
+}
+
+const MIB: usize = 1 << 20;
+
+/// The cells that run each time.
+const CELLS: [Cell; 14] = [
+    Cell::new("1 ms, 400 Mbit/s", 1_000, 50_000_000, 500).least(48_000_000),
+    Cell::new("40 ms, 400 Mbit/s, no loss", 40_000, 50_000_000, 4_000).least(45_000_000),
+    Cell::new("100 ms, 400 Mbit/s, no loss", 100_000, 50_000_000, 4_000).least(38_000_000),
+    Cell::new("40 ms, 100 Mbit/s, 2 MiB", 40_000, 12_500_000, 330)
+        .buffers(2 * MIB, 4 * MIB)
+        .least(11_000_000),
+    Cell::new("40 ms, 20 Mbit/s, 30 frames", 40_000, 2_500_000, 30)
+        .buffers(256 << 10, 4 * MIB)
+        .least(2_000_000),
+    Cell::new("20 ms, 2 % reordered", 20_000, 12_500_000, 330)
+        .reorder(20_000)
+        .least(6_000_000),
+    Cell::new("40 ms, 0.1 % lost", 40_000, 12_500_000, 330)
+        .loss(1_000)
+        .least(1_200_000),
+    Cell::new("40 ms, 1 % lost", 40_000, 12_500_000, 330)
+        .loss(10_000)
+        .least(400_000),
+    Cell::new("40 ms, 2 % lost", 40_000, 12_500_000, 330)
+        .loss(20_000)
+        .least(250_000),
+    Cell::new("40 ms, 2 % lost, no SACK", 40_000, 12_500_000, 330)
+        .loss(20_000)
+        .no_sack()
+        .least(100_000),
+    Cell::new("40 ms, 100 Mbit/s, no SACK", 40_000, 12_500_000, 330)
+        .buffers(2 * MIB, 4 * MIB)
+        .no_sack()
+        .least(3_000_000),
+    Cell::new("40 ms, 100 Mbit/s, Reno", 40_000, 12_500_000, 330)
+        .reno()
+        .least(9_000_000),
+    Cell::new("200 ms, 10 Mbit/s, 64 KiB", 200_000, 1_250_000, 100)
+        .buffers(64 << 10, 64 << 10)
+        .least(250_000),
+    Cell::new("40 ms, 2 KiB to receive", 40_000, 12_500_000, 100)
+        .buffers(MIB, 2 << 10)
+        .least(30_000),
+];
+
+#[test]
+fn bulk_data_gets_through_on_all_paths() {
+    let seed = std::env::var("TCP_SEED").ok();
+    let seed = seed.and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut slow = Vec::new();
+    for cell in CELLS {
+        // Fast paths carry as many frames in less time.
+        let seconds = if cell.rate > 20_000_000 { 2 } else { 8 };
+        let (each, count) = cell.run(seed, 2 + seconds);
+        let rate = each[2..].iter().sum::<u64>() / seconds;
+        let line = format!(
+            "{:28} {:>9.3} MB/s; {} frames, {} again, {} lost, {} overflowed; {:?}",
+            cell.name,
+            rate as f64 / 1e6,
+            count.sent,
+            count.again,
+            count.lost,
+            count.overflowed,
+            each.iter().map(|bytes| bytes / 10_000).collect::<Vec<_>>(),
+        );
+        println!("{line}");
+        if rate < cell.least {
+            slow.push(line);
+        }
+    }
+    assert!(slow.is_empty(), "too slow:\n{}", slow.join("\n"));
+}

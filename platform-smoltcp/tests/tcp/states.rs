@@ -1,0 +1,256 @@
+//! Every state of RFC 9293, section 3.3.2, and every kind of segment: what the state is then, and
+//! what the answer is (section 3.10.7, with RFC 5961 and RFC 1337).
+
+use usockets_smoltcp::tcp::{Events, Flags, Listen, State};
+
+use crate::host::Packet;
+use crate::script::{IRS, ISS, OURS, Script, THEIRS};
+
+/// Brings a connection into a state.
+fn reach(state: State) -> Script {
+    let mut script = match state {
+        State::Closed => return Script::new(),
+        State::SynSent => {
+            let mut script = Script::new();
+            let now = script.now();
+            script.host.connect(now, &Script::plain(), ISS);
+            assert_eq!(script.sent().len(), 1);
+            return script;
+        }
+        State::SynReceived => {
+            let mut script = Script::new();
+            let now = script.now();
+            let syn = Packet::new(Flags::SYN, IRS, 0);
+            script.host.accept(now, &Script::plain(), ISS, &syn);
+            assert_eq!(script.sent().len(), 1);
+            return script;
+        }
+        _ => Script::established(),
+    };
+    let fin = Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS);
+    let acked = Packet::new(Flags::ACK, THEIRS, OURS + 1);
+    match state {
+        State::FinWait1 | State::FinWait2 | State::Closing => {
+            script.host.tcp.shutdown();
+            assert_eq!(script.sent().len(), 1);
+            if state == State::FinWait2 {
+                script.get(acked);
+            } else if state == State::Closing {
+                script.get(fin);
+            }
+        }
+        State::CloseWait | State::LastAck => {
+            script.get(fin);
+            if state == State::LastAck {
+                script.host.tcp.shutdown();
+                assert_eq!(script.sent().len(), 1);
+            }
+        }
+        State::TimeWait => {
+            script.host.tcp.shutdown();
+            script.sent();
+            script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS + 1));
+        }
+        _ => {}
+    }
+    assert_eq!(script.state(), state);
+    script
+}
+
+/// The peer's next number in a state.
+const fn next_of(state: State) -> u32 {
+    if state.has_peer_fin() {
+        THEIRS + 1
+    } else {
+        THEIRS
+    }
+}
+
+/// Returns (SND.UNA, SND.NXT) in a state.
+const fn sent_of(state: State) -> (u32, u32) {
+    match state {
+        State::SynSent | State::SynReceived => (ISS, ISS + 1),
+        State::FinWait1 | State::Closing | State::LastAck => (OURS, OURS + 1),
+        State::FinWait2 | State::TimeWait => (OURS + 1, OURS + 1),
+        _ => (OURS, OURS),
+    }
+}
+
+/// A segment of the given kind for a state.
+fn segment(kind: &str, state: State) -> Packet {
+    let next = next_of(state);
+    let (una, nxt) = sent_of(state);
+    let plain = |flags, seq| Packet::new(flags, seq, una);
+    match kind {
+        "reset" => plain(Flags::RST | Flags::ACK, next),
+        "reset within" => plain(Flags::RST | Flags::ACK, next + 100),
+        "reset outside" => plain(Flags::RST | Flags::ACK, next.wrapping_sub(100)),
+        "syn ahead" => plain(Flags::SYN, next + 100),
+        "syn behind" => plain(Flags::SYN, next.wrapping_sub(100)),
+        "ack again" => plain(Flags::ACK, next),
+        "ack all" => Packet::new(Flags::ACK, next, nxt),
+        "ack unsent" => Packet::new(Flags::ACK, next, nxt + 1),
+        "ack ancient" => Packet::new(Flags::ACK, next, una.wrapping_sub(0x8000)),
+        "text" => plain(Flags::ACK, next).payload(b"text"),
+        "text behind" => plain(Flags::ACK, next - 4).payload(b"text"),
+        "text ahead" => plain(Flags::ACK, next + 10).payload(b"text"),
+        "text beyond" => plain(Flags::ACK, next + 70_000).payload(b"text"),
+        "fin" => plain(Flags::FIN | Flags::ACK, next),
+        "fin and ack" => Packet::new(Flags::FIN | Flags::ACK, next, nxt),
+        "fin again" => plain(Flags::FIN | Flags::ACK, next - 1),
+        "fin ahead" => plain(Flags::FIN | Flags::ACK, next + 10),
+        "nothing" => plain(Flags::NONE, next).payload(b"text"),
+        _ => panic!("no kind {kind}"),
+    }
+}
+
+/// The columns of [`TABLE`].
+const STATES: [State; 7] = [
+    State::Established,
+    State::FinWait1,
+    State::FinWait2,
+    State::CloseWait,
+    State::Closing,
+    State::LastAck,
+    State::TimeWait,
+];
+
+/// What becomes of each kind of segment in each state: the state if it changes, and the answer if
+/// there is one at once.
+#[rustfmt::skip]
+const TABLE: [(&str, [&str; 7]); 18] = [
+    ("reset",         ["Closed", "Closed", "Closed", "Closed", "Closed", "Closed", ""]),
+    ("reset within",  ["ack", "ack", "ack", "ack", "ack", "ack", ""]),
+    ("reset outside", ["", "", "", "", "", "", ""]),
+    ("syn ahead",     ["ack", "ack", "ack", "ack", "ack", "ack", "new"]),
+    ("syn behind",    ["ack", "ack", "ack", "ack", "ack", "ack", "ack"]),
+    ("ack again",     ["", "", "", "", "", "", ""]),
+    ("ack all",       ["", "FinWait2", "", "", "TimeWait", "Closed", ""]),
+    ("ack unsent",    ["ack", "ack", "ack", "ack", "ack", "ack", ""]),
+    ("ack ancient",   ["ack", "ack", "ack", "ack", "ack", "ack", ""]),
+    ("text",          ["", "", "", "ack", "ack", "ack", ""]),
+    ("text behind",   ["ack", "ack", "ack", "ack", "ack", "ack", "ack"]),
+    ("text ahead",    ["ack", "ack", "ack", "ack", "ack", "ack", ""]),
+    ("text beyond",   ["ack", "ack", "ack", "ack", "ack", "ack", "ack"]),
+    ("fin",           ["CloseWait ack", "Closing ack", "TimeWait ack", "ack", "ack", "ack", ""]),
+    ("fin and ack",   ["CloseWait ack", "TimeWait ack", "TimeWait ack", "ack",
+                       "TimeWait ack", "Closed", ""]),
+    ("fin again",     ["ack", "ack", "ack", "ack", "ack", "ack", "ack"]),
+    ("fin ahead",     ["ack", "ack", "ack", "ack", "ack", "ack", ""]),
+    ("nothing",       ["", "", "", "", "", "", ""]),
+];
+
+/// What a segment did, in the words of the tables.
+fn done(script: &mut Script, before: State, packet: Packet) -> String {
+    let sent = script.get(packet);
+    let mut words = Vec::new();
+    if script.state() != before {
+        words.push(format!("{:?}", script.state()));
+    }
+    assert!(sent.len() <= 1, "{sent:?}");
+    if let Some(answer) = sent.first() {
+        let word = match answer.flags {
+            Flags::ACK => "ack",
+            flags if flags.has(Flags::SYN | Flags::ACK) => "syn-ack",
+            flags => panic!("answered with {flags:?}"),
+        };
+        words.push(word.to_owned());
+    }
+    if script.events.has(Events::ANSWER_RESET) {
+        words.push("reset".to_owned());
+    }
+    if script.events.has(Events::NEW_SYN) {
+        words.push("new".to_owned());
+    }
+    words.join(" ")
+}
+
+#[test]
+fn every_segment_in_every_synchronized_state() {
+    for (kind, expected) in TABLE {
+        for (state, expected) in STATES.into_iter().zip(expected) {
+            let mut script = reach(state);
+            let done = done(&mut script, state, segment(kind, state));
+            assert_eq!(done, expected, "{kind} in {state:?}");
+        }
+    }
+}
+
+/// RFC 9293, section 3.10.7.4, for SYN-RECEIVED.
+#[test]
+fn every_segment_in_syn_received() {
+    let state = State::SynReceived;
+    let syn = Packet::new(Flags::SYN, IRS, 0);
+    let good = |flags| Packet::new(flags, THEIRS, OURS);
+    let table = [
+        (good(Flags::RST), "Closed"),
+        (Packet::new(Flags::RST, THEIRS + 9, OURS), "ack"),
+        (Packet::new(Flags::RST, THEIRS - 9, OURS), ""),
+        (syn.clone(), "syn-ack"),
+        (Packet::new(Flags::SYN, IRS + 9, 0), "ack"),
+        (good(Flags::ACK), "Established"),
+        (good(Flags::SYN | Flags::ACK), "ack"),
+        (
+            Packet {
+                seq: syn.seq,
+                ..good(Flags::SYN | Flags::ACK)
+            },
+            "Established",
+        ),
+        (Packet::new(Flags::ACK, THEIRS, OURS + 1), "reset"),
+        (Packet::new(Flags::ACK, THEIRS, ISS), "reset"),
+        (good(Flags::ACK).payload(b"text"), "Established"),
+        (good(Flags::FIN | Flags::ACK), "CloseWait ack"),
+        (Packet::new(Flags::ACK, THEIRS + 70_000, OURS), "ack"),
+        (good(Flags::NONE), ""),
+    ];
+    for (packet, expected) in table {
+        let mut script = reach(state);
+        let done = done(&mut script, state, packet.clone());
+        assert_eq!(done, expected, "{packet:?}");
+    }
+}
+
+/// RFC 9293, section 3.10.7.3.
+#[test]
+fn every_segment_in_syn_sent() {
+    let state = State::SynSent;
+    let table = [
+        (Packet::new(Flags::RST, IRS, 0), ""),
+        (Packet::new(Flags::RST | Flags::ACK, 0, OURS), "Closed"),
+        (Packet::new(Flags::RST | Flags::ACK, 0, OURS + 1), "reset"),
+        (Packet::new(Flags::ACK, IRS, OURS), ""),
+        (Packet::new(Flags::ACK, IRS, ISS), "reset"),
+        (Packet::new(Flags::SYN, IRS, 0), "SynReceived syn-ack"),
+        (
+            Packet::new(Flags::SYN | Flags::ACK, IRS, OURS),
+            "Established ack",
+        ),
+        (Packet::new(Flags::SYN | Flags::ACK, IRS, OURS + 1), "reset"),
+        (Packet::new(Flags::FIN, IRS, 0), ""),
+        (Packet::new(Flags::NONE, IRS, 0).payload(b"text"), ""),
+    ];
+    for (packet, expected) in table {
+        let mut script = reach(state);
+        let done = done(&mut script, state, packet.clone());
+        assert_eq!(done, expected, "{packet:?}");
+    }
+}
+
+/// RFC 9293, sections 3.10.7.1 and 3.10.7.2.
+#[test]
+fn closed_and_listen_answer_as_the_rfc_says() {
+    for flags in [Flags::ACK, Flags::SYN, Flags::FIN | Flags::ACK] {
+        let mut script = reach(State::Closed);
+        script.get(Packet::new(flags, 1, 1));
+        assert!(script.events.has(Events::ANSWER_RESET));
+    }
+    let listen = |flags| Listen::of(&Packet::new(flags, 1, 1).segment());
+    assert_eq!(listen(Flags::RST), Listen::Ignore);
+    assert_eq!(listen(Flags::RST | Flags::SYN), Listen::Ignore);
+    assert_eq!(listen(Flags::ACK), Listen::Reset);
+    assert_eq!(listen(Flags::SYN | Flags::ACK), Listen::Reset);
+    assert_eq!(listen(Flags::SYN), Listen::Open);
+    assert_eq!(listen(Flags::SYN | Flags::FIN), Listen::Ignore);
+    assert_eq!(listen(Flags::NONE), Listen::Ignore);
+}
