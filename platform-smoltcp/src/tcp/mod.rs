@@ -11,33 +11,35 @@
 //!
 //! # How a shell drives it
 //!
-//! A connection is a `Connection`, a control block of plain numbers in a table of the shell's;
+//! A connection is a [`Connection`], a control block of plain numbers in a table of the shell's;
 //! nothing in it refers to anything. Its memory comes with each call ([`Buffers`]).
 //!
 //! | when | the shell calls | and then |
 //! |---|---|---|
-//! | the owner connects | `Connection::connect(now, &settings, isn, &mut buffers)` | transmits |
-//! | a SYN meets a listener | `Connection::accept(now, &settings, isn, &syn, &mut buffers)` | transmits |
-//! | an ACK returns a cookie | `cookies::check`, then `Connection::accept_cookie` | |
-//! | a segment arrives | `on_segment(now, &segment, &mut buffers) -> Events` | reports, transmits |
-//! | the deadline has come | `on_timer(now, &mut buffers) -> Events` | reports, transmits |
-//! | ICMP says something | `on_icmp(now, error, seq, &mut buffers) -> Events` | reports, transmits |
-//! | the owner sends | `send(now, data, &mut buffers) -> usize` | transmits |
-//! | the owner receives | `receive(now, buffer, &mut buffers) -> usize` | transmits |
-//! | the owner is done | `shutdown(now)`, `close(now)` or `abort(now)` | transmits |
+//! | the owner connects | [`Connection::connect`] | transmits |
+//! | a SYN meets a listener ([`Listen`]) | [`Connection::accept`] | transmits |
+//! | an ACK returns a cookie | [`cookies::check`], [`Connection::accept_cookie`] | reports |
+//! | a segment arrives | [`Connection::on_segment`] | reports, transmits |
+//! | the deadline has come | [`Connection::on_timer`] | reports, transmits |
+//! | ICMP says something | [`Connection::on_icmp`] | reports, transmits |
+//! | the owner sends | [`Connection::send`] | transmits |
+//! | the owner receives | [`Connection::receive`] | transmits |
+//! | the owner is done | [`Connection::shutdown`], `close` or `abort` | transmits |
 //!
-//! *Transmits* means: while the device has room, `poll_transmit(now, segment_max, &mut buffers)`
-//! returns a [`Transmit`]; its bytes are at `payload(&transmit, &buffers)`. When it returns `None`,
-//! `deadline()` says when `on_timer` is due. What `poll_transmit` returned counts as sent.
+//! *Reports* means that the call returns [`Events`].
+//!
+//! *Transmits* means that while the device has room, [`Connection::poll_transmit`] is called
+//! and returns a [`Transmit`] whose bytes are where [`Connection::payload`] says. When it returns `None`,
+//! [`Connection::deadline`] says when `on_timer` is due.
 //!
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
 //! # Reading order
 //!
 //! `seq`, `segment`, `memory`, `outstanding` and `settings` are the types at the border;
-//! `connection` is the control block and its owner's calls. `input` checks a segment in the order
-//! of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of its
-//! text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
+//! `connection` is the control block, `owner` its owner's calls. `input` checks a segment in the
+//! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
+//! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
 //! `congestion` is the policy beside it, `path` is what ICMP says. `time_wait` and `cookies` are
 //! the connection after and before it costs anything. A file imports from those named before it,
 //! but for the steps of a connection, which are all methods of it.
@@ -52,6 +54,7 @@ mod loss;
 mod memory;
 mod output;
 mod outstanding;
+mod owner;
 mod path;
 mod reassembly;
 mod segment;

@@ -58,6 +58,22 @@ impl Connection {
         self.transmit_ack(now, buffers)
     }
 
+    /// Returns true if [`Self::poll_transmit`] may have something to send, so that it is worth
+    /// finding the way to the peer. False only if it has nothing.
+    #[must_use]
+    #[inline]
+    pub fn may_transmit(&self) -> bool {
+        const DUE: u32 = Marks::ACK_DUE
+            | Marks::SYN_DUE
+            | Marks::RESET_DUE
+            | Marks::TAIL_PROBE_DUE
+            | Marks::WINDOW_PROBE_DUE
+            | Marks::KEEPALIVE_DUE
+            | Marks::FIRST_AGAIN;
+        let fin = self.marks.has(Marks::FIN_WANTED) && !self.marks.has(Marks::FIN_SENT);
+        self.marks.has(DUE) || self.board.lost > 0 || fin || self.unsent() > 0
+    }
+
     /// Makes a segment without text: acknowledges, tells the window and the time.
     fn segment(&mut self, now: u64, seq: Seq, flags: Flags, buffers: &Buffers<'_>) -> Transmit {
         let window = self.receive.advertise(capacity(buffers.receive), false);
