@@ -3,8 +3,9 @@
 //! command builds it:
 //!
 //! ```sh
-//! cargo rustc --profile tiny -p usockets-linux --example tiny -- --cfg freestanding \
-//!     -C relocation-model=static -C link-args="-nostartfiles -nostdlib -static -no-pie"
+//! cargo rustc --profile tiny -p usockets-linux --example tiny --no-default-features -- \
+//!     --cfg freestanding -C relocation-model=static \
+//!     -C link-args="-nostartfiles -nostdlib -static -no-pie"
 //! ```
 //!
 //! Without these flags it is an ordinary program that does the same.

@@ -4,8 +4,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::write;
 use usockets::{Error, Notify};
-
-use crate::errno::error;
+use usockets_posix::error;
 
 /// An eventfd (`eventfd(2)`): what a [`Waker`](usockets::Waker) writes to.
 #[derive(Debug)]

@@ -48,18 +48,17 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
-mod errno;
 mod event_fd;
-mod fd;
+mod events;
 mod linux;
 #[cfg(feature = "tls")]
 mod machine;
-mod options;
+mod raw;
 
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::{AwsLc, AwsLcKey};
 pub use event_fd::EventFd;
-pub use fd::Fd;
 pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;
+pub use usockets_posix::Fd;

@@ -1,31 +1,18 @@
 //! The platform: one `epoll` instance.
 
-use core::net::SocketAddr;
-
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, read};
-use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use usockets::{
     Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
     Recv, SocketId, SocketOption, Waker,
 };
+use usockets_posix::{Fd, Kind, error, stream};
 
-use crate::errno::error;
 use crate::event_fd::EventFd;
-use crate::fd::{Fd, Kind};
-use crate::options::{canonical, set_option, stream};
+use crate::events::Events;
+use crate::raw;
 
-/// Kernel events taken per system call; one less than a `u8` counts, for the end mark.
-const EVENTS_MAX: usize = 255;
-/// Slices of one vectored write; what is beyond goes with the next.
-const PARTS_MAX: usize = 16;
-/// Most connections taken from a listener between two waits.
-const BURST_MAX: u8 = 31;
-/// What follows the last event of a wait. It names nothing.
-const END: u64 = 0;
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
 
@@ -35,13 +22,22 @@ const WAKER: u64 = u64::MAX;
 /// is level-triggered, which saves the `accept4` that finds nothing.
 pub struct Linux {
     epoll: OwnedFd,
-    /// The next of `events` to hand out.
-    next: u8,
     /// Waits so far, wrapping.
     waits: u8,
     waker: Option<&'static Waker<EventFd>>,
-    /// What the last wait brought, and then an [`END`].
-    events: [epoll::Event; 256],
+    unregistered: Option<Unregistered>,
+    events: Events,
+}
+
+/// A connection that was accepted but could not be registered, as the kernel had no memory for it
+/// or the user has reached `max_user_watches` (`epoll(7)`). It waits here for its listener's next
+/// turn, as it would have in the kernel.
+struct Unregistered {
+    listener: RawFd,
+    fd: OwnedFd,
+    peer: Address,
+    /// The listener's name, while the loop waits for a report of it.
+    report: Option<SocketId>,
 }
 
 impl Linux {
@@ -50,16 +46,12 @@ impl Linux {
     /// # Errors
     /// [`Error::Exhausted`] when the process or the system is out of descriptors or memory.
     pub fn new() -> Result<Self, Error> {
-        let empty = epoll::Event {
-            flags: EventFlags::empty(),
-            data: EventData::new_u64(END),
-        };
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error)?,
-            next: 0,
             waits: 0,
             waker: None,
-            events: [empty; 256],
+            unregistered: None,
+            events: Events::new(),
         })
     }
 
@@ -85,42 +77,60 @@ impl Linux {
         Ok(self)
     }
 
-    fn register(&self, fd: &OwnedFd, id: SocketId, flags: EventFlags) -> Result<(), Error> {
+    fn register(&self, fd: &Fd, id: SocketId, flags: EventFlags) -> Result<(), Error> {
         let data = EventData::new_u64(id.to_bits());
-        epoll::add(&self.epoll, fd, data, flags).map_err(error)
+        epoll::add(&self.epoll, fd.get()?, data, flags).map_err(error)
     }
 
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Errno> {
-        let room = self.events.get_mut(..EVENTS_MAX).unwrap_or_default();
-        match epoll::wait(&self.epoll, &mut *room, timeout) {
-            // Before Linux 5.11 there are only whole milliseconds; later is right, earlier not.
-            Err(Errno::NOSYS) => {
-                let millis = timeout.copied().map(round_up_to_millis);
-                epoll::wait(&self.epoll, room, millis.as_ref())
-            }
-            result => result,
+    /// Takes the connection that waits longest at a listener.
+    fn take(&mut self, listener: &Fd) -> Result<Option<(OwnedFd, Address)>, Error> {
+        let Some(waiting) = self.unregistered.take() else {
+            return stream::accept(listener);
+        };
+        if waiting.listener == listener.get()?.as_raw_fd() {
+            return Ok(Some((waiting.fd, waiting.peer)));
         }
+        // Of another listener. There is no place for a second, so see whether there is need.
+        let mark = EventData::new_u64(WAKER);
+        let result = epoll::add(&self.epoll, &waiting.fd, mark, EventFlags::empty());
+        let _ = epoll::delete(&self.epoll, &waiting.fd);
+        self.unregistered = Some(waiting);
+        result.map_err(error)?;
+        stream::accept(listener)
     }
 
-    /// Counts an accepted connection; whether to ask `epoll` before the next.
-    fn count_burst(&self, listener: &mut Fd) -> bool {
-        if listener.wait == self.waits {
-            listener.left = listener.left.saturating_sub(1);
-        } else {
-            // Busy in two waits running: take more at a time, so that waits do not dominate.
-            let running = self.waits.wrapping_sub(listener.wait) == 1;
-            let more = listener.burst.saturating_mul(2).saturating_add(1);
-            listener.burst = if running { more.min(BURST_MAX) } else { 0 };
-            listener.left = listener.burst;
-            listener.wait = self.waits;
+    /// Lets a connection that could not be registered wait for its listener's next turn.
+    #[cold]
+    #[inline(never)]
+    fn keep_unregistered(&mut self, listener: &Fd, new: Fd, peer: Address, error: Error) -> Error {
+        if error != Error::Exhausted {
+            return error;
         }
-        listener.left == 0
+        let (Ok(listener), None) = (listener.get(), &self.unregistered) else {
+            // Where it was to wait, another one does: this one is lost, and counted.
+            return Error::Reset;
+        };
+        if let Some(fd) = new.into_fd() {
+            self.unregistered = Some(Unregistered {
+                listener: listener.as_raw_fd(),
+                fd,
+                peer,
+                report: None,
+            });
+        }
+        error
     }
 
-    fn end_at(&mut self, count: usize) {
-        self.next = 0;
-        if let Some(event) = self.events.get_mut(count) {
-            event.data = EventData::new_u64(END);
+    /// Ends what is level-triggered: as long as a child has a copy of the descriptor, closing ours
+    /// would not end its registration (`epoll(7)`, question 6).
+    #[cold]
+    #[inline(never)]
+    fn deregister_listener(&mut self, listener: BorrowedFd<'_>) {
+        let _ = epoll::delete(&self.epoll, listener);
+        let raw = listener.as_raw_fd();
+        if let Some(waiting) = self.unregistered.take_if(|waiting| waiting.listener == raw) {
+            // As the kernel does with those that wait.
+            let _ = stream::reset(&waiting.fd);
         }
     }
 }
@@ -139,35 +149,22 @@ impl Platform for Linux {
     const CLOSED: Fd = Fd::CLOSED;
 
     fn listen(&mut self, socket: &mut Fd, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
-        let fd = stream(at)?;
-        sockopt::set_socket_reuseaddr(&fd, true).map_err(error)?;
-        if at.reuse_port {
-            sockopt::set_socket_reuseport(&fd, true).map_err(error)?;
-        }
-        if at.addr.is_ipv6() {
-            sockopt::set_ipv6_v6only(&fd, at.v6_only).map_err(error)?;
-        }
-        net::bind(&fd, &at.addr).map_err(error)?;
-        net::listen(&fd, i32::from(at.backlog)).map_err(error)?;
+        let mut fd = stream::listen(at)?;
         self.register(&fd, id, EventFlags::IN)?;
-        *socket = Fd::new(fd, Kind::Listener);
-        socket.wait = self.waits.wrapping_sub(1);
+        fd.start_counting(self.waits);
+        *socket = fd;
         Ok(())
     }
 
     fn connect(&mut self, socket: &mut Fd, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
-        let fd = stream(to)?;
-        if let Some(source) = &to.source {
-            sockopt::set_socket_reuseaddr(&fd, true).map_err(error)?;
-            net::bind(&fd, source).map_err(error)?;
-        }
-        match net::connect(&fd, &to.addr) {
-            // An interrupted connect goes on by itself (`connect(2)`).
-            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
-            Err(errno) => return Err(error(errno)),
-        }
+        let fd = stream::connect(to, |fd, source| {
+            if source.port() == 0 {
+                // Before Linux 4.2 the port is chosen for all destinations at once.
+                let _ = raw::set_bind_address_no_port(fd);
+            }
+        })?;
         self.register(&fd, id, STREAM)?;
-        *socket = Fd::new(fd, Kind::Connecting);
+        *socket = fd;
         Ok(())
     }
 
@@ -177,24 +174,24 @@ impl Platform for Linux {
         socket: &mut Fd,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let Some((new, peer)) = take(listener.get()?)? else {
-            listener.burst = 0;
+        let Some((fd, peer)) = self.take(listener)? else {
+            listener.end_counting();
             return Ok(None);
         };
-        let drained = self.count_burst(listener);
-        let peer = peer.ok_or(Error::Unsupported)?;
-        let peer = SocketAddr::try_from(peer).map_err(error)?;
-        self.register(&new, id, STREAM)?;
-        *socket = Fd::new(new, Kind::Stream);
-        let peer = canonical(peer).into();
+        let new = Fd::new(fd, Kind::Stream);
+        if let Err(error) = self.register(&new, id, STREAM) {
+            return Err(self.keep_unregistered(listener, new, peer, error));
+        }
+        *socket = new;
+        let drained = listener.count_accepted(self.waits);
         Ok(Some(Accepted { peer, drained }))
     }
 
     fn refuse(&mut self, listener: &mut Fd) -> Result<bool, Error> {
-        let Some((new, _)) = take(listener.get()?)? else {
+        let Some((fd, _)) = self.take(listener)? else {
             return Ok(false);
         };
-        sockopt::set_socket_linger(&new, Some(Duration::ZERO)).map_err(error)?;
+        stream::reset(&fd)?;
         Ok(true)
     }
 
@@ -211,153 +208,111 @@ impl Platform for Linux {
             EventFlags::ET
         };
         let data = EventData::new_u64(id.to_bits());
-        epoll::modify(&self.epoll, listener.get()?, data, flags).map_err(error)
+        let fd = listener.get()?;
+        if let Some(waiting) = &mut self.unregistered
+            && waiting.listener == fd.as_raw_fd()
+        {
+            waiting.report = accepting.then_some(id);
+        }
+        epoll::modify(&self.epoll, fd, data, flags).map_err(error)
     }
 
     #[inline]
     fn open(&mut self, socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
-        if socket.kind != Kind::Connecting {
-            return Ok(Progress::Done);
-        }
-        if ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP)) {
-            return match self.take_error(socket) {
-                Some(error) => Err(error),
-                None => Ok(Progress::Pending),
-            };
-        }
-        if !ready.intersects(Readiness::WRITABLE) {
-            return Ok(Progress::Pending);
-        }
-        socket.kind = Kind::Stream;
-        Ok(Progress::Done)
+        stream::open(socket, ready)
     }
 
     fn take_error(&mut self, socket: &mut Fd) -> Option<Error> {
-        match sockopt::socket_error(socket.get().ok()?) {
-            Ok(Ok(())) => None,
-            Ok(Err(errno)) | Err(errno) => Some(error(errno)),
-        }
+        stream::take_error(socket)
     }
 
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-        let room = buffer.len();
-        // On a socket `read` is `recv` without flags, and has three arguments fewer.
-        match read(socket.get()?, &mut *buffer) {
-            Ok(0) => Ok(Recv::Finished),
-            Ok(len) => Ok(Recv::Data {
-                len,
-                // Not `<`: that the bytes fit is checked when they are handed on.
-                drained: len != room,
-            }),
-            Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
-        }
+        stream::recv(socket, buffer)
     }
 
     fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-        match net::recv(socket.get()?, &mut *buffer, RecvFlags::PEEK) {
-            Ok((_, 0)) => Ok(Recv::Finished),
-            Ok((_, len)) => Ok(Recv::Data {
-                len,
-                drained: false,
-            }),
-            Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
-        }
+        stream::peek(socket, buffer)
+    }
+
+    fn set_low_water(&mut self, socket: &mut Fd, bytes: usize) -> Result<(), Error> {
+        // What is there already is reported again by the kernel (`tcp_set_rcvlowat`).
+        raw::set_low_water(socket.get()?, bytes)
     }
 
     fn set_option(&mut self, socket: &mut Fd, option: SocketOption) -> Result<(), Error> {
-        set_option(socket.get()?, option)
+        match option {
+            SocketOption::Priority(priority) => raw::set_priority(socket.get()?, priority),
+            option => stream::set_option(socket, option),
+        }
     }
 
     #[inline]
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
-        match net::send(socket.get()?, data, SendFlags::NOSIGNAL) {
-            Ok(count) => Ok(count),
-            Err(errno) => would_block(errno).map(|()| 0),
-        }
+        stream::send(socket, data)
     }
 
     fn send_vectored(&mut self, socket: &mut Fd, parts: &[&[u8]]) -> Result<usize, Error> {
-        let mut slices = [IoSlice::new(&[]); PARTS_MAX];
-        let mut sum = 0_usize;
-        for parts in parts.chunks(PARTS_MAX) {
-            let mut len = 0_usize;
-            for (slice, part) in slices.iter_mut().zip(parts) {
-                *slice = IoSlice::new(part);
-                len = len.saturating_add(part.len());
-            }
-            let slices = slices.get(..parts.len()).unwrap_or_default();
-            let count = match send_slices(socket.get()?, slices) {
-                Ok(count) => count,
-                // What was taken counts; the next call tells of the error.
-                Err(_) if sum > 0 => return Ok(sum),
-                Err(errno) => return Err(error(errno)),
-            };
-            sum = sum.saturating_add(count);
-            if count < len {
-                break;
-            }
-        }
-        Ok(sum)
+        stream::send_vectored(socket, parts)
     }
 
     fn finish(&mut self, socket: &mut Fd) -> Result<Progress, Error> {
-        match net::shutdown(socket.get()?, Shutdown::Write) {
-            // Not connected any more: the report that says why is on its way.
-            Ok(()) | Err(Errno::NOTCONN) => Ok(Progress::Done),
-            Err(errno) => Err(error(errno)),
-        }
+        stream::finish(socket)
     }
 
     fn close(&mut self, socket: &mut Fd) {
-        // Closing the last descriptor also ends its registration (`epoll(7)`, question 6).
+        if socket.kind() == Kind::Listener
+            && let Ok(fd) = socket.get()
+        {
+            self.deregister_listener(fd);
+        }
+        // Closing the last descriptor also ends its registration (`epoll(7)`, question 6). A
+        // connection that a child still holds is edge-triggered, so it is reported once per
+        // arrival, under a name that is stale.
         *socket = Fd::CLOSED;
     }
 
     fn abort(&mut self, socket: &mut Fd) {
-        if let Ok(fd) = socket.get() {
-            // Without lingering, `close` resets (`socket(7)`). If that fails it still closes.
-            let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
-        }
+        stream::abort(socket);
         self.close(socket);
     }
 
     fn local_addr(&self, socket: &Fd) -> Result<Address, Error> {
-        address(net::getsockname(socket.get()?))
+        stream::local_addr(socket)
     }
 
     fn peer_addr(&self, socket: &Fd) -> Result<Address, Error> {
-        match net::getpeername(socket.get()?).map_err(error)? {
-            Some(addr) => address(Ok(addr)),
-            None => Err(Error::Unsupported),
-        }
+        stream::peer_addr(socket)
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let timeout = until.map(|until| {
+        let mut timeout = until.map(|until| {
             if until == Instant::ZERO {
                 return Timespec::default();
             }
             timespec(until.saturating_since(self.now()))
         });
-        self.waits = self.waits.wrapping_add(1);
-        match self.wait(timeout.as_ref()) {
-            Ok(count) => self.end_at(count),
-            Err(Errno::INTR) => self.end_at(0),
-            Err(errno) => return Err(error(errno)),
+        let mut extra = None;
+        if let Some(waiting) = &mut self.unregistered
+            && let Some(listener) = waiting.report.take()
+        {
+            (extra, timeout) = (Some(listener), Some(Timespec::default()));
         }
-        Ok(())
+        self.waits = self.waits.wrapping_add(1);
+        self.events
+            .wait(&self.epoll, timeout.as_ref(), extra)
+            .map_err(error)
+    }
+
+    #[inline]
+    fn next_deadline(&self) -> Option<Instant> {
+        // An edge-triggered loop around this one is not told a second time.
+        self.events.were_all().then_some(Instant::ZERO)
     }
 
     #[inline]
     fn next_ready(&mut self) -> Option<Ready> {
-        let event = self.events.get(usize::from(self.next))?;
-        let (flags, data) = (event.flags, event.data.u64());
-        // The end mark is no name.
-        let id = SocketId::from_bits(data)?;
-        self.next = self.next.wrapping_add(1);
-        let readiness = Readiness::from_bits(flags.bits());
-        Some(Ready { id, readiness })
+        self.events.next_ready()
     }
 
     fn woken(&mut self) -> bool {
@@ -366,10 +321,7 @@ impl Platform for Linux {
 
     #[inline]
     fn now(&self) -> Instant {
-        let now = clock_gettime(ClockId::Monotonic);
-        let secs = u64::try_from(now.tv_sec).unwrap_or_default();
-        let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
-        Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
+        stream::now()
     }
 }
 
@@ -380,47 +332,6 @@ impl AsFd for Linux {
     }
 }
 
-/// Whether a call only has to wait; an error otherwise. A socket that never blocks is never
-/// interrupted by a signal either (`signal(7)`).
-#[cold]
-#[inline(never)]
-fn would_block(errno: Errno) -> Result<(), Error> {
-    match errno {
-        Errno::AGAIN => Ok(()),
-        errno => Err(error(errno)),
-    }
-}
-
-/// Takes a waiting connection; `None` when none waits.
-fn take(listener: BorrowedFd<'_>) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    loop {
-        match net::acceptfrom_with(listener, flags) {
-            Ok(accepted) => return Ok(Some(accepted)),
-            Err(Errno::AGAIN) => return Ok(None),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(error(errno)),
-        }
-    }
-}
-
-fn send_slices(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    loop {
-        let mut control = net::SendAncillaryBuffer::default();
-        match net::sendmsg(fd, slices, &mut control, SendFlags::NOSIGNAL) {
-            Ok(count) => return Ok(count),
-            Err(Errno::AGAIN) => return Ok(0),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
-fn address(addr: Result<SocketAddrAny, Errno>) -> Result<Address, Error> {
-    let addr = SocketAddr::try_from(addr.map_err(error)?).map_err(error)?;
-    Ok(canonical(addr).into())
-}
-
 /// A wait, in the kernel's form. One longer than it can express is cut, and repeated.
 fn timespec(wait: Duration) -> Timespec {
     Timespec {
@@ -429,16 +340,13 @@ fn timespec(wait: Duration) -> Timespec {
     }
 }
 
-/// A wait in whole milliseconds, cut to what `epoll_wait` takes.
-fn round_up_to_millis(wait: Timespec) -> Timespec {
-    let millis = wait.tv_nsec.saturating_add(999_999) / 1_000_000;
-    let carry = i64::from(millis >= 1_000);
-    Timespec {
-        tv_sec: wait.tv_sec.min(2_000_000).saturating_add(carry),
-        tv_nsec: if carry == 1 {
-            0
-        } else {
-            millis.saturating_mul(1_000_000)
-        },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_can_be_made_in_one_thread_and_run_in_another() {
+        const fn is_send<T: Send>() {}
+        is_send::<Linux>();
     }
 }

@@ -9,9 +9,12 @@
 //! | `accept.rs` | taking connections, and who gets a slot when there are too few |
 //! | `evict.rs` | the idlest socket |
 //! | `deadlines.rs` | timeouts and timers that are due |
+//! | `descriptor.rs` | the descriptor of a loop, for the event loops of other libraries |
 
 mod accept;
 mod deadlines;
+#[cfg(all(feature = "std", unix))]
+mod descriptor;
 mod dispatch;
 mod evict;
 mod opening;
@@ -206,7 +209,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.has_end_work_now() {
             return Some(Instant::ZERO);
         }
-        self.own_deadline()
+        earliest(self.own_deadline(), self.platform.next_deadline())
     }
 
     /// Returns how long a program that waits elsewhere may wait, measured on the platform's clock
@@ -231,7 +234,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         corked || self.state.waiting.has_next()
     }
 
-    /// Returns when the loop next has something to do, once an iteration has ended.
+    /// Returns when the loop next has something to do, once an iteration has ended. The platform's
+    /// own deadlines are not among it: it minds them while it waits.
     fn own_deadline(&self) -> Option<Instant> {
         if self.state.run_queue.has_next() || !self.state.closing.is_empty() {
             return Some(Instant::ZERO);
@@ -241,8 +245,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             .wheel
             .next_micros()
             .min(self.state.waiting.retry());
-        let own = (own != NEVER).then(|| Instant::from_micros(own));
-        earliest(own, self.platform.next_deadline())
+        (own != NEVER).then(|| Instant::from_micros(own))
     }
 
     /// Returns the platform, between iterations.

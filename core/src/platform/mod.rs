@@ -358,7 +358,7 @@ pub trait Platform {
     /// Returns when [`Self::poll`] next has something to do by itself, without anything coming
     /// from outside: a stack's own timers, or a layer whose sockets wait for one another. In the
     /// past ([`Instant::ZERO`]) when more waits than the last poll handed out, which an outer loop
-    /// that is edge-triggered would not be told again. Counts as the loop's own deadlines do.
+    /// that is edge-triggered would not be told again. `poll` minds it by itself while it waits.
     #[inline]
     fn next_deadline(&self) -> Option<Instant> {
         None

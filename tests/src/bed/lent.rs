@@ -44,6 +44,10 @@ impl Bed for LentBed {
         self.0.is_due(host, deadline)
     }
 
+    fn edge(&mut self, host: usize) -> bool {
+        self.0.edge(host)
+    }
+
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         self.0.patience(&platform.0)
     }

@@ -3,6 +3,8 @@
 mod lent;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(unix)]
+mod posix;
 #[cfg(feature = "tls")]
 mod secured;
 mod simulated;
@@ -21,6 +23,8 @@ pub use self::lent::{LentBed, on_lent_sim};
 pub use self::linux::LinuxBed as SystemBed;
 #[cfg(target_os = "linux")]
 pub use self::linux::{LinuxBed, on_linux};
+#[cfg(unix)]
+pub use self::posix::{PosixBed, on_poll};
 #[cfg(feature = "tls")]
 pub use self::secured::{
     Secured, SecuredBed, on_secured_linux, on_secured_sim, on_secured_user_space,
@@ -50,6 +54,11 @@ pub trait Bed {
     /// Returns whether the loop of a host, which next has something to do by itself at
     /// `deadline`, may have something to do now.
     fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool;
+
+    /// Returns true if something came for a host from outside since the last call, as an
+    /// edge-triggered watcher of its platform's wait handle is told. Where there is no such handle,
+    /// true if there may be something.
+    fn edge(&mut self, host: usize) -> bool;
 
     /// Returns until when a loop is to be polled, at most, while others also want their turn.
     fn patience(&self, platform: &Self::P) -> Option<Instant>;
@@ -136,6 +145,13 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_windows(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(unix, not(feature = "sim-only")))]
+        mod on_poll {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_poll(|bed| super::$name(bed));
             })*
         }
         #[cfg(all(feature = "tls", not(feature = "sim-only")))]

@@ -170,6 +170,10 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
         self.inner.is_due(host, deadline)
     }
 
+    fn edge(&mut self, host: usize) -> bool {
+        self.inner.edge(host)
+    }
+
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         self.inner.patience(platform.0.inner())
     }

@@ -63,6 +63,10 @@ impl Bed for SimBed {
         self.sim.is_due(host)
     }
 
+    fn edge(&mut self, host: usize) -> bool {
+        self.sim.is_due(host)
+    }
+
     fn patience(&self, _: &Host) -> Option<Instant> {
         None
     }

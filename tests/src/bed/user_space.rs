@@ -30,6 +30,8 @@ struct Link {
     random: Random,
     /// Frames on their way to each host, by when they arrive.
     lines: Vec<VecDeque<(u64, Vec<u8>)>>,
+    /// Frames that each host has taken.
+    taken: Vec<usize>,
 }
 
 /// What the bed knows of a host.
@@ -58,12 +60,13 @@ impl PollDevice for Port {
     }
 
     fn receive(&mut self, frames_max: usize) -> usize {
-        let mut link = self.link.borrow_mut();
+        let link = &mut *self.link.borrow_mut();
         let now = link.micros;
         let line = &mut link.lines[self.host];
         self.burst.clear();
         while self.burst.len() < frames_max && line.front().is_some_and(|(due, _)| *due <= now) {
             self.burst.extend(line.pop_front().map(|(_, frame)| frame));
+            link.taken[self.host] += 1;
         }
         if !self.burst.is_empty() {
             self.watch.rested.set(false);
@@ -187,6 +190,10 @@ impl Platform for Watched {
         self.stack.next_ready()
     }
 
+    fn next_deadline(&self) -> Option<Instant> {
+        self.stack.next_deadline()
+    }
+
     fn now(&self) -> Instant {
         self.stack.now()
     }
@@ -198,6 +205,8 @@ pub struct UserSpaceBed {
     watches: Vec<Rc<Watch>>,
     /// The deadline of each host's loop, as last told.
     deadlines: RefCell<Vec<Option<u64>>>,
+    /// Frames that had arrived at each host when [`Bed::edge`] was last asked.
+    arrived: Vec<usize>,
 }
 
 impl UserSpaceBed {
@@ -211,11 +220,13 @@ impl UserSpaceBed {
             loss,
             random: Random::new(seed),
             lines: Vec::new(),
+            taken: Vec::new(),
         };
         Self {
             link: Rc::new(RefCell::new(link)),
             watches: Vec::new(),
             deadlines: RefCell::default(),
+            arrived: Vec::new(),
         }
     }
 }
@@ -236,6 +247,8 @@ impl Bed for UserSpaceBed {
         self.watches.push(watch.clone());
         self.deadlines.borrow_mut().push(None);
         self.link.borrow_mut().lines.push(VecDeque::new());
+        self.link.borrow_mut().taken.push(0);
+        self.arrived.push(0);
         let port = Port {
             link: self.link.clone(),
             watch: watch.clone(),
@@ -268,6 +281,15 @@ impl Bed for UserSpaceBed {
         watch.called.get()
             || !watch.rested.get()
             || times.into_iter().flatten().any(|at| at <= link.micros)
+    }
+
+    fn edge(&mut self, host: usize) -> bool {
+        let link = self.link.borrow();
+        let waiting = link.lines[host]
+            .iter()
+            .take_while(|(due, _)| *due <= link.micros);
+        let arrived = link.taken[host] + waiting.count();
+        std::mem::replace(&mut self.arrived[host], arrived) < arrived
     }
 
     fn patience(&self, _: &Watched) -> Option<Instant> {

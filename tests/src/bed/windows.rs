@@ -49,6 +49,10 @@ impl Bed for WindowsBed {
         true
     }
 
+    fn edge(&mut self, _: usize) -> bool {
+        true
+    }
+
     fn patience(&self, platform: &Windows) -> Option<Instant> {
         // Waits are in whole milliseconds.
         let now = platform.now();

@@ -16,6 +16,8 @@ mod cork;
 mod delivery_before_close;
 #[path = "../../tests/fairness.rs"]
 mod fairness;
+#[path = "../../tests/foreign_loops.rs"]
+mod foreign_loops;
 #[path = "../../tests/full_pool.rs"]
 mod full_pool;
 #[path = "../../tests/half_close.rs"]

@@ -22,6 +22,7 @@ const TINY: &[&str] = &[
     "usockets-linux",
     "--example",
     "tiny",
+    "--no-default-features",
     "--",
     "--cfg",
     "freestanding",

@@ -1,0 +1,97 @@
+//! System calls that rustix does not have, through the crate `syscalls`, with the kernel's numbers
+//! from `linux-raw-sys`.
+//!
+//! They serve every processor that both crates do: x86, x86-64, 32-bit and 64-bit ARM, RISC-V,
+//! LoongArch, MIPS, PowerPC and s390x.
+#![expect(unsafe_code, reason = "a raw system call is unsafe by its type")]
+
+use linux_raw_sys::net::{IP_BIND_ADDRESS_NO_PORT, SO_PRIORITY, SO_RCVLOWAT, SOL_SOCKET};
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+use syscalls::{Sysno, syscall};
+use usockets::Error;
+use usockets_posix::error;
+
+/// `IPPROTO_IP`.
+const IP: u32 = 0;
+
+/// Sets an option whose value is an `int` (`setsockopt(2)`).
+fn set_int(fd: BorrowedFd<'_>, level: u32, option: u32, value: i32) -> Result<(), Errno> {
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let (value, len) = (&raw const value, size_of::<i32>());
+    // SAFETY: the kernel reads `len` bytes at `value`, which are those of a local, and writes
+    // nothing. Descriptors are never negative, and a number that is not one is an error.
+    let result = unsafe {
+        syscall!(
+            Sysno::setsockopt,
+            usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX),
+            number(level),
+            number(option),
+            value.addr(),
+            len
+        )
+    };
+    match result {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(Errno::from_raw_os_error(errno.into_raw())),
+    }
+}
+
+/// Lets `bind` leave the choice of a port to `connect`, which then has one per destination.
+///
+/// # Errors
+/// `ENOPROTOOPT` before Linux 4.2.
+pub(crate) fn set_bind_address_no_port(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_int(fd, IP, IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
+/// Has a connection reported as readable only when it holds `bytes` (`SO_RCVLOWAT`, `socket(7)`).
+///
+/// # Errors
+/// [`Error::Invalid`] for more than an `int` counts.
+pub(crate) fn set_low_water(fd: BorrowedFd<'_>, bytes: usize) -> Result<(), Error> {
+    let bytes = i32::try_from(bytes).map_err(|_| Error::Invalid)?;
+    set_int(fd, SOL_SOCKET, SO_RCVLOWAT, bytes).map_err(error)
+}
+
+/// Sets the priority of what is sent (`SO_PRIORITY`, `socket(7)`).
+///
+/// # Errors
+/// [`Error::Denied`] above 6 without privilege.
+pub(crate) fn set_priority(fd: BorrowedFd<'_>, priority: u8) -> Result<(), Error> {
+    set_int(fd, SOL_SOCKET, SO_PRIORITY, i32::from(priority)).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fd::AsFd;
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+
+    use super::*;
+
+    #[test]
+    fn the_port_is_left_to_connect_for_both_families() {
+        for (family, at) in [
+            (AddressFamily::INET, "127.0.0.1:0"),
+            (AddressFamily::INET6, "[::1]:0"),
+        ] {
+            let Ok(fd) = socket(family, SocketType::STREAM, None) else {
+                continue;
+            };
+            set_bind_address_no_port(fd.as_fd()).unwrap();
+            let at: core::net::SocketAddr = at.parse().unwrap();
+            if bind(&fd, &at).is_ok() {
+                let bound = getsockname(&fd).unwrap();
+                let bound = core::net::SocketAddr::try_from(bound).unwrap();
+                assert_eq!(bound.port(), 0, "the option made no difference");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_option_says_why() {
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let absent = set_int(fd.as_fd(), IP, 0xffff, 1);
+        assert_eq!(absent, Err(Errno::NOPROTOOPT));
+    }
+}

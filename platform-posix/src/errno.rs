@@ -1,0 +1,62 @@
+//! Error numbers in the words of every platform.
+
+use core::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+use usockets::Error;
+
+/// Translates an error number (`errno(3)`) of any call but `connect`.
+#[cold]
+#[must_use]
+pub fn error(errno: Errno) -> Error {
+    match errno {
+        Errno::ADDRINUSE => Error::AddressInUse,
+        Errno::ADDRNOTAVAIL => Error::AddressUnavailable,
+        Errno::ACCESS | Errno::PERM => Error::Denied,
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC => {
+            Error::Exhausted
+        }
+        Errno::INVAL | Errno::BADF | Errno::NOTSOCK | Errno::NOTCONN | Errno::ISCONN => {
+            Error::Invalid
+        }
+        Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::HOSTDOWN => {
+            Error::Unreachable
+        }
+        Errno::CONNREFUSED => Error::Refused,
+        Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE => Error::Reset,
+        Errno::TIMEDOUT => Error::TimedOut,
+        Errno::OPNOTSUPP | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::NOPROTOOPT => {
+            Error::Unsupported
+        }
+        other => Error::Platform(u16::try_from(other.raw_os_error()).unwrap_or(u16::MAX)),
+    }
+}
+
+/// Translates an error number of `connect(2)` to `to`.
+///
+/// The route decides here what it decides nowhere else: `ip-route(8)` answers with `EINVAL` for a
+/// blackhole, with `EACCES` for a prohibited destination, and a firewall with `EPERM`. None of them
+/// is the program's fault, so they are [`Error::Unreachable`]. The one `EINVAL` that is the
+/// program's is a link-local address without its zone (RFC 4007, section 6).
+#[cold]
+#[must_use]
+pub fn connect_error(errno: Errno, to: &SocketAddr) -> Error {
+    match errno {
+        Errno::INVAL if !lacks_zone(to) => Error::Unreachable,
+        Errno::ACCESS | Errno::PERM => Error::Unreachable,
+        errno => error(errno),
+    }
+}
+
+/// Returns true if `addr` is link-local and does not say on which link.
+const fn lacks_zone(addr: &SocketAddr) -> bool {
+    match addr {
+        SocketAddr::V6(addr) => addr.ip().is_unicast_link_local() && addr.scope_id() == 0,
+        SocketAddr::V4(_) => false,
+    }
+}
+
+/// Returns true if connections to `ip` never leave this host, so that one may meet itself.
+pub(crate) const fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}

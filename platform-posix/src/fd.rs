@@ -1,0 +1,206 @@
+//! The kernel's side of one pool slot.
+#![expect(
+    unsafe_code,
+    reason = "a descriptor is kept off by one, so that a closed slot is all zero bytes"
+)]
+
+use core::mem;
+
+use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use usockets::Error;
+
+/// Most connections taken from a listener between two waits.
+const BURST_MAX: u8 = 31;
+
+/// The kernel's side of one pool slot: a descriptor and what it is. Eight bytes, all zero while
+/// closed. Owns the descriptor, and closes it when dropped.
+#[derive(Debug)]
+pub struct Fd {
+    /// The descriptor plus one; 0 when there is none.
+    ///
+    /// Invariant: any other value is a descriptor that this `Fd` owns.
+    off_by_one: u32,
+    kind: Kind,
+    /// Of a listener: the wait after which it last accepted.
+    wait: u8,
+    /// Of a listener: how many connections to take without waiting in between, which grows while
+    /// they keep coming. Of a connection to this host: one half of the port it goes to.
+    burst: u8,
+    /// Of a listener: what is left of `burst`. Of a connection to this host: the other half.
+    left: u8,
+}
+
+/// What a descriptor is used for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "platforms decide by it what to do with a descriptor"
+)]
+#[repr(u8)]
+pub enum Kind {
+    /// A connection that is open, or nothing.
+    Stream = 0,
+    /// A connection that is opening.
+    Connecting,
+    /// A connection that is opening to this very host, and may meet itself (RFC 9293, section
+    /// 3.5: a simultaneous open with one socket).
+    ConnectingLocally,
+    /// A listener.
+    Listener,
+}
+
+impl Fd {
+    /// No socket.
+    pub const CLOSED: Self = Self {
+        off_by_one: 0,
+        kind: Kind::Stream,
+        wait: 0,
+        burst: 0,
+        left: 0,
+    };
+
+    /// Takes `fd` over.
+    #[must_use]
+    pub fn new(fd: OwnedFd, kind: Kind) -> Self {
+        Self {
+            // Descriptors are never negative, so this does not wrap to 0.
+            off_by_one: fd.into_raw_fd().cast_unsigned().wrapping_add(1),
+            kind,
+            ..Self::CLOSED
+        }
+    }
+
+    /// Takes over a connection that is opening to `port` of this very host.
+    #[must_use]
+    pub(crate) fn connecting_locally(fd: OwnedFd, port: u16) -> Self {
+        let mut socket = Self::new(fd, Kind::ConnectingLocally);
+        [socket.burst, socket.left] = port.to_le_bytes();
+        socket
+    }
+
+    /// Returns the port to which a connection to this host is opening.
+    pub(crate) const fn local_port(&self) -> Option<u16> {
+        match self.kind {
+            Kind::ConnectingLocally => Some(u16::from_le_bytes([self.burst, self.left])),
+            _ => None,
+        }
+    }
+
+    /// Returns what the descriptor is used for.
+    #[inline]
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Notes that the connection opened.
+    pub(crate) const fn set_open(&mut self) {
+        self.kind = Kind::Stream;
+    }
+
+    /// Starts counting what a listener accepts, before wait number `wait`.
+    pub const fn start_counting(&mut self, wait: u8) {
+        self.wait = wait.wrapping_sub(1);
+    }
+
+    /// Counts a connection accepted after wait number `wait`; returns true if the platform is to
+    /// wait before the next is taken.
+    ///
+    /// A listener that is level-triggered is reported again anyway. One that was busy in two
+    /// waits running is emptied further each time, so that waits do not dominate.
+    pub const fn count_accepted(&mut self, wait: u8) -> bool {
+        if self.wait == wait {
+            self.left = self.left.saturating_sub(1);
+        } else {
+            let running = wait.wrapping_sub(self.wait) == 1;
+            let more = self.burst.saturating_mul(2).saturating_add(1);
+            let more = if more < BURST_MAX { more } else { BURST_MAX };
+            self.burst = if running { more } else { 0 };
+            self.left = self.burst;
+            self.wait = wait;
+        }
+        self.left == 0
+    }
+
+    /// Notes that nothing waits at a listener any more.
+    pub const fn end_counting(&mut self) {
+        self.burst = 0;
+    }
+
+    /// Returns the descriptor.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none.
+    #[inline]
+    pub fn get(&self) -> Result<BorrowedFd<'_>, Error> {
+        let (raw, none) = self.off_by_one.overflowing_sub(1);
+        if none {
+            return closed();
+        }
+        // SAFETY: by the invariant this is an open descriptor, and the borrow of `self` keeps it
+        // open. It is not -1, because it was not 0 before the subtraction.
+        Ok(unsafe { BorrowedFd::borrow_raw(raw.cast_signed()) })
+    }
+}
+
+impl Fd {
+    /// Gives the descriptor away; `None` when there is none.
+    #[must_use]
+    pub fn into_fd(mut self) -> Option<OwnedFd> {
+        let raw = mem::take(&mut self.off_by_one).checked_sub(1)?;
+        // SAFETY: by the invariant the descriptor is open and owned, and it was just given up.
+        Some(unsafe { OwnedFd::from_raw_fd(raw.cast_signed()) })
+    }
+}
+
+impl Drop for Fd {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(raw) = mem::take(&mut self.off_by_one).checked_sub(1) {
+            // SAFETY: by the invariant the descriptor is open and owned, and it was just given up.
+            drop(unsafe { OwnedFd::from_raw_fd(raw.cast_signed()) });
+        }
+    }
+}
+
+/// Out of line, so that the usual path is a branch not taken.
+#[cold]
+#[inline(never)]
+fn closed<T>() -> Result<T, Error> {
+    Err(Error::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::fd::AsRawFd;
+    use rustix::io::{Errno, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn closed_is_all_zero_bytes() {
+        let fd = Fd::CLOSED;
+        assert_eq!(size_of_val(&fd), 8);
+        assert_eq!((fd.off_by_one, fd.kind), (0, Kind::Stream));
+        assert_eq!((fd.wait, fd.burst, fd.left), (0, 0, 0));
+        assert!(fd.get().is_err());
+    }
+
+    #[test]
+    fn a_descriptor_is_kept_and_closed_once() {
+        let owned = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let raw = owned.as_raw_fd();
+        let fd = Fd::new(owned, Kind::Stream);
+        assert_eq!(fd.get().unwrap().as_raw_fd(), raw);
+        assert!(fcntl_getfd(fd.get().unwrap()).is_ok());
+        let mut slot = Fd::CLOSED;
+        assert!(slot.get().is_err());
+        drop(mem::replace(&mut slot, fd));
+        // SAFETY: used for nothing but asking whether it is open.
+        let after = unsafe { BorrowedFd::borrow_raw(raw) };
+        assert!(fcntl_getfd(after).is_ok());
+        drop(slot);
+        assert_eq!(fcntl_getfd(after).err(), Some(Errno::BADF));
+    }
+}

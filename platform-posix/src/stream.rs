@@ -1,0 +1,350 @@
+//! What a non-blocking TCP socket does on every POSIX system.
+//!
+//! Each function is one step of [`Platform`](usockets::Platform) for one descriptor and makes the
+//! system calls that its first line names. How readiness is learnt is not here: a platform
+//! registers what these functions return with its own `epoll`, kqueue or `poll`.
+
+use core::net::SocketAddr;
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, read};
+use rustix::net::{self, RecvFlags, Shutdown, SocketAddrAny, sockopt};
+use rustix::time::{ClockId, clock_gettime};
+use usockets::{
+    Address, Duration, Endpoint, Error, Instant, Progress, Readiness, Recv, SocketOption,
+};
+
+use crate::errno::{connect_error, error, is_loopback};
+use crate::fd::{Fd, Kind};
+use crate::options::{self, NO_SIGNAL, canonical, stream};
+
+/// Slices of one vectored write; what is beyond goes with the next.
+const PARTS_MAX: usize = 16;
+
+/// Listens at an address: `socket`, options, `bind`, `listen`.
+///
+/// # Errors
+/// The address is taken, absent or forbidden, an option is not supported, or the system is out of
+/// descriptors or memory.
+pub fn listen(at: &Endpoint<'_>) -> Result<Fd, Error> {
+    let fd = stream(at)?;
+    sockopt::set_socket_reuseaddr(&fd, true).map_err(error)?;
+    if at.reuse_port {
+        share_port(&fd)?;
+    }
+    if at.addr.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, at.v6_only).map_err(error)?;
+    }
+    net::bind(&fd, &at.addr).map_err(error)?;
+    net::listen(&fd, i32::from(at.backlog)).map_err(error)?;
+    Ok(Fd::new(fd, Kind::Listener))
+}
+
+#[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
+fn share_port(fd: &OwnedFd) -> Result<(), Error> {
+    sockopt::set_socket_reuseport(fd, true).map_err(error)
+}
+
+#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+fn share_port(_: &OwnedFd) -> Result<(), Error> {
+    Err(Error::Unsupported)
+}
+
+/// Starts connecting: `socket`, options, `bind` if there is a source, `connect`.
+///
+/// `before_bind` sets what only one system has, on a socket that is about to be bound.
+///
+/// # Errors
+/// The connection cannot even be started; see [`connect_error`].
+pub fn connect(
+    to: &Endpoint<'_>,
+    before_bind: impl FnOnce(BorrowedFd<'_>, &SocketAddr),
+) -> Result<Fd, Error> {
+    let fd = stream(to)?;
+    if let Some(source) = &to.source {
+        sockopt::set_socket_reuseaddr(&fd, true).map_err(error)?;
+        before_bind(rustix::fd::AsFd::as_fd(&fd), source);
+        net::bind(&fd, source).map_err(error)?;
+    }
+    match net::connect(&fd, &to.addr) {
+        // An interrupted connect goes on by itself (`connect(2)`).
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(errno) => return Err(connect_error(errno, &to.addr)),
+    }
+    Ok(if is_loopback(to.addr.ip()) {
+        Fd::connecting_locally(fd, to.addr.port())
+    } else {
+        Fd::new(fd, Kind::Connecting)
+    })
+}
+
+/// Takes a waiting connection and its peer's address; `None` when none waits: `accept4`.
+///
+/// # Errors
+/// [`Error::Exhausted`] when there is no descriptor or memory for it: it keeps waiting. Any other
+/// error is about a connection that died while it waited.
+pub fn accept(listener: &Fd) -> Result<Option<(OwnedFd, Address)>, Error> {
+    let Some((fd, peer)) = take(listener.get()?)? else {
+        return Ok(None);
+    };
+    // Some systems give no address when the peer has gone meanwhile.
+    let peer = peer.ok_or(Error::Reset)?;
+    let peer = SocketAddr::try_from(peer).map_err(error)?;
+    Ok(Some((fd, canonical(peer).into())))
+}
+
+/// Takes a waiting connection and resets it; returns true if there was one: `accept4`,
+/// `setsockopt`, `close`.
+///
+/// # Errors
+/// As [`accept`].
+pub fn refuse(listener: &Fd) -> Result<bool, Error> {
+    let Some((fd, _)) = take(listener.get()?)? else {
+        return Ok(false);
+    };
+    reset(&fd)?;
+    Ok(true)
+}
+
+/// Lets the descriptor's `close` reset its connection.
+///
+/// # Errors
+/// The system refuses the option.
+pub fn reset(fd: &OwnedFd) -> Result<(), Error> {
+    sockopt::set_socket_linger(fd, Some(Duration::ZERO)).map_err(error)
+}
+
+/// Carries on with opening a connection, of which `ready` was reported. No call if it opened,
+/// unless it goes to this host: then `getsockname`.
+///
+/// # Errors
+/// It could not be opened, and why. [`Error::Refused`] also if nobody listens at a port of this
+/// host and the system gave the connection that very port, so that it met itself.
+#[inline]
+pub fn open(socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
+    if socket.kind() == Kind::Stream {
+        return Ok(Progress::Done);
+    }
+    if ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP)) {
+        return match take_error(socket) {
+            Some(error) => Err(error),
+            None => Ok(Progress::Pending),
+        };
+    }
+    if !ready.intersects(Readiness::WRITABLE) {
+        return Ok(Progress::Pending);
+    }
+    if let Some(port) = socket.local_port()
+        && met_itself(socket, port)
+    {
+        // Its port is free again at once, for whoever was to listen there.
+        let _ = sockopt::set_socket_linger(socket.get()?, Some(Duration::ZERO));
+        return Err(Error::Refused);
+    }
+    socket.set_open();
+    Ok(Progress::Done)
+}
+
+/// Returns true if a connection to `port` of this host has the same end twice.
+#[cold]
+fn met_itself(socket: &Fd, port: u16) -> bool {
+    let Ok(Address::Ip(local)) = local_addr(socket) else {
+        return false;
+    };
+    local.port() == port && peer_addr(socket) == Ok(Address::Ip(local))
+}
+
+/// Takes the error that broke a connection, if any: `getsockopt`.
+#[must_use]
+pub fn take_error(socket: &Fd) -> Option<Error> {
+    match sockopt::socket_error(socket.get().ok()?) {
+        Ok(Ok(())) => None,
+        Ok(Err(errno)) | Err(errno) => Some(error(errno)),
+    }
+}
+
+/// Receives into `buffer`, which is not empty: `read`.
+///
+/// # Errors
+/// The connection broke.
+#[inline]
+pub fn recv(socket: &Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+    let room = buffer.len();
+    // On a socket `read` is `recv` without flags, and has three arguments fewer.
+    match read(socket.get()?, &mut *buffer) {
+        Ok(0) => Ok(Recv::Finished),
+        Ok(len) => Ok(Recv::Data {
+            len,
+            // Not `<`: that the bytes fit is checked when they are handed on.
+            drained: len != room,
+        }),
+        Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
+    }
+}
+
+/// Receives into `buffer` and leaves the bytes where they are: `recvfrom`.
+///
+/// # Errors
+/// The connection broke.
+pub fn peek(socket: &Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+    match net::recv(socket.get()?, &mut *buffer, RecvFlags::PEEK) {
+        Ok((_, 0)) => Ok(Recv::Finished),
+        Ok((_, len)) => Ok(Recv::Data {
+            len,
+            drained: false,
+        }),
+        Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
+    }
+}
+
+/// Changes an option of an open connection: one to four times `setsockopt`.
+///
+/// # Errors
+/// As [`Platform::set_option`](usockets::Platform::set_option).
+pub fn set_option(socket: &Fd, option: SocketOption) -> Result<(), Error> {
+    options::set_option(socket.get()?, option)
+}
+
+/// Takes up to `data.len()` bytes for sending and returns how many: `sendto`.
+///
+/// # Errors
+/// The connection broke.
+#[inline]
+pub fn send(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
+    match net::send(socket.get()?, data, NO_SIGNAL) {
+        Ok(count) => Ok(count),
+        Err(errno) => would_block(errno).map(|()| 0),
+    }
+}
+
+/// Takes the bytes of `parts` in order and returns how many: one `sendmsg` for 16 parts.
+///
+/// # Errors
+/// The connection broke.
+pub fn send_vectored(socket: &Fd, parts: &[&[u8]]) -> Result<usize, Error> {
+    let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+    let mut sum = 0_usize;
+    for parts in parts.chunks(PARTS_MAX) {
+        let mut len = 0_usize;
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            len = len.saturating_add(part.len());
+        }
+        let slices = slices.get(..parts.len()).unwrap_or_default();
+        let count = match send_slices(socket.get()?, slices) {
+            Ok(count) => count,
+            // What was taken counts; the next call tells of the error.
+            Err(_) if sum > 0 => return Ok(sum),
+            Err(errno) => return Err(error(errno)),
+        };
+        sum = sum.saturating_add(count);
+        if count < len {
+            break;
+        }
+    }
+    Ok(sum)
+}
+
+/// Ends our direction of the stream: `shutdown`.
+///
+/// # Errors
+/// The connection broke.
+pub fn finish(socket: &Fd) -> Result<Progress, Error> {
+    match net::shutdown(socket.get()?, Shutdown::Write) {
+        // Not connected any more: the report that says why is on its way.
+        Ok(()) | Err(Errno::NOTCONN) => Ok(Progress::Done),
+        Err(errno) => Err(error(errno)),
+    }
+}
+
+/// Lets the following close reset the connection: `setsockopt`.
+pub fn abort(socket: &Fd) {
+    if let Ok(fd) = socket.get() {
+        // Without lingering, `close` resets (`socket(7)`). If that fails it still closes.
+        let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+    }
+}
+
+/// Returns the local address of a socket or listener: `getsockname`.
+///
+/// # Errors
+/// The socket is closed.
+pub fn local_addr(socket: &Fd) -> Result<Address, Error> {
+    address(net::getsockname(socket.get()?))
+}
+
+/// Returns the peer's address: `getpeername`.
+///
+/// # Errors
+/// The socket is not connected.
+pub fn peer_addr(socket: &Fd) -> Result<Address, Error> {
+    match net::getpeername(socket.get()?).map_err(error)? {
+        Some(addr) => address(Ok(addr)),
+        None => Err(Error::Unsupported),
+    }
+}
+
+/// Returns the present on the system's monotonic clock: `clock_gettime`.
+#[inline]
+#[must_use]
+pub fn now() -> Instant {
+    let now = clock_gettime(ClockId::Monotonic);
+    let secs = u64::try_from(now.tv_sec).unwrap_or_default();
+    let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
+    Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
+}
+
+/// Returns an error unless a call only has to wait. A socket that never blocks is never
+/// interrupted by a signal either (`signal(7)`).
+#[cold]
+#[inline(never)]
+fn would_block(errno: Errno) -> Result<(), Error> {
+    match errno {
+        Errno::AGAIN => Ok(()),
+        errno => Err(error(errno)),
+    }
+}
+
+/// Takes a waiting connection; `None` when none waits.
+fn take(listener: BorrowedFd<'_>) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
+    loop {
+        match accept_one(listener) {
+            Ok(accepted) => return Ok(Some(accepted)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(error(errno)),
+        }
+    }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn accept_one(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    use rustix::net::SocketFlags;
+
+    net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+}
+
+/// Apple's systems have no `accept4`.
+#[cfg(target_vendor = "apple")]
+fn accept_one(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    let (fd, peer) = net::acceptfrom(listener)?;
+    crate::options::set_quiet(&fd)?;
+    Ok((fd, peer))
+}
+
+fn send_slices(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    loop {
+        let mut control = net::SendAncillaryBuffer::default();
+        match net::sendmsg(fd, slices, &mut control, NO_SIGNAL) {
+            Ok(count) => return Ok(count),
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn address(addr: Result<SocketAddrAny, Errno>) -> Result<Address, Error> {
+    let addr = SocketAddr::try_from(addr.map_err(error)?).map_err(error)?;
+    Ok(canonical(addr).into())
+}
