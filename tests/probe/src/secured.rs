@@ -3,11 +3,12 @@
 use core::fmt::Write;
 
 use usockets::tls::{
-    ClientAuth, ClientConfig, Config, Connection, Crypto, Event, Handshake, HashAlgorithm,
-    Identity, Output, Pem, Received, Scheme, ServerConfig, Session, Setup, SignatureId, Suite,
-    TicketKeys, Tls, TlsMemory,
+    ClientAuth, ClientConfig, Config, Connection, Crypto, Event, Group, Handshake,
+    HandshakeFailure, HashAlgorithm, Identity, ObserveHandshakes, Output, Peer, Pem, Received,
+    Scheme, ServerConfig, Session, Setup, SignatureId, Suite, TicketKeys, Tls, TlsMemory,
+    TrustAnchor,
 };
-use usockets::{Error, Platform, Sockets};
+use usockets::{Error, Platform, SocketId, Sockets};
 
 use crate::anything::{self, Anything};
 use crate::cryptography::{Any, alert};
@@ -28,24 +29,27 @@ static mut SOCKETS: Sockets<Tls<'static, Outside<false>, Provider>, Anything, 64
 static mut MEMORY: TlsMemory<Provider, 64, 2, 2, 2> = TlsMemory::NEW;
 static mut HANDSHAKE: Handshake<Provider> = Handshake::EMPTY;
 static mut SESSIONS: [[Session; 2]; 2] = [const { [const { Session::EMPTY }; 2] }; 2];
+static mut PEERS: [[Peer; 2]; 2] = [const { [const { Peer::EMPTY }; 2] }; 2];
 static mut RECORDS: [[u8; 16_720]; 2] = [[0; 16_720]; 2];
 
 /// Makes any calls of any of it.
 pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Error> {
     // SAFETY: the only place that names the statics, and it is entered once.
-    let (sockets, memory, handshake, sessions, records) = unsafe {
+    let (sockets, memory, handshake, sessions, peers, records) = unsafe {
         (
             &mut *&raw mut SOCKETS,
             &mut *&raw mut MEMORY,
             &mut *&raw mut HANDSHAKE,
             &mut *&raw mut SESSIONS,
+            &mut *&raw mut PEERS,
             &mut *&raw mut RECORDS,
         )
     };
     let ([input, output], [own, lent]) = (records, sessions);
+    let [[peer, _], others] = peers;
     texts(input);
-    engine(provider(), handshake, own, input, output);
-    let layer = layer(Outside::<false>, provider(), memory, lent);
+    engine(provider(), handshake, own, peer, input, output);
+    let layer = layer(Outside::<false>, provider(), memory, lent).with_peers(others);
     anything::run(layer, sockets, receive, cork)
 }
 
@@ -88,6 +92,11 @@ impl<P: Layer, C: Crypto> Layer for Tls<'static, P, C> {
             2 => self.set_config(config()),
             3 => self.inner_mut().call(),
             4 => _ = self.inner().now(),
+            5 => _ = self.handshakes(),
+            6 => {
+                let peer = SocketId::from_bits(long()).and_then(|id| self.peer(id));
+                let _ = peer.map(Peer::is_known);
+            }
             _ => {
                 if let Some(session) = self.sessions_mut().get_mut(len()) {
                     session.clear();
@@ -97,22 +106,27 @@ impl<P: Layer, C: Crypto> Layer for Tls<'static, P, C> {
     }
 }
 
+fn policy<'a>(anchors: &'a [TrustAnchor<'a>]) -> ClientAuth<'a> {
+    match word() {
+        0 => ClientAuth::Off,
+        1 => ClientAuth::Requested(anchors),
+        _ => ClientAuth::Required(anchors),
+    }
+}
+
 /// Makes any call of the engine, at any time.
 fn engine<C: Crypto>(
     mut crypto: C,
     handshake: &mut Handshake<C>,
     sessions: &mut [Session],
+    peer: &mut Peer,
     input: &mut [u8],
     output: &mut [u8],
 ) {
     let anchors = config().client.roots;
     let tickets = TicketKeys::new(hidden([0; 32]), word());
     let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
-    let policy = match word() {
-        0 => ClientAuth::Off,
-        1 => ClientAuth::Requested(anchors),
-        _ => ClientAuth::Required(anchors),
-    };
+    let policy = policy(anchors);
     let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
     let identities = [identity];
     let server = ServerConfig::new(&identities)
@@ -127,11 +141,12 @@ fn engine<C: Crypto>(
         1 => Config::client(client),
         _ => Config::new(server, client),
     };
+    let config = config.observer(&ANY);
     let mut setup = Setup {
         crypto: &mut crypto,
         config: &config,
         sessions,
-        peer: None,
+        peer: Some(peer),
     };
     let mut out = Output::new(output);
     let mut connection = Connection::server();
@@ -161,6 +176,7 @@ fn engine<C: Crypto>(
             6 => _ = handshake.supply(SignatureId::from_bits(long()), bytes()),
             7 => handshake.reset(),
             8 => _ = write!(Sink, "{}", alert()),
+            9 => setup.peer.iter_mut().for_each(|peer| know::<C>(peer)),
             _ => facts(&connection),
         }
         let _ = handshake.server_name().len();
@@ -180,7 +196,36 @@ fn data(received: Received, input: &[u8]) {
     }
 }
 
+/// Asks all that a handshake tells of a peer.
+fn know<C: Crypto>(peer: &mut Peer) {
+    let mut key = [0; 64];
+    let key = key.get_mut(..len()).unwrap_or_default();
+    let _ = peer.export::<C::Hasher>(bytes(), bytes(), key);
+    let _ = peer.is_known() | peer.is_authenticated() | peer.is_resumed();
+    let lens = [
+        peer.certificate().map(<[u8]>::len),
+        peer.fingerprint().map(|digest| digest.len()),
+        peer.public_key().map(<[u8]>::len),
+        peer.subject().map(<[u8]>::len),
+        Some(peer.server_name().len()),
+    ];
+    let _ = (lens, peer.suite(), peer.group().map(Group::code));
+    for name in peer.dns_names() {
+        let _ = write!(Sink, "{name}");
+    }
+    peer.clear();
+}
+
+impl ObserveHandshakes for Any {
+    fn on_failure(&self, failure: &HandshakeFailure) {
+        let _ = write!(Sink, "{failure}");
+    }
+}
+
 fn facts(connection: &Connection) {
+    if let Some(error) = connection.certificate_error() {
+        let _ = write!(Sink, "{error}{}", error.alert());
+    }
     let suite = connection.suite();
     let _ = (
         suite.code(),

@@ -287,16 +287,15 @@ fn a_long_certificate_has_a_fingerprint() {
     assert_eq!(of_server.fingerprint, fingerprint(&server));
 }
 
-/// The program is told of each failure on both ends, with the alert and the reason.
-#[test]
-fn failures_are_told() {
-    let authority = Authority::new(Kind::P256);
-    let roots = authority.anchors();
+/// Certificates, what is wrong with them, the alert and the words.
+type Cases = [(Leaf, CertificateError, u8, &'static str); 6];
+
+fn bad_certificates(authority: &Authority) -> Cases {
     let stranger = Authority::new(Kind::P256);
     let with = |change: fn(&mut rcgen::CertificateParams)| {
         authority.issue_with(Kind::P256, &["localhost"], change)
     };
-    let cases: [(Leaf, CertificateError, u8, &str); 6] = [
+    [
         (
             with(|params| params.not_after = date_time_ymd(2_026, 1, 1)),
             CertificateError::Expired,
@@ -335,7 +334,15 @@ fn failures_are_told() {
             43,
             "TLS alert unsupported_certificate (43) sent: the certificate is for another purpose",
         ),
-    ];
+    ]
+}
+
+/// The program is told of each failure on both ends, with the alert and the reason.
+#[test]
+fn failures_are_told() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let cases = bad_certificates(&authority);
     for (leaf, reason, alert, words) in &cases {
         let slices = leaf.slices();
         let identities = [leaf.identity(&slices)];

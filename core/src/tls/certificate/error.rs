@@ -93,7 +93,7 @@ impl CertificateError {
 
     /// Returns the error's number, above 0.
     pub(crate) fn number(self) -> u8 {
-        let mut numbers = Self::ALL.iter().zip(1..);
+        let mut numbers = Self::ALL.iter().zip(1..=u8::MAX);
         let found = numbers.find(|(error, _)| **error == self);
         found.map_or(0, |(_, number)| number)
     }

@@ -244,7 +244,7 @@ impl<'a> Search<'a> {
             if depth.saturating_add(1) >= PATH_MAX {
                 continue;
             }
-            for (other, issuer) in certificates.iter().enumerate().skip(1) {
+            for (other, issuer) in (1..CERTIFICATES_MAX).zip(certificates.iter().skip(1)) {
                 let link = Link {
                     certificate: index,
                     issuer: Issuer::Certificate(other),

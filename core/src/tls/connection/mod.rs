@@ -5,6 +5,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `event` | what a record meant to the caller |
+//! | `state` | which message comes next |
 //! | `receive` | the connection, and how a record becomes messages, and messages steps |
 //! | `traffic` | after the handshake: data, alerts, new keys |
 //!
@@ -12,4 +13,5 @@
 
 pub(crate) mod event;
 pub(crate) mod receive;
+pub(crate) mod state;
 pub(crate) mod traffic;

@@ -3,6 +3,7 @@
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::connection::event::{Event, Received};
+use crate::tls::connection::state::{Failure, Role, State};
 use crate::tls::crypto::provider::{Crypto, Suite};
 use crate::tls::handshake::auth::{self, Step};
 use crate::tls::handshake::client;
@@ -58,52 +59,6 @@ pub struct Connection {
     pub(crate) failure: Failure,
     /// What was wrong with the peer's certificates, as a number; 0 if nothing was.
     pub(crate) certificate_error: u8,
-}
-
-/// Which side of the connection we are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum Role {
-    Server = 0,
-    Client,
-}
-
-impl Role {
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Server => Self::Client,
-            Self::Client => Self::Server,
-        }
-    }
-}
-
-/// Why a connection failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum Failure {
-    /// The peer broke the protocol, or something failed here.
-    Sent(Alert) = 0,
-    /// The peer said so.
-    Received(Alert),
-}
-
-/// Which message comes next.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum State {
-    Closed = 0,
-    AwaitClientHello,
-    AwaitSecondClientHello,
-    AwaitServerHello,
-    AwaitSecondServerHello,
-    AwaitExtensions,
-    AwaitRequest,
-    AwaitCertificate,
-    AwaitVerify,
-    AwaitFinished,
-    AwaitSignature,
-    Open,
-    Failed,
 }
 
 impl Connection {

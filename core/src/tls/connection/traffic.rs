@@ -2,7 +2,8 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::connection::event::Event;
-use crate::tls::connection::receive::{Connection, Failure, Role, State};
+use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::{Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::config::Setup;
 use crate::tls::record::parts::Parts;

@@ -12,7 +12,7 @@ use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::path::Progress;
 use crate::tls::certificate::verify::{Chain, Subject};
-use crate::tls::connection::receive::Role;
+use crate::tls::connection::state::Role;
 use crate::tls::crypto::provider::{Crypto, Scheme, Signer};
 use crate::tls::handshake::auth::Signed;
 use crate::tls::handshake::config::ClientConfig;

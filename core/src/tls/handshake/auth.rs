@@ -5,7 +5,8 @@ use subtle::ConstantTimeEq;
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::verify::{Chain, Subject};
-use crate::tls::connection::receive::{Connection, Role, State};
+use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{
     Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, SignatureId, Signer,
 };

@@ -2,7 +2,8 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::name::parse_dns;
-use crate::tls::connection::receive::{Connection, Role, State};
+use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{Crypto, Group, HashAlgorithm, Hasher, Secret, Shared, Suite};
 use crate::tls::handshake::auth::{self, Step, content, put_schemes};
 use crate::tls::handshake::config::Setup;

@@ -371,6 +371,14 @@ impl<C: Crypto> Exchange<C> {
             .unwrap_or_default()
     }
 
+    /// Sets the client's random, 32 bytes.
+    pub(crate) fn set_random(&mut self, random: &[u8]) {
+        // A copy of slices would check their lengths, and could panic.
+        for (to, from) in self.random.iter_mut().zip(random) {
+            *to = *from;
+        }
+    }
+
     /// Sets the session id, at most 32 bytes.
     pub(crate) fn set_session_id(&mut self, id: &[u8]) {
         self.session_id_len = match u8::try_from(id.len()) {

@@ -1,7 +1,8 @@
 //! The server's side of the handshake (RFC 8446, section 4).
 
 use crate::tls::alert::Alert;
-use crate::tls::connection::receive::{Connection, Role, State};
+use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{Crypto, Group, Hasher, SHARE_MAX, Scheme, Shared, Suite};
 use crate::tls::handshake::auth::{self, Step, content, put_message};
 use crate::tls::handshake::config::{ClientAuth, Mismatch, Setup};
@@ -43,10 +44,7 @@ impl Connection {
             }
             exchange.transcript = C::Hasher::new(suite.hash());
             exchange.set_session_id(hello.session_id);
-            // Both have 32 bytes; a copy of slices would check it, and could panic.
-            for (to, from) in exchange.random.iter_mut().zip(hello.random) {
-                *to = *from;
-            }
+            exchange.set_random(hello.random);
             if hello.early_data {
                 exchange.early_left = EARLY_MAX;
             }

@@ -178,57 +178,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Pause, Error> {
         let mut reads = 0_u32;
         loop {
-            let Self {
-                inner,
-                crypto,
-                config,
-                sessions,
-                peers,
-                lenders,
-                verifications_left,
-                ..
-            } = self;
-            let mut setup = Setup {
-                crypto,
-                config,
-                sessions,
-                peer: socket.id().and_then(|id| id.entry(peers)),
-            };
-            let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
-            let mut output = lenders.outputs.get(socket.output);
-            let mut handshake = lenders.handshakes.get(socket.handshake);
-            if let Some(handshake) = &mut handshake {
-                handshake.exchange.pace.bound(*verifications_left);
-            }
-            let spare = output.as_mut().map(|record| record.spare());
-            let mut out = Output::new(spare.unwrap_or_default());
-            let bytes = input.filled_mut();
-            let received =
-                socket
-                    .connection
-                    .receive(&mut setup, handshake.as_deref_mut(), bytes, &mut out);
-            let mut is_paused = false;
-            if let Some(handshake) = handshake {
-                *verifications_left = handshake.exchange.pace.left();
-                is_paused = handshake.exchange.pace.is_paused();
-            }
-            let len = out.len();
-            if let Some(output) = output {
-                output.commit(len);
-            }
-            let received = match received {
-                Ok(received) => received,
-                Err(alert) => {
-                    self.prepare_refusal(socket, alert);
-                    return Err(Error::AlertSent(alert.code()));
-                }
-            };
-            input.consume(received.consumed);
-            *has_worked |= received.consumed > 0 || len > 0;
-            match received.event {
+            let (event, is_paused) = self.shake_record(socket, has_worked)?;
+            match event {
                 Event::Incomplete { .. } if reads >= READS_MAX => return Ok(Pause::Yields),
                 Event::Incomplete { .. } => {
                     reads = reads.saturating_add(1);
+                    let (inner, _, lenders) = self.parts();
+                    let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
                     match inner.recv(&mut socket.inner, input.spare())? {
                         Recv::Data { len, .. } => input.commit(len),
                         Recv::WouldBlock | Recv::Pending => return Ok(Pause::Drained),
@@ -236,7 +192,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     }
                 }
                 Event::Open => {
-                    if let (Some(peer), Some(id)) = (&mut setup.peer, socket.id()) {
+                    if let Some(id) = socket.id()
+                        && let Some(peer) = id.entry(self.peers)
+                    {
                         peer.set_owner(id);
                     }
                     return Ok(Pause::Open);
@@ -248,6 +206,55 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
                 Event::Nothing if is_paused => return Ok(Pause::Yields),
                 Event::Nothing => {}
+            }
+        }
+    }
+
+    /// Reads and answers one record, or goes on with what the last one brought; returns what it
+    /// meant, and true if the handshake pauses, since as many signatures as may be in an iteration
+    /// have been verified.
+    fn shake_record(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        has_worked: &mut bool,
+    ) -> Result<(Event, bool), Error> {
+        let verifications_left = self.verifications_left;
+        let mut setup = Setup {
+            crypto: &mut self.crypto,
+            config: self.config,
+            sessions: self.sessions,
+            peer: socket.id().and_then(|id| id.entry(self.peers)),
+        };
+        let lenders = &mut self.lenders;
+        let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
+        let mut output = lenders.outputs.get(socket.output);
+        let mut handshake = lenders.handshakes.get(socket.handshake);
+        if let Some(handshake) = &mut handshake {
+            handshake.exchange.pace.bound(verifications_left);
+        }
+        let spare = output.as_mut().map(|record| record.spare());
+        let mut out = Output::new(spare.unwrap_or_default());
+        let bytes = input.filled_mut();
+        let connection = &mut socket.connection;
+        let received = connection.receive(&mut setup, handshake.as_deref_mut(), bytes, &mut out);
+        let mut is_paused = false;
+        if let Some(handshake) = handshake {
+            self.verifications_left = handshake.exchange.pace.left();
+            is_paused = handshake.exchange.pace.is_paused();
+        }
+        let len = out.len();
+        if let Some(output) = output {
+            output.commit(len);
+        }
+        match received {
+            Ok(received) => {
+                input.consume(received.consumed);
+                *has_worked |= received.consumed > 0 || len > 0;
+                Ok((received.event, is_paused))
+            }
+            Err(alert) => {
+                self.prepare_refusal(socket, alert);
+                Err(Error::AlertSent(alert.code()))
             }
         }
     }

@@ -155,8 +155,8 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         self
     }
 
-    /// Adds places for what handshakes tell of the peers, for [`Self::peer`]: one for each socket of
-    /// the pool. Of sockets beyond, as of all if there are none, nothing is kept.
+    /// Adds places for what handshakes tell of the peers, for [`Self::peer`]: one for each socket
+    /// of the pool. Of sockets beyond, as of all if there are none, nothing is kept.
     #[must_use]
     pub const fn with_peers(mut self, peers: &'s mut [Peer]) -> Self {
         self.peers = peers;
