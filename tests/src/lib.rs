@@ -11,3 +11,4 @@ pub mod script;
 pub mod side;
 pub mod sim;
 pub mod smoltcp;
+pub mod tasks;

@@ -94,6 +94,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if buffer.is_empty() {
             return Err(Error::Invalid);
         }
+        let pulled = Flags::PULL.with(Flags::READABLE);
+        if slot.flags.only(pulled, Flags::PULL) && slot.phase() == Phase::Open {
+            // All that was reported has been read, and what comes next is reported: asking would
+            // cost a system call for each message.
+            return Ok(Read::WouldBlock);
+        }
         let room = buffer.len();
         match self.platform.recv(&mut slot.socket, buffer) {
             Ok(Recv::Data { len, drained }) => {
@@ -125,6 +131,17 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
                 Err(error)
             }
         }
+    }
+
+    /// Returns why nothing can be written any more to a connection that broke, while what came
+    /// before is still to be read. `None` for a sound connection, and for one that is closed.
+    #[must_use]
+    pub fn failure(&mut self, id: SocketId) -> Option<Error> {
+        let slot = find_open(self.slots, id)?;
+        if slot.phase() != Phase::Broken {
+            return None;
+        }
+        Some(slot.error().unwrap_or(Error::Reset))
     }
 
     /// Everything has been read, the peer's end too if `is_end`.

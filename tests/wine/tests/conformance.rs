@@ -2,6 +2,8 @@
 
 #[path = "../../tests/addresses.rs"]
 mod addresses;
+#[path = "../../tests/async_cancellation.rs"]
+mod async_cancellation;
 #[path = "../../tests/back_pressure.rs"]
 mod back_pressure;
 #[path = "../../tests/calls_inside_calls.rs"]
