@@ -41,7 +41,7 @@
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
 //! `congestion` is the policy beside it, `path` is what ICMP says. `time_wait` and `cookies` are
-//! the connection after and before it costs anything. A file imports from those named before it,
+//! the connection after and before it costs anything; `invariants` is what always holds. A file imports from those named before it,
 //! but for the steps of a connection, which are all methods of it.
 #![forbid(unsafe_code)]
 
@@ -50,6 +50,7 @@ mod congestion;
 mod connection;
 pub mod cookies;
 mod input;
+mod invariants;
 mod loss;
 mod memory;
 mod output;

@@ -1,5 +1,6 @@
 //! The receive sequence space: the receive buffer, what came out of order, and the window.
 
+use super::invariants::require;
 use super::memory::{Buffers, advance, write_ring};
 use super::segment::{Block, SackBlocks};
 use super::seq::Seq;
@@ -249,6 +250,22 @@ impl Receive {
         blocks
     }
 
+    /// Checks that the ranges lie within the window, in order and apart.
+    pub(super) fn check_ranges(&self, ranges: &[Block]) -> Result<(), &'static str> {
+        let used = ranges.get(..usize::from(self.ranges));
+        let used = used.ok_or("every range in use is in the table")?;
+        let mut after = self.nxt;
+        for range in used {
+            require(range.start.is_after(after), "ranges are in order and apart")?;
+            require(range.end.is_after(range.start), "no range is empty")?;
+            after = range.end;
+        }
+        require(
+            used.is_empty() || !after.is_after(self.edge),
+            "ranges lie within the window",
+        )
+    }
+
     /// Notes the size of a segment that has come and returns true if an acknowledgement must not
     /// be delayed: two full segments have come since the last (RFC 9293, section 3.8.6.3).
     pub(super) fn is_second_full(&mut self, len: usize) -> bool {
@@ -282,7 +299,9 @@ impl Receive {
         let much = advance >= capacity >> 2
             || self.window() <= capacity >> 3
             || capacity <= two.saturating_mul(4);
-        advance >= (capacity >> 1).max(1) || (advance >= two && much)
+        // A peer that has no room for a full segment waits for it.
+        let waits = self.window() < u32::from(self.mss) && advance >= self.step(capacity);
+        waits || advance >= (capacity >> 1).max(1) || (advance >= two && much)
     }
 
     /// Moves the right edge if that is worth it, and returns the field to send.

@@ -118,22 +118,24 @@ impl Host {
     }
 
     pub(crate) fn on_packet(&mut self, now: Instant, packet: &Packet) -> Events {
-        let (tcp, mut buffers) = self.parts();
-        tcp.on_segment(now, &packet.segment(), &mut buffers)
+        self.with(|tcp, buffers| tcp.on_segment(now, &packet.segment(), buffers))
     }
 
     pub(crate) fn on_timer(&mut self, now: Instant) -> Events {
-        let (tcp, mut buffers) = self.parts();
-        tcp.on_timer(now, &mut buffers)
+        self.with(|tcp, buffers| tcp.on_timer(now, buffers))
     }
 
-    /// Calls the connection with its buffers.
+    /// Calls the connection with its buffers, and checks it afterwards.
     pub(crate) fn with<R>(
         &mut self,
         call: impl FnOnce(&mut Connection, &mut Buffers<'_>) -> R,
     ) -> R {
         let (tcp, mut buffers) = self.parts();
-        call(tcp, &mut buffers)
+        let result = call(tcp, &mut buffers);
+        if let Err(broken) = tcp.check(&buffers) {
+            panic!("not true: {broken}: {tcp:?}");
+        }
+        result
     }
 
     pub(crate) fn send(&mut self, data: &[u8]) -> usize {

@@ -9,10 +9,13 @@
 )]
 
 mod host;
+mod hostile;
 mod losses;
 mod net;
+mod options;
 mod paths;
 mod script;
 mod states;
 mod streams;
 mod timers;
+mod windows;

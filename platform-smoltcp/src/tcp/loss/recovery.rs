@@ -84,7 +84,8 @@ impl Recovery {
         };
         // The first segment goes at once (RFC 6937, section 3: the fast retransmit).
         let may = if self.sent == 0 { may.max(mss) } else { may };
-        pipe.saturating_add(may)
+        // With nothing on its way no acknowledgement comes that would let more go.
+        pipe.saturating_add(may).max(mss)
     }
 }
 

@@ -1,0 +1,260 @@
+//! Windows: silly ones, Nagle's algorithm, half-close, and the ways to end.
+
+use usockets::Error;
+use usockets_smoltcp::tcp::{Events, Flags, Settings, State};
+
+use crate::host::{Host, Packet};
+use crate::net::{Link, Net};
+use crate::script::{IRS, ISS, OURS, Script, THEIRS, options};
+
+fn text(seq: u32, len: usize) -> Packet {
+    Packet::new(Flags::ACK, seq, OURS).payload(&vec![1; len])
+}
+
+/// RFC 9293, section 3.8.6.2.2, MUST-39: the window opens by a segment or half the buffer.
+#[test]
+fn the_receiver_offers_no_silly_windows() {
+    let host = Host::new(9_000, 4_380);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    for part in 0..3 {
+        script.get(text(THEIRS + 1_460 * part, 1_460));
+    }
+    script.wait(100_000);
+    for _ in 0..14 {
+        script.host.receive(100);
+        assert!(script.sent().is_empty(), "not yet worth telling");
+    }
+    script.host.receive(100);
+    let sent = script.sent();
+    assert_eq!(sent[0].window, 1_500, "a segment fits");
+}
+
+/// RFC 9293, section 3.8.6.2.1, MUST-38: no small segments into small windows.
+#[test]
+fn the_sender_fills_no_silly_windows() {
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(1_560));
+    let sent = script.write(5_000);
+    assert_eq!(sent.len(), 1, "100 octets of window are left");
+    let sent = script.get(script.ack(OURS + 1_460).window(100));
+    assert!(sent.is_empty());
+    let (after, sent) = script.next();
+    assert!((100_000..1_000_001).contains(&after), "overridden in time");
+    assert_eq!(sent[0].payload.len(), 100);
+}
+
+/// RFC 9293, section 3.7.4, MUST-17: Nagle's algorithm can be turned off.
+#[test]
+fn small_segments_wait_if_they_are_asked_to() {
+    for nagle in [true, false] {
+        let settings = Script::plain().nagle(nagle);
+        let mut script = Script::accepted(Host::new(9_000, 9_000), &settings, options(true));
+        assert_eq!(script.write(10).len(), 1, "nothing is on its way");
+        assert_eq!(script.write(10).len(), usize::from(!nagle));
+        let sent = script.get(script.ack(OURS + 10));
+        assert_eq!(sent.len(), usize::from(nagle));
+    }
+}
+
+/// The right edge never goes back (RFC 9293, section 3.8.6, SHLD-14).
+#[test]
+fn the_window_is_never_taken_back() {
+    let mut script = Script::accepted(Host::new(9_000, 9_000), &Script::plain(), options(true));
+    let mut edge = 0;
+    let mut seq = THEIRS;
+    for round in 0..200_u32 {
+        let len = 1 + (round * 37) % 400;
+        let mut sent = script.get(text(seq, len as usize));
+        seq += len;
+        sent.extend(script.wait(50_000).into_iter().map(|(_, packet)| packet));
+        if round % 3 == 0 {
+            script.host.receive(600);
+        }
+        for packet in sent {
+            let told = packet.ack.get() + u32::from(packet.window);
+            assert!(told >= edge, "from {edge} back to {told}");
+            edge = told;
+        }
+    }
+}
+
+/// RFC 9293, section 3.6: after our FIN the peer may send on, and after its FIN we may.
+#[test]
+fn each_direction_closes_by_itself() {
+    let mut script = Script::established();
+    script.host.tcp.shutdown();
+    assert!(script.sent()[0].has(Flags::FIN));
+    script.get(script.ack(OURS + 1));
+    script.get(Packet::new(Flags::ACK, THEIRS, OURS + 1).payload(b"more"));
+    assert_eq!(script.host.receive(9), b"more");
+    let mut script = Script::established();
+    script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS));
+    assert!(script.events.has(Events::PEER_FIN));
+    assert_eq!(script.write(4).len(), 1);
+    script.host.tcp.shutdown();
+    let sent = script.sent();
+    assert!(sent[0].has(Flags::FIN) && sent[0].seq.get() == OURS + 4);
+    script.get(Packet::new(Flags::ACK, THEIRS + 1, OURS + 5));
+    assert_eq!(
+        (script.state(), script.host.tcp.error()),
+        (State::Closed, None)
+    );
+}
+
+/// A FIN that comes before the text it follows is kept until that has come.
+#[test]
+fn a_fin_out_of_order_is_remembered() {
+    let mut script = Script::established();
+    let fin = Packet::new(Flags::FIN | Flags::ACK, THEIRS + 4, OURS).payload(b"last");
+    script.get(fin);
+    assert_eq!(script.state(), State::Established);
+    script.get(Packet::new(Flags::ACK, THEIRS, OURS).payload(b"lost"));
+    assert_eq!(script.state(), State::CloseWait);
+    assert_eq!(script.host.receive(9), b"lostlast");
+}
+
+/// RFC 9293, section 3.6.1: who has closed and gets more says that it is lost.
+#[test]
+fn text_after_close_is_answered_by_a_reset() {
+    let mut script = Script::established();
+    let now = script.now();
+    script.host.with(|tcp, buffers| tcp.close(now, buffers));
+    script.sent();
+    script.get(script.ack(OURS + 1));
+    let sent = script.get(Packet::new(Flags::ACK, THEIRS, OURS + 1).payload(b"late"));
+    assert!(sent[0].has(Flags::RST));
+    assert_eq!(sent[0].seq.get(), OURS + 1);
+    assert!(script.events.has(Events::CLOSED));
+}
+
+/// RFC 2525, section 2.17: closing with something not received is told by a reset.
+#[test]
+fn closing_before_all_is_received_resets() {
+    let mut script = Script::established();
+    script.get(Packet::new(Flags::ACK, THEIRS, OURS).payload(b"unread"));
+    let now = script.now();
+    script.host.with(|tcp, buffers| tcp.close(now, buffers));
+    assert!(script.sent()[0].has(Flags::RST));
+}
+
+/// RFC 9293, section 3.10.5.
+#[test]
+fn abort_resets_at_once() {
+    let mut script = Script::established();
+    script.write(100);
+    script.host.tcp.abort();
+    let sent = script.sent();
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].has(Flags::RST) && sent[0].seq.get() == OURS + 100);
+    let mut script = Script::new();
+    let now = script.now();
+    script.host.connect(now, &Script::plain(), ISS);
+    script.host.tcp.abort();
+    assert!(script.sent().is_empty(), "nobody knows of it");
+}
+
+/// What the owner sent before the handshake goes with it.
+#[test]
+fn text_sent_before_the_handshake_waits_for_it() {
+    let mut script = Script::new();
+    let now = script.now();
+    script.host.connect(now, &Script::plain(), ISS);
+    script.sent();
+    assert!(script.write(5).is_empty());
+    script.host.tcp.shutdown();
+    assert_eq!(script.state(), State::Closed, "SYN-SENT is given up");
+    let mut script = Script::new();
+    script.host.connect(now, &Script::plain(), ISS);
+    script.sent();
+    script.write(5);
+    let sent = script.get(Packet::new(Flags::SYN | Flags::ACK, IRS, OURS).options(options(true)));
+    assert_eq!((sent[0].payload.len(), sent[0].ack.get()), (5, THEIRS));
+}
+
+/// RFC 9293, section 3.10.7.4: a refused connection says so.
+#[test]
+fn a_refused_connection_says_so() {
+    let mut script = Script::new();
+    let now = script.now();
+    script.host.connect(now, &Script::plain(), ISS);
+    script.sent();
+    script.get(Packet::new(Flags::RST | Flags::ACK, 0, OURS));
+    assert_eq!(script.host.tcp.error(), Some(Error::Refused));
+}
+
+/// Runs until nothing but TIME-WAIT is left.
+fn run(net: &mut Net) {
+    for _ in 0..1_000 {
+        net.transmit();
+        let open = |state| !matches!(state, State::Closed | State::TimeWait);
+        if !net.hosts.iter().any(|host| open(host.tcp.state())) {
+            break;
+        }
+        let Some(next) = net.next() else {
+            break;
+        };
+        net.advance(next);
+    }
+}
+
+fn two() -> Net {
+    let link = Link {
+        delay: 10_000,
+        ..Link::default()
+    };
+    let hosts = [Host::new(9_000, 9_000), Host::new(9_000, 9_000)];
+    Net::new(hosts, [link; 2], [Settings::new(1_460); 2], 1)
+}
+
+/// RFC 9293, section 3.5, figure 7, MUST-10: both connect at once.
+#[test]
+fn both_may_open_at_once() {
+    let mut net = two();
+    net.listening = false;
+    net.connect(100);
+    let (now, settings) = (net.now(), net.settings[1]);
+    net.hosts[1].connect(now, &settings, 900);
+    for _ in 0..20 {
+        net.transmit();
+        let Some(next) = net.next() else {
+            break;
+        };
+        net.advance(next);
+    }
+    for host in &mut net.hosts {
+        assert_eq!(host.tcp.state(), State::Established);
+        assert_eq!(host.send(b"both"), 4);
+    }
+    for _ in 0..20 {
+        net.transmit();
+        let Some(next) = net.next() else {
+            break;
+        };
+        net.advance(next);
+    }
+    for host in &mut net.hosts {
+        assert_eq!(host.receive(9), b"both");
+    }
+}
+
+/// RFC 9293, section 3.6, figure 13: both close at once and both wait.
+#[test]
+fn both_may_close_at_once() {
+    let mut net = two();
+    net.connect(100);
+    for _ in 0..4 {
+        net.transmit();
+        let Some(next) = net.next() else {
+            break;
+        };
+        net.advance(next);
+    }
+    for host in &mut net.hosts {
+        assert_eq!(host.tcp.state(), State::Established);
+        host.tcp.shutdown();
+    }
+    run(&mut net);
+    for host in &net.hosts {
+        assert_eq!(host.tcp.state(), State::TimeWait);
+    }
+}
