@@ -14,6 +14,7 @@ mod losses;
 mod net;
 mod options;
 mod paths;
+mod requirements;
 mod script;
 mod states;
 mod streams;

@@ -7,6 +7,7 @@ use usockets_smoltcp::Secret;
 use usockets_smoltcp::tcp::{
     Block, Events, Flags, IcmpError, Options, Seq, Settings, State, Timestamps, cookies,
 };
+use usockets_smoltcp::wire::tcp::Tcp;
 
 use crate::host::{Host, Packet};
 use crate::script::{IRS, ISS, OURS, Script, THEIRS, options};
@@ -263,4 +264,83 @@ fn icmp_errors_end_only_what_is_opening() {
         .host
         .with(|tcp, buffers| tcp.on_icmp(now, IcmpError::Hard, seq, buffers));
     assert_eq!(script.state(), State::Established);
+}
+
+fn header(options: &[u8]) -> Vec<u8> {
+    let mut header = vec![0; 20];
+    header[12] = (((20 + options.len()) / 4) << 4) as u8;
+    header.extend_from_slice(options);
+    header
+}
+
+/// RFC 9293, section 3.1, MUST-4, 6, 7, 64 and 68.
+#[test]
+fn unknown_and_broken_options_are_passed_over() {
+    let read = |options: &[u8]| match Tcp::parse(&header(options)) {
+        Ok((tcp, _)) => tcp.options,
+        Err(error) => panic!("{error:?}"),
+    };
+    let mss = Some(1_460);
+    assert_eq!(
+        read(&[1, 2, 4, 5, 0xb4, 1, 1, 0]).mss,
+        mss,
+        "at an odd octet"
+    );
+    assert_eq!(
+        read(&[254, 3, 9, 2, 4, 5, 0xb4, 0]).mss,
+        mss,
+        "behind an unknown one"
+    );
+    assert_eq!(read(&[0, 2, 4, 5]).mss, None, "behind the end");
+    for broken in [
+        [2, 0, 1, 1],
+        [2, 1, 1, 1],
+        [2, 9, 1, 1],
+        [2, 3, 5, 0],
+        [1, 1, 1, 2],
+    ] {
+        assert_eq!(read(&broken).mss, None, "{broken:?}");
+    }
+    assert_eq!(
+        read(&[2, 3, 5, 2, 4, 5, 0xb4, 0]).mss,
+        mss,
+        "behind one of wrong length"
+    );
+}
+
+/// MUST-69, and every option.
+#[test]
+fn what_is_written_is_read() {
+    let mut options = full(9);
+    options.sack.push(Block::new(Seq::new(5), Seq::new(6)));
+    for options in [Options::NONE, full(7), options] {
+        let tcp = Tcp {
+            options,
+            ..Tcp::default()
+        };
+        let mut bytes = [0xff; 60];
+        let len = match tcp.emit(&mut bytes) {
+            Ok(len) => len,
+            Err(error) => panic!("{error:?}"),
+        };
+        assert_eq!(len, 20 + usize::from(options.len()));
+        assert_eq!(Tcp::parse(&bytes[..len]), Ok((tcp, &[][..])));
+    }
+}
+
+/// MUST-65.
+#[test]
+fn mss_goes_on_syns_only() {
+    let settings = Settings::new(1_460);
+    let mut script = Script::accepted(Host::new(9_000, 9_000), &settings, full(1_000));
+    let mut sent = script.write(3_000);
+    script.host.tcp.shutdown();
+    sent.extend(script.sent());
+    sent.extend(script.wait(5_000_000).into_iter().map(|(_, packet)| packet));
+    assert!(sent.len() > 3);
+    for packet in sent {
+        assert_eq!(packet.options.mss, None);
+        assert_eq!(packet.options.window_scale, None);
+        assert!(!packet.options.sack_permitted);
+    }
 }

@@ -235,3 +235,39 @@ fn fin_wait_2_of_a_closed_owner_ends() {
     script.wait(60_000_000);
     assert_eq!(script.state(), State::Closed);
 }
+
+/// RFC 9293, section 3.8.1, MUST-18: the answer to a retransmission measures nothing, and the
+/// timeout stays doubled until something is.
+#[test]
+fn what_was_sent_twice_is_not_measured() {
+    let mut script = Script::established();
+    script.write(100);
+    let (first, _) = script.next();
+    assert_eq!(first, 210_000);
+    script.now += 1_000;
+    script.get(script.ack(OURS + 100));
+    script.write(100);
+    let (second, _) = script.next();
+    assert_eq!(second, 420_000);
+    script.get(script.ack(OURS + 200));
+    script.write(100);
+    script.now += 10_000;
+    script.get(script.ack(OURS + 300));
+    script.write(100);
+    let (third, _) = script.next();
+    assert!(third < 250_000, "{third}: measured again");
+}
+
+/// RFC 9293, section 3.8.6.3, MUST-58 and MUST-59.
+#[test]
+fn a_burst_has_one_acknowledgement() {
+    let mut script = Script::established();
+    let now = script.now();
+    for place in 0..8 {
+        let text = Packet::new(Flags::ACK, THEIRS + 1_000 * place, OURS).payload(&[1; 1_000]);
+        script.host.on_packet(now, &text);
+    }
+    let sent = script.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].ack.get(), THEIRS + 8_000);
+}

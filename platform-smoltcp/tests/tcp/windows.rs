@@ -258,3 +258,51 @@ fn both_may_close_at_once() {
         assert_eq!(host.tcp.state(), State::TimeWait);
     }
 }
+
+/// RFC 9293, section 3.1, MUST-1: a window above 32 KiB is no negative number.
+#[test]
+fn a_window_of_64_kib_is_used_whole() {
+    let host = Host::new(200_000, 9_000);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    let (mut end, mut flight) = (OURS, 0);
+    for _ in 0..6 {
+        script.now += 10_000;
+        let acked = end;
+        let mut sent = script.get(script.ack(acked).window(0xffff));
+        let free = 200_000 - script.host.tcp.send_len() as usize;
+        sent.extend(script.write(free));
+        for packet in sent {
+            end = end.max(packet.seq.get() + packet.payload.len() as u32);
+        }
+        flight = end - acked;
+    }
+    // Whole segments only.
+    assert_eq!(flight, 65_535 / 1_460 * 1_460);
+}
+
+/// RFC 9293, section 3.9.1.2, MUST-61.
+#[test]
+fn the_last_segment_is_pushed() {
+    let mut script = Script::established();
+    let sent = script.write(4_000);
+    let pushed: Vec<bool> = sent.iter().map(|packet| packet.has(Flags::PSH)).collect();
+    assert_eq!(pushed, [false, false, true]);
+}
+
+/// RFC 9293, section 3.10.7.4, MUST-66.
+#[test]
+fn a_reset_counts_with_a_closed_window() {
+    let host = Host::new(9_000, 1_460);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    script.get(text(THEIRS, 1_460));
+    let sent = script.wait(100_000);
+    assert_eq!(sent[0].1.window, 0);
+    script.write(10);
+    script.get(Packet::new(Flags::ACK, THEIRS + 1_460, OURS + 10).payload(b"probe"));
+    assert!(
+        script.host.tcp.is_drained(),
+        "nor is an acknowledgement lost"
+    );
+    script.get(Packet::new(Flags::RST, THEIRS + 1_460, OURS));
+    assert_eq!(script.state(), State::Closed);
+}
