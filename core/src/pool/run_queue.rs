@@ -50,8 +50,9 @@ impl RunQueue {
     /// Turns what was queued into what the iteration that begins is to serve.
     #[inline]
     pub(crate) const fn begin_iteration(&mut self) {
-        if self.head != 0 {
-            // Nothing is left unserved: an iteration always comes to the end of its queue.
+        // Something is left unserved only if a call unwound: then it comes first, and the others in
+        // the iteration after.
+        if self.head != 0 && self.serving == 0 {
             self.serving = self.head;
             self.head = 0;
         }

@@ -95,6 +95,12 @@ impl<S> TlsSocket<S> {
         self.flags.has(Flags::SECURE)
     }
 
+    /// Returns the platform's socket below.
+    #[must_use]
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+
     /// Returns the state of the connection's TLS.
     #[must_use]
     pub const fn connection(&self) -> &Connection {

@@ -1,0 +1,72 @@
+//! Memory that is not the core's: blocks for the program's data, and reserved address space.
+
+use std::ptr::{NonNull, null_mut};
+
+/// Allocates a `T` with `ext` bytes behind it, from the program's own allocator.
+///
+/// `None` when there is no memory. The bytes behind are uninitialised, as in µSockets.
+pub(crate) fn allocate<T>(value: T, ext: usize) -> Option<NonNull<T>> {
+    const { assert!(align_of::<T>() <= ALIGNMENT && size_of::<T>().is_multiple_of(ALIGNMENT)) };
+    let bytes = size_of::<T>().checked_add(ext)?;
+    // SAFETY: any size may be asked for.
+    let block = NonNull::new(unsafe { libc::malloc(bytes) })?.cast::<T>();
+    // SAFETY: the block is large and aligned enough, and nobody else knows it.
+    unsafe { block.write(value) };
+    Some(block)
+}
+
+/// What `malloc` aligns to, and `LIBUS_EXT_ALIGNMENT` promises.
+const ALIGNMENT: usize = 16;
+
+/// Frees a block of [`allocate`].
+///
+/// # Safety
+/// Nobody uses the block afterwards. Its value is not dropped.
+pub(crate) unsafe fn free<T>(block: NonNull<T>) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::free(block.as_ptr().cast()) };
+}
+
+/// Returns the bytes behind a `T` that [`allocate`] made room for, or a few more.
+///
+/// # Safety
+/// The block is one of [`allocate`], not freed.
+pub(crate) unsafe fn room<T>(block: NonNull<T>) -> usize {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { libc::malloc_usable_size(block.as_ptr().cast()) };
+    bytes.saturating_sub(size_of::<T>())
+}
+
+/// Address space of which only what is touched takes memory. Zero bytes at first.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Reserves `bytes`; `None` when the system has no such space.
+    pub(crate) fn new(bytes: usize) -> Option<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at a place of the kernel's choice.
+        let start = unsafe { libc::mmap(null_mut(), bytes, access, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        let start = NonNull::new(start.cast())?;
+        Some(Self { start, bytes })
+    }
+
+    /// Returns the first byte, as what is to lie there.
+    pub(crate) const fn start<T>(&self) -> NonNull<T> {
+        self.start.cast()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this one's own. Who uses it outlives neither it nor its loop.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}

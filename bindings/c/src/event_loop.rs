@@ -1,0 +1,276 @@
+//! Loops.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_longlong, c_uint, c_void};
+use std::ptr;
+use std::slice;
+
+use usockets::{Instant, Loop, Place, Waker};
+use usockets_linux::EventFd;
+
+use crate::block::{self, Reservation};
+use crate::calls::Calls;
+use crate::handles::{LoopRef, OnLoop, Side, us_loop_t};
+use crate::kernel::Kernel;
+use crate::margins::{Margins, PADDING, RECV};
+use crate::reach::Reach;
+use crate::timer::Timers;
+use crate::{CAPACITY, Slot, Stack};
+
+/// Returns what tells the running thread from others.
+pub(crate) fn this_thread() -> usize {
+    thread_local!(static PLACE: u8 = const { 0 });
+    PLACE.with(|place| ptr::from_ref(place).addr())
+}
+
+/// Ends the program: another thread than the loop's called, which would corrupt memory.
+#[cold]
+pub(crate) fn wrong_thread() -> ! {
+    eprintln!("usockets: called from a thread that is not the loop's; see us_wakeup_loop");
+    std::process::abort();
+}
+
+/// Makes everything of a loop; `None` without memory or descriptors.
+fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<LoopRef> {
+    let sides = Reservation::new(size_of::<Side>() * CAPACITY)?;
+    let slots = Reservation::new(size_of::<Slot>() * CAPACITY)?;
+    let data = Reservation::new(size_of::<Place<()>>() * CAPACITY)?;
+    let buffer = Reservation::new(RECV)?;
+    let margins = Reservation::new(RECV + 2 * PADDING)?;
+    #[cfg(feature = "tls")]
+    let secrets = Reservation::new(crate::secure::MEMORY)?;
+    let waker = Box::new(Waker::new(EventFd::new().ok()?));
+    let waker: &'static Waker<EventFd> = Box::leak(waker);
+    let unused = Unused(waker);
+    let kernel = Kernel::new(waker).ok()?;
+    #[cfg(not(feature = "tls"))]
+    let stack: Stack = Margins::new(kernel);
+    #[cfg(feature = "tls")]
+    let stack: Stack = Margins::new(crate::secure::layer(kernel, &secrets)?);
+    // SAFETY: free slots and vacant places are all zero bytes (`Sockets`), and nobody else has this
+    // memory, which outlives the loop.
+    let inner = unsafe {
+        Loop::with_slices(
+            stack,
+            slice::from_raw_parts_mut(slots.start::<Slot>().as_ptr(), CAPACITY),
+            slice::from_raw_parts_mut(data.start::<Place<()>>().as_ptr(), CAPACITY),
+            slice::from_raw_parts_mut(buffer.start::<u8>().as_ptr(), RECV),
+        )
+    };
+    let value = us_loop_t {
+        waker,
+        reach: Reach::new(inner),
+        on_wake,
+        before,
+        after,
+        sides,
+        high: Cell::new(0),
+        live: Cell::new(0),
+        iteration: Cell::new(0),
+        closed: RefCell::default(),
+        origins: RefCell::default(),
+        listeners: RefCell::default(),
+        ends: RefCell::default(),
+        timers: Timers::default(),
+        reason: Cell::new(0),
+        leaked: Cell::new(0),
+        thread: Cell::new(this_thread()),
+        #[cfg(feature = "tls")]
+        secure: crate::secure::Secure::default(),
+        slots,
+        data,
+        buffer,
+        margins,
+        #[cfg(feature = "tls")]
+        secrets,
+    };
+    std::mem::forget(unused);
+    let lp = LoopRef::allocate(value, ext)?;
+    lp.reach.with(|net| {
+        net.platform_mut().lp = Some(lp);
+        crate::kernel(net).lp = Some(lp);
+    });
+    Some(lp)
+}
+
+/// Frees a waker of a loop that could not be made.
+struct Unused(&'static Waker<EventFd>);
+
+impl Drop for Unused {
+    fn drop(&mut self) {
+        free_waker(self.0);
+    }
+}
+
+fn free_waker(waker: &'static Waker<EventFd>) {
+    // SAFETY: made by `Box::leak`, and the loop that used it is gone.
+    drop(unsafe { Box::from_raw(ptr::from_ref(waker).cast_mut()) });
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_create_loop(
+    _hint: *mut c_void,
+    on_wake: OnLoop,
+    before: OnLoop,
+    after: OnLoop,
+    ext: c_uint,
+) -> Option<LoopRef> {
+    make(on_wake, before, after, ext as usize)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_free(lp: LoopRef) {
+    lp.check_thread();
+    let mut sockets = lp.closed.take();
+    sockets.extend((0..lp.high.get()).filter_map(|index| lp.socket_at(index)));
+    sockets.extend(
+        lp.listeners
+            .take()
+            .into_iter()
+            .map(crate::handles::ListenRef::cast),
+    );
+    let waker = lp.waker;
+    // SAFETY: the program was told that the loop and its sockets are gone. The loop's memory, and
+    // the blocks, are freed after everything in it, which closes what is open.
+    unsafe {
+        ptr::drop_in_place(lp.as_ptr());
+        for socket in sockets {
+            block::free(socket.block());
+        }
+        block::free(lp.block());
+    }
+    free_waker(waker);
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_ext(lp: LoopRef) -> *mut c_void {
+    lp.ext()
+}
+
+/// Runs one iteration.
+///
+/// # Exceptions
+///
+/// One that leaves a callback passes through the core. What the core had begun is served in the
+/// next iteration: the reports it had not taken, and every open socket once, as the callback may
+/// have been about one that has more to read.
+#[inline(always)]
+fn run(lp: LoopRef, until: Option<Instant>) -> bool {
+    struct Interrupted(LoopRef);
+
+    impl Drop for Interrupted {
+        fn drop(&mut self) {
+            let lp = self.0;
+            lp.reason.set(0);
+            lp.reach.with(|net| net.platform_mut().interrupt(lp));
+        }
+    }
+
+    let interrupted = Interrupted(lp);
+    let result = lp.reach.poll(&mut Calls { lp }, until);
+    std::mem::forget(interrupted);
+    result.is_ok()
+}
+
+/// Whether something is left that could make a call.
+#[inline]
+fn is_busy(lp: LoopRef) -> bool {
+    lp.live.get() > 0 || lingers(lp)
+}
+
+#[cold]
+#[inline(never)]
+fn lingers(lp: LoopRef) -> bool {
+    // A layer may still be sending what closed sockets left.
+    let in_use = lp.reach.peek(|inner| inner.stats().in_use).unwrap_or(0);
+    in_use > lp.leaked.get()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_run(lp: LoopRef) {
+    if lp.reach.peek(|_| ()).is_none() {
+        // From inside a callback: the core cannot wait there.
+        return;
+    }
+    lp.thread.set(this_thread());
+    while is_busy(lp) && run(lp, None) {}
+}
+
+/// Runs one iteration without waiting, and returns the milliseconds until the next is due by
+/// itself; -1 for never, or if the loop is broken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_poll(lp: LoopRef) -> c_int {
+    if lp.reach.peek(|_| ()).is_none() {
+        return -1;
+    }
+    lp.thread.set(this_thread());
+    if !run(lp, Some(Instant::ZERO)) {
+        return -1;
+    }
+    let deadline = lp.reach.peek(Loop::next_deadline).flatten();
+    let timer = lp.timers.next().map(Instant::from_micros);
+    let next = match (deadline, timer) {
+        (Some(deadline), Some(timer)) => deadline.min(timer),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => return -1,
+    };
+    let wait = next.saturating_since(lp.with(|net| net.now()));
+    let millis = wait.as_micros().div_ceil(1_000);
+    c_int::try_from(millis).unwrap_or(c_int::MAX)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_fd(lp: LoopRef) -> c_int {
+    lp.reach
+        .with(|net| crate::kernel(net).descriptor())
+        .unwrap_or(-1)
+}
+
+/// Nothing is left to do: the loop's deadlines are part of its wait.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_integrate(_lp: LoopRef) {}
+
+/// The only function that any thread may call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_wakeup_loop(lp: LoopRef) {
+    lp.waker.wake();
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_iteration_number(lp: LoopRef) -> c_longlong {
+    lp.iteration.get()
+}
+
+/// What a loop did so far. See the header.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct us_loop_statistics_t {
+    iterations: u64,
+    accepted: u64,
+    connected: u64,
+    failed: u64,
+    pauses: u64,
+    received: u64,
+    sent: u64,
+    open: u32,
+    capacity: u32,
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_loop_statistics(lp: LoopRef) -> us_loop_statistics_t {
+    let capacity = u32::try_from(CAPACITY).unwrap_or(u32::MAX);
+    lp.with(|net| {
+        let stats = net.stats();
+        us_loop_statistics_t {
+            iterations: stats.iterations,
+            accepted: stats.accepted,
+            connected: stats.connected,
+            failed: stats.failed,
+            pauses: stats.pauses,
+            received: stats.received,
+            sent: stats.sent,
+            open: stats.open,
+            capacity,
+        }
+    })
+}

@@ -1,0 +1,107 @@
+//! The C interface of µSockets (`libusockets.h`) on usockets' core.
+//!
+//! Read in this order:
+//!
+//! - [`handles`]: the blocks that C programs hold pointers to;
+//! - [`reach`]: how a call of the program finds the core, and why that is sound;
+//! - [`calls`]: the core's calls, passed on to the program's callbacks;
+//! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond;
+//! - what the header declares, a file for each of its parts: [`event_loop`], [`timer`],
+//!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`]; with feature `tls` also `secure`.
+//!
+//! Everything that the header declares is declared `extern "C-unwind"`: a C++ exception may leave
+//! any callback, passes through the core's frames, and leaves `us_loop_run`. What the core had
+//! begun then goes on in the next iteration; see [`event_loop::run`].
+//!
+//! # Safety
+//!
+//! Every exported function is `unsafe`: its pointers must be what the library gave out, not freed
+//! since. What else each demands is said in the header, which is the documentation of them all.
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the crate's documentation says it once, and the header for each function"
+)]
+#![allow(
+    missing_docs,
+    non_camel_case_types,
+    reason = "the header documents what C programs see, under the names they know"
+)]
+
+mod block;
+mod calls;
+mod connect;
+mod context;
+mod event_loop;
+mod handles;
+mod kernel;
+mod listen;
+mod margins;
+mod poll;
+mod reach;
+#[cfg(feature = "tls")]
+mod secure;
+mod socket;
+mod timer;
+
+use kernel::Kernel;
+use margins::Margins;
+
+/// What the loops run on.
+#[cfg(not(feature = "tls"))]
+type Stack = Margins<Kernel>;
+/// What the loops run on.
+#[cfg(feature = "tls")]
+type Stack = Margins<secure::Layer>;
+
+/// Every socket of a loop, for the time of a call.
+type Net<'a> = usockets::Net<'a, Stack, ()>;
+/// Returns what a C program asks of the platform beyond.
+#[cfg(not(feature = "tls"))]
+fn kernel<'a>(net: &'a mut Net<'_>) -> &'a mut Kernel {
+    net.platform_mut().inner_mut()
+}
+
+/// Returns what a C program asks of the platform beyond.
+#[cfg(feature = "tls")]
+fn kernel<'a>(net: &'a mut Net<'_>) -> &'a mut Kernel {
+    net.platform_mut().inner_mut().inner_mut()
+}
+
+/// Returns the descriptor of a socket, or -1.
+#[cfg(not(feature = "tls"))]
+fn raw(socket: &<Stack as usockets::Platform>::Socket) -> std::ffi::c_int {
+    kernel::raw(socket)
+}
+
+/// Returns the descriptor of a socket, or -1.
+#[cfg(feature = "tls")]
+fn raw(socket: &<Stack as usockets::Platform>::Socket) -> std::ffi::c_int {
+    kernel::raw(socket.inner())
+}
+
+/// What the core keeps of a socket.
+type Slot = usockets::Slot<<Stack as usockets::Platform>::Socket, ()>;
+
+/// Sockets and listeners of one loop. Only those in use take memory.
+///
+/// 2^20, or what `USOCKETS_C_SOCKETS` says when the library is built.
+const CAPACITY: usize = match option_env!("USOCKETS_C_SOCKETS") {
+    Some(text) => number(text),
+    None => handles::INDEX_MAX,
+};
+
+const _: () = assert!(CAPACITY > 0 && CAPACITY <= handles::INDEX_MAX);
+
+/// Reads a decimal number. Anything else fails to build, as [`CAPACITY`] would be 0.
+const fn number(text: &str) -> usize {
+    let mut rest = text.as_bytes();
+    let mut number = 0_usize;
+    while let [digit, others @ ..] = rest {
+        if !digit.is_ascii_digit() {
+            return 0;
+        }
+        number = number * 10 + (*digit - b'0') as usize;
+        rest = others;
+    }
+    number
+}

@@ -1,0 +1,225 @@
+//! Listening.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int};
+use std::mem;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use usockets::{Endpoint, Error, ListenerId};
+
+use crate::context::text;
+use crate::handles::us_socket_t;
+use crate::handles::{ContextRef, Flags, ListenRef, LoopRef, Origin, us_listen_socket_t};
+use crate::poll;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u16 = 512;
+
+/// `LIBUS_LISTEN_EXCLUSIVE_PORT`.
+const EXCLUSIVE: c_int = 1;
+
+/// Leaves the reason of a failure where C programs look for it.
+pub(crate) fn set_errno(error: Error) {
+    let number = match error {
+        Error::AddressInUse => libc::EADDRINUSE,
+        Error::AddressUnavailable => libc::EADDRNOTAVAIL,
+        Error::Denied => libc::EACCES,
+        Error::Full | Error::Exhausted => libc::ENOMEM,
+        Error::Unreachable => libc::ENETUNREACH,
+        Error::Refused => libc::ECONNREFUSED,
+        Error::Reset => libc::ECONNRESET,
+        Error::TimedOut => libc::ETIMEDOUT,
+        Error::Unsupported => libc::EOPNOTSUPP,
+        Error::Platform(number) => number.into(),
+        _ => libc::EINVAL,
+    };
+    // SAFETY: the running thread's own number.
+    unsafe { *libc::__errno_location() = number };
+}
+
+/// Returns the number of an origin, a new one if there is none like it.
+pub(crate) fn origin(lp: LoopRef, context: ContextRef, ext: usize, local: bool) -> Option<usize> {
+    let mut origins = lp.origins.borrow_mut();
+    let wanted = Some(context);
+    let mut all = origins.iter();
+    let same = |one: &Origin| one.context == wanted && one.ext == ext && one.local == local;
+    if let Some(number) = all.position(same) {
+        return Some(number);
+    }
+    let origin = Origin {
+        context: wanted,
+        ext,
+        local,
+    };
+    // A place of a context that was freed stays: what it accepted may still shake hands.
+    origins.try_reserve(1).ok()?;
+    origins.push(origin);
+    Some(origins.len() - 1)
+}
+
+fn listen_at(context: ContextRef, addr: SocketAddr, options: c_int) -> Result<ListenerId, Error> {
+    #[cfg(feature = "tls")]
+    crate::secure::choose(context);
+    let at = if context.secure {
+        Endpoint::tls(addr, None)
+    } else {
+        Endpoint::tcp(addr)
+    };
+    let at = at.backlog(BACKLOG).reuse_port(options & EXCLUSIVE == 0);
+    context
+        .lp
+        .reach
+        .with(|net| net.listen(at, ()))
+        .unwrap_or(Err(Error::Invalid))
+}
+
+/// Makes the program's side of a listener.
+fn made(context: ContextRef, listener: ListenerId, origin: usize) -> Option<ListenRef> {
+    let lp = context.lp;
+    let block = us_listen_socket_t {
+        socket: us_socket_t::new(context, None, Flags::LISTEN),
+        listener: Cell::new(Some(listener)),
+        fd: Cell::new(poll::descriptor_of(lp, listener.into())),
+        origin,
+    };
+    let has_room = lp.listeners.borrow_mut().try_reserve(1).is_ok();
+    let Some(block) = ListenRef::allocate(block, 0).filter(|_| has_room) else {
+        lp.with(|net| net.stop_listening(listener));
+        set_errno(Error::Exhausted);
+        return None;
+    };
+    lp.listeners.borrow_mut().push(block);
+    lp.live.set(lp.live.get() + 1);
+    Some(block)
+}
+
+/// Finds the addresses of a host, without asking anyone if it is an address. This may wait.
+pub(crate) fn resolve(host: &str, port: u16) -> Vec<SocketAddr> {
+    (host, port)
+        .to_socket_addrs()
+        .map(Iterator::collect)
+        .unwrap_or_default()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_context_listen(
+    _ssl: c_int,
+    context: ContextRef,
+    host: *const c_char,
+    port: c_int,
+    options: c_int,
+    ext: c_int,
+) -> Option<ListenRef> {
+    context.lp.check_thread();
+    let (Ok(port), Ok(ext)) = (u16::try_from(port), usize::try_from(ext)) else {
+        set_errno(Error::Invalid);
+        return None;
+    };
+    let mut addrs = if host.is_null() {
+        vec![
+            (Ipv6Addr::UNSPECIFIED, port).into(),
+            (Ipv4Addr::UNSPECIFIED, port).into(),
+        ]
+    } else {
+        text(host)
+            .map(|host| resolve(host, port))
+            .unwrap_or_default()
+    };
+    addrs.sort_by_key(SocketAddr::is_ipv4);
+    let origin = origin(context.lp, context, ext, false)?;
+    let mut reason = Error::AddressUnavailable;
+    for addr in addrs {
+        match listen_at(context, addr, options) {
+            Ok(listener) => return made(context, listener, origin),
+            // Another address would only hide what is wrong.
+            Err(error @ (Error::AddressInUse | Error::Denied)) => {
+                reason = error;
+                break;
+            }
+            Err(error) => reason = error,
+        }
+    }
+    set_errno(reason);
+    None
+}
+
+/// Makes the kernel's form of a path; `None` if it is too long for it.
+pub(crate) fn path_address(path: *const c_char) -> Option<(libc::sockaddr_un, libc::socklen_t)> {
+    // SAFETY: the program's string ends with a zero byte and stays until the call returns.
+    let path = unsafe { CStr::from_ptr(path) }.to_bytes_with_nul();
+    // SAFETY: all zero bytes are an address without a name.
+    let mut at: libc::sockaddr_un = unsafe { mem::zeroed() };
+    for (to, from) in at.sun_path.get_mut(..path.len())?.iter_mut().zip(path) {
+        *to = c_char::from_ne_bytes([*from]);
+    }
+    at.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).ok()?;
+    let length = mem::offset_of!(libc::sockaddr_un, sun_path) + path.len();
+    Some((at, libc::socklen_t::try_from(length).ok()?))
+}
+
+pub(crate) fn path_socket() -> Option<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: a plain system call.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+    // SAFETY: made just now, and nobody else has it.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds a socket to a path, which only the own user may connect to.
+fn bind_path(path: *const c_char) -> Option<OwnedFd> {
+    let Some((at, length)) = path_address(path) else {
+        set_errno(Error::Invalid);
+        return None;
+    };
+    let fd = path_socket()?;
+    // SAFETY: plain system calls with an address and a string that stay until they return.
+    let is_bound = unsafe {
+        libc::fchmod(fd.as_raw_fd(), 0o700);
+        libc::unlink(path);
+        libc::bind(fd.as_raw_fd(), (&raw const at).cast(), length) == 0
+            && libc::listen(fd.as_raw_fd(), BACKLOG.into()) == 0
+    };
+    is_bound.then_some(fd)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_context_listen_unix(
+    _ssl: c_int,
+    context: ContextRef,
+    path: *const c_char,
+    _options: c_int,
+    ext: c_int,
+) -> Option<ListenRef> {
+    context.lp.check_thread();
+    let ext = usize::try_from(ext).ok()?;
+    let fd = bind_path(path)?;
+    let origin = origin(context.lp, context, ext, true)?;
+    context
+        .lp
+        .with(|net| crate::kernel(net).ready_made = Some(fd));
+    match listen_at(context, crate::kernel::NOWHERE, EXCLUSIVE) {
+        Ok(listener) => made(context, listener, origin),
+        Err(error) => {
+            context.lp.with(|net| crate::kernel(net).ready_made = None);
+            set_errno(error);
+            None
+        }
+    }
+}
+
+/// Stops listening.
+pub(crate) fn close(block: ListenRef) {
+    let lp = block.socket.lp();
+    let Some(listener) = block.listener.take() else {
+        return;
+    };
+    lp.with(|net| net.stop_listening(listener));
+    lp.listeners.borrow_mut().retain(|one| *one != block);
+    lp.detach(block.cast());
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_listen_socket_close(_ssl: c_int, block: ListenRef) {
+    close(block);
+}

@@ -1,0 +1,255 @@
+//! The outermost layer of a loop's platform: margins beside what is received, the library's own
+//! deadlines, and iterations that go on after an exception.
+//!
+//! # Margins
+//!
+//! A program may write to 32 bytes on both sides of what `on_data` gets. The core's receive buffer
+//! is the core's: writing beside the slice that a handler is given would be undefined behaviour.
+//! So this layer receives into memory of its own, which nobody else refers to while the callback
+//! runs, and the core's buffer is address space that is never touched.
+
+use std::collections::VecDeque;
+use std::slice;
+
+use usockets::{
+    Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
+    Recv, SocketId,
+};
+
+use crate::handles::{Flags, LoopRef};
+
+/// `LIBUS_RECV_BUFFER_LENGTH`.
+pub(crate) const RECV: usize = 524_288;
+/// `LIBUS_RECV_BUFFER_PADDING`.
+pub(crate) const PADDING: usize = 32;
+
+/// Returns where what was received last begins.
+#[inline]
+pub(crate) fn received(lp: LoopRef) -> *mut u8 {
+    // Inside the reservation, which is larger by both margins.
+    lp.margins.start::<u8>().as_ptr().wrapping_add(PADDING)
+}
+
+/// Farewells that a layer still sends are seen to at least this often once nothing else is left.
+const FAREWELL_MAX: Duration = Duration::from_millis(100);
+
+/// A platform below the margins.
+pub(crate) trait Inner: Platform {
+    /// Called before a connection in this slot opens, or is carried on with opening.
+    fn before_open(&mut self, lp: LoopRef, index: u32) {
+        let _ = (lp, index);
+    }
+}
+
+/// See the module.
+pub(crate) struct Margins<P> {
+    inner: P,
+    /// Set as soon as the loop has its place.
+    pub(crate) lp: Option<LoopRef>,
+    /// An exception left the last iteration: what it had not served is still to be served.
+    interrupted: bool,
+    /// Sockets that an exception may have kept from being served.
+    again: VecDeque<SocketId>,
+}
+
+impl<P: Platform> Margins<P> {
+    pub(crate) const fn new(inner: P) -> Self {
+        Self {
+            inner,
+            lp: None,
+            interrupted: false,
+            again: VecDeque::new(),
+        }
+    }
+
+    pub(crate) const fn inner_mut(&mut self) -> &mut P {
+        &mut self.inner
+    }
+
+    /// Has the next iteration go on with what this one had not served, and look at every open
+    /// socket once: a call that threw may have been about one that has more to read.
+    pub(crate) fn interrupt(&mut self, lp: LoopRef) {
+        self.interrupted = true;
+        self.again.clear();
+        for index in 0..lp.high.get() {
+            let open = |flags: Flags| !Flags::CONNECTING.with(Flags::ADOPTED).intersects(flags);
+            let socket = lp.socket_at(index).filter(|socket| open(socket.flags()));
+            self.again.extend(socket.and_then(|socket| socket.id()));
+        }
+    }
+
+    #[cold]
+    fn next_again(&mut self) -> Option<Ready> {
+        let id = self.again.pop_front()?;
+        Some(Ready {
+            id,
+            readiness: Readiness::READABLE.union(Readiness::WRITABLE),
+        })
+    }
+}
+
+impl<P: Inner> Platform for Margins<P> {
+    type Socket = P::Socket;
+    const CLOSED: P::Socket = P::CLOSED;
+    const HOLDS_OUTPUT: bool = P::HOLDS_OUTPUT;
+
+    fn listen(
+        &mut self,
+        socket: &mut P::Socket,
+        id: SocketId,
+        at: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        self.inner.listen(socket, id, at)
+    }
+
+    fn connect(
+        &mut self,
+        socket: &mut P::Socket,
+        id: SocketId,
+        to: &Endpoint<'_>,
+    ) -> Result<(), Error> {
+        self.inner.connect(socket, id, to)
+    }
+
+    #[inline]
+    fn accept(
+        &mut self,
+        listener: &mut P::Socket,
+        socket: &mut P::Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        self.inner.accept(listener, socket, id)
+    }
+
+    fn refuse(&mut self, listener: &mut P::Socket) -> Result<bool, Error> {
+        self.inner.refuse(listener)
+    }
+
+    fn set_accepting(
+        &mut self,
+        listener: &mut P::Socket,
+        id: SocketId,
+        accepting: bool,
+    ) -> Result<(), Error> {
+        self.inner.set_accepting(listener, id, accepting)
+    }
+
+    #[inline]
+    fn open(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
+        if P::HOLDS_OUTPUT
+            && let Some(lp) = self.lp
+        {
+            self.inner.before_open(lp, lp.index_of(socket));
+        }
+        self.inner.open(socket, ready)
+    }
+
+    fn flush(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
+        self.inner.flush(socket)
+    }
+
+    fn take_error(&mut self, socket: &mut P::Socket) -> Option<Error> {
+        self.inner.take_error(socket)
+    }
+
+    #[inline]
+    fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let Some(lp) = self.lp else {
+            return Err(Error::Invalid);
+        };
+        let length = buffer.len().min(RECV);
+        // SAFETY: inside the reservation, between its margins. The program refers to these bytes
+        // only while a callback runs, and then the core receives nothing.
+        let own = unsafe { slice::from_raw_parts_mut(received(lp), length) };
+        self.inner.recv(socket, own)
+    }
+
+    #[inline(always)]
+    fn send(&mut self, socket: &mut P::Socket, data: &[u8]) -> Result<usize, Error> {
+        self.inner.send(socket, data)
+    }
+
+    #[inline]
+    fn send_vectored(&mut self, socket: &mut P::Socket, parts: &[&[u8]]) -> Result<usize, Error> {
+        self.inner.send_vectored(socket, parts)
+    }
+
+    fn finish(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
+        self.inner.finish(socket)
+    }
+
+    #[inline]
+    fn close(&mut self, socket: &mut P::Socket) {
+        self.inner.close(socket);
+    }
+
+    fn linger(&mut self, socket: &mut P::Socket) -> bool {
+        self.inner.linger(socket)
+    }
+
+    fn abort(&mut self, socket: &mut P::Socket) {
+        self.inner.abort(socket);
+    }
+
+    fn local_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
+        self.inner.local_addr(socket)
+    }
+
+    fn peer_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
+        self.inner.peer_addr(socket)
+    }
+
+    fn protocol(&self, socket: &P::Socket) -> &[u8] {
+        self.inner.protocol(socket)
+    }
+
+    /// Does not wait past a timer of the program's, nor when nothing is left to wait for: the
+    /// last socket may have been closed since the loop last looked.
+    #[inline]
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        if self.interrupted {
+            self.interrupted = false;
+            return Ok(());
+        }
+        let Some(lp) = self.lp else {
+            return Err(Error::Invalid);
+        };
+        let timer = if lp.live.get() > 0 {
+            lp.timers.next().map(Instant::from_micros)
+        } else if P::HOLDS_OUTPUT {
+            Some(self.inner.now().saturating_add(FAREWELL_MAX))
+        } else {
+            Some(Instant::ZERO)
+        };
+        let until = match (timer, until) {
+            (Some(timer), Some(until)) => Some(timer.min(until)),
+            (timer, until) => timer.or(until),
+        };
+        self.inner.poll(until)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        if self.interrupted {
+            return Some(Instant::ZERO);
+        }
+        self.inner.next_deadline()
+    }
+
+    #[inline]
+    fn next_ready(&mut self) -> Option<Ready> {
+        match self.inner.next_ready() {
+            None if !self.again.is_empty() => self.next_again(),
+            ready => ready,
+        }
+    }
+
+    #[inline]
+    fn woken(&mut self) -> bool {
+        self.inner.woken()
+    }
+
+    #[inline]
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+}

@@ -1,0 +1,432 @@
+//! Sockets.
+
+use std::cell::Cell;
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::net::SocketAddr;
+use std::ptr;
+use std::slice;
+
+use usockets::{Closed, Duration, Error, Instant, SocketId};
+
+use crate::block;
+use crate::calls::ip_bytes;
+use crate::handles::{
+    ContextRef, DISARMED, Flags, LoopRef, Side, SocketRef, TICK, us_listen_socket_t, us_socket_t,
+};
+use crate::poll::descriptor;
+
+/// Returns the header's number of the reason why a socket is gone.
+pub(crate) fn reason(closed: Closed) -> c_int {
+    match closed {
+        Closed::Local(_) => 0,
+        Closed::Finished => 1,
+        Closed::TimedOut | Closed::Failed(Error::TimedOut) => 2,
+        Closed::Failed(Error::Reset) => 3,
+        Closed::Failed(Error::Refused) => 4,
+        Closed::Failed(Error::Unreachable) => 5,
+        Closed::Failed(Error::Truncated) => 6,
+        Closed::Failed(Error::AlertReceived(_) | Error::AlertSent(_) | Error::Protocol(_)) => 7,
+        Closed::Failed(Error::Exhausted | Error::Full) | Closed::Evicted => 8,
+        _ => 9,
+    }
+}
+
+/// Returns the reason why the socket of the running `on_close` or `on_connect_error` is gone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_close_reason(_ssl: c_int, block: SocketRef) -> c_int {
+    block.lp().reason.get()
+}
+
+/// Returns the ticks of a time, rounded down.
+#[inline]
+fn tick(now: Instant) -> u32 {
+    let [a, b, c, d, ..] = (now.as_micros() >> TICK).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d]) & !DISARMED
+}
+
+/// Whether a tick is not after another. Ticks go round, so they are within 200 days.
+const fn is_by(one: u32, other: u32) -> bool {
+    other.wrapping_sub(one) & (DISARMED >> 1) == 0
+}
+
+/// Most seconds of a timeout: 200 days, within which ticks can be compared.
+const SECONDS_MAX: u64 = 200 * 86_400;
+
+/// Returns the tick when what is set `seconds` from `now` is over, rounded up; never 0.
+#[inline]
+fn due(now: Instant, seconds: u64) -> u32 {
+    let seconds = seconds.min(SECONDS_MAX);
+    let micros = now
+        .as_micros()
+        .wrapping_add(seconds.wrapping_mul(1_000_000));
+    let due = tick(Instant::from_micros(micros.wrapping_add(1 << TICK)));
+    due.max(1)
+}
+
+/// Hands the earlier of a socket's two timeouts to the core.
+///
+/// What is disarmed is forgotten: the core may be armed for later than that from here on.
+#[cold]
+#[inline(never)]
+pub(crate) fn arm(lp: LoopRef, id: SocketId) {
+    let side = lp.side(id);
+    for one in [&side.short, &side.long] {
+        if one.get() & DISARMED != 0 {
+            one.set(0);
+        }
+    }
+    let first = match (side.short.get(), side.long.get()) {
+        (0, 0) => return lp.with(|net| net.set_timeout(id, Duration::ZERO)),
+        (0, one) | (one, 0) => one,
+        (one, other) if is_by(one, other) => one,
+        (_, other) => other,
+    };
+    lp.with(|net| {
+        let now = net.now();
+        let ticks = u64::from(first.wrapping_sub(tick(now)) & !DISARMED);
+        let over = now.as_micros() & ((1 << TICK) - 1);
+        let after = if is_by(first, tick(now)) {
+            1
+        } else {
+            (ticks << TICK) - over
+        };
+        net.set_timeout(id, Duration::from_micros(after));
+    });
+}
+
+/// Disarms a timeout. The core is not told: when its time comes, nothing is due. A program mostly
+/// arms again before, which then costs a store.
+#[inline]
+fn disarm(one: &Cell<u32>) {
+    let due = one.get();
+    if due != 0 {
+        one.set(due | DISARMED);
+    }
+}
+
+/// Takes the timeout of a socket if it is due at `now`.
+pub(crate) fn take_due(one: &Cell<u32>, now: Instant) -> bool {
+    let due = one.get();
+    let is_due = due != 0 && due & DISARMED == 0 && is_by(due, tick(now));
+    if is_due {
+        one.set(0);
+    }
+    is_due
+}
+
+/// Sets one of the two timeouts, 0 for none. A listener has none.
+#[inline(always)]
+fn set_timeout(block: SocketRef, seconds: u64, one: impl Fn(&Side) -> &Cell<u32>) {
+    let (false, Some(id)) = (block.any(Flags::CLOSED.with(Flags::LISTEN)), block.id()) else {
+        return;
+    };
+    let lp = block.lp();
+    let own = one(lp.side(id));
+    if seconds == 0 {
+        disarm(own);
+        if block.any(Flags::CONNECTING) {
+            // Here the core's time is the time to connect.
+            arm(lp, id);
+        }
+        return;
+    }
+    let now = lp.reach.now().unwrap_or(Instant::ZERO);
+    let (before, due) = (own.replace(due(now, seconds)) & !DISARMED, own.get());
+    if before == 0 || !is_by(before, due) {
+        arm(lp, id);
+    }
+    // Else the core is armed for then or earlier, and asks again.
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_timeout(_ssl: c_int, block: SocketRef, seconds: c_uint) {
+    set_timeout(block, seconds.into(), |side| &side.short);
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_long_timeout(
+    _ssl: c_int,
+    block: SocketRef,
+    minutes: c_uint,
+) {
+    set_timeout(block, u64::from(minutes) * 60, |side| &side.long);
+}
+
+/// Whether a write can have an effect.
+#[inline]
+fn is_writable(block: SocketRef) -> bool {
+    !block.any(Flags::CLOSED.with(Flags::SHUT).with(Flags::LISTEN))
+}
+
+#[inline]
+fn bytes<'a>(data: *const c_char, length: c_int) -> &'a [u8] {
+    match usize::try_from(length) {
+        // SAFETY: the program's memory, which stays until the call returns.
+        Ok(length) if length > 0 => unsafe { slice::from_raw_parts(data.cast::<u8>(), length) },
+        _ => &[],
+    }
+}
+
+#[inline]
+fn taken(block: SocketRef, count: usize, length: usize) -> c_int {
+    if count < length {
+        block.set(Flags::SHORT);
+    }
+    c_int::try_from(count).unwrap_or(c_int::MAX)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_write(
+    _ssl: c_int,
+    block: SocketRef,
+    data: *const c_char,
+    length: c_int,
+    more: c_int,
+) -> c_int {
+    let (true, Some(id)) = (is_writable(block), block.id()) else {
+        return 0;
+    };
+    let data = bytes(data, length);
+    let count = block.lp().with(|net| {
+        if more == 0 {
+            return net.write(id, data);
+        }
+        crate::kernel(net).more = true;
+        let count = net.write(id, data);
+        crate::kernel(net).more = false;
+        count
+    });
+    taken(block, count, data.len())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_write2(
+    _ssl: c_int,
+    block: SocketRef,
+    header: *const c_char,
+    header_length: c_int,
+    payload: *const c_char,
+    payload_length: c_int,
+) -> c_int {
+    let (true, Some(id)) = (is_writable(block), block.id()) else {
+        return 0;
+    };
+    let (header, payload) = (bytes(header, header_length), bytes(payload, payload_length));
+    let count = block
+        .lp()
+        .with(|net| net.write_vectored(id, &[header, payload]));
+    taken(block, count, header.len() + payload.len())
+}
+
+/// Sends what `msg_more` held back.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_flush(_ssl: c_int, block: SocketRef) {
+    if is_writable(block) {
+        let off: c_int = 0;
+        let length = libc::socklen_t::try_from(size_of::<c_int>()).unwrap_or(0);
+        // SAFETY: a plain system call. Without a descriptor it fails.
+        unsafe {
+            let level = libc::IPPROTO_TCP;
+            let off = (&raw const off).cast();
+            libc::setsockopt(descriptor(block), level, libc::TCP_CORK, off, length);
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_ext(_ssl: c_int, block: SocketRef) -> *mut c_void {
+    block.ext()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_context(_ssl: c_int, block: SocketRef) -> ContextRef {
+    block.context.get()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_shutdown(_ssl: c_int, block: SocketRef) {
+    let not = Flags::CLOSED
+        .with(Flags::SHUT)
+        .with(Flags::CONNECTING)
+        .with(Flags::LISTEN);
+    if block.any(not) {
+        return;
+    }
+    block.set(Flags::SHUT);
+    if let Some(id) = block.id() {
+        block.lp().with(|net| net.finish(id));
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_shutdown_read(_ssl: c_int, block: SocketRef) {
+    if block.any(Flags::CLOSED.with(Flags::LISTEN)) {
+        return;
+    }
+    let fd = descriptor(block);
+    if fd >= 0 {
+        // SAFETY: a plain system call.
+        unsafe { libc::shutdown(fd, libc::SHUT_RD) };
+    } else if let Some(id) = block.id() {
+        // Where there is no such call: the end comes with the next wake-up.
+        let lp = block.lp();
+        lp.ends.borrow_mut().push(id);
+        lp.with(|net| net.pause(id));
+        lp.waker.wake();
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_is_shut_down(_ssl: c_int, block: SocketRef) -> c_int {
+    c_int::from(block.any(Flags::SHUT))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_is_closed(_ssl: c_int, block: SocketRef) -> c_int {
+    c_int::from(block.any(Flags::CLOSED))
+}
+
+/// Closes a socket, and calls its `on_close` with these values before it returns.
+pub(crate) fn close(block: SocketRef, code: c_int, reason: *mut c_void) -> SocketRef {
+    if block.any(Flags::CLOSED.with(Flags::LISTEN)) {
+        return block;
+    }
+    let lp = block.lp();
+    lp.check_thread();
+    let Some(id) = block.id() else {
+        return block;
+    };
+    lp.detach(block);
+    lp.with(|net| net.close(id));
+    match block.context.get().on_close.get() {
+        // SAFETY: the program's callback, with what it expects.
+        Some(callback) => unsafe { callback(block, code, reason) }.unwrap_or(block),
+        None => block,
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_close(
+    _ssl: c_int,
+    block: SocketRef,
+    code: c_int,
+    reason: *mut c_void,
+) -> SocketRef {
+    let lp = block.lp();
+    let before = lp.reason.replace(0);
+    let result = close(block, code, reason);
+    lp.reason.set(before);
+    result
+}
+
+/// Moves a socket to another context, with room for `ext` bytes of data.
+///
+/// It stays where it is if its block has that room. Otherwise a new block takes its place, and
+/// the old one is inert until the iteration is over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_context_adopt_socket(
+    _ssl: c_int,
+    context: ContextRef,
+    block: SocketRef,
+    ext: c_int,
+) -> Option<SocketRef> {
+    let (Some(id), Ok(ext)) = (block.id(), usize::try_from(ext)) else {
+        return Some(block);
+    };
+    if block.any(Flags::CLOSED) {
+        return Some(block);
+    }
+    let lp = block.lp();
+    lp.check_thread();
+    // SAFETY: a block of the library's that lives.
+    let room = unsafe { block::room(block.block()) };
+    let mut moved = block;
+    if ext > room {
+        let value = us_socket_t::new(context, Some(id), block.flags());
+        moved = SocketRef::allocate(value, ext)?;
+        // SAFETY: the old block's data fits into the new one's, which is larger and another.
+        unsafe { ptr::copy_nonoverlapping(block.ext().cast::<u8>(), moved.ext().cast(), room) };
+        lp.side(id).socket.set(moved.as_ptr());
+        lp.bury(block);
+    }
+    moved.context.set(context);
+    let side = lp.side(id);
+    disarm(&side.short);
+    disarm(&side.long);
+    Some(moved)
+}
+
+fn address(block: SocketRef, local: bool) -> Option<SocketAddr> {
+    let lp = block.lp();
+    if block.any(Flags::LISTEN) {
+        let listener = block.cast::<us_listen_socket_t>().listener.get()?;
+        lp.with(|net| net.listening_addr(listener).filter(|_| local))
+    } else if block.any(Flags::CLOSED) {
+        None
+    } else {
+        let id = block.id()?;
+        let addr = lp.with(|net| {
+            if local {
+                net.local_addr(id)
+            } else {
+                net.peer_addr(id)
+            }
+        });
+        addr.and_then(|addr| addr.ip())
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_local_port(_ssl: c_int, block: SocketRef) -> c_int {
+    address(block, true).map_or(-1, |addr| addr.port().into())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_remote_port(_ssl: c_int, block: SocketRef) -> c_int {
+    address(block, false).map_or(-1, |addr| addr.port().into())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_remote_address(
+    _ssl: c_int,
+    block: SocketRef,
+    buffer: *mut c_char,
+    length: *mut c_int,
+) {
+    let mut ip = [0; 16];
+    let count = address(block, false).map_or(0, |addr| ip_bytes(addr.ip(), &mut ip));
+    // SAFETY: the program's memory, with as much room as it says.
+    unsafe {
+        if count > *length {
+            *length = 0;
+            return;
+        }
+        *length = count;
+        let count = usize::try_from(count).unwrap_or(0);
+        ptr::copy_nonoverlapping(ip.as_ptr(), buffer.cast::<u8>(), count);
+    }
+}
+
+/// Returns the descriptor as a pointer. There is no `SSL` behind a socket.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_get_native_handle(
+    _ssl: c_int,
+    block: SocketRef,
+) -> *mut c_void {
+    let fd = isize::try_from(descriptor(block)).unwrap_or(-1);
+    ptr::without_provenance_mut(fd.cast_unsigned())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_server_name_userdata(
+    _ssl: c_int,
+    block: SocketRef,
+) -> *mut c_void {
+    #[cfg(feature = "tls")]
+    return crate::secure::chosen(block);
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = block;
+        ptr::null_mut()
+    }
+}

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# test.sh: builds the library in its forms and runs the programs of tests/ and examples/ against it:
+# with gcc and clang, as C11 and C++20, under memcheck and with AddressSanitizer.
+#
+# Each program says at its end, after "Prints:", what it is to print.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+target=${CARGO_TARGET_DIR:-$here/target}
+work=$target/c-tests
+warnings="-Wall -Wextra -Wpedantic -Werror"
+behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c exceptions.cpp"
+prefix=$work/prefix
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+for tool in gcc g++ clang clang++ valgrind pkg-config nm objcopy; do
+    command -v "$tool" >/dev/null || fail "$tool is not here"
+done
+mkdir -p "$work"
+cd "$work"
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+
+# What a program is to print.
+expected() {
+    sed -n '/^\/\* Prints:$/,/^\*\/$/p' "$1" | sed '1d;$d'
+}
+
+# Compiles a program: compile COMPILER SOURCE OUT ARGUMENTS...
+compile() {
+    local compiler=$1 source=$2 out=$3
+    shift 3
+    case $compiler:$source in
+        *++:*.c) set -- -std=c++20 -D_GNU_SOURCE -x c++ "$source" -x none "$@" ;;
+        *++:*.cpp) set -- -std=c++20 "$source" "$@" ;;
+        *) set -- -std=c11 -D_GNU_SOURCE "$source" "$@" ;;
+    esac
+    # shellcheck disable=SC2086 # The warnings are many words.
+    "$compiler" -g -O1 $warnings -I"$prefix/include" -o "$out" "$@" -lpthread -ldl -lm
+}
+
+# Runs a program and compares what it prints: check SOURCE COMMAND...
+check() {
+    local source=$1
+    shift
+    timeout 120 "$@" >got 2>err || fail "$(cat got err)
+$source: $*: failed"
+    expected "$source" | diff - got || fail "$source: $*: prints something else"
+    grep -q . got || fail "$source: says not what it is to print"
+}
+
+build() {
+    "$here/build.sh" "$prefix" plain tls >/dev/null
+    (cd "$here" && USOCKETS_C_SOCKETS=8 cargo build --quiet --release --locked \
+        --target-dir "$target/eight")
+    (cd "$here" && cargo build --quiet --locked --target-dir "$target/debug-build")
+    (cd "$here" && RUSTFLAGS=-Zsanitizer=address cargo +nightly build --quiet --release --locked \
+        --target x86_64-unknown-linux-gnu --target-dir "$target/address")
+    plain=$prefix/lib/libusockets_c.a
+    tls=$prefix/lib/libusockets_c_tls.a
+    eight=$target/eight/release/libusockets_c.a
+    debug=$target/debug-build/debug/libusockets_c.a
+    address=$target/address/x86_64-unknown-linux-gnu/release/libusockets_c.a
+}
+
+# The header declares what the libraries export, and nothing else is exported.
+check_symbols() {
+    local library option
+    grep -o '\bus_[a-z0-9_]*(' "$here/include/libusockets.h" | tr -d '(' | sort -u >declared
+    [ "$(wc -l <declared)" -gt 60 ] || fail "the header declares $(wc -l <declared) functions"
+    for library in usockets_c usockets_c_tls; do
+        nm -D --defined-only "$prefix/lib/lib$library.so" | awk '{print $3}' | sort >exported
+        diff declared exported || fail "lib$library.so does not export what is declared"
+        nm -g --defined-only "$prefix/lib/lib$library.a" | awk 'NF == 3 {print $3}' | sort >exported
+        diff declared exported || fail "lib$library.a does not export what is declared"
+        readelf -d "$prefix/lib/lib$library.so" | grep -q "soname: \[lib$library.so.0\]" \
+            || fail "lib$library.so has another soname"
+    done
+    for option in usockets usockets-tls; do
+        pkg-config --exists "$option" || fail "$option.pc is not found"
+    done
+}
+
+# Every program with both compilers in both languages; dynamically linked by what pkg-config says.
+check_compilers() {
+    local compiler source
+    for compiler in gcc clang g++ clang++; do
+        for source in sizes.c closing.c adopting.c; do
+            # shellcheck disable=SC2046 # pkg-config prints many words.
+            compile "$compiler" "$here/tests/$source" program $(pkg-config --libs usockets)
+            check "$here/tests/$source" env LD_LIBRARY_PATH="$prefix/lib" ./program
+        done
+    done
+}
+
+check_behaviours() {
+    local source compiler
+    for source in $behaviours; do
+        compiler=gcc
+        [ "${source##*.}" = c ] || compiler=g++
+        compile $compiler "$here/tests/$source" program "$plain"
+        check "$here/tests/$source" ./program
+        check "$here/tests/$source" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+            --error-exitcode=9 ./program
+        compile $compiler "$here/tests/$source" program "$address" -fsanitize=address
+        check "$here/tests/$source" ./program
+        # The same in the clear over the library with TLS.
+        compile $compiler "$here/tests/$source" program "$tls"
+        check "$here/tests/$source" ./program
+    done
+    compile gcc "$here/tests/limits.c" program "$eight"
+    check "$here/tests/limits.c" ./program
+    compile gcc "$here/tests/wrong_thread.c" program "$debug"
+    ./program >got 2>err && fail "wrong_thread.c: the program went on"
+    expected "$here/tests/wrong_thread.c" | diff - got || fail "wrong_thread.c: prints something else"
+    grep -q "thread that is not the loop's" err || fail "wrong_thread.c: $(cat err)"
+}
+
+# Ten thousand sockets at random, with a seed of its own each time.
+check_hammer() {
+    local seed
+    seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+    echo "hammer: seed $seed"
+    compile gcc "$here/tests/hammer.c" hammer "$plain"
+    check "$here/tests/hammer.c" ./hammer 10000 "$seed"
+    check "$here/tests/hammer.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./hammer 1500 "$seed"
+    compile gcc "$here/tests/hammer.c" hammer "$address" -fsanitize=address
+    check "$here/tests/hammer.c" ./hammer 10000 "$seed"
+    compile gcc "$here/tests/hammer.c" hammer "$debug"
+    check "$here/tests/hammer.c" ./hammer 3000 "$seed"
+    compile gcc "$here/tests/hammer.c" hammer "$tls"
+    check "$here/tests/hammer.c" ./hammer 3000 "$seed"
+}
+
+build
+check_symbols
+check_compilers
+check_behaviours
+check_hammer
+echo "the C interface behaves"

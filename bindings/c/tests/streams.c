@@ -1,0 +1,209 @@
+/* Ends, back-pressure and pausing: what one direction of a stream does to the other. */
+#include "harness.h"
+
+static Socket *end_trace(Socket *s) {
+    SAY("on_end of the %s", side(s));
+    us_socket_shutdown(0, s);
+    return s;
+}
+
+static Socket *close_trace(Socket *s, int code, void *reason) {
+    SAY("on_close of the %s: %d %d, shut down %d, reason %d", side(s), code, reason != NULL,
+        us_socket_is_shut_down(0, s), us_socket_close_reason(0, s));
+    if (closes == 2) us_listen_socket_close(0, listener);
+    return s;
+}
+
+static Socket *say_bye(Socket *s, int is_client) {
+    if (is_client) {
+        us_socket_write(0, s, "bye", 3, 0);
+        us_socket_shutdown(0, s);
+        us_socket_shutdown(0, s);
+        SAY("a write after shutting down takes %d", us_socket_write(0, s, "x", 1, 0));
+    }
+    return s;
+}
+
+enum { BIG = 64 << 20 };
+static char *big;
+static int sent;
+static long got;
+static int stage, in_two;
+
+static Socket *send_big(Socket *s) {
+    if (data_of(s)->is_client) return s;
+    int half = (BIG - sent) / 2;
+    sent += in_two ? us_socket_write2(0, s, big + sent, half, big + sent + half, BIG - sent - half)
+                   : us_socket_write(0, s, big + sent, BIG - sent, 0);
+    if (sent == BIG) us_socket_shutdown(0, s);
+    return s;
+}
+
+static Socket *open_big(Socket *s, int is_client) { return is_client ? s : send_big(s); }
+
+static Socket *count(Socket *s, char *d, int n) {
+    memset(d - LIBUS_RECV_BUFFER_PADDING, 1, LIBUS_RECV_BUFFER_PADDING);
+    memset(d + n, 2, LIBUS_RECV_BUFFER_PADDING);
+    if (data_of(s)->is_client) got += n;
+    return s;
+}
+
+static Socket *end_big(Socket *s) {
+    SAY("all came: %d", got == BIG);
+    us_listen_socket_close(0, listener);
+    return us_socket_close(0, s, 0, 0);
+}
+
+static void resume(Timer *timer) {
+    us_timer_close(timer);
+    SAY("nothing came while it was paused: %d; events %d", stage == 0,
+        us_poll_events((struct us_poll_t *) server[0]));
+    stage = 1;
+    us_poll_change((struct us_poll_t *) server[0], loop, LIBUS_SOCKET_READABLE);
+}
+
+static Socket *late(Socket *s, char *d, int n) {
+    (void) d;
+    if (data_of(s)->is_client) return s;
+    SAY("%d bytes came after it was resumed: %d", n, stage);
+    close_everything();
+    return s;
+}
+
+static Socket *pause_first(Socket *s, int is_client) {
+    if (!is_client) us_poll_change((struct us_poll_t *) s, loop, 0);
+    if (servers == 1 && clients == 1) {
+        us_socket_write(0, client[0], "late", 4, 0);
+        after(50, resume);
+    }
+    return s;
+}
+
+static Socket *end_and_close(Socket *s) {
+    SAY("on_end of the %s", side(s));
+    if (!data_of(s)->is_client) us_listen_socket_close(0, listener);
+    return us_socket_close(0, s, 0, 0);
+}
+
+static Socket *stop_reading(Socket *s, int is_client) {
+    if (!is_client) us_socket_shutdown_read(0, s);
+    return s;
+}
+
+/* The server ends first; the client answers with bytes and its end together. */
+static Socket *shut_at_once(Socket *s, int is_client) {
+    if (!is_client) us_socket_shutdown(0, s);
+    return s;
+}
+
+static Socket *answer_and_end(Socket *s) {
+    if (data_of(s)->is_client) {
+        sent = us_socket_write(0, s, big, 100000, 0);
+        us_socket_shutdown(0, s);
+        us_listen_socket_close(0, listener);
+    }
+    return s;
+}
+
+static Socket *count_server(Socket *s, char *d, int n) {
+    (void) d;
+    if (!data_of(s)->is_client) got += n;
+    return s;
+}
+
+static Socket *reset_reason(Socket *s, int code, void *reason) {
+    (void) code; (void) reason;
+    if (!data_of(s)->is_client) SAY("the server's reason: %d", us_socket_close_reason(0, s));
+    return s;
+}
+
+/* Unread bytes make closing a reset. */
+static Socket *close_unread(Socket *s, int is_client) {
+    if (is_client) us_poll_change((struct us_poll_t *) s, loop, 0);
+    else us_socket_write(0, s, "unread", 6, 0);
+    return s;
+}
+
+static void close_client(Timer *timer) {
+    us_timer_close(timer);
+    us_listen_socket_close(0, listener);
+    us_socket_close(0, client[0], 0, 0);
+}
+
+static Socket *more(Socket *s, int is_client) {
+    if (is_client) return s;
+    us_socket_write(0, s, "a", 1, 1);
+    us_socket_write(0, s, "b", 1, 1);
+    us_socket_flush(0, s);
+    return s;
+}
+
+static Socket *see_more(Socket *s, char *d, int n) {
+    SAY("came together: %.*s", n, d);
+    close_everything();
+    return s;
+}
+
+int main(void) {
+    big = (char *) calloc(BIG, 1);
+    begin("ends", 1);
+    on.open = say_bye; on.end = end_trace; on.close = close_trace;
+    finish();
+    for (in_two = 0; in_two < 2; in_two++) {
+        begin(in_two ? "more than the kernel takes, in two parts" : "more than the kernel takes", 1);
+        sent = 0; got = 0;
+        on.open = open_big; on.writable = send_big; on.data = count; on.end = end_big;
+        finish();
+    }
+    begin("pausing", 1);
+    on.open = pause_first; on.data = late;
+    finish();
+    begin("ending the other direction", 1);
+    on.open = stop_reading; on.end = end_and_close;
+    finish();
+    begin("bytes that come with the peer's end, after our end", 1);
+    got = 0;
+    on.open = shut_at_once; on.end = answer_and_end; on.data = count_server;
+    finish();
+    SAY("%ld of %d bytes", got, sent);
+    begin("a reset", 1);
+    on.open = close_unread; on.close = reset_reason;
+    after(50, close_client);
+    finish();
+    begin("more to come", 1);
+    on.open = more; on.data = see_more;
+    finish();
+    free(big);
+    return 0;
+}
+/* Prints:
+-- ends
+a write after shutting down takes 0
+on_end of the server
+on_close of the server: 0 0, shut down 1, reason 1
+on_close of the client: 0 0, shut down 1, reason 1
+opened 1 and 1, closed 2
+-- more than the kernel takes
+all came: 1
+opened 1 and 1, closed 2
+-- more than the kernel takes, in two parts
+all came: 1
+opened 1 and 1, closed 2
+-- pausing
+nothing came while it was paused: 1; events 0
+4 bytes came after it was resumed: 1
+opened 1 and 1, closed 2
+-- ending the other direction
+on_end of the server
+on_end of the client
+opened 1 and 1, closed 2
+-- bytes that come with the peer's end, after our end
+opened 1 and 1, closed 2
+100000 of 100000 bytes
+-- a reset
+the server's reason: 3
+opened 1 and 1, closed 2
+-- more to come
+came together: ab
+opened 1 and 1, closed 2
+*/

@@ -1,0 +1,211 @@
+/* Timers and the two timeouts of a socket: never early, and nothing forgotten. */
+#include "harness.h"
+#include <time.h>
+
+static double start;
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* Whether so many seconds have passed, not much more. */
+static int have_passed(double seconds) {
+    double passed = now() - start;
+    return passed >= seconds && passed < seconds + 1.5;
+}
+
+static int count;
+static Timer *kept;
+
+static void three_times(Timer *timer) {
+    if (++count == 3) {
+        SAY("three times, in time %d", have_passed(0.06));
+        us_timer_close(timer);
+    }
+}
+
+static void never(Timer *timer) {
+    (void) timer;
+    SAY("a timer fired that should not");
+}
+
+static void once(Timer *timer) {
+    SAY("once, in time %d, on its loop %d, with its data %d", have_passed(0.05),
+        us_timer_loop(timer) == loop, *(int *) us_timer_ext(timer));
+    us_timer_close(timer);
+}
+
+static void again(Timer *timer) {
+    if (++count < 3) us_timer_set(timer, again, 10, 0);
+    else us_timer_close(timer);
+}
+
+static void close_others(Timer *timer) {
+    SAY("a timer closes another that is due: %d", kept != NULL);
+    us_timer_close(timer);
+    if (kept) us_timer_close(kept);
+    kept = NULL;
+}
+
+static int order[100], fired;
+
+static void note(Timer *timer) {
+    order[fired++] = *(int *) us_timer_ext(timer);
+    us_timer_close(timer);
+}
+
+static void many(void) {
+    for (int i = 0; i < 100; i++) {
+        Timer *timer = us_create_timer(loop, 0, sizeof(int));
+        *(int *) us_timer_ext(timer) = i * 37 % 100;
+        us_timer_set(timer, note, 10 + i * 37 % 100, 0);
+        /* Armed anew, earlier and later. */
+        if (i % 3 == 0) us_timer_set(timer, note, 150, 0);
+        if (i % 3 == 0) us_timer_set(timer, note, 10 + i * 37 % 100, 0);
+    }
+}
+
+static Socket *short_one(Socket *s) {
+    SAY("on_timeout of the %s after its second: %d", side(s), have_passed(1));
+    us_socket_long_timeout(0, s, 0);
+    close_everything();
+    return s;
+}
+
+static Socket *set_both(Socket *s, int is_client) {
+    if (is_client) return s;
+    /* Put off, disarmed, brought forward: the last word counts. */
+    us_socket_timeout(0, s, 100);
+    us_socket_timeout(0, s, 0);
+    us_socket_timeout(0, s, 961);
+    us_socket_long_timeout(0, s, 240);
+    us_socket_timeout(0, s, 1);
+    us_socket_timeout(0, s, 0);
+    us_socket_timeout(0, s, 1);
+    start = now();
+    return s;
+}
+
+static Socket *twice(Socket *s) {
+    count++;
+    SAY("on_timeout %d: %d", count, have_passed(count));
+    if (count < 2) us_socket_timeout(0, s, 1);
+    else close_everything();
+    return s;
+}
+
+static Socket *set_short(Socket *s, int is_client) {
+    if (!is_client) us_socket_timeout(0, s, 1);
+    return s;
+}
+
+static Socket *disarm_later(Socket *s, int is_client) {
+    if (!is_client) us_socket_timeout(0, s, 1);
+    return s;
+}
+
+static void disarm(Timer *timer) {
+    us_timer_close(timer);
+    us_socket_timeout(0, server[0], 0);
+}
+
+static Socket *unwanted(Socket *s) {
+    SAY("a timeout fired that was disarmed");
+    return s;
+}
+
+static void end_all(Timer *timer) {
+    us_timer_close(timer);
+    close_everything();
+}
+
+int main(void) {
+    begin("a timer that repeats", 0);
+    us_listen_socket_close(0, listener);
+    start = now(); count = 0;
+    us_timer_set(us_create_timer(loop, 0, 0), three_times, 20, 20);
+    finish();
+    begin("a timer with data", 0);
+    us_listen_socket_close(0, listener);
+    start = now();
+    Timer *timer = us_create_timer(loop, 0, sizeof(int));
+    *(int *) us_timer_ext(timer) = 5;
+    us_timer_set(timer, once, 50, 0);
+    finish();
+    begin("a timer that arms itself", 0);
+    us_listen_socket_close(0, listener);
+    count = 0;
+    after(10, again);
+    finish();
+    SAY("%d times", count);
+    begin("timers that close one another", 0);
+    us_listen_socket_close(0, listener);
+    after(20, close_others);
+    kept = us_create_timer(loop, 0, 0);
+    us_timer_set(kept, never, 20, 0);
+    finish();
+    begin("a fallthrough timer keeps nothing", 0);
+    us_listen_socket_close(0, listener);
+    timer = us_create_timer(loop, 1, 0);
+    us_timer_set(timer, never, 2000, 0);
+    us_loop_run(loop);
+    us_timer_close(timer);
+    finish();
+    begin("a hundred timers, in order", 0);
+    us_listen_socket_close(0, listener);
+    many();
+    finish();
+    int sorted = fired == 100;
+    for (int i = 1; i < fired; i++) sorted &= order[i - 1] <= order[i];
+    SAY("%d fired, sorted %d", fired, sorted);
+    begin("a timeout, whatever it was before", 1);
+    on.open = set_both; on.timeout = short_one;
+    finish();
+    begin("a timeout from on_timeout", 1);
+    start = now(); count = 0;
+    on.open = set_short; on.timeout = twice;
+    finish();
+    begin("a timeout disarmed", 1);
+    on.open = disarm_later; on.timeout = unwanted;
+    after(100, disarm);
+    after(1500, end_all);
+    finish();
+    begin("a listener has none", 0);
+    us_socket_timeout(0, (Socket *) listener, 1);
+    us_socket_long_timeout(0, (Socket *) listener, 1);
+    after(10, end_all);
+    finish();
+    return 0;
+}
+/* Prints:
+-- a timer that repeats
+three times, in time 1
+opened 0 and 0, closed 0
+-- a timer with data
+once, in time 1, on its loop 1, with its data 5
+opened 0 and 0, closed 0
+-- a timer that arms itself
+opened 0 and 0, closed 0
+3 times
+-- timers that close one another
+a timer closes another that is due: 1
+opened 0 and 0, closed 0
+-- a fallthrough timer keeps nothing
+opened 0 and 0, closed 0
+-- a hundred timers, in order
+opened 0 and 0, closed 0
+100 fired, sorted 1
+-- a timeout, whatever it was before
+on_timeout of the server after its second: 1
+opened 1 and 1, closed 2
+-- a timeout from on_timeout
+on_timeout 1: 1
+on_timeout 2: 1
+opened 1 and 1, closed 2
+-- a timeout disarmed
+opened 1 and 1, closed 2
+-- a listener has none
+opened 0 and 0, closed 0
+*/
