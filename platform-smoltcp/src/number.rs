@@ -19,6 +19,12 @@ pub(crate) fn low(bits: u64) -> u32 {
     u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0)
 }
 
+/// Returns the lowest 16 bits.
+#[inline]
+pub(crate) fn low16(bits: u64) -> u16 {
+    u16::try_from(bits & u64::from(u16::MAX)).unwrap_or(0)
+}
+
 /// Returns the high half.
 #[inline]
 pub(crate) fn high(bits: u64) -> u32 {

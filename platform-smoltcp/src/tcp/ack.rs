@@ -1,6 +1,6 @@
 //! What an acknowledgement says: what has arrived, how long it took, what is lost.
 
-use super::connection::{Connection, Marks, State};
+use super::connection::{Broken, Connection, Marks, State};
 use super::loss::rack::DUPLICATES;
 use super::loss::recovery::Phase;
 use super::memory::{Buffers, advance, capacity};
@@ -65,12 +65,11 @@ impl Connection {
     /// Returns true if a segment acknowledges nothing new and says nothing else (RFC 5681, section
     /// 2).
     fn is_duplicate(&self, segment: &Segment<'_>) -> bool {
-        let window = u32::from(segment.window) << self.send.shift;
         segment.ack == self.send.una
             && segment.payload.is_empty()
             && !segment.flags.has(Flags::SYN)
             && !segment.flags.has(Flags::FIN)
-            && window == self.send.wnd
+            && segment.window == self.send.window
             && self.flight() > 0
     }
 
@@ -165,11 +164,11 @@ impl Connection {
         if !newer || segment.ack.is_before(send.una) {
             return;
         }
-        let before = send.wnd;
-        send.wnd = u32::from(segment.window) << send.shift;
+        let before = send.window;
+        send.window = segment.window;
         (send.wl1, send.wl2) = (segment.seq, segment.ack);
-        send.wnd_max = send.wnd_max.max(send.wnd);
-        if before == 0 && send.wnd > 0 {
+        send.window_max = send.window_max.max(send.window);
+        if before == 0 && send.window > 0 {
             // Open again: what was probed with goes once more, with the rest.
             self.marks
                 .clear(Marks::WINDOW_PROBE_OUT | Marks::WINDOW_PROBE_DUE);
@@ -191,8 +190,8 @@ impl Connection {
             // Of what is acknowledged, all but the first segment had been buffered behind it.
             let mss = self.segment_len();
             let segments = told.acked.div_ceil(mss).saturating_sub(1);
-            let repairing = self.recovery.phase == Phase::Repair
-                && self.send.una.is_before(self.recovery.point);
+            let repairing =
+                self.phase == Phase::Repair && self.send.una.is_before(self.recovery.point);
             let left = u32::from(self.duplicates).saturating_sub(segments);
             self.duplicates = if repairing {
                 u8::try_from(left).unwrap_or(u8::MAX)
@@ -221,7 +220,7 @@ impl Connection {
         if !self.marks.has(Marks::SACK) {
             lost |= self.detect_without_sack(buffers, told);
         }
-        if lost && self.recovery.phase == Phase::Open {
+        if lost && self.phase == Phase::Open {
             self.begin_repair();
         }
         (next, lost)
@@ -232,7 +231,7 @@ impl Connection {
         if !self.marks.has(Marks::SACK) {
             return (None, false);
         }
-        let repairing = self.recovery.phase != Phase::Open;
+        let repairing = self.phase != Phase::Open;
         let times = (self.rtt.least, self.rtt.smoothed);
         self.rack.detect(
             &mut self.board,
@@ -248,11 +247,10 @@ impl Connection {
         let una = self.send.una;
         let third = told.duplicate
             && u32::from(self.duplicates) >= DUPLICATES
-            && self.recovery.phase == Phase::Open
-            && (una.is_after(self.recovery.point) || self.recovery.point == self.send.iss);
-        let partial = told.acked > 0
-            && self.recovery.phase == Phase::Repair
-            && una.is_before(self.recovery.point);
+            && self.phase == Phase::Open
+            && una.is_after(self.recovery.point);
+        let partial =
+            told.acked > 0 && self.phase == Phase::Repair && una.is_before(self.recovery.point);
         (third || partial) && self.board.mark_lost(buffers.outstanding, 0)
     }
 
@@ -260,8 +258,9 @@ impl Connection {
     fn begin_repair(&mut self) {
         let flight = self.flight();
         let mss = self.segment_len();
-        self.congestion.on_loss(flight, mss);
-        self.recovery.begin(Phase::Repair, self.send.nxt, flight);
+        self.congestion.on_loss(self.algorithm, flight, mss);
+        self.recovery.begin(self.send.nxt, flight);
+        self.phase = Phase::Repair;
         self.unneeded = 0;
         self.marks.set(Marks::MAY_UNDO);
         self.marks
@@ -272,11 +271,11 @@ impl Connection {
     fn update_congestion(&mut self, now: u64, told: &Told, lost: bool) {
         let mss = self.segment_len();
         let past = !self.send.una.is_before(self.recovery.point);
-        match self.recovery.phase {
+        match self.phase {
             Phase::Open => self.grow(now, told, mss),
             Phase::Repair if past => {
                 let pipe = self.pipe();
-                self.recovery.phase = Phase::Open;
+                self.phase = Phase::Open;
                 self.duplicates = 0;
                 self.rack.on_recovered();
                 self.congestion.on_recovered(pipe, mss);
@@ -300,15 +299,15 @@ impl Connection {
                 let acked = told.acked.min(told.delivered).min(mss.saturating_mul(2));
                 self.grow(now, &Told { acked, ..*told }, mss);
                 if past {
-                    self.recovery.phase = Phase::Open;
+                    self.phase = Phase::Open;
                     self.duplicates = 0;
                 }
             }
         }
         let undo = told.repeated && self.unneeded == 0 && self.marks.has(Marks::MAY_UNDO);
-        if undo && self.recovery.phase != Phase::Timeout {
+        if undo && self.phase != Phase::Timeout {
             self.marks.clear(Marks::MAY_UNDO);
-            self.recovery.phase = Phase::Open;
+            self.phase = Phase::Open;
             self.congestion.on_undo();
         }
     }
@@ -332,8 +331,9 @@ impl Connection {
             told.flight.saturating_add(mss)
         };
         if told.acked > 0 && (used >= window || self.marks.has(Marks::WINDOW_USED)) {
+            let times = (self.rtt.smoothed, millis(now));
             self.congestion
-                .on_ack(told.acked, mss, self.rtt.smoothed, millis(now));
+                .on_ack(self.algorithm, told.acked, mss, times);
         }
         self.marks.clear(Marks::WINDOW_USED);
     }
@@ -353,9 +353,9 @@ impl Connection {
             // The probe has repaired a loss, which nothing else tells of.
             self.marks.clear(Marks::TAIL_PROBE_OUT);
             let sack = buffers.outstanding.is_empty() || self.marks.has(Marks::SACK);
-            if self.recovery.phase == Phase::Open && sack {
+            if self.phase == Phase::Open && sack {
                 let (flight, mss) = (told.flight, self.segment_len());
-                self.congestion.on_loss(flight, mss);
+                self.congestion.on_loss(self.algorithm, flight, mss);
                 self.congestion.on_recovered(self.flight(), mss);
             }
         }
@@ -399,10 +399,10 @@ impl Connection {
     /// What might have been reordered has not come (RFC 8985, section 6.2).
     pub(super) fn on_reorder_timeout(&mut self, now: u64, buffers: &mut Buffers<'_>) {
         let (next, lost) = self.detect(now, buffers);
-        if lost && self.recovery.phase == Phase::Open {
+        if lost && self.phase == Phase::Open {
             self.begin_repair();
         }
-        if lost && self.recovery.phase == Phase::Repair {
+        if lost && self.phase == Phase::Repair {
             let mss = self.segment_len();
             let (pipe, threshold) = (self.pipe(), self.congestion.threshold);
             self.congestion.window = self.recovery.window((0, pipe), threshold, mss, false);
@@ -417,20 +417,21 @@ impl Connection {
     pub(super) fn on_retransmission_timeout(&mut self, now: u64, buffers: &mut Buffers<'_>) {
         if self.state.is_opening() {
             self.marks.set(Marks::SYN_DUE | Marks::SYN_AGAIN);
-        } else if self.send.wnd == 0 {
+        } else if self.send.window == 0 {
             // No sign of congestion: the window has closed over what is on its way. The first
             // segment asks whether it has opened.
             self.marks.set(Marks::FIRST_AGAIN);
         } else {
             let mss = self.segment_len();
             let keep = !self.board.has_reneged(buffers.outstanding);
-            if self.recovery.phase != Phase::Timeout || self.rtt.backoff == 0 {
-                self.congestion.on_timeout(self.flight(), mss);
+            if self.phase != Phase::Timeout || self.rtt.backoff == 0 {
+                self.congestion
+                    .on_timeout(self.algorithm, self.flight(), mss);
             }
             self.congestion.window = mss;
             self.board.mark_all_lost(buffers.outstanding, keep);
-            self.recovery
-                .begin(Phase::Timeout, self.send.nxt, self.flight());
+            self.recovery.begin(self.send.nxt, self.flight());
+            self.phase = Phase::Timeout;
             self.duplicates = 0;
             self.marks.set(Marks::FIRST_AGAIN);
             self.marks
@@ -454,7 +455,7 @@ impl Connection {
             }
             State::Closing => self.enter_time_wait(now),
             State::LastAck => {
-                self.finish(None);
+                self.finish(Broken::Not);
                 events.add(Events::CLOSED);
             }
             _ => {}

@@ -1,10 +1,10 @@
 //! The control block: what a connection remembers.
 
-use usockets::{Duration, Error, Instant};
+use usockets::{Error, Instant};
 
 use super::congestion::Congestion;
 use super::loss::rack::Rack;
-use super::loss::recovery::Recovery;
+use super::loss::recovery::{Phase, Recovery};
 use super::loss::rtt::Rtt;
 use super::loss::scoreboard::Scoreboard;
 use super::memory::{Buffers, advance, capacity, read_ring};
@@ -55,6 +55,21 @@ impl State {
             Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait
         )
     }
+}
+
+/// Why a connection broke.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Broken {
+    /// It has not, or ended as both sides wanted.
+    Not,
+    /// The peer has not answered.
+    TimedOut,
+    /// Nor has it, and ICMP has said why.
+    Unreachable,
+    /// The peer refused it.
+    Refused,
+    /// The peer has reset it.
+    Reset,
 }
 
 /// Yes-or-no facts about a connection, one bit each.
@@ -141,28 +156,47 @@ impl Marks {
 /// The send sequence space (RFC 9293, section 3.3.1) and the send buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Send {
-    /// ISS.
-    pub(super) iss: Seq,
-    /// SND.UNA.
+    /// SND.UNA; ISS until the handshake is complete.
     pub(super) una: Seq,
     /// SND.NXT: never goes back.
     pub(super) nxt: Seq,
-    /// SND.WND, scaled.
-    pub(super) wnd: u32,
     /// SND.WL1.
     pub(super) wl1: Seq,
     /// SND.WL2.
     pub(super) wl2: Seq,
-    /// Max(SND.WND): the largest window that the peer has offered.
-    pub(super) wnd_max: u32,
     /// Place in the send buffer of the first octet that is not acknowledged.
     pub(super) head: u32,
     /// Octets in the send buffer.
     pub(super) queued: u32,
+    /// SND.WND as it stands in the header: shifted right by [`Self::shift`].
+    pub(super) window: u16,
+    /// Max(SND.WND), the largest window that the peer has offered, in the same unit.
+    pub(super) window_max: u16,
     /// Eff.snd.MSS and options: the least of what we may send, the peer's MSS and the path's.
     pub(super) mss: u16,
     /// Snd.Wind.Shift.
     pub(super) shift: u8,
+}
+
+impl Send {
+    /// Returns SND.WND in octets.
+    #[inline]
+    pub(super) fn wnd(&self) -> u32 {
+        u32::from(self.window) << self.shift
+    }
+
+    /// Returns Max(SND.WND) in octets.
+    pub(super) fn wnd_max(&self) -> u32 {
+        u32::from(self.window_max) << self.shift
+    }
+
+    /// Sets SND.WND to the field of a segment with SYN, which is not scaled. What is lost in the
+    /// unit comes with the next segment.
+    pub(super) fn set_syn_window(&mut self, window: u16) {
+        let scaled = window.checked_shr(u32::from(self.shift)).unwrap_or(0);
+        self.window = scaled.max(window.min(1));
+        self.window_max = self.window;
+    }
 }
 
 /// Timestamps (RFC 7323, section 4.3).
@@ -170,8 +204,8 @@ pub(super) struct Send {
 pub(super) struct Clock {
     /// TS.Recent.
     pub(super) recent: u32,
-    /// When TS.Recent was noted, in seconds.
-    pub(super) recent_at: u32,
+    /// When TS.Recent was noted, in units of 256 seconds, wrapping.
+    pub(super) recent_at: u16,
     /// What is added to our clock.
     pub(super) offset: u32,
 }
@@ -182,7 +216,7 @@ pub(super) struct Clock {
 /// A connection whose segments go nowhere gives up in time:
 ///
 /// ```
-/// use usockets::{Duration, Error, Instant};
+/// use usockets::{Error, Instant};
 /// use usockets_smoltcp::tcp::{Block, Buffers, Connection, Outstanding, Seq, Settings, State};
 ///
 /// let (mut send, mut receive) = ([0; 1024], [0; 1024]);
@@ -223,10 +257,6 @@ pub struct Connection {
     pub(super) marks: Marks,
     /// Where a tail loss probe ends (TLP.end_seq).
     pub(super) probe_end: Seq,
-    /// When something was sent last, in milliseconds.
-    pub(super) sent_ms: u32,
-    /// R2: how long something may stay unacknowledged, in milliseconds.
-    pub(super) user_timeout: u32,
     /// MSS of a peer that tells none.
     pub(super) mss_default: u16,
     /// Segments sent again in the repair in progress, less duplicates reported.
@@ -235,36 +265,37 @@ pub struct Connection {
     pub(super) duplicates: u8,
     /// Challenge acknowledgements sent in the current second (RFC 5961, section 7).
     pub(super) challenges: u8,
-    /// Which second that is.
-    pub(super) challenge_second: u32,
+    /// Which second that is, wrapping.
+    pub(super) challenge_second: u8,
+    pub(super) algorithm: Algorithm,
+    pub(super) phase: Phase,
     pub(super) state: State,
-    pub(super) error: Option<Error>,
+    pub(super) broken: Broken,
 }
 
 /// What a connection takes beside its buffers and tables.
 pub const CONNECTION_LEN: usize = size_of::<Connection>();
-const _: () = assert!(CONNECTION_LEN <= 350);
+const _: () = assert!(CONNECTION_LEN <= 264);
 
 impl Connection {
     /// No connection: state CLOSED.
     pub const CLOSED: Self = Self {
         timers: Timers::NONE,
         send: Send {
-            iss: Seq::new(0),
             una: Seq::new(0),
             nxt: Seq::new(0),
-            wnd: 0,
             wl1: Seq::new(0),
             wl2: Seq::new(0),
-            wnd_max: 0,
             head: 0,
             queued: 0,
+            window: 0,
+            window_max: 0,
             mss: 0,
             shift: 0,
         },
         receive: Receive::NEW,
         rtt: Rtt::NEW,
-        congestion: Congestion::CLOSED,
+        congestion: Congestion::unused(),
         board: Scoreboard::EMPTY,
         rack: Rack::new(Seq::new(0)),
         recovery: Recovery::new(Seq::new(0)),
@@ -275,22 +306,22 @@ impl Connection {
         },
         marks: Marks(0),
         probe_end: Seq::new(0),
-        sent_ms: 0,
-        user_timeout: 0,
         mss_default: 0,
         unneeded: 0,
         duplicates: 0,
         challenges: 0,
         challenge_second: 0,
+        algorithm: Algorithm::Cubic,
+        phase: Phase::Open,
         state: State::Closed,
-        error: None,
+        broken: Broken::Not,
     };
 
     /// Makes a control block with the settings of a connection that is about to open.
     pub(super) fn fresh(now: u64, settings: &Settings, iss: Seq, buffers: &Buffers<'_>) -> Self {
         let mut fresh = Self::CLOSED;
         let send = &mut fresh.send;
-        (send.iss, send.una, send.nxt) = (iss, iss, iss);
+        (send.una, send.nxt) = (iss, iss);
         send.mss = settings.mss.max(super::path::MSS_MIN);
         fresh.rack = Rack::new(iss);
         fresh.recovery = Recovery::new(iss);
@@ -302,12 +333,11 @@ impl Connection {
         };
         fresh.receive.mss = send.mss;
         fresh.clock.offset = settings.timestamps_offset;
-        fresh.congestion.algorithm = settings.algorithm;
+        fresh.algorithm = settings.algorithm;
         fresh.marks.assign(Marks::NAGLE, settings.nagle);
         fresh.marks.assign(Marks::TIMESTAMPS, settings.timestamps);
         fresh.marks.assign(Marks::SACK, settings.sack);
         fresh.marks.assign(Marks::SCALING, scale);
-        fresh.user_timeout = millis_of(settings.user_timeout);
         fresh.mss_default = settings.mss_default;
         fresh.timers.configure(settings, now);
         fresh
@@ -337,13 +367,19 @@ impl Connection {
     /// Returns why the connection broke; `None` when it has not, or ended as both sides wanted.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
-        self.error
+        match self.broken {
+            Broken::Not => None,
+            Broken::TimedOut => Some(Error::TimedOut),
+            Broken::Unreachable => Some(Error::Unreachable),
+            Broken::Refused => Some(Error::Refused),
+            Broken::Reset => Some(Error::Reset),
+        }
     }
 
     /// Goes to CLOSED. What can be received stays.
-    pub(super) fn finish(&mut self, error: Option<Error>) {
+    pub(super) fn finish(&mut self, broken: Broken) {
         self.state = State::Closed;
-        self.error = error;
+        self.broken = broken;
         self.timers = Timers::NONE;
         self.board = Scoreboard::EMPTY;
         self.send.queued = 0;
@@ -361,8 +397,8 @@ impl Connection {
 
     /// Returns the sequence number of the first octet in the send buffer.
     pub(super) fn first_octet(&self) -> Seq {
-        if self.send.una == self.send.iss {
-            self.send.iss.plus(1)
+        if self.state.is_opening() {
+            self.send.una.plus(1)
         } else {
             self.send.una
         }
@@ -408,14 +444,4 @@ pub(super) fn scale_for(capacity: u32) -> u8 {
         shift = shift.saturating_add(1);
     }
     shift
-}
-
-/// Returns a duration in milliseconds, rounded up.
-fn millis_of(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)
-}
-
-impl Congestion {
-    /// Of no connection.
-    pub(super) const CLOSED: Self = Self::unused(Algorithm::Cubic);
 }

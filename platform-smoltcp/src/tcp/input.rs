@@ -1,9 +1,9 @@
 //! What a segment does to a connection: the checks of RFC 9293, section 3.10.7, in their order.
 
-use usockets::{Error, Instant};
+use usockets::Instant;
 
 use super::congestion::Congestion;
-use super::connection::{Clock, Connection, Marks, State};
+use super::connection::{Broken, Clock, Connection, Marks, State};
 use super::memory::{Buffers, capacity};
 use super::path::MSS_MIN;
 use super::reassembly::Taken;
@@ -11,14 +11,14 @@ use super::segment::{Block, Events, Flags, Options, Segment};
 use super::seq::Seq;
 use super::settings::Settings;
 use super::timers::{Main, millis, seconds};
-use crate::number::{count, place};
+use crate::number::{count, low16, place};
 
 /// Largest shift of a window (RFC 7323, section 2.3).
 const SHIFT_MAX: u8 = 14;
 /// Challenge acknowledgements a second and connection (RFC 5961, section 7).
 const CHALLENGES_MAX: u8 = 10;
-/// After how many seconds TS.Recent is outdated: 24 days (RFC 7323, section 5.5).
-const RECENT_LIFE: u32 = 24 * 24 * 3600;
+/// After how many units of 256 seconds TS.Recent is outdated: 24 days (RFC 7323, section 5.5).
+const RECENT_LIFE: u16 = 8_100;
 
 /// What a listener does with a segment (RFC 9293, section 3.10.7.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,8 +79,7 @@ impl Connection {
     fn learn_syn(&mut self, now: u64, syn: &Segment<'_>) {
         self.receive.start(syn.seq);
         self.learn_options(now, &syn.options);
-        self.send.wnd = u32::from(syn.window);
-        self.send.wnd_max = self.send.wnd;
+        self.send.set_syn_window(syn.window);
         (self.send.wl1, self.send.wl2) = (syn.seq, syn.ack);
     }
 
@@ -101,7 +100,7 @@ impl Connection {
         match options.timestamps {
             Some(timestamps) if self.marks.has(Marks::TIMESTAMPS) => {
                 self.clock.recent = timestamps.value;
-                self.clock.recent_at = seconds(now);
+                self.clock.recent_at = age_unit(now);
             }
             _ => self.marks.clear(Marks::TIMESTAMPS),
         }
@@ -115,6 +114,7 @@ impl Connection {
         buffers: &mut Buffers<'_>,
     ) -> Events {
         let now = now.as_micros();
+        self.timers.tick(now);
         match self.state {
             State::Closed => Events::ANSWER_RESET,
             State::SynSent => self.on_syn_sent(now, segment, buffers),
@@ -145,7 +145,7 @@ impl Connection {
             if !acked {
                 return Events::NONE;
             }
-            self.finish(Some(Error::Refused));
+            self.finish(Broken::Refused);
             return Events::CLOSED;
         }
         if !flags.has(Flags::SYN) {
@@ -183,9 +183,9 @@ impl Connection {
             self.rtt.measure(since, now);
         }
         self.send.una = self.send.nxt;
-        self.recovery.point = self.send.iss;
+        self.recovery.point = self.send.una.minus(1);
         self.rack.forward = self.send.una;
-        self.congestion = Congestion::new(self.congestion.algorithm, self.segment_len(), again);
+        self.congestion = Congestion::new(self.segment_len(), again);
         self.timers.stop();
         self.timers.start_keepalive(now);
         self.timers.progress_ms = millis(now);
@@ -212,7 +212,7 @@ impl Connection {
     ) -> Events {
         let mut stripped = *segment;
         if self.state == State::SynReceived && segment.flags.has(Flags::SYN) {
-            if segment.seq != self.receive.irs {
+            if segment.seq != self.receive.nxt.minus(1) {
                 self.challenge(now);
                 return Events::NONE;
             }
@@ -308,16 +308,16 @@ impl Connection {
             self.challenge(now);
             return Events::NONE;
         }
-        let error = match self.state {
-            State::SynReceived => Some(Error::Refused),
+        let broken = match self.state {
+            State::SynReceived => Broken::Refused,
             State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
-                Some(Error::Reset)
+                Broken::Reset
             }
             // Nothing is lost any more unless something of ours was not acknowledged.
-            _ if self.send.queued > 0 => Some(Error::Reset),
-            _ => None,
+            _ if self.send.queued > 0 => Broken::Reset,
+            _ => Broken::Not,
         };
-        self.finish(error);
+        self.finish(broken);
         Events::CLOSED
     }
 
@@ -327,7 +327,7 @@ impl Connection {
         let probe = u32::from(self.marks.has(Marks::WINDOW_PROBE_OUT));
         let ack = segment.ack;
         let ahead = ack.is_after(self.send.nxt.plus(probe));
-        let oldest = self.send.una.minus(self.send.wnd_max);
+        let oldest = self.send.una.minus(self.send.wnd_max());
         if !ahead && !ack.is_before(oldest) {
             return true;
         }
@@ -338,7 +338,7 @@ impl Connection {
     /// Lets an acknowledgement go as an answer to what may be forged, a few times a second (RFC
     /// 5961, section 7).
     pub(super) fn challenge(&mut self, now: u64) {
-        let second = seconds(now);
+        let [second, ..] = seconds(now).to_le_bytes();
         if self.challenge_second != second {
             (self.challenge_second, self.challenges) = (second, 0);
         }
@@ -349,8 +349,8 @@ impl Connection {
     }
 
     /// Returns true if TS.Recent is too old to compare with (RFC 7323, section 5.5).
-    pub(super) const fn is_recent_outdated(&self, now: u32) -> bool {
-        now.wrapping_sub(self.clock.recent_at) > RECENT_LIFE
+    pub(super) fn is_recent_outdated(&self, now: u64) -> bool {
+        age_unit(now).wrapping_sub(self.clock.recent_at) > RECENT_LIFE
     }
 
     /// Returns true if a segment is old by its timestamp (PAWS, RFC 7323, section 5.3).
@@ -363,7 +363,7 @@ impl Connection {
             && !segment.flags.has(Flags::SYN)
             && self.clock.recent.wrapping_sub(timestamps.value) <= i32::MAX.cast_unsigned()
             && self.clock.recent != timestamps.value
-            && !self.is_recent_outdated(seconds(now))
+            && !self.is_recent_outdated(now)
     }
 
     /// Updates TS.Recent (RFC 7323, section 4.3).
@@ -373,7 +373,7 @@ impl Connection {
             && !segment.seq.is_after(self.receive.acked)
         {
             self.clock.recent = timestamps.value;
-            self.clock.recent_at = seconds(now);
+            self.clock.recent_at = age_unit(now);
         }
     }
 
@@ -442,7 +442,7 @@ impl Connection {
             self.marks.set(Marks::ACK_DUE);
             if self.is_drained() {
                 // Everything of ours has arrived; that this has not been received is told.
-                self.finish(None);
+                self.finish(Broken::Not);
                 self.marks.set(Marks::RESET_DUE);
                 events.add(Events::CLOSED);
             }
@@ -479,4 +479,9 @@ impl Connection {
             _ => {}
         }
     }
+}
+
+/// Returns the clock in units of 256 seconds, wrapping after half a year.
+fn age_unit(now: u64) -> u16 {
+    low16(u64::from(seconds(now)) >> 8)
 }

@@ -72,7 +72,7 @@ impl Connection {
         )?;
         require(sacked == self.board.sacked, "SACKED octets are counted")?;
         require(
-            entries == self.board.sacked_entries,
+            entries == self.board.sacked_len(),
             "SACKED entries are counted",
         )?;
         require(lost == self.board.lost, "LOST octets are counted")

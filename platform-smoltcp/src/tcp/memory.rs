@@ -24,7 +24,7 @@ pub struct Buffers<'m> {
     pub receive: &'m mut [u8],
     /// One entry for each segment that is on its way. At least four; no more segments than that
     /// are sent before an acknowledgement comes. Good measure is a quarter more than the send
-    /// buffer holds segments.
+    /// buffer holds segments. No more than 65,535 are used.
     pub outstanding: &'m mut [Outstanding],
     /// One entry for each range of octets that came out of order. Without any, what comes out of
     /// order is dropped; 32 are good for large buffers.

@@ -28,9 +28,9 @@
 //!
 //! *Reports* means that the call returns [`Events`].
 //!
-//! *Transmits* means that while the device has room, [`Connection::poll_transmit`] is called
-//! and returns a [`Transmit`] whose bytes are where [`Connection::payload`] says. When it returns `None`,
-//! [`Connection::deadline`] says when `on_timer` is due.
+//! *Transmits* means that while the device has room, [`Connection::poll_transmit`] is called and
+//! returns a [`Transmit`] whose bytes are where [`Connection::payload`] says. When it returns
+//! `None`, [`Connection::deadline`] says when `on_timer` is due.
 //!
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
@@ -43,8 +43,9 @@
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
 //! `congestion` is the policy beside it, `path` is what ICMP says. `time_wait` and `cookies` are
-//! the connection after and before it costs anything; `invariants` is what always holds. A file imports from those named before it,
-//! but for the steps of a connection, which are all methods of it.
+//! the connection after and before it costs anything; `invariants` is what always holds. A file
+//! imports from those named before it, but for the steps of a connection, which are all methods of
+//! it.
 #![forbid(unsafe_code)]
 
 mod ack;

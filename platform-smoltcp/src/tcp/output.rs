@@ -29,6 +29,7 @@ impl Connection {
         buffers: &mut Buffers<'_>,
     ) -> Option<Transmit> {
         let now = now.as_micros();
+        self.timers.tick(now);
         if self.state == State::Closed {
             return self.transmit_reset();
         }
@@ -120,7 +121,6 @@ impl Connection {
         self.marks.clear(Marks::SYN_DUE | Marks::ACK_DUE);
         self.timers.on_ack_sent();
         let answer = self.state == State::SynReceived;
-        self.sent_ms = millis(now);
         if self.timers.main == Main::Stopped {
             self.start_retransmit(now);
         }
@@ -136,7 +136,7 @@ impl Connection {
             u16::try_from(capacity(buffers.receive)).unwrap_or(u16::MAX)
         };
         Transmit {
-            seq: self.send.iss,
+            seq: self.send.una,
             ack: if answer {
                 self.receive.nxt
             } else {
@@ -188,7 +188,7 @@ impl Connection {
         let most = self.segment_len();
         let entry = *self.board.get(buffers.outstanding, index)?;
         let end = entry.seq.plus(u32::from(entry.len).min(most));
-        let edge = self.send.una.plus(self.send.wnd);
+        let edge = self.send.una.plus(self.send.wnd());
         if !forced {
             let room = self.congestion.window.saturating_sub(self.pipe());
             // FIN is let through a window that is full.
@@ -221,7 +221,6 @@ impl Connection {
             .mark_sent(buffers.outstanding, index, micros32(now));
         self.recovery.on_sent(u32::from(entry.len));
         self.unneeded = self.unneeded.saturating_add(1);
-        self.sent_ms = millis(now);
         if index == 0 || self.timers.main == Main::Stopped {
             self.start_retransmit(now);
         }
@@ -278,7 +277,7 @@ impl Connection {
 
     /// Returns how many octets the peer's window still takes.
     fn usable(&self) -> u32 {
-        let edge = self.send.una.plus(self.send.wnd);
+        let edge = self.send.una.plus(self.send.wnd());
         if edge.is_after(self.send.nxt) {
             edge.since(self.send.nxt)
         } else {
@@ -332,13 +331,13 @@ impl Connection {
             let idle = self.flight() == 0;
             return fin || idle || len >= mss || !self.marks.has(Marks::NAGLE);
         }
-        len >= mss || (len > 0 && len >= self.send.wnd_max >> 1)
+        len >= mss || (len > 0 && len >= self.send.wnd_max() >> 1)
     }
 
     /// Makes the window no larger than at the start after an RTO without anything on its way
-    /// (RFC 5681, section 4.1).
+    /// (RFC 5681, section 4.1), counted from the acknowledgement of the last of it.
     fn restart_after_idle(&mut self, now: u64, mss: u32) {
-        let idle = millis(now).wrapping_sub(self.sent_ms);
+        let idle = millis(now).wrapping_sub(self.timers.progress_ms);
         if idle > self.rtt.timeout().checked_div(1_000).unwrap_or(0) {
             self.congestion.on_idle(mss);
         }
@@ -377,7 +376,6 @@ impl Connection {
         self.board.push(buffers.outstanding, entry);
         self.send.nxt = self.send.nxt.plus(octets);
         self.marks.clear(Marks::WINDOW_PROBE_OUT);
-        self.sent_ms = millis(now);
         self.recovery.on_sent(octets);
         if first {
             self.timers.progress_ms = millis(now);
@@ -385,7 +383,7 @@ impl Connection {
         match self.timers.main {
             // RFC 8985, section 7.2: each new segment puts the probe off.
             Main::Stopped | Main::Persist | Main::TailProbe => self.start_probe_or_retransmit(now),
-            Main::Retransmit if self.recovery.phase == Phase::Open && self.rtt.backoff == 0 => {
+            Main::Retransmit if self.phase == Phase::Open && self.rtt.backoff == 0 => {
                 self.start_probe_or_retransmit(now);
             }
             Main::Retransmit | Main::Reorder => {}
@@ -410,7 +408,6 @@ impl Connection {
             return Some(self.send_new(now, len, buffers));
         }
         self.marks.set(Marks::WINDOW_PROBE_OUT);
-        self.sent_ms = millis(now);
         let mut probe = self.segment(now, self.send.nxt, Flags::ACK | Flags::PSH, buffers);
         probe.payload_len = 1;
         Some(probe)

@@ -2,7 +2,7 @@
 
 use usockets::Instant;
 
-use super::connection::{Connection, Marks, State};
+use super::connection::{Broken, Connection, Marks, State};
 use super::memory::{Buffers, advance, capacity, read_ring, write_ring};
 use crate::number::{count, place};
 
@@ -104,7 +104,7 @@ impl Connection {
     /// on. In SYN-SENT the connection is given up instead (RFC 9293, section 3.10.4).
     pub fn shutdown(&mut self) {
         match self.state {
-            State::SynSent => self.finish(None),
+            State::SynSent => self.finish(Broken::Not),
             State::SynReceived | State::Established | State::CloseWait => {
                 self.marks.set(Marks::FIN_WANTED);
                 self.marks.clear(Marks::DRAINED);
@@ -120,6 +120,7 @@ impl Connection {
     /// something that was not received, or something comes later, the peer is told by a reset that
     /// it was lost (RFC 9293, section 3.6.1; RFC 2525, section 2.17).
     pub fn close(&mut self, now: Instant, buffers: &Buffers<'_>) {
+        self.timers.tick(now.as_micros());
         if self.receive.queued > 0 {
             self.consume(u32::MAX, buffers);
             return self.abort();
@@ -135,7 +136,7 @@ impl Connection {
     /// (RFC 9293, section 3.10.5).
     pub fn abort(&mut self) {
         let known = !matches!(self.state, State::Closed | State::SynSent | State::TimeWait);
-        self.finish(None);
+        self.finish(Broken::Not);
         if known {
             self.marks.set(Marks::RESET_DUE);
         }

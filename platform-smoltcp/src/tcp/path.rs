@@ -1,8 +1,8 @@
 //! What the path says through ICMP: smaller segments, and errors.
 
-use usockets::{Error, Instant};
+use usockets::Instant;
 
-use super::connection::{Connection, Marks, State};
+use super::connection::{Broken, Connection, Marks, State};
 use super::memory::Buffers;
 use super::outstanding::Outstanding;
 use super::segment::Events;
@@ -51,6 +51,7 @@ impl Connection {
         if !known {
             return Events::NONE;
         }
+        self.timers.tick(now.as_micros());
         match error {
             IcmpError::TooBig { mss } => {
                 self.on_too_big(mss, buffers);
@@ -60,7 +61,7 @@ impl Connection {
             }
             IcmpError::Soft => self.marks.set(Marks::SOFT_ERROR),
             IcmpError::Hard if self.state.is_opening() => {
-                self.finish(Some(Error::Refused));
+                self.finish(Broken::Refused);
                 return Events::CLOSED;
             }
             IcmpError::Hard => self.marks.set(Marks::SOFT_ERROR),

@@ -4,10 +4,7 @@ use super::invariants::require;
 use super::memory::{Buffers, advance, write_ring};
 use super::segment::{Block, SackBlocks};
 use super::seq::Seq;
-use crate::number::{count, place};
-
-/// Ranges that are remembered as having changed last.
-const RECENT: usize = 3;
+use crate::number::count;
 
 /// The receive sequence space (RFC 9293, section 3.3.1) and the receive buffer.
 ///
@@ -15,8 +12,6 @@ const RECENT: usize = 3;
 /// where it belongs; the table of ranges says where they are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Receive {
-    /// IRS.
-    pub(super) irs: Seq,
     /// RCV.NXT.
     pub(super) nxt: Seq,
     /// RCV.NXT + RCV.WND: the right edge of the window as the peer was told. It never goes back.
@@ -29,8 +24,6 @@ pub(super) struct Receive {
     pub(super) head: u32,
     /// Octets that can be received.
     pub(super) queued: u32,
-    /// Where the ranges begin that changed last, the last first.
-    recent: [Seq; RECENT],
     /// What came once more and has not been reported (RFC 2883).
     duplicate: Block,
     /// Ranges in use.
@@ -57,14 +50,12 @@ pub(super) enum Taken {
 impl Receive {
     /// Of no connection.
     pub(super) const NEW: Self = Self {
-        irs: Seq::new(0),
         nxt: Seq::new(0),
         edge: Seq::new(0),
         acked: Seq::new(0),
         fin: Seq::new(0),
         head: 0,
         queued: 0,
-        recent: [Seq::new(0); RECENT],
         duplicate: Block::EMPTY,
         ranges: 0,
         mss: 0,
@@ -74,7 +65,6 @@ impl Receive {
 
     /// Starts behind the peer's SYN.
     pub(super) const fn start(&mut self, irs: Seq) {
-        self.irs = irs;
         self.nxt = irs.plus(1);
         self.edge = self.nxt;
         self.acked = self.nxt;
@@ -136,80 +126,59 @@ impl Receive {
 
     /// Advances over ranges that are now in order.
     fn pull(&mut self, ranges: &mut [Block]) {
-        let mut gone = 0;
-        while let Some(first) = ranges.get(place(gone)) {
-            if gone >= u32::from(self.ranges) || first.start.is_after(self.nxt) {
-                break;
+        // Each round removes a range.
+        loop {
+            let used = ranges.get(..usize::from(self.ranges)).unwrap_or_default();
+            let reached = |range: &Block| !range.start.is_after(self.nxt);
+            let Some(index) = used.iter().position(reached) else {
+                return;
+            };
+            if let Some(range) = self.remove(index, ranges) {
+                self.nxt = self.nxt.later(range.end);
             }
-            self.nxt = self.nxt.later(first.end);
-            gone = gone.saturating_add(1);
         }
-        let used = usize::from(self.ranges);
-        if gone > 0
-            && let Some(used) = ranges.get_mut(..used)
-        {
-            used.rotate_left(place(gone).min(used.len()));
-        }
-        let gone = u16::try_from(gone).unwrap_or(u16::MAX);
-        self.ranges = self.ranges.saturating_sub(gone);
     }
 
-    /// Adds a range, joined with those that it touches; returns false if there is no room for it.
+    /// Removes range `index`; the order of the others stays.
+    fn remove(&mut self, index: usize, ranges: &mut [Block]) -> Option<Block> {
+        let used = ranges.get_mut(index..usize::from(self.ranges))?;
+        let range = used.first().copied();
+        used.rotate_left(used.len().min(1));
+        self.ranges = self.ranges.saturating_sub(1);
+        range
+    }
+
+    /// Adds a range, joined with those that it touches, as the one that changed last; returns false
+    /// if there is no room for it.
     fn insert(&mut self, block: Block, ranges: &mut [Block]) -> bool {
-        let used = usize::from(self.ranges);
-        let all = ranges.get(..used).unwrap_or_default();
-        // Those before the block, and those that touch it.
-        let first = all
-            .iter()
-            .take_while(|r| r.end.is_before(block.start))
-            .count();
-        let after = all.get(first..).unwrap_or_default();
-        let touched = after
-            .iter()
-            .take_while(|r| !r.start.is_after(block.end))
-            .count();
         let mut joined = block;
-        for range in after.get(..touched).unwrap_or_default() {
-            if range.contains(block) {
-                self.duplicate = block;
+        // Each round removes a range.
+        loop {
+            let used = ranges.get(..usize::from(self.ranges)).unwrap_or_default();
+            let touches = |range: &Block| {
+                !range.end.is_before(joined.start) && !range.start.is_after(joined.end)
+            };
+            let Some(index) = used.iter().position(touches) else {
+                break;
+            };
+            if let Some(range) = self.remove(index, ranges) {
+                if range.contains(block) {
+                    self.duplicate = block;
+                }
+                joined.start = joined.start.earlier(range.start);
+                joined.end = joined.end.later(range.end);
             }
-            joined.start = joined.start.earlier(range.start);
-            joined.end = joined.end.later(range.end);
         }
-        if touched == 0 {
-            let full = used >= ranges.len() || used >= usize::from(u16::MAX);
-            if full {
-                return false;
-            }
-            let end = used.saturating_add(1);
-            if let Some(moved) = ranges.get_mut(first..end) {
-                moved.rotate_right(1);
-            }
-            self.ranges = self.ranges.saturating_add(1);
-        } else if let Some(moved) = ranges.get_mut(first..used) {
-            let surplus = touched.saturating_sub(1);
-            moved.rotate_left(surplus.min(moved.len()));
-            let surplus = u16::try_from(surplus).unwrap_or(u16::MAX);
-            self.ranges = self.ranges.saturating_sub(surplus);
-        }
-        if let Some(place) = ranges.get_mut(first) {
-            *place = joined;
-        }
-        self.remember(joined);
-        true
-    }
-
-    /// Notes a range as the one that changed last.
-    fn remember(&mut self, range: Block) {
-        let [first, second, third] = self.recent;
-        let within = |seq: Seq| !seq.is_before(range.start) && seq.is_before(range.end);
-        self.recent = if within(first) {
-            [range.start, second, third]
-        } else if within(second) {
-            [range.start, first, third]
-        } else {
-            [range.start, first, second]
+        let count = usize::from(self.ranges).saturating_add(1);
+        let Some(used) = ranges.get_mut(..count).filter(|_| self.ranges < u16::MAX) else {
+            return false;
         };
+        used.rotate_right(1);
+        if let Some(first) = used.first_mut() {
+            *first = joined;
+        }
+        self.ranges = self.ranges.saturating_add(1);
+        true
     }
 
     /// Notes that `block` came once more, to be reported (RFC 2883, section 4).
@@ -236,34 +205,29 @@ impl Receive {
             blocks.push(duplicate);
         }
         let used = ranges.get(..usize::from(self.ranges)).unwrap_or_default();
-        for seq in self.recent {
-            let range = used
-                .iter()
-                .find(|range| !seq.is_before(range.start) && seq.is_before(range.end));
-            if let Some(range) = range
-                && blocks.as_slice().len() < max
-                && !is_listed(blocks.as_slice(), *range, duplicate)
-            {
-                blocks.push(*range);
-            }
+        for range in used
+            .iter()
+            .take(max.saturating_sub(blocks.as_slice().len()))
+        {
+            blocks.push(*range);
         }
         blocks
     }
 
-    /// Checks that the ranges lie within the window, in order and apart.
+    /// Checks that the ranges lie within the window, apart from each other.
     pub(super) fn check_ranges(&self, ranges: &[Block]) -> Result<(), &'static str> {
         let used = ranges.get(..usize::from(self.ranges));
         let used = used.ok_or("every range in use is in the table")?;
-        let mut after = self.nxt;
-        for range in used {
-            require(range.start.is_after(after), "ranges are in order and apart")?;
-            require(range.end.is_after(range.start), "no range is empty")?;
-            after = range.end;
+        for (index, range) in used.iter().enumerate() {
+            require(!range.is_empty(), "no range is empty")?;
+            let within = range.start.is_after(self.nxt) && !range.end.is_after(self.edge);
+            require(within, "ranges lie within the window")?;
+            let others = used.get(index.saturating_add(1)..).unwrap_or_default();
+            let apart =
+                |other: &Block| other.end.is_before(range.start) || other.start.is_after(range.end);
+            require(others.iter().all(apart), "ranges do not touch")?;
         }
-        require(
-            used.is_empty() || !after.is_after(self.edge),
-            "ranges lie within the window",
-        )
+        Ok(())
     }
 
     /// Notes the size of a segment that has come and returns true if an acknowledgement must not
@@ -316,20 +280,11 @@ impl Receive {
     }
 }
 
-/// Returns true if a range is listed already, not counting the duplicate, which may be part of it.
-fn is_listed(blocks: &[Block], range: Block, duplicate: Block) -> bool {
-    let listed = if duplicate.is_empty() {
-        blocks
-    } else {
-        blocks.get(1..).unwrap_or_default()
-    };
-    listed.contains(&range)
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use crate::number::place;
 
     struct Memory {
         receive: [u8; 64],
@@ -380,9 +335,7 @@ mod tests {
                 let text = &stream[place(at + skip)..place(at + len)];
                 receive.take(seq.plus(skip), text, &mut memory.buffers());
                 let blocks = receive.sack_blocks(4, &memory.ranges);
-                for pair in memory.ranges[..usize::from(receive.ranges)].windows(2) {
-                    assert!(pair[0].end.is_before(pair[1].start), "{pair:?}");
-                }
+                assert_eq!(receive.check_ranges(&memory.ranges), Ok(()));
                 assert!(receive.ranges == 0 || !blocks.as_slice().is_empty());
             }
             assert_eq!(memory.receive[..60], stream[..]);

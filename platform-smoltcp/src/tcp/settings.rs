@@ -38,10 +38,12 @@ pub struct Settings {
     /// 18 hours; `None`, the default, for never (RFC 9293, section 3.8.4).
     pub keepalive: Option<Duration>,
     /// How long something may stay unacknowledged before the connection is aborted (R2 of RFC 9293,
-    /// section 3.8.3, and its user timeout), up to 49 days. 120 s by default. A peer that keeps its
+    /// section 3.8.3, and its user timeout), up to 68 minutes and kept to a 16th of a second. 120 s
+    /// by default. A peer that keeps its
     /// window closed and says so is waited for without end.
     pub user_timeout: Duration,
-    /// How long the handshake may take (R2 for SYN), up to 49 days. 180 s by default.
+    /// How long the handshake may take (R2 for SYN), up to 68 minutes and kept to a 16th of a
+    /// second. 180 s by default.
     pub handshake_timeout: Duration,
     /// How long TIME-WAIT lasts: twice the MSL. 60 s by default, up to 18 hours in whole seconds.
     pub time_wait: Duration,

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Marks, State};
 use super::segment::{Events, Flags, Segment};
-use super::timers::{Main, seconds};
+use super::timers::Main;
 
 impl Connection {
     /// Goes to TIME-WAIT for twice the MSL (RFC 9293, section 3.6, MUST-13).
@@ -47,7 +47,7 @@ impl Connection {
         {
             let ahead = timestamps.value.wrapping_sub(self.clock.recent);
             let later = ahead != 0 && ahead <= i32::MAX.cast_unsigned();
-            let outdated = self.is_recent_outdated(seconds(now));
+            let outdated = self.is_recent_outdated(now);
             if later || outdated {
                 return true;
             }

@@ -1,8 +1,8 @@
 //! Deadlines, and what happens when one has come.
 
-use usockets::{Error, Instant};
+use usockets::{Duration, Instant};
 
-use super::connection::{Connection, Marks, State};
+use super::connection::{Broken, Connection, Marks, State};
 use super::loss::recovery::Phase;
 use super::memory::Buffers;
 use super::segment::Events;
@@ -11,13 +11,15 @@ use crate::number::low;
 
 /// Longest that an acknowledgement waits for something to go with, in microseconds. RFC 9293,
 /// section 3.8.6.3, allows less than 500 ms; 40 ms is what Linux starts with.
-const ACK_DELAY: u64 = 40_000;
+const ACK_DELAY: u32 = 40_000;
 /// What a peer's delayed acknowledgement may take (RFC 8985, section 7.2: WCDelAckT).
 const PEER_ACK_DELAY: u32 = 200_000;
 /// Keep-alive probes without an answer before the connection is given up.
 const KEEPALIVE_PROBES: u8 = 8;
-/// No deadline.
-const NEVER: u64 = u64::MAX;
+/// Microseconds of a 16th of a second, the unit of limits.
+const SIXTEENTH: u128 = 62_500;
+/// After how many microseconds without a call deadlines are looked at, lest they wrap.
+const LATE: u64 = 1_000_000_000;
 
 /// Returns the low 32 bits of the clock in microseconds.
 pub(super) fn micros32(now: u64) -> u32 {
@@ -50,20 +52,28 @@ pub(super) enum Main {
 }
 
 /// A connection's deadlines.
+///
+/// They are kept as the low bits of the clock and are exact since each lies near [`Self::base`]:
+/// within half an hour in microseconds, or within 24 days in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
+    /// The clock when a call was made last, in microseconds.
+    base: u64,
     /// When the main timer runs out, in microseconds.
-    main_at: u64,
-    /// When a delayed acknowledgement goes.
-    ack_at: u64,
-    /// When TIME-WAIT, FIN-WAIT-2 of a closed owner, or a keep-alive interval ends.
-    life_at: u64,
+    main_at: u32,
+    /// When a delayed acknowledgement goes, in microseconds.
+    ack_at: u32,
+    /// When TIME-WAIT, FIN-WAIT-2 of a closed owner, or a keep-alive interval ends, in
+    /// milliseconds.
+    life_at: u32,
     /// Since when something is unacknowledged without progress, in milliseconds.
     pub(super) progress_ms: u32,
     /// When the peer was heard last, in milliseconds.
     pub(super) heard_ms: u32,
-    /// How long the handshake may take, in milliseconds.
-    handshake_ms: u32,
+    /// How long the handshake may take, in 16ths of a second.
+    handshake: u16,
+    /// R2: how long something may stay unacknowledged, in 16ths of a second.
+    user: u16,
     /// Seconds between keep-alive probes; 0 for none.
     keepalive: u16,
     /// Seconds of TIME-WAIT.
@@ -71,65 +81,110 @@ pub(super) struct Timers {
     /// Keep-alive probes since the peer was heard.
     probes: u8,
     pub(super) main: Main,
+    /// [`Self::ack_at`] is meaningful.
+    ack_runs: bool,
+    /// [`Self::life_at`] is meaningful.
+    life_runs: bool,
 }
 
 impl Timers {
     /// None is running.
     pub(super) const NONE: Self = Self {
-        main_at: NEVER,
-        ack_at: NEVER,
-        life_at: NEVER,
+        base: 0,
+        main_at: 0,
+        ack_at: 0,
+        life_at: 0,
         progress_ms: 0,
         heard_ms: 0,
-        handshake_ms: 0,
+        handshake: 0,
+        user: 0,
         keepalive: 0,
         time_wait: 0,
         probes: 0,
         main: Main::Stopped,
+        ack_runs: false,
+        life_runs: false,
     };
 
     /// Takes over what an owner has chosen.
     pub(super) fn configure(&mut self, settings: &Settings, now: u64) {
-        let seconds = |duration: usockets::Duration| {
-            let whole = duration.as_micros().div_ceil(1_000_000);
-            u16::try_from(whole).unwrap_or(u16::MAX)
+        let units = |duration: Duration, micros: u128| {
+            u16::try_from(duration.as_micros().div_ceil(micros)).unwrap_or(u16::MAX)
         };
-        let handshake = settings.handshake_timeout.as_micros().div_ceil(1_000);
-        self.handshake_ms = u32::try_from(handshake).unwrap_or(u32::MAX);
-        self.keepalive = settings.keepalive.map_or(0, |every| seconds(every).max(1));
-        self.time_wait = seconds(settings.time_wait);
+        self.handshake = units(settings.handshake_timeout, SIXTEENTH);
+        self.user = units(settings.user_timeout, SIXTEENTH);
+        let second = 1_000_000;
+        self.keepalive = settings
+            .keepalive
+            .map_or(0, |every| units(every, second).max(1));
+        self.time_wait = units(settings.time_wait, second);
+        self.base = now;
         self.progress_ms = millis(now);
         self.heard_ms = millis(now);
+    }
+
+    /// Goes on to `now`. What has long been due stays due, however late the call is.
+    #[inline]
+    pub(super) fn tick(&mut self, now: u64) {
+        if now.saturating_sub(self.base) > LATE {
+            if self.main != Main::Stopped && self.main_due() <= now {
+                self.main_at = micros32(now);
+            }
+            if self.ack_runs && near(self.base, self.ack_at) <= now {
+                self.ack_at = micros32(now);
+            }
+            if self.life_runs && self.life_due() <= now {
+                self.life_at = millis(now);
+            }
+        }
+        self.base = now;
+    }
+
+    fn main_due(&self) -> u64 {
+        near(self.base, self.main_at)
+    }
+
+    fn life_due(&self) -> u64 {
+        let base = self.base.checked_div(1_000).unwrap_or(0);
+        near(base, self.life_at).saturating_mul(1_000)
+    }
+
+    /// Returns the first deadline, in microseconds.
+    fn first(&self) -> Option<u64> {
+        let main = (self.main != Main::Stopped).then(|| self.main_due());
+        let ack = self.ack_runs.then(|| near(self.base, self.ack_at));
+        let life = self.life_runs.then(|| self.life_due());
+        [main, ack, life].into_iter().flatten().min()
     }
 
     /// Starts the main timer anew.
     pub(super) fn start(&mut self, main: Main, now: u64, after: u32) {
         self.main = main;
-        self.main_at = now.saturating_add(u64::from(after));
+        self.main_at = micros32(now).wrapping_add(after);
     }
 
     /// Stops the main timer.
     pub(super) const fn stop(&mut self) {
         self.main = Main::Stopped;
-        self.main_at = NEVER;
     }
 
     /// Returns how long ago the main timer was started if it was to run for `after`.
     pub(super) fn since_start(&self, now: u64, after: u32) -> u32 {
-        let started = self.main_at.saturating_sub(u64::from(after));
-        u32::try_from(now.saturating_sub(started)).unwrap_or(u32::MAX)
+        let started = self.main_at.wrapping_sub(after);
+        micros32(now).wrapping_sub(started)
     }
 
     /// Lets an acknowledgement wait, unless one waits already.
-    pub(super) const fn delay_ack(&mut self, now: u64) {
-        if self.ack_at == NEVER {
-            self.ack_at = now.saturating_add(ACK_DELAY);
+    pub(super) fn delay_ack(&mut self, now: u64) {
+        if !self.ack_runs {
+            self.ack_runs = true;
+            self.ack_at = micros32(now).wrapping_add(ACK_DELAY);
         }
     }
 
     /// Notes that an acknowledgement has gone.
     pub(super) const fn on_ack_sent(&mut self) {
-        self.ack_at = NEVER;
+        self.ack_runs = false;
     }
 
     /// Notes that the peer is there.
@@ -140,17 +195,29 @@ impl Timers {
 
     /// Starts TIME-WAIT, or the limit of FIN-WAIT-2.
     pub(super) fn start_time_wait(&mut self, now: u64) {
-        let micros = u64::from(self.time_wait).saturating_mul(1_000_000);
-        self.life_at = now.saturating_add(micros);
+        let after = u32::from(self.time_wait).saturating_mul(1_000);
+        self.start_life(now, after);
     }
 
     /// Starts the keep-alive interval, if keep-alive is on.
     pub(super) fn start_keepalive(&mut self, now: u64) {
         if self.keepalive > 0 {
-            let micros = u64::from(self.keepalive).saturating_mul(1_000_000);
-            self.life_at = now.saturating_add(micros);
+            let after = u32::from(self.keepalive).saturating_mul(1_000);
+            self.start_life(now, after);
         }
     }
+
+    fn start_life(&mut self, now: u64, after_ms: u32) {
+        self.life_runs = true;
+        let ceiling = now.div_ceil(1_000);
+        self.life_at = low(ceiling).wrapping_add(after_ms);
+    }
+}
+
+/// Returns the clock whose low bits are `low_bits`, the one nearest to `base`.
+fn near(base: u64, low_bits: u32) -> u64 {
+    let ahead = low_bits.wrapping_sub(low(base)).cast_signed();
+    base.saturating_add_signed(i64::from(ahead))
 }
 
 impl Connection {
@@ -158,23 +225,26 @@ impl Connection {
     /// call, when [`Self::poll_transmit`] has returned `None`.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let timers = &self.timers;
-        let first = timers.main_at.min(timers.ack_at).min(timers.life_at);
-        (first != NEVER).then_some(Instant::from_micros(first))
+        self.timers.first().map(Instant::from_micros)
     }
 
     /// Does what is due by `now`. Early calls do nothing.
     pub fn on_timer(&mut self, now: Instant, buffers: &mut Buffers<'_>) -> Events {
         let now = now.as_micros();
         let mut events = Events::NONE;
-        if self.timers.ack_at <= now {
-            self.timers.ack_at = NEVER;
+        let timers = &mut self.timers;
+        let ack = timers.ack_runs && near(timers.base, timers.ack_at) <= now;
+        let main = timers.main != Main::Stopped && timers.main_due() <= now;
+        let life = timers.life_runs && timers.life_due() <= now;
+        timers.tick(now);
+        if ack {
+            timers.ack_runs = false;
             self.marks.set(Marks::ACK_DUE);
         }
-        if self.timers.main_at <= now {
+        if main {
             self.on_main_timer(now, buffers, &mut events);
         }
-        if self.timers.life_at <= now {
+        if life && self.timers.life_runs {
             self.on_life_timer(now, &mut events);
         }
         events
@@ -185,13 +255,13 @@ impl Connection {
         self.timers.stop();
         if main != Main::Reorder && self.is_given_up(now) {
             let soft = self.marks.has(Marks::SOFT_ERROR);
-            let error = if soft {
-                Error::Unreachable
+            let broken = if soft {
+                Broken::Unreachable
             } else {
-                Error::TimedOut
+                Broken::TimedOut
             };
             let known = self.state != State::SynSent;
-            self.finish(Some(error));
+            self.finish(broken);
             self.marks.assign(Marks::RESET_DUE, known);
             events.add(Events::CLOSED);
             return;
@@ -213,16 +283,18 @@ impl Connection {
     }
 
     /// Returns since when the peer has owed an answer and how long it may, in milliseconds.
-    const fn debt(&self) -> (u32, u32) {
-        if self.state.is_opening() {
-            (self.timers.progress_ms, self.timers.handshake_ms)
-        } else if self.send.wnd == 0 {
+    fn debt(&self) -> (u32, u32) {
+        let timers = &self.timers;
+        let (since, sixteenths) = if self.state.is_opening() {
+            (timers.progress_ms, timers.handshake)
+        } else if self.send.window == 0 {
             // A closed window is waited for as long as the peer answers (RFC 9293, section
             // 3.8.6.1, MUST-37).
-            (self.timers.heard_ms, self.user_timeout)
+            (timers.heard_ms, timers.user)
         } else {
-            (self.timers.progress_ms, self.user_timeout)
-        }
+            (timers.progress_ms, timers.user)
+        };
+        (since, u32::from(sixteenths).saturating_mul(1_000) >> 4)
     }
 
     /// Returns true if the peer has not answered for as long as it may take.
@@ -253,12 +325,12 @@ impl Connection {
     /// Starts the timer of a tail loss probe if one may be sent (RFC 8985, section 7.2), and else
     /// the retransmission timer.
     pub(super) fn start_probe_or_retransmit(&mut self, now: u64) {
-        let may = self.recovery.phase == Phase::Open
+        let may = self.phase == Phase::Open
             && self.board.sacked == 0
             && self.duplicates == 0
             && self.rtt.backoff == 0
             && self.rtt.smoothed > 0
-            && self.send.wnd > 0
+            && self.send.window > 0
             && !self.marks.has(Marks::TAIL_PROBE_OUT);
         if !may {
             return self.start_retransmit(now);
@@ -276,14 +348,14 @@ impl Connection {
     }
 
     fn on_life_timer(&mut self, now: u64, events: &mut Events) {
-        self.timers.life_at = NEVER;
+        self.timers.life_runs = false;
         match self.state {
             State::TimeWait => {
-                self.finish(None);
+                self.finish(Broken::Not);
                 events.add(Events::CLOSED);
             }
             State::FinWait2 if self.marks.has(Marks::RECEIVE_CLOSED) => {
-                self.finish(None);
+                self.finish(Broken::Not);
                 events.add(Events::CLOSED);
             }
             State::Established | State::CloseWait | State::FinWait2 => {
@@ -303,13 +375,12 @@ impl Connection {
         let silent = millis(now).wrapping_sub(self.timers.heard_ms);
         if silent < every {
             // The peer was heard meanwhile.
-            let left = u64::from(every.saturating_sub(silent)).saturating_mul(1_000);
-            self.timers.life_at = now.saturating_add(left);
+            self.timers.start_life(now, every.saturating_sub(silent));
             return;
         }
         if self.flight() == 0 {
             if probes > u32::from(KEEPALIVE_PROBES) {
-                self.finish(Some(Error::TimedOut));
+                self.finish(Broken::TimedOut);
                 self.marks.set(Marks::RESET_DUE);
                 events.add(Events::CLOSED);
                 return;

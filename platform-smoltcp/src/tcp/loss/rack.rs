@@ -26,13 +26,16 @@ pub(in crate::tcp) struct Rack {
     factor: u8,
     /// RACK.reo_wnd_persist.
     persist: u8,
-    /// Some segment has been delivered.
-    known: bool,
-    /// RACK.reordering_seen.
-    reordering: bool,
-    /// [`Self::duplicate_round`] is meaningful.
-    duplicate: bool,
+    /// [`KNOWN`], [`REORDERING`], [`DUPLICATE`].
+    marks: u8,
 }
+
+/// Some segment has been delivered.
+const KNOWN: u8 = 1;
+/// RACK.reordering_seen.
+const REORDERING: u8 = 2;
+/// [`Rack::duplicate_round`] is meaningful.
+const DUPLICATE: u8 = 4;
 
 /// A clock that wraps: true if `one` is later than `other`.
 const fn is_later(one: u32, other: u32) -> bool {
@@ -51,10 +54,12 @@ impl Rack {
             duplicate_round: start,
             factor: 1,
             persist: PERSIST,
-            known: false,
-            reordering: false,
-            duplicate: false,
+            marks: 0,
         }
+    }
+
+    const fn has(&self, mark: u8) -> bool {
+        self.marks & mark != 0
     }
 
     /// Notes a segment that has been delivered, as it was on the scoreboard (steps 2 and 3).
@@ -67,7 +72,7 @@ impl Rack {
         if end.is_after(self.forward) {
             self.forward = end;
         } else if !again && end.is_before(self.forward) {
-            self.reordering = true;
+            self.marks |= REORDERING;
         }
         let rtt = now.wrapping_sub(entry.sent_at);
         if again && rtt < least {
@@ -75,17 +80,17 @@ impl Rack {
         }
         let newer = is_later(entry.sent_at, self.sent_at)
             || (entry.sent_at == self.sent_at && end.is_after(self.end));
-        if !self.known || newer {
+        if !self.has(KNOWN) || newer {
             (self.sent_at, self.end, self.rtt) = (entry.sent_at, end, rtt);
-            self.known = true;
+            self.marks |= KNOWN;
         }
     }
 
     /// Notes that the peer has reported a duplicate (DSACK): what was sent again was reordered and
     /// not lost, so the window for that grows, once a round trip (step 4).
     pub(in crate::tcp) fn on_duplicate(&mut self, next: Seq) {
-        if !self.duplicate {
-            self.duplicate = true;
+        if !self.has(DUPLICATE) {
+            self.marks |= DUPLICATE;
             self.duplicate_round = next;
             self.factor = self.factor.saturating_add(1);
             self.persist = PERSIST;
@@ -94,8 +99,8 @@ impl Rack {
 
     /// Notes a cumulative acknowledgement.
     pub(in crate::tcp) const fn on_ack(&mut self, una: Seq) {
-        if self.duplicate && !una.is_before(self.duplicate_round) {
-            self.duplicate = false;
+        if self.has(DUPLICATE) && !una.is_before(self.duplicate_round) {
+            self.marks &= !DUPLICATE;
         }
     }
 
@@ -110,7 +115,7 @@ impl Rack {
 
     /// Returns how much later than others a segment may come without being lost.
     fn reorder_window(&self, repairing: bool, sacked: u32, least: u32, smoothed: u32) -> u32 {
-        if !self.reordering && self.factor == 1 && (repairing || sacked >= DUPLICATES) {
+        if !self.has(REORDERING) && self.factor == 1 && (repairing || sacked >= DUPLICATES) {
             return 0;
         }
         (least >> 2)
@@ -128,10 +133,10 @@ impl Rack {
         repairing: bool,
         (least, smoothed): (u32, u32),
     ) -> (Option<u32>, bool) {
-        if !self.known {
+        if !self.has(KNOWN) {
             return (None, false);
         }
-        let window = self.reorder_window(repairing, board.sacked_entries, least, smoothed);
+        let window = self.reorder_window(repairing, board.sacked_len(), least, smoothed);
         let wait = self.rtt.saturating_add(window);
         let (mut next, mut found) = (None, false);
         for index in 0..board.len() {

@@ -25,7 +25,6 @@ pub(in crate::tcp) struct Recovery {
     delivered: u32,
     /// prr_out.
     sent: u32,
-    pub(in crate::tcp) phase: Phase,
 }
 
 impl Recovery {
@@ -36,18 +35,16 @@ impl Recovery {
             flight: 0,
             delivered: 0,
             sent: 0,
-            phase: Phase::Open,
         }
     }
 
     /// Begins to repair, with everything up to `point` on its way: `flight` octets.
-    pub(in crate::tcp) const fn begin(&mut self, phase: Phase, point: Seq, flight: u32) {
+    pub(in crate::tcp) const fn begin(&mut self, point: Seq, flight: u32) {
         *self = Self {
             point,
             flight: if flight == 0 { 1 } else { flight },
             delivered: 0,
             sent: 0,
-            phase,
         };
     }
 
@@ -97,7 +94,7 @@ mod tests {
     #[test]
     fn the_window_shrinks_in_proportion() {
         let mut recovery = Recovery::new(Seq::new(0));
-        recovery.begin(Phase::Repair, Seq::new(20_000), 20_000);
+        recovery.begin(Seq::new(20_000), 20_000);
         let (mut pipe, mut sent) = (19_000_u32, 0);
         for _ in 0..19 {
             pipe = pipe.saturating_sub(1_000);

@@ -1,11 +1,13 @@
 //! The round trip time and how long to wait for an acknowledgement (RFC 6298).
 
-use crate::number::low;
+use crate::number::low16;
 
-/// The timeout before the first measurement (RFC 6298, section 2.1), in microseconds.
-pub(in crate::tcp) const RTO_FIRST: u32 = 1_000_000;
-/// The timeout after a handshake in which the SYN was sent again (RFC 6298, section 5.7).
-pub(in crate::tcp) const RTO_AFTER_SYN_LOSS: u32 = 3_000_000;
+/// RTTVAR before the first measurement: with SRTT 0 the timeout is a second (RFC 6298, section
+/// 2.1). In microseconds.
+const VARIANCE_FIRST: u32 = 250_000;
+/// RTTVAR after a handshake in which the SYN was sent again: the timeout is three seconds (RFC
+/// 6298, section 5.7).
+const VARIANCE_AFTER_SYN_LOSS: u32 = 750_000;
 /// The least that the variance adds to the round trip. RFC 6298, section 2.4, asks for a least
 /// timeout of a second; 200 ms above the round trip is what all large systems use, and what peers'
 /// delayed acknowledgements fit in.
@@ -13,7 +15,7 @@ const VARIANCE_MIN: u32 = 200_000;
 /// The longest timeout (RFC 6298, section 2.5): a minute.
 pub(in crate::tcp) const RTO_MAX: u32 = 60_000_000;
 /// How long the least round trip counts before a larger one replaces it, in seconds.
-const LEAST_LIFE: u32 = 300;
+const LEAST_LIFE: u16 = 300;
 
 /// Round trip times of one connection, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +24,10 @@ pub(in crate::tcp) struct Rtt {
     pub(in crate::tcp) smoothed: u32,
     /// RTTVAR.
     variance: u32,
-    /// RTO without back-off.
-    rto: u32,
     /// The least round trip of the last minutes; 0 before the first measurement.
     pub(in crate::tcp) least: u32,
-    /// When it was measured, in seconds.
-    least_at: u32,
+    /// When it was measured, in seconds, wrapping.
+    least_at: u16,
     /// How often the timeout has been doubled.
     pub(in crate::tcp) backoff: u8,
 }
@@ -36,8 +36,7 @@ impl Rtt {
     /// Nothing is measured yet.
     pub(in crate::tcp) const NEW: Self = Self {
         smoothed: 0,
-        variance: 0,
-        rto: RTO_FIRST,
+        variance: VARIANCE_FIRST,
         least: 0,
         least_at: 0,
         backoff: 0,
@@ -46,7 +45,7 @@ impl Rtt {
     /// Notes the round trip of a segment that was sent once (Karn's algorithm is the caller's).
     pub(in crate::tcp) fn measure(&mut self, sample: u32, now: u64) {
         let sample = sample.max(1);
-        let second = low(now.checked_div(1_000_000).unwrap_or(0));
+        let second = low16(now.checked_div(1_000_000).unwrap_or(0));
         if self.least == 0
             || sample <= self.least
             || second.wrapping_sub(self.least_at) > LEAST_LIFE
@@ -69,14 +68,12 @@ impl Rtt {
                 .saturating_add(sample >> 3)
                 .max(1);
         }
-        let variance = self.variance.saturating_mul(4).max(VARIANCE_MIN);
-        self.rto = self.smoothed.saturating_add(variance).min(RTO_MAX);
         self.backoff = 0;
     }
 
     /// Sets the timeout of a connection whose SYN was lost.
     pub(in crate::tcp) const fn restart_after_syn_loss(&mut self) {
-        self.rto = RTO_AFTER_SYN_LOSS;
+        self.variance = VARIANCE_AFTER_SYN_LOSS;
         self.backoff = 0;
     }
 
@@ -86,7 +83,9 @@ impl Rtt {
         let factor = 1_u32
             .checked_shl(u32::from(self.backoff))
             .unwrap_or(u32::MAX);
-        self.rto.saturating_mul(factor).min(RTO_MAX)
+        let variance = self.variance.saturating_mul(4).max(VARIANCE_MIN);
+        let rto = self.smoothed.saturating_add(variance);
+        rto.saturating_mul(factor).min(RTO_MAX)
     }
 
     /// Doubles the timeout (RFC 6298, section 5.5).

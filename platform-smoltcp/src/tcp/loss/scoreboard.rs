@@ -16,15 +16,15 @@ const RESERVE: u32 = 2;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Scoreboard {
     /// Place of the first entry.
-    head: u32,
+    head: u16,
     /// Entries in use.
-    entries: u32,
+    entries: u16,
     /// Octets that are marked SACKED.
     pub(in crate::tcp) sacked: u32,
     /// Octets that are marked LOST.
     pub(in crate::tcp) lost: u32,
     /// Entries that are marked SACKED.
-    pub(in crate::tcp) sacked_entries: u32,
+    sacked_entries: u16,
     /// No entry before this number is marked LOST.
     lost_from: Seq,
     /// The block that was marked last: it is not gone through again.
@@ -44,8 +44,13 @@ impl Scoreboard {
     };
 
     /// Returns the number of entries in use.
-    pub(in crate::tcp) const fn len(&self) -> u32 {
-        self.entries
+    pub(in crate::tcp) fn len(&self) -> u32 {
+        u32::from(self.entries)
+    }
+
+    /// Returns the number of entries that are marked SACKED.
+    pub(in crate::tcp) fn sacked_len(&self) -> u32 {
+        u32::from(self.sacked_entries)
     }
 
     /// Returns true if nothing is on its way.
@@ -55,14 +60,15 @@ impl Scoreboard {
 
     /// Returns true if another segment may be sent.
     pub(in crate::tcp) fn has_room(&self, table: &[Outstanding]) -> bool {
-        self.entries.saturating_add(RESERVE) < count(table.len())
+        self.len().saturating_add(RESERVE) < room(table)
     }
 
     /// Returns the place of entry `index`, counted from the first.
     fn at(&self, table: &[Outstanding], index: u32) -> usize {
-        let at = place(self.head).saturating_add(place(index));
-        if at >= table.len() {
-            at.saturating_sub(table.len())
+        let at = usize::from(self.head).saturating_add(place(index));
+        let len = place(room(table));
+        if at >= len {
+            at.saturating_sub(len)
         } else {
             at
         }
@@ -75,7 +81,7 @@ impl Scoreboard {
         table: &'t [Outstanding],
         index: u32,
     ) -> Option<&'t Outstanding> {
-        if index >= self.entries {
+        if index >= self.len() {
             return None;
         }
         table.get(self.at(table, index))
@@ -88,7 +94,7 @@ impl Scoreboard {
         table: &'t mut [Outstanding],
         index: u32,
     ) -> Option<&'t mut Outstanding> {
-        if index >= self.entries {
+        if index >= self.len() {
             return None;
         }
         let at = self.at(table, index);
@@ -96,16 +102,16 @@ impl Scoreboard {
     }
 
     /// Returns the last entry's index.
-    pub(in crate::tcp) const fn last(&self) -> Option<u32> {
-        self.entries.checked_sub(1)
+    pub(in crate::tcp) fn last(&self) -> Option<u32> {
+        self.len().checked_sub(1)
     }
 
     /// Adds a segment that is sent for the first time; returns false if there is no room.
     pub(in crate::tcp) fn push(&mut self, table: &mut [Outstanding], entry: Outstanding) -> bool {
-        if self.entries >= count(table.len()) {
+        if self.len() >= room(table) {
             return false;
         }
-        let at = self.at(table, self.entries);
+        let at = self.at(table, self.len());
         let Some(place) = table.get_mut(at) else {
             return false;
         };
@@ -116,7 +122,7 @@ impl Scoreboard {
 
     /// Returns the index of the entry that `seq` lies in, or of the first one behind it.
     pub(in crate::tcp) fn find(&self, table: &[Outstanding], seq: Seq) -> u32 {
-        let (mut low, mut high) = (0, self.entries);
+        let (mut low, mut high) = (0, self.len());
         // Each round halves what is left: at most 32.
         while low < high {
             let middle = low.midpoint(high);
@@ -139,13 +145,13 @@ impl Scoreboard {
             return false;
         };
         let first = at.since(entry.seq);
-        if first == 0 || first >= u32::from(entry.len) || self.entries >= count(table.len()) {
+        if first == 0 || first >= u32::from(entry.len) || self.len() >= room(table) {
             return false;
         }
         let first = u16::try_from(first).unwrap_or(u16::MAX);
         self.entries = self.entries.saturating_add(1);
         // Moves what lies behind by one place, from the end on.
-        let mut to = self.entries.saturating_sub(1);
+        let mut to = self.len().saturating_sub(1);
         while to > index.saturating_add(1) {
             let from = to.saturating_sub(1);
             if let Some(moved) = self.get(table, from).copied()
@@ -185,7 +191,7 @@ impl Scoreboard {
         }
         let whole = !entry.end().is_after(ack);
         let removed = if whole {
-            self.head = count(self.at(table, 1));
+            self.head = u16::try_from(self.at(table, 1)).unwrap_or(0);
             self.entries = self.entries.saturating_sub(1);
             entry
         } else {
@@ -202,7 +208,7 @@ impl Scoreboard {
         let octets = u32::from(removed.len);
         if entry.has(Outstanding::SACKED) {
             self.sacked = self.sacked.saturating_sub(octets);
-            self.sacked_entries = self.sacked_entries.saturating_sub(u32::from(whole));
+            self.sacked_entries = self.sacked_entries.saturating_sub(u16::from(whole));
         }
         if entry.has(Outstanding::LOST) {
             self.lost = self.lost.saturating_sub(octets);
@@ -255,7 +261,7 @@ impl Scoreboard {
     }
 
     fn room_to_cut(&self, table: &[Outstanding]) -> bool {
-        self.entries.saturating_add(RESERVE) <= count(table.len())
+        self.len().saturating_add(RESERVE) <= room(table)
     }
 
     fn set_sacked(&mut self, table: &mut [Outstanding], index: u32) {
@@ -343,6 +349,11 @@ impl Scoreboard {
         self.get(table, 0)
             .is_some_and(|entry| entry.has(Outstanding::SACKED))
     }
+}
+
+/// Returns how many entries of a table are used: no more than 16 bits tell apart.
+fn room(table: &[Outstanding]) -> u32 {
+    count(table.len()).min(u32::from(u16::MAX))
 }
 
 #[cfg(test)]
