@@ -4,6 +4,15 @@
 //! "OpenBSD" and "XNU" mean the functions of these names in `kern/uipc_socket.c` (XNU: `bsd/kern`),
 //! "kqueue(2)" the manual page of all of them, "tcp_usrreq" and "tcp_input" the files of theirs in
 //! `netinet`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::std_instead_of_core,
+    reason = "a test fails by panicking"
+)]
 #![cfg(unix)]
 
 use usockets::{Readiness, SocketId};
