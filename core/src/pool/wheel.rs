@@ -1,20 +1,71 @@
 //! A hierarchical timing wheel that runs through the slots.
 //!
-//! Time is cut into ticks of 1,024 µs. Level 0 has a list per tick, each further level a list per
-//! 32 lists of the level below. A slot's place may be earlier than its deadline, never later: to
-//! move a deadline back is one store, and the list work is made up for when the place comes up.
+//! Time is cut into ticks of 1,024 µs. Level 0 has a list per tick, each further level a list for
+//! as long as the whole level below spans ([`LEVELS`]). A slot's place may be earlier than its
+//! deadline, never later: to move a deadline back is one store, and the list work is made up for
+//! when the place comes up.
 //! After Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987), scheme 6.2.
 
 use crate::id::to_index;
 use crate::injected_bug::injected_bug;
 use crate::pool::slot::{Deadline, Slot};
 
-/// log2 of the lists per level.
-const BITS: u32 = 5;
-const LISTS: u32 = 1 << BITS;
-const LEVELS: u32 = 6;
-const TOP: u32 = LEVELS - 1;
-const LISTS_ALL: usize = 192;
+/// A level of the wheel: lists that lie one behind the other.
+struct Level {
+    /// log2 of the ticks that a list spans.
+    shift: u32,
+    /// The first of its lists among all.
+    first: u8,
+    /// Its lists, less one: all bits below a power of 2.
+    mask: u32,
+}
+
+/// From ticks to weeks. All lists together fit a slot's byte, with some to spare.
+///
+/// Timeouts of a second to two minutes, which are most, lie on the third level. Its lists span a
+/// second, so that what is on one of them stays in the processor's cache until it is due; were they
+/// four times as long, a million timeouts would take 1.4 times as long to expire.
+const LEVELS: [Level; 7] = [
+    Level::new(0, 0, 32),
+    Level::new(5, 32, 32),
+    Level::new(10, 64, 128),
+    Level::new(17, 192, 16),
+    Level::new(21, 208, 16),
+    Level::new(25, 224, 8),
+    Level::new(28, 232, 8),
+];
+const TOP: usize = LEVELS.len() - 1;
+/// As many as a byte names, so that none is out of bounds; those behind the last level stay empty.
+const LISTS_ALL: usize = 256;
+
+impl Level {
+    const fn new(shift: u32, first: u8, lists: u32) -> Self {
+        Self {
+            shift,
+            first,
+            mask: lists.wrapping_sub(1),
+        }
+    }
+
+    /// Counts the level's lists from the beginning of time to a tick.
+    #[inline]
+    const fn lists_to(&self, tick: u64) -> u64 {
+        tick.wrapping_shr(self.shift)
+    }
+
+    /// The level's list for a tick.
+    #[inline]
+    fn list_of(&self, tick: u64) -> u8 {
+        self.first.wrapping_add(self.place(self.lists_to(tick)))
+    }
+
+    /// The place of a list, so counted, among the level's.
+    #[inline]
+    fn place(&self, lists: u64) -> u8 {
+        u8::try_from(lists & u64::from(self.mask)).unwrap_or_default()
+    }
+}
+
 /// No list has anything.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -33,9 +84,19 @@ pub(crate) struct Wheel {
     /// The list whose entries are being looked at, plus one. It comes before all others.
     draining: u8,
     /// Which lists of a level have entries.
-    filled: [u32; 6],
+    filled: [u128; LEVELS.len()],
     /// First slot of each list, plus one.
     heads: [u32; LISTS_ALL],
+}
+
+/// How a walk along a list ended.
+enum Walked {
+    /// At a slot whose deadline is over.
+    Due(u32, u64),
+    /// At the end of the budget.
+    Spent,
+    /// At the end of the list.
+    Done,
 }
 
 impl Wheel {
@@ -46,7 +107,7 @@ impl Wheel {
             next: NEVER,
             next_micros: NEVER,
             draining: 0,
-            filled: [0; 6],
+            filled: [0; LEVELS.len()],
             heads: [0; LISTS_ALL],
         }
     }
@@ -99,7 +160,7 @@ impl Wheel {
         };
         let due = due_tick(slot.deadline.micros());
         if let Some(list) = slot.bucket.checked_sub(1) {
-            if self.list_tick(u32::from(list)) <= due {
+            if self.list_tick(list) <= due {
                 return;
             }
             self.remove(slots, index);
@@ -108,40 +169,66 @@ impl Wheel {
     }
 
     fn insert<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, due: u64) {
-        let due = due.max(self.tick.saturating_add(1));
-        let differs = due ^ self.tick;
-        let top_bit = 63_u32.saturating_sub(differs.leading_zeros());
-        let level = (top_bit / BITS).min(TOP);
-        let shift = level.wrapping_mul(BITS);
-        // The top level goes round; what is further away waits in its last list.
-        let here = self.tick.wrapping_shr(shift);
-        let place = due
-            .wrapping_shr(shift)
-            .min(here.saturating_add(u64::from(LISTS - 1)));
-        let list = low_bits(place);
-        if let Some(filled) = self.filled.get_mut(to_index(level)) {
-            *filled |= 1_u32.wrapping_shl(list);
-        }
-        self.set_next(self.next.min(place.wrapping_shl(shift)));
-        let list = level.wrapping_mul(LISTS).wrapping_add(list);
-        self.link(slots, index, u8::try_from(list).unwrap_or_default());
+        let list = self.list_of(due.max(self.tick.saturating_add(1)));
+        self.set_next(self.next.min(self.list_tick(list)));
+        self.link(slots, index, list);
     }
 
+    /// Returns the list for a tick to come: on the lowest level that reaches as far.
+    #[inline]
+    fn list_of(&self, due: u64) -> u8 {
+        let [ticks, near, middle, further @ .., top] = const { &LEVELS };
+        let differs = due ^ self.tick;
+        if near.lists_to(differs) == 0 {
+            return ticks.list_of(due);
+        }
+        if middle.lists_to(differs) == 0 {
+            return near.list_of(due);
+        }
+        let mut below = middle;
+        for level in further {
+            if level.lists_to(differs) == 0 {
+                return below.list_of(due);
+            }
+            below = level;
+        }
+        if top.lists_to(differs) == 0 {
+            return below.list_of(due);
+        }
+        // The top level goes round; what is further away waits in its last list.
+        let last = top.lists_to(self.tick).saturating_add(top.mask.into());
+        let lists = top.lists_to(due).min(last);
+        top.first.wrapping_add(top.place(lists))
+    }
+
+    /// Puts a slot, which is on no list, in front of one.
+    #[inline]
     fn link<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, list: u8) {
-        let Some(head) = self.heads.get_mut(usize::from(list)) else {
-            return;
-        };
-        let second = *head;
-        *head = index.wrapping_add(1);
+        let link = index.wrapping_add(1);
+        let second = self.put_first(list, link);
         if let Some(slot) = slots.get_mut(to_index(index)) {
             slot.bucket = list.wrapping_add(1);
             slot.prev = 0;
             slot.next = second;
         }
-        if let Some(second) = second.checked_sub(1)
-            && let Some(slot) = slots.get_mut(to_index(second))
-        {
-            slot.prev = index.wrapping_add(1);
+        self.put_second(slots, second, link, list);
+    }
+
+    /// Lets a list begin with the slot of a link; returns the link that it began with.
+    #[inline]
+    fn put_first(&mut self, list: u8, link: u32) -> u32 {
+        match self.heads.get_mut(usize::from(list)) {
+            Some(head) => core::mem::replace(head, link),
+            None => 0,
+        }
+    }
+
+    /// Lets the slot that a list began with, if there was one, come after the first one.
+    #[inline]
+    fn put_second<S, C>(&mut self, slots: &mut [Slot<S, C>], second: u32, first: u32, list: u8) {
+        match linked(slots, second) {
+            Some(slot) => slot.prev = first,
+            None => self.set_filled(list),
         }
     }
 
@@ -155,25 +242,18 @@ impl Wheel {
         };
         let (prev, next) = (slot.prev, slot.next);
         slot.bucket = 0;
-        if let Some(next) = next.checked_sub(1)
-            && let Some(slot) = slots.get_mut(to_index(next))
-        {
+        if let Some(slot) = linked(slots, next) {
             slot.prev = prev;
         }
-        if let Some(prev) = prev.checked_sub(1) {
-            if let Some(slot) = slots.get_mut(to_index(prev)) {
-                slot.next = next;
-            }
+        if let Some(slot) = linked(slots, prev) {
+            slot.next = next;
             return;
         }
         if let Some(head) = self.heads.get_mut(usize::from(list)) {
             *head = next;
         }
-        let (level, bit) = (u32::from(list) / LISTS, u32::from(list) % LISTS);
-        if next == 0
-            && let Some(filled) = self.filled.get_mut(to_index(level))
-        {
-            *filled &= !1_u32.wrapping_shl(bit);
+        if next == 0 {
+            self.clear_filled(list);
             self.earliest();
         }
     }
@@ -188,27 +268,101 @@ impl Wheel {
     ) -> Option<(u32, u64)> {
         let now = micros >> TICK_SHIFT;
         loop {
-            let list = self.earliest();
-            if self.next > now {
-                self.tick = self.tick.max(now);
-                return None;
+            let list = match self.draining.checked_sub(1) {
+                Some(list) => list,
+                None => self.start_draining(now)?,
+            };
+            match self.walk(slots, list, budget) {
+                Walked::Due(index, deadline) => return Some((index, deadline)),
+                Walked::Spent => return None,
+                Walked::Done => self.end_draining(list),
             }
-            self.tick = self.tick.max(self.next);
-            self.draining = list.wrapping_add(1);
-            *budget = budget.checked_sub(1)?;
-            let index = self.heads.get(usize::from(list))?.checked_sub(1)?;
-            self.remove(slots, index);
-            let slot = slots.get_mut(to_index(index))?;
+        }
+    }
+
+    /// Starts on the earliest list if its time has come.
+    fn start_draining(&mut self, now: u64) -> Option<u8> {
+        let list = self.earliest();
+        if self.next > now {
+            self.tick = self.tick.max(now);
+            return None;
+        }
+        self.tick = self.tick.max(self.next);
+        self.set_next(self.tick);
+        self.draining = list.wrapping_add(1);
+        Some(list)
+    }
+
+    /// Walks along the list that is being drained up to the next slot that is due, and moves the
+    /// others to the lists that they belong to by now.
+    ///
+    /// The list is a whole until this returns: only then the first slot left on it learns that it
+    /// is the first. Nothing is added to it meanwhile, nor between two walks, as everything that
+    /// is due later than its first tick belongs to another list.
+    #[inline]
+    fn walk<S, C>(&mut self, slots: &mut [Slot<S, C>], list: u8, budget: &mut u32) -> Walked {
+        let Some(&first) = self.heads.get(usize::from(list)) else {
+            return Walked::Done;
+        };
+        let mut link = first;
+        while let Some(slot) = linked(slots, link) {
+            let Some(left) = budget.checked_sub(1) else {
+                self.cut(slots, list, link);
+                return Walked::Spent;
+            };
+            *budget = left;
+            let next = slot.next;
             let deadline = slot.deadline.micros();
-            if deadline == 0 {
-                continue;
-            }
             let due = due_tick(deadline);
-            if due <= self.tick {
+            if deadline == 0 {
+                slot.bucket = 0;
+            } else if due <= self.tick {
+                slot.bucket = 0;
                 slot.deadline = Deadline::NEVER;
-                return Some((index, deadline));
+                self.cut(slots, list, next);
+                return Walked::Due(link.wrapping_sub(1), deadline);
+            } else {
+                let list = self.list_of(due);
+                let second = self.put_first(list, link);
+                slot.bucket = list.wrapping_add(1);
+                slot.prev = 0;
+                slot.next = second;
+                self.put_second(slots, second, link, list);
             }
-            self.insert(slots, index, due);
+            link = next;
+        }
+        self.cut(slots, list, 0);
+        Walked::Done
+    }
+
+    /// Lets a list begin with the slot of a link.
+    #[inline]
+    fn cut<S, C>(&mut self, slots: &mut [Slot<S, C>], list: u8, link: u32) {
+        if let Some(head) = self.heads.get_mut(usize::from(list)) {
+            *head = link;
+        }
+        if let Some(slot) = linked(slots, link) {
+            slot.prev = 0;
+        }
+    }
+
+    /// Goes on from the list that was drained, which is empty.
+    fn end_draining(&mut self, list: u8) {
+        self.clear_filled(list);
+        self.earliest();
+    }
+
+    #[cold]
+    fn set_filled(&mut self, list: u8) {
+        if let Some((level, filled)) = level_of(list).zip(self.filled.get_mut(level_index(list))) {
+            *filled |= 1_u128.wrapping_shl(list.wrapping_sub(level.first).into());
+        }
+    }
+
+    #[cold]
+    fn clear_filled(&mut self, list: u8) {
+        if let Some((level, filled)) = level_of(list).zip(self.filled.get_mut(level_index(list))) {
+            *filled &= !1_u128.wrapping_shl(list.wrapping_sub(level.first).into());
         }
     }
 
@@ -225,19 +379,22 @@ impl Wheel {
             }
             self.draining = 0;
         }
-        for (level, filled) in (0_u32..).zip(self.filled) {
+        for (index, (level, filled)) in LEVELS.iter().zip(self.filled).enumerate() {
             if filled != 0 {
                 // Only the top level goes round; below it, what is filled lies ahead.
-                let list = if level == TOP {
-                    let here = low_bits(self.tick.wrapping_shr(TOP.wrapping_mul(BITS)));
-                    let ahead = filled.rotate_right(here).trailing_zeros();
-                    here.wrapping_add(ahead) % LISTS
+                let here = level.place(level.lists_to(self.tick)).into();
+                let place = if index == TOP {
+                    // Twice, so that what lies behind the end comes after it.
+                    let twice = filled | filled.wrapping_shl(level.mask.wrapping_add(1));
+                    let ahead = twice.wrapping_shr(here).trailing_zeros();
+                    here.wrapping_add(ahead) & level.mask
                 } else {
                     filled.trailing_zeros()
                 };
-                let list = level.wrapping_mul(LISTS).wrapping_add(list);
+                let place = u8::try_from(place).unwrap_or_default();
+                let list = level.first.wrapping_add(place);
                 self.set_next(self.list_tick(list));
-                return u8::try_from(list).unwrap_or_default();
+                return list;
             }
         }
         self.set_next(NEVER);
@@ -245,150 +402,58 @@ impl Wheel {
     }
 
     /// The first tick of a list: when its entries are looked at.
-    fn list_tick(&self, list: u32) -> u64 {
-        let (level, list) = (list / LISTS, list % LISTS);
-        let shift = level.wrapping_mul(BITS);
-        let here = self.tick.wrapping_shr(shift);
-        let ahead = list.wrapping_sub(low_bits(here)) % LISTS;
-        here.wrapping_add(u64::from(ahead)).wrapping_shl(shift)
+    fn list_tick(&self, list: u8) -> u64 {
+        let Some(level) = level_of(list) else {
+            return NEVER;
+        };
+        let here = level.lists_to(self.tick);
+        let place = list.wrapping_sub(level.first);
+        let ahead = u32::from(place.wrapping_sub(level.place(here))) & level.mask;
+        here.wrapping_add(u64::from(ahead))
+            .wrapping_shl(level.shift)
     }
 }
 
-/// The tick at which a deadline is surely over.
+/// The slot of a link, which is its index plus one. The link 0 leads beyond every pool.
+#[inline]
+fn linked<S, C>(slots: &mut [Slot<S, C>], link: u32) -> Option<&mut Slot<S, C>> {
+    slots.get_mut(to_index(link.wrapping_sub(1)))
+}
+
+/// The tick at which a deadline is surely over; of no meaning for 0, which is none.
+#[inline]
 fn due_tick(deadline: u64) -> u64 {
     if injected_bug!(EarlyTimer) {
         return deadline >> TICK_SHIFT;
     }
-    deadline.saturating_add((1 << TICK_SHIFT) - 1) >> TICK_SHIFT
+    (deadline.wrapping_sub(1) >> TICK_SHIFT).wrapping_add(1)
 }
 
-fn low_bits(value: u64) -> u32 {
-    u32::try_from(value & 31).unwrap_or_default()
+/// The level of a list.
+#[inline]
+const fn level_index(list: u8) -> usize {
+    match list {
+        0..32 => 0,
+        32..64 => 1,
+        64..192 => 2,
+        192..208 => 3,
+        208..224 => 4,
+        224..232 => 5,
+        232.. => 6,
+    }
 }
+
+#[inline]
+fn level_of(list: u8) -> Option<&'static Level> {
+    LEVELS.get(level_index(list))
+}
+
+#[cfg(test)]
+extern crate std;
 
 #[cfg(test)]
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "an overflow in a test is a failed test"
 )]
-mod tests {
-    extern crate std;
-
-    use std::vec::Vec;
-
-    use super::*;
-
-    const SLOTS: u32 = 200;
-    /// Miri takes a thousand times as long.
-    const STEPS: u32 = if cfg!(miri) { 200 } else { 3_000 };
-    /// Miri is too slow for as many.
-    const SEEDS: u64 = if cfg!(miri) { 3 } else { 60 };
-    const TICK: u64 = 1 << TICK_SHIFT;
-
-    fn next_random(state: &mut u64) -> u64 {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        *state
-    }
-
-    /// A span whose magnitude is random too, up to about 2^46 µs (2 years).
-    fn span(state: &mut u64) -> u64 {
-        let bits = next_random(state) % 46;
-        next_random(state) % (1 << bits) + 1
-    }
-
-    /// A plain table of deadlines beside the wheel, under random arming, re-arming, disarming,
-    /// removal and jumps of time: each fires once, never early, and late by a tick at most.
-    fn run(seed: u64, budget_max: u64) {
-        let mut random = seed;
-        let mut slots: Vec<Slot<(), ()>> = (0..SLOTS).map(|_| Slot::free(())).collect();
-        let mut now = next_random(&mut random) % (1 << 50);
-        let mut wheel = Wheel::new(now);
-        let mut model: Vec<Option<u64>> = (0..SLOTS).map(|_| None).collect();
-        for _ in 0..STEPS {
-            let index = u32::try_from(next_random(&mut random) % u64::from(SLOTS)).unwrap();
-            let entry = &mut model[to_index(index)];
-            match next_random(&mut random) % 8 {
-                0..4 => {
-                    let deadline = now + span(&mut random);
-                    wheel.set(&mut slots, index, deadline);
-                    *entry = Some(deadline);
-                }
-                4 => {
-                    wheel.set(&mut slots, index, 0);
-                    *entry = None;
-                }
-                5 => {
-                    wheel.remove(&mut slots, index);
-                    slots[to_index(index)].deadline = Deadline::NEVER;
-                    *entry = None;
-                }
-                _ => {
-                    let earliest = model.iter().flatten().min();
-                    if let Some(&earliest) = earliest {
-                        let due = earliest.div_ceil(TICK) * TICK;
-                        assert!(wheel.next_micros() <= due, "seed {seed}: would oversleep");
-                    }
-                    now = if next_random(&mut random).is_multiple_of(2)
-                        && wheel.next_micros() != NEVER
-                    {
-                        now.max(wheel.next_micros())
-                    } else {
-                        now + span(&mut random)
-                    };
-                    expire(&mut wheel, &mut slots, &mut model, now, budget_max, seed);
-                }
-            }
-        }
-    }
-
-    fn expire(
-        wheel: &mut Wheel,
-        slots: &mut [Slot<(), ()>],
-        model: &mut [Option<u64>],
-        now: u64,
-        budget_max: u64,
-        seed: u64,
-    ) {
-        let mut rounds = 0;
-        while wheel.advance(now) {
-            let mut budget = u32::try_from(budget_max).unwrap();
-            while let Some((index, deadline)) = wheel.expire(slots, now, &mut budget) {
-                assert_eq!(model[to_index(index)].take(), Some(deadline), "seed {seed}");
-                assert!(deadline <= now, "seed {seed}: early");
-            }
-            rounds += 1;
-            assert!(rounds < 100_000, "seed {seed}: no progress");
-        }
-        for deadline in model.iter().flatten() {
-            assert!(deadline + TICK > now, "seed {seed}: late");
-        }
-    }
-
-    #[test]
-    fn deadlines_fire_once_never_early_and_a_tick_late_at_most() {
-        for seed in 1..SEEDS {
-            run(seed, u64::from(u32::MAX));
-        }
-    }
-
-    #[test]
-    fn a_budget_only_puts_expiries_off() {
-        for seed in 1..SEEDS {
-            run(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), 3);
-        }
-    }
-
-    #[test]
-    fn putting_a_deadline_off_leaves_the_lists_alone() {
-        let mut slots: Vec<Slot<(), ()>> = (0..2).map(|_| Slot::free(())).collect();
-        let mut wheel = Wheel::new(0);
-        wheel.set(&mut slots, 0, 30_000_000);
-        let bucket = slots[0].bucket;
-        for deadline in 30_000_001..30_001_000 {
-            wheel.set(&mut slots, 0, deadline);
-            assert_eq!(slots[0].bucket, bucket);
-        }
-    }
-}
+mod tests;
