@@ -75,6 +75,13 @@ impl<const N: usize> Buffer<N> {
     };
 }
 
+impl<const N: usize> Buffer<N> {
+    /// The same queue, borrowed.
+    pub(crate) const fn by_ref(&mut self) -> Queue<&mut [u8], &mut Span> {
+        self.span.of(&mut self.bytes)
+    }
+}
+
 impl<const N: usize> Default for Buffer<N> {
     fn default() -> Self {
         Self::EMPTY
@@ -112,6 +119,15 @@ impl<B: BorrowMut<[u8]>, S: BorrowMut<Span>> Queue<B, S> {
     pub fn consume(&mut self, count: usize) {
         let span = self.span.borrow_mut();
         span.start = span.start.saturating_add(narrow(count)).min(span.end);
+        if span.is_empty() {
+            *span = Span::EMPTY;
+        }
+    }
+
+    /// Drops the newest bytes, so that `len` at most are held.
+    pub fn truncate(&mut self, len: usize) {
+        let span = self.span.borrow_mut();
+        span.end = span.end.min(span.start.saturating_add(narrow(len)));
         if span.is_empty() {
             *span = Span::EMPTY;
         }

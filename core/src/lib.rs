@@ -75,6 +75,7 @@ mod closed;
 mod endpoint;
 mod error;
 mod event_loop;
+mod frames;
 mod handler;
 mod id;
 mod injected_bug;
@@ -94,6 +95,7 @@ pub use closed::Closed;
 pub use endpoint::{Endpoint, Security, WhenFull};
 pub use error::Error;
 pub use event_loop::Loop;
+pub use frames::{Frame, FrameError, FrameSpans, Frames, FramesRef, Output};
 pub use handler::{Handler, Opened};
 pub use id::{ListenerId, SocketId, TimerId};
 #[cfg(feature = "injected-bugs")]

@@ -4,8 +4,9 @@ use core::borrow::BorrowMut;
 use core::fmt::Write;
 
 use usockets::{
-    AllSockets, Buffer, Closed, Endpoint, Error, Handler, Instant, ListenerId, Loop, Net, Opened,
-    Queue, Readiness, Socket, SocketId, Sockets, Span, TimerId, Waker, WhenFull,
+    AllSockets, Buffer, Closed, Endpoint, Error, Frame, FrameSpans, Frames, Handler, Instant,
+    ListenerId, Loop, Net, Opened, Output, Queue, Readiness, Socket, SocketId, Sockets, Span,
+    TimerId, Waker, WhenFull,
 };
 
 use crate::hidden::{len, long, word, yes};
@@ -18,6 +19,8 @@ pub struct Anything {
     listener: Option<ListenerId>,
     timer: Option<TimerId>,
     span: Span,
+    frames: Frames<64, 64>,
+    spans: FrameSpans,
 }
 
 impl<P: Layer> Handler<P> for Anything {
@@ -129,8 +132,44 @@ impl Anything {
                     self.any(net);
                 }
             }
+            17 => self.frames(socket, data),
             _ => self.any(socket.net()),
         }
+    }
+
+    /// Any call of the queues for frames.
+    fn frames<P: Layer>(&mut self, socket: &mut Socket<'_, P, Self>, data: &[u8]) {
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(data) {
+            *to = *from;
+        }
+        let id = socket.id();
+        let mut frames = core::mem::take(&mut self.frames);
+        let mut spans = self.spans;
+        let (input, output) = (&mut [0; 40], &mut [0; 40]);
+        let result = match word() {
+            0 => frames.on_data(socket, &mut bytes, any_frame),
+            1 => frames.on_writable(socket, any_frame),
+            2 => frames.on_end(socket, any_frame),
+            3 => spans
+                .of(input, output)
+                .on_data(socket, &mut bytes, any_frame),
+            4 => spans.of(input, output).on_writable(socket, any_frame),
+            5 => spans.of(input, output).on_end(socket, any_frame),
+            6 => {
+                let _ = frames.send(socket.net(), id, &[data, data]);
+                Ok(())
+            }
+            _ => {
+                let _ = spans.of(input, output).send(socket.net(), id, &[data]);
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            let _ = write!(Sink, "{error} {}", frames.unsent());
+        }
+        self.frames = frames;
+        self.spans = spans;
     }
 
     /// Any call that is about no socket.
@@ -227,6 +266,7 @@ fn buffer<B: BorrowMut<[u8]>, S: BorrowMut<Span>>(held: &mut Queue<B, S>, data: 
         }
         2 => held.commit(len()),
         3 => held.consume(len()),
+        4 if yes() => held.truncate(len()),
         4 => held.clear(),
         5 => {
             if let Some(byte) = held.filled_mut().first_mut() {
@@ -288,4 +328,20 @@ pub fn values() -> u64 {
     let facts = facts ^ u64::from(others.bits());
     let name = SocketId::from_bits(long()).map_or(0, |id| id.to_bits() ^ u64::from(id.index()));
     facts ^ name ^ u64::from(error().is_remote())
+}
+
+/// Anything that a program may say of some bytes.
+fn any_frame<P: Layer>(
+    _: &mut Socket<'_, P, Anything>,
+    bytes: &mut [u8],
+    output: &mut Output<'_>,
+) -> Frame {
+    let len = usize::try_from(word()).unwrap_or(0);
+    let pushed = output.push_all(bytes) && output.room() > len;
+    match word() {
+        0 => Frame::Used(len),
+        1 => Frame::Incomplete,
+        2 if pushed => Frame::Last(len),
+        _ => Frame::NoRoom,
+    }
 }
