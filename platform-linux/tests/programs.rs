@@ -8,99 +8,17 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
 
+use support::program::{Server, programs};
 use support::{Client, End, PATIENCE, within};
-
-/// Where the programs are, up to date.
-fn programs() -> &'static Path {
-    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
-        // This program is target/<profile>/deps/programs-<hash>.
-        let own = std::env::current_exe().unwrap();
-        let profile = own.parent().unwrap().parent().unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
-        cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        cargo.arg("--target-dir").arg(profile.parent().unwrap());
-        // What cargo told this test about its package would make build scripts run again.
-        for (name, _) in std::env::vars() {
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                cargo.env_remove(name);
-            }
-        }
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success());
-        profile.join("examples")
-    })
-}
-
-/// A server that is killed if the test fails.
-struct Server {
-    child: Child,
-    addr: SocketAddr,
-    output: BufReader<ChildStdout>,
-}
-
-impl Server {
-    fn start(name: &str) -> Self {
-        let mut command = Command::new(programs().join(name));
-        let mut child = command
-            .arg("127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let addr = line.strip_prefix("listening on ").unwrap().trim_end();
-        let addr = addr.parse().unwrap();
-        Self {
-            child,
-            addr,
-            output,
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let kill = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .unwrap();
-        assert!(kill.success());
-    }
-
-    /// Waits for the end; returns the exit code and what else was printed.
-    fn wait(mut self) -> (Option<i32>, String) {
-        let mut code = None;
-        within(PATIENCE, || {
-            code = self.child.try_wait().unwrap();
-            code.is_some()
-        });
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        (code.unwrap().code(), rest)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn load(addr: SocketAddr, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(programs().join("load"));
@@ -348,6 +266,137 @@ fn load_notices_every_kind_of_failure() {
                 assert_eq!(good, what.is_none(), "{arguments:?} {what:?}: {output}");
                 let said = output.contains(what.unwrap_or("failures    0\n"));
                 assert!(said, "{what:?}: {output}");
+            });
+        }
+    });
+}
+
+/// Serves connections one after the other: answers each request with `answer`, `count` times, and
+/// then closes the connection.
+fn closing_server(count: usize, answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut client = Client::from(stream.unwrap());
+            for _ in 0..count {
+                client.take_until(b"\r\n\r\n");
+                if !client.try_send(answer.as_bytes()) {
+                    break;
+                }
+            }
+            // Not a reset, for the requests that come after the last answer.
+            client.finish();
+            let mut chunk = [0; 4096];
+            while let Ok(1..) = client.stream.read(&mut chunk) {}
+        }
+    });
+    addr
+}
+
+/// Answers, how often each connection gets one, and how often requests are under way.
+const CLOSING: &[(&str, usize, &str)] = &[
+    (
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+        1,
+        "1",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 2\r\n\r\nhi",
+        1,
+        "3",
+    ),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 1, "1"),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 100, "1"),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 10, "4"),
+    ("HTTP/1.1 200 OK\r\n\r\nuntil it closes", 1, "1"),
+    ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 1, "1"),
+    ("HTTP/1.0 200 OK\r\n\r\n", 1, "1"),
+    (
+        "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+        1,
+        "1",
+    ),
+];
+
+/// A server may close between two answers: the connection is made anew, and nothing has failed.
+#[test]
+fn load_reconnects() {
+    thread::scope(|scope| {
+        for (answer, count, pipeline) in CLOSING {
+            scope.spawn(move || {
+                let addr = closing_server(*count, answer);
+                let arguments = ["--http", "--connections", "1", "--pipeline", pipeline];
+                let (good, output) = load(addr, &arguments);
+                assert!(good, "{answer:?} {count}: {output}");
+                let reconnects = output.split("\nreconnects  ").nth(1).unwrap();
+                let reconnects: u32 = reconnects.lines().next().unwrap().parse().unwrap();
+                assert!(reconnects > 1, "{answer:?} {count}: {output}");
+            });
+        }
+    });
+}
+
+/// What an answer's end is found by, and what is wrong with others.
+#[test]
+fn load_knows_every_framing() {
+    const GOOD: [&str; 6] = [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n\
+         2;a=b\r\nhi\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+        "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+    ];
+    const BAD: [(&str, &str); 9] = [
+        (
+            "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+            "1 connections got a wrong answer; last: status 503\n",
+        ),
+        (
+            "HTTP/1.1 101 Switching\r\n\r\n",
+            "1 connections got a wrong answer; last: status 101\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+            "1 connections got a wrong answer; last: not well-formed\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "1 connections got a wrong answer; last: not well-formed\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi!",
+            "1 connections got a wrong answer; last: not well-formed\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "1 connections got a wrong answer; last: not well-formed\n",
+        ),
+        (
+            "hello\r\n\r\n",
+            "1 connections got a wrong answer; last: not well-formed\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi",
+            "1 answers were cut off by the server\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+            "1 answers were cut off by the server\n",
+        ),
+    ];
+    let good = GOOD.map(|answer| (answer, 10_000, "failures    0\n"));
+    let bad = BAD.map(|(answer, what)| (answer, 1, what));
+    thread::scope(|scope| {
+        for (answer, count, what) in good.into_iter().chain(bad) {
+            scope.spawn(move || {
+                let addr = closing_server(count, answer);
+                let (good, output) = load(addr, &["--http", "--connections", "1"]);
+                assert_eq!(good, count > 1, "{answer:?}: {output}");
+                assert!(output.contains(what), "{answer:?}: {output}");
             });
         }
     });

@@ -1,5 +1,7 @@
 //! The outcome, in words.
 
+use std::io::{self, Write};
+
 use usockets::Duration;
 
 use crate::arguments::Arguments;
@@ -14,41 +16,63 @@ pub(crate) fn rate(count: u64, took: Duration) -> u128 {
 }
 
 /// Prints what was measured. `counted` requests were answered within the time that it `took`.
-pub(crate) fn print(arguments: &Arguments, results: &Results, counted: u64, took: Duration) {
+///
+/// # Errors
+/// What `output` says.
+pub(crate) fn print(
+    output: &mut impl Write,
+    arguments: &Arguments,
+    results: &Results,
+    counted: u64,
+    took: Duration,
+) -> io::Result<()> {
     let protocol = if arguments.echo { "echo" } else { "http" };
-    println!(
+    writeln!(
+        output,
         "{protocol} {}: {} connections, pipeline {}, {:.1} s",
         arguments.address,
         arguments.connections,
         arguments.pipeline,
         took.as_secs_f64()
-    );
-    println!("requests    {counted}");
-    println!("requests/s  {}", rate(counted, took));
-    println!("received/s  {} bytes", rate(results.received, took));
+    )?;
+    writeln!(output, "requests    {counted}")?;
+    writeln!(output, "requests/s  {}", rate(counted, took))?;
+    writeln!(output, "received/s  {} bytes", rate(results.received, took))?;
     let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
     for (name, quantile) in quantiles {
         if let Ok(Some(bucket)) = results.latency.quantile_bucket(quantile) {
-            println!("{name:<11} {} µs", bucket.end().min(results.latency_max));
+            let micros = bucket.end().min(results.latency_max);
+            writeln!(output, "{name:<11} {micros} µs")?;
         }
     }
-    println!("max         {} µs", results.latency_max);
-    println!("failures    {}", results.failures());
-    for (count, what) in [
-        (results.unconnected, "connects failed"),
-        (results.wrong, "connections got a wrong answer"),
-        (results.broken, "connections were closed by the server"),
-        (results.missing, "requests were not answered"),
-        (u64::from(results.requests == 0), "run without an answer"),
+    writeln!(output, "max         {} µs", results.latency_max)?;
+    writeln!(output, "reconnects  {}", results.reconnects)?;
+    writeln!(output, "failures    {}", results.failures())?;
+    let wrong = results.wrong_reason.map(|wrong| wrong.to_string());
+    let broken = results.break_reason.map(|reason| reason.to_string());
+    let refused = results.connect_error.map(|error| error.to_string());
+    for (count, what, last) in [
+        (results.unconnected, "connects failed", refused),
+        (results.wrong, "connections got a wrong answer", wrong),
+        (results.cut, "answers were cut off by the server", None),
+        (
+            results.closed,
+            "connections were closed by the server before an answer",
+            None,
+        ),
+        (results.broken, "connections broke", broken),
+        (results.missing, "requests were not answered", None),
+        (
+            u64::from(results.requests == 0),
+            "run without an answer",
+            None,
+        ),
     ] {
-        if count > 0 {
-            println!("  {count} {what}");
+        match last {
+            _ if count == 0 => {}
+            Some(last) => writeln!(output, "  {count} {what}; last: {last}")?,
+            None => writeln!(output, "  {count} {what}")?,
         }
     }
-    if let Some(error) = results.connect_error {
-        println!("  last connect: {error}");
-    }
-    if let Some(reason) = results.close_reason {
-        println!("  last close: {reason}");
-    }
+    output.flush()
 }

@@ -1,5 +1,8 @@
 //! Runs a handler on a thread of its own, and talks to it through plain blocking sockets.
 
+#[allow(dead_code, reason = "each test crate uses its part")]
+pub(crate) mod program;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -33,6 +36,20 @@ impl Running {
         H: Handler<Linux> + 'static,
         H::Context: 'static,
     {
+        Self::start_with_reserve::<H, N>(make, context, receive, 0)
+    }
+
+    /// The same with a listener that leaves so many slots free.
+    pub(crate) fn start_with_reserve<H, const N: usize>(
+        make: impl FnOnce() -> H + Send + 'static,
+        context: H::Context,
+        receive: usize,
+        reserve: u32,
+    ) -> Self
+    where
+        H: Handler<Linux> + 'static,
+        H::Context: 'static,
+    {
         let waker: &'static Waker<EventFd> =
             Box::leak(Box::new(Waker::new(EventFd::new().unwrap())));
         let (tell, told) = mpsc::channel();
@@ -41,7 +58,9 @@ impl Running {
             let mut buffer = vec![0; receive];
             let platform = Linux::new().unwrap().with_waker(waker).unwrap();
             let mut server = Loop::new(platform, &mut sockets, &mut buffer);
-            let at = Endpoint::tcp(([127, 0, 0, 1], 0).into()).send_buffer(65_536);
+            let at = Endpoint::tcp(([127, 0, 0, 1], 0).into())
+                .send_buffer(65_536)
+                .reserve(reserve);
             let listener = server.net().listen(at, context).unwrap();
             tell.send(server.net().listening_addr(listener).unwrap())
                 .unwrap();

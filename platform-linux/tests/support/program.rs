@@ -1,0 +1,90 @@
+//! The example programs as processes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+use super::{PATIENCE, within};
+
+/// Where the programs are, up to date.
+pub(crate) fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        // This program is target/<profile>/deps/programs-<hash>.
+        let own = std::env::current_exe().unwrap();
+        let profile = own.parent().unwrap().parent().unwrap();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
+        cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        cargo.arg("--target-dir").arg(profile.parent().unwrap());
+        // What cargo told this test about its package would make build scripts run again.
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(name);
+            }
+        }
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success());
+        profile.join("examples")
+    })
+}
+
+/// A server that is killed if the test fails.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) addr: SocketAddr,
+    output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    pub(crate) fn start(name: &str) -> Self {
+        let mut command = Command::new(programs().join(name));
+        let mut child = command
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let addr = line.strip_prefix("listening on ").unwrap().trim_end();
+        let addr = addr.parse().unwrap();
+        Self {
+            child,
+            addr,
+            output,
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
+        assert!(kill.success());
+    }
+
+    /// Waits for the end; returns the exit code and what else was printed.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
+        let mut code = None;
+        within(PATIENCE, || {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        });
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        (code.unwrap().code(), rest)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
