@@ -52,7 +52,7 @@ fn main() -> Result<(), Error> {
         BUFFER.take(),
     );
     let at = Endpoint::tcp(([0_u16; 8], 80).into());
-    server.net().listen(at, Group::Idle)?;
+    server.net().listen(at, Group::Listener)?;
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
     let mut http = Server::new(Service::new(route, clock), STORE.take());
     server.run(&mut http)
@@ -116,7 +116,7 @@ mod secured {
         let layer = Tls::new(stack, RustCrypto::new(System), config, MEMORY.take());
         let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
         let at = Endpoint::tls(([0_u16; 8], 443).into(), None);
-        server.net().listen(at, Group::Idle)?;
+        server.net().listen(at, Group::Listener)?;
         let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
         let mut http = Server::new(Service::new(route, clock), STORE.take());
         server.run(&mut http)

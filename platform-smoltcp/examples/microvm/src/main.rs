@@ -108,7 +108,7 @@ pub(crate) extern "C" fn start() -> ! {
 fn serve() -> Result<(), Error> {
     let mut server = Loop::new(network()?, SOCKETS.take(), BUFFER.take());
     let at = Endpoint::tcp(([0, 0, 0, 0], 80).into()).backlog(256);
-    server.net().listen(at, Group::Idle)?;
+    server.net().listen(at, Group::Listener)?;
     print("listening on port 80");
     let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
     let mut handler = Server::new(service, STORE.take());

@@ -86,7 +86,7 @@ fn main() -> ! {
 /// Serves until it is asked to stop and the last connection has ended.
 fn serve() -> Result<(), Error> {
     let server = server(platform(storage())?);
-    server.net().listen(endpoint(), Group::Idle)?;
+    server.net().listen(endpoint(), Group::Listener)?;
     print(LISTENING, None);
     let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
     let mut handler = Server::new(service, STORE.take());
