@@ -19,8 +19,9 @@ mod support;
 
 use echo::EchoServer;
 
-/// Bytes read at once, and so the most that is ever held for one peer.
-const RECEIVE: usize = 16_384;
+/// Bytes read at once, and so the most that is ever held for one peer. A block of 64 KiB is one
+/// read and one write then, not four of each.
+const RECEIVE: usize = 65_536;
 /// Bytes that the kernel holds for a peer besides. Its own choice goes up to megabytes, which a
 /// slow peer takes minutes for, and looks as if it took nothing meanwhile.
 const SEND_BUFFER: usize = 262_144;
@@ -48,6 +49,7 @@ fn serve() -> Result<(), support::Failure> {
         }
     }
     let at = support::address()?;
+    support::raise_descriptors(SOCKETS_MAX);
     let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER);
@@ -79,6 +81,7 @@ mod secured {
 
     pub(crate) fn serve(options: &Options) -> Result<(), support::Failure> {
         let at = support::parse_address(options.rest.first().cloned())?;
+        support::raise_descriptors(SOCKETS_MAX);
         let mut machine = LinuxMachine::new();
         let config = options.config(&[], &[], &mut machine);
         let config = config.map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use static_cell::ConstStaticCell;
-use usockets::{Endpoint, Loop, Sockets};
+use usockets::{Endpoint, Loop, Sockets, WhenFull};
 use usockets_linux::Linux;
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
@@ -43,10 +43,14 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
+    support::raise_descriptors(SOCKETS_MAX);
     let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
-    let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER);
-    let listener = server.net().listen(endpoint, Group::Idle)?;
+    // Whoever connects and says nothing makes room for the next one.
+    let endpoint = Endpoint::tcp(at)
+        .send_buffer(SEND_BUFFER)
+        .when_full(WhenFull::EvictIdle);
+    let listener = server.net().listen(endpoint, Group::Listener)?;
     support::announce(server.net().listening_addr(listener));
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
     let mut http = Server::new(Service::new(route, clock), STORE.take());

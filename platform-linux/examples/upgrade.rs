@@ -42,6 +42,7 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
+    support::raise_descriptors(SOCKETS_MAX);
     let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     let listener = server.net().listen(Endpoint::tcp(at), Kind::Http)?;

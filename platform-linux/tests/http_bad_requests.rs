@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::{Duration, Instant};
+
 #[allow(dead_code, reason = "each test crate uses its part")]
 #[path = "../examples/handlers/http/mod.rs"]
 mod http;
@@ -30,7 +32,7 @@ fn start() -> Running {
         let store = Box::leak(Box::new(Store::<IN, OUT, 8>::new()));
         Server::new(Service::new(route, WallClock(|| None)), store)
     };
-    Running::start::<_, 8>(make, Group::Idle, Memory::<IN, OUT>::RECEIVE_MAX)
+    Running::start::<_, 8>(make, Group::Listener, Memory::<IN, OUT>::RECEIVE_MAX)
 }
 
 /// Requests, and the status that each must be answered with. `@` stands for a good start.
@@ -55,6 +57,9 @@ const HEADS: &[(u16, &str)] = &[
     (400, "GET /\r\n\r\n"),
     (400, "GET / \r\nHost: a\r\n\r\n"),
     (400, "G\0T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /a b HTTP/2.0\r\nHost: a\r\n\r\n"),
+    (400, "GET / HTTP/1.1 x\r\nHost: a\r\n\r\n"),
     (400, "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET /#part HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -154,6 +159,46 @@ fn requests() -> impl Iterator<Item = (u16, String)> {
         .iter()
         .map(move |(status, text)| (*status, format!("{chunked}{text}")));
     heads.chain(bodies).chain(chunks)
+}
+
+/// What cannot become a request is refused when it comes, not when the time for a head is over.
+#[test]
+fn what_cannot_begin_a_request_is_refused_at_once() {
+    let server = start();
+    // The client hello of TLS begins like this, and says that more follows.
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefgh";
+    for start in [
+        &hello[..],
+        &hello[..1],
+        b"\0",
+        &[0; 300],
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"G\0",
+        b"GET /\0",
+        b"GET / HTTP/1.1\r\nHost: a\0",
+        b"GET / HTTP/1.1\nHost",
+    ] {
+        let mut client = server.connect();
+        let since = Instant::now();
+        let (got, end) = client.send(start).rest();
+        let what = start.escape_ascii();
+        assert!(got.starts_with(b"HTTP/1.1 400 "), "{what}");
+        assert_eq!(end, End::Finished, "{what}");
+        // The time for a head is 10 s.
+        assert!(since.elapsed() < Duration::from_secs(5), "{what}");
+        drop(client);
+
+        // Also byte by byte.
+        let mut client = server.connect();
+        for byte in start {
+            if !client.try_send(&[*byte]) {
+                break;
+            }
+        }
+        assert_eq!(client.rest(), (got, End::Finished), "{what} byte by byte");
+        assert!(since.elapsed() < Duration::from_secs(5), "{what}");
+    }
+    assert_eq!(server.stop().in_use, 0);
 }
 
 /// One response, the connection ended in order after it, and the same however it is cut.

@@ -24,7 +24,7 @@ use http::memory::{Memory, Store};
 use http::pattern::PATTERN;
 use http::routes::route;
 use http::server::{Group, Server};
-use http::service::{Fact, Service};
+use http::service::{Fact, Limits, Service};
 use support::{Client, End, Random, Running};
 
 /// As small as a microcontroller's: every test must pass in this.
@@ -39,7 +39,7 @@ fn start_with(facts: &'static [Fact]) -> Running {
     let clock = WallClock(|| Some(Duration::from_secs(784_111_777)));
     Running::start::<_, 8>(
         move || serve(Service::new(route, clock).with_facts(facts)),
-        Group::Idle,
+        Group::Listener,
         Memory::<IN, OUT>::RECEIVE_MAX,
     )
 }
@@ -77,7 +77,7 @@ fn every_target_answers_on_one_connection() {
     assert_eq!(hello.status(), 200);
     assert_eq!(hello.body, b"Hello from usockets!\n");
     assert_eq!(hello.field("date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
-    assert_eq!(hello.field("connection"), None);
+    assert_eq!(hello.field("connection"), Some("keep-alive"));
 
     for count in [0, 1, 88, 89, 1023, 1_000_000] {
         let bytes = client.send(&get(&format!("/bytes/{count}"))).response();
@@ -266,6 +266,27 @@ fn http_1_0_closes_unless_asked_not_to() {
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n");
     assert_eq!(client.response().field("connection"), Some("close"));
     assert_eq!(client.rest(), (Vec::new(), End::Finished));
+    server.stop();
+}
+
+/// Clients are told how long the connection stays open, and it stays so somewhat longer.
+#[test]
+fn the_time_between_requests_is_told() {
+    let server = start();
+    let mut client = server.connect();
+    for request in [
+        &get("/")[..],
+        &get("/stats"),
+        b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ] {
+        let response = client.send(request).response();
+        assert_eq!(response.field("connection"), Some("keep-alive"));
+        assert_eq!(response.field("keep-alive"), Some("timeout=60"));
+    }
+    let limits = Limits::default();
+    assert!(limits.idle >= Duration::from_secs(62), "{limits:?}");
+    let last = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert_eq!(client.send(last).response().field("keep-alive"), None);
     server.stop();
 }
 

@@ -39,7 +39,7 @@ fn start(change: impl FnOnce(&mut Limits) + Send + 'static) -> Running {
         change(&mut service.limits);
         Server::new(service, Box::leak(Box::new(Store::<IN, OUT, SLOTS>::new())))
     };
-    Running::start::<_, SLOTS>(make, Group::Idle, Memory::<IN, OUT>::RECEIVE_MAX)
+    Running::start::<_, SLOTS>(make, Group::Listener, Memory::<IN, OUT>::RECEIVE_MAX)
 }
 
 fn pattern(count: usize) -> Vec<u8> {

@@ -328,7 +328,7 @@ fn accept_one(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny
 #[cfg(target_vendor = "apple")]
 fn accept_one(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
     let (fd, peer) = net::acceptfrom(listener)?;
-    options::set_quiet(&fd)?;
+    crate::options::set_quiet(&fd)?;
     Ok((fd, peer))
 }
 

@@ -169,7 +169,10 @@ fn run(seed: u64, faults: Faults, stream: &[u8]) -> Vec<Response> {
         closed: None,
     };
     let at = Endpoint::tcp((sim.addresses(0)[0], 80).into());
-    let listener = server.net().listen(at, Group::Idle).expect("a listener");
+    let listener = server
+        .net()
+        .listen(at, Group::Listener)
+        .expect("a listener");
     client.net().connect(at, ()).expect("a connect");
     for _ in 0..STEPS_MAX {
         server.poll(&mut handler, None).expect("a sound host");

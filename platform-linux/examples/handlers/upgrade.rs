@@ -59,8 +59,9 @@ pub(crate) fn route(head: &Head<'_>) -> Reply {
     if !matches!(head.method, Method::Get | Method::Head) {
         return Reply::Allow("GET, HEAD");
     }
-    let mut offers = head.upgrade.unwrap_or_default().split(',');
-    let agreed = offers.any(|offer| offer.trim().eq_ignore_ascii_case(PROTOCOL));
+    let agreed = head
+        .offers()
+        .any(|offer| offer.eq_ignore_ascii_case(PROTOCOL));
     if agreed && head.method == Method::Get {
         return Reply::Upgrade(PROTOCOL);
     }

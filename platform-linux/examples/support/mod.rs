@@ -1,15 +1,20 @@
 //! What the servers' `main` functions share. Linux only.
 
+use core::fmt::Display;
 use core::net::SocketAddr;
-use std::io;
+use std::io::{self, Write};
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::register;
 use usockets::{Error, Waker};
 use usockets_linux::EventFd;
+
+/// Descriptors that a server needs besides its sockets.
+const DESCRIPTORS: usize = 16;
 
 /// Wakes the loop when the process is asked to stop.
 static WAKER: OnceLock<Waker<EventFd>> = OnceLock::new();
@@ -59,10 +64,38 @@ fn catch(signal: i32, waker: &'static Waker<EventFd>) -> io::Result<()> {
     unsafe { register(signal, || waker.wake()) }.map(|_| ())
 }
 
-/// Says where the server listens: the one line that it prints.
+/// Says where the server listens: the one line that it prints. A server that cannot say so serves
+/// all the same.
 pub(crate) fn announce(at: Option<SocketAddr>) {
-    if let Some(at) = at {
-        println!("listening on {at}");
+    let Some(at) = at else {
+        return;
+    };
+    if let Err(error) = writeln!(io::stdout(), "listening on {at}") {
+        say(format_args!("standard output: {error}"));
+    }
+}
+
+/// Says something on standard error, which may be closed or full.
+pub(crate) fn say(what: impl Display) {
+    let _ = writeln!(io::stderr(), "{what}");
+}
+
+/// Lets the process have a descriptor for each of `sockets`, as far as the system allows
+/// (`getrlimit(2)`), and says so if it does not.
+pub(crate) fn raise_descriptors(sockets: usize) {
+    let wanted = u64::try_from(sockets.saturating_add(DESCRIPTORS)).unwrap_or(u64::MAX);
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let current = limit.maximum.map_or(wanted, |max| max.min(wanted));
+    limit.current = Some(current);
+    let raised = setrlimit(Resource::Nofile, limit);
+    if raised.is_err() || current < wanted {
+        let now = getrlimit(Resource::Nofile).current.unwrap_or(current);
+        say(format_args!(
+            "`ulimit -n` is {now}: fewer connections than the {sockets} that there is room for"
+        ));
     }
 }
 
@@ -71,7 +104,7 @@ pub(crate) fn exit(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            eprintln!("{reason}");
+            say(reason);
             ExitCode::FAILURE
         }
     }

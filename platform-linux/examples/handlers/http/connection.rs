@@ -1,10 +1,14 @@
 //! One connection: requests in, responses out, in order.
 
-use usockets::{Duration, Handler, Platform, Socket, Span};
+use usockets::{Duration, Handler, Net, Platform, Socket, SocketId, Span};
 
 use super::exchange::{Exchange, Wait};
 use super::memory::Desk;
-use super::service::Service;
+use super::service::{Limits, Service};
+
+/// Time that a client without a request has to see that the server stops: more than a round trip
+/// round the world takes.
+const STOP_LINGER: Duration = Duration::from_secs(1);
 
 /// One connection of an HTTP server: what it has received but not used yet, and what the client
 /// has not taken yet. Part of the socket's data; its methods are called from the handler's.
@@ -71,7 +75,7 @@ impl Connection {
         socket: &mut Socket<'_, P, H>,
         desk: &mut Desk<'_>,
     ) {
-        self.exchange.end(self.input.is_empty());
+        self.exchange.end(self.input.of(desk.input).filled());
         self.advance(socket, desk);
     }
 
@@ -91,6 +95,22 @@ impl Connection {
             };
         }
         self.advance(socket, desk);
+    }
+
+    /// The server stops: ends the connection unless a request is under way. What the client sends
+    /// until it has seen the end is read and dropped.
+    pub(crate) fn stop<P: Platform, C: Copy + PartialEq>(
+        &mut self,
+        net: &mut Net<'_, P, C>,
+        id: SocketId,
+        limits: &Limits,
+    ) {
+        if self.is_idle() {
+            self.exchange.linger(limits);
+            self.wait = Wait::Linger;
+            net.finish(id);
+            net.set_timeout(id, limits.linger.min(STOP_LINGER));
+        }
     }
 
     fn advance<P: Platform, H: Handler<P>>(

@@ -37,6 +37,11 @@ impl Date {
         }
     }
 
+    /// Returns the time up to which the last date that was returned holds.
+    pub(crate) const fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Returns the date; `None` without a clock, and then the field must be left out.
     pub(crate) fn text(&mut self, now: Instant) -> Option<&[u8; LEN]> {
         if now >= self.until {

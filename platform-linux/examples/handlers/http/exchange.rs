@@ -3,7 +3,7 @@
 use usockets::{Handler, Platform, Socket};
 
 use super::chunked::{Chunked, Next};
-use super::head::{Framing, Head, Method, Scanner};
+use super::head::{Framing, Head, Method, Pieces, is_past_first_line};
 use super::memory::{Replying, Work};
 use super::outgoing::{Manner, Outgoing, Produced};
 use super::reply::{Reply, Status};
@@ -72,7 +72,7 @@ enum Step {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     outgoing: Outgoing,
-    scanner: Scanner,
+    pieces: Pieces,
     phase: Phase,
     manner: Manner,
     blocked: bool,
@@ -88,7 +88,7 @@ impl Exchange {
     pub(crate) fn new() -> Self {
         Self {
             outgoing: Outgoing::new(),
-            scanner: Scanner::default(),
+            pieces: Pieces::default(),
             phase: Phase::Head,
             manner: Manner::default(),
             blocked: false,
@@ -155,12 +155,14 @@ impl Exchange {
         used
     }
 
-    /// The client ended its direction; `is_used_up` unless it left bytes that make no request.
-    pub(crate) fn end(&mut self, is_used_up: bool) {
+    /// The client ended its direction and left these bytes, which make no request.
+    pub(crate) fn end(&mut self, bytes: &[u8]) {
         match &self.phase {
-            Phase::Head if is_used_up => self.phase = Phase::Close,
+            Phase::Head if bytes.is_empty() => self.phase = Phase::Close,
             Phase::Head => {
-                self.refuse(Status::BadRequest);
+                // What came in pieces was not read as far as it goes.
+                let status = Head::read(bytes).err();
+                self.refuse_head(status.unwrap_or(Status::BadRequest));
             }
             Phase::Body(_, reply) => {
                 let begun = matches!(reply, Reply::Echo);
@@ -176,7 +178,7 @@ impl Exchange {
         match (wait, &self.phase) {
             (Wait::Idle, _) => self.phase = Phase::Close,
             (Wait::Head, _) => {
-                self.refuse(Status::RequestTimeout);
+                self.refuse_head(Status::RequestTimeout);
             }
             (Wait::Body, Phase::Body(_, reply)) if !moves => {
                 let begun = matches!(reply, Reply::Echo);
@@ -192,6 +194,11 @@ impl Exchange {
     /// Ends the connection after what is held.
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Close;
+    }
+
+    /// Only drops what the client still sends, as our direction has ended.
+    pub(crate) const fn linger(&mut self, limits: &Limits) {
+        self.phase = Phase::Linger(limits.linger_bytes);
     }
 
     /// Returns what the connection waits for; `is_used_up` unless bytes wait to be used.
@@ -247,7 +254,7 @@ impl Exchange {
                     return Step::Blocked;
                 }
                 socket.finish();
-                self.phase = Phase::Linger(work.service.limits.linger_bytes);
+                self.linger(&work.service.limits);
                 Step::Used(0)
             }
             Phase::Linger(left) => match left.checked_sub(widen(bytes.len())) {
@@ -275,6 +282,7 @@ impl Exchange {
         }
         if bytes.starts_with(b"\r\n") {
             // RFC 9112, section 2.2: some clients send one too many after a body.
+            self.pieces.restart();
             return Step::Used(2);
         }
         if !self.outgoing.has_room(socket, work) {
@@ -283,29 +291,22 @@ impl Exchange {
         // What lies beyond the longest head does not count, so that the answer does not depend on
         // the pieces in which a head comes.
         let view = bytes.get(..work.head_max).unwrap_or(bytes);
-        let len = match self.scanner.find(view) {
-            Ok(Some(len)) => len,
-            Ok(None) if bytes.len() < work.head_max => return Step::Starved,
-            Ok(None) => {
-                return self.refuse(if self.scanner.is_past_first_line() {
-                    Status::HeaderFieldsTooLarge
-                } else {
-                    Status::UriTooLong
-                });
-            }
-            Err(status) => return self.refuse(status),
-        };
-        self.manner = Manner::default();
-        let (head, rest) = bytes.split_at_checked(len).unwrap_or((bytes, &[]));
-        match Head::parse(head) {
-            Ok(head) => {
-                work.service.requests = work.service.requests.wrapping_add(1);
-                self.begin(socket, work, &head, rest.is_empty());
-            }
-            Err(status) => {
-                self.refuse(status);
-            }
+        let is_longest = view.len() == work.head_max;
+        if !self.pieces.are_worth_reading(view) && !is_longest {
+            return Step::Starved;
         }
+        let (head, len) = match Head::read(view) {
+            Ok(Some(found)) => found,
+            Ok(None) if !is_longest => return Step::Starved,
+            Ok(None) if is_past_first_line(view) => {
+                return self.refuse_head(Status::HeaderFieldsTooLarge);
+            }
+            Ok(None) => return self.refuse_head(Status::UriTooLong),
+            Err(status) => return self.refuse_head(status),
+        };
+        self.pieces.restart();
+        work.service.requests = work.service.requests.wrapping_add(1);
+        self.begin(socket, work, &head, bytes.len() == len);
         Step::Used(len)
     }
 
@@ -345,6 +346,9 @@ impl Exchange {
         if matches!(reply, Reply::Echo) {
             self.outgoing
                 .respond(socket, work, reply, head.framing, self.manner);
+        } else if head.framing == Framing::Length(0) {
+            self.answer(socket, work, reply, head.framing);
+            return;
         }
         self.phase = Phase::Body(source, reply);
     }
@@ -465,6 +469,13 @@ impl Exchange {
     fn refuse(&mut self, status: Status) -> Step {
         self.phase = Phase::Refuse(status);
         Step::Used(0)
+    }
+
+    /// As [`Self::refuse`], for a head that could not be read: what the one before it asked for
+    /// does not count.
+    fn refuse_head(&mut self, status: Status) -> Step {
+        self.manner = Manner::default();
+        self.refuse(status)
     }
 
     /// As [`Self::refuse`], unless the response has begun: then it stays incomplete, which the

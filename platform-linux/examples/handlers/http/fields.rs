@@ -7,33 +7,45 @@ use super::reply::Status;
 
 /// What the header fields say, as far as it matters to the connection.
 #[derive(Debug)]
-pub(crate) struct Fields<'a> {
+pub(crate) struct Fields {
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
-    pub(crate) upgrade: Option<&'a str>,
+    /// Whether the client offers to go over to another protocol.
+    pub(crate) upgrades: bool,
 }
 
 /// The fields of interest, before it is known how they go together.
 #[derive(Debug, Default)]
-struct Found<'a> {
+struct Found {
     hosts: u8,
     length: Option<u64>,
-    coding: Option<&'a [u8]>,
+    codings: Option<Codings>,
     close: bool,
     keep_alive: bool,
     upgrades: bool,
-    upgrade: Option<&'a str>,
+    has_upgrade: bool,
     expects_continue: bool,
 }
 
-impl<'a> Fields<'a> {
+/// What a Transfer-Encoding lists, as far as it was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Codings {
+    /// "chunked" is the last one.
+    ends_chunked: bool,
+    /// There are others, too.
+    has_others: bool,
+    /// Something stands where nothing may.
+    is_bad: bool,
+}
+
+impl Fields {
     /// Reads the header fields of one request.
     ///
     /// # Errors
     /// The status to answer with: 400 for what is ambiguous or malformed, 413 for a length that
     /// nobody can have, 417 and 501 for what is not supported.
-    pub(crate) fn read(headers: &[Header<'a>], is_1_1: bool) -> Result<Self, Status> {
+    pub(crate) fn read(headers: &[Header<'_>], is_1_1: bool) -> Result<Self, Status> {
         let mut found = Found::default();
         for header in headers {
             found.see(header)?;
@@ -42,27 +54,28 @@ impl<'a> Fields<'a> {
         if found.hosts > 1 || (is_1_1 && found.hosts == 0) {
             return Err(Status::BadRequest);
         }
-        let framing = match (found.coding, found.length) {
+        let framing = match (found.codings, found.length) {
             (None, length) => Framing::Length(length.unwrap_or(0)),
             // RFC 9112, section 6.1: with a length too, or in HTTP/1.0, the framing is faulty.
             (Some(_), Some(_)) => return Err(Status::BadRequest),
             (Some(_), None) if !is_1_1 => return Err(Status::BadRequest),
-            (Some(coding), None) => transfer_coding(coding)?,
+            (Some(codings), None) => codings.framing()?,
         };
-        let upgrades = found.upgrades && is_1_1;
         Ok(Self {
             framing,
             keep_alive: !found.close && (is_1_1 || found.keep_alive),
             // RFC 9110, section 10.1.1: a server ignores the expectation of HTTP/1.0, and that
             // of a request without a body.
             expects_continue: found.expects_continue && is_1_1 && framing != Framing::Length(0),
-            upgrade: found.upgrade.filter(|_| upgrades),
+            // RFC 9110, section 7.8: an Upgrade that Connection does not name, or that comes with
+            // HTTP/1.0, is ignored.
+            upgrades: found.has_upgrade && found.upgrades && is_1_1,
         })
     }
 }
 
-impl<'a> Found<'a> {
-    fn see(&mut self, header: &Header<'a>) -> Result<(), Status> {
+impl Found {
+    fn see(&mut self, header: &Header<'_>) -> Result<(), Status> {
         let value = header.value.trim_ascii();
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
@@ -73,12 +86,14 @@ impl<'a> Found<'a> {
                 }
             }
             6 if is("expect") => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Status::ExpectationFailed);
+                for expectation in elements(value) {
+                    if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(Status::ExpectationFailed);
+                    }
+                    self.expects_continue = true;
                 }
-                self.expects_continue = true;
             }
-            7 if is("upgrade") => self.upgrade = core::str::from_utf8(value).ok(),
+            7 if is("upgrade") => self.has_upgrade = true,
             10 if is("connection") => self.connection(value),
             14 if is("content-length") => {
                 // Two are refused even if they agree, as RFC 9112, section 6.3 allows.
@@ -88,11 +103,8 @@ impl<'a> Found<'a> {
                 self.length = Some(length(value)?);
             }
             17 if is("transfer-encoding") => {
-                // A second field would go on with the list of the first. Nobody needs that.
-                if self.coding.is_some() {
-                    return Err(Status::BadRequest);
-                }
-                self.coding = Some(value);
+                // A second field goes on with the list of the first.
+                self.codings.get_or_insert_default().see(value);
             }
             _ => {}
         }
@@ -100,8 +112,7 @@ impl<'a> Found<'a> {
     }
 
     fn connection(&mut self, value: &[u8]) {
-        for option in value.split(|byte| *byte == b',') {
-            let option = option.trim_ascii();
+        for option in elements(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.upgrades |= option.eq_ignore_ascii_case(b"upgrade");
@@ -127,42 +138,82 @@ fn length(value: &[u8]) -> Result<u64, Status> {
     length.ok_or(Status::ContentTooLarge)
 }
 
-/// Reads a Transfer-Encoding: "chunked" alone. Another coding below it is not implemented; without
-/// it at the end the body would have no end (RFC 9112, sections 6.1 and 6.3).
-fn transfer_coding(value: &[u8]) -> Result<Framing, Status> {
-    if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(Framing::Chunked);
+/// Returns the elements of a list. Empty ones do not count (RFC 9110, section 5.6.1).
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let all = value.split(|byte| *byte == b',');
+    all.map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+impl Codings {
+    /// Reads a Transfer-Encoding. An empty element is refused here, as nobody needs one, and who
+    /// sees a body where another sees none can be deceived.
+    fn see(&mut self, value: &[u8]) {
+        for coding in value.split(|byte| *byte == b',') {
+            let coding = coding.trim_ascii();
+            self.is_bad |= coding.is_empty() || self.ends_chunked;
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                self.ends_chunked = true;
+            } else {
+                self.has_others = true;
+            }
+        }
     }
-    let mut codings = value.rsplit(|byte| *byte == b',');
-    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some_and(is_chunked) && !codings.any(is_chunked) {
-        return Err(Status::NotImplemented);
+
+    /// Returns how the body ends: by "chunked" alone. Another coding below it is not implemented;
+    /// without it at the end the body would have no end (RFC 9112, sections 6.1 and 6.3).
+    const fn framing(self) -> Result<Framing, Status> {
+        match self {
+            Self { is_bad: true, .. }
+            | Self {
+                ends_chunked: false,
+                ..
+            } => Err(Status::BadRequest),
+            Self {
+                has_others: true, ..
+            } => Err(Status::NotImplemented),
+            _ => Ok(Framing::Chunked),
+        }
     }
-    Err(Status::BadRequest)
 }
 
 /// The bytes of a host name, an address and a port (RFC 3986, section 3.2).
-const fn is_host(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'%'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b':'
-                | b'['
-                | b']'
-        )
+const HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest = table.as_mut_slice();
+    let mut byte = 0_u8;
+    while let Some((first, after)) = rest.split_first_mut() {
+        *first = byte.is_ascii_alphanumeric() || is_host_mark(byte);
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+};
+
+fn is_host(byte: &u8) -> bool {
+    HOST.get(usize::from(*byte)).is_some_and(|is_host| *is_host)
+}
+
+const fn is_host_mark(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'-' | b'.'
+            | b'_'
+            | b'~'
+            | b'%'
+            | b'!'
+            | b'$'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'*'
+            | b'+'
+            | b','
+            | b';'
+            | b'='
+            | b':'
+            | b'['
+            | b']'
+    )
 }

@@ -1,6 +1,6 @@
 //! The memory of a server's connections, lent by the program.
 
-use usockets::{Handler, Platform, Socket};
+use usockets::{Handler, Platform, Socket, SocketId};
 
 use super::outgoing::ROOM;
 use super::service::Service;
@@ -26,6 +26,7 @@ impl<const IN: usize, const OUT: usize> Memory<IN, OUT> {
 #[derive(Debug)]
 pub(crate) struct Store<const IN: usize, const OUT: usize, const N: usize> {
     connections: [Memory<IN, OUT>; N],
+    clients: [Option<SocketId>; N],
     draft: [u8; OUT],
 }
 
@@ -37,6 +38,7 @@ impl<const IN: usize, const OUT: usize, const N: usize> Store<IN, OUT, N> {
         }
         Self {
             connections: [const { Memory::ZERO }; N],
+            clients: [None; N],
             draft: [0; OUT],
         }
     }
@@ -47,6 +49,8 @@ impl<const IN: usize, const OUT: usize, const N: usize> Store<IN, OUT, N> {
 pub(crate) struct Shared<'m, const IN: usize, const OUT: usize> {
     pub(crate) service: Service,
     connections: &'m mut [Memory<IN, OUT>],
+    /// By slot, the client that had it last.
+    pub(crate) clients: &'m mut [Option<SocketId>],
     draft: &'m mut [u8],
 }
 
@@ -59,7 +63,15 @@ impl<'m, const IN: usize, const OUT: usize> Shared<'m, IN, OUT> {
         Self {
             service,
             connections: &mut store.connections,
+            clients: &mut store.clients,
             draft: &mut store.draft,
+        }
+    }
+
+    /// Notes a client.
+    pub(crate) fn opened(&mut self, id: SocketId) {
+        if let Some(client) = id.entry(self.clients) {
+            *client = Some(id);
         }
     }
 

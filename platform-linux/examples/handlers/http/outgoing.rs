@@ -12,7 +12,7 @@ use super::text::Text;
 /// Room that the head of every response fits in, small bodies included.
 pub(crate) const ROOM: usize = 512;
 /// Longest page of numbers; with the longest head it fits [`ROOM`].
-const PAGE_MAX: usize = 368;
+const PAGE_MAX: usize = 352;
 /// Slices of one vectored write.
 const PARTS_MAX: usize = 16;
 /// What surrounds the data of a chunk: 16 digits and two line breaks.
@@ -33,7 +33,7 @@ enum Body {
 const NOTHING: Body = Body::Text(&[]);
 
 /// What a response depends on, apart from its status.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Manner {
     /// The connection closes after it.
     pub(crate) closes: bool,
@@ -131,9 +131,18 @@ impl Outgoing {
         manner: Manner,
     ) {
         let now = socket.net().now();
-        let stats = socket.net().stats();
         let service = &mut *work.service;
         let mut output = self.held.of(work.output);
+        let page = match reply {
+            Reply::Text(text) if manner == Manner::default() => Some(text),
+            _ => None,
+        };
+        if let Some(response) = page.and_then(|text| service.page.get(text, now)) {
+            let count = output.push(response);
+            debug_assert_eq!(count, response.len(), "`ROOM` is enough");
+            self.body = NOTHING;
+            return;
+        }
         let mut text = Text::new(output.spare());
         text.put(b"HTTP/1.1 ");
         text.put(status(reply).line().as_bytes());
@@ -147,17 +156,17 @@ impl Outgoing {
                 text.put(date);
                 text.put(b"\r\n");
             }
-            match (manner.closes, manner.is_1_0) {
-                (true, _) => text.put(b"Connection: close\r\n"),
-                (false, true) => text.put(b"Connection: keep-alive\r\n"),
-                (false, false) => {}
-            }
-            let counters = (stats, service.requests, service.facts);
+            put_connection(&mut text, manner, service.limits.keep_alive_secs());
+            let counters = (socket.net().stats(), service.requests, service.facts);
             let body = put_content(&mut text, reply, echo, manner, counters);
             self.body = if manner.is_head { NOTHING } else { body };
         }
         debug_assert!(text.fits(), "`ROOM` is enough");
         let len = text.len();
+        if let Some(page) = page {
+            let head = output.spare().get(..len).unwrap_or_default();
+            service.page.set(page, head, service.date.until());
+        }
         output.commit(len);
     }
 
@@ -321,6 +330,21 @@ const fn status(reply: Reply) -> Status {
         Reply::Allow(_) => Status::MethodNotAllowed,
         Reply::Status(status) => status,
         Reply::Upgrade(_) => Status::SwitchingProtocols,
+    }
+}
+
+/// Puts the fields about the connection.
+fn put_connection(text: &mut Text<'_>, manner: Manner, keep_alive_secs: Option<u64>) {
+    match (manner.closes, keep_alive_secs) {
+        (true, _) => text.put(b"Connection: close\r\n"),
+        (false, Some(secs)) => {
+            // RFC 2068, section 19.7.1.1; RFC 9110, section 7.6.1, has Connection name it.
+            text.put(b"Connection: keep-alive\r\nKeep-Alive: timeout=");
+            text.put_decimal(secs);
+            text.put(b"\r\n");
+        }
+        (false, None) if manner.is_1_0 => text.put(b"Connection: keep-alive\r\n"),
+        (false, None) => {}
     }
 }
 

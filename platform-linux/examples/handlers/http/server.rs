@@ -5,17 +5,18 @@ use usockets::{AllSockets, Closed, Handler, Opened, Platform, Socket, TimerId};
 use super::connection::Connection;
 use super::memory::{Shared, Store};
 use super::service::Service;
+use super::stop::Stop;
 
-/// What a socket is doing. Listeners are [`Self::Idle`].
+/// What a socket is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Group {
-    /// Nothing that would suffer if it were closed.
-    Idle,
-    /// A request is under way.
-    Busy,
+    /// It listens.
+    Listener,
+    /// It belongs to a client.
+    Client,
 }
 
-/// An HTTP server. Listen with [`Group::Idle`]; a wake-up stops it.
+/// An HTTP server. Listen with [`Group::Listener`]; a wake-up stops it.
 #[derive(Debug)]
 pub(crate) struct Server<'m, const IN: usize, const OUT: usize> {
     shared: Shared<'m, IN, OUT>,
@@ -30,7 +31,7 @@ impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
     ) -> Self {
         Self {
             shared: Shared::new(service, store),
-            stop: Stop { timer: None },
+            stop: Stop::new(),
         }
     }
 }
@@ -40,6 +41,8 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
     type Context = Group;
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Group>) -> Connection {
+        socket.adopt(Group::Client);
+        self.shared.opened(socket.id());
         Connection::open(socket, &self.shared.service)
     }
 
@@ -51,13 +54,11 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
     ) {
         let mut desk = self.shared.desk(socket);
         connection.on_data(socket, &mut desk, data);
-        group(socket, connection);
     }
 
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
         let mut desk = self.shared.desk(socket);
         connection.on_writable(socket, &mut desk);
-        group(socket, connection);
     }
 
     fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
@@ -68,82 +69,24 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
     fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
         let mut desk = self.shared.desk(socket);
         connection.on_timeout(socket, &mut desk);
-        group(socket, connection);
     }
 
     fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut Connection, _: Closed) {
-        self.stop.closed(socket);
+        self.stop.on_close(socket.net());
     }
 
     fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
-        self.stop.begin(sockets, &mut self.shared.service);
+        self.stop.ask(sockets.net(), &mut self.shared);
     }
 
     fn on_timer(&mut self, sockets: &mut AllSockets<'_, P, Self>, _: TimerId, _: u32) {
-        self.stop.end(sockets);
-    }
-}
-
-/// Keeps the socket's group up to date, so that stopping finds the idle ones.
-fn group<P: Platform, H: Handler<P, Context = Group>>(
-    socket: &mut Socket<'_, P, H>,
-    connection: &Connection,
-) {
-    socket.adopt(if connection.is_idle() {
-        Group::Idle
-    } else {
-        Group::Busy
-    });
-}
-
-/// Stopping in order: no new connections, no idle ones, and a bounded time for the others. Then
-/// the loop has nothing left and [`Loop::run`](usockets::Loop::run) returns.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    timer: Option<TimerId>,
-}
-
-impl Stop {
-    /// Starts to stop or, when asked for the second time, stops at once.
-    fn begin<P: Platform, H: Handler<P, Context = Group>>(
-        &mut self,
-        sockets: &mut AllSockets<'_, P, H>,
-        service: &mut Service,
-    ) {
-        let again = core::mem::replace(&mut service.stopping, true);
-        sockets.net().close_all(Group::Idle, 0);
-        if again {
-            return self.end(sockets);
-        }
-        if sockets.net().stats().open > 0 {
-            let timer = sockets
-                .net()
-                .start_timer(service.limits.stop, usockets::Duration::ZERO);
-            self.timer = timer.ok();
-            if self.timer.is_none() {
-                self.end(sockets);
-            }
-        }
+        self.stop.on_timer(sockets, &mut self.shared);
     }
 
-    /// Does not wait for the last connections any longer.
-    fn end<P: Platform, H: Handler<P, Context = Group>>(
-        &mut self,
-        sockets: &mut AllSockets<'_, P, H>,
-    ) {
-        if let Some(timer) = self.timer.take() {
-            sockets.net().stop_timer(timer);
-        }
-        sockets.net().close_all(Group::Busy, 0);
-    }
-
-    /// The last connection takes the timer along.
-    fn closed<P: Platform, H: Handler<P>>(&mut self, socket: &mut Socket<'_, P, H>) {
-        if self.timer.is_some()
-            && socket.net().stats().open == 0
-            && let Some(timer) = self.timer.take()
-        {
-            socket.net().stop_timer(timer);
+    fn before_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        if self.shared.service.stopping {
+            self.stop
+                .before_wait(sockets.net(), &self.shared.service.limits);
         }
     }
 }

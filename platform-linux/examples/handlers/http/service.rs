@@ -4,13 +4,17 @@ use usockets::Duration;
 
 use super::date::{Date, WallClock};
 use super::head::Head;
+use super::page::Page;
 use super::reply::Reply;
 
 /// How long a client may take, and how much it may send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Time between requests. After it the connection is closed without a word.
+    /// Time between requests. After it the connection is closed without a word. Clients are told
+    /// that it is [`Self::notice`] shorter.
     pub(crate) idle: Duration,
+    /// Time that a request sent at the last moment may need to arrive.
+    pub(crate) notice: Duration,
     /// Time from the first byte of a head to its last. After it comes 408.
     pub(crate) head: Duration,
     /// Time in which at least [`Self::progress_min`] bytes of a body must come. After it comes
@@ -32,10 +36,18 @@ pub(crate) struct Limits {
     pub(crate) stop: Duration,
 }
 
+impl Limits {
+    /// Returns the seconds between requests that clients are told; `None` when it is not even one.
+    pub(crate) fn keep_alive_secs(&self) -> Option<u64> {
+        Some(self.idle.saturating_sub(self.notice).as_secs()).filter(|secs| *secs > 0)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(60),
+            idle: Duration::from_secs(65),
+            notice: Duration::from_secs(5),
             head: Duration::from_secs(10),
             body: Duration::from_secs(20),
             send: Duration::from_secs(60),
@@ -57,6 +69,8 @@ pub(crate) type Fact = (&'static str, fn() -> u64);
 pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) date: Date,
+    /// The last page of fixed text that was sent.
+    pub(crate) page: Page,
     /// Decides on the answer to a request.
     pub(crate) route: fn(&Head<'_>) -> Reply,
     /// What `/status` tells of the machine, beside the loop's counters.
@@ -73,6 +87,7 @@ impl Service {
         Self {
             limits: Limits::default(),
             date: Date::new(clock),
+            page: Page::new(),
             route,
             facts: &[],
             stopping: false,

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Role::Http => {
             let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
             let mut server = Server::new(Service::new(route, clock), STORE.take());
-            serve(HTTP.take(), buffer, &mut server, Group::Idle)?;
+            serve(HTTP.take(), buffer, &mut server, Group::Listener)?;
         }
         Role::Timeouts => timeouts::measure(),
     }
