@@ -17,6 +17,8 @@ pub enum Event {
     Open(SocketId, u8, Option<SocketAddr>),
     /// `on_data`, with the bytes.
     Data(SocketId, Vec<u8>),
+    /// `on_readable`.
+    Readable(SocketId),
     /// `on_writable`.
     Writable(SocketId),
     /// `on_end`.
@@ -42,6 +44,7 @@ impl Event {
         match self {
             Self::Open(id, ..)
             | Self::Data(id, _)
+            | Self::Readable(id)
             | Self::Writable(id)
             | Self::End(id)
             | Self::Timeout(id)
@@ -249,6 +252,12 @@ impl<P: Platform> Handler<P> for Script<P> {
         if echo {
             self.pump(socket.net(), id);
         }
+    }
+
+    fn on_readable(&mut self, socket: &mut Socket<'_, P, Self>, own: &mut Own) {
+        let id = socket.id();
+        self.talk(id, *own);
+        self.call(At::Socket(socket), Event::Readable(id));
     }
 
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, own: &mut Own) {

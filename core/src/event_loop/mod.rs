@@ -115,10 +115,13 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     ) -> Self {
         let len = slots.len().min(data.len()).min(POOL_MAX);
         let state = State::new(platform.now().as_micros());
+        let slots = slots.get_mut(..len).unwrap_or_default();
+        let exts = data.get_mut(..len).unwrap_or_default();
+        clear_used::<P, H>(slots, exts);
         Self {
             platform,
-            slots: slots.get_mut(..len).unwrap_or_default(),
-            exts: data.get_mut(..len).unwrap_or_default(),
+            slots,
+            exts,
             buffer,
             cork: &mut [],
             state,
@@ -383,6 +386,27 @@ impl<P: Platform, H: Handler<P>> Drop for Loop<'_, P, H> {
             slot.flags.clear(Flags::QUEUED);
             *place = Place::Vacant;
         }
+    }
+}
+
+/// Empties what a loop that was leaked left in its pool. Slots are first used in order, so the rest
+/// is as new and stays untouched.
+fn clear_used<P: Platform, H: Handler<P>>(
+    slots: &mut [Slot<P::Socket, H::Context>],
+    exts: &mut [Place<H::Ext>],
+) {
+    for (slot, place) in slots.iter_mut().zip(exts) {
+        if slot.generation == 0 {
+            return;
+        }
+        // Even, so that no id of that loop is good.
+        slot.generation = slot.generation.wrapping_add(slot.generation & 1);
+        slot.flags = Flags::NONE;
+        slot.queue_next = 0;
+        slot.bucket = 0;
+        slot.context = Place::Vacant;
+        slot.socket = P::CLOSED;
+        *place = Place::Vacant;
     }
 }
 

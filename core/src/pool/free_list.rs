@@ -43,10 +43,7 @@ impl FreeList {
             }
             None => {
                 let index = self.high_water;
-                let slot = slots.get_mut(to_index(index))?;
-                // A pool that an earlier loop leaked may hold anything.
-                slot.flags = Flags::NONE;
-                slot.queue_next = 0;
+                slots.get(to_index(index))?;
                 self.high_water = index.wrapping_add(1);
                 index
             }

@@ -45,6 +45,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         };
         if slot.flags.any(Flags::PAUSED) {
             slot.flags.clear(Flags::PAUSED);
+            if slot.phase() == Phase::Open {
+                // A report that is still to come in this iteration waits for the next.
+                slot.set_received_at(self.state.iteration());
+            }
             if slot.flags.any(Flags::READABLE) && !injected_bug!(LostWakeUp) {
                 self.state.run_queue.push_slot(slot, id);
             }
