@@ -83,7 +83,7 @@ fn nobody_is_refused_while_a_slot_is_free<B: Bed>(bed: &mut B) {
     let (_, addr) = server.listen_at(at, 1);
     server.script.act(|at, event| {
         if let (At::Socket(socket), Event::Open(..)) = (at, event) {
-            socket.close();
+            socket.abort(0);
         }
     });
     for _ in 0..5 {

@@ -281,8 +281,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         let muted = self.mute(listener);
         self.state.waiting.push(self.slots, listener, for_slot);
-        if error != Error::Full || !muted {
+        if error != Error::Full || self.state.free_list.free(self.slots) == 0 {
+            // Nothing is left for those behind it, whose turns are kept.
             self.state.waiting.stop_resuming();
+        }
+        if error != Error::Full || !muted {
             self.retry_later();
         }
         let first = !was_muted || (error == Error::Exhausted && !was_exhausted);
