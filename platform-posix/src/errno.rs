@@ -23,7 +23,9 @@ pub fn error(errno: Errno) -> Error {
             Error::Unreachable
         }
         Errno::CONNREFUSED => Error::Refused,
-        Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE => Error::Reset,
+        Errno::CONNRESET | Errno::CONNABORTED => Error::Reset,
+        // The peer's end had come before its reset (`tcp_reset` in Linux's `tcp_input.c`).
+        Errno::PIPE => Error::BrokenPipe,
         Errno::TIMEDOUT => Error::TimedOut,
         Errno::OPNOTSUPP | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::NOPROTOOPT => {
             Error::Unsupported

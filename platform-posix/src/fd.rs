@@ -21,7 +21,8 @@ pub struct Fd {
     /// Invariant: any other value is a descriptor that this `Fd` owns.
     off_by_one: u32,
     kind: Kind,
-    /// Of a listener: the wait after which it last accepted.
+    /// Of a listener: the wait after which it last accepted. Of a connection that is open: the
+    /// error that it still has to tell, see [`Self::keep_error`].
     wait: u8,
     /// Of a listener: how many connections to take without waiting in between, which grows while
     /// they keep coming. Of a connection to this host: one half of the port it goes to.
@@ -96,6 +97,26 @@ impl Fd {
     /// Notes that the connection opened.
     pub(crate) const fn set_open(&mut self) {
         self.kind = Kind::Stream;
+        self.wait = 0;
+    }
+
+    /// Keeps the error of a connection that broke, which the system tells only once, for the call
+    /// that finds nothing left to receive.
+    pub(crate) const fn keep_error(&mut self, error: Error) {
+        self.wait = match error {
+            Error::BrokenPipe => 2,
+            _ => 1,
+        };
+    }
+
+    /// Returns the error that was kept.
+    #[cold]
+    pub(crate) const fn kept_error(&self) -> Option<Error> {
+        match self.wait {
+            0 => None,
+            2 => Some(Error::BrokenPipe),
+            _ => Some(Error::Reset),
+        }
     }
 
     /// Starts counting what a listener accepts, before wait number `wait`.

@@ -197,7 +197,7 @@ impl<S: Selector> Platform for Posix<S> {
     }
 
     fn send_vectored(&mut self, socket: &mut PosixSocket, parts: &[&[u8]]) -> Result<usize, Error> {
-        let count = stream::send_vectored(&socket.fd, parts)?;
+        let count = stream::send_vectored(&mut socket.fd, parts)?;
         let len = parts.iter().map(|part| part.len()).sum();
         if count < len {
             self.selector.blocked(socket.index);

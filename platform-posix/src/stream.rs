@@ -127,6 +127,12 @@ pub fn open(socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
     }
     if ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP)) {
         return match take_error(socket) {
+            // A connection that is refused says so. One that is reset had opened before.
+            Some(error @ (Error::Reset | Error::BrokenPipe)) => {
+                socket.set_open();
+                socket.keep_error(error);
+                Ok(Progress::Done)
+            }
             Some(error) => Err(error),
             None => Ok(Progress::Pending),
         };
@@ -158,7 +164,7 @@ fn met_itself(socket: &Fd, port: u16) -> bool {
 #[must_use]
 pub fn take_error(socket: &Fd) -> Option<Error> {
     match sockopt::socket_error(socket.get().ok()?) {
-        Ok(Ok(())) => None,
+        Ok(Ok(())) => socket.kept_error(),
         Ok(Err(errno)) | Err(errno) => Some(error(errno)),
     }
 }
@@ -172,13 +178,22 @@ pub fn recv(socket: &Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
     let room = buffer.len();
     // On a socket `read` is `recv` without flags, and has three arguments fewer.
     match read(socket.get()?, &mut *buffer) {
-        Ok(0) => Ok(Recv::Finished),
+        Ok(0) => end_of_stream(socket),
         Ok(len) => Ok(Recv::Data {
             len,
             // Not `<`: that the bytes fit is checked when they are handed on.
             drained: len != room,
         }),
         Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
+    }
+}
+
+/// Tells the end of what can be received: the peer's, or the error that was kept.
+#[cold]
+fn end_of_stream(socket: &Fd) -> Result<Recv, Error> {
+    match socket.kept_error() {
+        None | Some(Error::BrokenPipe) => Ok(Recv::Finished),
+        Some(error) => Err(error),
     }
 }
 
@@ -221,7 +236,7 @@ pub fn send(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
 ///
 /// # Errors
 /// The connection broke.
-pub fn send_vectored(socket: &Fd, parts: &[&[u8]]) -> Result<usize, Error> {
+pub fn send_vectored(socket: &mut Fd, parts: &[&[u8]]) -> Result<usize, Error> {
     let mut slices = [IoSlice::new(&[]); PARTS_MAX];
     let mut sum = 0_usize;
     for parts in parts.chunks(PARTS_MAX) {
@@ -233,8 +248,11 @@ pub fn send_vectored(socket: &Fd, parts: &[&[u8]]) -> Result<usize, Error> {
         let slices = slices.get(..parts.len()).unwrap_or_default();
         let count = match send_slices(socket.get()?, slices) {
             Ok(count) => count,
-            // What was taken counts; the next call tells of the error.
-            Err(_) if sum > 0 => return Ok(sum),
+            // What was taken counts; a later call tells of the error.
+            Err(errno) if sum > 0 => {
+                socket.keep_error(error(errno));
+                return Ok(sum);
+            }
             Err(errno) => return Err(error(errno)),
         };
         sum = sum.saturating_add(count);

@@ -43,6 +43,7 @@ fn name(event: &Event) -> &'static str {
     match event {
         Event::Open(..) => "open",
         Event::Data(..) => "data",
+        Event::Readable(_) => "readable",
         Event::Writable(_) => "writable",
         Event::End(_) => "end",
         Event::Timeout(_) => "timeout",

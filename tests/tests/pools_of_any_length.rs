@@ -68,3 +68,19 @@ fn a_leaked_loop_leaves_nothing_in_its_pool() {
         .start_timer(Duration::from_secs(1), Duration::ZERO);
     assert_eq!(more, Err(Error::Full));
 }
+/// A loop can be sent to another thread if its parts can.
+#[test]
+fn a_loop_is_send() {
+    const fn is_send<T: Send>() {}
+    is_send::<Loop<'static, usockets_linux::Linux, Quiet>>();
+}
+
+/// A handler without anything that is bound to a thread.
+struct Quiet;
+
+impl<P: Platform> usockets::Handler<P> for Quiet {
+    type Ext = ();
+    type Context = ();
+    fn on_open(&mut self, _: &mut usockets::Socket<'_, P, Self>, _: usockets::Opened<()>) {}
+    fn on_data(&mut self, _: &mut usockets::Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
+}
