@@ -29,8 +29,7 @@ const UNASKED: PollFlags = PollFlags::ERR.union(PollFlags::HUP).union(PollFlags:
 struct Entry {
     /// The descriptor. Invariant: open for as long as `id` is not 0.
     raw: RawFd,
-    /// What is asked for. An entry that asks for nothing is left out of the call: `poll` would
-    /// report errors of it for ever.
+    /// What is asked for.
     wanted: PollFlags,
     /// What the last wait brought and was not handed out yet.
     found: PollFlags,
@@ -38,6 +37,8 @@ struct Entry {
     is_level: bool,
     /// Nothing will be read any more that was not there when it hung up.
     has_hung_up: bool,
+    /// That the connection broke or hung up has been reported.
+    has_reported_unasked: bool,
     /// The name; 0 for none.
     id: u64,
 }
@@ -49,8 +50,16 @@ impl Entry {
         found: PollFlags::empty(),
         is_level: false,
         has_hung_up: false,
+        has_reported_unasked: false,
         id: 0,
     };
+
+    /// Returns true if the entry is part of the next call. A connection that asks for nothing is
+    /// too, since it may break, until that was reported: `poll` would report it for ever.
+    fn is_listed(&self) -> bool {
+        let may_break = !self.is_level && !self.has_reported_unasked;
+        self.id != 0 && (!self.wanted.is_empty() || may_break)
+    }
 
     /// Hands out what was found, and asks for it no more until it is used up.
     fn report(&mut self) -> Option<Ready> {
@@ -67,6 +76,7 @@ impl Entry {
                 self.wanted.remove(PollFlags::OUT);
             }
         }
+        self.has_reported_unasked |= found.intersects(UNASKED);
         self.has_hung_up |= found.intersects(PollFlags::HUP.union(PollFlags::NVAL));
         Some(Ready {
             id,
@@ -132,7 +142,7 @@ impl<const N: usize> Poll<N> {
         self.list.clear();
         let pool = self.entries.get(..self.high).unwrap_or_default();
         for entry in pool.iter().chain([&self.waker]) {
-            if entry.wanted.is_empty() {
+            if !entry.is_listed() {
                 continue;
             }
             // SAFETY: by the invariant of `Entry` the descriptor is open: whoever closes it
@@ -148,7 +158,7 @@ impl<const N: usize> Poll<N> {
         let mut list = self.list.iter();
         let pool = self.entries.get_mut(..self.high).unwrap_or_default();
         for entry in pool.iter_mut().chain([&mut self.waker]) {
-            if !entry.wanted.is_empty()
+            if entry.is_listed()
                 && let Some(polled) = list.next()
             {
                 entry.found = polled.revents();
