@@ -44,12 +44,23 @@
 //! A connection is registered with `epoll` once, edge-triggered for everything, and closing it
 //! ends the registration: pausing, resuming and waiting for room cost no system call. A listener
 //! is level-triggered; it is muted only while the pool is full or descriptors are out.
+//!
+//! # Inside another event loop
+//!
+//! A loop has a descriptor (feature `std`, on by default) and says how long it may wait:
+//! [`poll_inside`] is all that the event loop of another library calls. `examples/hosts` has it in
+//! tokio, mio, async-io, calloop, glib and libuv.
+//!
+//! # Valgrind
+//!
+//! With the feature `std` programs run under valgrind. Programs without std or libc switch it off.
 #![no_std]
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
 mod event_fd;
 mod events;
+mod inside;
 mod linux;
 #[cfg(feature = "tls")]
 mod machine;
@@ -58,6 +69,7 @@ mod raw;
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::{AwsLc, AwsLcKey};
 pub use event_fd::EventFd;
+pub use inside::poll_inside;
 pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;

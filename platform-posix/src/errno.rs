@@ -46,6 +46,8 @@ pub fn connect_error(errno: Errno, to: &SocketAddr) -> Error {
     match errno {
         Errno::INVAL if !lacks_zone(to) => Error::Unreachable,
         Errno::ACCESS | Errno::PERM => Error::Unreachable,
+        // No local port is free, or no memory for a route.
+        Errno::AGAIN => Error::Exhausted,
         errno => error(errno),
     }
 }

@@ -14,6 +14,8 @@
 //!     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) {
 //!         let _ = socket.write(b"hello\n");
 //!     }
+//!
+//!     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
 //! }
 //!
 //! # fn main() -> Result<(), Error> {

@@ -346,7 +346,7 @@ fn accept_one(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny
 #[cfg(target_vendor = "apple")]
 fn accept_one(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
     let (fd, peer) = net::acceptfrom(listener)?;
-    crate::options::set_quiet(&fd)?;
+    options::set_quiet(&fd)?;
     Ok((fd, peer))
 }
 

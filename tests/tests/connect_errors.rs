@@ -143,6 +143,39 @@ fn unreachable_on_linux() {
     );
 }
 
+/// A connection of this host that gets the very port that it goes to, where nobody listens, meets
+/// itself (RFC 9293, section 3.5): it is refused and not opened, and the port is free again.
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+fn one_that_meets_itself_is_refused<B: Bed>(bed: &mut B) {
+    use std::net::TcpListener;
+
+    for at in ["127.0.0.1:0", "[::1]:0"] {
+        // Nobody listens there any more, and it is free.
+        let Ok(listener) = TcpListener::bind(at) else {
+            continue;
+        };
+        let addr = listener.local_addr().unwrap();
+        drop(listener);
+        let mut client = Side::new(bed, 0);
+        let to_itself = Endpoint::tcp(addr).source(addr);
+        let id = client.net().connect(to_itself, 2).unwrap();
+        let long = bed.long();
+        assert!(run_until(bed, &mut [&mut client], long, |sides| {
+            !sides[0].script.log.is_empty()
+        }));
+        let events: Vec<_> = client.script.events().cloned().collect();
+        assert_eq!(events, [Event::ConnectError(id, 2, Error::Refused)]);
+        TcpListener::bind(addr).expect("the port is free");
+    }
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+fn one_that_meets_itself_is_refused_on_every_system() {
+    usockets_tests::bed::on_linux(|bed| one_that_meets_itself_is_refused(bed));
+    usockets_tests::bed::on_poll(|bed| one_that_meets_itself_is_refused(bed));
+}
+
 /// Without an answer a connect ends after 10 s, with `TimedOut`, once, never early (W13, W19).
 #[test]
 fn no_answer_times_out_after_ten_seconds() {

@@ -1,7 +1,5 @@
 //! What an event of kqueue says about a socket: pure functions, the same on every system.
 
-use core::ops::BitOr;
-
 use usockets::{Readiness, Ready, SocketId};
 
 /// The filter of an event: what was watched for (`kqueue(2)`).
@@ -27,19 +25,23 @@ impl KeventFlags {
     pub const EOF: Self = Self(1);
     /// `EV_ERROR`: not an event but the answer to a change that failed.
     pub const ERROR: Self = Self(2);
+    /// `EV_OOBAND` of Apple's systems: urgent data is among what can be read.
+    pub const OOBAND: Self = Self(4);
+
+    /// Returns all of `flags`.
+    #[must_use]
+    pub const fn of(mut flags: &[Self]) -> Self {
+        let mut all = Self::NONE;
+        while let Some((first, rest)) = flags.split_first() {
+            (all, flags) = (Self(all.0 | first.0), rest);
+        }
+        all
+    }
 
     /// Returns true if a flag of `other` is set.
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
-    }
-}
-
-impl BitOr for KeventFlags {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
     }
 }
 
@@ -74,7 +76,13 @@ impl Kevent {
         }
         let eof = self.flags.intersects(KeventFlags::EOF);
         let readiness = match self.filter {
-            KeventFilter::Read => Readiness::READABLE.union(Readiness::ENDED.when(eof)),
+            KeventFilter::Read => {
+                let urgent = self.flags.intersects(KeventFlags::OOBAND);
+                let more = Readiness::ENDED
+                    .when(eof)
+                    .union(Readiness::URGENT.when(urgent));
+                Readiness::READABLE.union(more)
+            }
             KeventFilter::Write => {
                 let over = Readiness::ERROR.union(Readiness::HUNG_UP);
                 Readiness::WRITABLE.union(over.when(eof))

@@ -22,12 +22,22 @@ const _: () = assert!(size_of::<*mut c_void>() == size_of::<u64>());
 /// Events taken per system call.
 const EVENTS_MAX: usize = 128;
 
+/// `EV_OOBAND`, which rustix does not name: `EV_FLAG1` of `sys/event.h`.
+#[cfg(target_vendor = "apple")]
+const OOBAND: EventFlags = EventFlags::from_bits_retain(0x2000);
+
 /// One kqueue (`kqueue(2)`).
 ///
 /// A connection is registered once, for both directions and with `EV_CLEAR`, so that each fact is
 /// reported once after it becomes true. A listener is registered without, and reported for as
 /// long as a connection waits. The last `close` of a descriptor ends its registrations, and a
 /// child does not inherit the queue.
+///
+/// # Urgent data
+///
+/// Only Apple's systems report it. Elsewhere a receive that stops at its mark (RFC 9293, section
+/// 3.8.5) is taken for the last, and what follows waits for the next arrival: a peer that sends
+/// urgent data delays its own connection, and no other.
 pub struct Kqueue {
     queue: OwnedFd,
     events: Events,
@@ -98,13 +108,16 @@ fn kevent(event: &Event) -> Kevent {
         EventFilter::Write(_) => KeventFilter::Write,
         _ => KeventFilter::Other,
     };
-    let mut flags = KeventFlags::NONE;
-    if event.flags().contains(EventFlags::EOF) {
-        flags = flags | KeventFlags::EOF;
-    }
-    if event.flags().contains(EventFlags::ERROR) {
-        flags = flags | KeventFlags::ERROR;
-    }
+    let has = |flag: EventFlags, said: KeventFlags| {
+        let is_set = event.flags().contains(flag);
+        if is_set { said } else { KeventFlags::NONE }
+    };
+    let flags = KeventFlags::of(&[
+        has(EventFlags::EOF, KeventFlags::EOF),
+        has(EventFlags::ERROR, KeventFlags::ERROR),
+        #[cfg(target_vendor = "apple")]
+        has(OOBAND, KeventFlags::OOBAND),
+    ]);
     Kevent {
         filter,
         flags,

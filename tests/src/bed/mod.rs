@@ -1,5 +1,7 @@
 //! Where a conformance test runs: some hosts of one platform on one network.
 
+#[cfg(target_os = "linux")]
+mod kqueue;
 mod lent;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 use usockets::{Instant, Platform};
 
+#[cfg(target_os = "linux")]
+pub use self::kqueue::{KqueueModel, on_kqueue_model};
 pub use self::lent::{LentBed, on_lent_sim};
 /// The bed of the system that the tests run on, whose sockets std has too.
 #[cfg(target_os = "linux")]
@@ -138,6 +142,13 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_linux(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+        mod on_kqueue_model {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_kqueue_model(|bed| super::$name(bed));
             })*
         }
         #[cfg(all(windows, not(feature = "sim-only")))]

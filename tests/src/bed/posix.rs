@@ -20,10 +20,15 @@ pub struct PosixBed<S> {
 
 /// Runs a test on `poll(2)`.
 pub fn on_poll(mut test: impl FnMut(&mut PosixBed<&'static mut Poll<SLOTS>>)) {
-    test(&mut PosixBed {
-        start: std::time::Instant::now(),
-        make: || Box::leak(Box::new(Poll::new())),
-    });
+    test(&mut PosixBed::new(|| Box::leak(Box::new(Poll::new()))));
+}
+
+impl<S> PosixBed<S> {
+    /// Makes a bed whose platforms each have a selector of their own.
+    pub fn new(make: fn() -> S) -> Self {
+        let start = std::time::Instant::now();
+        Self { start, make }
+    }
 }
 
 impl<S: Selector + 'static> Bed for PosixBed<S> {
