@@ -2,18 +2,11 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use smoltcp::iface::SocketStorage;
 use usockets::Duration;
 
 use crate::hash::Secret;
-use crate::ip::neighbour::Neighbour;
 use crate::ip::route::Address;
-use crate::smoltcp::listener::Listener;
-use crate::smoltcp::slot::Slot;
 
-/// Most bytes of one receive buffer. Above, smoltcp 0.14 promises a peer a larger window in its
-/// SYN|ACK than it keeps (the window there is not scaled, but is remembered as if it were).
-pub const RECV_MAX: usize = 65_535;
 /// Most size classes of one stack.
 pub const CLASSES_MAX: usize = 8;
 
@@ -37,6 +30,14 @@ pub struct Config<'a> {
     /// Answer with SYN cookies when no more half-open connections may be held. On by default; off,
     /// the oldest half-open connection makes place.
     pub cookies: bool,
+    /// Tell the link of the own addresses when the stack starts, by gratuitous ARP (RFC 5227,
+    /// section 2.3) and unsolicited neighbour advertisements (RFC 4861, section 7.2.6), twice. On
+    /// by default; without, switches and neighbours may send to where the addresses were before
+    /// for a while.
+    pub announce: bool,
+    /// How long after the last frame the stack looks for the next one before it sleeps. Zero, the
+    /// default, sleeps at once: that saves power, and the waking costs some microseconds.
+    pub busy_poll: Duration,
 }
 
 impl<'a> Config<'a> {
@@ -51,7 +52,23 @@ impl<'a> Config<'a> {
             secret,
             limits: Limits::DEFAULT,
             cookies: true,
+            announce: true,
+            busy_poll: Duration::ZERO,
         }
+    }
+
+    /// Sets [`Self::announce`].
+    #[must_use]
+    pub const fn announce(mut self, on: bool) -> Self {
+        self.announce = on;
+        self
+    }
+
+    /// Sets [`Self::busy_poll`].
+    #[must_use]
+    pub const fn busy_poll(mut self, time: Duration) -> Self {
+        self.busy_poll = time;
+        self
     }
 
     /// Sets [`Self::gateway_v4`].
@@ -96,8 +113,11 @@ pub struct Limits {
     /// the peer must take a segment of what is left.
     pub answer: Duration,
     /// For the peer's end after ours, once the owner has closed (FIN-WAIT-2, CLOSING, LAST-ACK).
-    /// 60 s by default. TIME-WAIT lasts smoltcp's 10 s.
+    /// 60 s by default.
     pub closing: Duration,
+    /// TIME-WAIT: twice the time that a segment may live in the network (RFC 9293, section 3.6.1).
+    /// 60 s by default, as on Linux.
+    pub time_wait: Duration,
 }
 
 impl Limits {
@@ -107,7 +127,15 @@ impl Limits {
         handshake: Duration::from_secs(5),
         answer: Duration::from_secs(120),
         closing: Duration::from_secs(60),
+        time_wait: Duration::from_secs(60),
     };
+
+    /// Sets [`Self::time_wait`].
+    #[must_use]
+    pub const fn time_wait(mut self, limit: Duration) -> Self {
+        self.time_wait = limit;
+        self
+    }
 
     /// Sets [`Self::connect`].
     #[must_use]
@@ -154,13 +182,20 @@ impl Default for Limits {
 pub struct SizeClass {
     /// Number of slots.
     pub connections: usize,
-    /// Bytes of each receive buffer, 1 to [`RECV_MAX`].
+    /// Bytes of each receive buffer, at least 1. Above 65,535 the windows told are scaled
+    /// (RFC 7323), and long paths carry more.
     pub recv: usize,
-    /// Bytes of each send buffer, at least 1; filled no further than the congestion window goes.
+    /// Bytes of each send buffer, at least 1.
     pub send: usize,
     /// Most connections of the class in SYN-RECEIVED; half of them, rounded up, by default. What
     /// comes beyond is answered with cookies.
     pub half_open: usize,
+    /// Segments that one connection may have on their way, at least four. By default a quarter more
+    /// than the send buffer holds of 1,220 octets each, which are what IPv6 promises to carry.
+    pub outstanding: usize,
+    /// Ranges of octets that one connection keeps that came out of order; what makes more of them
+    /// is dropped. By default one for each 2 KiB of the receive buffer, 4 to 32.
+    pub ranges: usize,
 }
 
 impl SizeClass {
@@ -172,7 +207,42 @@ impl SizeClass {
             recv,
             send,
             half_open: connections.div_ceil(2),
+            outstanding: outstanding_for(send),
+            ranges: ranges_for(recv),
         }
+    }
+
+    /// Sets [`Self::outstanding`].
+    #[must_use]
+    pub const fn outstanding(mut self, segments: usize) -> Self {
+        self.outstanding = segments;
+        self
+    }
+
+    /// Sets [`Self::ranges`].
+    #[must_use]
+    pub const fn ranges(mut self, ranges: usize) -> Self {
+        self.ranges = ranges;
+        self
+    }
+
+    /// Returns the entries that the class takes of [`Memory::outstanding`](crate::Memory).
+    #[must_use]
+    pub const fn outstanding_len(&self) -> usize {
+        self.connections.saturating_mul(self.outstanding)
+    }
+
+    /// Returns the entries that the class takes of [`Memory::ranges`](crate::Memory).
+    #[must_use]
+    pub const fn ranges_len(&self) -> usize {
+        self.connections.saturating_mul(self.ranges)
+    }
+
+    /// Returns true if connections of the class can work.
+    pub(crate) const fn is_sound(&self) -> bool {
+        const BUFFER_MAX: usize = 1 << 30;
+        let buffers = self.recv > 0 && self.send > 0;
+        buffers && self.recv <= BUFFER_MAX && self.send <= BUFFER_MAX && self.outstanding >= 4
     }
 
     /// Sets [`Self::half_open`].
@@ -182,7 +252,7 @@ impl SizeClass {
         self
     }
 
-    /// Returns the bytes that the class takes of [`Memory::bytes`].
+    /// Returns the bytes that the class takes of [`Memory::bytes`](crate::Memory::bytes).
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.connections
@@ -190,32 +260,19 @@ impl SizeClass {
     }
 }
 
-/// All memory of one stack, lent for as long as it lives. Nothing more is ever asked for.
-#[expect(clippy::exhaustive_structs, reason = "the caller makes it")]
-pub struct Memory<'a> {
-    /// One for each slot of all classes; 16,777,216 at most.
-    pub slots: &'a mut [Slot<'a>],
-    /// smoltcp's part of each slot; as many as `slots`.
-    pub storage: &'a mut [SocketStorage<'a>],
-    /// The buffers of all classes ([`SizeClass::bytes`]).
-    pub bytes: &'a mut [u8],
-    /// The table from addresses to slots; the largest power of two of them is used. As many as
-    /// slots, or more.
-    pub buckets: &'a mut [u32],
-    /// One for each listener, at most 255.
-    pub listeners: &'a mut [Listener],
-    /// One for each neighbour on the link that is talked to; four times that many, so that they
-    /// never push each other out. Not used on a device without Ethernet.
-    pub neighbours: &'a mut [Neighbour],
-    /// For one frame: [`crate::Capabilities::frame_max`] bytes and at least 128.
-    pub scratch: &'a mut [u8],
+/// Returns how many segments a send buffer of `send` bytes has on their way at most.
+const fn outstanding_for(send: usize) -> usize {
+    let segments = send.div_ceil(1_220);
+    segments
+        .saturating_add(segments.div_ceil(4))
+        .saturating_add(4)
 }
 
-impl core::fmt::Debug for Memory<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Memory")
-            .field("slots", &self.slots.len())
-            .field("bytes", &self.bytes.len())
-            .finish_non_exhaustive()
+/// Returns how many ranges are kept in a receive buffer of `recv` bytes.
+const fn ranges_for(recv: usize) -> usize {
+    match recv.div_ceil(2_048) {
+        0..4 => 4,
+        few @ 4..32 => few,
+        _ => 32,
     }
 }

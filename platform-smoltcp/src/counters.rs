@@ -31,8 +31,6 @@ pub struct Counters {
     pub stuck_evicted: u64,
     /// Connections that entered an accept queue.
     pub established: u64,
-    /// Segments of ours that a peer's selective acknowledgements told to be lost.
-    pub losses_told: u64,
     /// Times a connection had to wait for its neighbour's hardware address.
     pub neighbour_waits: u64,
     /// Times the device was full.

@@ -1,10 +1,12 @@
-//! A TCP stack in user space for [`usockets`]: smoltcp's state machine over any packet device,
-//! without an operating system, without `std`, without allocation.
+//! A TCP stack in user space for [`usockets`], over any packet device, without an operating system,
+//! without `std`, without allocation.
 //!
 //! [`Stack`] is a [`usockets::Platform`], so a handler written for Linux runs on it unchanged.
 //! What it costs depends on what happens, not on how many connections there are: a segment finds
 //! its connection by a keyed hash, deadlines are in a timing wheel, and a connection with nothing
-//! to do is never looked at. IPv4 and IPv6, ARP and neighbour discovery, ping.
+//! to do is never looked at. IPv4 and IPv6, ARP and neighbour discovery, ping. The TCP is a module
+//! of its own ([`tcp`]), which knows neither frames nor addresses, and so are the formats
+//! ([`wire`]).
 //!
 //! # Run over your own network card
 //!
@@ -14,8 +16,8 @@
 //! ```
 //! use usockets::{Endpoint, Error, Instant, Platform, SocketId};
 //! use usockets_smoltcp::{
-//!     Address, Capabilities, Config, Listener, Medium, Memory, Neighbour, PollDevice, Secret,
-//!     SizeClass, Slot, SocketStorage, Stack, TxMeta,
+//!     Address, Block, Capabilities, Config, Listener, Medium, Memory, Neighbour, Outstanding,
+//!     PollDevice, Secret, SizeClass, Slot, Stack, TxMeta,
 //! };
 //!
 //! struct Mirror {
@@ -55,7 +57,8 @@
 //! let classes = [SizeClass::new(4, 1024, 1024)]; // Four connections with 1 KiB each way.
 //! let memory = Memory {
 //!     slots: &mut [const { Slot::EMPTY }; 4],
-//!     storage: &mut [const { SocketStorage::EMPTY }; 4],
+//!     outstanding: &mut [Outstanding::EMPTY; 32],
+//!     ranges: &mut [Block::EMPTY; 16],
 //!     bytes: &mut [0; 4 * 2048],
 //!     buckets: &mut [0; 4],
 //!     listeners: &mut [const { Listener::EMPTY }; 1],
@@ -83,33 +86,22 @@
 //! # Memory
 //!
 //! All of it is lent by the caller in [`Memory`]. Beside its two buffers, sized by its
-//! [`SizeClass`], a connection takes 556 bytes on a 64-bit machine: 80 for [`Slot`], which is
-//! listed there field by field, 4 in the table of addresses, and 472 for smoltcp's
-//! [`SocketStorage`]:
+//! [`SizeClass`], a connection takes a [`Slot`], 4 bytes in the table of addresses, and two tables
+//! whose lengths the class chooses: 12 bytes for each segment that may be on its way
+//! ([`SizeClass::outstanding`]), and 8 for each range of octets that may come out of order
+//! ([`SizeClass::ranges`]).
 //!
-//! | bytes | for |
-//! |---|---|
-//! | 112 | timers and limits: retransmission, keep-alive, delayed and challenge acknowledgements |
-//! | 64 | what has come out of order: four pieces |
-//! | 64 | the two buffers' places |
-//! | 60 | addresses of both ends and of the listener |
-//! | 56 | sequence numbers, windows, segment size |
-//! | 48 | round trip time |
-//! | 40 | neighbour and handle, of which nothing is used here |
-//! | 28 | timestamps and small facts, with 7 bytes of padding |
+//! # Paths
 //!
-//! Congestion control (feature `congestion`, on by default) takes four of them. A build with the
-//! variable `SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT=1`, which smoltcp heeds, saves 48: then only one
-//! piece is kept out of order, and the rest is sent once more.
+//! Windows are as large as the buffers, which may have 4 MiB and more. A router that says that a
+//! segment is too big for its link is believed if the segment was sent (RFC 1191, RFC 8201, RFC
+//! 5927), and segments become smaller; where no such message comes through, choose an MTU that
+//! passes everywhere ([`Capabilities::mtu`]). A connect ends at once when ICMP says that nobody
+//! listens there, and when a neighbour does not answer.
 //!
-//! # Congestion control
-//!
-//! Slow start from ten segments, congestion avoidance, fast recovery and the collapse after a
-//! timeout (RFC 5681, RFC 6928) are done here and not in smoltcp. A send takes no more than the
-//! congestion window lets go; the rest of the send buffer is of use once the window has grown, and
-//! a report of room comes when there is some. Windows go up to 4 MiB, and segment sizes are
-//! rounded down to one of eight. After a timeout a device that segments itself may get one large
-//! segment before the window collapses.
+//! When it starts the stack tells the link where its addresses are ([`Config::announce`]), so that
+//! switches and neighbours need not find out. IPv6's extension headers are passed as RFC 8200
+//! asks; of fragments only those that are whole packets.
 //!
 //! # Listening
 //!
@@ -124,31 +116,6 @@
 //! half-open one, or one that its owner has closed and whose peer has not taken a segment for 10 s.
 //! Other closed connections with bytes to deliver keep their slots; each ends when its peer takes
 //! less than a segment in [`Limits::answer`], however often it says that it lives.
-//!
-//! # What smoltcp 0.14 needs help with
-//!
-//! Each has a test of its own in the workspace's `tests`:
-//! - a SYN that meets one of ours which has not left yet makes it panic: dropped;
-//! - receive buffers above 65,535 bytes make it promise more than it keeps: refused;
-//! - it takes IPv4 fragments for whole packets (as built here): refused;
-//! - it asks for one neighbour a second, keeps eight, and lets a slot's next connection inherit
-//!   the wait of its last: neighbours are found here;
-//! - its sequence numbers can be foretold: they are chosen here, after RFC 6528;
-//! - it takes any reset within the window and ignores SYNs: RFC 5961 is kept here;
-//! - while it retransmits, its acknowledgements have sequence numbers of the past, so that two
-//!   stacks that lose at once never agree again: corrected on the way out;
-//! - it takes a FIN whose data it cut at the window, which ends the stream too soon: dropped;
-//! - it does not probe a window that closes over what is on its way: told of it once more;
-//! - in LAST-ACK it hears of no open window and of no loss: it gets there late;
-//! - three duplicate acknowledgements make it forget to send a FIN again: not shown them;
-//! - it throws away at the end of TIME-WAIT what its owner has not read: not served until closed;
-//! - it waits a second or more for every loss that three duplicate acknowledgements do not tell
-//!   of: selective acknowledgements are heeded here, and the least wait is 250 ms;
-//! - its congestion control takes 40 bytes and starts with one segment: it is done here.
-//!
-//! What it does not have, this stack has not either: repair of several losses in one round trip,
-//! path MTU discovery, timestamps' protection of sequence numbers. Choose the MTU so that it
-//! passes everywhere ([`Capabilities::mtu`]).
 #![no_std]
 
 mod config;
@@ -157,17 +124,13 @@ mod device;
 mod hash;
 mod ip;
 mod number;
+mod pool;
 mod random;
-mod smoltcp;
+mod stack;
 pub mod tcp;
 pub mod wire;
 
-pub use self::smoltcp::listener::Listener;
-pub use self::smoltcp::slot::Slot;
-pub use self::smoltcp::stack::{FRAMES_MAX, Socket, Stack};
-/// smoltcp's part of one slot, lent by the caller as `SocketStorage::EMPTY`.
-pub use ::smoltcp::iface::SocketStorage;
-pub use config::{CLASSES_MAX, Config, Limits, Memory, RECV_MAX, SizeClass};
+pub use config::{CLASSES_MAX, Config, Limits, SizeClass};
 pub use counters::Counters;
 pub use device::pcap::Pcap;
 #[cfg(feature = "phy")]
@@ -182,3 +145,9 @@ pub use hash::Secret;
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};
 pub use random::Random;
+
+pub use stack::listener::Listener;
+pub use stack::memory::Memory;
+pub use stack::platform::{FRAMES_MAX, Socket, Stack};
+pub use stack::slot::Slot;
+pub use tcp::{Block, Outstanding};

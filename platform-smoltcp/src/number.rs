@@ -43,12 +43,6 @@ pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     chunk(bytes, at).map(|pair| u16::from_be_bytes(*pair))
 }
 
-/// Returns the big-endian number in the four bytes at `at`; `None` past the end.
-#[inline]
-pub(crate) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
-    chunk(bytes, at).map(|four| u32::from_be_bytes(*four))
-}
-
 /// Writes `value` at `at` if it fits, and returns whether it did.
 #[inline]
 pub(crate) fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -> bool {

@@ -1,7 +1,7 @@
 //! Congestion control, as seen from outside: what is on the way at which time.
 
 use usockets::{Duration, Endpoint, Error};
-use usockets_smoltcp::{Faults, SizeClass, Slot, SocketStorage};
+use usockets_smoltcp::{Faults, SizeClass, Slot};
 use usockets_tests::smoltcp::forge::{ACK, SYN, Seg, Stage};
 use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
 
@@ -38,17 +38,12 @@ fn connect(world: &mut World, bytes: &[u8]) -> u64 {
     id
 }
 
-/// Bytes that were taken and have not arrived.
-fn outstanding(world: &mut World, id: u64) -> usize {
-    world.a.conn(id).sent - world.b.only().received.len()
-}
-
-/// The most bytes that were outstanding at once during `time`.
-fn peak(world: &mut World, id: u64, time: Duration) -> usize {
+/// The most bytes that were on the way to the receiver at once during `time`, in full segments.
+fn peak(world: &mut World, time: Duration) -> usize {
     let end = world.wire.now().saturating_add(time);
     let mut most = 0;
     world.run(time + secs(1), |world| {
-        most = most.max(outstanding(world, id));
+        most = most.max(world.wire.flying_to(1) * SEGMENT);
         world.wire.now() >= end
     });
     most
@@ -59,7 +54,7 @@ fn peak(world: &mut World, id: u64, time: Duration) -> usize {
 #[cfg(target_pointer_width = "64")]
 fn a_connection_takes_560_bytes_at_most() {
     let bucket = size_of::<u32>();
-    let bytes = size_of::<Slot<'_>>() + size_of::<SocketStorage<'_>>() + bucket;
+    let bytes = size_of::<Slot>() + bucket;
     assert!(bytes <= 560, "{bytes}");
 }
 
@@ -88,23 +83,21 @@ fn a_short_queue_is_filled_and_not_overrun() {
 fn starts_with_ten_segments_and_is_soon_not_limited() {
     let mut world = world(1_024, Faults::NONE.delay(millis(10)));
     let bytes = pattern(1_000_000, 2);
-    let id = connect(&mut world, &bytes);
-    assert_eq!(world.a.conn(id).sent, INITIAL);
+    connect(&mut world, &bytes);
+    world.a.step();
+    assert_eq!(world.wire.flying_to(1) * SEGMENT, INITIAL);
     let mut most = INITIAL;
     for _ in 0..3 {
-        let now = peak(&mut world, id, millis(20));
+        let now = peak(&mut world, millis(20));
         assert!(now <= most * 2 + SEGMENT, "{now} after {most}");
         most = most.max(now);
     }
-    assert_eq!(
-        peak(&mut world, id, millis(40)),
-        65_535,
-        "the buffer is the limit"
-    );
+    let full = peak(&mut world, millis(40));
+    let buffer = 65_535 - SEGMENT..65_535 + 2 * SEGMENT;
+    assert!(buffer.contains(&full), "the buffer is the limit: {full}");
 }
 
-/// The same with a connection made from a SYN cookie: without selective acknowledgements, and with
-/// windows that are not scaled.
+/// The same with a connection made from a SYN cookie.
 fn accept(world: &mut World, bytes: &[u8]) -> u64 {
     world.a.listen(&Endpoint::tcp(a4(80)), Habit::Keep);
     world.b.connect(&Endpoint::tcp(a4(80)), b"");
@@ -128,17 +121,22 @@ fn a_cookie_from_a_peer_with_larger_segments_starts_no_larger() {
     stage.seg(&Seg::new(a4(1), b4(80), ACK, 100, theirs).window(65_535));
     let id = *stage.host.conns.keys().next().unwrap();
     stage.host.push(id, &[7; 60_000], false);
-    assert_eq!(stage.host.conn(id).sent, INITIAL);
+    stage.host.step();
+    let sent = stage.segs();
+    assert_eq!(
+        sent.iter().map(|seg| seg.payload.len()).sum::<usize>(),
+        INITIAL
+    );
 }
 
 #[test]
-fn halves_at_a_loss_and_grows_back_slowly() {
-    halves(connect);
+fn shrinks_at_a_loss_and_grows_back_slowly() {
+    shrinks(connect);
 }
 
 #[test]
-fn three_duplicate_acknowledgements_halve_as_well() {
-    halves(accept);
+fn a_connection_from_a_cookie_shrinks_as_well() {
+    shrinks(accept);
 }
 
 /// Loses the next frame that the sender sends.
@@ -157,28 +155,30 @@ fn lose_one(world: &mut World) {
     assert_eq!(world.wire.lost_count(), before + 1);
 }
 
-fn halves(open: fn(&mut World, &[u8]) -> u64) {
+fn shrinks(open: fn(&mut World, &[u8]) -> u64) {
     let mut world = world(1_024, slow());
     let bytes = pattern(20_000_000, 3);
     let id = open(&mut world, &bytes);
     world.run(secs(5), |world| world.b.only().received.len() > 1_000_000);
     // All of the buffer, but for what 10 ms of acknowledgements on their way tell of.
-    let full = peak(&mut world, id, millis(200));
-    assert!(full > 50_000, "{full}");
+    let full = peak(&mut world, millis(200));
+    assert!(full > 45_000, "{full}");
     lose_one(&mut world);
-    let start = world.wire.now();
-    world.run(secs(1), |world| outstanding(world, id) < full / 2);
-    let took = world.wire.now().saturating_since(start);
-    assert!(took < millis(250), "{took:?}: that was a timeout");
-    world.pass(millis(30));
-    let halved = peak(&mut world, id, millis(60));
-    assert!((full / 4..full * 2 / 3).contains(&halved), "{halved}");
-    // A segment for every round trip of 20 to 40 ms.
-    let later = peak(&mut world, id, millis(400));
-    let more = later.saturating_sub(halved) / SEGMENT;
-    assert!((4..=20).contains(&more), "{halved} {later}");
-    let later = peak(&mut world, id, secs(3));
-    assert!(later > 50_000, "{later}");
+    let before = world.b.only().received.len();
+    world.pass(millis(150));
+    let came = world.b.only().received.len() - before;
+    assert!(came > 100_000, "{came}: that was a timeout");
+    // CUBIC keeps 0.7 of the window (RFC 9438, section 4.6), of which the acknowledgements on
+    // their way back are a part.
+    let less = peak(&mut world, millis(60));
+    assert!((full / 3..full * 3 / 4).contains(&less), "{less} of {full}");
+    // About a segment for every two round trips of 20 to 40 ms (section 4.3).
+    let later = peak(&mut world, millis(400));
+    let more = later.saturating_sub(less) / SEGMENT;
+    assert!((2..=20).contains(&more), "{less} {later}");
+    let later = peak(&mut world, secs(3));
+    assert!(later > 45_000, "{later}");
+    assert_eq!(world.a.conn(id).error, None);
 }
 
 #[test]
@@ -238,24 +238,26 @@ fn bursts_after_idle_are_as_small_as_at_the_start() {
     });
     // Not idle for long: the window is as it was, however often something is acknowledged.
     let other = *world.b.conns.keys().next().unwrap();
-    for _ in 0..15 {
+    for _ in 0..4 {
         world.b.push(other, b"x", false);
         world.pass(millis(25));
     }
-    let before = world.a.conn(id).sent;
     world.a.push(id, &bytes[..65_535], false);
-    assert_eq!(world.a.conn(id).sent - before, 65_535);
+    world.a.step();
+    let sent = world.wire.flying_to(1) * SEGMENT;
+    assert!(sent > 3 * INITIAL, "{sent}");
     world.run(secs(5), arrived);
     world.pass(secs(3));
     let before = world.a.conn(id).sent;
     world.a.push(id, &bytes[..65_535], false);
-    assert_eq!(world.a.conn(id).sent - before, INITIAL);
+    world.a.step();
+    assert_eq!(world.wire.flying_to(1) * SEGMENT, INITIAL);
     world.run(secs(5), |world| {
         world.b.only().received.len() == before + 65_535
     });
 }
 
-/// A sender through loss both ways: repaired by halves and collapses, every byte right.
+/// A sender through loss both ways: repaired, every byte right.
 #[test]
 fn losses_of_every_kind_are_survived() {
     for loss in [1_000, 10_000, 50_000] {

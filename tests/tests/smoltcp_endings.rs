@@ -114,7 +114,7 @@ fn ending_after_a_long_silence_is_in_order() {
                     assert_eq!(talk.error(), None);
                     talk.close();
                 }
-                talk.pass(secs(11));
+                talk.pass(secs(61));
                 assert_eq!(talk.free(), 64);
             }
         }
@@ -240,7 +240,11 @@ fn what_is_taken_slowly_is_delivered() {
         assert_eq!(talk.free(), 63, "{taken}");
         talk.stage.segs();
         talk.say(ACK, (taken - 1) * 500, 500, b"");
-        assert_eq!(payload(&talk.stage.segs()), 500, "{taken}");
+        // So little is not worth a segment at once (RFC 9293, section 3.8.6.2.1).
+        talk.pass(secs(1));
+        let sent = talk.stage.segs();
+        let first = sent.iter().find(|seg| !seg.payload.is_empty());
+        assert_eq!(first.map(|seg| seg.payload.len()), Some(500), "{taken}");
         talk.say(ACK, taken * 500, 0, b"");
     }
     assert_eq!(talk.free(), 63);
@@ -276,15 +280,17 @@ fn connections_that_are_stuck_make_place() {
             stage.host.try_connect(&Endpoint::tcp(a4(9)), b"") == Err(Error::Exhausted)
         };
         assert!(refused(&mut stage), "they may still be taken");
-        for second in 1..=12 {
+        let mut taken = 0;
+        for _ in 1..=12 {
             stage.pass(secs(1));
+            let last = held[7].2;
+            for seg in stage.segs().iter().filter(|seg| seg.to == a4(8)) {
+                let end = seg.seq.wrapping_sub(last) + seg.payload.len() as u32;
+                taken = taken.max(end);
+            }
             for (port, (_, mine, theirs)) in (1..).zip(&held) {
                 // The last takes a little, the others only answer probes.
-                let (taken, window) = if port == 8 {
-                    (second * 150, 150)
-                } else {
-                    (0, 0)
-                };
+                let (taken, window) = if port == 8 { (taken, 150) } else { (0, 0) };
                 let ack = Seg::new(a4(port), b4(80), ACK, *mine, *theirs + taken);
                 stage.seg(&ack.window(window));
             }
@@ -379,7 +385,7 @@ fn a_client_that_finished_at_once_may_read_late() {
         stage.pass(secs(late));
         assert_eq!(read_in_parts(&mut stage, id), b"treasure", "{late} s");
         stage.host.close(id);
-        stage.pass(secs(11));
+        stage.pass(secs(61));
         assert_eq!(stage.host.net.free_count(), 64);
     }
 }
@@ -446,7 +452,9 @@ fn a_window_shut_over_what_is_on_its_way_is_probed() {
             talk.pass(secs(1));
             let asked = talk.stage.segs();
             if payload(&asked) > 0 {
-                assert_eq!(payload(&asked), 1);
+                // What was sent before serves as the probe (RFC 9293, section 3.8.6).
+                let first = talk.theirs;
+                assert!(asked.iter().all(|seg| seg.seq.wrapping_sub(first) < 2_000));
                 talk.say(ACK, 0, 0, b"");
             }
         }

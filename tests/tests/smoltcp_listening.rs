@@ -347,7 +347,7 @@ fn ten_thousand_connections_leave_every_slot_free() {
             evicted > 9_000,
             "without eviction TIME-WAIT allows 16 in 10 s: {evicted}"
         );
-        world.run(secs(30), |world| {
+        world.run(secs(80), |world| {
             world.a.net.free_count() == 16 && world.b.net.free_count() == 16
         });
     }
@@ -364,7 +364,10 @@ fn silence_after_the_owner_closed_ends_every_state() {
         "TIME-WAIT",
     ] {
         let mut recipe = Recipe::new(2);
-        recipe.limits = Limits::DEFAULT.closing(secs(20)).answer(secs(30));
+        recipe.limits = Limits::DEFAULT
+            .closing(secs(20))
+            .answer(secs(30))
+            .time_wait(secs(20));
         let mut stage = stage(&recipe);
         let (from, to) = (a4(1), b4(80));
         let (mine, theirs) = stage.handshake(from, to, 1);

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use static_cell::ConstStaticCell;
 use usockets::Error;
 use usockets_smoltcp::{
-    Address, Config, Listener, Memory, Neighbour, Pcap, Secret, SizeClass, Slot, SocketStorage,
-    Stack, Tap,
+    Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Pcap, Secret, SizeClass,
+    Slot, Stack, Tap,
 };
 
 /// Connections, and the bytes of each one's two buffers.
@@ -18,10 +18,14 @@ const BUFFER: usize = 65_535;
 /// One frame to send and eight of a burst, each of 64 KiB.
 const FRAMES: usize = 9 * 65_600;
 
-static SLOTS: ConstStaticCell<[Slot<'static>; CONNECTIONS]> =
+const CLASS: SizeClass = SizeClass::new(CONNECTIONS, BUFFER, BUFFER);
+
+static SLOTS: ConstStaticCell<[Slot; CONNECTIONS]> =
     ConstStaticCell::new([const { Slot::EMPTY }; CONNECTIONS]);
-static STORAGE: ConstStaticCell<[SocketStorage<'static>; CONNECTIONS]> =
-    ConstStaticCell::new([const { SocketStorage::EMPTY }; CONNECTIONS]);
+static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
+    ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
+static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
+    ConstStaticCell::new([Block::EMPTY; CLASS.ranges_len()]);
 static BYTES: ConstStaticCell<[u8; CONNECTIONS * 2 * BUFFER]> =
     ConstStaticCell::new([0; CONNECTIONS * 2 * BUFFER]);
 static BUCKETS: ConstStaticCell<[u32; CONNECTIONS]> = ConstStaticCell::new([0; CONNECTIONS]);
@@ -65,28 +69,34 @@ pub(crate) fn stack(
             File::create(path).map_err(|_| Error::Denied)?,
         ));
     }
-    let mut random = [0; 22];
-    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
-    let ([a, b, c, d], secret) = match (read, random.last_chunk::<16>()) {
-        (Ok(()), Some(secret)) => ([random[0], random[1], random[2], random[3]], *secret),
-        _ => return Err(Error::Denied),
-    };
-    // A locally administered address (IEEE 802).
+    let mut secret = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut secret))
+        .map_err(|_| Error::Denied)?;
+    // A locally administered address (IEEE 802), the same at every start: who has learnt it need
+    // not learn another.
+    let [a, b, c, d] = options
+        .addresses
+        .first()
+        .map_or([0; 4], |own| match own.ip {
+            IpAddr::V4(ip) => ip.octets(),
+            IpAddr::V6(ip) => ip.octets().last_chunk().copied().unwrap_or_default(),
+        });
     let mac = [2, 0, a, b, c, d];
     let mut config = Config::new(mac, &options.addresses, Secret::new(secret));
     config.gateway_v4 = options.gateway_v4;
     config.gateway_v6 = options.gateway_v6;
     let memory = Memory {
         slots: SLOTS.take(),
-        storage: STORAGE.take(),
+        outstanding: OUTSTANDING.take(),
+        ranges: RANGES.take(),
         bytes: BYTES.take(),
         buckets: BUCKETS.take(),
         listeners: LISTENERS.take(),
         neighbours: NEIGHBOURS.take(),
         scratch: SCRATCH.take(),
     };
-    let classes = [SizeClass::new(CONNECTIONS, BUFFER, BUFFER)];
-    Stack::new(Pcap::new(tap, record), &config, memory, &classes)
+    Stack::new(Pcap::new(tap, record), &config, memory, &[CLASS])
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {

@@ -150,8 +150,8 @@ pub struct Capabilities {
     pub medium: Medium,
     /// Bytes of the largest IP packet. IPv6 asks for at least 1,280 (RFC 8200, section 5).
     ///
-    /// Nobody measures the path: all segments carry DF, and ICMP's "too big" is not heeded. Behind
-    /// tunnels choose a size that passes everywhere.
+    /// All segments carry DF. Where a link of the path takes less, a router says so and segments
+    /// become smaller; where firewalls drop what it says, choose a size that passes everywhere.
     pub mtu: usize,
     /// Whether the device finishes the TCP checksum of what it sends ([`TxMeta::checksum`]). What
     /// it knows of those it receives comes with each frame ([`RxMeta::checksum`]).

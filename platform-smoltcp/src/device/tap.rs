@@ -10,7 +10,7 @@ use crate::device::sleep::{Sleeper, error, monotonic};
 use crate::device::tap_control;
 use crate::device::virtio::{self, HEADER_LEN};
 use crate::device::{Capabilities, Medium, PollDevice, RxMeta, TxMeta};
-use crate::smoltcp::frame::ETHERNET_LEN;
+use crate::wire::ethernet::HEADER_LEN as ETHERNET_LEN;
 
 /// Bytes of the largest frame that the kernel gives or takes with offloading.
 const SUPER_MAX: usize = 65_535 + ETHERNET_LEN;

@@ -217,19 +217,13 @@ impl<'m> Wire<'m> {
     /// Returns the number of frames on their way.
     #[must_use]
     pub fn flying_count(&self) -> usize {
-        self.with(|link| {
-            let firsts = link.lines.map(|(first, _)| first);
-            let follow = |index: &u32| link.flights.get(place(*index)).map(|flight| flight.next);
-            firsts
-                .into_iter()
-                .map(|first| {
-                    core::iter::successors(Some(first), follow)
-                        .take_while(|index| *index != NONE)
-                        .count()
-                })
-                .sum()
-        })
-        .unwrap_or(0)
+        self.flying_to(0).saturating_add(self.flying_to(1))
+    }
+
+    /// Returns the number of frames on their way to one end: 0 for the first, 1 for the second.
+    #[must_use]
+    pub fn flying_to(&self, end: usize) -> usize {
+        self.with(|link| link.flying_to(end)).unwrap_or(0)
     }
 
     fn with<R>(&self, step: impl FnOnce(&mut Link<'m>) -> R) -> Option<R> {
@@ -252,6 +246,14 @@ impl core::fmt::Debug for Wire<'_> {
 impl Link<'_> {
     fn due(&self, index: u32) -> Option<u64> {
         self.flights.get(place(index)).map(|flight| flight.due)
+    }
+
+    fn flying_to(&self, end: usize) -> usize {
+        let first = self.lines.get(end).map_or(NONE, |(first, _)| *first);
+        let follow = |index: &u32| self.flights.get(place(*index)).map(|flight| flight.next);
+        core::iter::successors(Some(first), follow)
+            .take_while(|index| *index != NONE)
+            .count()
     }
 
     /// Sends a frame towards an end, with what the faults make of it.

@@ -104,10 +104,6 @@ pub(crate) fn answer(frame: &mut [u8], mac: Mac, own: IpAddr, (to, asker): (Mac,
 /// Writes what tells the whole link that `own` is at `mac`: a gratuitous ARP request (RFC 5227,
 /// section 2.3) or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6). Returns the
 /// frame's length, 0 when it does not fit.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the stack over our own TCP is next")
-)]
 pub(crate) fn announce(frame: &mut [u8], mac: Mac, own: IpAddr) -> usize {
     let written = match own {
         IpAddr::V4(own) => write_arp(frame, BROADCAST, &Arp::request((mac, own), own)),

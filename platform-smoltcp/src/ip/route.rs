@@ -116,10 +116,6 @@ impl Routes {
 
     /// Returns the own address of a number.
     #[inline]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the stack over our own TCP is next")
-    )]
     pub(crate) fn own_at(&self, number: u8) -> Option<IpAddr> {
         self.own.get(usize::from(number))?.map(|own| own.ip)
     }

@@ -5,9 +5,6 @@ use core::net::IpAddr;
 
 use crate::number::{low, put};
 
-/// The protocol's number in an IP header.
-pub(crate) const TCP: u8 = 6;
-
 /// Adds the bytes to a running sum, the last word padded with zeros. Only the last of several
 /// pieces may be of odd length.
 #[inline]
@@ -129,19 +126,8 @@ pub(crate) fn put_at(bytes: &mut [u8], at: usize, sum: u16) {
     put(bytes, at, sum.to_be_bytes());
 }
 
-/// Returns the checksum of a TCP segment behind an IP header; `None` if that is cut short.
-#[inline(never)]
-fn of_segment(header: &[u8], segment: &[u8]) -> Option<u16> {
-    let addresses = match header.first()? >> 4 {
-        4 => header.get(12..20)?,
-        _ => header.get(8..40)?,
-    };
-    let sum = add_rest(0, TCP, segment.len());
-    Some(finish(add(add(sum, addresses), segment)))
-}
-
-/// Whether the checksum in an IPv4 header is right. A fuzzer's are all taken for right, as are its
-/// segments': it would hardly guess one.
+/// Returns true if the checksum in an IPv4 header is right. A fuzzer's are all taken for right, as
+/// are its segments': it would hardly guess one.
 #[inline]
 pub(crate) fn is_right_header(fixed: &[u8; 20], options: &[u8]) -> bool {
     let sum = add(0, fixed);
@@ -150,24 +136,6 @@ pub(crate) fn is_right_header(fixed: &[u8; 20], options: &[u8]) -> bool {
         options => add(sum, options),
     };
     cfg!(fuzzing) || finish(sum) == 0
-}
-
-/// Whether the checksum of an IP packet's TCP segment is right.
-#[inline]
-pub(crate) fn is_right(packet: &[u8], segment: &[u8]) -> bool {
-    cfg!(fuzzing) || of_segment(packet, segment) == Some(0)
-}
-
-/// Fills in the checksum of an IP packet's TCP segment, which starts at `start`
-/// ([`crate::smoltcp::frame::tcp_at`]).
-#[inline]
-pub(crate) fn fill(packet: &mut [u8], start: usize) {
-    if let Some((header, segment)) = packet.split_at_mut_checked(start)
-        && put(segment, 16, [0; 2])
-        && let Some(sum) = of_segment(header, segment)
-    {
-        put(segment, 16, sum.to_be_bytes());
-    }
 }
 
 #[cfg(test)]

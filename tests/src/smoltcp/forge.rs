@@ -180,6 +180,18 @@ pub fn read(frame: &[u8]) -> Option<Seg> {
     })
 }
 
+/// Takes all frames that have come to a device.
+pub fn frames(device: &mut Device) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let count = device.receive(64);
+        if count == 0 {
+            return all;
+        }
+        all.extend((0..count).map(|index| device.frame(index).to_vec()));
+    }
+}
+
 /// One real stack, and the other end of the wire in the hands of the test.
 pub struct Stage {
     pub wire: &'static Wire<'static>,
@@ -213,14 +225,7 @@ impl Stage {
 
     /// All frames the stack has sent since the last look.
     pub fn replies(&mut self) -> Vec<Vec<u8>> {
-        let mut all = Vec::new();
-        loop {
-            let count = self.hand.receive(64);
-            if count == 0 {
-                return all;
-            }
-            all.extend((0..count).map(|index| self.hand.frame(index).to_vec()));
-        }
+        frames(&mut self.hand)
     }
 
     pub fn segs(&mut self) -> Vec<Seg> {

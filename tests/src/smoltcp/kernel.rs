@@ -8,8 +8,8 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use usockets::{Error, Handler, Instant, Opened, Platform, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
-    Address, Capabilities, Config, Listener, Memory, Neighbour, PollDevice, Random, RxMeta, Secret,
-    SizeClass, Slot, SocketStorage, Stack, Tap, TxMeta,
+    Address, Block, Capabilities, Config, Listener, Memory, Neighbour, Outstanding, PollDevice,
+    Random, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta,
 };
 
 use super::{leak, mac, v6};
@@ -75,7 +75,12 @@ pub fn stack(offload: bool, classes: &[SizeClass], faults: Losses) -> Stack<'sta
     let device = Faulty::new(tap, faults);
     let memory = Memory {
         slots: leak(slots, || Slot::EMPTY),
-        storage: leak(slots, || SocketStorage::EMPTY),
+        outstanding: leak(classes.iter().map(SizeClass::outstanding_len).sum(), || {
+            Outstanding::EMPTY
+        }),
+        ranges: leak(classes.iter().map(SizeClass::ranges_len).sum(), || {
+            Block::EMPTY
+        }),
         bytes: leak(bytes, || 0),
         buckets: leak(slots.next_power_of_two(), || 0),
         listeners: leak(4, || Listener::EMPTY),

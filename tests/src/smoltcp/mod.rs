@@ -1,6 +1,7 @@
 //! Two stacks on a wire, each driven through `Platform` by a small loop of its own that keeps the
 //! contract: it acts on reports and on nothing else.
 
+pub mod codecs;
 pub mod forge;
 pub mod fuzz;
 #[cfg(target_os = "linux")]
@@ -13,8 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
 use usockets_smoltcp::{
-    Address, Capabilities, Config, End, Faults, Flight, Limits, Listener, Medium, Memory,
-    Neighbour, PollDevice, Secret, SizeClass, Slot, Socket, SocketStorage, Stack, Wire,
+    Address, Block, Capabilities, Config, End, Faults, Flight, Limits, Listener, Medium, Memory,
+    Neighbour, Outstanding, PollDevice, Secret, SizeClass, Slot, Socket, Stack, Wire,
 };
 
 pub type Device = End<'static, 'static>;
@@ -86,6 +87,8 @@ pub struct Recipe {
     pub classes: Vec<SizeClass>,
     pub limits: Limits,
     pub cookies: bool,
+    /// Frames that nobody asked for would be in most tests' way.
+    pub announce: bool,
     pub neighbours: usize,
     pub prefix: u8,
     /// As many as slots, if not said otherwise.
@@ -101,6 +104,7 @@ impl Recipe {
             classes: vec![SizeClass::new(64, 4_096, 4_096)],
             limits: Limits::DEFAULT,
             cookies: true,
+            announce: false,
             neighbours: 64,
             prefix: 24,
             buckets: None,
@@ -133,13 +137,20 @@ impl Recipe {
         let addresses = [v4, v6];
         let mut config = Config::new(mac(self.host), &addresses, Secret::new([self.host; 16]))
             .limits(self.limits)
-            .cookies(self.cookies);
+            .cookies(self.cookies)
+            .announce(self.announce);
         config.gateway_v4 = Some([10, 0, 0, 254].into());
         let slots = self.classes.iter().map(|class| class.connections).sum();
         let bytes = self.classes.iter().map(SizeClass::bytes).sum();
         let memory = Memory {
             slots: leak(slots, || Slot::EMPTY),
-            storage: leak(slots, || SocketStorage::EMPTY),
+            outstanding: leak(
+                self.classes.iter().map(SizeClass::outstanding_len).sum(),
+                || Outstanding::EMPTY,
+            ),
+            ranges: leak(self.classes.iter().map(SizeClass::ranges_len).sum(), || {
+                Block::EMPTY
+            }),
             bytes: leak(bytes, || 0),
             buckets: leak(self.buckets.unwrap_or(slots.next_power_of_two()), || 0),
             listeners: leak(8, || Listener::EMPTY),

@@ -27,7 +27,8 @@ use http::service::{Fact, Service};
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Endpoint, Error, Loop, Sockets};
 use usockets_smoltcp::{
-    Address, Config, Listener, Memory, Neighbour, Secret, SizeClass, Slot, SocketStorage, Stack,
+    Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Secret, SizeClass, Slot,
+    Stack,
 };
 
 use crate::net::{Card, FRAME_MAX};
@@ -42,14 +43,19 @@ const IN: usize = 4_096;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 1_024;
 
+/// What the stack has for each connection.
+const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW);
+
 type Network = Stack<'static, Card>;
 type Handler = Server<'static, IN, OUT>;
 
 static NETWORK: StaticCell<Network> = StaticCell::new();
 /// Filled when the program starts: they are not all zero bytes, and would lie in the image.
-static SLOTS: ConstStaticCell<Vec<Slot<'static>, CONNECTIONS>> = ConstStaticCell::new(Vec::new());
-static STORAGE: ConstStaticCell<Vec<SocketStorage<'static>, CONNECTIONS>> =
-    ConstStaticCell::new(Vec::new());
+static SLOTS: ConstStaticCell<Vec<Slot, CONNECTIONS>> = ConstStaticCell::new(Vec::new());
+static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
+    ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
+static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
+    ConstStaticCell::new([Block::EMPTY; CLASS.ranges_len()]);
 static BYTES: ConstStaticCell<[u8; CONNECTIONS * 2 * WINDOW]> =
     ConstStaticCell::new([0; CONNECTIONS * 2 * WINDOW]);
 static BUCKETS: ConstStaticCell<[u32; 1_024]> = ConstStaticCell::new([0; 1_024]);
@@ -67,8 +73,9 @@ static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
 /// What a connection costs, wherever it is.
 const CONNECTION: usize = Sockets::<&'static mut Network, Handler, 1>::SLOT_BYTES
     + size_of::<HttpMemory<IN, OUT>>()
-    + size_of::<Slot<'_>>()
-    + size_of::<SocketStorage<'_>>()
+    + size_of::<Slot>()
+    + CLASS.outstanding * size_of::<Outstanding>()
+    + CLASS.ranges * size_of::<Block>()
     + size_of::<u32>()
     + 2 * WINDOW;
 
@@ -131,7 +138,8 @@ fn network() -> Result<&'static mut Network, Error> {
         Config::new(card.mac(), &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
     let memory = Memory {
         slots: fill(SLOTS.take(), || Slot::EMPTY),
-        storage: fill(STORAGE.take(), || SocketStorage::EMPTY),
+        outstanding: OUTSTANDING.take(),
+        ranges: RANGES.take(),
         bytes: BYTES.take(),
         buckets: BUCKETS.take(),
         listeners: LISTENERS.take(),
@@ -139,8 +147,7 @@ fn network() -> Result<&'static mut Network, Error> {
         scratch: SCRATCH.take(),
     };
     let network = NETWORK.init_with(|| Stack::idle(card));
-    let class = SizeClass::new(CONNECTIONS, WINDOW, WINDOW);
-    network.start(&config, memory, &[class])?;
+    network.start(&config, memory, &[CLASS])?;
     Ok(network)
 }
 

@@ -9,7 +9,7 @@ use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Error, Loop, Sockets};
-use usockets_smoltcp::{Listener, Memory, Neighbour, SizeClass, Slot, SocketStorage};
+use usockets_smoltcp::{Block, Listener, Memory, Neighbour, Outstanding, SizeClass, Slot};
 
 use crate::http::date::WallClock;
 use crate::http::memory::{Memory as HttpMemory, Store};
@@ -22,10 +22,17 @@ use crate::{CONNECTIONS, IN, LISTENING, OUT, Platform, WINDOW, endpoint, layer, 
 static NETWORK: StaticCell<Network> = StaticCell::new();
 static SERVER: StaticCell<Loop<'static, Platform, Server<'static, IN, OUT>>> = StaticCell::new();
 static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
-static SLOTS: ConstStaticCell<[Slot<'static>; CONNECTIONS]> =
-    ConstStaticCell::new([const { Slot::EMPTY }; CONNECTIONS]);
-/// Made when the program starts: it is not all zero bytes, and would lie in the flash too.
-static STORAGE: StaticCell<[SocketStorage<'static>; CONNECTIONS]> = StaticCell::new();
+/// What the stack has for each connection.
+const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW)
+    .outstanding(4)
+    .ranges(2);
+
+/// Made when the program starts: they are not all zero bytes, and would lie in the flash too.
+static SLOTS: StaticCell<[Slot; CONNECTIONS]> = StaticCell::new();
+static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
+    ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
+static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
+    ConstStaticCell::new([Block::EMPTY; CLASS.ranges_len()]);
 static BYTES: ConstStaticCell<[u8; CONNECTIONS * 2 * WINDOW]> =
     ConstStaticCell::new([0; CONNECTIONS * 2 * WINDOW]);
 static BUCKETS: ConstStaticCell<[u32; CONNECTIONS]> = ConstStaticCell::new([0; CONNECTIONS]);
@@ -43,8 +50,9 @@ static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
 /// What a connection costs, wherever it is.
 const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
     + size_of::<HttpMemory<IN, OUT>>()
-    + size_of::<Slot<'_>>()
-    + size_of::<SocketStorage<'_>>()
+    + size_of::<Slot>()
+    + CLASS.outstanding * size_of::<Outstanding>()
+    + CLASS.ranges * size_of::<Block>()
     + size_of::<u32>()
     + 2 * WINDOW;
 
@@ -85,7 +93,7 @@ fn main() -> ! {
 
 /// Serves until it is asked to stop and the last connection has ended.
 fn serve() -> Result<(), Error> {
-    let server = server(platform(storage())?);
+    let server = server(platform(slots())?);
     server.net().listen(endpoint(), Group::Listener)?;
     print(LISTENING, None);
     let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
@@ -112,10 +120,11 @@ fn idle() -> &'static mut Network {
 
 /// Starts the stack on the statics.
 #[inline(never)]
-fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, Error> {
+fn platform(slots: &'static mut [Slot]) -> Result<Platform, Error> {
     let memory = Memory {
-        slots: SLOTS.take(),
-        storage,
+        slots,
+        outstanding: OUTSTANDING.take(),
+        ranges: RANGES.take(),
         bytes: BYTES.take(),
         buckets: BUCKETS.take(),
         listeners: LISTENERS.take(),
@@ -123,13 +132,12 @@ fn platform(storage: &'static mut [SocketStorage<'static>]) -> Result<Platform, 
         scratch: SCRATCH.take(),
     };
     let network = idle();
-    let class = SizeClass::new(CONNECTIONS, WINDOW, WINDOW);
-    start(network, memory, &[class])?;
+    start(network, memory, &[CLASS])?;
     layer(network)
 }
 
-/// Makes the places of smoltcp's sockets.
+/// Makes the slots of all connections.
 #[inline(never)]
-fn storage() -> &'static mut [SocketStorage<'static>] {
-    STORAGE.init_with(|| [const { SocketStorage::EMPTY }; CONNECTIONS])
+fn slots() -> &'static mut [Slot] {
+    SLOTS.init_with(|| [const { Slot::EMPTY }; CONNECTIONS])
 }

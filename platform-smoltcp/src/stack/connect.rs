@@ -1,0 +1,154 @@
+//! Connections and listeners that owners make: ports, addresses, and the first step.
+
+use core::net::{IpAddr, SocketAddr};
+
+use usockets::{Endpoint, Error, Security, SocketId};
+
+use crate::device::Medium;
+use crate::number::{count, high, low};
+use crate::stack::accept::KEEPALIVE_MIN;
+use crate::stack::listener::Listener;
+use crate::stack::shell::Shell;
+use crate::stack::slot::{Ends, Phase};
+
+/// First and number of ephemeral ports (RFC 6335, section 6).
+const PORTS_FROM: u16 = 49_152;
+const PORTS: u16 = 16_384;
+
+impl Shell<'_> {
+    /// Starts a connection and returns its slot.
+    pub(super) fn connect(&mut self, id: SocketId, to: &Endpoint<'_>) -> Result<u32, Error> {
+        if to.security != Security::Plain {
+            return Err(Error::Unsupported);
+        }
+        let remote = SocketAddr::new(to.addr.ip().to_canonical(), to.addr.port());
+        if remote.port() == 0 {
+            return Err(Error::Invalid);
+        }
+        let source = to.source.map(|source| source.ip().to_canonical());
+        if source.is_some_and(|ip| !ip.is_unspecified() && !self.routes.is_own(ip)) {
+            return Err(Error::AddressUnavailable);
+        }
+        if !self.routes.is_peer(remote.ip()) {
+            return Err(Error::Unreachable);
+        }
+        if self.device.medium == Medium::Ethernet && self.routes.next_hop(remote.ip()).is_none() {
+            return Err(Error::Unreachable);
+        }
+        let class = self.slots.fit(to.recv_buffer, to.send_buffer);
+        let class = class.ok_or(Error::Invalid)?;
+        let ends = self.ends_for(to, remote)?;
+        let slot = self.vacate(class);
+        let index = slot.or_else(|| self.evict(class)).ok_or(Error::Exhausted)?;
+        let keepalive = to.keepalive.map(|every| every.max(KEEPALIVE_MIN));
+        let settings = self.settings(&ends, (to.nodelay, keepalive), self.limits.connect);
+        let (now, isn) = (self.now, self.isn(&ends));
+        let (slot, mut buffers) = self.slots.open(index).ok_or(Error::Exhausted)?;
+        slot.connection.connect(now, &settings, isn, &mut buffers);
+        slot.ends = ends;
+        slot.owner = id.to_bits();
+        let hash = ends.hash32(self.secrets.table);
+        self.table.insert(self.slots.all, index, hash);
+        self.slots.move_to(index, Phase::Owned);
+        self.wake(index);
+        Ok(index)
+    }
+
+    /// Chooses where to connect from.
+    fn ends_for(&mut self, to: &Endpoint<'_>, remote: SocketAddr) -> Result<Ends, Error> {
+        let wanted = to.source.filter(|source| !source.ip().is_unspecified());
+        let ip = match wanted {
+            Some(source) => source.ip().to_canonical(),
+            None => self
+                .routes
+                .source_for(remote.ip())
+                .ok_or(Error::Unreachable)?,
+        };
+        if ip.is_ipv4() != remote.is_ipv4() {
+            return Err(Error::AddressUnavailable);
+        }
+        let number = self
+            .routes
+            .own_number(ip)
+            .ok_or(Error::AddressUnavailable)?;
+        match to.source.map(|source| source.port()) {
+            None | Some(0) => self.ephemeral((number, ip), remote),
+            Some(port) => {
+                let ends = Ends::new((number, port), remote.ip(), remote.port());
+                if self.is_taken(&ends, ip) {
+                    Err(Error::AddressInUse)
+                } else {
+                    Ok(ends)
+                }
+            }
+        }
+    }
+
+    /// Chooses a port as RFC 6056, section 3.3.3, says: from a place only we know for each peer,
+    /// onwards, until one is free.
+    fn ephemeral(&mut self, (number, ip): (u8, IpAddr), remote: SocketAddr) -> Result<Ends, Error> {
+        let with = |port| Ends::new((number, port), remote.ip(), remote.port());
+        let offset = with(0).hash32(self.secrets.port);
+        for _ in 0..PORTS {
+            let ends = with(self.port(offset));
+            if !self.is_taken(&ends, ip) {
+                return Ok(ends);
+            }
+        }
+        Err(Error::Exhausted)
+    }
+
+    fn port(&mut self, offset: u32) -> u16 {
+        let number = offset.wrapping_add(self.ports_used) & u32::from(PORTS.wrapping_sub(1));
+        self.ports_used = self.ports_used.wrapping_add(1);
+        PORTS_FROM.wrapping_add(u16::try_from(number).unwrap_or(0))
+    }
+
+    /// Returns true if a connection has these ends, or somebody listens at the local one.
+    fn is_taken(&mut self, ends: &Ends, ip: IpAddr) -> bool {
+        let hash = ends.hash32(self.secrets.table);
+        let local = SocketAddr::new(ip, ends.local_port());
+        self.table.find(self.slots.all, hash, ends).is_some()
+            || self.listeners.iter().any(|listener| listener.takes(local))
+    }
+
+    /// Starts listening and returns the listener's place.
+    pub(super) fn listen(&mut self, id: SocketId, at: &Endpoint<'_>) -> Result<u32, Error> {
+        if at.security != Security::Plain {
+            return Err(Error::Unsupported);
+        }
+        let ip = at.addr.ip().to_canonical();
+        if !ip.is_unspecified() && !self.routes.is_own(ip) {
+            return Err(Error::AddressUnavailable);
+        }
+        let class = self.slots.fit(at.recv_buffer, at.send_buffer);
+        let class = class.ok_or(Error::Invalid)?;
+        let place = self
+            .listeners
+            .iter()
+            .position(Listener::is_free)
+            .filter(|place| *place < usize::from(u8::MAX))
+            .ok_or(Error::Exhausted)?;
+        let offset = self.secrets.port.hash([id.to_bits()].into_iter());
+        let tries = if at.addr.port() == 0 { PORTS } else { 1 };
+        for _ in 0..tries {
+            let port = match at.addr.port() {
+                0 => self.port(low(offset) ^ high(offset)),
+                port => port,
+            };
+            let listener = Listener::new(id, at, SocketAddr::new(ip, port), class);
+            if self
+                .listeners
+                .iter()
+                .any(|other| other.conflicts(&listener))
+            {
+                continue;
+            }
+            if let Some(entry) = self.listeners.get_mut(place) {
+                *entry = listener;
+            }
+            return Ok(count(place));
+        }
+        Err(Error::AddressInUse)
+    }
+}

@@ -1,0 +1,230 @@
+//! What the engine says of a connection, turned into reports and phases.
+
+use usockets::Duration;
+
+use crate::number::place;
+use crate::pool::wheel::tick_of;
+use crate::stack::shell::Shell;
+use crate::stack::slot::{Facts, Flags, Phase, Slot};
+use crate::tcp::{Events, State};
+
+/// Most deadlines that come true in one turn.
+const EXPIRED_MAX: usize = 256;
+/// How long a peer must not have taken a segment before others may have the place.
+const STUCK: Duration = Duration::from_secs(10);
+/// How many slots are looked at for one that is stuck.
+const STUCK_TRIES: usize = 64;
+
+impl Shell<'_> {
+    /// Looks after those whose deadline has come.
+    pub(super) fn expire(&mut self) {
+        for _ in 0..EXPIRED_MAX {
+            let Some(index) = self.wheel.pop(self.slots.all, self.now) else {
+                break;
+            };
+            self.on_deadline(index);
+        }
+    }
+
+    #[inline(never)]
+    fn on_deadline(&mut self, index: u32) {
+        let now = self.now;
+        let Some((slot, mut buffers)) = self.slots.open(index) else {
+            return;
+        };
+        let due = slot.connection.deadline();
+        if slot.phase != Phase::Free && due.is_some_and(|due| due <= now) {
+            let events = slot.connection.on_timer(now, &mut buffers);
+            self.on_events(index, events);
+        }
+        let left = self.slots.get(index).and_then(|slot| slot.ticks_left(now));
+        if left == Some(0) {
+            self.on_limit(index);
+        }
+        self.wake(index);
+    }
+
+    /// Ends a phase that has reached its limit.
+    fn on_limit(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        match slot.phase {
+            Phase::HalfOpen => {
+                self.counters.handshakes_expired = self.counters.handshakes_expired.wrapping_add(1);
+                self.release(index);
+            }
+            Phase::Closing => self.release(index),
+            Phase::Delivering => {
+                // The peer is told by a reset.
+                slot.connection.abort();
+                self.unlimit(index);
+            }
+            Phase::Free | Phase::Waiting | Phase::Owned | Phase::TimeWait => self.unlimit(index),
+        }
+    }
+
+    /// Draws the consequences of what the engine has made true.
+    #[inline(always)]
+    pub(super) fn on_events(&mut self, index: u32, events: Events) {
+        if events.is_empty() {
+            return;
+        }
+        // Of a connection that is open, this is all there is most of the time.
+        if events == Events::READABLE
+            && let Some(slot) = self.slots.get(index)
+            && slot.phase == Phase::Owned
+        {
+            return self.report(index, Facts::READABLE);
+        }
+        self.on_each(index, events);
+    }
+
+    #[inline(never)]
+    fn on_each(&mut self, index: u32, events: Events) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if events.has(Events::PEER_FIN) {
+            slot.flags.set(Flags::ENDED);
+        }
+        match slot.phase {
+            // At once, so that nothing in the same burst makes place of what is complete.
+            Phase::HalfOpen if events.has(Events::ESTABLISHED) => self.establish(index),
+            Phase::Owned => self.report_events(index, events),
+            _ => {}
+        }
+        if events.has(Events::CLOSED) {
+            self.on_closed(index);
+        }
+    }
+
+    /// Reports events to an owner.
+    fn report_events(&mut self, index: u32, events: Events) {
+        let writable = events.has(Events::ESTABLISHED) || events.has(Events::WRITABLE);
+        let mut facts = Facts::READABLE.when(events.has(Events::READABLE));
+        facts = facts.union(Facts::WRITABLE.when(writable));
+        facts = facts.union(Facts::ENDED.when(events.has(Events::PEER_FIN)));
+        if events.has(Events::CLOSED) {
+            let error = self.slots.get(index).and_then(Slot::error);
+            facts = facts.union(Facts::ERROR.when(error.is_some()));
+        }
+        self.report(index, facts);
+    }
+
+    /// Sees to a connection that the engine has closed: what was not accepted goes away at once,
+    /// what an owner has waits for the owner, and others may use the ends again.
+    fn on_closed(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        match slot.phase {
+            Phase::HalfOpen | Phase::Waiting => self.release(index),
+            Phase::Free => {}
+            Phase::Owned | Phase::Delivering | Phase::Closing | Phase::TimeWait => {
+                self.table.remove(self.slots.all, index);
+                // A reset may be due.
+                self.wake(index);
+            }
+        }
+    }
+
+    /// Moves a connection without owner on towards its end.
+    #[inline(never)]
+    pub(super) fn advance_orphan(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let (connection, phase) = (&slot.connection, slot.phase);
+        let left = connection.send_len();
+        match (connection.state(), phase) {
+            (State::Closed, _) => self.release(index),
+            (State::TimeWait, Phase::Delivering | Phase::Closing) => {
+                self.slots.move_to(index, Phase::TimeWait);
+                self.unlimit(index);
+            }
+            (_, Phase::Delivering) if connection.is_drained() => {
+                self.slots.move_to(index, Phase::Closing);
+                self.limit(index, self.limits.closing);
+            }
+            (_, Phase::Delivering) => {
+                let taken = slot.left.saturating_sub(left);
+                if taken >= u32::from(connection.send_mss()) || (taken > 0 && left == 0) {
+                    self.await_progress(index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives the peer of a connection without owner time to take the next segment.
+    pub(super) fn await_progress(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.left = slot.connection.send_len();
+            self.limit(index, self.limits.answer);
+        }
+    }
+
+    /// Returns a free slot of a class, making one free if need be: of what is gone already, the
+    /// oldest in TIME-WAIT, then the oldest of which only the peer's end is missing.
+    pub(super) fn vacate(&mut self, class: u8) -> Option<u32> {
+        if let Some(index) = self.slots.free(class) {
+            return Some(index);
+        }
+        let lists = self.slots.classes.get(usize::from(class))?;
+        let (index, old) = match (lists.time_wait.first(), lists.closing.first()) {
+            (Some(index), _) => (index, true),
+            (None, Some(index)) => (index, false),
+            (None, None) => return None,
+        };
+        let count = if old {
+            &mut self.counters.time_wait_evicted
+        } else {
+            &mut self.counters.closing_evicted
+        };
+        *count = count.wrapping_add(1);
+        self.release(index);
+        Some(index)
+    }
+
+    /// Makes a slot free if nothing else is: of the oldest half-open connection, or of one that is
+    /// stuck.
+    pub(super) fn evict(&mut self, class: u8) -> Option<u32> {
+        self.evict_half_open(class)
+            .or_else(|| self.evict_stuck(class))
+    }
+
+    /// Makes the slot of the oldest half-open connection free.
+    fn evict_half_open(&mut self, class: u8) -> Option<u32> {
+        let lists = self.slots.classes.get(usize::from(class))?;
+        let index = lists.half_open.first()?;
+        self.counters.half_open_evicted = self.counters.half_open_evicted.wrapping_add(1);
+        self.release(index);
+        Some(index)
+    }
+
+    /// Makes a slot free of which nothing goes: its owner has closed, and the peer has not taken a
+    /// segment for [`STUCK`]. Looks at a few slots, from where it looked last.
+    fn evict_stuck(&mut self, class: u8) -> Option<u32> {
+        let whole = self.limits.answer.saturating_sub(STUCK);
+        let mut least = tick_of(usockets::Instant::ZERO.saturating_add(whole));
+        let mut found = None;
+        for _ in 0..self.slots.all.len().min(STUCK_TRIES) {
+            if place(self.cursor) >= self.slots.all.len() {
+                self.cursor = 0;
+            }
+            let slot = self.slots.get(self.cursor)?;
+            let ours = slot.class == class && slot.phase == Phase::Delivering;
+            if let Some(left) = slot.ticks_left(self.now).filter(|_| ours)
+                && left <= least
+            {
+                (least, found) = (left, Some(self.cursor));
+            }
+            self.cursor = self.cursor.wrapping_add(1);
+        }
+        let index = found?;
+        self.counters.stuck_evicted = self.counters.stuck_evicted.wrapping_add(1);
+        self.release(index);
+        Some(index)
+    }
+}

@@ -1,0 +1,26 @@
+//! The stack: everything of TCP over a packet device but the protocol itself.
+//!
+//! [`platform`] is what a loop calls; it moves frames between the device and [`shell`], the state
+//! of all connections. Frames come in through [`input`], which finds their connection and gives the
+//! segment to the engine ([`crate::tcp`]); [`events`] is what the engine says, turned into reports
+//! and phases; [`output`] lets segments out. [`accept`] and [`connect`] make connections, [`owner`]
+//! is an owner's calls on them, [`reply`] answers what belongs to none. [`slot`] is what is kept of
+//! one, [`slots`] all of them with their memory, [`listener`] is where they come from, and
+//! [`memory`] what the caller lends.
+//!
+//! All imports go from those named first to those named later, and on to [`crate::pool`],
+//! [`crate::ip`] and [`crate::wire`].
+
+mod accept;
+mod connect;
+mod events;
+mod input;
+pub(crate) mod listener;
+pub(crate) mod memory;
+mod output;
+mod owner;
+pub(crate) mod platform;
+mod reply;
+mod shell;
+pub(crate) mod slot;
+mod slots;

@@ -1,0 +1,327 @@
+//! Serving a connection: what is due goes out, what has come to an end goes away.
+//!
+//! A connection is served after every segment for it, after every call of its owner and when its
+//! deadline has come, and at no other time.
+
+use core::net::IpAddr;
+
+use usockets::{Error, Instant};
+
+use crate::device::{Medium, PollDevice, TxMeta};
+use crate::ip::neighbour::Reach;
+use crate::ip::resolve::{self, MESSAGE_MAX};
+use crate::pool::links::Marks;
+use crate::pool::wheel::{tick_after, tick_of};
+use crate::stack::shell::Shell;
+use crate::stack::slot::{Ends, Facts, Phase};
+use crate::tcp::{State, Transmit};
+use crate::wire::checksum;
+use crate::wire::ethernet::Ethernet;
+use crate::wire::ipv4::{self, Ipv4};
+use crate::wire::ipv6::{self, Ipv6};
+use crate::wire::tcp::{CHECKSUM_AT, HEADER_MAX, Tcp};
+
+/// Most frames of one connection in one turn, so that none holds up the others.
+const FRAMES_MAX: usize = 32;
+/// Bytes of the longest headers of IP and TCP.
+const HEADERS_MAX: usize = ipv6::HEADER_LEN + HEADER_MAX;
+
+/// What serving a connection came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Served {
+    /// Nothing more is due.
+    Done,
+    /// More could go out.
+    More,
+    /// More could go out if the device had room.
+    Full,
+}
+
+/// Where a connection's frames go.
+enum Hop {
+    /// Out, with this header; none on a device without Ethernet.
+    Frame(Option<Ethernet>),
+    /// Nowhere for now: the neighbour is being asked for.
+    Asking,
+    /// Nowhere: the neighbour does not answer, or there is no route.
+    Silent,
+}
+
+impl Shell<'_> {
+    /// Serves one connection.
+    #[inline]
+    pub(super) fn serve<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+        let Some(slot) = self.slots.get(index) else {
+            return Served::Done;
+        };
+        if slot.phase == Phase::Free {
+            return Served::Done;
+        }
+        let served = self.transmit(index, device);
+        if served == Served::Done {
+            self.after_transmit(index);
+        }
+        served
+    }
+
+    /// Sends what is due from a connection.
+    #[inline]
+    fn transmit<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+        let (now, segment_max) = (self.now, self.segment_max());
+        let mut hop = None;
+        for _ in 0..FRAMES_MAX {
+            if device.slot(0).is_none() {
+                self.counters.device_full = self.counters.device_full.wrapping_add(1);
+                return Served::Full;
+            }
+            let Some((slot, _)) = self.slots.open(index) else {
+                return Served::Done;
+            };
+            if !slot.connection.may_transmit() {
+                return Served::Done;
+            }
+            let ends = slot.ends;
+            let hop = match hop {
+                Some(ref hop) => hop,
+                None => hop.insert(self.hop(index, &ends, device)),
+            };
+            if matches!(hop, Hop::Asking) {
+                return Served::Done;
+            }
+            let Some((slot, mut buffers)) = self.slots.open(index) else {
+                return Served::Done;
+            };
+            let next = slot
+                .connection
+                .poll_transmit(now, segment_max, &mut buffers);
+            let Some(transmit) = next else {
+                return Served::Done;
+            };
+            let header = match hop {
+                Hop::Frame(header) => header.as_ref(),
+                // Lost on the way: what is not acknowledged runs into its limit.
+                Hop::Asking | Hop::Silent => continue,
+            };
+            let payload = slot.connection.payload(&transmit, &buffers);
+            let local = self.routes.own_at(ends.local_number());
+            if let Some(local) = local {
+                let segment = Outgoing {
+                    header,
+                    local,
+                    ends: &ends,
+                    transmit: &transmit,
+                    payload,
+                };
+                segment.send(device, self.device.fills);
+            }
+        }
+        Served::More
+    }
+
+    /// Returns the octets of payload that a device which segments itself takes at once; 0 for one
+    /// that does not.
+    fn segment_max(&self) -> u32 {
+        let most = self.device.segment_max.unwrap_or(0);
+        // IPv4's and IPv6's length fields hold no more.
+        let most = most.min(65_535).saturating_sub(HEADERS_MAX);
+        crate::number::count(most)
+    }
+
+    /// Finds where a connection's frames go, and asks the link for it if need be.
+    #[inline]
+    fn hop<D: PollDevice>(&mut self, index: u32, ends: &Ends, device: &mut D) -> Hop {
+        if self.device.medium == Medium::Ip {
+            return Hop::Frame(None);
+        }
+        let remote = ends.remote_ip();
+        let Some(next) = self.routes.next_hop(remote) else {
+            self.on_silence(index);
+            return Hop::Silent;
+        };
+        let (reach, ask) = self.neighbours.reach(next, self.now);
+        if ask && let Some(own) = self.routes.source_for(next) {
+            self.ask(own, next, device);
+        }
+        match reach {
+            Reach::Known(mac) => {
+                let kind = resolve::kind_of(remote);
+                Hop::Frame(Some(Ethernet::new(mac, self.mac, kind)))
+            }
+            Reach::Asking(until) => {
+                self.block(index, until);
+                Hop::Asking
+            }
+            Reach::Silent => {
+                self.on_silence(index);
+                Hop::Silent
+            }
+        }
+    }
+
+    /// Asks the link who has `next`. A full device drops the question; the next comes in a second.
+    #[cold]
+    #[inline(never)]
+    fn ask<D: PollDevice>(&mut self, own: IpAddr, next: IpAddr, device: &mut D) {
+        let mut memory = [0; MESSAGE_MAX];
+        let len = resolve::ask(&mut memory, self.mac, own, next);
+        send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);
+    }
+
+    /// Lets a connection wait for its neighbour.
+    #[cold]
+    #[inline(never)]
+    fn block(&mut self, index: u32, until: Instant) {
+        self.counters.neighbour_waits = self.counters.neighbour_waits.wrapping_add(1);
+        self.blocked.push_blocked(self.slots.all, index);
+        self.expect_by(index, tick_after(until));
+    }
+
+    /// Fails a connection that is only being made, since its peer cannot be reached.
+    #[cold]
+    #[inline(never)]
+    fn on_silence(&mut self, index: u32) {
+        if self.state(index) == State::SynSent {
+            self.fail(index, Error::Unreachable);
+        }
+    }
+
+    /// Ends a connection of an owner, who learns why. The peer is not told.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fail(&mut self, index: u32, error: Error) {
+        self.table.remove(self.slots.all, index);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.connection = crate::tcp::Connection::CLOSED;
+            slot.error = Some(error);
+        }
+        self.report(index, Facts::ERROR);
+    }
+
+    /// Draws the consequences of what has been sent, and sets the next deadline.
+    #[inline]
+    fn after_transmit(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        if slot.links.has(Marks::BLOCKED) {
+            return;
+        }
+        let state = slot.connection.state();
+        if state == State::Closed && matches!(slot.phase, Phase::HalfOpen | Phase::Waiting)
+            || slot.phase.is_orphaned()
+        {
+            self.advance_orphan(index);
+        }
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        if slot.phase == Phase::Free {
+            return;
+        }
+        let left = slot.ticks_left(self.now);
+        let due = slot.connection.deadline();
+        let ticks = due.map(|due| tick_after(due.max(self.now)));
+        if let Some(left) = left {
+            self.expect_by(index, tick_of(self.now).wrapping_add(left));
+        }
+        if let Some(due) = ticks {
+            self.expect_by(index, due);
+        }
+    }
+}
+
+/// A segment on its way into a frame.
+struct Outgoing<'s> {
+    header: Option<&'s Ethernet>,
+    local: IpAddr,
+    ends: &'s Ends,
+    transmit: &'s Transmit,
+    payload: [&'s [u8]; 2],
+}
+
+impl Outgoing<'_> {
+    /// Writes the segment into a slot of the device and sends it.
+    #[inline]
+    fn send<D: PollDevice>(&self, device: &mut D, fills: bool) {
+        let transmit = self.transmit;
+        let tcp = Tcp {
+            source_port: self.ends.local_port(),
+            destination_port: self.ends.remote_port(),
+            seq: transmit.seq,
+            ack: transmit.ack,
+            flags: transmit.flags,
+            window: transmit.window,
+            urgent: 0,
+            options: transmit.options,
+        };
+        let [first, second] = self.payload;
+        let link_len = self.header.map_or(0, Ethernet::header_len);
+        let ip_len = match self.local {
+            IpAddr::V4(_) => ipv4::HEADER_LEN,
+            IpAddr::V6(_) => ipv6::HEADER_LEN,
+        };
+        let tcp_len = tcp.header_len();
+        let payload_len = first.len().saturating_add(second.len());
+        let headers = link_len.saturating_add(ip_len).saturating_add(tcp_len);
+        let len = headers.saturating_add(payload_len);
+        let Some(frame) = device.slot(len).and_then(|slot| slot.get_mut(..len)) else {
+            return;
+        };
+        if let Some(header) = self.header
+            && header.emit(frame).is_err()
+        {
+            return;
+        }
+        let packet = frame.get_mut(link_len..).unwrap_or_default();
+        if !self.emit_ip(packet, tcp_len.saturating_add(payload_len)) {
+            return;
+        }
+        let segment = packet.get_mut(ip_len..).unwrap_or_default();
+        if tcp.emit(segment).is_err() {
+            return;
+        }
+        let place = segment.get_mut(tcp_len..).unwrap_or_default();
+        if let Some((low, high)) = place.split_at_mut_checked(first.len()) {
+            low.copy_from_slice(first);
+            if let Some(high) = high.get_mut(..second.len()) {
+                high.copy_from_slice(second);
+            }
+        }
+        let meta = if fills {
+            let link_len = u8::try_from(link_len).unwrap_or(0);
+            TxMeta::leave_checksum(link_len, packet).segment_size(transmit.segment_size)
+        } else {
+            let ends = (self.local, self.ends.remote_ip());
+            checksum::fill_transport(ends, Ipv4::TCP, segment, CHECKSUM_AT);
+            TxMeta::NONE
+        };
+        device.commit(len, &meta);
+    }
+
+    /// Writes the IP header of a packet that carries `len` bytes; returns false if it cannot be.
+    #[inline]
+    fn emit_ip(&self, packet: &mut [u8], len: usize) -> bool {
+        match (self.local, self.ends.remote_ip()) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => Ipv4::new(local, remote, Ipv4::TCP)
+                .emit(packet, len)
+                .is_ok(),
+            (IpAddr::V6(local), IpAddr::V6(remote)) => Ipv6::new(local, remote, Ipv6::TCP)
+                .emit(packet, len)
+                .is_ok(),
+            _ => false,
+        }
+    }
+}
+
+/// Sends a frame made elsewhere, if the device has room.
+pub(super) fn send_copy<D: PollDevice>(device: &mut D, frame: &[u8], meta: &TxMeta) {
+    if frame.is_empty() {
+        return;
+    }
+    if let Some(slot) = device.slot(frame.len())
+        && let Some(slot) = slot.get_mut(..frame.len())
+    {
+        slot.copy_from_slice(frame);
+        device.commit(frame.len(), meta);
+    }
+}

@@ -1,0 +1,198 @@
+//! An owner's calls on its connections, and what becomes of them afterwards.
+
+use core::net::SocketAddr;
+
+use usockets::{Error, Recv, SocketId};
+
+use crate::number::place;
+use crate::stack::shell::Shell;
+use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
+use crate::tcp::State;
+
+impl Shell<'_> {
+    /// Takes the connection that waits longest out of a listener's queue.
+    pub(super) fn dequeue(&mut self, number: u32) -> Option<u32> {
+        let listener = self.listeners.get_mut(place(number))?;
+        let index = listener.queue.pop(self.slots.all)?;
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.listener = NO_LISTENER;
+        }
+        Some(index)
+    }
+
+    /// Gives a connection to an owner and returns its peer; `None` when it is dead.
+    pub(super) fn own(&mut self, index: u32, id: SocketId) -> Option<SocketAddr> {
+        self.slots.move_to(index, Phase::Owned);
+        let slot = self.slots.get_mut(index)?;
+        if slot.connection.state() == State::Closed {
+            return None;
+        }
+        let mut facts = Facts::WRITABLE;
+        if slot.connection.receive_len() > 0 {
+            facts = facts.union(Facts::READABLE);
+        }
+        if slot.flags.has(Flags::ENDED) {
+            facts = facts.union(Facts::ENDED);
+        }
+        slot.owner = id.to_bits();
+        let peer = slot.ends.remote();
+        self.report(index, facts);
+        Some(peer)
+    }
+
+    /// Returns why a connection broke, if it did.
+    #[inline]
+    pub(super) fn error(&self, index: u32) -> Option<Error> {
+        self.slots.get(index).and_then(Slot::error)
+    }
+
+    /// Copies what can be received for an owner, and leaves it.
+    pub(super) fn peek(&mut self, index: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let Some((slot, buffers)) = self.slots.open(index) else {
+            return Err(Error::Invalid);
+        };
+        match slot.connection.peek(buffer, &buffers) {
+            0 => self.recv(index, buffer),
+            len => Ok(Recv::Data {
+                len,
+                drained: place(slot.connection.receive_len()) == len,
+            }),
+        }
+    }
+
+    /// Receives for an owner.
+    #[inline]
+    pub(super) fn recv(&mut self, index: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let Some((slot, mut buffers)) = self.slots.open(index) else {
+            return Err(Error::Invalid);
+        };
+        let len = slot.connection.receive(buffer, &mut buffers);
+        if len > 0 {
+            let drained = slot.connection.receive_len() == 0;
+            // The peer may learn of the room.
+            self.serve.push(self.slots.all, index);
+            return Ok(Recv::Data { len, drained });
+        }
+        // Whatever broke afterwards, the stream is whole.
+        if slot.flags.has(Flags::ENDED) {
+            return Ok(Recv::Finished);
+        }
+        match (slot.error(), slot.connection.state()) {
+            (Some(error), _) => Err(error),
+            (None, State::Closed) => Err(Error::Reset),
+            _ => Ok(Recv::WouldBlock),
+        }
+    }
+
+    /// Sends for an owner.
+    #[inline]
+    pub(super) fn send(&mut self, index: u32, data: &[u8]) -> Result<usize, Error> {
+        let Some((slot, mut buffers)) = self.slots.open(index) else {
+            return Err(Error::Invalid);
+        };
+        let taken = slot.connection.send(data, &mut buffers);
+        if taken > 0 {
+            self.serve.push(self.slots.all, index);
+            return Ok(taken);
+        }
+        match slot.connection.state() {
+            State::SynSent | State::SynReceived | State::Established | State::CloseWait
+                if !slot.flags.has(Flags::FINISHED) =>
+            {
+                Ok(0)
+            }
+            _ => Err(slot.error().unwrap_or(Error::Invalid)),
+        }
+    }
+
+    /// Ends our direction for an owner, after all octets taken.
+    pub(super) fn finish(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.flags.set(Flags::FINISHED);
+            slot.connection.shutdown();
+            self.serve.push(self.slots.all, index);
+        }
+    }
+
+    /// Ends a connection for its owner; what was taken is still delivered.
+    pub(super) fn orphan(&mut self, index: u32) {
+        match self.state(index) {
+            State::SynSent | State::SynReceived => return self.abort(index),
+            State::Closed => return self.release_closed(index),
+            _ => {}
+        }
+        self.disown(index);
+        let now = self.now;
+        if let Some((slot, buffers)) = self.slots.open(index) {
+            // What was not received is no reason to lose what was sent.
+            slot.connection.consume(u32::MAX, &buffers);
+            slot.connection.close(now, &buffers);
+        }
+        self.slots.move_to(index, Phase::Delivering);
+        self.await_progress(index);
+        self.wake(index);
+    }
+
+    /// Resets a connection. The reset is tried once; the slot is free in the next turn.
+    pub(super) fn abort(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.connection.abort();
+        }
+        self.release_closed(index);
+    }
+
+    /// Lets a connection that is CLOSED go, after its reset if one is due.
+    fn release_closed(&mut self, index: u32) {
+        let slot = self.slots.get(index);
+        if slot.is_none_or(|slot| !slot.connection.may_transmit()) {
+            return self.release(index);
+        }
+        self.disown(index);
+        self.table.remove(self.slots.all, index);
+        self.slots.move_to(index, Phase::Delivering);
+        self.wake(index);
+    }
+
+    fn disown(&mut self, index: u32) {
+        self.unlimit(index);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.owner = 0;
+            slot.facts = Facts::NONE;
+        }
+    }
+
+    /// Ends a listener: what waits or is half-open is reset.
+    pub(super) fn unlisten(&mut self, number: u32) {
+        while let Some(index) = self.dequeue(number) {
+            self.slots.move_to(index, Phase::Owned);
+            self.abort(index);
+        }
+        let Some(listener) = self.listeners.get_mut(place(number)) else {
+            return;
+        };
+        let class = usize::from(listener.class);
+        listener.owner = 0;
+        listener.ready = false;
+        let whose = u8::try_from(number).unwrap_or(NO_LISTENER);
+        let list = self.slots.classes.get(class).map(|class| class.half_open);
+        let mut next = list.and_then(|list| list.first());
+        // Each step leaves one behind; there are no more than slots.
+        for _ in 0..self.slots.all.len() {
+            let Some(index) = next else {
+                break;
+            };
+            let Some(slot) = self.slots.get_mut(index) else {
+                break;
+            };
+            next = slot.links.next();
+            if slot.listener == whose {
+                slot.listener = NO_LISTENER;
+                self.slots.move_to(index, Phase::Owned);
+                self.abort(index);
+            }
+        }
+        if let Some(listener) = self.listeners.get_mut(place(number)) {
+            listener.half_open = 0;
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The stack without its device: all state, and the small steps that the larger ones share.
+
+use usockets::{Duration, Instant};
+
+use crate::config::{Config, Limits, SizeClass};
+use crate::counters::Counters;
+use crate::device::{Capabilities, Medium};
+use crate::hash::Secret;
+use crate::ip::neighbour::Neighbours;
+use crate::ip::route::Routes;
+use crate::pool::links::Marks;
+use crate::pool::list::{ReadyRing, Ring};
+use crate::pool::table::Table;
+use crate::pool::wheel::{Wheel, tick_after};
+use crate::stack::listener::Listener;
+use crate::stack::memory::{Memory, Tables};
+use crate::stack::slot::{Ends, Facts, Flags, Phase};
+use crate::stack::slots::Slots;
+use crate::tcp::{Settings, State};
+use crate::wire::ethernet::{HEADER_LEN, Mac};
+
+/// Bytes of scratch memory that every stack needs, whatever its device.
+const SCRATCH_MIN: usize = 128;
+/// Least MTU (RFC 791 asks every host for 576).
+const MTU_MIN: usize = 576;
+/// Times that each own address is announced, and time between two (RFC 5227, section 1.1).
+const ANNOUNCEMENTS: u8 = 2;
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
+/// Most ICMP errors and resets without a connection in [`REPLIES_EVERY`] (RFC 1812, section
+/// 4.3.2.8, and RFC 4443, section 2.4 f, ask for such a bound).
+const REPLIES_MAX: u16 = 64;
+const REPLIES_EVERY: Duration = Duration::from_millis(64);
+
+/// Keyed hashes, each for one purpose.
+pub(super) struct Secrets {
+    /// Of the demultiplexer.
+    pub(super) table: Secret,
+    /// Of initial sequence numbers.
+    pub(super) sequence: Secret,
+    /// Of SYN cookies.
+    pub(super) cookie: Secret,
+    /// Of ephemeral ports.
+    pub(super) port: Secret,
+    /// Of timestamps' offsets.
+    pub(super) clock: Secret,
+}
+
+impl Secrets {
+    fn of(secret: Secret) -> Self {
+        Self {
+            table: secret.derive(1),
+            sequence: secret.derive(2),
+            cookie: secret.derive(3),
+            port: secret.derive(4),
+            clock: secret.derive(6),
+        }
+    }
+}
+
+/// A bound on how often something is done.
+#[derive(Debug)]
+struct Budget {
+    used: u16,
+    since: Instant,
+}
+
+/// Everything of a stack but its device.
+pub(super) struct Shell<'a> {
+    pub(super) device: Capabilities,
+    pub(super) mac: Mac,
+    pub(super) routes: Routes,
+    pub(super) limits: Limits,
+    pub(super) cookies: bool,
+    /// Cookies are believed until then: shortly after the last one was sent.
+    pub(super) cookies_until: Instant,
+    pub(super) secrets: Secrets,
+    pub(super) slots: Slots<'a>,
+    pub(super) table: Table<'a>,
+    pub(super) wheel: Wheel,
+    pub(super) neighbours: Neighbours<'a>,
+    pub(super) listeners: &'a mut [Listener],
+    /// A listener has something to report.
+    pub(super) listeners_ready: bool,
+    /// A loop has asked about a listener.
+    pub(super) listeners_asked: bool,
+    /// Connections to serve, and those that wait for a neighbour.
+    pub(super) serve: Ring,
+    pub(super) blocked: Ring,
+    /// Connections to report.
+    pub(super) ready: ReadyRing,
+    /// Where frames are made that no connection sends.
+    pub(super) scratch: &'a mut [u8],
+    /// Where frames in several buffers are put together.
+    pub(super) assembly: &'a mut [u8],
+    pub(super) ports_used: u32,
+    /// The slot from which on those that are stuck are looked for.
+    pub(super) cursor: u32,
+    /// How many announcements of own addresses have been made, and when the next is due.
+    announced: u8,
+    announce_at: Instant,
+    replies: Budget,
+    /// Identification of the next IPv4 packet that no connection sends (RFC 6864).
+    pub(super) identification: u16,
+    pub(super) now: Instant,
+    pub(super) counters: Counters,
+}
+
+impl<'a> Shell<'a> {
+    /// Makes a shell without memory and addresses, which does nothing.
+    pub(super) fn idle(device: Capabilities, now: Instant) -> Self {
+        Self {
+            device,
+            mac: [0; 6],
+            routes: Routes::NONE,
+            limits: Limits::DEFAULT,
+            cookies: false,
+            cookies_until: Instant::ZERO,
+            secrets: Secrets::of(Secret::new([0; 16])),
+            slots: Slots::empty(),
+            table: Table::empty(),
+            wheel: Wheel::new(now),
+            neighbours: Neighbours::new(&mut [], Secret::new([0; 16])),
+            listeners: &mut [],
+            listeners_ready: false,
+            listeners_asked: false,
+            serve: Ring::EMPTY,
+            blocked: Ring::EMPTY,
+            ready: ReadyRing::EMPTY,
+            scratch: &mut [],
+            assembly: &mut [],
+            ports_used: 0,
+            cursor: 0,
+            announced: u8::MAX,
+            announce_at: Instant::ZERO,
+            replies: Budget {
+                used: 0,
+                since: Instant::ZERO,
+            },
+            identification: 0,
+            now,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes over configuration and memory, once; `None` when they do not fit together.
+    ///
+    /// In place, and apart from [`Self::idle`]: a shell is large for the stack of a small machine.
+    pub(super) fn start(
+        &mut self,
+        config: &Config<'_>,
+        memory: Memory<'a>,
+        classes: &[SizeClass],
+    ) -> Option<()> {
+        self.routes = Routes::new(config.addresses, config.gateway_v4, config.gateway_v6)?;
+        let device = self.device;
+        let needed = device.frame_max().max(SCRATCH_MIN);
+        if memory.scratch.len() < needed || device.mtu < MTU_MIN {
+            return None;
+        }
+        let offload = device.segment_max;
+        if offload.is_some_and(|bytes| !device.fills || bytes < device.mtu) {
+            return None;
+        }
+        memory.listeners.fill_with(|| Listener::EMPTY);
+        let tables = Tables {
+            outstanding: memory.outstanding,
+            ranges: memory.ranges,
+        };
+        self.slots
+            .start(memory.slots, memory.bytes, tables, classes)?;
+        self.mac = config.mac;
+        self.limits = config.limits;
+        self.cookies = config.cookies;
+        self.secrets = Secrets::of(config.secret);
+        self.table = Table::new(memory.buckets)?;
+        self.neighbours = Neighbours::new(memory.neighbours, config.secret.derive(5));
+        self.listeners = memory.listeners;
+        let (scratch, assembly) = memory.scratch.split_at_mut_checked(needed)?;
+        self.scratch = scratch;
+        self.assembly = assembly;
+        if config.announce && device.medium == Medium::Ethernet {
+            self.announced = 0;
+            self.announce_at = self.now;
+        }
+        Some(())
+    }
+
+    /// Returns when the next announcement of own addresses is due; `None` when all are made.
+    pub(super) fn next_announcement(&self) -> Option<Instant> {
+        (self.announced < ANNOUNCEMENTS).then_some(self.announce_at)
+    }
+
+    /// Notes that the own addresses have been announced.
+    pub(super) const fn note_announcement(&mut self) {
+        self.announced = self.announced.saturating_add(1);
+        self.announce_at = self.now.saturating_add(ANNOUNCE_EVERY);
+    }
+
+    /// Returns true if one more reply may go out that no connection sends, and counts it.
+    pub(super) fn may_reply(&mut self) -> bool {
+        let budget = &mut self.replies;
+        if self.now.saturating_since(budget.since) >= REPLIES_EVERY {
+            *budget = Budget {
+                used: 0,
+                since: self.now,
+            };
+        }
+        budget.used = budget.used.saturating_add(1);
+        budget.used <= REPLIES_MAX
+    }
+
+    /// Returns the bytes of the link's header before each packet.
+    #[inline]
+    pub(super) const fn link_len(&self) -> usize {
+        match self.device.medium {
+            Medium::Ethernet => HEADER_LEN,
+            Medium::Ip => 0,
+        }
+    }
+
+    /// Returns what a connection of the given ends opens with, with Nagle's algorithm or without.
+    pub(super) fn settings(
+        &self,
+        ends: &Ends,
+        (nodelay, keepalive): (bool, Option<Duration>),
+        handshake: Duration,
+    ) -> Settings {
+        let [low, high, ..] = ends.hash(self.secrets.clock, 0).to_le_bytes();
+        Settings::new(self.own_mss(ends.remote_ip().is_ipv4()))
+            .nagle(!nodelay)
+            .keepalive(keepalive)
+            .user_timeout(self.limits.answer)
+            .handshake_timeout(handshake)
+            .time_wait(self.limits.time_wait)
+            .timestamps_offset(u32::from_le_bytes([low, high, high, low]))
+    }
+
+    /// Returns the octets of the largest segment that the device carries.
+    pub(super) fn own_mss(&self, v4: bool) -> u16 {
+        let header = if v4 { 40 } else { 60 };
+        u16::try_from(self.device.mtu.saturating_sub(header)).unwrap_or(u16::MAX)
+    }
+
+    /// Puts a slot among those to serve, even if it waits for a neighbour.
+    #[inline]
+    pub(super) fn wake(&mut self, index: u32) {
+        let blocked = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.links.has(Marks::BLOCKED));
+        if blocked {
+            self.unblock();
+        }
+        self.serve.push(self.slots.all, index);
+    }
+
+    /// Lets all that wait for a neighbour look again.
+    #[inline(never)]
+    pub(super) fn unblock(&mut self) {
+        while let Some(index) = self.blocked.pop(self.slots.all) {
+            self.serve.push(self.slots.all, index);
+        }
+    }
+
+    /// Notes facts to report about an owned slot.
+    #[inline(always)]
+    pub(super) fn report(&mut self, index: u32, facts: Facts) {
+        if facts == Facts::NONE {
+            return;
+        }
+        if let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.owner != 0) {
+            slot.facts = slot.facts.union(facts);
+            self.ready.push(self.slots.all, index);
+        }
+    }
+
+    /// Ends the slot's phase by itself `after` from now.
+    #[inline(never)]
+    pub(super) fn limit(&mut self, index: u32, after: Duration) {
+        let at = tick_after(self.now.saturating_add(after));
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.set_limit(at);
+        }
+        self.expect_by(index, at);
+    }
+
+    /// Lifts the limit.
+    pub(super) fn unlimit(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.flags.clear(Flags::LIMITED);
+        }
+    }
+
+    /// Sees to it that the slot is looked after at tick `due` or before.
+    ///
+    /// A deadline already set for earlier stays: it costs one look when it comes, against moving
+    /// the slot in the wheel with every segment.
+    #[inline]
+    pub(super) fn expect_by(&mut self, index: u32, due: u32) {
+        let earlier = self.slots.get(index).is_some_and(|slot| {
+            let set = slot.links.due();
+            set.is_some_and(|set| due.wrapping_sub(set) < u32::MAX / 2)
+        });
+        if !earlier {
+            self.wheel.set(self.slots.all, index, due);
+        }
+    }
+
+    /// Frees a slot and forgets its connection. Whoever sent nothing before sends nothing now.
+    pub(super) fn release(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let (phase, listener) = (slot.phase, usize::from(slot.listener));
+        if let Some(listener) = self.listeners.get_mut(listener) {
+            match phase {
+                Phase::HalfOpen => listener.half_open = listener.half_open.saturating_sub(1),
+                Phase::Waiting => listener.queue.remove(self.slots.all, index),
+                _ => {}
+            }
+        }
+        self.table.remove(self.slots.all, index);
+        self.wheel.clear(self.slots.all, index);
+        self.slots.reset(index);
+    }
+
+    /// Returns the state of a slot's connection.
+    #[inline]
+    pub(super) fn state(&self, index: u32) -> State {
+        self.slots
+            .get(index)
+            .map_or(State::Closed, |slot| slot.connection.state())
+    }
+}
