@@ -148,6 +148,7 @@ pub use random::Random;
 
 pub use stack::listener::Listener;
 pub use stack::memory::Memory;
-pub use stack::platform::{FRAMES_MAX, Socket, Stack};
+pub use stack::platform::{FRAMES_MAX, Stack};
 pub use stack::slot::Slot;
+pub use stack::socket::Socket;
 pub use tcp::{Block, Outstanding};

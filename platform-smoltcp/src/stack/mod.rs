@@ -5,8 +5,8 @@
 //! segment to the engine ([`crate::tcp`]); [`events`] is what the engine says, turned into reports
 //! and phases; [`output`] lets segments out. [`accept`] and [`connect`] make connections, [`owner`]
 //! is an owner's calls on them, [`reply`] answers what belongs to none. [`slot`] is what is kept of
-//! one, [`slots`] all of them with their memory, [`listener`] is where they come from, and
-//! [`memory`] what the caller lends.
+//! one, [`slots`] all of them with their memory, [`listener`] is where they come from, [`memory`]
+//! what the caller lends, and [`socket`] what a loop keeps of one.
 //!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].
@@ -24,3 +24,4 @@ mod reply;
 mod shell;
 pub(crate) mod slot;
 mod slots;
+pub(crate) mod socket;

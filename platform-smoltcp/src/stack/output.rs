@@ -167,6 +167,17 @@ impl Shell<'_> {
         send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);
     }
 
+    /// Tells the link of our addresses. A full device drops what does not fit.
+    #[cold]
+    pub(super) fn announce<D: PollDevice>(&mut self, device: &mut D) {
+        for own in self.routes.own() {
+            let mut memory = [0; MESSAGE_MAX];
+            let len = resolve::announce(&mut memory, self.mac, own.ip);
+            send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);
+        }
+        self.note_announcement();
+    }
+
     /// Lets a connection wait for its neighbour.
     #[cold]
     #[inline(never)]

@@ -10,12 +10,12 @@ use usockets::{
 use crate::config::{Config, SizeClass};
 use crate::counters::Counters;
 use crate::device::{CHAIN_MAX, PollDevice, RxChecksum, TxMeta};
-use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::place;
 use crate::stack::memory::Memory;
 use crate::stack::output::{Served, send_copy};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Phase};
+use crate::stack::socket::{Kind, Socket};
 use crate::tcp::State;
 
 /// Most frames taken from the device in one turn.
@@ -39,37 +39,6 @@ pub struct Stack<'a, D> {
     busy_poll: Duration,
     /// When a frame came last.
     received_at: Instant,
-}
-
-/// What a loop's pool slot holds of a socket: where it is in the stack.
-#[derive(Debug)]
-pub struct Socket {
-    kind: Kind,
-    index: u32,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-enum Kind {
-    Closed = 0,
-    Listener = 1,
-    Stream = 2,
-}
-
-impl Socket {
-    const fn stream(&self) -> Result<u32, Error> {
-        match self.kind {
-            Kind::Stream => Ok(self.index),
-            _ => Err(Error::Invalid),
-        }
-    }
-
-    const fn listener(&self) -> Result<u32, Error> {
-        match self.kind {
-            Kind::Listener => Ok(self.index),
-            _ => Err(Error::Invalid),
-        }
-    }
 }
 
 impl<'a, D: PollDevice> Stack<'a, D> {
@@ -207,7 +176,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
             .next_announcement()
             .is_some_and(|next| next <= shell.now)
         {
-            Self::announce(shell, &mut self.device);
+            shell.announce(&mut self.device);
         }
         for _ in 0..shell.serve.count() {
             let Some(index) = shell.serve.pop(shell.slots.all) else {
@@ -224,17 +193,6 @@ impl<'a, D: PollDevice> Stack<'a, D> {
             }
         }
         self.device.flush();
-    }
-
-    /// Tells the link of our addresses. A full device drops what does not fit.
-    #[cold]
-    fn announce(shell: &mut Shell<'_>, device: &mut D) {
-        for own in shell.routes.own() {
-            let mut memory = [0; MESSAGE_MAX];
-            let len = resolve::announce(&mut memory, shell.mac, own.ip);
-            send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);
-        }
-        shell.note_announcement();
     }
 
     const fn has_reports(&self) -> bool {

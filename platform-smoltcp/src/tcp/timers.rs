@@ -14,8 +14,8 @@ use crate::number::low;
 const ACK_DELAY: u32 = 40_000;
 /// What a peer's delayed acknowledgement may take (RFC 8985, section 7.2: WCDelAckT).
 const PEER_ACK_DELAY: u32 = 200_000;
-/// Keep-alive probes without an answer before the connection is given up.
-const KEEPALIVE_PROBES: u8 = 8;
+/// Keep-alive probes without an answer before the connection is given up, as on Linux (`tcp(7)`).
+const KEEPALIVE_PROBES: u8 = 9;
 /// Microseconds of a 16th of a second, the unit of limits.
 const SIXTEENTH: u128 = 62_500;
 /// After how many microseconds without a call deadlines are looked at, lest they wrap.
