@@ -4,7 +4,6 @@
 
 #[path = "../../platform-linux/examples/handlers/reconnect.rs"]
 mod reconnect;
-#[expect(dead_code, reason = "how many connections a server has")]
 mod support;
 
 use std::io::{self, Write};
