@@ -16,7 +16,7 @@ fail() {
     exit 1
 }
 
-for tool in gcc g++ clang clang++ valgrind pkg-config nm objcopy; do
+for tool in gcc g++ clang clang++ valgrind pkg-config nm objcopy openssl python3; do
     command -v "$tool" >/dev/null || fail "$tool is not here"
 done
 mkdir -p "$work"
@@ -135,9 +135,54 @@ check_hammer() {
     check "$here/tests/hammer.c" ./hammer 3000 "$seed"
 }
 
+# Two authorities, and three certificates of the first.
+make_certificates() {
+    local name
+    certificates=$work/certificates
+    rm -rf "$certificates"
+    mkdir "$certificates"
+    (
+        cd "$certificates"
+        for name in ca other-ca; do
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+                -subj "/CN=$name" -keyout $name.key -out $name.pem \
+                -addext basicConstraints=critical,CA:TRUE
+        done
+        for name in localhost elsewhere client; do
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" \
+                -keyout $name.key -out request
+            printf 'subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\n' "$name" >extensions
+            openssl x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
+                -extfile extensions -out $name.pem
+        done
+    ) 2>openssl.log || fail "$(cat openssl.log)"
+}
+
+check_tls() {
+    make_certificates
+    compile gcc "$here/tests/tls.c" program "$tls"
+    check "$here/tests/tls.c" ./program "$certificates"
+    check "$here/tests/tls.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./program "$certificates"
+}
+
+# What the examples are for, in the clear and over TLS.
+check_examples() {
+    local name
+    mkdir -p examples
+    for name in echo http_server client; do
+        compile gcc "$here/examples/$name.c" "examples/$name" "$plain"
+        compile clang "$here/examples/$name.c" "examples/${name}_tls" "$tls"
+    done
+    compile g++ "$here/examples/websocket_chat.cpp" examples/websocket_chat "$plain"
+    CERTIFICATES=$certificates timeout 120 python3 "$here/tests/examples.py" examples
+}
+
 build
 check_symbols
 check_compilers
 check_behaviours
 check_hammer
+check_tls
+check_examples
 echo "the C interface behaves"
