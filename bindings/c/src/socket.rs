@@ -130,6 +130,12 @@ fn set_timeout(block: SocketRef, seconds: u64, one: impl Fn(&Side) -> &Cell<u32>
         }
         return;
     }
+    set_due(lp, id, own, seconds);
+}
+
+/// Sets a timeout of a socket. Out of line, to keep disarming short.
+#[inline(never)]
+fn set_due(lp: LoopRef, id: SocketId, own: &Cell<u32>, seconds: u64) {
     let now = lp.reach.now().unwrap_or(Instant::ZERO);
     let (before, due) = (own.replace(due(now, seconds)) & !DISARMED, own.get());
     if before == 0 || !is_by(before, due) {
