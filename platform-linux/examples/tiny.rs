@@ -8,16 +8,13 @@
 //!     -C link-args="-nostartfiles -nostdlib -static -no-pie"
 //! ```
 //!
-//! Without these flags it is an ordinary program that does the same.
+//! SIGTERM and SIGINT stop it in order. Without these flags it is an ordinary program that does the
+//! same, and is stopped by them at once.
 #![cfg_attr(freestanding, no_std)]
 #![cfg_attr(freestanding, no_main)]
 
-#[cfg(freestanding)]
-#[path = "support/freestanding.rs"]
-mod freestanding;
-
 use static_cell::ConstStaticCell;
-use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+use usockets::{AllSockets, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
 
 struct Echo;
@@ -34,19 +31,45 @@ impl<P: Platform> Handler<P> for Echo {
             socket.close();
         }
     }
+
+    /// The program was asked to stop.
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        sockets.net().close_all((), 0);
+    }
 }
 
 static SOCKETS: ConstStaticCell<Sockets<Linux, Echo, 1024>> = ConstStaticCell::new(Sockets::new());
 static BUFFER: ConstStaticCell<[u8; 65_536]> = ConstStaticCell::new([0; 65_536]);
 
-/// Serves for ever.
+/// Makes the platform: one that signals wake, without std.
+#[cfg(freestanding)]
+fn platform() -> Result<Linux, Error> {
+    use usockets::Waker;
+    use usockets_linux::EventFd;
+
+    static WAKER: static_cell::StaticCell<Waker<EventFd>> = static_cell::StaticCell::new();
+    let waker = WAKER.try_init(Waker::new(EventFd::new()?));
+    let waker: &'static Waker<EventFd> = waker.ok_or(Error::Invalid)?;
+    usockets_freestanding::stop_signals(waker)?;
+    Linux::new()?.with_waker(waker)
+}
+
+#[cfg(not(freestanding))]
+fn platform() -> Result<Linux, Error> {
+    Linux::new()
+}
+
+#[cfg(freestanding)]
+usockets_freestanding::main!(serve);
+
+/// Serves until it is asked to stop.
 fn serve(addr: Option<&str>) -> Result<(), Error> {
     let addr = addr.unwrap_or("127.0.0.1:3000").parse();
     let at = Endpoint::tcp(addr.map_err(|_| Error::Invalid)?);
     let (Some(sockets), Some(buffer)) = (SOCKETS.try_take(), BUFFER.try_take()) else {
         return Err(Error::Invalid);
     };
-    let mut server = Loop::new(Linux::new()?, sockets, buffer);
+    let mut server = Loop::new(platform()?, sockets, buffer);
     server.net().listen(at, ())?;
     server.run(&mut Echo)
 }

@@ -6,15 +6,19 @@ use std::io::{self, Write};
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::thread::Builder;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::register;
+use signal_hook::iterator::Signals;
 use usockets::{Error, Waker};
 use usockets_linux::EventFd;
 
 /// Descriptors that a server needs besides its sockets.
 const DESCRIPTORS: usize = 16;
+
+/// Bytes of stack of the thread that waits for signals.
+const STACK: usize = 65_536;
 
 /// Wakes the loop when the process is asked to stop.
 static WAKER: OnceLock<Waker<EventFd>> = OnceLock::new();
@@ -51,17 +55,15 @@ pub(crate) fn stop_signals() -> Result<&'static Waker<EventFd>, String> {
             WAKER.get_or_init(|| Waker::new(notify))
         }
     };
-    for signal in [SIGINT, SIGTERM] {
-        catch(signal, waker).map_err(|error| error.to_string())?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let thread = Builder::new().name("signals".to_owned()).stack_size(STACK);
+    let waiting = thread.spawn(move || {
+        for _ in &mut signals {
+            waker.wake();
+        }
+    });
+    waiting.map_err(|error| format!("a thread for signals: {error}"))?;
     Ok(waker)
-}
-
-#[expect(unsafe_code, reason = "a signal handler must be async-signal-safe")]
-fn catch(signal: i32, waker: &'static Waker<EventFd>) -> io::Result<()> {
-    // SAFETY: waking is atomic loads and stores and one `write`, which is async-signal-safe
-    // (`signal-safety(7)`); it neither locks, allocates nor touches `errno`.
-    unsafe { register(signal, || waker.wake()) }.map(|_| ())
 }
 
 /// Says where the server listens: the one line that it prints. A server that cannot say so serves

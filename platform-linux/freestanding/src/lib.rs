@@ -1,14 +1,46 @@
-//! What `std`, libc and the start-up file would bring: the entry point, the end, and the
-//! memory functions that the compiler takes for granted. These are in assembly, because of a loop
-//! the compiler would make a call of the very function.
+//! What `std`, libc and the start-up file would bring to a program: the entry point, the end,
+//! stopping by a signal, and the memory functions that the compiler takes for granted. These are in
+//! assembly, because of a loop the compiler would make a call of the very function.
+//!
+//! A program names its main function with [`main!`], and is linked with
+//! `-nostartfiles -nostdlib -static`; the example `tiny` of `usockets-linux` is one. On x86-64.
+#![no_std]
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![expect(
     unsafe_code,
     reason = "the entry point and the memory functions are called by name, from outside Rust"
 )]
 
+mod signals;
+
 use core::arch::{asm, naked_asm};
 use core::ffi::{CStr, c_char};
-use core::panic::PanicInfo;
+
+pub use signals::stop_signals;
+
+/// Makes a function the program's: it gets the first argument, if there is one and it is UTF-8, and
+/// its error is exit code 1. A panic is exit code 101.
+#[macro_export]
+macro_rules! main {
+    ($main:path) => {
+        /// Where `usockets-freestanding` hands over.
+        #[unsafe(no_mangle)]
+        #[allow(unsafe_code, reason = "called by name, from the start-up code")]
+        extern "Rust" fn usockets_freestanding_main(argument: Option<&str>) -> bool {
+            $main(argument).is_ok()
+        }
+
+        #[panic_handler]
+        fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::exit(101)
+        }
+    };
+}
+
+unsafe extern "Rust" {
+    /// The program's own function, made by [`main!`].
+    safe fn usockets_freestanding_main(argument: Option<&str>) -> bool;
+}
 
 /// Where the kernel enters the program, with the arguments on the stack.
 #[unsafe(naked)]
@@ -37,18 +69,13 @@ extern "C" fn start(stack: *const usize) -> ! {
     } else {
         None
     };
-    exit(crate::serve(argument).is_err().into())
+    exit((!usockets_freestanding_main(argument)).into())
 }
 
 /// Ends the program (`_exit(2)`).
-fn exit(code: u64) -> ! {
+pub fn exit(code: u64) -> ! {
     // SAFETY: 231 is `exit_group` on x86-64; it does not return.
     unsafe { asm!("syscall", in("rax") 231, in("rdi") code, options(noreturn, nostack)) }
-}
-
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    exit(101)
 }
 
 /// Copies `len` bytes that do not overlap (`memcpy(3)`).
