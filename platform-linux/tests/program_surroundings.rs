@@ -135,7 +135,7 @@ fn a_failure_that_cannot_be_said_is_a_failure_all_the_same() {
 fn little_memory_is_no_panic() {
     for program in SERVERS {
         let mut works = 0;
-        for megabytes in [8, 32, 64, 100, 110, 120, 130, 160, 256] {
+        for megabytes in [8, 32, 64, 100, 110, 120, 130, 160, 256, 640] {
             let addr = free_address();
             let line = format!("ulimit -v {}; exec \"$0\" \"$1\"", megabytes * 1024);
             let mut child = shell(&line, program, &addr.to_string());

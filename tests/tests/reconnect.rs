@@ -49,6 +49,26 @@ fn run<F: FnMut(Event)>(
     }
 }
 
+/// The server's loop.
+type Serving<'s> = Loop<'s, Host, Server>;
+
+/// Checks the waits of a client that nobody listens to: each is left to chance, from half of what
+/// it may be to all of it, and they grow up to the longest.
+fn check_waits(seed: u64, told: &[Event]) {
+    let waits = told.iter().filter_map(|event| match event {
+        Event::Waits(wait) => Some(*wait),
+        _ => None,
+    });
+    let waits: Vec<_> = waits.collect();
+    assert!((15..40).contains(&waits.len()), "seed {seed}: {waits:?}");
+    for (failures, wait) in waits.iter().enumerate() {
+        let longest = WAIT_MIN.saturating_mul(1 << failures.min(20)).min(WAIT_MAX);
+        let range = longest / 2..=longest;
+        assert!(range.contains(wait), "seed {seed}: {waits:?}");
+    }
+    assert!(!told.contains(&Event::Connected));
+}
+
 #[test]
 fn waits_grow_with_failures_and_start_anew_with_an_answer() {
     for seed in 1..50 {
@@ -64,33 +84,15 @@ fn waits_grow_with_failures_and_start_anew_with_an_answer() {
         let tell = |event| events.borrow_mut().push(event);
         let mut client = Reconnect::new(at.addr, seed as u32, tell);
         client.start(&mut client_loop.net());
-        let mut go = |server: &mut Server, server_loop: &mut Loop<'_, Host, Server>, secs| {
+        let mut go = |server: &mut Server, server_loop: &mut Serving<'_>, secs| {
             let client = (&mut client_loop, &mut client);
-            run(
-                &sim,
-                (server_loop, server),
-                client,
-                Duration::from_secs(secs),
-            );
+            let time = Duration::from_secs(secs);
+            run(&sim, (server_loop, server), client, time);
             events.take()
         };
 
-        // Nobody listens: the waits grow, each by chance, up to the longest.
-        let told = go(&mut server, &mut server_loop, 300);
-        let waits = told.iter().filter_map(|event| match event {
-            Event::Waits(wait) => Some(*wait),
-            _ => None,
-        });
-        let waits: Vec<_> = waits.collect();
-        assert!((15..40).contains(&waits.len()), "seed {seed}: {waits:?}");
-        for (failures, wait) in waits.iter().enumerate() {
-            let longest = WAIT_MIN.saturating_mul(1 << failures.min(20)).min(WAIT_MAX);
-            assert!(
-                (longest / 2..=longest).contains(wait),
-                "seed {seed}: {waits:?}"
-            );
-        }
-        assert!(!told.contains(&Event::Connected));
+        // Nobody listens.
+        check_waits(seed, &go(&mut server, &mut server_loop, 300));
 
         // Somebody does: it connects, and stays.
         let listener = server_loop.net().listen(at, ()).unwrap();
@@ -98,11 +100,8 @@ fn waits_grow_with_failures_and_start_anew_with_an_answer() {
         let told = go(&mut server, &mut server_loop, 120);
         let position = told.iter().position(|event| *event == Event::Connected);
         let after = &told[position.unwrap() + 1..];
-        assert!(after.len() > 10, "seed {seed}: {told:?}");
-        assert!(
-            after.iter().all(|event| matches!(event, Event::Heard(_))),
-            "{told:?}"
-        );
+        let stays = after.iter().all(|event| matches!(event, Event::Heard(_)));
+        assert!(after.len() > 10 && stays, "seed {seed}: {told:?}");
 
         // The connection is lost: the first wait is a short one again.
         server_loop.net().close_all((), 0);
@@ -125,9 +124,8 @@ fn waits_grow_with_failures_and_start_anew_with_an_answer() {
         // A server that accepts and says nothing is one more failure each time.
         server.answers = false;
         let told = go(&mut server, &mut server_loop, 120);
-        let lost = told
-            .iter()
-            .filter(|event| matches!(event, Event::Lost(Closed::Local(0))));
-        assert!((4..13).contains(&lost.count()), "seed {seed}: {told:?}");
+        let is_lost = |event: &&Event| matches!(event, Event::Lost(Closed::Local(0)));
+        let lost = told.iter().filter(is_lost).count();
+        assert!((4..13).contains(&lost), "seed {seed}: {told:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! One server process: started on its own processor, watched from outside.
 
-use std::fs::read_to_string;
+use std::fs::{read_dir, read_to_string};
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -108,14 +108,13 @@ impl Process {
             .map_err(|_| format!("not an address: {line}").into())
     }
 
-    /// Returns the processor time it used so far, in nanoseconds (`/proc/PID/schedstat`).
+    /// Returns the processor time that all its threads used so far, in nanoseconds
+    /// (`/proc/PID/task/TID/schedstat`). A thread that has ended is not counted.
     ///
     /// # Errors
     /// It is gone.
     pub(crate) fn cpu_nanos(&self) -> Result<f64, Failure> {
-        let text = read_to_string(format!("/proc/{}/schedstat", self.child.id()))?;
-        let first = text.split_whitespace().next().unwrap_or("");
-        Ok(first.parse()?)
+        cpu_nanos(self.child.id())
     }
 
     /// Returns its resident memory, in KiB (`/proc/PID/status`).
@@ -176,6 +175,20 @@ impl Drop for Process {
     }
 }
 
+/// Returns the processor time of a process's threads, in nanoseconds.
+fn cpu_nanos(process: u32) -> Result<f64, Failure> {
+    let mut sum = 0.0;
+    for thread in read_dir(format!("/proc/{process}/task"))? {
+        // One that ends meanwhile has no file any more.
+        let Ok(text) = read_to_string(thread?.path().join("schedstat")) else {
+            continue;
+        };
+        let first = text.split_whitespace().next().unwrap_or("");
+        sum += first.parse::<f64>()?;
+    }
+    Ok(sum)
+}
+
 /// Waits until `done`, or until the tracer has ended; whether the former.
 fn wait_for(tracer: &mut Child, done: impl Fn() -> bool) -> bool {
     let start = Instant::now();
@@ -202,6 +215,33 @@ fn total(summary: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_thread_counts() {
+        let own = std::process::id();
+        let before = cpu_nanos(own).unwrap();
+        let busy = |millis| {
+            let mut count = 0_u64;
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(millis) {
+                count = std::hint::black_box(count.wrapping_add(1));
+            }
+        };
+        let (begin, end) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                busy(50);
+                begin.wait();
+                // Not over before it is counted.
+                end.wait();
+            });
+            begin.wait();
+            let used = cpu_nanos(own).unwrap() - before;
+            end.wait();
+            // It did nothing else than to use its processor, as far as it got one.
+            assert!(used > 1e6, "{used} ns");
+        });
+    }
 
     #[test]
     fn the_sum_of_a_summary_is_found() {
