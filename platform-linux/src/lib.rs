@@ -58,9 +58,9 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
+mod descriptors;
 mod event_fd;
 mod events;
-mod inside;
 mod linux;
 #[cfg(feature = "tls")]
 mod machine;
@@ -69,8 +69,7 @@ mod raw;
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::{AwsLc, AwsLcKey};
 pub use event_fd::EventFd;
-pub use inside::poll_inside;
 pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;
-pub use usockets_posix::Fd;
+pub use usockets_posix::{Fd, poll_inside};

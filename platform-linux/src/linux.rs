@@ -21,9 +21,9 @@ const WAKER: u64 = u64::MAX;
 /// A connection is registered once, edge-triggered for everything, for its whole life. A listener
 /// is level-triggered, which saves the `accept4` that finds nothing.
 pub struct Linux {
-    epoll: OwnedFd,
+    pub(crate) epoll: OwnedFd,
     /// Waits so far, wrapping.
-    waits: u8,
+    pub(crate) waits: u8,
     waker: Option<&'static Waker<EventFd>>,
     unregistered: Option<Unregistered>,
     events: Events,
@@ -77,7 +77,7 @@ impl Linux {
         Ok(self)
     }
 
-    fn register(&self, fd: &Fd, id: SocketId, flags: EventFlags) -> Result<(), Error> {
+    pub(crate) fn register(&self, fd: &Fd, id: SocketId, flags: EventFlags) -> Result<(), Error> {
         let data = EventData::new_u64(id.to_bits());
         epoll::add(&self.epoll, fd.get()?, data, flags).map_err(error)
     }
@@ -125,7 +125,7 @@ impl Linux {
     /// would not end its registration (`epoll(7)`, question 6).
     #[cold]
     #[inline(never)]
-    fn deregister_listener(&mut self, listener: BorrowedFd<'_>) {
+    pub(crate) fn deregister_listener(&mut self, listener: BorrowedFd<'_>) {
         let _ = epoll::delete(&self.epoll, listener);
         let raw = listener.as_raw_fd();
         if let Some(waiting) = self.unregistered.take_if(|waiting| waiting.listener == raw) {
@@ -136,7 +136,7 @@ impl Linux {
 }
 
 /// What a connection is registered for, once and for all.
-const STREAM: EventFlags = EventFlags::IN
+pub(crate) const STREAM: EventFlags = EventFlags::IN
     .union(EventFlags::OUT)
     .union(EventFlags::RDHUP)
     // A read stops short at the mark of urgent data.

@@ -48,6 +48,8 @@ pub enum Kind {
     ConnectingLocally,
     /// A listener.
     Listener,
+    /// Anything else that can be waited for, which the program reads and writes by itself.
+    Foreign,
 }
 
 impl Fd {

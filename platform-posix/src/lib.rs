@@ -47,6 +47,7 @@
 
 mod errno;
 mod fd;
+mod inside;
 mod kqueue;
 mod options;
 mod pipe;
@@ -57,6 +58,7 @@ pub mod stream;
 
 pub use errno::{connect_error, error};
 pub use fd::{Fd, Kind};
+pub use inside::poll_inside;
 #[cfg(any(
     target_vendor = "apple",
     target_os = "dragonfly",

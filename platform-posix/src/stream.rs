@@ -122,7 +122,7 @@ pub fn reset(fd: &OwnedFd) -> Result<(), Error> {
 /// host and the system gave the connection that very port, so that it met itself.
 #[inline]
 pub fn open(socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
-    if socket.kind() == Kind::Stream {
+    if !matches!(socket.kind(), Kind::Connecting | Kind::ConnectingLocally) {
         return Ok(Progress::Done);
     }
     if ready.intersects(Readiness::ERROR.union(Readiness::HUNG_UP)) {

@@ -24,7 +24,7 @@ const TURNS_MAX: u32 = 16;
 ///
 /// ```
 /// use usockets::{Error, Handler, Loop, Opened, Platform, Socket, Sockets};
-/// use usockets_linux::{Linux, poll_inside};
+/// use usockets_posix::{Poll, Posix, poll_inside};
 ///
 /// struct Idle;
 ///
@@ -40,7 +40,8 @@ const TURNS_MAX: u32 = 16;
 /// # fn main() -> Result<(), Error> {
 /// let mut sockets = Sockets::<_, _, 4>::new();
 /// let mut buffer = [0; 64];
-/// let mut inner = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+/// let platform = Posix::new(Poll::<4>::new());
+/// let mut inner = Loop::new(platform, &mut sockets, &mut buffer);
 /// assert_eq!(poll_inside(&mut inner, &mut Idle)?, None); // Nothing will ever be due.
 /// # Ok(())
 /// # }

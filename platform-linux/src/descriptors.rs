@@ -1,0 +1,78 @@
+//! Descriptors made elsewhere, in a slot of the pool.
+
+use rustix::event::epoll::{self, EventFlags};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::ioctl_fionbio;
+use rustix::net::{SocketType, getpeername, sockopt};
+use usockets::{Descriptors, Error, Inserted, SocketId};
+use usockets_posix::{Fd, Kind, error};
+
+use crate::linux::{Linux, STREAM};
+
+impl Descriptors for Linux {
+    type Descriptor = OwnedFd;
+
+    /// Inserts a descriptor. One of kind [`Inserted::Foreign`] is reported edge-triggered: the
+    /// program reads it until it would block. A regular file cannot be waited for (`epoll_ctl(2)`,
+    /// `EPERM`) and is [`Error::Invalid`].
+    fn insert(
+        &mut self,
+        socket: &mut Fd,
+        id: SocketId,
+        descriptor: OwnedFd,
+        kind: Inserted,
+    ) -> Result<(), (OwnedFd, Error)> {
+        let kind = match check(rustix::fd::AsFd::as_fd(&descriptor), kind) {
+            Ok(kind) => kind,
+            Err(error) => return Err((descriptor, error)),
+        };
+        let mut new = Fd::new(descriptor, kind);
+        let flags = match kind {
+            Kind::Listener => EventFlags::IN,
+            _ => STREAM,
+        };
+        if let Err(error) = self.register(&new, id, flags) {
+            let error = match error {
+                Error::Denied => Error::Invalid,
+                error => error,
+            };
+            // It was just put in.
+            return match new.into_fd() {
+                Some(descriptor) => Err((descriptor, error)),
+                None => Ok(()),
+            };
+        }
+        if kind == Kind::Listener {
+            new.start_counting(self.waits);
+        }
+        *socket = new;
+        Ok(())
+    }
+
+    fn take(&mut self, socket: &mut Fd, _: &mut [u8]) -> Result<(OwnedFd, usize), Error> {
+        let fd = socket.get()?;
+        if socket.kind() == Kind::Listener {
+            self.deregister_listener(fd);
+        } else {
+            epoll::delete(&self.epoll, fd).map_err(error)?;
+        }
+        let taken = core::mem::replace(socket, Fd::CLOSED).into_fd();
+        Ok((taken.ok_or(Error::Invalid)?, 0))
+    }
+}
+
+/// Makes a descriptor non-blocking if it is what it is said to be.
+fn check(fd: BorrowedFd<'_>, kind: Inserted) -> Result<Kind, Error> {
+    let kind = match kind {
+        Inserted::Foreign => Kind::Foreign,
+        Inserted::Listener if sockopt::socket_acceptconn(fd) == Ok(true) => Kind::Listener,
+        Inserted::Connected
+            if sockopt::socket_type(fd) == Ok(SocketType::STREAM) && getpeername(fd).is_ok() =>
+        {
+            Kind::Stream
+        }
+        _ => return Err(Error::Invalid),
+    };
+    ioctl_fionbio(fd, true).map_err(error)?;
+    Ok(kind)
+}
