@@ -1,6 +1,6 @@
 //! Error numbers in the words of every platform.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use rustix::io::Errno;
 use usockets::Error;
@@ -58,9 +58,4 @@ const fn lacks_zone(addr: &SocketAddr) -> bool {
         SocketAddr::V6(addr) => addr.ip().is_unicast_link_local() && addr.scope_id() == 0,
         SocketAddr::V4(_) => false,
     }
-}
-
-/// Returns true if connections to `ip` never leave this host, so that one may meet itself.
-pub(crate) const fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
 }

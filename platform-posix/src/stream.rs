@@ -4,7 +4,7 @@
 //! system calls that its first line names. How readiness is learnt is not here: a platform
 //! registers what these functions return with its own `epoll`, kqueue or `poll`.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, read};
@@ -14,7 +14,7 @@ use usockets::{
     Address, Duration, Endpoint, Error, Instant, Progress, Readiness, Recv, SocketOption,
 };
 
-use crate::errno::{connect_error, error, is_loopback};
+use crate::errno::{connect_error, error};
 use crate::fd::{Fd, Kind};
 use crate::options::{self, NO_SIGNAL, canonical, stream};
 
@@ -71,7 +71,7 @@ pub fn connect(
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
         Err(errno) => return Err(connect_error(errno, &to.addr)),
     }
-    Ok(if is_loopback(to.addr.ip()) {
+    Ok(if may_meet_itself(to) {
         Fd::connecting_locally(fd, to.addr.port())
     } else {
         Fd::new(fd, Kind::Connecting)
@@ -151,13 +151,20 @@ pub fn open(socket: &mut Fd, ready: Readiness) -> Result<Progress, Error> {
     Ok(Progress::Done)
 }
 
-/// Returns true if a connection to `port` of this host has the same end twice.
+/// Returns true if a connection to `to` comes from the address it goes to, so that it meets itself
+/// if it is given the same port: from the source it names, or on the loopback interface.
+fn may_meet_itself(to: &Endpoint<'_>) -> bool {
+    let to_ip = to.addr.ip();
+    match &to.source {
+        Some(source) => source.ip() == to_ip,
+        None => to_ip == Ipv4Addr::LOCALHOST || to_ip == Ipv6Addr::LOCALHOST,
+    }
+}
+
+/// Returns true if a connection that goes to `port` of its own address comes from there too.
 #[cold]
 fn met_itself(socket: &Fd, port: u16) -> bool {
-    let Ok(Address::Ip(local)) = local_addr(socket) else {
-        return false;
-    };
-    local.port() == port && peer_addr(socket) == Ok(Address::Ip(local))
+    local_addr(socket).is_ok_and(|local| local.ip().is_some_and(|local| local.port() == port))
 }
 
 /// Takes the error that broke a connection, if any: `getsockopt`.
@@ -362,6 +369,7 @@ fn send_slices(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errn
     }
 }
 
+#[inline(never)]
 fn address(addr: Result<SocketAddrAny, Errno>) -> Result<Address, Error> {
     let addr = SocketAddr::try_from(addr.map_err(error)?).map_err(error)?;
     Ok(canonical(addr).into())

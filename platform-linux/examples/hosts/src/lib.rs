@@ -4,6 +4,7 @@
 use core::error::Error;
 use core::net::SocketAddr;
 
+use static_cell::ConstStaticCell;
 use usockets::{
     AllSockets, Buffer, Duration, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets,
     TimerId,
@@ -58,7 +59,10 @@ impl<P: Platform> Handler<P> for Echo {
     }
 }
 
-/// Makes the server of an example, which listens at the program's argument or 127.0.0.1:3000, and
+static SOCKETS: ConstStaticCell<Sockets<Linux, Echo, 1024>> = ConstStaticCell::new(Sockets::new());
+static BUFFER: ConstStaticCell<[u8; 4096]> = ConstStaticCell::new([0; 4096]);
+
+/// Makes the server of an example, once, which listens at the program's argument or 127.0.0.1:3000, and
 /// prints where.
 ///
 /// # Errors
@@ -66,9 +70,7 @@ impl<P: Platform> Handler<P> for Echo {
 pub fn server() -> Result<Server, Failure> {
     let at = std::env::args().nth(1);
     let at: SocketAddr = at.as_deref().unwrap_or("127.0.0.1:3000").parse()?;
-    let sockets = Box::leak(Box::new(Sockets::new()));
-    let sockets: &'static mut Sockets<Linux, Echo, 1024> = sockets;
-    let mut server = Loop::new(Linux::new()?, sockets, vec![0; 4096].leak());
+    let mut server = Loop::new(Linux::new()?, SOCKETS.take(), BUFFER.take());
     let listener = server.net().listen(Endpoint::tcp(at), ())?;
     server.net().start_timer(TICK, TICK)?;
     let at = server.net().listening_addr(listener);

@@ -1,0 +1,27 @@
+//! What of libuv is called (`uv.h`).
+
+use std::ffi::{c_int, c_void};
+
+/// Numbers of `uv_handle_type`.
+pub const POLL: c_int = 8;
+pub const PREPARE: c_int = 9;
+pub const TIMER: c_int = 13;
+/// A handle of any type, or a loop.
+pub type Handle = *mut c_void;
+#[link(name = "uv")]
+unsafe extern "C" {
+    pub fn uv_default_loop() -> Handle;
+    pub fn uv_run(uv: Handle, mode: c_int) -> c_int;
+    pub fn uv_update_time(uv: Handle);
+    pub fn uv_handle_size(kind: c_int) -> usize;
+    pub fn uv_handle_set_data(handle: Handle, data: *mut c_void);
+    pub fn uv_handle_get_data(handle: Handle) -> *mut c_void;
+    pub fn uv_poll_init(uv: Handle, handle: Handle, fd: c_int) -> c_int;
+    pub fn uv_poll_start(h: Handle, events: c_int, f: extern "C" fn(Handle, c_int, c_int))
+    -> c_int;
+    pub fn uv_prepare_init(uv: Handle, handle: Handle) -> c_int;
+    pub fn uv_prepare_start(handle: Handle, f: extern "C" fn(Handle)) -> c_int;
+    pub fn uv_timer_init(uv: Handle, handle: Handle) -> c_int;
+    pub fn uv_timer_start(h: Handle, f: extern "C" fn(Handle), millis: u64, repeat: u64) -> c_int;
+    pub fn uv_timer_stop(handle: Handle) -> c_int;
+}
