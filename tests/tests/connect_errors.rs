@@ -172,8 +172,8 @@ fn one_that_meets_itself_is_refused<B: Bed>(bed: &mut B) {
 #[test]
 #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn one_that_meets_itself_is_refused_on_every_system() {
-    usockets_tests::bed::on_linux(|bed| one_that_meets_itself_is_refused(bed));
-    usockets_tests::bed::on_poll(|bed| one_that_meets_itself_is_refused(bed));
+    usockets_tests::bed::on_linux(one_that_meets_itself_is_refused);
+    usockets_tests::bed::on_poll(one_that_meets_itself_is_refused);
 }
 
 /// Without an answer a connect ends after 10 s, with `TimedOut`, once, never early (W13, W19).

@@ -59,11 +59,14 @@ impl<P: Platform> Handler<P> for Echo {
     }
 }
 
-static SOCKETS: ConstStaticCell<Sockets<Linux, Echo, 1024>> = ConstStaticCell::new(Sockets::new());
+/// The memory of all connections.
+type Pool = Sockets<Linux, Echo, 1024>;
+
+static SOCKETS: ConstStaticCell<Pool> = ConstStaticCell::new(Sockets::new());
 static BUFFER: ConstStaticCell<[u8; 4096]> = ConstStaticCell::new([0; 4096]);
 
-/// Makes the server of an example, once, which listens at the program's argument or 127.0.0.1:3000, and
-/// prints where.
+/// Makes the server of an example, once. It listens at the program's argument or 127.0.0.1:3000,
+/// and prints where.
 ///
 /// # Errors
 /// The argument is no address, or it cannot be listened at.

@@ -29,7 +29,8 @@ const TINY: &[&str] = &[
     "-C",
     "relocation-model=static",
     "-C",
-    "link-args=-nostartfiles -nostdlib -static -no-pie",
+    "link-args=-nostartfiles -nostdlib -static -no-pie \
+     -Wl,--no-eh-frame-hdr,--build-id=none,-z,norelro,-T,platform-linux/examples/support/tiny.ld",
 ];
 /// Connections open at a time.
 const CONNECTIONS: usize = 1_000;
