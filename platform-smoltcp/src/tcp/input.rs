@@ -210,22 +210,41 @@ impl Connection {
         segment: &Segment<'_>,
         buffers: &mut Buffers<'_>,
     ) -> Events {
-        let mut stripped = *segment;
         if self.state == State::SynReceived && segment.flags.has(Flags::SYN) {
-            if segment.seq != self.receive.nxt.minus(1) {
-                self.challenge(now);
-                return Events::NONE;
-            }
-            if !segment.flags.has(Flags::ACK) {
-                // The peer has not heard our answer.
-                self.marks.set(Marks::SYN_DUE);
-                return Events::NONE;
-            }
-            // The answer to a simultaneous open: its SYN is known.
-            stripped.seq = segment.seq.plus(1);
-            stripped.flags = Flags::from_bits(segment.flags.bits() & !Flags::SYN.bits());
+            return self.on_syn_again(now, segment, buffers);
         }
-        let segment = &stripped;
+        self.on_checked(now, segment, buffers)
+    }
+
+    /// Takes a segment with SYN in SYN-RECEIVED.
+    #[cold]
+    fn on_syn_again(
+        &mut self,
+        now: u64,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Events {
+        if segment.seq != self.receive.nxt.minus(1) {
+            self.challenge(now);
+            return Events::NONE;
+        }
+        if !segment.flags.has(Flags::ACK) {
+            // The peer has not heard our answer.
+            self.marks.set(Marks::SYN_DUE);
+            return Events::NONE;
+        }
+        // The answer to a simultaneous open: its SYN is known.
+        let stripped = Segment {
+            seq: segment.seq.plus(1),
+            flags: Flags::from_bits(segment.flags.bits() & !Flags::SYN.bits()),
+            ..*segment
+        };
+        self.on_checked(now, &stripped, buffers)
+    }
+
+    /// Goes through the checks in their order.
+    #[inline]
+    fn on_checked(&mut self, now: u64, segment: &Segment<'_>, buffers: &mut Buffers<'_>) -> Events {
         let flags = segment.flags;
         let mut events = Events::NONE;
         if self.refuses(now, segment) {

@@ -33,6 +33,9 @@ impl Connection {
         if self.state == State::Closed {
             return self.transmit_reset();
         }
+        if !self.may_transmit() {
+            return None;
+        }
         if self.state.is_opening() {
             if self.marks.has(Marks::SYN_DUE) {
                 return Some(self.transmit_syn(now, buffers));
