@@ -24,6 +24,8 @@ struct Told {
     duplicate: bool,
     /// It reports a duplicate of a segment of ours (RFC 2883).
     repeated: bool,
+    /// With it, all that was sent again in this repair has been reported so.
+    needless: bool,
 }
 
 impl Connection {
@@ -86,6 +88,7 @@ impl Connection {
             && is_duplicate_report(*first, segment.ack, blocks.get(1))
         {
             told.repeated = true;
+            told.needless = self.unneeded == 1;
             self.rack.on_duplicate(self.send.nxt);
             self.unneeded = self.unneeded.saturating_sub(1);
         }
@@ -199,11 +202,14 @@ impl Connection {
                 0
             };
         }
-        self.on_tail_probe_answered(buffers, told);
+        self.on_tail_probe_answered(told);
         let before = self.board.lost;
         let (next, lost) = self.detect_losses(now, buffers, told);
         self.update_congestion(now, told, lost && self.board.lost > before);
         self.restart_timers(now, told, next);
+        if told.acked > 0 && self.phase == Phase::Repair && !self.marks.has(Marks::SACK) {
+            self.marks.set(Marks::PARTIAL);
+        }
     }
 
     /// Finds what is lost; returns when more may be, and whether something new is.
@@ -264,7 +270,7 @@ impl Connection {
         self.unneeded = 0;
         self.marks.set(Marks::MAY_UNDO);
         self.marks
-            .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
+            .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE | Marks::PARTIAL);
     }
 
     /// Lets the congestion window follow.
@@ -304,7 +310,7 @@ impl Connection {
                 }
             }
         }
-        let undo = told.repeated && self.unneeded == 0 && self.marks.has(Marks::MAY_UNDO);
+        let undo = told.needless && self.marks.has(Marks::MAY_UNDO);
         if undo && self.phase != Phase::Timeout {
             self.marks.clear(Marks::MAY_UNDO);
             self.phase = Phase::Open;
@@ -339,7 +345,7 @@ impl Connection {
     }
 
     /// Draws the conclusion from the answer to a tail loss probe (RFC 8985, section 7.4.2).
-    fn on_tail_probe_answered(&mut self, buffers: &Buffers<'_>, told: &Told) {
+    fn on_tail_probe_answered(&mut self, told: &Told) {
         if !self.marks.has(Marks::TAIL_PROBE_OUT) || self.send.una.is_before(self.probe_end) {
             return;
         }
@@ -352,13 +358,19 @@ impl Connection {
         } else if beyond || self.board.is_empty() {
             // The probe has repaired a loss, which nothing else tells of.
             self.marks.clear(Marks::TAIL_PROBE_OUT);
-            let sack = buffers.outstanding.is_empty() || self.marks.has(Marks::SACK);
-            if self.phase == Phase::Open && sack {
+            if self.phase == Phase::Open {
                 let (flight, mss) = (told.flight, self.segment_len());
                 self.congestion.on_loss(self.algorithm, flight, mss);
                 self.congestion.on_recovered(self.flight(), mss);
             }
         }
+    }
+
+    /// Returns true if the retransmission timer keeps running in spite of progress: without SACK one
+    /// loss is repaired a round trip, and after many losses the timeout is faster (RFC 6582,
+    /// section 4: the Impatient variant).
+    pub(super) fn is_impatient(&self) -> bool {
+        self.marks.has(Marks::PARTIAL) && self.phase == Phase::Repair
     }
 
     /// Starts, moves or stops the main timer after an acknowledgement.
@@ -373,7 +385,7 @@ impl Connection {
             self.timers.start(Main::Reorder, now, after.max(1));
             return;
         }
-        let changed = told.acked > 0
+        let changed = (told.acked > 0 && !self.is_impatient())
             || matches!(self.timers.main, Main::Reorder | Main::Stopped)
             || (self.timers.main == Main::TailProbe && told.delivered > 0);
         if changed {

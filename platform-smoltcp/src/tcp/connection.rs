@@ -127,6 +127,8 @@ impl Marks {
     pub(super) const DRAINED: u32 = 1 << 23;
     /// The repair in progress may yet turn out not to have been needed.
     pub(super) const MAY_UNDO: u32 = 1 << 24;
+    /// A partial acknowledgement has come in the repair in progress, without SACK.
+    pub(super) const PARTIAL: u32 = 1 << 25;
 
     #[inline]
     pub(super) const fn has(self, mark: u32) -> bool {

@@ -20,34 +20,6 @@ const CHALLENGES_MAX: u8 = 10;
 /// After how many units of 256 seconds TS.Recent is outdated: 24 days (RFC 7323, section 5.5).
 const RECENT_LIFE: u16 = 8_100;
 
-/// What a listener does with a segment (RFC 9293, section 3.10.7.2).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Listen {
-    /// Nothing.
-    Ignore,
-    /// Answer with [`Transmit::reset_for`](super::Transmit::reset_for).
-    Reset,
-    /// Open a connection with [`Connection::accept`].
-    Open,
-}
-
-impl Listen {
-    /// Returns what a listener does with `segment`.
-    #[must_use]
-    pub const fn of(segment: &Segment<'_>) -> Self {
-        if segment.flags.has(Flags::RST) {
-            Self::Ignore
-        } else if segment.flags.has(Flags::ACK) {
-            Self::Reset
-        } else if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::FIN) {
-            Self::Open
-        } else {
-            Self::Ignore
-        }
-    }
-}
-
 impl Clock {
     /// Returns our clock for timestamps: milliseconds (RFC 7323, section 5.4).
     pub(super) fn value(&self, now: u64) -> u32 {

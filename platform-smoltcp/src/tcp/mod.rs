@@ -42,10 +42,10 @@
 //! `connection` is the control block, `owner` its owner's calls. `input` checks a segment in the
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
-//! `congestion` is the policy beside it, `path` is what ICMP says. `time_wait` and `cookies` are
-//! the connection after and before it costs anything; `invariants` is what always holds. A file
-//! imports from those named before it, but for the steps of a connection, which are all methods of
-//! it.
+//! `congestion` is the policy beside it, `path` is what ICMP says. `listen`, `cookies` and
+//! `time_wait` are the connection before and after it costs anything; `invariants` is what always
+//! holds. A file imports from those named before it, but for the steps of a connection, which are
+//! all methods of it.
 #![forbid(unsafe_code)]
 
 mod ack;
@@ -54,6 +54,7 @@ mod connection;
 pub mod cookies;
 mod input;
 mod invariants;
+mod listen;
 mod loss;
 mod memory;
 mod output;
@@ -68,7 +69,7 @@ mod time_wait;
 mod timers;
 
 pub use connection::{CONNECTION_LEN, Connection, State};
-pub use input::Listen;
+pub use listen::Listen;
 pub use memory::Buffers;
 pub use outstanding::Outstanding;
 pub use path::IcmpError;

@@ -224,7 +224,8 @@ impl Connection {
             .mark_sent(buffers.outstanding, index, micros32(now));
         self.recovery.on_sent(u32::from(entry.len));
         self.unneeded = self.unneeded.saturating_add(1);
-        if index == 0 || self.timers.main == Main::Stopped {
+        let restart = index == 0 && !self.is_impatient();
+        if restart || self.timers.main == Main::Stopped {
             self.start_retransmit(now);
         }
         let mut flags = Flags::ACK;
@@ -384,10 +385,11 @@ impl Connection {
             self.timers.progress_ms = millis(now);
         }
         match self.timers.main {
+            Main::Stopped | Main::Persist => self.start_probe_or_retransmit(now),
             // RFC 8985, section 7.2: each new segment puts the probe off.
-            Main::Stopped | Main::Persist | Main::TailProbe => self.start_probe_or_retransmit(now),
+            Main::TailProbe => self.put_off_probe(now, buffers),
             Main::Retransmit if self.phase == Phase::Open && self.rtt.backoff == 0 => {
-                self.start_probe_or_retransmit(now);
+                self.put_off_probe(now, buffers);
             }
             Main::Retransmit | Main::Reorder => {}
         }

@@ -163,6 +163,12 @@ impl Timers {
         self.main_at = micros32(now).wrapping_add(after);
     }
 
+    /// Lets the main timer run out after no more than `after`.
+    fn bring_forward(&mut self, now: u64, after: u32) {
+        let left = self.main_at.wrapping_sub(micros32(now));
+        self.main_at = micros32(now).wrapping_add(left.min(after));
+    }
+
     /// Stops the main timer.
     pub(super) const fn stop(&mut self) {
         self.main = Main::Stopped;
@@ -345,6 +351,18 @@ impl Connection {
             return self.start_retransmit(now);
         }
         self.timers.start(Main::TailProbe, now, after);
+    }
+
+    /// Starts the timer of a tail loss probe anew, but for no later than when the first segment on
+    /// its way runs into its timeout: who sends little and often must not wait for ever.
+    pub(super) fn put_off_probe(&mut self, now: u64, buffers: &Buffers<'_>) {
+        self.start_probe_or_retransmit(now);
+        let Some(first) = self.board.get(buffers.outstanding, 0) else {
+            return;
+        };
+        let age = micros32(now).wrapping_sub(first.sent_at);
+        let left = self.rtt.timeout().saturating_sub(age).max(1);
+        self.timers.bring_forward(now, left);
     }
 
     fn on_life_timer(&mut self, now: u64, events: &mut Events) {

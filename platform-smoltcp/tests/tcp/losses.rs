@@ -196,3 +196,27 @@ fn a_duplicate_is_reported() {
         ]
     );
 }
+
+/// RFC 2883, section 5, and RFC 3708: what was sent again without need is told by its duplicates,
+/// and then the window is as before.
+#[test]
+fn a_repair_that_was_not_needed_is_taken_back() {
+    let mut script = Script::established();
+    assert_eq!(script.write(60_000).len(), 10);
+    script.now += 10_000;
+    let sent = script.get(sack(&script, 0, &[(1_460, 5_840)]));
+    assert!(
+        starts(&sent).contains(&0),
+        "taken for lost: {:?}",
+        starts(&sent)
+    );
+    // The first has only been late; now its copy comes.
+    script.now += 1_000;
+    let new = script.get(script.ack(OURS + 14_600)).len();
+    let report = sack(&script, 14_600, &[(0, 1_460)]);
+    let more = script.get(report).len();
+    assert!(
+        new + more >= 10,
+        "{new} and {more}: the window is as before"
+    );
+}

@@ -271,3 +271,19 @@ fn a_burst_has_one_acknowledgement() {
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].ack.get(), THEIRS + 8_000);
 }
+
+/// RFC 8985, section 7.2: new segments put a probe off, but never beyond the timeout.
+#[test]
+fn steady_small_segments_do_not_put_the_timeout_off() {
+    let mut script = Script::established();
+    for _ in 0..9 {
+        script.write(10);
+        let sent = script.wait(40_000);
+        if !sent.is_empty() {
+            let after = script.now - 10_010_000;
+            assert!(after <= 260_000, "only after {after}");
+            return;
+        }
+    }
+    panic!("nothing went again for 360 ms");
+}
