@@ -92,6 +92,8 @@ struct Options {
     address: Address,
     send: usize,
     receive: usize,
+    /// Checksums and segmentation are left to the kernel.
+    offload: bool,
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
@@ -100,8 +102,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
         address: Address::new([0, 0, 0, 0].into(), 0),
         send: 256 << 10,
         receive: 256 << 10,
+        offload: true,
     };
     while let Some(name) = arguments.next() {
+        if name == "--plain" {
+            options.offload = false;
+            continue;
+        }
         let value = arguments.next()?;
         match name.as_str() {
             "--tap" => options.tap = value,
@@ -134,7 +141,7 @@ fn memory<T>(count: usize, make: impl FnMut() -> T) -> &'static mut [T] {
 fn network(options: &Options) -> Result<Network, Error> {
     let mtu = 1_500;
     let frames = memory(FRAMES.saturating_mul(Tap::share(mtu, true)), || 0);
-    let tap = Tap::open(&options.tap, mtu, true, frames)?;
+    let tap = Tap::open(&options.tap, mtu, options.offload, frames)?;
     let mut secret = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut secret))
@@ -169,7 +176,9 @@ fn network(options: &Options) -> Result<Network, Error> {
 
 fn main() -> Result<(), Error> {
     let Some(options) = parse(std::env::args().skip(1)) else {
-        eprintln!("usage: --tap NAME --ip ADDRESS [--send-buffer N] [--receive-buffer N]");
+        eprintln!(
+            "usage: --tap NAME --ip ADDRESS [--send-buffer N] [--receive-buffer N] [--plain]"
+        );
         return Err(Error::Invalid);
     };
     let mut pool = Box::new(Sockets::<Network, Bulk, { CONNECTIONS + 3 }>::new());

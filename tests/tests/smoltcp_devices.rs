@@ -1,11 +1,14 @@
 //! Devices around devices: the pcap writer, and adapters from and to smoltcp's own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use usockets::{Endpoint, Loop, Platform, Recv, SocketId, Sockets};
-use usockets_smoltcp::{Faults, FromPhy, Medium, Pcap, PollDevice, Stack, ToPhy};
+use usockets::{Endpoint, Instant, Loop, Platform, Recv, SocketId, Sockets};
+use usockets_smoltcp::{
+    Capabilities, Faults, FromPhy, Medium, Pcap, PollDevice, Stack, ToPhy, TxMeta,
+};
+use usockets_tests::smoltcp::forge::{frames, ping};
 use usockets_tests::smoltcp::kernel::Echo;
-use usockets_tests::smoltcp::{MTU, Recipe, b4, leak, wire};
+use usockets_tests::smoltcp::{MTU, Recipe, a4, b4, leak, wire};
 
 fn closed<P: Platform>(_: &P) -> P::Socket {
     P::CLOSED
@@ -103,4 +106,131 @@ fn a_stack_runs_over_smoltcps_devices_and_they_over_ours() {
     greet(device, right, || {
         wire.pass(usockets::Duration::from_micros(1))
     });
+}
+
+/// A device that lends its frames in pieces, the first of which has the headers.
+struct Pieces<D>(D);
+
+impl<D: PollDevice> Pieces<D> {
+    const PIECE: usize = 80;
+
+    fn piece(&self, index: usize, place: usize) -> &[u8] {
+        let frame = self.0.frame(index);
+        let at = (place * Self::PIECE).min(frame.len());
+        &frame[at..(at + Self::PIECE).min(frame.len())]
+    }
+}
+
+impl<D: PollDevice> PollDevice for Pieces<D> {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn receive(&mut self, frames_max: usize) -> usize {
+        self.0.receive(frames_max)
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        self.piece(index, 0)
+    }
+
+    fn chained(&self, index: usize, place: usize) -> &[u8] {
+        self.piece(index, place)
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.0.slot(len)
+    }
+
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
+        self.0.commit(len, meta);
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        self.0.wait(until);
+    }
+
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+}
+
+/// A ping of 1,000 bytes in thirteen buffers comes back whole.
+#[test]
+fn frames_in_several_buffers_are_put_together() {
+    let (wire, [left, mut right]) = wire(Faults::NONE, 1, Medium::Ip);
+    let mut recipe = Recipe::new(1);
+    recipe.medium = Medium::Ip;
+    let mut stack = recipe.build_on(Pieces(left));
+    let ping = ping(b4(0).ip(), a4(0).ip(), 2, 1, 1_000)[14..].to_vec();
+    right.inject(&ping);
+    wire.pass(usockets::Duration::from_millis(1));
+    stack.poll(Some(Instant::ZERO)).unwrap();
+    let replies = frames(&mut right);
+    assert_eq!(replies.len(), 1);
+    assert_eq!(replies[0].len(), ping.len());
+    assert_eq!(replies[0][28..], ping[28..], "the whole of it comes back");
+}
+
+/// A card whose frame comes after a while, and which counts how often it was waited for.
+struct Late {
+    looks: Cell<u64>,
+    frame: Vec<u8>,
+    came: bool,
+    waits: usize,
+    slot: Vec<u8>,
+}
+
+impl PollDevice for Late {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Medium::Ip, MTU)
+    }
+
+    fn receive(&mut self, _: usize) -> usize {
+        let due = self.looks.get() > 60 && !self.came;
+        self.came |= due;
+        usize::from(due)
+    }
+
+    fn frame(&self, _: usize) -> &[u8] {
+        &self.frame
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.slot.get_mut(..len)
+    }
+
+    fn commit(&mut self, _: usize, _: &TxMeta) {}
+
+    fn wait(&mut self, _: Option<Instant>) {
+        self.waits += 1;
+    }
+
+    fn now(&self) -> Instant {
+        self.looks.set(self.looks.get() + 1);
+        Instant::from_micros(self.looks.get())
+    }
+}
+
+/// A frame that comes soon is waited for without sleeping; then there is sleep.
+#[test]
+fn a_stack_looks_busily_for_a_while_and_sleeps_then() {
+    for busy in [0, 500] {
+        let device = Late {
+            looks: Cell::new(0),
+            frame: ping(b4(0).ip(), a4(0).ip(), 2, 1, 10)[14..].to_vec(),
+            came: false,
+            waits: 0,
+            slot: vec![0; MTU],
+        };
+        let mut recipe = Recipe::new(1);
+        recipe.medium = Medium::Ip;
+        recipe.busy_poll = usockets::Duration::from_micros(busy);
+        let mut stack = recipe.build_on(device);
+        stack.poll(None).unwrap();
+        let looked = stack.device().waits == 0 && stack.device().came;
+        assert_eq!(looked, busy > 0);
+        stack.poll(None).unwrap();
+        assert!(stack.device().waits > 0, "nothing comes any more");
+    }
 }

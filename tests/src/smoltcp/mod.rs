@@ -89,6 +89,7 @@ pub struct Recipe {
     pub cookies: bool,
     /// Frames that nobody asked for would be in most tests' way.
     pub announce: bool,
+    pub busy_poll: Duration,
     pub neighbours: usize,
     pub prefix: u8,
     /// As many as slots, if not said otherwise.
@@ -105,6 +106,7 @@ impl Recipe {
             limits: Limits::DEFAULT,
             cookies: true,
             announce: false,
+            busy_poll: Duration::ZERO,
             neighbours: 64,
             prefix: 24,
             buckets: None,
@@ -138,7 +140,8 @@ impl Recipe {
         let mut config = Config::new(mac(self.host), &addresses, Secret::new([self.host; 16]))
             .limits(self.limits)
             .cookies(self.cookies)
-            .announce(self.announce);
+            .announce(self.announce)
+            .busy_poll(self.busy_poll);
         config.gateway_v4 = Some([10, 0, 0, 254].into());
         let slots = self.classes.iter().map(|class| class.connections).sum();
         let bytes = self.classes.iter().map(SizeClass::bytes).sum();
@@ -155,7 +158,8 @@ impl Recipe {
             buckets: leak(self.buckets.unwrap_or(slots.next_power_of_two()), || 0),
             listeners: leak(8, || Listener::EMPTY),
             neighbours: leak(self.neighbours, || Neighbour::EMPTY),
-            scratch: leak(self.capabilities().frame_max(), || 0),
+            // Enough to put a frame together in that comes in pieces.
+            scratch: leak(2 * self.capabilities().frame_max(), || 0),
         };
         stack.start(&config, memory, &self.classes)
     }
