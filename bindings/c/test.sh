@@ -16,7 +16,7 @@ fail() {
     exit 1
 }
 
-for tool in gcc g++ clang clang++ valgrind pkg-config nm objcopy openssl python3; do
+for tool in gcc g++ clang clang++ valgrind strace pkg-config nm objcopy openssl python3; do
     command -v "$tool" >/dev/null || fail "$tool is not here"
 done
 mkdir -p "$work"
@@ -178,6 +178,14 @@ check_examples() {
     CERTIFICATES=$certificates timeout 120 python3 "$here/tests/examples.py" examples
 }
 
+# Instructions, system calls and bytes, of which there may be no more.
+check_figures() {
+    mkdir -p optimised
+    compile gcc "$here/tests/idle.c" optimised/idle -O2 "$plain"
+    compile gcc "$here/examples/http_server.c" optimised/http_server -O2 "$plain"
+    python3 "$here/tests/figures.py" optimised
+}
+
 build
 check_symbols
 check_compilers
@@ -185,4 +193,5 @@ check_behaviours
 check_hammer
 check_tls
 check_examples
+check_figures
 echo "the C interface behaves"
