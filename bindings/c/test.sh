@@ -6,7 +6,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}
-work=$target/c-tests
+mkdir -p "$target"
+work=$(mktemp -d "$target/c-tests.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Wpedantic -Werror"
 behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c exceptions.cpp"
 prefix=$work/prefix
@@ -19,7 +21,6 @@ fail() {
 for tool in gcc g++ clang clang++ valgrind strace pkg-config nm objcopy openssl python3; do
     command -v "$tool" >/dev/null || fail "$tool is not here"
 done
-mkdir -p "$work"
 cd "$work"
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 

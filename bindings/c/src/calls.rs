@@ -97,6 +97,9 @@ impl Calls {
             return self.adopted(socket, block);
         }
         block.clear(Flags::CONNECTING);
+        if block.any(Flags::PAUSED) {
+            socket.pause();
+        }
         let side = lp.side(id);
         // Both were for the time that it took to connect.
         side.short.set(0);
@@ -314,25 +317,12 @@ impl Handler<Stack> for Calls {
     }
 
     fn on_wake(&mut self, all: All<'_, '_>) {
-        let ends = self.lp.ends.take();
-        self.lp.reach.during(all.net(), || {
-            for id in ends {
-                let block = self
-                    .lp
-                    .socket_at(id.index())
-                    .filter(|block| block.id() == Some(id));
-                if let Some(block) = block
-                    && let Some(callback) = block.context.get().on_end.get()
-                {
-                    // SAFETY: the program's callback, with what it expects.
-                    unsafe { callback(block) };
-                }
-            }
-            if let Some(callback) = self.lp.on_wake {
+        if let Some(callback) = self.lp.on_wake {
+            self.lp.reach.during(all.net(), || {
                 // SAFETY: the program's callback, with what it expects.
                 unsafe { callback(self.lp) };
-            }
-        });
+            });
+        }
     }
 
     #[inline(always)]

@@ -70,7 +70,6 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         closed: RefCell::default(),
         origins: RefCell::default(),
         listeners: RefCell::default(),
-        ends: RefCell::default(),
         timers: Timers::default(),
         reason: Cell::new(0),
         leaked: Cell::new(0),
@@ -84,8 +83,8 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         #[cfg(feature = "tls")]
         secrets,
     };
-    std::mem::forget(unused);
     let lp = LoopRef::allocate(value, ext)?;
+    std::mem::forget(unused);
     lp.reach.with(|net| {
         net.platform_mut().lp = Some(lp);
         crate::kernel(net).lp = Some(lp);

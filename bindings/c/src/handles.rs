@@ -281,8 +281,6 @@ pub struct us_loop_t {
     pub(crate) closed: RefCell<Vec<SocketRef>>,
     pub(crate) origins: RefCell<Vec<Origin>>,
     pub(crate) listeners: RefCell<Vec<ListenRef>>,
-    /// Sockets whose reading the program ended where the kernel cannot.
-    pub(crate) ends: RefCell<Vec<SocketId>>,
     pub(crate) timers: Timers,
     /// Why the socket of the running `on_close` or `on_connect_error` is gone.
     pub(crate) reason: Cell<c_int>,

@@ -52,7 +52,15 @@ pub(crate) fn origin(lp: LoopRef, context: ContextRef, ext: usize, local: bool) 
         ext,
         local,
     };
-    // A place of a context that was freed stays: what it accepted may still shake hands.
+    if !cfg!(feature = "tls")
+        && let Some(number) = origins.iter().position(|one| one.context.is_none())
+    {
+        // With TLS the place stays: what was accepted for it may still shake hands.
+        if let Some(place) = origins.get_mut(number) {
+            *place = origin;
+        }
+        return Some(number);
+    }
     origins.try_reserve(1).ok()?;
     origins.push(origin);
     Some(origins.len() - 1)

@@ -269,17 +269,8 @@ pub unsafe extern "C-unwind" fn us_socket_shutdown_read(_ssl: c_int, block: Sock
     if block.any(Flags::CLOSED.with(Flags::LISTEN)) {
         return;
     }
-    let fd = descriptor(block);
-    if fd >= 0 {
-        // SAFETY: a plain system call.
-        unsafe { libc::shutdown(fd, libc::SHUT_RD) };
-    } else if let Some(id) = block.id() {
-        // Where there is no such call: the end comes with the next wake-up.
-        let lp = block.lp();
-        lp.ends.borrow_mut().push(id);
-        lp.with(|net| net.pause(id));
-        lp.waker.wake();
-    }
+    // SAFETY: a plain system call. Without a descriptor it fails.
+    unsafe { libc::shutdown(descriptor(block), libc::SHUT_RD) };
 }
 
 #[unsafe(no_mangle)]

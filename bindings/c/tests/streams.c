@@ -144,6 +144,31 @@ static Socket *see_more(Socket *s, char *d, int n) {
     return s;
 }
 
+/* A socket that is paused while it connects stays so. */
+static void pause_connecting(void) {
+    Socket *s = connect_one();
+    us_poll_change((struct us_poll_t *) s, loop, 0);
+}
+
+static Socket *greet(Socket *s, int is_client) {
+    if (!is_client) us_socket_write(0, s, "hello", 5, 0);
+    return s;
+}
+
+static void resume_client(Timer *timer) {
+    us_timer_close(timer);
+    SAY("nothing came while it was paused: %d", stage == 0);
+    stage = 1;
+    us_poll_change((struct us_poll_t *) client[0], loop, LIBUS_SOCKET_READABLE);
+}
+
+static Socket *greeted(Socket *s, char *d, int n) {
+    (void) s; (void) d;
+    SAY("%d bytes came after it was resumed: %d", n, stage);
+    close_everything();
+    return s;
+}
+
 int main(void) {
     big = (char *) calloc(BIG, 1);
     begin("ends", 1);
@@ -157,6 +182,12 @@ int main(void) {
     }
     begin("pausing", 1);
     on.open = pause_first; on.data = late;
+    finish();
+    begin("pausing before it opens", 0);
+    stage = 0;
+    pause_connecting();
+    on.open = greet; on.data = greeted;
+    after(50, resume_client);
     finish();
     begin("ending the other direction", 1);
     on.open = stop_reading; on.end = end_and_close;
@@ -192,6 +223,10 @@ opened 1 and 1, closed 2
 -- pausing
 nothing came while it was paused: 1; events 0
 4 bytes came after it was resumed: 1
+opened 1 and 1, closed 2
+-- pausing before it opens
+nothing came while it was paused: 1
+5 bytes came after it was resumed: 1
 opened 1 and 1, closed 2
 -- ending the other direction
 on_end of the server
