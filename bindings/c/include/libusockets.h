@@ -20,7 +20,8 @@
  * What differs from µSockets, because the original is wrong there:
  *  - Bytes that came before the peer's end, a hang-up or an error are delivered first.
  *  - on_end comes once. A short write neither resumes a paused socket nor a finished one.
- *  - Timeouts never fire early, do not wrap, and are not tied to a common tick.
+ *  - Timeouts and timers never fire early, counted from the time of the running iteration, do not
+ *    wrap, and are not tied to a common tick.
  *  - A write that came short is always followed by on_writable, after us_socket_write2 as well,
  *    and no write raises SIGPIPE.
  *  - Without free descriptors or sockets a listener pauses and goes on when there are some; the
@@ -334,7 +335,8 @@ int us_socket_write2(int ssl, struct us_socket_t *s, const char *header, int hea
 /* Sends what msg_more held back. */
 void us_socket_flush(int ssl, struct us_socket_t *s);
 
-/* Sets one of a socket's two timeouts; 0 disarms it. Any number of seconds or minutes is exact. */
+/* Sets one of a socket's two timeouts; 0 disarms it. Exact up to 200 days, and
+ * for longer times 200 days. */
 void us_socket_timeout(int ssl, struct us_socket_t *s, unsigned int seconds);
 void us_socket_long_timeout(int ssl, struct us_socket_t *s, unsigned int minutes);
 

@@ -10,10 +10,11 @@ static double now(void) {
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* Whether so many seconds have passed, not much more. */
+/* Whether so many seconds have passed, not much more. What is set inside of a callback counts from
+ * the time of the running iteration, which may be a little before `start`. */
 static int have_passed(double seconds) {
     double passed = now() - start;
-    return passed >= seconds && passed < seconds + 1.5;
+    return passed >= seconds - 0.03 && passed < seconds + 1.5;
 }
 
 static int count;
@@ -56,7 +57,9 @@ static void note(Timer *timer) {
     us_timer_close(timer);
 }
 
-static void many(void) {
+/* Within one iteration, in which time stands still. */
+static void many(Timer *first) {
+    us_timer_close(first);
     for (int i = 0; i < 100; i++) {
         Timer *timer = us_create_timer(loop, 0, sizeof(int));
         *(int *) us_timer_ext(timer) = i * 37 % 100;
@@ -155,7 +158,7 @@ int main(void) {
     finish();
     begin("a hundred timers, in order", 0);
     us_listen_socket_close(0, listener);
-    many();
+    after(5, many);
     finish();
     int sorted = fired == 100;
     for (int i = 1; i < fired; i++) sorted &= order[i - 1] <= order[i];
