@@ -6,27 +6,34 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::service::Service;
 
 /// Fields that a request may have.
-const FIELDS_MAX: usize = 32;
+const FIELDS_MAX: usize = 64;
+/// Bytes of a request's head.
+const HEAD_MAX: usize = 8_192;
+/// Time between requests, and for a request.
+const IDLE_MAX: Duration = Duration::from_secs(65);
+const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a request, body included.
 const REQUEST_MAX: usize = 65_536;
 /// What `/` answers.
 const GREETING: &str = "Hello from usockets!\n";
 
 /// Answers `/` with a line of text and anything else with 404; knows keep-alive, pipelining and
-/// bodies with a length. It has no timeouts, which this library's server has.
+/// bodies with a length, with the limits and the timeouts of this library's server. Of the servers
+/// here, the one on mio looks after the timeouts; the others never ask.
 #[derive(Clone, Copy, Debug)]
 pub struct Http;
 
 impl Service for Http {
-    /// The start of a request that is not complete.
-    type State = Vec<u8>;
+    type State = Held;
 
-    fn answer<'a>(
-        held: &mut Vec<u8>,
-        data: &'a [u8],
-        scratch: &'a mut Vec<u8>,
-    ) -> Option<&'a [u8]> {
+    fn is_over(state: &Held, now: Instant) -> bool {
+        state.until.is_some_and(|until| until <= now)
+    }
+
+    fn answer<'a>(state: &mut Held, data: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         scratch.clear();
+        let Held { bytes: held, until } = state;
+        let was_idle = held.is_empty();
         if held.is_empty() {
             let used = answer_all(data, scratch)?;
             held.extend_from_slice(&data[used..]);
@@ -35,8 +42,22 @@ impl Service for Http {
             let used = answer_all(held, scratch)?;
             held.drain(..used);
         }
+        if held.is_empty() {
+            *until = Some(Instant::now() + IDLE_MAX);
+        } else if was_idle || !scratch.is_empty() {
+            *until = Some(Instant::now() + REQUEST_TIME);
+        }
         (held.len() <= REQUEST_MAX).then_some(scratch)
     }
+}
+
+/// What is kept of a connection.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The start of a request that is not complete.
+    bytes: Vec<u8>,
+    /// When its time is over.
+    until: Option<Instant>,
 }
 
 /// Answers every complete request at the front of `input`; returns how many bytes they had.
@@ -58,26 +79,67 @@ fn answer_one(input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let mut request = httparse::Request::new(&mut fields);
     let head = match request.parse(input).ok()? {
         httparse::Status::Complete(length) => length,
+        httparse::Status::Partial if input.len() >= HEAD_MAX => return None,
         httparse::Status::Partial => return Some(0),
     };
-    let mut body = 0_usize;
-    for field in request.headers.iter() {
-        if field.name.eq_ignore_ascii_case("content-length") {
-            body = std::str::from_utf8(field.value).ok()?.parse().ok()?;
-        } else if field.name.eq_ignore_ascii_case("transfer-encoding")
-            || field.name.eq_ignore_ascii_case("connection")
-                && field.value.eq_ignore_ascii_case(b"close")
-        {
-            return None;
-        }
+    if head > HEAD_MAX || has_bare_feed(&input[..head]) {
+        return None;
+    }
+    let body = body_length(request.headers, request.version == Some(1))?;
+    let target = request.path?;
+    let is_target = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if !target.bytes().all(is_target) {
+        return None;
     }
     let length = head.checked_add(body)?;
     if input.len() < length {
         return Some(0);
     }
     let get = request.method == Some("GET");
-    respond(out, get && request.path == Some("/"));
+    respond(out, get && target == "/");
     Some(length)
+}
+
+/// Returns how long the body is; `None` if that is not clear, or if another request may not follow.
+fn body_length(fields: &[httparse::Header<'_>], is_1_1: bool) -> Option<usize> {
+    let (mut length, mut hosts) = (None, 0);
+    for field in fields {
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        match field.name.len() {
+            4 if is("host") => {
+                hosts += 1;
+                if !field.value.iter().all(u8::is_ascii_graphic) {
+                    return None;
+                }
+            }
+            6 if is("expect") => return None,
+            10 if is("connection") => {
+                let mut options = field.value.split(|byte| *byte == b',');
+                if options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close")) {
+                    return None;
+                }
+            }
+            14 if is("content-length") => {
+                let digits = std::str::from_utf8(field.value).ok()?;
+                if length.is_some() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                length = Some(digits.parse().ok()?);
+            }
+            17 if is("transfer-encoding") => return None,
+            _ => {}
+        }
+    }
+    (is_1_1 && hosts == 1).then(|| length.unwrap_or(0))
+}
+
+/// Returns true if a line ends with a line feed alone, which httparse lets pass. All bytes are
+/// compared, so that the compiler compares many at once.
+fn has_bare_feed(head: &[u8]) -> bool {
+    let pairs = head.iter().zip(&head[1..]);
+    pairs.fold(false, |bare, (one, next)| {
+        bare | ((*next == b'\n') & (*one != b'\r'))
+    })
 }
 
 fn respond(out: &mut Vec<u8>, found: bool) {
@@ -90,6 +152,7 @@ fn respond(out: &mut Vec<u8>, found: bool) {
     out.extend_from_slice(status.as_bytes());
     out.extend_from_slice(b"\r\nDate: ");
     append_date(out);
+    out.extend_from_slice(b"\r\nConnection: keep-alive\r\nKeep-Alive: timeout=60");
     out.extend_from_slice(b"\r\nContent-Type: text/plain\r\nContent-Length: ");
     let tens = u8::try_from(body.len() / 10 % 10).unwrap_or(0);
     let ones = u8::try_from(body.len() % 10).unwrap_or(0);

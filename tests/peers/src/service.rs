@@ -1,5 +1,7 @@
 //! What is served, apart from how.
 
+use std::time::Instant;
+
 /// Turns what a client sent into what it is sent.
 pub trait Service {
     /// What is kept of a connection between two reads.
@@ -12,6 +14,11 @@ pub trait Service {
         data: &'a [u8],
         scratch: &'a mut Vec<u8>,
     ) -> Option<&'a [u8]>;
+
+    /// Returns true if the time of a connection is over, for servers that look after it.
+    fn is_over(_: &Self::State, _: Instant) -> bool {
+        false
+    }
 }
 
 /// Sends back what comes, without copying it.

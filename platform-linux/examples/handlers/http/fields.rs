@@ -76,7 +76,8 @@ impl Fields {
 
 impl Found {
     fn see(&mut self, header: &Header<'_>) -> Result<(), Status> {
-        let value = header.value.trim_ascii();
+        // httparse has taken the blanks around it.
+        let value = header.value;
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
             4 if is("host") => {

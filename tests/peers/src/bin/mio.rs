@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -11,6 +12,8 @@ use slab::Slab;
 use usockets_peers::timeouts::{COUNT, Timeouts, measure};
 use usockets_peers::{Echo, Http, READ_MAX, Role, Service, listen};
 
+/// Time between two looks at which connections' time is over.
+const LOOK: Duration = Duration::from_secs(1);
 const LISTENER: Token = Token(usize::MAX);
 
 struct Connection<S: Service> {
@@ -46,8 +49,9 @@ fn serve<S: Service>() -> io::Result<()> {
         read: vec![0; READ_MAX],
         scratch: Vec::new(),
     };
+    let mut looked = Instant::now();
     loop {
-        match poll.poll(&mut events, None) {
+        match poll.poll(&mut events, Some(LOOK)) {
             // A tracer that comes or goes interrupts it.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             result => result?,
@@ -65,6 +69,11 @@ fn serve<S: Service>() -> io::Result<()> {
                 // Closing the descriptor ends its registration.
                 connections.remove(key);
             }
+        }
+        let now = Instant::now();
+        if now - looked >= LOOK {
+            looked = now;
+            connections.retain(|_, connection| !S::is_over(&connection.state, now));
         }
     }
 }

@@ -173,18 +173,15 @@ fn tell(table: &mut Table, subjects: &mut [Subject<'_>]) {
     let reference = figures.last().filter(|_| has_reference);
     for (subject, [full, resumed, bulk]) in subjects.iter().zip(&figures) {
         let name = subject.name;
-        let [full_max, full_ratio, speed_min] = match name {
-            "RustCrypto" => [Some(130.0), None, Some(0.6)],
-            "aws-lc-rs" => [None, Some(1.15), Some(1.2)],
-            _ => [None; 3],
+        // Ratios, which hold on any machine and beside whatever else it does.
+        let [full_ratio, speed_min] = match name {
+            "RustCrypto" => [Some(0.95), Some(0.6)],
+            "aws-lc-rs" => [Some(1.15), Some(1.2)],
+            _ => [None; 2],
         };
         let ratio = |own: f64, at: usize| reference.map(|reference| own / reference[at]);
         let half = (name == "RustCrypto").then_some(0.5);
-        table.at_most(
-            &format!("{name}: full handshake, µs"),
-            Some(*full),
-            full_max,
-        );
+        table.at_most(&format!("{name}: full handshake, µs"), Some(*full), None);
         table.at_most("  of OpenSSL's", ratio(*full, 0), full_ratio);
         table.at_most(
             &format!("{name}: resumed handshake, µs"),
