@@ -157,7 +157,7 @@ pub struct Capabilities {
     /// it knows of those it receives comes with each frame ([`RxMeta::checksum`]).
     pub fills: bool,
     /// Bytes of the largest TCP segment, with all headers of IP and TCP, that the device cuts to
-    /// size itself ([`TxMeta::segment_size`]). Needs [`Self::fills`].
+    /// size itself ([`segment_size`](field@TxMeta::segment_size)). Needs [`Self::fills`].
     pub segment_max: Option<usize>,
 }
 

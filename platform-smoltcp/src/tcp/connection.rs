@@ -218,7 +218,7 @@ pub(super) struct Clock {
 /// A connection whose segments go nowhere gives up in time:
 ///
 /// ```
-/// use usockets::{Error, Instant};
+/// use usockets::{Duration, Error, Instant};
 /// use usockets_smoltcp::tcp::{Block, Buffers, Connection, Outstanding, Seq, Settings, State};
 ///
 /// let (mut send, mut receive) = ([0; 1024], [0; 1024]);
