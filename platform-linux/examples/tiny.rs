@@ -5,8 +5,8 @@
 //! ```sh
 //! cargo rustc --profile tiny -p usockets-linux --example tiny --no-default-features -- \
 //!     --cfg freestanding -C relocation-model=static \
-//!     -C link-args="-nostartfiles -nostdlib -static -no-pie -Wl,--no-eh-frame-hdr,--build-id=none,\
-//! -z,norelro,-T,platform-linux/examples/support/tiny.ld"
+//!     -C link-args="-nostartfiles -nostdlib -static -no-pie \
+//!     -Wl,--no-eh-frame-hdr,--build-id=none,-z,norelro,-T,platform-linux/examples/support/tiny.ld"
 //! ```
 //!
 //! SIGTERM and SIGINT stop it in order. Without these flags it is an ordinary program that does the
