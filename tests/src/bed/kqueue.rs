@@ -63,7 +63,7 @@ impl KqueueModel {
             [write, read]
         };
         self.events.extend(both.into_iter().flatten());
-        if chance % 16 < 2 && flags.intersects(E::OUT) {
+        if chance % 16 < 2 && flags.contains(E::IN | E::OUT) {
             // As after our own end: to be asked about, and nothing is wrong.
             self.events.push_back(event(KeventFilter::Write, true));
         }
