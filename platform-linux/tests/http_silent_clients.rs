@@ -16,8 +16,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
 
-use support::Client;
-use support::program::Server;
+use support::program::{Server, programs};
+use support::{Client, PATIENCE, within};
 
 /// More than the server's pool has slots.
 const SILENT: usize = 4_200;
@@ -46,4 +46,35 @@ fn more_silent_clients_than_slots_do_not_stop_it() {
     assert_eq!(client.response().status(), 200);
     let took = since.elapsed();
     assert!(took < Duration::from_secs(10), "served after {took:?}");
+}
+
+/// The same where descriptors are out before slots are.
+#[test]
+fn more_silent_clients_than_descriptors_do_not_stop_it() {
+    let addr = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let mut server = std::process::Command::new("sh");
+    server.args(["-c", "ulimit -n 60; exec \"$0\" \"$1\""]);
+    server.arg(programs().join("http_server"));
+    server
+        .arg(addr.to_string())
+        .stdout(std::process::Stdio::null());
+    let mut server = server.stderr(std::process::Stdio::null()).spawn().unwrap();
+    within(PATIENCE, || TcpStream::connect(addr).is_ok());
+    let silent: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(addr).unwrap())
+        .collect();
+    for _ in 0..20 {
+        let since = Instant::now();
+        let mut client = Client::connect(addr);
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().status(), 200);
+        let took = since.elapsed();
+        assert!(took < Duration::from_secs(5), "served after {took:?}");
+    }
+    drop(silent);
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

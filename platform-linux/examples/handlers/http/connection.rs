@@ -1,6 +1,6 @@
 //! One connection: requests in, responses out, in order.
 
-use usockets::{Duration, Handler, Net, Platform, Socket, SocketId, Span};
+use usockets::{Duration, Handler, Instant, Net, Platform, Socket, SocketId, Span};
 
 use super::exchange::{Exchange, Wait};
 use super::memory::Desk;
@@ -18,6 +18,8 @@ pub(crate) struct Connection {
     input: Span,
     exchange: Exchange,
     wait: Wait,
+    /// Since when it waits for that.
+    since: Instant,
 }
 
 impl Connection {
@@ -31,6 +33,7 @@ impl Connection {
             input: Span::EMPTY,
             exchange: Exchange::new(),
             wait: Wait::Idle,
+            since: socket.net().now(),
         }
     }
 
@@ -147,6 +150,7 @@ impl Connection {
             return;
         }
         self.wait = wait;
+        self.since = socket.net().now();
         self.exchange.moved = 0;
         let limits = &desk.reply.service.limits;
         socket.set_timeout(match wait {
@@ -165,6 +169,11 @@ impl Connection {
     /// long as none did. The client has been told.
     pub(crate) fn upgraded(&self) -> Option<Span> {
         self.exchange.is_upgraded().then_some(self.input)
+    }
+
+    /// Returns since when no request is under way; `None` if one is.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        (self.wait == Wait::Idle && self.is_idle()).then_some(self.since)
     }
 
     /// Returns whether no request is under way.

@@ -1,11 +1,19 @@
 //! The handler: a loop whose connections all speak HTTP.
 
-use usockets::{AllSockets, Closed, Handler, Opened, Platform, Socket, TimerId};
+use usockets::{
+    AllSockets, Closed, Duration, Error, Handler, Instant, ListenerId, Opened, Platform, Socket,
+    SocketId, TimerId,
+};
 
 use super::connection::Connection;
 use super::memory::{Shared, Store};
 use super::service::Service;
 use super::stop::Stop;
+
+/// Clients that make room at once when descriptors are out.
+const ROOM_MADE: u32 = 16;
+/// Time without a new client after which descriptors count as enough again.
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// What a socket is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,6 +29,8 @@ pub(crate) enum Group {
 pub(crate) struct Server<'m, const IN: usize, const OUT: usize> {
     shared: Shared<'m, IN, OUT>,
     stop: Stop,
+    /// Until then, each new client takes the place of an idle one.
+    crowded_until: Instant,
 }
 
 impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
@@ -32,6 +42,7 @@ impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
         Self {
             shared: Shared::new(service, store),
             stop: Stop::new(),
+            crowded_until: Instant::ZERO,
         }
     }
 }
@@ -42,6 +53,16 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Group>) -> Connection {
         socket.adopt(Group::Client);
+        let now = socket.net().now();
+        if now < self.crowded_until {
+            self.crowded_until = now.saturating_add(CROWDED);
+            let idlest = idlest(self.shared.clients, |id| {
+                socket.other(id).and_then(|(_, it)| it.idle_since())
+            });
+            if let Some(id) = idlest {
+                socket.net().close(id);
+            }
+        }
         self.shared.opened(socket.id());
         Connection::open(socket, &self.shared.service)
     }
@@ -75,6 +96,27 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         self.stop.on_close(socket.net());
     }
 
+    /// Descriptors are out, which no policy of the listener mends: the clients that have been idle
+    /// for the longest time make room, from now on one for each that comes.
+    fn on_accept_error(
+        &mut self,
+        sockets: &mut AllSockets<'_, P, Self>,
+        _: ListenerId,
+        error: Error,
+    ) {
+        if error == Error::Exhausted {
+            self.crowded_until = sockets.net().now().saturating_add(CROWDED);
+            for _ in 0..ROOM_MADE {
+                let idlest = idlest(self.shared.clients, |id| {
+                    sockets.get(id).and_then(|(_, it)| it.idle_since())
+                });
+                if let Some(id) = idlest {
+                    sockets.net().close(id);
+                }
+            }
+        }
+    }
+
     fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         self.stop.ask(sockets.net(), &mut self.shared);
     }
@@ -89,4 +131,14 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
                 .before_wait(sockets.net(), &self.shared.service.limits);
         }
     }
+}
+
+/// Returns the client that has been idle for the longest time.
+fn idlest(
+    clients: &[Option<SocketId>],
+    mut idle_since: impl FnMut(SocketId) -> Option<Instant>,
+) -> Option<SocketId> {
+    let idle = clients.iter().flatten();
+    let idle = idle.filter_map(|id| Some((idle_since(*id)?, *id)));
+    idle.min().map(|(_, id)| id)
 }
