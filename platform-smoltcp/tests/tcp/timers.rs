@@ -160,10 +160,10 @@ fn keep_alive_asks_and_gives_up() {
     let probe = &sent[0].1;
     assert_eq!((probe.seq.get(), probe.payload.len()), (OURS - 1, 0));
     script.get(Packet::new(Flags::ACK, THEIRS + 4, OURS));
-    let sent = script.wait(95_000_000);
-    assert_eq!(sent.len(), 9, "eight probes and a reset");
+    let sent = script.wait(105_000_000);
+    assert_eq!(sent.len(), 10, "nine probes and a reset");
     assert_eq!(script.host.tcp.error(), Some(Error::TimedOut));
-    assert!(sent[8].1.has(Flags::RST));
+    assert!(sent[9].1.has(Flags::RST));
 }
 
 /// RFC 9293, section 3.8.4, MUST-25: off by default.
