@@ -49,13 +49,13 @@ fn peak(world: &mut World, time: Duration) -> usize {
     most
 }
 
-/// Beside its buffers a connection takes at most 560 bytes, with everything on by default.
+/// Beside its buffers a connection takes at most 350 bytes, with everything on by default.
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn a_connection_takes_560_bytes_at_most() {
+fn a_connection_takes_350_bytes_at_most() {
     let bucket = size_of::<u32>();
     let bytes = size_of::<Slot>() + bucket;
-    assert!(bytes <= 560, "{bytes}");
+    assert!(bytes <= 350, "{bytes}");
 }
 
 #[test]

@@ -202,8 +202,7 @@ impl Shell<'_> {
     pub(super) fn fail(&mut self, index: u32, error: Error) {
         self.table.remove(self.slots.all, index);
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.connection = crate::tcp::Connection::CLOSED;
-            slot.error = Some(error);
+            slot.connection.give_up(error);
         }
         self.report(index, Facts::ERROR);
     }

@@ -119,8 +119,6 @@ pub struct Slot {
     /// Octets that the peer had not acknowledged when the limit was set; in
     /// [`Phase::Delivering`].
     pub(super) left: u32,
-    /// Why the connection broke, where the control block does not know.
-    pub(super) error: Option<Error>,
     /// Which listener's it is before it is accepted; [`NO_LISTENER`] afterwards.
     pub(super) listener: u8,
     pub(super) class: u8,
@@ -128,6 +126,9 @@ pub struct Slot {
     pub(super) facts: Facts,
     pub(super) flags: Flags,
 }
+
+// With its four bytes in the table of addresses: what a connection takes beside its memory.
+const _: () = assert!(size_of::<Slot>() <= 346);
 
 impl Slot {
     /// A slot that no stack has taken yet.
@@ -138,7 +139,6 @@ impl Slot {
         ends: Ends::NONE,
         limit: 0,
         left: 0,
-        error: None,
         listener: NO_LISTENER,
         class: 0,
         phase: Phase::Free,
@@ -155,10 +155,7 @@ impl Slot {
     /// Returns why the connection broke, if it did.
     #[inline]
     pub(super) const fn error(&self) -> Option<Error> {
-        match self.error {
-            Some(error) => Some(error),
-            None => self.connection.error(),
-        }
+        self.connection.error()
     }
 
     /// Limits the phase to the tick `at`.

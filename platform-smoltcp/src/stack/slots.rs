@@ -238,7 +238,6 @@ impl<'a> Slots<'a> {
             slot.connection = Connection::CLOSED;
             slot.owner = 0;
             slot.listener = NO_LISTENER;
-            slot.error = None;
             slot.facts = Facts::NONE;
             slot.flags.reset();
         }

@@ -378,6 +378,20 @@ impl Connection {
         }
     }
 
+    /// Goes to CLOSED for a reason that only the shell knows, such as that there is no way to the
+    /// peer, which is not told. Any reason but [`Error::Unreachable`], [`Error::Refused`] and
+    /// [`Error::Reset`] is [`Error::TimedOut`].
+    pub fn give_up(&mut self, error: Error) {
+        let broken = match error {
+            Error::Unreachable => Broken::Unreachable,
+            Error::Refused => Broken::Refused,
+            Error::Reset => Broken::Reset,
+            _ => Broken::TimedOut,
+        };
+        *self = Self::CLOSED;
+        self.finish(broken);
+    }
+
     /// Goes to CLOSED. What can be received stays.
     pub(super) fn finish(&mut self, broken: Broken) {
         self.state = State::Closed;
