@@ -20,35 +20,50 @@
 //! # Memory
 //!
 //! An open connection that idles costs its keys and counters, at most 256 bytes beyond the
-//! platform's socket. All else is lent from a [`TlsMemory`] while it is needed:
+//! platform's socket. All else is leased from a [`TlsMemory`] while it is needed, and that is for
+//! whole units only, so that a slow peer keeps nothing that others need:
 //!
-//! | lent | bytes each | while | when all are lent |
+//! | leased | bytes each | while | when all are leased |
 //! |---|---|---|---|
-//! | handshake | 9,312 | a connection opens and has sent something | it waits; connects fail |
-//! | input | 16,720 | a part of a record has come | it is not read from |
-//! | output | 16,720 | the same of a hello, or less is taken than was sent | nothing more is sent |
+//! | handshake | 10,576 | a whole hello is answered, or more is awaited | it waits; connects fail |
+//! | parked one | 136 | only the client's last message is awaited | it is not parked |
+//! | input | 16,720 | a record is read | it waits |
+//! | output | 16,720 | records are sent | it waits |
 //! | place to wait | 24 | | |
 //!
-//! | for | sockets | handshakes | inputs | outputs | lent memory |
+//! Eight handshakes can be parked for each that can be leased, which its size includes. A record
+//! that has come or was taken in part keeps its input or output as long as others are free.
+//! Where the last input is in use, a record that has not come as a whole is left in the platform
+//! ([`Platform::peek`], [`Platform::set_low_water`]); where the last output is, records are small,
+//! and the end of one that was taken in part is parked. Leases end only when others wait, the
+//! sooner the more there are ([`Tls::with_lease_max`]): whoever has made no progress for longest
+//! gives way first, and is closed.
+//!
+//! What is not bounded so: where a platform cannot be looked into, or never holds a whole record,
+//! and in handshakes that show a client's certificate or need a `HelloRetryRequest`, slow peers
+//! can make others wait for leases to end.
+//!
+//! | for | sockets | handshakes | inputs | outputs | memory |
 //! |---|---|---|---|---|---|
-//! | a device with one connection | 1 | 1 | 1 | 1 | 42 KiB |
-//! | a gateway | 64 | 2 | 2 | 4 | 118 KiB |
-//! | a server | 10,000 | 64 | 64 | 256 | 5.9 MiB |
+//! | a device with one connection | 1 | 1 | 1 | 1 | 43 KiB |
+//! | a gateway | 64 | 2 | 2 | 4 | 120 KiB |
+//! | a server | 10,000 | 64 | 64 | 256 | 6.0 MiB |
 //!
-//! With one handshake, input and output everything works, one connection after the other. A peer
-//! that keeps what is lent and gets nowhere gives way to those that wait
-//! ([`Tls::with_held_max`]).
+//! With one handshake, input and output everything works, one connection after the other; such
+//! a pool keeps nothing in reserve.
 //!
-//! Keys are wiped when they are replaced and when a socket closes. Plaintext in lent records is
+//! Keys are wiped when they are replaced and when a socket closes. Plaintext in leased records is
 //! overwritten by the next use only.
 //!
 //! # What a program provides
 //!
 //! - a [`Machine`]: random bytes and the wall clock;
-//! - a [`Config`]: identities, trusted authorities ([`TrustAnchor`]), protocols, all lent;
+//! - a [`Config`]: identities, trusted authorities ([`TrustAnchor`]), protocols, all borrowed;
 //! - the memory, for example in a static.
 //!
 //! [`Endpoint::tls`]: crate::Endpoint::tls
+//! [`Platform::peek`]: crate::Platform::peek
+//! [`Platform::set_low_water`]: crate::Platform::set_low_water
 
 mod alert;
 mod certificate;
@@ -65,7 +80,7 @@ pub use alert::Alert;
 pub use certificate::error::CertificateError;
 pub use certificate::pem::Pem;
 pub use connection::event::{Event, Received};
-pub use connection::receive::Connection;
+pub use connection::state::Connection;
 pub use connection::traffic::CONTROL_MAX;
 pub use crypto::provider::{
     Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, PRIVATE_MAX, Private, SHARE_MAX,
@@ -82,9 +97,10 @@ pub use handshake::exchange::{Handshake, MESSAGE_MAX};
 pub use handshake::failure::{HandshakeFailure, HandshakeStats, ObserveHandshakes};
 pub use handshake::peer::Peer;
 pub use handshake::session::Session;
-pub use handshake::ticket::TicketKeys;
+pub use handshake::ticket_keys::TicketKeys;
 pub use layer::memory::TlsMemory;
-pub use layer::platform::{Tls, TlsSocket};
+pub use layer::platform::Tls;
+pub use layer::socket::TlsSocket;
 pub use pki_types::{SignatureVerificationAlgorithm, TrustAnchor};
 pub use record::protection::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};
 pub use wire::Output;

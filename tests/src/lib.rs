@@ -10,5 +10,6 @@ pub mod rng;
 pub mod script;
 pub mod side;
 pub mod sim;
+pub mod slow;
 pub mod smoltcp;
 pub mod tasks;

@@ -125,7 +125,7 @@ pub(crate) fn copy(target: &mut [u8], source: &[u8]) -> bool {
     true
 }
 
-/// Bytes on their way out, in a buffer lent by the caller.
+/// Bytes on their way out, in a buffer of the caller's.
 ///
 /// Every method that adds fails with `internal_error` when the buffer is full.
 #[derive(Debug)]

@@ -76,7 +76,7 @@ fn layer<P: Platform, C: Crypto>(
     sessions: &'static mut [Session],
 ) -> Tls<'static, P, C> {
     let layer = Tls::new(platform, crypto, config(), memory);
-    layer.with_held_max(duration()).with_sessions(sessions)
+    layer.with_lease_max(duration()).with_sessions(sessions)
 }
 
 impl<P: Layer, C: Crypto> Layer for Tls<'static, P, C> {

@@ -16,7 +16,7 @@ type Layer<'s> = Tls<'s, Linux, Crypto>;
 struct Stage<const H: usize, const I: usize, const O: usize> {
     memory: Box<TlsMemory<Crypto, SOCKETS, H, I, O>>,
     buffer: Vec<u8>,
-    held_max: Duration,
+    lease_max: Duration,
 }
 
 impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
@@ -24,7 +24,7 @@ impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
         Self {
             memory: Box::new(TlsMemory::NEW),
             buffer: vec![0; buffer_len],
-            held_max: Duration::from_secs(5),
+            lease_max: Duration::from_secs(5),
         }
     }
 
@@ -55,7 +55,7 @@ impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
         let crypto = Crypto::new(Machine::new(5));
         let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
         let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *self.memory)
-            .with_held_max(self.held_max);
+            .with_lease_max(self.lease_max);
         let mut the_loop = Loop::new(layer, &mut *sockets, &mut self.buffer);
         let any = ([127, 0, 0, 1], 0).into();
         let listener = the_loop
@@ -267,7 +267,7 @@ fn a_socket_is_small() {
 fn who_stalls_gives_way_to_who_waits() {
     let mut echo = Echo::new(1_000);
     let mut stage = Stage::<8, 1, 2>::new(4_096);
-    stage.held_max = Duration::from_millis(200);
+    stage.lease_max = Duration::from_millis(200);
     stage.run(&mut echo, |the_loop, echo, addr| {
         // Each sends the front of a record and no more.
         let stalled: Vec<_> = (0..4)
@@ -294,7 +294,7 @@ fn who_stalls_gives_way_to_who_waits() {
 fn who_takes_nothing_gives_way_to_who_waits() {
     let mut echo = Echo::new(20_000_000);
     let mut stage = Stage::<4, 4, 1>::new(65_536);
-    stage.held_max = Duration::from_millis(200);
+    stage.lease_max = Duration::from_millis(200);
     stage.run(&mut echo, |the_loop, echo, addr| {
         // The echo fills every buffer on the way, as the asking side stops reading at once.
         let to = Endpoint::tls(addr, Some("localhost"));
@@ -307,8 +307,11 @@ fn who_takes_nothing_gives_way_to_who_waits() {
         echo.payload.truncate(1_000);
         the_loop.net().connect(to, Part::Ask).unwrap();
         until(the_loop, echo, |echo| echo.echoed == 1);
-        let timed_out = Closed::Failed(Error::TimedOut);
-        assert!(echo.closed.values().any(|closed| closed.1 == timed_out));
+        // Who takes nothing has the only output, and loses it, or has none if the platform took
+        // nothing of its last record.
+        let finished = |closed: &Closed| *closed == Closed::Finished;
+        assert!(echo.closed(Part::Ask).iter().all(finished));
+        assert!(begin.elapsed() < Duration::from_secs(3));
         the_loop.net().close(deaf);
     });
 }

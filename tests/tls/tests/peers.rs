@@ -153,7 +153,7 @@ impl<'c> Stage<'_, '_, 'c> {
 /// Runs `script` with a server that lends from `memory`.
 fn on_stage<const I: usize>(
     memory: &mut Memory<I>,
-    held_max: Duration,
+    lease_max: Duration,
     script: impl FnOnce(&mut Stage<'_, '_, '_>),
 ) {
     let authority = Authority::new(Kind::P256);
@@ -165,7 +165,7 @@ fn on_stage<const I: usize>(
     let crypto = Crypto::new(Machine::new(5));
     let mut sockets = Box::new(Sockets::<Layer<'_>, Notes, SOCKETS>::new());
     let mut buffer = vec![0; 65_536];
-    let layer = Tls::new(Linux::new().unwrap(), crypto, &config, memory).with_held_max(held_max);
+    let layer = Tls::new(Linux::new().unwrap(), crypto, &config, memory).with_lease_max(lease_max);
     let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), ()).unwrap();

@@ -7,6 +7,7 @@
 //! | `event` | what a record meant to the caller |
 //! | `state` | which message comes next |
 //! | `receive` | the connection, and how a record becomes messages, and messages steps |
+//! | `unit` | how much has to come before memory is leased for it |
 //! | `traffic` | after the handshake: data, alerts, new keys |
 //!
 //! May import everything but [`layer`](crate::tls::layer) and `embedded`.
@@ -15,3 +16,4 @@ pub(crate) mod event;
 pub(crate) mod receive;
 pub(crate) mod state;
 pub(crate) mod traffic;
+pub(crate) mod unit;

@@ -1,102 +1,23 @@
 //! One TLS connection: records in, records out, no transport.
 
 use crate::tls::alert::Alert;
-use crate::tls::certificate::error::CertificateError;
 use crate::tls::connection::event::{Event, Received};
-use crate::tls::connection::state::{Failure, Role, State};
-use crate::tls::crypto::provider::{Crypto, Suite};
+use crate::tls::connection::state::{Connection, Failure, Role, State};
+use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::auth::{self, Step};
 use crate::tls::handshake::client;
 use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::{Exchange, Handshake};
 use crate::tls::handshake::extension::fragment_len;
 use crate::tls::handshake::server;
-use crate::tls::handshake::session::SessionAt;
-use crate::tls::record::protection::{Content, HEADER, Header, Keys};
+use crate::tls::record::protection::{Content, HEADER, Header};
 use crate::tls::wire::Output;
 
 /// Most change-cipher-spec records of one handshake; a peer in middlebox compatibility mode
 /// sends one (RFC 8446, appendix D.4).
 const CHANGES_MAX: u8 = 8;
 
-/// One connection, server or client: keys, counters and little else.
-///
-/// Made by [`Self::server`] or [`Self::client`], which need a [`Handshake`] until
-/// [`Self::is_open`]. All zero bytes when [closed](Self::CLOSED).
-pub struct Connection {
-    pub(crate) receive: Keys,
-    pub(crate) send: Keys,
-    /// Bytes still to come of a message after the handshake that is skipped.
-    pub(crate) skip: u32,
-    /// Most plaintext bytes of a record that we send.
-    pub(crate) limit: u16,
-    /// Where a client keeps the ticket that the server may send.
-    pub(crate) session: SessionAt,
-    /// Header of a message after the handshake.
-    pub(crate) header: [u8; 4],
-    pub(crate) header_len: u8,
-    pub(crate) state: State,
-    pub(crate) role: Role,
-    pub(crate) suite: Suite,
-    /// Code of the largest fragment agreed on (RFC 6066, section 4); 0 if none is.
-    pub(crate) fragment: u8,
-    /// Index of the protocol agreed on by ALPN, plus one; 0 if none.
-    pub(crate) protocol: u8,
-    /// Empty records and warnings since the last data.
-    pub(crate) idle: u8,
-    /// Messages after the handshake since the last data.
-    pub(crate) messages: u8,
-    pub(crate) can_open: bool,
-    pub(crate) can_seal: bool,
-    /// A record has been opened with the first keys: no more early data.
-    pub(crate) has_opened: bool,
-    /// The peer has sent `close_notify`.
-    pub(crate) is_ended: bool,
-    /// The peer asked for new keys of ours.
-    pub(crate) owes_update: bool,
-    pub(crate) is_resumed: bool,
-    /// Why, if the state is failed.
-    pub(crate) failure: Failure,
-    /// What was wrong with the peer's certificates, as a number; 0 if nothing was.
-    pub(crate) certificate_error: u8,
-}
-
 impl Connection {
-    /// No connection.
-    pub const CLOSED: Self = Self {
-        receive: Keys::NONE,
-        send: Keys::NONE,
-        skip: 0,
-        limit: 0,
-        session: SessionAt::NOWHERE,
-        header: [0; 4],
-        header_len: 0,
-        state: State::Closed,
-        role: Role::Server,
-        suite: Suite::Aes128GcmSha256,
-        fragment: 0,
-        protocol: 0,
-        idle: 0,
-        messages: 0,
-        can_open: false,
-        can_seal: false,
-        has_opened: false,
-        is_ended: false,
-        owes_update: false,
-        is_resumed: false,
-        failure: Failure::Sent(Alert::CLOSE_NOTIFY),
-        certificate_error: 0,
-    };
-
-    /// Starts the server's side, which waits for the client's hello.
-    #[must_use]
-    pub const fn server() -> Self {
-        let mut connection = Self::CLOSED;
-        connection.limit = 16_384;
-        connection.state = State::AwaitClientHello;
-        connection
-    }
-
     /// Starts the client's side: writes the hello to `out`, which needs room for the names of the
     /// protocols and 1.5 KiB, or 2.5 KiB with the feature `tls-mlkem`. `handshake` is to be fresh.
     /// `name` is the DNS name or IP address that the server must prove to have.
@@ -115,15 +36,6 @@ impl Connection {
         }
         client::start(setup, &mut handshake.exchange, out)?;
         Ok(Self::started_client())
-    }
-
-    /// Returns a client's side whose hello has been written.
-    pub(crate) const fn started_client() -> Self {
-        let mut connection = Self::CLOSED;
-        connection.limit = 16_384;
-        connection.role = Role::Client;
-        connection.state = State::AwaitServerHello;
-        connection
     }
 
     /// Processes the record at the front of `input`, which is decrypted in place.
@@ -362,6 +274,48 @@ impl Connection {
         Ok(false)
     }
 
+    /// Starts a flight, and finishes it unless its signature comes later.
+    fn answer<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        match self.role {
+            Role::Server => server::answer(self, setup, handshake)?,
+            Role::Client => client::answer(self, setup, handshake, out)?,
+        }
+        if handshake.awaits_signature() {
+            self.state = State::AwaitSignature;
+            return Ok(());
+        }
+        self.finish_flight(setup, handshake, out)
+    }
+
+    /// Finishes a flight and protects it.
+    fn finish_flight<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        handshake: &mut Handshake<C>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Alert> {
+        let Handshake { message, exchange } = handshake;
+        if exchange.is_unsigned {
+            return Err(Alert::INTERNAL_ERROR);
+        }
+        let mut flight = message.flight_output();
+        let base = self.send.secret();
+        auth::put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
+        let len = flight.len();
+        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
+        message.clear();
+        match self.role {
+            Role::Server => server::follow(self, setup, exchange),
+            Role::Client => client::follow(self, setup, exchange),
+        }
+        Ok(())
+    }
+
     /// Returns how far the handshake is.
     const fn progress(&self) -> Event {
         match self.state {
@@ -419,69 +373,5 @@ impl Connection {
                 Err(Alert::INTERNAL_ERROR)
             }
         }
-    }
-
-    /// Returns whether it is a server's side to which no message has come.
-    pub(crate) const fn awaits_first_byte(&self) -> bool {
-        matches!(self.state, State::AwaitClientHello)
-    }
-
-    /// Returns whether a message that may come now is answered. A ticket is no answer.
-    pub(crate) const fn answers(&self) -> bool {
-        let hellos = matches!(
-            self.state,
-            State::AwaitClientHello | State::AwaitSecondClientHello | State::AwaitSignature
-        );
-        hellos || matches!(self.role, Role::Client)
-    }
-
-    /// Returns whether it is a client's side.
-    #[must_use]
-    pub const fn is_client(&self) -> bool {
-        matches!(self.role, Role::Client)
-    }
-
-    /// Returns whether the handshake is done and neither side has failed.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open)
-    }
-
-    /// Returns the alert with which the peer is refused.
-    pub(crate) const fn refusal(&self) -> Option<Alert> {
-        match (self.state, self.failure) {
-            (State::Failed, Failure::Sent(alert)) => Some(alert),
-            _ => None,
-        }
-    }
-
-    /// Returns what was wrong with the peer's certificates, if that is why the handshake failed.
-    #[must_use]
-    pub fn certificate_error(&self) -> Option<CertificateError> {
-        CertificateError::from_number(self.certificate_error)
-    }
-
-    /// Returns whether the peer has ended its direction with `close_notify`.
-    #[must_use]
-    pub const fn is_ended(&self) -> bool {
-        self.is_ended
-    }
-
-    /// Returns whether a pre-shared key of an earlier connection took the place of certificates.
-    #[must_use]
-    pub const fn is_resumed(&self) -> bool {
-        self.is_resumed
-    }
-
-    /// Returns the index, in the configuration's list, of the protocol that ALPN agreed on.
-    #[must_use]
-    pub fn protocol(&self) -> Option<usize> {
-        usize::from(self.protocol).checked_sub(1)
-    }
-
-    /// Returns the cipher suite agreed on.
-    #[must_use]
-    pub const fn suite(&self) -> Suite {
-        self.suite
     }
 }

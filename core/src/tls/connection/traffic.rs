@@ -2,7 +2,7 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::connection::event::Event;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::config::Setup;
@@ -54,12 +54,17 @@ impl Connection {
         if data.is_empty() || out.room() <= least {
             return Ok(0);
         }
-        if self.owes_update || self.send.is_worn() {
+        if self.updates_keys() {
             self.update_keys(crypto, false, out)?;
         }
         let limit = usize::from(self.limit);
         self.send
             .seal(crypto, self.suite, Content::Data, data, limit, out)
+    }
+
+    /// Returns true if the next data goes under new keys.
+    pub(crate) const fn updates_keys(&self) -> bool {
+        self.owes_update || self.send.is_worn()
     }
 
     /// Adds a `KeyUpdate` and takes new keys for sending (RFC 8446, section 4.6.3). With

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::{Private, SHARE_MAX, SHARED_MAX, Shared};
-use crate::tls::crypto::rustcrypto::agree_x25519;
+use crate::tls::crypto::x25519;
 use crate::tls::wire::Output;
 
 /// Bytes of a client's share of ML-KEM.
@@ -66,7 +66,7 @@ fn join(
     theirs: &[u8],
     shared: &mut Shared,
 ) -> Result<(), Alert> {
-    agree_x25519(private, theirs, shared)?;
+    x25519::agree(private, theirs, shared)?;
     let mut both = Zeroizing::new([0; SHARED_MAX]);
     let mut out = Output::new(both.as_mut_slice());
     out.put(secret)?;

@@ -6,7 +6,6 @@ use chacha20poly1305::ChaCha20Poly1305;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use pki_types::SignatureVerificationAlgorithm;
 use sha2::{Digest, Sha256, Sha384};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::tls::alert::Alert;
@@ -179,7 +178,7 @@ impl<M: Machine> Crypto for RustCrypto<M> {
         shared: &mut Shared,
     ) -> Result<(), Alert> {
         match group {
-            Group::X25519 => agree_x25519(private, theirs, shared),
+            Group::X25519 => x25519::agree(private, theirs, shared),
             Group::P256 => agree_p256(private, theirs, shared),
             #[cfg(feature = "tls-mlkem")]
             Group::X25519MlKem768 => mlkem::agree(private, theirs, shared),
@@ -192,22 +191,6 @@ impl<M: Machine> Crypto for RustCrypto<M> {
 /// Returns the front of a private key, which is all of it for the classical groups.
 fn front(private: &Private) -> Result<&[u8; 32], Alert> {
     private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)
-}
-
-#[inline(never)]
-pub(crate) fn agree_x25519(
-    private: &Private,
-    theirs: &[u8],
-    shared: &mut Shared,
-) -> Result<(), Alert> {
-    let theirs: [u8; 32] = theirs.try_into().map_err(|_| Alert::ILLEGAL_PARAMETER)?;
-    let secret = x25519::multiply(theirs, front(private)?);
-    // RFC 8446, section 7.4.2: an all-zero secret must be refused.
-    if bool::from(secret.ct_eq(&[0; 32])) {
-        return Err(Alert::ILLEGAL_PARAMETER);
-    }
-    shared.set(secret.as_slice());
-    Ok(())
 }
 
 #[inline(never)]

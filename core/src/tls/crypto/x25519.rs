@@ -1,7 +1,28 @@
 //! X25519's secret (RFC 7748, section 5), the fastest way that the machine has.
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+use crate::tls::alert::Alert;
+use crate::tls::crypto::provider::{Private, Shared};
+
+/// Makes the secret of a private key, the front of `private`, and a peer's share.
+///
+/// # Errors
+/// `illegal_parameter`: the share has not 32 bytes, or is of small order.
+#[inline(never)]
+pub(crate) fn agree(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
+    let theirs: [u8; 32] = theirs.try_into().map_err(|_| Alert::ILLEGAL_PARAMETER)?;
+    let key = private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)?;
+    let secret = multiply(theirs, key);
+    // RFC 8446, section 7.4.2: an all-zero secret must be refused.
+    if bool::from(secret.ct_eq(&[0; 32])) {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    shared.set(secret.as_slice());
+    Ok(())
+}
 
 /// Returns the product of a peer's share, whatever it is, and a private key. It is zero if the
 /// share is of small order.

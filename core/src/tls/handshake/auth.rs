@@ -5,18 +5,15 @@ use subtle::ConstantTimeEq;
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::verify::{Chain, Subject};
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{
     Crypto, HASH_MAX, HashAlgorithm, Hasher, Scheme, Secret, SignatureId, Signer,
 };
 use crate::tls::crypto::signature::scheme_of;
-use crate::tls::handshake::client;
 use crate::tls::handshake::config::{ClientAuth, Identity, Setup};
 use crate::tls::handshake::exchange::{Exchange, Handshake, MESSAGE_HEADER};
 use crate::tls::handshake::extension;
-use crate::tls::handshake::server;
-use crate::tls::record::protection::Content;
 use crate::tls::record::schedule::finished;
 use crate::tls::wire::{Output, Reader};
 
@@ -24,6 +21,9 @@ pub(crate) const CERTIFICATE: u8 = 11;
 pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
 pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
 pub(crate) const FINISHED: u8 = 20;
+
+/// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
+const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
 
 /// What to do with a message that has been read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,48 +127,6 @@ impl Connection {
         Ok(Step::Next)
     }
 
-    /// Starts a flight, and finishes it unless its signature comes later.
-    pub(crate) fn answer<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        match self.role {
-            Role::Server => server::answer(self, setup, handshake)?,
-            Role::Client => client::answer(self, setup, handshake, out)?,
-        }
-        if handshake.awaits_signature() {
-            self.state = State::AwaitSignature;
-            return Ok(());
-        }
-        self.finish_flight(setup, handshake, out)
-    }
-
-    /// Finishes a flight and protects it.
-    pub(crate) fn finish_flight<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        let Handshake { message, exchange } = handshake;
-        if exchange.is_unsigned {
-            return Err(Alert::INTERNAL_ERROR);
-        }
-        let mut flight = message.flight_output();
-        let base = self.send.secret();
-        put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
-        let len = flight.len();
-        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
-        message.clear();
-        match self.role {
-            Role::Server => server::follow(self, setup, exchange),
-            Role::Client => client::follow(self, setup, exchange),
-        }
-        Ok(())
-    }
-
     /// Checks the peer's `Finished` and adds it to the transcript.
     pub(crate) fn check_finished<C: Crypto>(
         &self,
@@ -176,17 +134,48 @@ impl Connection {
         message: &[u8],
     ) -> Result<(), Alert> {
         let hash = self.suite.hash();
-        let transcript = exchange.transcript.digest();
-        let expected = finished::<C::Hasher>(hash, &self.receive.secret(), &transcript);
         let content = content(message);
         if content.len() != hash.digest_len() {
             return Err(Alert::DECODE_ERROR);
         }
-        if !bool::from(expected.get(hash).ct_eq(content)) {
+        if !exchange.is_finished_known {
+            let transcript = exchange.transcript.digest();
+            exchange.verify_data = finished::<C::Hasher>(hash, &self.receive.secret(), &transcript);
+            exchange.transcript.update(message);
+        }
+        if !bool::from(exchange.verify_data.get(hash).ct_eq(content)) {
             return Err(Alert::DECRYPT_ERROR);
         }
-        exchange.transcript.update(message);
         Ok(())
+    }
+}
+
+impl<C: Crypto> Handshake<C> {
+    /// Hands over the signature that [`Signer::begin`] was asked for under `id`; an empty one
+    /// gives up. `false`, and nothing happened, if the handshake waits for no such signature or
+    /// has no room for it.
+    ///
+    /// [`Connection::receive`] then goes on, with any input.
+    ///
+    /// [`Signer::begin`]: crate::tls::Signer::begin
+    #[must_use]
+    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
+        let Self { message, exchange } = self;
+        if id == SignatureId::NONE || exchange.signing != id {
+            return false;
+        }
+        let mut out = message.flight_output();
+        let room = signature.len().saturating_add(SIGNATURE_EXTRA);
+        if out.room() < room {
+            return false;
+        }
+        let scheme = exchange.scheme;
+        let written = put_signature(&mut out, exchange, scheme, |out| out.put(signature));
+        let len = out.len();
+        exchange.signing = SignatureId::NONE;
+        exchange.is_unsigned = signature.is_empty() || written.is_err();
+        message.set_unsent(len);
+        true
     }
 }
 

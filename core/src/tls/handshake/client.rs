@@ -2,7 +2,7 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::name::parse_dns;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{Crypto, Group, HashAlgorithm, Hasher, Secret, Shared, Suite};
 use crate::tls::handshake::auth::{self, Step, content, put_schemes};
@@ -393,7 +393,7 @@ impl Connection {
         self.check_finished(exchange, message)?;
         let [client, server] = self.data_secrets(setup.crypto, exchange);
         self.receive = Keys::new::<C>(self.suite, &server);
-        exchange.next_send = client;
+        exchange.client_secret = client;
         Ok(Step::Flight)
     }
 }
@@ -430,7 +430,7 @@ pub(crate) fn follow<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
 ) {
-    connection.send = Keys::new::<C>(connection.suite, &exchange.next_send);
+    connection.send = Keys::new::<C>(connection.suite, &exchange.client_secret);
     connection.state = State::Open;
     if let Some(peer) = &mut setup.peer {
         peer.set(connection, exchange);

@@ -7,7 +7,7 @@ use crate::tls::handshake::exchange::MESSAGE_MAX;
 use crate::tls::handshake::failure::ObserveHandshakes;
 use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
-use crate::tls::handshake::ticket::TicketKeys;
+use crate::tls::handshake::ticket_keys::TicketKeys;
 
 /// Bytes of a server's flight besides the chain: protocols, a request, the longest signature,
 /// `Finished`.
@@ -15,7 +15,7 @@ const REST_MAX: usize = 1_024;
 
 /// What servers and clients of one [`Tls`](crate::tls::Tls) layer go by.
 ///
-/// Everything is lent; a connection looks only while it shakes hands, so a configuration can be
+/// Everything is borrowed; a connection looks only while it shakes hands, so a configuration can be
 /// replaced without dropping connections.
 #[derive(Clone, Copy)]
 #[non_exhaustive]

@@ -6,11 +6,10 @@ use crate::tls::alert::Alert;
 use crate::tls::certificate::name;
 use crate::tls::certificate::path::Progress;
 use crate::tls::connection::event::Event;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{
-    Crypto, HASH_MAX, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId,
+    Crypto, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId,
 };
-use crate::tls::handshake::auth::put_signature;
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::handshake::pace::Pace;
 use crate::tls::handshake::session::SessionAt;
@@ -22,8 +21,6 @@ use crate::tls::wire::{Output, Reader, copy};
 /// Certificate chains are the longest. A peer's longer message is answered with
 /// `decode_error`.
 pub const MESSAGE_MAX: usize = 8_192;
-/// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
-const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
 /// Bytes of a handshake message's header.
 pub(crate) const MESSAGE_HEADER: usize = 4;
 
@@ -76,36 +73,38 @@ impl<C: Crypto> Handshake<C> {
             && export::<C::Hasher>(hash, &self.exchange.exporter, label, context, out)
     }
 
-    /// Hands over the signature that [`Signer::begin`] was asked for under `id`; an empty one
-    /// gives up. `false`, and nothing happened, if the handshake waits for no such signature or
-    /// has no room for it.
-    ///
-    /// [`Connection::receive`] then goes on, with any input.
-    ///
-    /// [`Signer::begin`]: crate::tls::Signer::begin
-    #[must_use]
-    pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
-        let Self { message, exchange } = self;
-        if id == SignatureId::NONE || exchange.signing != id {
-            return false;
-        }
-        let mut out = message.flight_output();
-        let room = signature.len().saturating_add(SIGNATURE_EXTRA);
-        if out.room() < room {
-            return false;
-        }
-        let scheme = exchange.scheme;
-        let written = put_signature(&mut out, exchange, scheme, |out| out.put(signature));
-        let len = out.len();
-        exchange.signing = SignatureId::NONE;
-        exchange.is_unsigned = signature.is_empty() || written.is_err();
-        message.set_unsent(len);
-        true
-    }
-
     /// Returns whether it waits for a signature that comes later.
     pub(crate) fn awaits_signature(&self) -> bool {
         self.exchange.signing != SignatureId::NONE
+    }
+
+    /// Moves out all that a server still needs of a handshake that waits for the client's
+    /// `Finished`, and no certificate before it; `None`, and nothing has changed, if more is
+    /// needed. The handshake is to be [reset](Self::reset) then.
+    pub(crate) fn park(&self) -> Option<ParkedHandshake> {
+        let exchange = &self.exchange;
+        let is_bare = exchange.is_finished_known && self.message.is_empty();
+        is_bare.then(|| ParkedHandshake {
+            verify_data: exchange.verify_data.clone(),
+            ticket: exchange.psk.clone(),
+            name_hash: exchange.name_hash,
+            early_left: u16::try_from(exchange.early_left).unwrap_or(u16::MAX),
+            changes: exchange.changes,
+            wants_tickets: exchange.wants_tickets,
+        })
+    }
+
+    /// Takes back what [`Self::park`] moved out, into a handshake that is fresh.
+    pub(crate) fn unpark(&mut self, parked: &ParkedHandshake) {
+        let exchange = &mut self.exchange;
+        exchange.verify_data = parked.verify_data.clone();
+        exchange.is_finished_known = true;
+        exchange.was_parked = true;
+        exchange.psk = parked.ticket.clone();
+        exchange.name_hash = parked.name_hash;
+        exchange.early_left = usize::from(parked.early_left);
+        exchange.changes = parked.changes;
+        exchange.wants_tickets = parked.wants_tickets;
     }
 
     /// Returns the name that the client asked for, or that a client expects; empty if none.
@@ -113,6 +112,18 @@ impl<C: Crypto> Handshake<C> {
     pub fn server_name(&self) -> &[u8] {
         self.exchange.name()
     }
+}
+
+/// What is left of a server's handshake once its flight is out and only the client's `Finished` is
+/// to come: two hundred bytes instead of nine thousand, so that clients that never send it take no
+/// handshake from the others. Wiped when dropped.
+pub(crate) struct ParkedHandshake {
+    verify_data: Secret,
+    ticket: Secret,
+    name_hash: [u8; 32],
+    early_left: u16,
+    changes: u8,
+    wants_tickets: bool,
 }
 
 /// Handshake messages put together from records, and the next flight before it is protected.
@@ -242,14 +253,22 @@ pub(crate) struct Exchange<C: Crypto> {
     /// A client's transcript with the other hash function, until the server has chosen.
     pub(crate) other_transcript: C::Hasher,
     pub(crate) schedule: Schedule,
-    /// The secret of a server's next keys to receive with.
-    pub(crate) next_receive: Secret,
-    /// The secret of a client's next keys to send with.
-    pub(crate) next_send: Secret,
+    /// The secret of the client's data, until it is in the keys' place: at a client with its
+    /// `Finished`, at a server with the client's, or before that if [`Self::is_finished_known`].
+    pub(crate) client_secret: Secret,
+    /// The client's `Finished` as a server expects it, computed with its own flight unless the
+    /// client is asked for a certificate. [`Self::is_finished_known`] tells.
+    pub(crate) verify_data: Secret,
+    pub(crate) is_finished_known: bool,
+    /// It was parked: what is of no use for the client's `Finished` is gone.
+    pub(crate) was_parked: bool,
     /// The secret that keys for other protocols are made of.
     pub(crate) exporter: Secret,
-    /// A pre-shared key that a client offers or both have agreed on.
+    /// A pre-shared key that a client offers or both have agreed on; then, of a server, the key
+    /// of the ticket that it will send.
     pub(crate) psk: Secret,
+    /// A hash of the name for which that ticket will be good.
+    pub(crate) name_hash: [u8; 32],
     /// The hash function of the key that a client offers. Beside [`Self::offers_psk`], since a
     /// `None` would not be all zeros, and memory that is stays out of an image.
     pub(crate) psk_hash: HashAlgorithm,
@@ -305,10 +324,13 @@ impl<C: Crypto> Exchange<C> {
         transcript: C::Hasher::EMPTY,
         other_transcript: C::Hasher::EMPTY,
         schedule: Schedule::EMPTY,
-        next_receive: Secret::ZERO,
-        next_send: Secret::ZERO,
+        client_secret: Secret::ZERO,
+        verify_data: Secret::ZERO,
+        is_finished_known: false,
+        was_parked: false,
         exporter: Secret::ZERO,
         psk: Secret::ZERO,
+        name_hash: [0; 32],
         psk_hash: HashAlgorithm::Sha256,
         session: SessionAt::NOWHERE,
         private: Private::ZERO,

@@ -21,7 +21,7 @@ pub(crate) const NAME_MAX: usize = 255;
 /// Most key shares in one hello. Browsers send three.
 const SHARES_MAX: usize = 32;
 
-/// A parsed `ClientHello`. Lists are checked for form, and lent from the message.
+/// A parsed `ClientHello`. Lists are checked for form, and borrowed from the message.
 #[derive(Debug, Default)]
 pub(crate) struct ClientHello<'a> {
     pub(crate) random: &'a [u8],

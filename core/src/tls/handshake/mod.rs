@@ -34,3 +34,4 @@ pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod ticket;
+pub(crate) mod ticket_keys;

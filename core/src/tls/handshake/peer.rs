@@ -4,7 +4,7 @@ use zeroize::Zeroize;
 
 use crate::id::SocketId;
 use crate::tls::certificate::fields::{Certificate, Names};
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{Crypto, Group, HashAlgorithm, Hasher, Secret, Suite};
 use crate::tls::handshake::exchange::Exchange;
 use crate::tls::handshake::hello::NAME_MAX;
@@ -110,6 +110,16 @@ impl Peer {
         self.group = exchange.group;
         self.is_authenticated = exchange.is_authenticated || connection.is_client();
         self.is_resumed = connection.is_resumed();
+        self.is_known = true;
+    }
+
+    /// Hides what [`Self::set`] has kept, as the handshake is not done yet.
+    pub(crate) const fn set_unknown(&mut self) {
+        self.is_known = false;
+    }
+
+    /// Shows it, as the handshake is done.
+    pub(crate) const fn set_known(&mut self) {
         self.is_known = true;
     }
 

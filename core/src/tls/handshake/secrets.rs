@@ -1,6 +1,6 @@
 //! The secrets of a connection, in the order of the key schedule (RFC 8446, section 7.1).
 
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::Role;
 use crate::tls::crypto::provider::{Crypto, Secret, Shared};
 use crate::tls::handshake::exchange::Exchange;

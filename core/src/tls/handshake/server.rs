@@ -1,7 +1,7 @@
 //! The server's side of the handshake (RFC 8446, section 4).
 
 use crate::tls::alert::Alert;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{Crypto, Group, Hasher, SHARE_MAX, Scheme, Shared, Suite};
 use crate::tls::handshake::auth::{self, Step, content, put_message};
@@ -11,6 +11,7 @@ use crate::tls::handshake::extension::{self, fragment_len};
 use crate::tls::handshake::hello::{ClientHello, RETRY, TLS12, TLS13};
 use crate::tls::handshake::ticket;
 use crate::tls::record::protection::{Content, Keys, PLAINTEXT_MAX};
+use crate::tls::record::schedule::finished;
 use crate::tls::wire::Output;
 
 pub(crate) const CLIENT_HELLO: u8 = 1;
@@ -208,10 +209,17 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
         self.check_finished(exchange, message)?;
-        self.receive = Keys::new::<C>(self.suite, &exchange.next_receive);
+        let secret = match exchange.is_requested {
+            true => &exchange.client_secret,
+            false => &self.receive.secret(),
+        };
+        self.receive = Keys::new::<C>(self.suite, secret);
         self.state = State::Open;
         if let Some(peer) = &mut setup.peer {
-            peer.set(self, exchange);
+            match exchange.was_parked {
+                true => peer.set_known(),
+                false => peer.set(self, exchange),
+            }
         }
         ticket::send(self, setup, exchange, out)?;
         Ok(Step::Next)
@@ -245,6 +253,9 @@ pub(crate) fn answer<C: Crypto>(
 }
 
 /// Takes the keys that follow the server's flight.
+///
+/// If the client shows no certificate, its `Finished` is known by now. It is computed here, and
+/// all that depends on it, so that the transcript is not needed any more.
 pub(crate) fn follow<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
@@ -256,7 +267,24 @@ pub(crate) fn follow<C: Crypto>(
     };
     let [client, server] = connection.data_secrets(setup.crypto, exchange);
     connection.send = Keys::new::<C>(connection.suite, &server);
-    exchange.next_receive = client;
+    if exchange.is_requested {
+        exchange.client_secret = client;
+        return;
+    }
+    let hash = connection.suite.hash();
+    let transcript = exchange.transcript.digest();
+    exchange.verify_data = finished::<C::Hasher>(hash, &connection.receive.secret(), &transcript);
+    exchange.is_finished_known = true;
+    connection.receive.set_next_secret(client);
+    let content = exchange.verify_data.get(hash);
+    let len = u8::try_from(content.len()).unwrap_or_default();
+    exchange.transcript.update(&[auth::FINISHED, 0, 0, len]);
+    exchange.transcript.update(content);
+    ticket::prepare(connection.suite, setup, exchange);
+    if let Some(peer) = &mut setup.peer {
+        peer.set(connection, exchange);
+        peer.set_unknown();
+    }
 }
 
 fn put_extensions<C: Crypto>(

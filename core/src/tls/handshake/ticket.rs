@@ -1,21 +1,20 @@
 //! Stateless session tickets (RFC 8446, section 4.6.1): the server's side of resumption.
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::tls::alert::Alert;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Secret, Suite, TAG};
 use crate::tls::handshake::config::{ClientAuth, Setup};
 use crate::tls::handshake::exchange::Exchange;
 use crate::tls::handshake::hello::ClientHello;
+use crate::tls::handshake::ticket_keys::TicketKeys;
 use crate::tls::record::protection::Content;
-use crate::tls::record::schedule::{Schedule, expand_label, finished, hmac};
+use crate::tls::record::schedule::{Schedule, expand_label, finished};
 use crate::tls::wire::{Output, Reader};
 
 const NEW_SESSION_TICKET: u8 = 4;
-/// Longest life of a ticket (RFC 8446, section 4.6.1): seven days.
-const LIFETIME_MAX: u32 = 604_800;
 /// Tickets of one hello that are tried.
 const TRIES_MAX: usize = 4;
 /// Content of a ticket: suite, time of issue, hash of the server's name, key.
@@ -24,56 +23,6 @@ const SEALED: usize = 2 + 8 + 32 + HASH_MAX;
 const TICKET: usize = 8 + 12 + SEALED + TAG;
 /// Room that a message with a ticket needs, even in the smallest records.
 const ROOM: usize = 512;
-
-/// Keys that protect session tickets.
-///
-/// A key is derived for every lifetime-long period from one secret, so tickets are good for one
-/// to two lifetimes, and servers with the same secret take each other's. Who steals the secret
-/// can read every ticket but no traffic, since resumption makes a fresh key exchange: replace it
-/// now and then. Wiped when dropped.
-pub struct TicketKeys {
-    secret: [u8; 32],
-    lifetime_seconds: u32,
-}
-
-impl TicketKeys {
-    /// Returns the keys that come of `secret`, 32 bytes nobody can predict. Tickets are offered
-    /// for `lifetime_seconds`, which is brought into the range of 1 to 604,800, a week.
-    #[must_use]
-    pub const fn new(secret: [u8; 32], lifetime_seconds: u32) -> Self {
-        let lifetime_seconds = match lifetime_seconds {
-            0 => 1,
-            1..=LIFETIME_MAX => lifetime_seconds,
-            _ => LIFETIME_MAX,
-        };
-        Self {
-            secret,
-            lifetime_seconds,
-        }
-    }
-
-    /// Returns the period that the second belongs to.
-    fn period(&self, now: u64) -> u64 {
-        now.checked_div(u64::from(self.lifetime_seconds))
-            .unwrap_or_default()
-    }
-
-    fn key<H: Hasher>(&self, period: u64) -> Zeroizing<[u8; 32]> {
-        let parts: [&[u8]; 2] = [b"usockets ticket ", &period.to_be_bytes()];
-        let made = hmac::<H>(HashAlgorithm::Sha256, &self.secret, &parts);
-        let mut key = Zeroizing::new([0; 32]);
-        for (target, source) in key.iter_mut().zip(made.get(HashAlgorithm::Sha256)) {
-            *target = *source;
-        }
-        key
-    }
-}
-
-impl Drop for TicketKeys {
-    fn drop(&mut self) {
-        self.secret.zeroize();
-    }
-}
 
 /// Looks for a ticket of ours that the client may resume with, and puts its key into the
 /// exchange; returns its index in the hello.
@@ -172,7 +121,7 @@ fn open<C: Crypto>(
         && now
             .checked_sub(issued)
             .is_some_and(|age| age <= u64::from(keys.lifetime_seconds))
-        && name == hash_name(exchange).get(HashAlgorithm::Sha256);
+        && name == hash_name(exchange);
     if !is_good {
         return Ok(None);
     }
@@ -198,7 +147,24 @@ pub(crate) fn make_binder<C: Crypto>(
     finished::<C::Hasher>(hash, &base, &transcript.digest())
 }
 
-/// Adds a ticket for the connection that has just opened, if both sides care.
+/// Makes the key of the connection's ticket, if both sides care for one. The transcript ends with
+/// the client's `Finished`.
+pub(crate) fn prepare<C: Crypto>(suite: Suite, setup: &Setup<'_, C>, exchange: &mut Exchange<C>) {
+    let is_wanted = exchange.wants_tickets && setup.config.server.tickets.is_some();
+    exchange.wants_tickets = is_wanted && may_resume(setup, exchange);
+    if !exchange.wants_tickets {
+        return;
+    }
+    let hash = suite.hash();
+    let master = exchange.derive(hash, b"res master");
+    let mut psk = Secret::ZERO;
+    let label = b"resumption";
+    expand_label::<C::Hasher>(hash, &master, label, &[0], psk.get_mut(hash));
+    exchange.psk = psk;
+    exchange.name_hash = hash_name(exchange);
+}
+
+/// Adds a ticket for the connection that has just opened, if [`prepare`] has made its key.
 pub(crate) fn send<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
@@ -208,7 +174,7 @@ pub(crate) fn send<C: Crypto>(
     let Some(keys) = setup.config.server.tickets else {
         return Ok(());
     };
-    if !exchange.wants_tickets || !may_resume(setup, exchange) || out.room() < ROOM {
+    if !exchange.wants_tickets || out.room() < ROOM {
         return Ok(());
     }
     let mut bytes = Zeroizing::new([0; TICKET]);
@@ -243,15 +209,6 @@ fn seal<C: Crypto>(
     keys: &TicketKeys,
     bytes: &mut [u8],
 ) -> Result<(), Alert> {
-    let hash = suite.hash();
-    let transcript = exchange.transcript.digest();
-    let master = exchange
-        .schedule
-        .derive::<C::Hasher>(hash, b"res master", &transcript);
-    let mut psk = Secret::ZERO;
-    let label = b"resumption";
-    expand_label::<C::Hasher>(hash, &master, label, &[0], psk.get_mut(hash));
-
     let now = setup.crypto.unix_seconds();
     let period = keys.period(now);
     let mut nonce = [0; 12];
@@ -262,8 +219,8 @@ fn seal<C: Crypto>(
     let start = out.len();
     out.u16(suite.code())?;
     out.u64(now)?;
-    out.put(hash_name(exchange).get(HashAlgorithm::Sha256))?;
-    out.put(&psk.0)?;
+    out.put(&exchange.name_hash)?;
+    out.put(&exchange.psk.0)?;
     let key = keys.key::<C::Hasher>(period);
     let content = out.written_mut(start, SEALED)?;
     let associated = period.to_be_bytes();
@@ -275,12 +232,17 @@ fn seal<C: Crypto>(
 }
 
 /// Returns a hash of the name that the client asked for, so that a ticket is good for it only.
-fn hash_name<C: Crypto>(exchange: &Exchange<C>) -> Secret {
+fn hash_name<C: Crypto>(exchange: &Exchange<C>) -> [u8; 32] {
     let mut hasher = C::Hasher::new(HashAlgorithm::Sha256);
     for byte in exchange.name() {
         hasher.update(&[byte.to_ascii_lowercase()]);
     }
-    hasher.digest()
+    let digest = hasher.digest();
+    let mut hash = [0; 32];
+    for (to, from) in hash.iter_mut().zip(digest.get(HashAlgorithm::Sha256)) {
+        *to = *from;
+    }
+    hash
 }
 
 fn first_chunk<const N: usize>(bytes: &[u8]) -> Result<&[u8; N], Alert> {

@@ -30,11 +30,18 @@ impl Flags {
     /// What came of the handshake has been counted.
     pub(crate) const COUNTED: Self = Self(1 << 11);
 
+    /// Its handshake is parked.
+    pub(crate) const PARKED: Self = Self(1 << 14);
+    /// What has come of a record waits in the platform, which has a low-water mark for it.
+    pub(crate) const MARKED: Self = Self(1 << 12);
+    /// The peer's end or an error was reported: what has come of a record is all there will be.
+    pub(crate) const ENDING: Self = Self(1 << 13);
+
     pub(crate) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 == flag.0
     }
 
-    /// Returns whether the socket waits for something to be lent.
+    /// Returns true if the socket waits for a lease.
     pub(crate) const fn waits(self) -> bool {
         self.0 & Self::WAITS.0 != 0
     }

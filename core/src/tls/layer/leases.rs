@@ -1,18 +1,21 @@
-//! What a socket of the layer has been lent, and giving it back.
+//! What one socket has leased, and its release.
 
 use crate::error::Error;
 use crate::id::SocketId;
 use crate::platform::Platform;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::lease::{Index, Loan};
-use crate::tls::layer::platform::{Tls, TlsSocket};
+use crate::tls::layer::memory::{Parked, Tail};
+use crate::tls::layer::platform::Tls;
+use crate::tls::layer::pool::{Index, Lease};
+use crate::tls::layer::socket::TlsSocket;
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {
-    /// Gives back everything that was lent to the socket, and wipes its keys.
+    /// Releases everything that was leased to the socket, and wipes its keys.
     pub(crate) fn forget(&mut self, socket: &mut TlsSocket<P::Socket>) {
         self.release_handshake(socket);
+        self.release_parked(socket);
         self.release_input(socket);
         self.release_output(socket);
         self.leave_queues(socket);
@@ -24,6 +27,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if let Some(peer) = peer {
             peer.clear();
         }
+        socket.set_low_water(0);
         socket.connection = Connection::CLOSED;
         socket.id = 0;
         socket.flags = Flags::NONE;
@@ -33,60 +37,128 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     pub(crate) fn leave_queues(&mut self, socket: &mut TlsSocket<P::Socket>) {
         if let Some(id) = socket.id() {
             if socket.flags.has(Flags::WAITS_FOR_HANDSHAKE) {
-                self.lenders.handshakes.forget(id);
+                self.pools.handshakes.forget(id);
             }
             if socket.flags.has(Flags::WAITS_FOR_INPUT) {
-                self.lenders.inputs.forget(id);
+                self.pools.inputs.forget(id);
             }
             if socket.flags.has(Flags::WAITS_FOR_OUTPUT) {
-                self.lenders.outputs.forget(id);
+                self.pools.outputs.forget(id);
             }
         }
         socket.flags.clear(Flags::WAITS);
     }
 
     pub(crate) fn release_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let index = core::mem::replace(&mut socket.handshake, Index::NONE);
+        let index = socket.handshake();
         if index.is_some() {
-            if let Some(handshake) = self.lenders.handshakes.get(index) {
+            if let Some(handshake) = self.pools.handshakes.get(index) {
                 handshake.reset();
             }
-            self.lenders.handshakes.give_back(index);
+            self.pools.handshakes.release(index);
+            socket.set_handshake(Index::NONE);
         }
     }
 
+    /// Releases whatever is parked of the socket, a handshake or the end of a record.
+    pub(crate) fn release_parked(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        let parked = socket.parked();
+        if parked.is_some() {
+            drop(self.pools.parked.remove(parked, Parked::EMPTY));
+            socket.set_handshake(Index::NONE);
+        }
+    }
+
+    /// Moves what the platform has not taken of a small record to where it takes little memory.
+    /// It stays in the output if that cannot be.
+    pub(crate) fn park_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        let Some(record) = self.pools.outputs.get(socket.output) else {
+            return;
+        };
+        let has_place = socket.handshake().is_some() || socket.parked().is_some();
+        if record.is_empty() || has_place {
+            return;
+        }
+        if let Some(tail) = Tail::new(record.filled())
+            && let Ok(index) = self.pools.parked.insert(Parked::Tail(tail))
+        {
+            record.clear();
+            socket.set_parked(index);
+        }
+    }
+
+    /// Returns the end of a record that is parked.
+    pub(crate) fn tail(&mut self, socket: &TlsSocket<P::Socket>) -> Option<&mut Tail> {
+        match self.pools.parked.get(socket.parked())? {
+            Parked::Tail(tail) => Some(tail),
+            Parked::Handshake(_) | Parked::Empty => None,
+        }
+    }
+
+    /// Moves a handshake that only waits for the client's `Finished` to where it takes little
+    /// memory, and releases its lease. It stays where it is if more than that is needed.
+    pub(crate) fn park_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        let Some(handshake) = self.pools.handshakes.get(socket.handshake()) else {
+            return;
+        };
+        if let Some(parked) = handshake.park()
+            && let Ok(index) = self.pools.parked.insert(Parked::Handshake(parked))
+        {
+            self.release_handshake(socket);
+            socket.set_parked(index);
+        }
+    }
+
+    /// Moves a parked handshake into the one at `index`, which was leased for it.
+    fn unpark_handshake(&mut self, socket: &mut TlsSocket<P::Socket>, index: Index) {
+        let parked = self.pools.parked.remove(socket.parked(), Parked::EMPTY);
+        if let (Some(Parked::Handshake(parked)), Some(handshake)) =
+            (parked, self.pools.handshakes.get(index))
+        {
+            handshake.unpark(&parked);
+        }
+        socket.set_handshake(index);
+    }
+
+    /// Releases the input and whatever is in it. The platform's low-water mark stays.
     pub(crate) fn release_input(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let index = core::mem::replace(&mut socket.input, Index::NONE);
+        let index = socket.input();
         if index.is_some() {
-            if let Some(record) = self.lenders.inputs.get(index) {
-                record.clear();
+            let mut low_water = 0;
+            if let Some(record) = self.pools.inputs.get(index) {
+                low_water = record.low_water();
+                record.reset();
             }
-            self.lenders.inputs.give_back(index);
+            self.pools.inputs.release(index);
+            socket.set_low_water(low_water);
         }
     }
 
     pub(crate) fn release_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let index = core::mem::replace(&mut socket.output, Index::NONE);
         if index.is_some() {
-            if let Some(record) = self.lenders.outputs.get(index) {
-                record.clear();
+            if let Some(record) = self.pools.outputs.get(index) {
+                record.reset();
             }
-            self.lenders.outputs.give_back(index);
+            self.pools.outputs.release(index);
         }
     }
 
-    /// Checks that nothing lent to the socket has been recalled.
-    pub(crate) fn check_loans(&self, socket: &TlsSocket<P::Socket>) -> Result<(), Error> {
-        if self.lenders.handshakes.is_recalled(socket.handshake)
-            || self.lenders.inputs.is_recalled(socket.input)
-            || self.lenders.outputs.is_recalled(socket.output)
+    /// Checks that nothing leased to the socket has been recalled.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`]: something has, and the connection is over.
+    pub(crate) fn check_leases(&self, socket: &TlsSocket<P::Socket>) -> Result<(), Error> {
+        if self.pools.handshakes.is_recalled(socket.handshake())
+            || self.pools.inputs.is_recalled(socket.input())
+            || self.pools.outputs.is_recalled(socket.output)
         {
             return Err(Error::TimedOut);
         }
         Ok(())
     }
 
-    /// Keeps a handshake for a client's connection, with the name it expects.
+    /// Leases a handshake for a client's connection, with the name that the server must prove.
     pub(crate) fn prepare_client(
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
@@ -94,11 +166,11 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         name: Option<&str>,
     ) -> Result<(), Error> {
         let name = name.ok_or(Error::Invalid)?;
-        let handshakes = &mut self.lenders.handshakes;
+        let handshakes = &mut self.pools.handshakes;
         // The last is for connections that were accepted, which may be the other end of these.
         let keep = usize::from(self.config.server.serves());
-        let index = handshakes.take_now(id, keep).ok_or(Error::Exhausted)?;
-        socket.handshake = index;
+        let index = handshakes.lease_now(id, keep).ok_or(Error::Exhausted)?;
+        socket.set_handshake(index);
         let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;
         if self.config.client.roots.is_empty() || !handshake.expect_name(name) {
             self.release_handshake(socket);
@@ -107,62 +179,89 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(())
     }
 
-    /// Returns whether the socket has an input; else it waits for one.
-    pub(crate) fn has_input(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        if socket.input.is_some() {
+    /// Leases an input to the socket unless it has one; false if it has to wait for that.
+    pub(crate) fn lease_input(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        if socket.input().is_some() {
             return Ok(true);
         }
         let id = socket.id().ok_or(Error::Invalid)?;
         let flag = Flags::WAITS_FOR_INPUT;
-        let loan = self.lenders.inputs.take(id, socket.flags.has(flag));
-        settle(loan, &mut socket.input, &mut socket.flags, flag)
+        let lease = self.pools.inputs.lease(id, socket.flags.has(flag));
+        let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
+            return Ok(false);
+        };
+        if let Some(record) = self.pools.inputs.get(index) {
+            record.set_low_water(socket.low_water());
+        }
+        socket.set_input(index);
+        Ok(true)
     }
 
-    /// Returns whether the socket is in the queue for an input.
+    /// Returns true if the socket is in the queue for an input.
     pub(crate) fn waits_for_input(&self, socket: &TlsSocket<P::Socket>) -> bool {
-        let inputs = &self.lenders.inputs;
+        let inputs = &self.pools.inputs;
         socket.flags.has(Flags::WAITS_FOR_INPUT)
             && socket.id().is_some_and(|id| inputs.is_waiting(id))
     }
 
-    /// Returns whether the socket has an output; else it waits for one.
-    pub(crate) fn has_output(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+    /// Returns true if the socket is in the queue for an output.
+    pub(crate) fn waits_for_output(&self, socket: &TlsSocket<P::Socket>) -> bool {
+        let outputs = &self.pools.outputs;
+        socket.flags.has(Flags::WAITS_FOR_OUTPUT)
+            && socket.id().is_some_and(|id| outputs.is_waiting(id))
+    }
+
+    /// Leases an output to the socket unless it has one; false if it has to wait for that.
+    pub(crate) fn lease_output(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<bool, Error> {
         if socket.output.is_some() {
             return Ok(true);
         }
         let id = socket.id().ok_or(Error::Invalid)?;
         let flag = Flags::WAITS_FOR_OUTPUT;
-        let loan = self.lenders.outputs.take(id, socket.flags.has(flag));
-        settle(loan, &mut socket.output, &mut socket.flags, flag)
+        let lease = self.pools.outputs.lease(id, socket.flags.has(flag));
+        let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
+            return Ok(false);
+        };
+        socket.output = index;
+        Ok(true)
     }
 
-    /// Returns whether the socket has a handshake; else it waits for one.
-    pub(crate) fn has_handshake(
+    /// Leases a handshake to the socket unless it has one; false if it has to wait for that.
+    pub(crate) fn lease_handshake(
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
     ) -> Result<bool, Error> {
-        if socket.handshake.is_some() {
+        if socket.handshake().is_some() {
             return Ok(true);
         }
         let id = socket.id().ok_or(Error::Invalid)?;
         let flag = Flags::WAITS_FOR_HANDSHAKE;
-        let loan = self.lenders.handshakes.take(id, socket.flags.has(flag));
-        settle(loan, &mut socket.handshake, &mut socket.flags, flag)
+        let lease = self.pools.handshakes.lease(id, socket.flags.has(flag));
+        let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
+            return Ok(false);
+        };
+        match socket.parked().is_some() {
+            true => self.unpark_handshake(socket, index),
+            false => socket.set_handshake(index),
+        }
+        Ok(true)
     }
 }
 
-/// Notes in the socket what came of asking for a loan.
-fn settle(loan: Loan, index: &mut Index, flags: &mut Flags, waits: Flags) -> Result<bool, Error> {
-    match loan {
-        Loan::Taken(taken) => {
-            *index = taken;
+/// Notes in a socket's flags what came of asking for a lease; returns it if it was granted.
+fn note_lease(lease: Lease, flags: &mut Flags, waits: Flags) -> Result<Option<Index>, Error> {
+    match lease {
+        Lease::Granted(index) => {
             flags.clear(waits);
-            Ok(true)
+            Ok(Some(index))
         }
-        Loan::Waits => {
+        Lease::Waits => {
             flags.set(waits);
-            Ok(false)
+            Ok(None)
         }
-        Loan::Full => Err(Error::Exhausted),
+        Lease::Full => Err(Error::Exhausted),
     }
 }

@@ -1,21 +1,28 @@
-//! The memory that a TLS layer lends to its connections.
+//! The memory that a TLS layer leases to its connections.
 
 use crate::time::Instant;
 use crate::tls::crypto::provider::Crypto;
-use crate::tls::handshake::exchange::Handshake;
-use crate::tls::layer::lease::{Entry, Lender};
+use crate::tls::handshake::exchange::{Handshake, ParkedHandshake};
+use crate::tls::layer::pool::{Entry, Pool};
+use crate::tls::layer::slab::{Slab, Slot};
 use crate::tls::record::protection::RECORD_MAX;
 use crate::tls::wire::copy;
 
-/// Everything that a [`Tls`](crate::tls::Tls) layer lends, handed over once.
+/// Places to park for each handshake, at 136 bytes each: 512 for a server's 64.
+const PARKED_EACH: usize = 8;
+
+/// Everything that a [`Tls`](crate::tls::Tls) layer leases, handed over once.
 ///
 /// - `SOCKETS`: connections that may wait for their turn at once. With the pool's number of
 ///   sockets none is ever turned away; 24 bytes each.
-/// - `HANDSHAKES`: connections that may be opening at once; the others wait. About 9.2 KiB each.
-/// - `INPUTS`: connections of which a part of a record may be here at once; the others are not
-///   read from meanwhile. 16.3 KiB each.
-/// - `OUTPUTS`: connections whose peers may be slow to take what was sent, or to send their
-///   hello, at once; the others cannot write meanwhile. 16.3 KiB each.
+/// - `HANDSHAKES`: hellos that may be answered at once, and handshakes that take longer: of
+///   clients, of servers that ask for a certificate or wait for a signature; the others wait. And
+///   for each, 8 handshakes of servers of which only the client's last message is to come. About
+///   10.3 KiB each.
+/// - `INPUTS`: records that may be read at once. One that has come in part takes an input as long
+///   as others are free; then it waits in the platform. 16.3 KiB each.
+/// - `OUTPUTS`: connections whose peers may be slow to take what was sent at once; the others
+///   cannot write meanwhile. 16.3 KiB each.
 ///
 /// Each number is at least 1 and of use up to 65,535. All zero bytes, so a static one takes no
 /// space in the image.
@@ -27,6 +34,7 @@ pub struct TlsMemory<
     const OUTPUTS: usize,
 > {
     handshakes: [Entry<Handshake<C>>; HANDSHAKES],
+    parked: [[Slot<Parked>; PARKED_EACH]; HANDSHAKES],
     inputs: [Entry<Record>; INPUTS],
     outputs: [Entry<Record>; OUTPUTS],
     waiting: [[u64; SOCKETS]; 3],
@@ -35,7 +43,7 @@ pub struct TlsMemory<
 impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
     TlsMemory<C, S, H, I, O>
 {
-    /// Memory with nothing lent.
+    /// Memory with nothing leased.
     pub const NEW: Self = {
         assert!(
             S > 0 && H > 0 && I > 0 && O > 0,
@@ -43,25 +51,28 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
         );
         Self {
             handshakes: [const { Entry::new(Handshake::EMPTY) }; H],
+            parked: [const { [const { Slot::new(Parked::EMPTY) }; PARKED_EACH] }; H],
             inputs: [const { Entry::new(Record::EMPTY) }; I],
             outputs: [const { Entry::new(Record::EMPTY) }; O],
             waiting: [[0; S]; 3],
         }
     };
 
-    /// Takes back what was lent before, and lends it all to one layer.
-    pub(crate) fn lend(&mut self) -> Lenders<'_, C> {
+    /// Takes back what was leased before, and makes pools of it all for one layer.
+    pub(crate) fn pools(&mut self) -> Pools<'_, C> {
         let Self {
             handshakes,
+            parked,
             inputs,
             outputs,
             waiting,
         } = self;
         let [for_handshakes, for_inputs, for_outputs] = waiting;
-        Lenders {
-            handshakes: Lender::new(handshakes, for_handshakes, Handshake::reset),
-            inputs: Lender::new(inputs, for_inputs, Record::clear),
-            outputs: Lender::new(outputs, for_outputs, Record::clear),
+        Pools {
+            handshakes: Pool::new(handshakes, for_handshakes, Handshake::reset),
+            parked: Slab::new(parked.as_flattened_mut()),
+            inputs: Pool::new(inputs, for_inputs, Record::reset),
+            outputs: Pool::new(outputs, for_outputs, Record::reset),
         }
     }
 }
@@ -74,32 +85,113 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize> 
     }
 }
 
-/// What a layer lends.
-pub(crate) struct Lenders<'s, C: Crypto> {
-    pub(crate) handshakes: Lender<'s, Handshake<C>>,
-    pub(crate) inputs: Lender<'s, Record>,
-    pub(crate) outputs: Lender<'s, Record>,
+/// What a layer leases.
+pub(crate) struct Pools<'s, C: Crypto> {
+    pub(crate) handshakes: Pool<'s, Handshake<C>>,
+    /// Nobody waits for these: who gets none keeps what it has leased.
+    pub(crate) parked: Slab<'s, Parked>,
+    pub(crate) inputs: Pool<'s, Record>,
+    pub(crate) outputs: Pool<'s, Record>,
 }
 
-impl<C: Crypto> Lenders<'_, C> {
-    /// Tells the time, by which what is kept for too long is known.
+impl<C: Crypto> Pools<'_, C> {
+    /// Sets the time, by which leases end.
     pub(crate) const fn set_now(&mut self, now: Instant) {
         self.handshakes.set_now(now.as_micros());
         self.inputs.set_now(now.as_micros());
         self.outputs.set_now(now.as_micros());
     }
-}
 
-impl<C: Crypto> Lenders<'_, C> {
-    /// Returns when a socket is next to be told something, in microseconds; in the past if one is
-    /// now.
-    pub(crate) fn due(&self, held_max: u64) -> Option<u64> {
+    /// Starts an iteration; returns when the next lease will be over, in microseconds, if others
+    /// wait for it.
+    pub(crate) fn begin_iteration(&mut self, lease_max: u64) -> Option<u64> {
         let dues = [
-            self.handshakes.due(held_max),
-            self.inputs.due(held_max),
-            self.outputs.due(held_max),
+            self.handshakes.begin_iteration(lease_max),
+            self.inputs.begin_iteration(lease_max),
+            self.outputs.begin_iteration(lease_max),
         ];
         dues.into_iter().flatten().min()
+    }
+
+    /// Returns when a socket is next to be reported, in microseconds; in the past if one is now.
+    pub(crate) fn due(&self, lease_max: u64) -> Option<u64> {
+        let dues = [
+            self.handshakes.due(lease_max),
+            self.inputs.due(lease_max),
+            self.outputs.due(lease_max),
+        ];
+        dues.into_iter().flatten().min()
+    }
+
+    /// Returns how many sockets are to be reported.
+    pub(crate) fn reports(&self) -> u32 {
+        let reports = [
+            self.handshakes.reports(),
+            self.inputs.reports(),
+            self.outputs.reports(),
+        ];
+        let sum = |sum: u32, count: &u16| sum.saturating_add(u32::from(*count));
+        reports.iter().fold(0, sum)
+    }
+}
+
+/// What a socket may keep in little memory, of which there is enough for many. All zero bytes when
+/// empty, wiped when replaced.
+#[repr(u8)]
+pub(crate) enum Parked {
+    Empty = 0,
+    /// A server's handshake that waits for the client's `Finished`.
+    Handshake(ParkedHandshake),
+    /// The end of an open connection's record that the platform has taken in part.
+    Tail(Tail),
+}
+
+impl Parked {
+    pub(crate) const EMPTY: Self = Self::Empty;
+}
+
+/// Most bytes of a [`Tail`].
+pub(crate) const TAIL_MAX: usize = 130;
+
+/// The end of a small record that the platform has not taken.
+pub(crate) struct Tail {
+    bytes: [u8; TAIL_MAX],
+    start: u8,
+    end: u8,
+}
+
+impl Tail {
+    /// Keeps `bytes`; none if they are more than [`TAIL_MAX`].
+    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
+        let mut tail = Self {
+            bytes: [0; TAIL_MAX],
+            start: 0,
+            end: 0,
+        };
+        tail.push(bytes).then_some(tail)
+    }
+
+    /// Adds `bytes`; false, and nothing has changed, if they do not fit.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
+        let len = usize::from(self.end).saturating_add(bytes.len());
+        let spare = self.bytes.get_mut(usize::from(self.end)..);
+        let fits = copy(spare.unwrap_or_default(), bytes);
+        if let (true, Ok(end)) = (fits, u8::try_from(len)) {
+            self.end = end;
+        }
+        fits
+    }
+
+    /// Returns the bytes that are left.
+    pub(crate) fn filled(&self) -> &[u8] {
+        let range = usize::from(self.start)..usize::from(self.end);
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Marks `count` bytes from the front as sent.
+    pub(crate) fn consume(&mut self, count: usize) {
+        let count = u8::try_from(count).unwrap_or(u8::MAX);
+        self.start = self.start.saturating_add(count).min(self.end);
     }
 }
 
@@ -115,6 +207,8 @@ pub(crate) struct Record {
     plain_start: usize,
     plain_end: usize,
     consumed: usize,
+    /// Of an input: at how many bytes the platform reports the socket; 0 and 1 if at any.
+    low_water: u16,
 }
 
 impl Record {
@@ -129,9 +223,25 @@ impl Record {
         plain_start: 0,
         plain_end: 0,
         consumed: 0,
+        low_water: 0,
     };
 
-    /// Forgets everything in it.
+    /// Returns the platform's low-water mark of the socket, 0 if it has none.
+    pub(crate) const fn low_water(&self) -> u16 {
+        self.low_water
+    }
+
+    pub(crate) const fn set_low_water(&mut self, bytes: u16) {
+        self.low_water = bytes;
+    }
+
+    /// Returns the first `len` bytes of [`Self::spare`], which were written but not committed.
+    pub(crate) fn uncommitted(&self, len: usize) -> &[u8] {
+        let end = self.end.saturating_add(len);
+        self.bytes.get(self.end..end).unwrap_or_default()
+    }
+
+    /// Forgets everything in it but the low-water mark.
     pub(crate) const fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
@@ -140,7 +250,13 @@ impl Record {
         self.consumed = 0;
     }
 
-    /// Returns whether nothing is in it.
+    /// Makes it ready for another socket.
+    pub(crate) const fn reset(&mut self) {
+        self.clear();
+        self.low_water = 0;
+    }
+
+    /// Returns true if nothing is in it.
     pub(crate) const fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -222,7 +338,7 @@ impl Record {
         count
     }
 
-    /// Returns whether plaintext waits to be delivered.
+    /// Returns true if plaintext waits to be delivered.
     pub(crate) const fn has_plain(&self) -> bool {
         self.plain_start < self.plain_end
     }

@@ -4,20 +4,24 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `platform` | [`Tls`](platform::Tls), its socket, and its implementation of the contract |
-//! | `flags` | what is remembered of a socket, in bits |
-//! | `lease` | a pool of entries that are leased to sockets in order |
-//! | `memory` | the memory of the pools, from the caller |
-//! | `leases` | what one socket has leased, and giving it back |
+//! | `pool` | entries that are leased to sockets in order |
+//! | `slab` | small places that nobody waits for |
+//! | `memory` | the pools' memory, from the caller |
+//! | `flags`, `socket` | what is remembered of a socket |
+//! | `platform` | [`Tls`](platform::Tls), and its implementation of the contract |
+//! | `leases` | what one socket has leased, and its release |
 //! | `opening` | the handshake through the layer |
-//! | `transfer` | data of an open connection through the layer |
+//! | `receiving`, `sending` | data of an open connection through the layer |
 //!
 //! May import all of [`tls`](crate::tls) but `embedded`.
 
 pub(crate) mod flags;
-pub(crate) mod lease;
 pub(crate) mod leases;
 pub(crate) mod memory;
 pub(crate) mod opening;
 pub(crate) mod platform;
-pub(crate) mod transfer;
+pub(crate) mod pool;
+pub(crate) mod receiving;
+pub(crate) mod sending;
+pub(crate) mod slab;
+pub(crate) mod socket;

@@ -4,15 +4,18 @@ use crate::error::Error;
 use crate::platform::{Platform, Progress, Readiness, Recv};
 use crate::tls::alert::Alert;
 use crate::tls::connection::event::Event;
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
+use crate::tls::connection::unit::Unit;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::client;
 use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::handshake::failure::HandshakeFailure;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::lease::Index;
-use crate::tls::layer::platform::{Tls, TlsSocket};
+use crate::tls::layer::platform::{LAST, Tls};
+use crate::tls::layer::pool::Index;
+use crate::tls::layer::socket::TlsSocket;
+use crate::tls::record::protection::RECORD_MAX;
 use crate::tls::wire::Output;
 
 /// Reads from the platform per call, so that a peer that sends in small pieces cannot hold up the
@@ -79,7 +82,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket: &mut TlsSocket<P::Socket>,
         ready: Readiness,
     ) -> Result<Progress, Error> {
-        self.check_loans(socket)?;
+        self.check_leases(socket)?;
+        if ready.intersects(LAST) {
+            socket.flags.set(Flags::ENDING);
+        }
         if !socket.flags.has(Flags::CONNECTED) {
             match self.inner.open(&mut socket.inner, ready)? {
                 Progress::Done => socket.flags.set(Flags::CONNECTED),
@@ -105,7 +111,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         self.shake(socket)
     }
 
-    /// Carries a handshake on as far as the platform and what can be lent allow.
+    /// Carries a handshake on as far as the platform and the pools allow.
     fn shake(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
         if socket.flags.has(Flags::STARTING) {
             self.start_client(socket)?;
@@ -113,7 +119,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.connection.refusal().is_some() {
             return self.refuse_peer(socket);
         }
-        if !self.greet(socket)? || !self.flush_output(socket)? || !self.acquire(socket)? {
+        if !self.greet(socket)? || !self.flush_output(socket)? {
+            return Ok(Progress::Pending);
+        }
+        if let Some(waits) = self.await_hello(socket)? {
+            return Ok(waits);
+        }
+        if !self.acquire(socket)? {
             return Ok(Progress::Pending);
         }
         let pause = if socket.connection.is_open() {
@@ -141,22 +153,58 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         })
     }
 
-    /// Takes what is needed to read and answer a record; whether it is all there.
+    /// Reads a client's first hello into an input, before anything else is leased for it; returns
+    /// how the handshake waits as long as it is not whole.
     ///
-    /// In this order, and with nothing to read in an input without an output for the answer: who
-    /// has an input never waits for more. Nor does who has an output, except for an input or the
-    /// peer, and the peer never for the same here. So no sockets wait for one another, not even
-    /// those of two programs.
+    /// Not where that takes the last input: then all is leased in order, see [`Self::acquire`].
+    fn await_hello(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<Option<Progress>, Error> {
+        let is_first = socket.connection.awaits_first_byte() && !socket.handshake().is_some();
+        let inputs = &self.pools.inputs;
+        let is_last = inputs.is_single() || inputs.is_short() && !socket.input().is_some();
+        if !is_first || is_last || !self.lease_input(socket)? {
+            return Ok(None);
+        }
+        for _ in 0..READS_MAX {
+            let is_short = self.pools.inputs.is_short();
+            let input = self.pools.inputs.get(socket.input());
+            let bytes = input.ok_or(Error::Invalid)?.filled();
+            if bytes.is_empty() && is_short {
+                self.release_input(socket);
+                return Ok(None);
+            }
+            let Unit::Partial(need) = socket.connection.unit(bytes, RECORD_MAX) else {
+                return Ok(None);
+            };
+            match self.fill(socket, need, RECORD_MAX)? {
+                Recv::Data { .. } => {}
+                Recv::WouldBlock | Recv::Pending => {
+                    self.put_away(socket);
+                    return Ok(Some(Progress::Pending));
+                }
+                Recv::Finished => return Err(Error::Truncated),
+            }
+        }
+        Ok(Some(Progress::Again))
+    }
+
+    /// Leases what is needed to read and answer a record; false if something has to be waited for.
+    ///
+    /// In this order, so that sockets never wait for one another in a circle: who has an input
+    /// waits for nothing, and who has an output for an input or its peer. First hellos are read
+    /// before anything else is leased, but never into the last input; see [`Self::await_hello`].
     fn acquire(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        if !self.has_handshake(socket)? {
+        if !self.lease_handshake(socket)? {
             return Ok(false);
         }
-        let handshake = self.lenders.handshakes.get(socket.handshake);
+        let handshake = self.pools.handshakes.get(socket.handshake());
         if handshake.is_some_and(|handshake| handshake.awaits_signature()) {
             return Ok(false);
         }
         if socket.connection.answers() {
-            if !self.has_output(socket)? {
+            if !self.lease_output(socket)? {
                 return Ok(false);
             }
         } else if !socket.output.is_some()
@@ -164,9 +212,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             && let Some(id) = socket.id()
         {
             // For a ticket, which the client can do without.
-            socket.output = self.lenders.outputs.take_now(id, 0).unwrap_or(Index::NONE);
+            socket.output = self.pools.outputs.lease_now(id, 0).unwrap_or(Index::NONE);
         }
-        self.has_input(socket)
+        self.lease_input(socket)
     }
 
     /// Reads and answers records until the handshake is done or waits for the peer.
@@ -178,15 +226,16 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Pause, Error> {
         let mut reads = 0_u32;
         loop {
-            let (event, is_paused) = self.shake_record(socket, has_worked)?;
+            let (event, is_paused) = match self.lacks_of_hello(socket) {
+                Some(need) => (Event::Incomplete { need }, false),
+                None => self.shake_record(socket, has_worked)?,
+            };
             match event {
                 Event::Incomplete { .. } if reads >= READS_MAX => return Ok(Pause::Yields),
-                Event::Incomplete { .. } => {
+                Event::Incomplete { need } => {
                     reads = reads.saturating_add(1);
-                    let (inner, _, lenders) = self.parts();
-                    let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
-                    match inner.recv(&mut socket.inner, input.spare())? {
-                        Recv::Data { len, .. } => input.commit(len),
+                    match self.fill(socket, need, RECORD_MAX)? {
+                        Recv::Data { .. } => {}
                         Recv::WouldBlock | Recv::Pending => return Ok(Pause::Drained),
                         Recv::Finished => return Err(Error::Truncated),
                     }
@@ -225,10 +274,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             sessions: self.sessions,
             peer: socket.id().and_then(|id| id.entry(self.peers)),
         };
-        let lenders = &mut self.lenders;
-        let input = lenders.inputs.get(socket.input).ok_or(Error::Invalid)?;
-        let mut output = lenders.outputs.get(socket.output);
-        let mut handshake = lenders.handshakes.get(socket.handshake);
+        let pools = &mut self.pools;
+        let input = pools.inputs.get(socket.input()).ok_or(Error::Invalid)?;
+        let mut output = pools.outputs.get(socket.output);
+        let mut handshake = pools.handshakes.get(socket.handshake());
         if let Some(handshake) = &mut handshake {
             handshake.exchange.pace.bound(verifications_left);
         }
@@ -259,11 +308,28 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
+    /// Returns how many bytes there have to be, if a client's first hello has not come as a whole.
+    fn lacks_of_hello(&mut self, socket: &TlsSocket<P::Socket>) -> Option<usize> {
+        if !socket.connection.awaits_first_byte() {
+            return None;
+        }
+        let handshake = self.pools.handshakes.get(socket.handshake())?;
+        if !handshake.message.is_empty() {
+            // It is being put together, as it does not fit an input.
+            return None;
+        }
+        let input = self.pools.inputs.get(socket.input())?;
+        match socket.connection.unit(input.filled(), RECORD_MAX) {
+            Unit::Partial(need) => Some(need),
+            Unit::Whole(_) => None,
+        }
+    }
+
     /// Writes the alert that tells the peer why the handshake fails to where messages were put
     /// together, so that it can wait there until the platform takes it.
     fn prepare_refusal(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
         self.release_input(socket);
-        let Some(handshake) = self.lenders.handshakes.get(socket.handshake) else {
+        let Some(handshake) = self.pools.handshakes.get(socket.handshake()) else {
             return;
         };
         let message = &mut handshake.message;
@@ -293,8 +359,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Writes a client's hello to where the server's will be put together.
     fn start_client(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<(), Error> {
-        let (_, mut setup, lenders) = self.parts();
-        let handshake = lenders.handshakes.get(socket.handshake);
+        let (_, mut setup, pools) = self.parts();
+        let handshake = pools.handshakes.get(socket.handshake());
         let Handshake { message, exchange } = handshake.ok_or(Error::Invalid)?;
         let mut out = message.output();
         client::start(&mut setup, exchange, &mut out)
@@ -313,7 +379,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if !socket.flags.has(Flags::GREETING) {
             return Ok(true);
         }
-        let handshake = self.lenders.handshakes.get(socket.handshake);
+        let handshake = self.pools.handshakes.get(socket.handshake());
         let message = &mut handshake.ok_or(Error::Invalid)?.message;
         let count = self.inner.send(&mut socket.inner, message.unsent())?;
         if message.sent(count) {
@@ -322,25 +388,32 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(!socket.flags.has(Flags::GREETING))
     }
 
-    /// Gives back what the socket does not need while it waits.
+    /// Releases what the socket does not need while it waits.
     fn put_away(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let input = self.lenders.inputs.get(socket.input);
+        let input = self.pools.inputs.get(socket.input());
         let has_input = input.is_some_and(|record| !record.is_empty());
         if !has_input {
             self.release_input(socket);
         }
-        // What has come of a record is answered with what is kept for that.
-        let is_kept = has_input && socket.connection.answers();
-        let output = self.lenders.outputs.get(socket.output);
-        if !is_kept && output.is_some_and(|record| record.is_empty()) {
+        // Who keeps a part of a record keeps what it takes to answer it, so that who has an input
+        // does not wait for more. A first hello was read while other inputs were free.
+        let is_kept = has_input && socket.handshake().is_some();
+        let output = self.pools.outputs.get(socket.output);
+        let has_output = output.is_some_and(|record| !record.is_empty());
+        let needs_output = is_kept && socket.connection.answers();
+        if !has_output && !needs_output {
             self.release_output(socket);
         }
-        // Who has sent nothing yet takes no part of the handshakes that may run at once.
-        if !has_input && socket.connection.awaits_first_byte() {
-            let handshake = self.lenders.handshakes.get(socket.handshake);
+        if has_input || has_output {
+            return;
+        }
+        if socket.connection.awaits_first_byte() {
+            let handshake = self.pools.handshakes.get(socket.handshake());
             if handshake.is_some_and(|handshake| handshake.message.is_empty()) {
                 self.release_handshake(socket);
             }
+        } else if socket.connection.awaits_client_finished() {
+            self.park_handshake(socket);
         }
     }
 }

@@ -6,15 +6,16 @@ use crate::error::Error;
 use crate::id::SocketId;
 use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv, SocketOption};
 use crate::time::{Duration, Instant};
-use crate::tls::connection::receive::Connection;
+use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{Crypto, SignatureId};
 use crate::tls::handshake::config::{Config, Setup};
 use crate::tls::handshake::failure::HandshakeStats;
 use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::lease::Index;
-use crate::tls::layer::memory::{Lenders, TlsMemory};
+use crate::tls::layer::memory::{Pools, TlsMemory};
+use crate::tls::layer::pool::Report;
+use crate::tls::layer::socket::TlsSocket;
 
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
 /// connections is not held up for longer than these take.
@@ -26,7 +27,7 @@ const HANDSHAKES_MAX: u32 = 8;
 const VERIFICATIONS_MAX: u8 = 3;
 
 /// Five seconds, in microseconds.
-const HELD_MAX: u64 = 5_000_000;
+const LEASE_MAX: u64 = 5_000_000;
 
 /// TLS 1.3 (RFC 8446) over any platform, which may carry plain connections beside.
 ///
@@ -43,17 +44,17 @@ const HELD_MAX: u64 = 5_000_000;
 ///
 /// # Memory
 ///
-/// Beyond the platform's own, a socket costs at most 256 bytes. All else is lent from a
-/// [`TlsMemory`]: while a handshake runs, while a part of a record has come, and while the
-/// platform takes less than was sent. What is lent out is waited for in order, and who keeps it
-/// for too long meanwhile is closed; see [`Self::with_held_max`]. Only
+/// Beyond the platform's own, a socket costs at most 256 bytes. All else is leased from a
+/// [`TlsMemory`], for a whole hello, a whole record, or what the platform takes at once; see the
+/// [module](crate::tls). What is leased to others is waited for in order, and a socket that makes
+/// no progress with it meanwhile is closed; see [`Self::with_lease_max`]. Only
 /// [`Net::connect`](crate::Net::connect) does not wait: it fails with [`Error::Exhausted`] when no
 /// handshake is free, or only the last and the configuration has identities of a server.
 pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) inner: P,
     pub(crate) crypto: C,
     pub(crate) config: &'s Config<'s>,
-    pub(crate) lenders: Lenders<'s, C>,
+    pub(crate) pools: Pools<'s, C>,
     pub(crate) sessions: &'s mut [Session],
     /// What is known of each socket's peer, by its index in the pool.
     pub(crate) peers: &'s mut [Peer],
@@ -64,92 +65,45 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) verifications_left: u8,
     /// Own reports that may still be given in this iteration.
     reports_left: u32,
-    /// Microseconds that something lent may be of no use while others wait for it.
-    held_max: u64,
-}
-
-/// A socket of [`Tls`]: the platform's, and what TLS keeps of it.
-pub struct TlsSocket<S> {
-    pub(crate) inner: S,
-    pub(crate) connection: Connection,
-    /// Bits of the socket's name, 0 if it is closed.
-    pub(crate) id: u64,
-    pub(crate) handshake: Index,
-    pub(crate) input: Index,
-    pub(crate) output: Index,
-    pub(crate) flags: Flags,
-}
-
-const _: () = {
-    let beyond = size_of::<TlsSocket<u64>>() - size_of::<u64>();
-    assert!(
-        beyond <= 256,
-        "a secured socket costs at most 256 bytes more"
-    );
-};
-
-impl<S> TlsSocket<S> {
-    /// Returns whether the socket is secured, and not a plain one that passes through.
-    #[must_use]
-    pub const fn is_secure(&self) -> bool {
-        self.flags.has(Flags::SECURE)
-    }
-
-    /// Returns the platform's socket below.
-    #[must_use]
-    pub const fn inner(&self) -> &S {
-        &self.inner
-    }
-
-    /// Returns the state of the connection's TLS.
-    #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// Returns whether nothing but our `close_notify` is left to be sent, after the peer's. A peer
-    /// that is gone by then has missed nothing.
-    const fn is_over(&self) -> bool {
-        let finishing = self.flags.has(Flags::FINISHING) && self.flags.has(Flags::NOTIFIED);
-        finishing && self.connection.is_ended()
-    }
-
-    pub(crate) const fn id(&self) -> Option<SocketId> {
-        SocketId::from_bits(self.id)
-    }
+    /// The socket whose report was the last, if it told of an end or an error.
+    ending: Option<SocketId>,
+    /// Microseconds that a lease lasts without progress while others wait for it.
+    lease_max: u64,
 }
 
 impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
-    /// Makes a layer over `inner` that lends the caller's memory.
+    /// Makes a layer over `inner` that leases the caller's memory to sockets.
     pub fn new<const S: usize, const H: usize, const I: usize, const O: usize>(
         inner: P,
         crypto: C,
         config: &'s Config<'s>,
         memory: &'s mut TlsMemory<C, S, H, I, O>,
     ) -> Self {
-        let mut lenders = memory.lend();
-        lenders.set_now(inner.now());
+        let mut pools = memory.pools();
+        pools.set_now(inner.now());
         Self {
             inner,
             crypto,
             config,
-            lenders,
+            pools,
             sessions: &mut [],
             peers: &mut [],
             stats: HandshakeStats::NONE,
             handshakes_left: HANDSHAKES_MAX,
             verifications_left: VERIFICATIONS_MAX,
             reports_left: 0,
-            held_max: HELD_MAX,
+            ending: None,
+            lease_max: LEASE_MAX,
         }
     }
 
-    /// Sets how long a connection may keep what is lent without getting anywhere while others
-    /// wait for it; 5 seconds by default. It is then closed with [`Error::TimedOut`]: a handshake
-    /// or a record whose rest does not come, a peer that takes none of what was sent.
+    /// Sets how long a lease lasts without progress while others wait for it; 5 seconds by
+    /// default. It shortens when more than eight sockets wait for each entry of a pool, down to a
+    /// quarter of a second. The socket is then closed with [`Error::TimedOut`]: a handshake or a
+    /// record whose rest does not come, a peer that takes none of what was sent.
     #[must_use]
-    pub fn with_held_max(mut self, held_max: Duration) -> Self {
-        self.held_max = u64::try_from(held_max.as_micros()).unwrap_or(u64::MAX);
+    pub fn with_lease_max(mut self, lease_max: Duration) -> Self {
+        self.lease_max = u64::try_from(lease_max.as_micros()).unwrap_or(u64::MAX);
         self
     }
 
@@ -195,12 +149,12 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// under `id`; an empty one gives up. `false`, and nothing happened, if no handshake waits
     /// for it any more: its time was over, or its peer went.
     ///
-    /// Looks at each handshake that has been lent. The handshake goes on in the next iteration;
+    /// Looks at each handshake that is leased. The handshake goes on in the next iteration;
     /// who has the signature in another thread hands it over in
     /// [`on_wake`](crate::Handler::on_wake).
     pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
-        let handshakes = &mut self.lenders.handshakes;
-        handshakes.call(|handshake| handshake.supply(id, signature))
+        let handshakes = &mut self.pools.handshakes;
+        handshakes.resume(|handshake| handshake.supply(id, signature))
     }
 
     /// Replaces the configuration. Connections that are open stay; a server's handshake whose
@@ -221,15 +175,61 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         &self.inner
     }
 
-    /// Returns the cryptography and the configuration for the engine, and the lenders.
-    pub(crate) const fn parts(&mut self) -> (&mut P, Setup<'_, C>, &mut Lenders<'s, C>) {
+    /// Returns the next report of a pool.
+    fn next_report(&mut self) -> Option<Ready> {
+        let Pools {
+            handshakes,
+            inputs,
+            outputs,
+            ..
+        } = &mut self.pools;
+        let (report, readiness) = if let Some(report) = handshakes.next_report() {
+            let both = Readiness::READABLE.union(Readiness::WRITABLE);
+            (report, both)
+        } else if let Some(report) = inputs.next_report() {
+            // The peer's end or an error may have been reported while it waited.
+            let last = Readiness::ENDED.union(Readiness::ERROR);
+            (report, Readiness::READABLE.union(last))
+        } else {
+            (outputs.next_report()?, Readiness::WRITABLE)
+        };
+        let (id, report) = report;
+        let readiness = match report {
+            Report::GoOn => readiness,
+            Report::Recalled => Readiness::ERROR.union(Readiness::READABLE),
+        };
+        Some(Ready { id, readiness })
+    }
+
+    /// Notes that nothing more will come to a socket of which the last report said so.
+    pub(crate) fn note_ending(&self, socket: &mut TlsSocket<P::Socket>) {
+        if self.ending.is_some() && self.ending == socket.id() {
+            socket.flags.set(Flags::ENDING);
+        }
+    }
+
+    /// Returns the cryptography and the configuration for the engine, and the pools.
+    pub(crate) const fn parts(&mut self) -> (&mut P, Setup<'_, C>, &mut Pools<'s, C>) {
         let setup = Setup {
             crypto: &mut self.crypto,
             config: self.config,
             sessions: self.sessions,
             peer: None,
         };
-        (&mut self.inner, setup, &mut self.lenders)
+        (&mut self.inner, setup, &mut self.pools)
+    }
+}
+
+/// What is reported of a connection to which nothing more will come.
+pub(crate) const LAST: Readiness = Readiness::ENDED
+    .union(Readiness::HUNG_UP)
+    .union(Readiness::ERROR);
+
+/// Returns the earlier of two times, where none is never.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -244,15 +244,7 @@ fn plain<'a>(endpoint: &Endpoint<'a>) -> Endpoint<'a> {
 impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     type Socket = TlsSocket<P::Socket>;
 
-    const CLOSED: Self::Socket = TlsSocket {
-        inner: P::CLOSED,
-        connection: Connection::CLOSED,
-        id: 0,
-        handshake: Index::NONE,
-        input: Index::NONE,
-        output: Index::NONE,
-        flags: Flags::NONE,
-    };
+    const CLOSED: Self::Socket = TlsSocket::closed(P::CLOSED);
 
     const HOLDS_OUTPUT: bool = true;
 
@@ -282,7 +274,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         to: &Endpoint<'_>,
     ) -> Result<(), Error> {
         if let Security::Tls { server_name } = to.security {
-            self.lenders.set_now(self.inner.now());
+            self.pools.set_now(self.inner.now());
             self.prepare_client(socket, id, server_name)?;
             socket.id = id.to_bits();
             socket.flags.set(Flags::SECURE);
@@ -430,70 +422,39 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.lenders.set_now(self.inner.now());
-        let Lenders {
-            handshakes,
-            inputs,
-            outputs,
-        } = &mut self.lenders;
-        let due = [
-            handshakes.start(self.held_max),
-            inputs.start(self.held_max),
-            outputs.start(self.held_max),
-        ];
+        self.pools.set_now(self.inner.now());
+        self.ending = None;
+        let due = self.pools.begin_iteration(self.lease_max);
         self.handshakes_left = HANDSHAKES_MAX;
         self.verifications_left = VERIFICATIONS_MAX;
-        let promised = [handshakes.promised(), inputs.promised(), outputs.promised()];
-        self.reports_left = promised
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(u32::from(*count)));
-        let mut until = until;
-        for due in due.into_iter().flatten().map(Instant::from_micros) {
-            until = Some(until.map_or(due, |until| until.min(due)));
-        }
-        if self.reports_left > 0 {
-            until = Some(Instant::ZERO);
-        }
+        self.reports_left = self.pools.reports();
+        let due = match self.reports_left {
+            0 => due.map(Instant::from_micros),
+            _ => Some(Instant::ZERO),
+        };
+        let until = earlier(until, due);
         self.inner.poll(until)?;
-        self.lenders.set_now(self.inner.now());
+        self.pools.set_now(self.inner.now());
         Ok(())
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let below = self.inner.next_deadline();
-        let own = self.lenders.due(self.held_max).map(Instant::from_micros);
-        match (own, below) {
-            (Some(own), Some(below)) => Some(own.min(below)),
-            (own, below) => own.or(below),
-        }
+        let own = self.pools.due(self.lease_max).map(Instant::from_micros);
+        earlier(own, self.inner.next_deadline())
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
         if let Some(left) = self.reports_left.checked_sub(1) {
             self.reports_left = left;
-            let Lenders {
-                handshakes,
-                inputs,
-                outputs,
-            } = &mut self.lenders;
-            let (announced, facts) = if let Some(announced) = handshakes.announce() {
-                let both = Readiness::READABLE.union(Readiness::WRITABLE);
-                (Some(announced), both)
-            } else if let Some(announced) = inputs.announce() {
-                // The peer's end or an error may have been reported while it waited.
-                let last = Readiness::ENDED.union(Readiness::ERROR);
-                (Some(announced), Readiness::READABLE.union(last))
-            } else {
-                (outputs.announce(), Readiness::WRITABLE)
-            };
-            if let Some((id, has_come)) = announced {
-                let over = Readiness::ERROR.union(Readiness::READABLE);
-                let readiness = if has_come { facts } else { over };
-                return Some(Ready { id, readiness });
+            if let Some(ready) = self.next_report() {
+                return Some(ready);
             }
             self.reports_left = 0;
         }
-        self.inner.next_ready()
+        let ready = self.inner.next_ready();
+        let is_last = |ready: &Ready| ready.readiness.intersects(LAST);
+        self.ending = ready.filter(is_last).map(|ready| ready.id);
+        ready
     }
 
     fn woken(&mut self) -> bool {

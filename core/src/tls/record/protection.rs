@@ -126,7 +126,13 @@ impl Keys {
         *self = Self::new::<C>(suite, &next);
     }
 
-    /// Returns whether the keys have protected as many records as they should.
+    /// Forgets the last record, as if it had not been protected. Nobody may ever see it, since the
+    /// next will have its nonce.
+    pub(crate) const fn take_back(&mut self) {
+        self.sequence = self.sequence.saturating_sub(1);
+    }
+
+    /// Returns true if the keys have protected as many records as they should.
     pub(crate) const fn is_worn(&self) -> bool {
         self.sequence >= RECORDS_MAX
     }
@@ -134,6 +140,11 @@ impl Keys {
     /// Returns the traffic secret.
     pub(crate) const fn secret(&self) -> Secret {
         Secret(self.secret)
+    }
+
+    /// Replaces the traffic secret by that of the keys to come. These stay as they are.
+    pub(crate) fn set_next_secret(&mut self, next: Secret) {
+        self.secret = next.0;
     }
 
     /// Returns the nonce of the next record (RFC 8446, section 5.3) and counts it.

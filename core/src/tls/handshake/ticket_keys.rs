@@ -1,0 +1,59 @@
+//! Keys that protect session tickets (RFC 8446, section 4.6.1).
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::tls::crypto::provider::{HashAlgorithm, Hasher};
+use crate::tls::record::schedule::hmac;
+
+/// Longest life of a ticket (RFC 8446, section 4.6.1): seven days.
+const LIFETIME_MAX: u32 = 604_800;
+
+/// Keys that protect session tickets.
+///
+/// A key is derived for every lifetime-long period from one secret, so tickets are good for one
+/// to two lifetimes, and servers with the same secret take each other's. Who steals the secret
+/// can read every ticket but no traffic, since resumption makes a fresh key exchange: replace it
+/// now and then. Wiped when dropped.
+pub struct TicketKeys {
+    secret: [u8; 32],
+    pub(super) lifetime_seconds: u32,
+}
+
+impl TicketKeys {
+    /// Returns the keys that come of `secret`, 32 bytes nobody can predict. Tickets are offered
+    /// for `lifetime_seconds`, which is brought into the range of 1 to 604,800, a week.
+    #[must_use]
+    pub const fn new(secret: [u8; 32], lifetime_seconds: u32) -> Self {
+        let lifetime_seconds = match lifetime_seconds {
+            0 => 1,
+            1..=LIFETIME_MAX => lifetime_seconds,
+            _ => LIFETIME_MAX,
+        };
+        Self {
+            secret,
+            lifetime_seconds,
+        }
+    }
+
+    /// Returns the period that the second belongs to.
+    pub(super) fn period(&self, now: u64) -> u64 {
+        now.checked_div(u64::from(self.lifetime_seconds))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn key<H: Hasher>(&self, period: u64) -> Zeroizing<[u8; 32]> {
+        let parts: [&[u8]; 2] = [b"usockets ticket ", &period.to_be_bytes()];
+        let made = hmac::<H>(HashAlgorithm::Sha256, &self.secret, &parts);
+        let mut key = Zeroizing::new([0; 32]);
+        for (target, source) in key.iter_mut().zip(made.get(HashAlgorithm::Sha256)) {
+            *target = *source;
+        }
+        key
+    }
+}
+
+impl Drop for TicketKeys {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}

@@ -1,0 +1,484 @@
+//! A fixed number of entries, leased to sockets one at a time and in order.
+
+use crate::id::SocketId;
+
+/// Shortest lease while others wait, in microseconds: some round trips of an honest peer.
+const LEASE_MIN: u64 = 250_000;
+/// Sockets that wait for each entry before leases shorten.
+const QUEUE_PATIENT: usize = 8;
+
+/// One entry of a [`Pool`], all zero bytes at first.
+pub(crate) struct Entry<T> {
+    /// Bits of the socket that has it or is to have it; 0 when it is free.
+    owner: u64,
+    state: State,
+    /// The next free entry's index, plus one; 0 ends the list.
+    next: u16,
+    /// When it was leased, or its owner last made progress with it, in microseconds.
+    since: u64,
+    value: T,
+}
+
+impl<T> Entry<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            owner: 0,
+            state: State::Free,
+            next: 0,
+            since: 0,
+            value,
+        }
+    }
+}
+
+/// What an entry is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum State {
+    Free = 0,
+    /// Reserved for a socket that waited and is to be reported.
+    Offered,
+    /// Reserved for a socket that waited and was reported in this iteration.
+    Reported,
+    Leased,
+    /// Leased, and the socket is to be reported, as it can go on.
+    Resumed,
+    /// Leased for too long while others wait; the socket is to be reported.
+    Recalled,
+    /// Recalled, and the socket was reported.
+    Overdue,
+}
+
+impl State {
+    /// Returns true if the socket is to be reported.
+    const fn needs_report(self) -> bool {
+        matches!(self, Self::Offered | Self::Resumed | Self::Recalled)
+    }
+}
+
+/// What a socket is reported for by [`Pool::next_report`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Report {
+    /// Its turn has come, or it can go on with what it has.
+    GoOn,
+    /// Its lease is over.
+    Recalled,
+}
+
+/// The sockets that wait, in order, in memory of the caller's.
+struct Queue<'s> {
+    ring: &'s mut [u64],
+    head: usize,
+    len: usize,
+}
+
+impl Queue<'_> {
+    /// Returns where in the ring the socket `offset` behind the first is.
+    fn at(&self, offset: usize) -> usize {
+        let sum = self.head.saturating_add(offset);
+        sum.checked_rem(self.ring.len()).unwrap_or_default()
+    }
+
+    fn position(&self, bits: u64) -> Option<usize> {
+        (0..self.len).find(|offset| self.ring.get(self.at(*offset)) == Some(&bits))
+    }
+
+    fn push(&mut self, bits: u64) -> bool {
+        if self.len >= self.ring.len() {
+            return false;
+        }
+        let at = self.at(self.len);
+        if let Some(slot) = self.ring.get_mut(at) {
+            *slot = bits;
+        }
+        self.len = self.len.saturating_add(1);
+        true
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        self.len = self.len.checked_sub(1)?;
+        let bits = self.ring.get(self.head).copied();
+        self.head = self.at(1);
+        bits
+    }
+
+    /// Takes out the socket at `position`; those behind move up.
+    fn remove(&mut self, position: usize) {
+        for offset in position..self.len.saturating_sub(1) {
+            let next = self.ring.get(self.at(offset.saturating_add(1))).copied();
+            let at = self.at(offset);
+            if let (Some(slot), Some(next)) = (self.ring.get_mut(at), next) {
+                *slot = next;
+            }
+        }
+        self.len = self.len.saturating_sub(1);
+    }
+}
+
+/// What came of asking for an entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Lease {
+    /// The socket has this one.
+    Granted(Index),
+    /// It waits for its turn, at which it is reported.
+    Waits,
+    /// Not even the queue has room.
+    Full,
+}
+
+/// An entry's index plus one; 0 is none. Small, as every socket has three.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Index(u16);
+
+impl Index {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    pub(crate) const fn to_bits(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// Returns where in its pool the entry is.
+    pub(crate) fn get(self) -> Option<usize> {
+        usize::from(self.0).checked_sub(1)
+    }
+}
+
+/// Leases entries. One that is released goes to the socket that has waited longest.
+///
+/// ```text
+///          lease               release
+///   Free ─────────▶ Leased ─────────────▶ Free, or Offered to who waits
+///                   │    ▲ └─ resume ─▶ Resumed ─ report ─▶ Leased
+///            begin_ │    │ lease
+///         iteration │    └───────── Reported ◀─ report ─ Offered
+///                   ▼                  └─ not taken in time: to the next who waits
+///                Recalled ─ report ─▶ Overdue ─ release ─▶ as above
+/// ```
+pub(crate) struct Pool<'s, T> {
+    entries: &'s mut [Entry<T>],
+    waiting: Queue<'s>,
+    /// Head of the list of free entries, as [`Index`].
+    free: u16,
+    /// Entries from here on were never leased.
+    fresh: u16,
+    /// Entries whose owners are to be reported.
+    to_report: u16,
+    /// Entries in [`State::Reported`].
+    reported: u16,
+    /// The present, in microseconds.
+    now: u64,
+}
+
+impl<'s, T> Pool<'s, T> {
+    /// Makes a pool in the caller's memory; the length of `waiting` bounds the sockets that can
+    /// wait. What was leased and never released, as by a loop that leaked, is made ready by
+    /// `reset`.
+    pub(crate) fn new(
+        entries: &'s mut [Entry<T>],
+        waiting: &'s mut [u64],
+        reset: impl Fn(&mut T),
+    ) -> Self {
+        for entry in entries.iter_mut() {
+            entry.owner = 0;
+            // Only then, so that memory of which no use was made is not touched.
+            if core::mem::replace(&mut entry.state, State::Free) != State::Free {
+                reset(&mut entry.value);
+            }
+        }
+        Self {
+            entries,
+            waiting: Queue {
+                ring: waiting,
+                head: 0,
+                len: 0,
+            },
+            free: 0,
+            fresh: 0,
+            to_report: 0,
+            reported: 0,
+            now: 0,
+        }
+    }
+
+    /// Starts an iteration: passes on what sockets that were reported in the last one did not
+    /// take, and recalls the entry whose owner has made no progress for longest, if its lease is
+    /// over. Returns when the next lease will be over, if others wait.
+    pub(crate) fn begin_iteration(&mut self, lease_max: u64) -> Option<u64> {
+        self.pass_on();
+        if self.waiting.len == 0 {
+            return None;
+        }
+        let since = self.oldest()?;
+        let due = since.saturating_add(self.lease_len(lease_max));
+        if due <= self.now {
+            let is_oldest = |entry: &Entry<T>| entry.state == State::Leased && entry.since == since;
+            let index = index_at(self.entries.iter().position(is_oldest)?)?;
+            let owner = self.entry(index)?.owner;
+            self.set(index, State::Recalled, owner);
+        }
+        Some(due)
+    }
+
+    /// Returns how long an entry may be leased without progress, in microseconds: the shorter the
+    /// more sockets wait for each, down to [`LEASE_MIN`].
+    fn lease_len(&self, lease_max: u64) -> u64 {
+        let patient = self.entries.len().saturating_mul(QUEUE_PATIENT);
+        let sharing = self.waiting.len.checked_div(patient).unwrap_or_default();
+        let sharing = u64::try_from(sharing).unwrap_or(u64::MAX).max(1);
+        let shared = lease_max.checked_div(sharing).unwrap_or_default();
+        shared.max(LEASE_MIN.min(lease_max))
+    }
+
+    /// Returns when the next socket is to be reported, in microseconds; 0 if one is now.
+    pub(crate) fn due(&self, lease_max: u64) -> Option<u64> {
+        if self.to_report > 0 || self.reported > 0 {
+            return Some(0);
+        }
+        if self.waiting.len == 0 {
+            return None;
+        }
+        Some(self.oldest()?.saturating_add(self.lease_len(lease_max)))
+    }
+
+    /// Returns since when the one of those leased has made no progress that has made none for
+    /// longest.
+    fn oldest(&self) -> Option<u64> {
+        let leased = self.entries.iter();
+        let leased = leased.filter(|entry| entry.state == State::Leased);
+        leased.map(|entry| entry.since).min()
+    }
+
+    /// Sets the time, in microseconds.
+    pub(crate) const fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Has the owner of the first leased entry reported that `resume` affirms; returns true if
+    /// there is one.
+    pub(crate) fn resume(&mut self, mut resume: impl FnMut(&mut T) -> bool) -> bool {
+        let used = self.entries.iter_mut().take(usize::from(self.fresh));
+        let mut leased = used
+            .enumerate()
+            .filter(|(_, entry)| entry.state == State::Leased);
+        let Some((position, entry)) = leased.find_map(|(position, entry)| {
+            let resumes = resume(&mut entry.value);
+            resumes.then_some((position, entry))
+        }) else {
+            return false;
+        };
+        let owner = entry.owner;
+        if let Some(index) = index_at(position) {
+            self.set(index, State::Resumed, owner);
+        }
+        true
+    }
+
+    /// Returns true if the entry has been recalled.
+    pub(crate) fn is_recalled(&self, index: Index) -> bool {
+        let entry = index.get().and_then(|at| self.entries.get(at));
+        entry.is_some_and(|entry| matches!(entry.state, State::Recalled | State::Overdue))
+    }
+
+    /// Notes that the owner has made progress with the entry.
+    pub(crate) fn touch(&mut self, index: Index) {
+        let now = self.now;
+        if let Some(entry) = self.entry(index) {
+            entry.since = now;
+        }
+    }
+
+    /// Leases an entry to the socket, or puts it into the queue. `waits` tells that it may be
+    /// there already.
+    pub(crate) fn lease(&mut self, id: SocketId, waits: bool) -> Lease {
+        if waits {
+            if let Some(index) = self.reserved_for(id) {
+                self.set(index, State::Leased, id.to_bits());
+                return Lease::Granted(index);
+            }
+            if self.waiting.position(id.to_bits()).is_some() {
+                return Lease::Waits;
+            }
+        }
+        if self.waiting.len == 0
+            && let Some(index) = self.take_free()
+        {
+            self.set(index, State::Leased, id.to_bits());
+            return Lease::Granted(index);
+        }
+        if self.waiting.push(id.to_bits()) {
+            Lease::Waits
+        } else {
+            Lease::Full
+        }
+    }
+
+    /// Leases a free entry to the socket, or none, if only `keep` or fewer are free or others
+    /// wait.
+    pub(crate) fn lease_now(&mut self, id: SocketId, keep: usize) -> Option<Index> {
+        if self.waiting.len > 0 {
+            return None;
+        }
+        if keep > 0 {
+            let free = |entry: &&Entry<T>| entry.state == State::Free;
+            self.entries.iter().filter(free).nth(keep)?;
+        }
+        let index = self.take_free()?;
+        self.set(index, State::Leased, id.to_bits());
+        Some(index)
+    }
+
+    /// Returns true if the entries are several and none is free that nobody waits for: who has
+    /// leased the last is to release it before its call is over.
+    pub(crate) fn is_short(&self) -> bool {
+        let has_fresh = usize::from(self.fresh) < self.entries.len();
+        let is_spare = self.waiting.len == 0 && (self.free != 0 || has_fresh);
+        self.entries.len() > 1 && !is_spare
+    }
+
+    /// Returns true if there is but one entry.
+    pub(crate) const fn is_single(&self) -> bool {
+        self.entries.len() == 1
+    }
+
+    /// Returns true if a socket waits for what others have.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.waiting.len > 0
+    }
+
+    /// Takes an entry back; the longest waiting socket is to have it.
+    pub(crate) fn release(&mut self, index: Index) {
+        match self.waiting.pop() {
+            Some(bits) => self.set(index, State::Offered, bits),
+            None => {
+                self.set(index, State::Free, 0);
+                let free = core::mem::replace(&mut self.free, index.0);
+                if let Some(entry) = self.entry(index) {
+                    entry.next = free;
+                }
+            }
+        }
+    }
+
+    /// Forgets a socket that may be waiting.
+    pub(crate) fn forget(&mut self, id: SocketId) {
+        if let Some(index) = self.reserved_for(id) {
+            self.release(index);
+        } else if let Some(position) = self.waiting.position(id.to_bits()) {
+            self.waiting.remove(position);
+        }
+    }
+
+    /// Returns true if the socket is still in the queue.
+    pub(crate) fn is_waiting(&self, id: SocketId) -> bool {
+        self.waiting.position(id.to_bits()).is_some()
+    }
+
+    /// Returns how many sockets are to be reported.
+    pub(crate) const fn reports(&self) -> u16 {
+        self.to_report
+    }
+
+    /// Takes the next socket that is to be reported, and for what.
+    pub(crate) fn next_report(&mut self) -> Option<(SocketId, Report)> {
+        if self.to_report == 0 {
+            return None;
+        }
+        let is_due = |entry: &Entry<T>| entry.state.needs_report();
+        let index = index_at(self.entries.iter().position(is_due)?)?;
+        let entry = self.entry(index)?;
+        let bits = entry.owner;
+        let (state, report) = match entry.state {
+            State::Offered => (State::Reported, Report::GoOn),
+            State::Resumed => (State::Leased, Report::GoOn),
+            _ => (State::Overdue, Report::Recalled),
+        };
+        self.set(index, state, bits);
+        Some((SocketId::from_bits(bits)?, report))
+    }
+
+    /// Passes on what sockets that were reported in the last iteration did not take.
+    fn pass_on(&mut self) {
+        for position in 0..self.entries.len() {
+            if self.reported == 0 {
+                return;
+            }
+            let is_left = self
+                .entries
+                .get(position)
+                .is_some_and(|entry| entry.state == State::Reported);
+            if let (true, Some(index)) = (is_left, index_at(position)) {
+                self.release(index);
+            }
+        }
+    }
+
+    /// Returns the value of the entry at `index`.
+    pub(crate) fn get(&mut self, index: Index) -> Option<&mut T> {
+        self.entry(index).map(|entry| &mut entry.value)
+    }
+
+    fn entry(&mut self, index: Index) -> Option<&mut Entry<T>> {
+        self.entries.get_mut(index.get()?)
+    }
+
+    fn reserved_for(&self, id: SocketId) -> Option<Index> {
+        if self.to_report == 0 && self.reported == 0 {
+            return None;
+        }
+        let bits = id.to_bits();
+        let reserved = |entry: &Entry<T>| {
+            entry.owner == bits && matches!(entry.state, State::Offered | State::Reported)
+        };
+        index_at(self.entries.iter().position(reserved)?)
+    }
+
+    fn take_free(&mut self) -> Option<Index> {
+        if self.free != 0 {
+            let index = Index(self.free);
+            self.free = self.entry(index)?.next;
+            return Some(index);
+        }
+        let position = usize::from(self.fresh);
+        if position >= self.entries.len() {
+            return None;
+        }
+        let index = index_at(position)?;
+        self.fresh = index.0;
+        Some(index)
+    }
+
+    fn set(&mut self, index: Index, state: State, owner: u64) {
+        let Some(entry) = index.get().and_then(|at| self.entries.get_mut(at)) else {
+            return;
+        };
+        if entry.state.needs_report() {
+            self.to_report = self.to_report.saturating_sub(1);
+        }
+        if state.needs_report() {
+            self.to_report = self.to_report.saturating_add(1);
+        }
+        if entry.state == State::Reported {
+            self.reported = self.reported.saturating_sub(1);
+        }
+        match state {
+            State::Reported => self.reported = self.reported.saturating_add(1),
+            State::Leased => entry.since = self.now,
+            _ => {}
+        }
+        entry.state = state;
+        entry.owner = owner;
+    }
+}
+
+/// Names the entry at `position`; only the first 65,535 can be leased.
+fn index_at(position: usize) -> Option<Index> {
+    u16::try_from(position.saturating_add(1)).ok().map(Index)
+}

@@ -1,0 +1,281 @@
+//! Data of an open connection on its way to the platform, and the end of it.
+
+use crate::error::Error;
+use crate::platform::{Platform, Progress};
+use crate::tls::alert::Alert;
+use crate::tls::connection::traffic::CONTROL_MAX;
+use crate::tls::crypto::provider::Crypto;
+use crate::tls::layer::flags::Flags;
+use crate::tls::layer::memory::{Parked, TAIL_MAX};
+use crate::tls::layer::platform::Tls;
+use crate::tls::layer::pool::Index;
+use crate::tls::layer::socket::TlsSocket;
+use crate::tls::record::parts::Parts;
+use crate::tls::wire::Output;
+
+/// Most bytes of a record where the last output is in use, with new keys before it: what is left of
+/// it can be parked, and an alert behind it.
+const SMALL_RECORD: usize = TAIL_MAX - CONTROL_MAX;
+
+impl<P: Platform, C: Crypto> Tls<'_, P, C> {
+    /// Protects and sends the bytes of `parts`, in order.
+    pub(crate) fn transmit(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        parts: &[&[u8]],
+    ) -> Result<usize, Error> {
+        if socket.flags.has(Flags::FINISHING) || !socket.connection.is_open() {
+            return Err(Error::Invalid);
+        }
+        if !self.flush_output(socket)? || !self.lease_output(socket)? {
+            return Ok(0);
+        }
+        let mut sum = 0_usize;
+        let sent = self.transmit_records(socket, parts, &mut sum);
+        if self.pools.outputs.is_short() {
+            self.park_output(socket);
+        }
+        let is_idle = match self.pools.outputs.get(socket.output) {
+            Some(record) => record.is_empty(),
+            None => true,
+        };
+        if is_idle {
+            self.release_output(socket);
+        }
+        match sent {
+            Err(error) if sum == 0 => Err(error),
+            _ => Ok(sum),
+        }
+    }
+
+    /// Sends record after record until the platform takes less than one; counts what was taken.
+    ///
+    /// A record of which it takes nothing is made again later, so that it takes no memory. One of
+    /// which it takes a part has to be kept: where no other output is free, records are so small
+    /// that their ends can be parked.
+    fn transmit_records(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+        parts: &[&[u8]],
+        sum: &mut usize,
+    ) -> Result<(), Error> {
+        let mut rest = Parts::new(parts);
+        let is_last = self.pools.outputs.is_short();
+        while !rest.is_empty() {
+            let (inner, setup, pools) = self.parts();
+            let record = pools.outputs.get(socket.output).ok_or(Error::Invalid)?;
+            let is_lone = !socket.connection.updates_keys();
+            let mut spare = record.spare();
+            if is_last {
+                let len = SMALL_RECORD.min(spare.len());
+                spare = spare.get_mut(..len).unwrap_or_default();
+            }
+            let mut out = Output::new(spare);
+            let taken = socket
+                .connection
+                .send_parts(setup.crypto, &mut rest, &mut out);
+            let len = out.len();
+            record.commit(len);
+            let taken = taken.map_err(|alert| Error::AlertSent(alert.code()))?;
+            let count = match inner.send(&mut socket.inner, record.filled()) {
+                Ok(count) => count,
+                Err(error) => {
+                    record.clear();
+                    socket.flags.set(Flags::BROKEN);
+                    return Err(error);
+                }
+            };
+            if count == 0 && taken > 0 && is_lone {
+                record.clear();
+                socket.connection.send.take_back();
+                return Ok(());
+            }
+            record.consume(count);
+            *sum = sum.saturating_add(taken);
+            if !record.is_empty() || taken == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the output or a parked one holds; true if nothing is left.
+    pub(crate) fn flush_output(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<bool, Error> {
+        if !self.flush_tail(socket)? {
+            return Ok(false);
+        }
+        let Some(record) = self.pools.outputs.get(socket.output) else {
+            return Ok(true);
+        };
+        if record.is_empty() {
+            return Ok(true);
+        }
+        let count = match self.inner.send(&mut socket.inner, record.filled()) {
+            Ok(count) => count,
+            Err(error) => {
+                record.clear();
+                socket.flags.set(Flags::BROKEN);
+                return Err(error);
+            }
+        };
+        record.consume(count);
+        let is_empty = record.is_empty();
+        if count > 0 {
+            self.pools.outputs.touch(socket.output);
+        }
+        Ok(is_empty)
+    }
+
+    /// Sends the parked end of a record; true if nothing is left of it.
+    fn flush_tail(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        let (inner, _, pools) = self.parts();
+        let Some(Parked::Tail(tail)) = pools.parked.get(socket.parked()) else {
+            return Ok(true);
+        };
+        let sent = inner.send(&mut socket.inner, tail.filled());
+        if let Ok(count) = sent {
+            tail.consume(count);
+            if !tail.filled().is_empty() {
+                return Ok(false);
+            }
+        } else {
+            socket.flags.set(Flags::BROKEN);
+        }
+        // With nothing to be flushed, whatever comes of it.
+        self.release_parked(socket);
+        sent.map(|_| true)
+    }
+
+    /// Sends what is held of an open connection here and below.
+    pub(crate) fn flush_all(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<Progress, Error> {
+        self.check_leases(socket)?;
+        match self.inner.flush(&mut socket.inner)? {
+            Progress::Done => self.drain(socket),
+            waits => Ok(waits),
+        }
+    }
+
+    /// Returns true if the connection is open and something that has come cannot be read yet.
+    pub(crate) fn waits_to_receive(&self, socket: &TlsSocket<P::Socket>) -> bool {
+        socket.connection.is_open() && self.waits_for_input(socket)
+    }
+
+    /// Sends what is held of an open connection, and our end if it is due.
+    pub(crate) fn drain(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
+        if !self.flush_output(socket)? {
+            return Ok(Progress::Pending);
+        }
+        if !socket.flags.has(Flags::FINISHING) {
+            self.release_output(socket);
+            return Ok(match self.waits_for_output(socket) {
+                true => Progress::Pending,
+                false => Progress::Done,
+            });
+        }
+        if !socket.flags.has(Flags::NOTIFIED) {
+            if !self.lease_output(socket)? {
+                return Ok(Progress::Pending);
+            }
+            let record = self
+                .pools
+                .outputs
+                .get(socket.output)
+                .ok_or(Error::Invalid)?;
+            let mut out = Output::new(record.spare());
+            let alert = Alert::CLOSE_NOTIFY;
+            let written = socket
+                .connection
+                .send_alert(&mut self.crypto, alert, &mut out);
+            let len = out.len();
+            record.commit(len);
+            written.map_err(|alert| Error::AlertSent(alert.code()))?;
+            socket.flags.set(Flags::NOTIFIED);
+            if !self.flush_output(socket)? {
+                return Ok(Progress::Pending);
+            }
+        }
+        self.release_output(socket);
+        if socket.flags.has(Flags::FINISHED) {
+            return Ok(Progress::Done);
+        }
+        let progress = self.inner.finish(&mut socket.inner)?;
+        socket.flags.set(Flags::FINISHED);
+        Ok(progress)
+    }
+
+    /// Sends what is held and `close_notify`, as far as that takes no waiting; whether something
+    /// is held still. Nothing is received from now on.
+    pub(crate) fn say_goodbye(&mut self, socket: &mut TlsSocket<P::Socket>) -> bool {
+        if !socket.connection.is_open() || socket.flags.has(Flags::BROKEN) {
+            return false;
+        }
+        self.release_input(socket);
+        self.leave_queues(socket);
+        if self.flush_output(socket).is_err() {
+            return false;
+        }
+        if !socket.flags.has(Flags::NOTIFIED) {
+            self.send_alert(socket, Alert::CLOSE_NOTIFY);
+        }
+        socket.flags.set(Flags::NOTIFIED);
+        socket.flags.set(Flags::FINISHING);
+        socket.flags.set(Flags::FINISHED);
+        matches!(self.flush_output(socket), Ok(false))
+    }
+
+    /// Tells the peer why the connection ends, as far as that takes no waiting; returns the error
+    /// for the program.
+    pub(crate) fn fail(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) -> Error {
+        if !socket.flags.has(Flags::NOTIFIED) && matches!(self.flush_output(socket), Ok(true)) {
+            self.send_alert(socket, alert);
+        }
+        socket.flags.set(Flags::NOTIFIED);
+        Error::AlertSent(alert.code())
+    }
+
+    /// Sends an alert behind what is held. What the platform does not take is held as well, or
+    /// lost if all outputs are leased.
+    fn send_alert(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
+        let mut bytes = [0; CONTROL_MAX];
+        let mut out = Output::new(&mut bytes);
+        let written = socket
+            .connection
+            .send_alert(&mut self.crypto, alert, &mut out);
+        if written.is_err() {
+            return;
+        }
+        if let Some(tail) = self.tail(socket) {
+            // There is room, as none of it is used for data.
+            tail.push(out.filled());
+            return;
+        }
+        let held = self.pools.outputs.get(socket.output);
+        let count = match held.is_some_and(|record| !record.is_empty()) {
+            true => 0,
+            // An error tells that the connection is over, as it is in any case.
+            false => match self.inner.send(&mut socket.inner, out.filled()) {
+                Ok(count) => count,
+                Err(_) => return,
+            },
+        };
+        let rest = out.filled().get(count..).unwrap_or_default();
+        if rest.is_empty() {
+            return;
+        }
+        if !socket.output.is_some()
+            && let Some(id) = socket.id()
+        {
+            let index = self.pools.outputs.lease_now(id, 0);
+            socket.output = index.unwrap_or(Index::NONE);
+        }
+        if let Some(record) = self.pools.outputs.get(socket.output) {
+            record.push(rest);
+        }
+    }
+}
