@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_and_abstract_names_are_told_apart() {
+    fn paths_and_abstract_names_differ() {
         let path = LocalAddress::path(b"/run/a").unwrap();
         assert_eq!(path.as_path(), Some(&b"/run/a"[..]));
         assert_eq!(path.as_abstract_name(), None);

@@ -71,8 +71,8 @@ pub trait Handler<P: Platform>: Sized {
     }
 
     /// An open socket is gone, and this is why. Its data is valid until the call returns, and is
-    /// dropped afterwards. Its id and its slot are given up already, unless a layer still sends: a connect
-    /// or a timer may take the slot.
+    /// dropped afterwards. Its id and its slot are given up already, unless a layer still sends: a
+    /// connect or a timer may take the slot.
     fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, closed: Closed) {
         let _ = (socket, ext, closed);
     }

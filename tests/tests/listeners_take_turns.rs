@@ -19,7 +19,7 @@ on_every_platform!(
 const A_WHILE: Duration = Duration::from_millis(50);
 
 /// Two listeners, both with many who wait, and slots that become free one by one. (On a rough
-/// network those who want in arrive too unevenly, and a layer's handshakes take slots of their own.)
+/// network those who want in arrive too unevenly, and a layer's handshakes take slots.)
 fn paused_listeners_get_free_slots_in_turn<B: Bed>(bed: &mut B) {
     if !bed.is_smooth() || B::P::HOLDS_OUTPUT {
         return;

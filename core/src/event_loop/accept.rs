@@ -75,7 +75,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
             }
         }
-        self.end_turn(handler, listener, last_error.filter(|_| !has_any));
+        self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
     /// Returns whether a listener may take another connection.
@@ -153,7 +153,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
-    fn end_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
+    fn end_listeners_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
         self.state.waiting.end_turn(listener);
         match stuck {
             // Maybe not about the connections but about the listener: do not spin on it.
@@ -264,7 +264,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
             }
         }
-        self.end_turn(handler, listener, last_error.filter(|_| !has_any));
+        self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.

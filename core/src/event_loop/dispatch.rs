@@ -3,11 +3,12 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
+use crate::event_loop::state::Turn;
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
 use crate::invariant::{breach, impossible};
-use crate::platform::{Platform, Progress, Readiness, Ready, Recv};
+use crate::platform::{Platform, Progress, Readiness, Recv};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, Slot, find};
 use crate::sockets::Net;
@@ -18,61 +19,133 @@ use crate::stats::widen;
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;
 
-/// What follows a read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum AfterRead {
-    /// The platform reports the socket when there is more.
-    Drained,
-    /// The platform may have more.
-    More,
+/// What is to be served next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    /// Which socket.
+    pub(super) id: SocketId,
+    /// What was reported of it; nothing, if it comes from the run queue;
+    /// [`Readiness::READ_AGAIN`] if it was just served and is to be read once more.
+    pub(super) readiness: Readiness,
 }
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
-    /// Serves one report, or one socket of the run queue (which comes with no readiness): opens or
-    /// accepts, reads, tells of room, and makes the `on_close` calls that all this led to.
+    /// Serves one report, or one socket of the run queue (which is reported with no readiness):
+    /// opens or accepts, reads, tells of room, and makes the `on_close` calls that all this led to.
     ///
     /// The usual report, bytes for an open socket that takes them all at once, goes through here
-    /// without a further call, and this is the only place that calls `on_data`, so that the call
-    /// is inlined.
+    /// without a further call. This is the only place that calls `on_data`, so that it is inlined;
+    /// a socket that is read more than once comes back as work of its own.
+    ///
+    /// Returns true if nothing is left to be done before the platform's next report.
     #[inline(always)]
-    pub(super) fn dispatch(&mut self, handler: &mut H, ready: Ready) {
-        let Ready { id, readiness } = ready;
+    pub(super) fn dispatch(&mut self, handler: &mut H, work: Work) -> bool {
+        let Work { id, readiness } = work;
         let iteration = self.state.iteration();
-        let Some(slot) = find(self.slots, id) else {
-            return;
+        let slots = &mut *self.slots;
+        let Some(slot) = find(slots, id) else {
+            return false;
         };
         // A layer has to be told of room even when there is something to read.
         let tells_layer = P::HOLDS_OUTPUT && readiness.is_writable();
-        let is_usual = slot.flags.are_usual()
-            && readiness.is_only_readable()
-            && slot.received_at() != iteration
-            && !tells_layer;
-        if is_usual {
+        let is_usual = slot.flags.are_usual() && readiness.is_only_readable() && !tells_layer;
+        if is_usual && slot.received_at() != iteration {
             slot.set_received_at(iteration);
-        } else if !self.prepare(handler, ready) {
-            return self.finish_dispatch(handler, ready);
+        } else if readiness != Readiness::READ_AGAIN {
+            self.begin_turn(handler, id, readiness);
+            return false;
         }
-        let mut reads_left = READS_MAX;
-        loop {
-            let after = self.read(handler, id);
-            if is_usual && after == AfterRead::Drained && self.state.closing.is_empty() {
-                return;
+        let buffer = &mut *self.buffer;
+        let (len, drained) = match self.platform.recv(&mut slot.socket, buffer) {
+            Ok(Recv::Data { len, drained }) => (len, drained),
+            other => {
+                self.read_nothing(handler, id, other);
+                self.end_turn(handler, id);
+                return false;
             }
-            if !self.reads_on(id, after, &mut reads_left) {
-                break;
-            }
+        };
+        if let Some(data) = buffer.get_mut(..len)
+            && let Some((before, rest)) = self.exts.split_at_mut_checked(to_index(id.index()))
+            && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
+        {
+            let sum = self.state.stats.received.wrapping_add(widen(len));
+            self.state.stats.received = sum;
+            let net = Net {
+                platform: &mut self.platform,
+                slots,
+                state: &mut self.state,
+                cork: &mut self.cork,
+            };
+            let all = AllSockets { net, before, after };
+            handler.on_data(&mut Socket::new(all, id), ext, data);
+        } else {
+            // More bytes than the buffer has.
+            breach!(self.state.stats);
         }
-        if is_usual {
-            return self.report_closes(handler);
+        if self.state.is_quiet() && drained {
+            return true;
         }
-        self.finish_dispatch(handler, ready);
+        self.continue_turn(handler, id, drained);
+        false
+    }
+
+    /// Begins to serve a report that asks for more than one read, or for something else.
+    #[cold]
+    #[inline(never)]
+    fn begin_turn(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        self.state.turn = Turn {
+            rest: Some(readiness),
+            reads_left: READS_MAX,
+            reads_again: None,
+        };
+        if self.prepare(handler, id, readiness) {
+            self.state.turn.reads_again = Some(id);
+        } else {
+            self.end_turn(handler, id);
+        }
+    }
+
+    /// Goes on after a read: has the socket read again, or does what comes last.
+    #[cold]
+    #[inline(never)]
+    fn continue_turn(&mut self, handler: &mut H, id: SocketId, drained: bool) {
+        if !self.state.turn.is_on() {
+            self.state.turn.reads_left = READS_MAX;
+        }
+        if self.reads_on(id, drained) {
+            self.state.turn.reads_again = Some(id);
+        } else {
+            self.end_turn(handler, id);
+        }
+    }
+
+    /// Does what comes last for a socket.
+    #[cold]
+    #[inline(never)]
+    fn end_turn(&mut self, handler: &mut H, id: SocketId) {
+        let turn = core::mem::take(&mut self.state.turn);
+        if let Some(readiness) = turn.rest
+            && (P::HOLDS_OUTPUT || readiness.is_writable())
+            && self.phase(id) == Phase::Open
+        {
+            self.on_writable(handler, id, readiness);
+        }
+        self.report_closes(handler);
+    }
+
+    /// Takes what is to be served before the platform's next report: the socket that is to be read
+    /// again, or one that the last iteration left.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn next_own_work(&mut self) -> Option<SocketId> {
+        let again = self.state.turn.reads_again.take();
+        again.or_else(|| self.state.run_queue.pop(self.slots))
     }
 
     /// Does what comes before reading. Returns true if the socket is to be read now.
     #[cold]
     #[inline(never)]
-    fn prepare(&mut self, handler: &mut H, ready: Ready) -> bool {
-        let Ready { id, readiness } = ready;
+    fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
         if let Some(slot) = find(self.slots, id) {
             slot.flags.set(Flags::of(readiness));
             if slot.flags.any(Flags::HUNG_UP) {
@@ -95,7 +168,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
             Phase::Open | Phase::Broken => {}
             Phase::Foreign => {
-                self.report_foreign(handler, ready);
+                self.report_foreign(handler, id, readiness);
                 return false;
             }
             Phase::Free | Phase::Timer | Phase::Closing => return false,
@@ -145,46 +218,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         true
     }
 
-    /// Reads once, and hands what came to the program.
-    #[inline(always)]
-    fn read(&mut self, handler: &mut H, id: SocketId) -> AfterRead {
-        let slots = &mut *self.slots;
-        let Some(slot) = find(slots, id) else {
-            return AfterRead::Drained;
-        };
-        let buffer = &mut *self.buffer;
-        let (len, drained) = match self.platform.recv(&mut slot.socket, buffer) {
-            Ok(Recv::Data { len, drained }) => (len, drained),
-            other => {
-                self.read_nothing(handler, id, other);
-                return AfterRead::Drained;
-            }
-        };
-        if let Some(data) = buffer.get_mut(..len)
-            && let Some((before, rest)) = self.exts.split_at_mut_checked(to_index(id.index()))
-            && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
-        {
-            let sum = self.state.stats.received.wrapping_add(widen(len));
-            self.state.stats.received = sum;
-            let net = Net {
-                platform: &mut self.platform,
-                slots,
-                state: &mut self.state,
-                cork: &mut self.cork,
-            };
-            let all = AllSockets { net, before, after };
-            handler.on_data(&mut Socket::new(all, id), ext, data);
-        } else {
-            // More bytes than the buffer has.
-            breach!(self.state.stats);
-        }
-        if drained {
-            AfterRead::Drained
-        } else {
-            AfterRead::More
-        }
-    }
-
     /// Acts on a read that brought no bytes.
     #[cold]
     #[inline(never)]
@@ -207,15 +240,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// Returns true if the socket is to be read once more: its turn is not over, and the platform
-    /// has more or its end is known to be there.
-    #[cold]
-    #[inline(never)]
-    fn reads_on(&mut self, id: SocketId, after: AfterRead, reads_left: &mut u32) -> bool {
+    /// Returns true if a socket is to be read once more: its turn is not over, and the platform has
+    /// more or its end is known to be there.
+    fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
         let Some(slot) = find(self.slots, id) else {
             return false;
         };
-        if after == AfterRead::Drained && !slot.flags.any(Flags::HUNG_UP) {
+        if drained && !slot.flags.any(Flags::HUNG_UP) {
             return false;
         }
         slot.flags.set(Flags::READABLE);
@@ -232,8 +263,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.serve_later(id);
             return false;
         }
-        *reads_left = reads_left.saturating_sub(1);
-        if *reads_left == 0 {
+        self.state.turn.reads_left = self.state.turn.reads_left.saturating_sub(1);
+        if self.state.turn.reads_left == 0 {
             if !injected_bug!(CarryOverLost) {
                 self.state.run_queue.push_slot(slot, id);
             }
@@ -241,17 +272,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         slot.flags.clear(Flags::READABLE);
         true
-    }
-
-    /// Does what comes after reading: tells of room, and makes the calls of what closed.
-    #[cold]
-    #[inline(never)]
-    fn finish_dispatch(&mut self, handler: &mut H, ready: Ready) {
-        let Ready { id, readiness } = ready;
-        if (P::HOLDS_OUTPUT || readiness.is_writable()) && self.phase(id) == Phase::Open {
-            self.on_writable(handler, id, readiness);
-        }
-        self.report_closes(handler);
     }
 
     /// Goes on with what was held up for want of room.
@@ -362,14 +382,14 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     /// Tells the program that a descriptor which it watches is ready.
-    fn report_foreign(&mut self, handler: &mut H, ready: Ready) {
-        let Some(slot) = find(self.slots, ready.id) else {
+    fn report_foreign(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        let Some(slot) = find(self.slots, id) else {
             return;
         };
         slot.flags.clear(Flags::UNREAD);
         if let Some(&context) = slot.context.as_ref() {
             let mut all = self.all_sockets_now();
-            handler.on_descriptor(&mut all, ready.id, context, ready.readiness);
+            handler.on_descriptor(&mut all, id, context, readiness);
         }
     }
 

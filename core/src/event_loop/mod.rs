@@ -21,6 +21,7 @@ mod opening;
 pub(crate) mod state;
 
 use crate::error::Error;
+use crate::event_loop::dispatch::Work;
 use crate::event_loop::evict::Idle;
 use crate::event_loop::state::State;
 use crate::handler::Handler;
@@ -191,8 +192,9 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
         // 4. What the last iteration left, and what the platform reports.
         self.state.run_queue.begin_iteration();
-        while let Some(ready) = self.next_work() {
-            self.dispatch(handler, ready);
+        let mut is_quiet = false;
+        while let Some(work) = self.next_work(is_quiet) {
+            is_quiet = self.dispatch(handler, work);
         }
         // 5. Deadlines.
         if self.state.wheel.next_micros() != NEVER {
@@ -268,17 +270,23 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.state.stats()
     }
 
-    /// Takes the next thing to dispatch: first what the last iteration left, then what the platform
-    /// reports.
+    /// Takes what is to be dispatched next: a socket that is to be read again, what the last
+    /// iteration left, then what the platform reports. `is_quiet` if it is surely a report.
     #[inline(always)]
-    fn next_work(&mut self) -> Option<Ready> {
-        if self.state.run_queue.is_serving()
-            && let Some(id) = self.state.run_queue.pop(self.slots)
-        {
-            let readiness = Readiness::NONE;
-            return Some(Ready { id, readiness });
+    fn next_work(&mut self, is_quiet: bool) -> Option<Work> {
+        if !is_quiet && !self.state.is_quiet() {
+            let is_turn = self.state.turn.is_on();
+            if let Some(id) = self.next_own_work() {
+                let readiness = if is_turn {
+                    Readiness::READ_AGAIN
+                } else {
+                    Readiness::NONE
+                };
+                return Some(Work { id, readiness });
+            }
         }
-        self.platform.next_ready()
+        let Ready { id, readiness } = self.platform.next_ready()?;
+        Some(Work { id, readiness })
     }
 
     /// Makes the `on_close` calls that are due, sends what is corked, and lets a listener that

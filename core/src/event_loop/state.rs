@@ -2,7 +2,7 @@
 
 use crate::id::SocketId;
 use crate::invariant::breach;
-use crate::platform::Platform;
+use crate::platform::{Platform, Readiness};
 use crate::pool::closing::ClosingQueue;
 use crate::pool::flags::Phase;
 use crate::pool::free_list::FreeList;
@@ -23,6 +23,7 @@ pub(crate) struct State {
     pub(crate) waiting: WaitingListeners,
     pub(crate) wheel: Wheel,
     pub(crate) cork: Cork,
+    pub(crate) turn: Turn,
     pub(crate) stats: Stats,
     /// Whether [`Loop::end_iteration`](crate::Loop) has anything to do: a corked socket, a closing
     /// one, a slot for a listener that waits, or a retry by the clock.
@@ -47,6 +48,36 @@ pub(crate) struct Cork {
     pub(crate) len: usize,
 }
 
+/// The cork's bytes, the loop's. Behind a trait object only to keep their lifetime out of
+/// the types that users name; a slice would also take two registers on paths that never cork.
+pub(crate) trait CorkMemory {
+    fn bytes(&mut self) -> &mut [u8];
+}
+
+impl CorkMemory for &mut [u8] {
+    fn bytes(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+/// How far the socket that is being served has come, if it takes more than one read.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// What was reported, which matters again when it has been read.
+    pub(super) rest: Option<Readiness>,
+    /// Reads that it has left in this iteration; 0 outside a turn.
+    pub(super) reads_left: u32,
+    /// The socket, when it is to be read again, before anything else.
+    pub(super) reads_again: Option<SocketId>,
+}
+
+impl Turn {
+    #[inline]
+    pub(super) const fn is_on(&self) -> bool {
+        self.reads_left != 0
+    }
+}
+
 impl Clock {
     /// Returns the iteration's time in microseconds. The platform is asked once.
     #[inline]
@@ -58,11 +89,11 @@ impl Clock {
     }
 
     fn read<P: Platform>(&mut self, platform: &P, stats: &mut Stats) -> u64 {
-        let told = platform.now().as_micros();
-        if told < self.latest {
+        let answer = platform.now().as_micros();
+        if answer < self.latest {
             breach!(stats);
         }
-        self.latest = told.max(self.latest);
+        self.latest = answer.max(self.latest);
         self.now = Some(self.latest);
         self.latest
     }
@@ -88,6 +119,7 @@ impl State {
             waiting: WaitingListeners::default(),
             wheel: Wheel::new(micros),
             cork: Cork::default(),
+            turn: Turn::default(),
             stats: Stats::default(),
             has_end_work: false,
             keep_alive: false,
@@ -98,6 +130,14 @@ impl State {
     #[inline]
     pub(crate) fn iteration(&self) -> u32 {
         u32::try_from(self.stats.iterations & 0xffff_ffff).unwrap_or_default()
+    }
+
+    /// Returns true if the platform's next report is what comes next: no `on_close` is due, no turn
+    /// is on, and nothing of the last iteration is still to be served.
+    #[inline]
+    pub(crate) const fn is_quiet(&self) -> bool {
+        // One comparison: three branches would cost an echo six instructions.
+        self.closing.head | self.run_queue.serving | self.turn.reads_left == 0
     }
 
     /// Returns the iteration's time in microseconds.

@@ -26,6 +26,9 @@ impl Readiness {
     /// The peer ended its direction. `EPOLLRDHUP`.
     pub const ENDED: Self = Self(0x2000);
 
+    /// No fact: what the loop serves once more. Platforms leave the bit clear.
+    pub(crate) const READ_AGAIN: Self = Self(0x8000_0000);
+
     /// Returns the facts of both sets.
     #[inline]
     #[must_use]
@@ -61,7 +64,8 @@ impl Readiness {
         self.0
     }
 
-    /// Makes the set of `bits`. Those that are no fact above mean nothing.
+    /// Makes the set of `bits`. Those that are no fact above mean nothing; the highest must be
+    /// clear.
     #[inline]
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {

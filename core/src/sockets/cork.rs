@@ -8,18 +8,6 @@ use crate::pool::slot::find;
 use crate::sockets::Net;
 use crate::sockets::send::{is_writable, send_parts};
 
-/// The cork's bytes, the loop's. Behind a trait object only to keep their lifetime out of
-/// the types that users name; a slice would also take two registers on paths that never cork.
-pub(crate) trait Memory {
-    fn bytes(&mut self) -> &mut [u8];
-}
-
-impl Memory for &mut [u8] {
-    fn bytes(&mut self) -> &mut [u8] {
-        self
-    }
-}
-
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Coalesces what is written to the socket from now on into one send, at the end of the
     /// iteration, at [`Self::uncork`], or when another socket is corked, whichever is first.

@@ -22,12 +22,11 @@ use core::net::SocketAddr;
 use crate::address::Address;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
-use crate::event_loop::state::State;
+use crate::event_loop::state::{CorkMemory, State};
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, SocketOption};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, Population, Slot, find, find_connection, find_open};
-use crate::sockets::cork::Memory;
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -64,7 +63,7 @@ pub struct Net<'a, P: Platform, C> {
     pub(crate) platform: &'a mut P,
     pub(crate) slots: &'a mut [Slot<P::Socket, C>],
     pub(crate) state: &'a mut State,
-    pub(crate) cork: &'a mut (dyn Memory + 'a),
+    pub(crate) cork: &'a mut (dyn CorkMemory + 'a),
 }
 
 impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {

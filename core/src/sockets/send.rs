@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::event_loop::state::State;
-use crate::id::SocketId;
+use crate::id::{SocketId, to_index};
 use crate::invariant::breach;
 use crate::platform::Platform;
 use crate::pool::flags::{Flags, Phase};
@@ -19,7 +19,19 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
-        let Some(slot) = find(self.slots, id) else {
+        if find(self.slots, id).is_none() {
+            return 0;
+        }
+        self.write_own(id, data)
+    }
+
+    /// Writes to the socket that the running call is about.
+    ///
+    /// Its index is enough in the usual case: the slot may have a new socket since, but none that
+    /// is open before the call returns.
+    #[inline]
+    pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
+        let Some(slot) = self.slots.get_mut(to_index(id.index())) else {
             return 0;
         };
         if !slot.flags.are_usual() || data.is_empty() {

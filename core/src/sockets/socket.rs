@@ -94,7 +94,7 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     #[inline]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, data: &[u8]) -> usize {
-        self.all.net.write(self.id, data)
+        self.all.net.write_own(self.id, data)
     }
 
     /// Writes several slices at once. See [`Net::write_vectored`].
