@@ -7,6 +7,8 @@ mod addresses;
 mod back_pressure;
 #[path = "../tests/calls_inside_calls.rs"]
 mod calls_inside_calls;
+#[path = "../tests/closing_data.rs"]
+mod closing_data;
 #[path = "../tests/connect_errors.rs"]
 mod connect_errors;
 #[path = "../tests/contexts.rs"]
@@ -31,10 +33,16 @@ mod full_pool;
 mod fuzzing;
 #[path = "../tests/half_close.rs"]
 mod half_close;
+#[path = "../tests/listeners_take_turns.rs"]
+mod listeners_take_turns;
+#[path = "../tests/on_demand.rs"]
+mod on_demand;
 #[path = "../tests/out_of_descriptors.rs"]
 mod out_of_descriptors;
 #[path = "../tests/queues.rs"]
 mod queues;
+#[path = "../tests/slots_at_capacity.rs"]
+mod slots_at_capacity;
 #[path = "../tests/stale_names.rs"]
 mod stale_names;
 #[path = "../tests/stats.rs"]

@@ -3,7 +3,7 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::event_loop::state::Turn;
+use crate::event_loop::state::{Turn, Work};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
@@ -18,16 +18,6 @@ use crate::stats::widen;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
 const READS_MAX: u32 = 4;
-
-/// What is to be served next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
-    /// Which socket.
-    pub(super) id: SocketId,
-    /// What was reported of it; nothing, if it comes from the run queue;
-    /// [`Readiness::READ_AGAIN`] if it was just served and is to be read once more.
-    pub(super) readiness: Readiness,
-}
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Serves one report, or one socket of the run queue (which is reported with no readiness):

@@ -21,9 +21,8 @@ mod opening;
 pub(crate) mod state;
 
 use crate::error::Error;
-use crate::event_loop::dispatch::Work;
 use crate::event_loop::evict::Idle;
-use crate::event_loop::state::State;
+use crate::event_loop::state::{State, Work};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::platform::{Platform, Readiness, Ready};

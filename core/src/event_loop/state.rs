@@ -60,6 +60,16 @@ impl CorkMemory for &mut [u8] {
     }
 }
 
+/// What is to be served next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// Which socket.
+    pub(super) id: SocketId,
+    /// What was reported of it; nothing, if it comes from the run queue;
+    /// [`Readiness::READ_AGAIN`] if it was just served and is to be read once more.
+    pub(super) readiness: Readiness,
+}
+
 /// How far the socket that is being served has come, if it takes more than one read.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {

@@ -6,8 +6,12 @@ mod addresses;
 mod async_cancellation;
 #[path = "../../tests/back_pressure.rs"]
 mod back_pressure;
+#[path = "../../tests/broken_connections.rs"]
+mod broken_connections;
 #[path = "../../tests/calls_inside_calls.rs"]
 mod calls_inside_calls;
+#[path = "../../tests/closing_data.rs"]
+mod closing_data;
 #[path = "../../tests/connect_errors.rs"]
 mod connect_errors;
 #[path = "../../tests/contexts.rs"]
@@ -24,8 +28,14 @@ mod foreign_loops;
 mod full_pool;
 #[path = "../../tests/half_close.rs"]
 mod half_close;
+#[path = "../../tests/listeners_take_turns.rs"]
+mod listeners_take_turns;
 #[path = "../../tests/memory.rs"]
 mod memory;
+#[path = "../../tests/on_demand.rs"]
+mod on_demand;
+#[path = "../../tests/slots_at_capacity.rs"]
+mod slots_at_capacity;
 #[path = "../../tests/stale_names.rs"]
 mod stale_names;
 #[path = "../../tests/stats.rs"]
