@@ -141,9 +141,9 @@ const MIB: usize = 1 << 20;
 
 /// The cells that run each time.
 const CELLS: [Cell; 14] = [
-    Cell::new("1 ms, 400 Mbit/s", 1_000, 50_000_000, 500).least(48_000_000),
-    Cell::new("40 ms, 400 Mbit/s, no loss", 40_000, 50_000_000, 4_000).least(45_000_000),
-    Cell::new("100 ms, 400 Mbit/s, no loss", 100_000, 50_000_000, 4_000).least(38_000_000),
+    Cell::new("1 ms, 200 Mbit/s", 1_000, 25_000_000, 500).least(23_500_000),
+    Cell::new("40 ms, 200 Mbit/s, no loss", 40_000, 25_000_000, 4_000).least(22_000_000),
+    Cell::new("100 ms, 200 Mbit/s, no loss", 100_000, 25_000_000, 4_000).least(20_000_000),
     Cell::new("40 ms, 100 Mbit/s, 2 MiB", 40_000, 12_500_000, 330)
         .buffers(2 * MIB, 4 * MIB)
         .least(11_000_000),
