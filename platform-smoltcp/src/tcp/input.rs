@@ -290,7 +290,10 @@ impl Connection {
             return true;
         }
         self.challenge(now);
-        true
+        // A peer whose window probe has been taken does not count its octet before it has heard so,
+        // and keep-alive probes look the same. What they acknowledge counts, or two ends that
+        // probe each other would never agree.
+        !(segment.is_empty() && seq == nxt.minus(1))
     }
 
     /// A reset whose sequence number is in the window (RFC 5961, section 3.2).
@@ -458,7 +461,8 @@ impl Connection {
 
     /// Everything up to the peer's FIN has come (eighth check).
     fn on_peer_fin(&mut self, now: u64, events: &mut Events) {
-        self.receive.nxt = self.receive.nxt.plus(1);
+        // Nothing can follow it.
+        self.receive.discard(1);
         self.receive.edge = self.receive.edge.later(self.receive.nxt);
         self.marks.set(Marks::ACK_DUE);
         events.add(Events::PEER_FIN);

@@ -251,3 +251,13 @@ fn a_tiny_mss_is_raised() {
         "{sent:?}"
     );
 }
+
+/// Text behind a FIN is none: it is forgotten with the FIN.
+#[test]
+fn text_behind_a_fin_is_forgotten() {
+    let mut script = Script::established();
+    script.get(Packet::new(Flags::ACK, THEIRS + 1, OURS).payload(b"behind"));
+    script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS));
+    assert_eq!(script.state(), State::CloseWait);
+    assert_eq!(script.host.tcp.receive_len(), 0);
+}

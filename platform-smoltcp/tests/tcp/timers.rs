@@ -287,3 +287,21 @@ fn steady_small_segments_do_not_put_the_timeout_off() {
     }
     panic!("nothing went again for 360 ms");
 }
+
+/// Two ends whose windows are closed take each other's probes, and their answers count although
+/// neither has counted its own octet yet.
+#[test]
+fn two_ends_that_probe_each_other_agree() {
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(0));
+    script.write(5_000);
+    let (_, sent) = script.next();
+    assert_eq!(sent[0].payload.len(), 1);
+    script.get(
+        Packet::new(Flags::ACK, THEIRS, OURS)
+            .payload(b"p")
+            .window(0),
+    );
+    script.get(Packet::new(Flags::ACK, THEIRS, OURS + 1).window(0));
+    assert_eq!(script.host.tcp.send_len(), 4_999);
+}
