@@ -189,7 +189,7 @@ impl Kernel {
             answered: false,
         };
         // SAFETY: the program's callback, with what it expects. The core is in the middle of
-        // accepting and has lent nothing, so that what is called for this loop does nothing.
+        // accepting, where no call of this loop reaches it, so that they all do nothing.
         let answer = unsafe { callback(context, fd, ip.as_mut_ptr().cast(), length) };
         asked.answered = true;
         answer == fd

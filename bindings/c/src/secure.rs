@@ -32,7 +32,7 @@ type Crypto = RustCrypto<LinuxMachine>;
 /// TLS over the kernel's sockets.
 pub(crate) type Layer = Tls<'static, Kernel, Crypto>;
 
-/// What is lent to connections: 64 handshakes, 64 parts of records that came, 256 that go.
+/// What connections lease: 64 handshakes, 64 parts of records that came, 256 that go.
 type Memory = TlsMemory<Crypto, 65_535, 64, 64, 256>;
 /// Bytes of [`Memory`].
 pub(crate) const MEMORY: usize = size_of::<Memory>();
@@ -47,8 +47,8 @@ static NOBODY: Config<'static> = Config::server(ServerConfig::new(&[]));
 
 /// Makes the layer of a loop.
 pub(crate) fn layer(kernel: Kernel, memory: &Reservation) -> Option<Layer> {
-    // SAFETY: memory that is lent to nobody is all zero bytes (`TlsMemory`), and nobody else has
-    // this, which outlives the loop.
+    // SAFETY: memory of which nothing is leased is all zero bytes (`TlsMemory`), and nobody else
+    // has this, which outlives the loop.
     let memory: &'static mut Memory = unsafe { memory.start::<Memory>().as_mut() };
     Some(Tls::new(
         kernel,
