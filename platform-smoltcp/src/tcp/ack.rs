@@ -366,8 +366,8 @@ impl Connection {
         }
     }
 
-    /// Returns true if the retransmission timer keeps running in spite of progress: without SACK one
-    /// loss is repaired a round trip, and after many losses the timeout is faster (RFC 6582,
+    /// Returns true if the retransmission timer keeps running in spite of progress: without SACK
+    /// one loss is repaired a round trip, and after many losses the timeout is faster (RFC 6582,
     /// section 4: the Impatient variant).
     pub(super) fn is_impatient(&self) -> bool {
         self.marks.has(Marks::PARTIAL) && self.phase == Phase::Repair

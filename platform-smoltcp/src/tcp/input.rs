@@ -28,8 +28,9 @@ impl Clock {
 }
 
 impl Connection {
-    /// Opens passively: answers a SYN that met a listener ([`Listen::Open`](super::Listen::Open)) and goes to
-    /// SYN-RECEIVED. Whatever the block held before is forgotten.
+    /// Opens passively: answers a SYN that met a listener
+    /// ([`Listen::Open`](super::Listen::Open)) and goes to SYN-RECEIVED. Whatever the block held
+    /// before is forgotten.
     ///
     /// A connection in SYN-RECEIVED that ends in CLOSED is none that anybody needs to hear of.
     pub fn accept(

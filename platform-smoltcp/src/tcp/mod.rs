@@ -6,8 +6,8 @@
 //! frames, and keeps one deadline for each connection. It allocates nothing, and no segment, call
 //! or order of them makes it panic.
 //!
-//! [`Stack`](crate::Stack) is its shell here. The engine is tested without it, too: two of ours over
-//! networks in virtual time, and peers written by hand (`tests/tcp` of this package).
+//! [`Stack`](crate::Stack) is its shell here. The engine is tested without it, too: two of ours
+//! over networks in virtual time, and peers written by hand (`tests/tcp` of this package).
 //!
 //! # How a shell drives it
 //!

@@ -13,8 +13,8 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const PSH: u8 = 8;
 const ACK: u8 = 16;
-/// A SYN's options as Linux sends them, but no timestamp, which all segments would have to have then
-/// (RFC 7323, section 3.2): segment size, selective acknowledgements, scale.
+/// A SYN's options as Linux sends them, but no timestamp, which all segments would have to have
+/// then (RFC 7323, section 3.2): segment size, selective acknowledgements, scale.
 const OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 7];
 /// The stack's address and port.
 pub const SERVER: [u8; 4] = [10, 0, 0, 2];
