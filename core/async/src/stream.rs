@@ -17,6 +17,10 @@ use crate::waiters::State;
 /// Reads and writes go straight between the platform and the caller's memory. Each may be
 /// cancelled by dropping its future: bytes are taken only by the poll that returns them.
 ///
+/// A task that only writes learns of a reset where the platform tells it without being read, as
+/// Linux does. Where a reset has to be received, only a read tells it: let such a task write under
+/// [`Reactor::with_timeout`], or read at the same time.
+///
 /// Our direction ends with [`Self::finish`] or when the stream is dropped, never by itself; the
 /// connection is over when both directions have ended.
 pub struct Stream<'r, 's, P: Platform> {

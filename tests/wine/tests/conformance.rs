@@ -4,6 +4,8 @@
 mod addresses;
 #[path = "../../tests/async_cancellation.rs"]
 mod async_cancellation;
+#[path = "../../tests/async_streams.rs"]
+mod async_streams;
 #[path = "../../tests/back_pressure.rs"]
 mod back_pressure;
 #[path = "../../tests/broken_connections.rs"]
