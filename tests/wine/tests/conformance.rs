@@ -1,6 +1,6 @@
 //! The generic conformance suite, as one program: what starts it takes longer than it.
 //!
-//! `tests/broken_connections.rs` is left out: its peers reset through rustix, which Windows has not.
+//! `tests/broken_connections.rs` is left out: its peers reset by rustix, which is not for Windows.
 
 #[path = "../../tests/addresses.rs"]
 mod addresses;
