@@ -329,6 +329,9 @@ fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
     books.check(stats.open as usize == open, || {
         format!("{} are open, the model has {open}", stats.open)
     });
+    books.check(stats.breaches == 0, || {
+        format!("the simulator broke its contract {} times", stats.breaches)
+    });
     books.check(stats.in_use as usize == in_use, || {
         format!("{} slots are in use, the model has {in_use}", stats.in_use)
     });
