@@ -1,6 +1,6 @@
 //! The address of a socket, of any family.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::net::SocketAddr;
 
 use crate::error::Error;
@@ -150,7 +150,15 @@ impl fmt::Display for LocalAddress {
             }
             None => self.as_bytes(),
         };
-        name.escape_ascii().fmt(f)
+        for byte in name {
+            // `escape_ascii` of the standard library may panic, as far as the linker can tell.
+            if matches!(byte, b' '..=b'~') && *byte != b'\\' {
+                f.write_char(char::from(*byte))?;
+            } else {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
     }
 }
 

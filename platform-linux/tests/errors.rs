@@ -184,7 +184,7 @@ const TABLE: &[Row] = &[
         "sendto",
         1,
         "EPIPE",
-        "on_open, on_close: Failed(Reset)",
+        "on_open, on_close: Failed(BrokenPipe)",
     ),
     (
         "send",

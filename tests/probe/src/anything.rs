@@ -4,13 +4,13 @@ use core::borrow::BorrowMut;
 use core::fmt::Write;
 
 use usockets::{
-    AllSockets, Buffer, Closed, Endpoint, Error, Frame, FrameSpans, Frames, Handler, Instant,
-    ListenerId, Loop, Net, Opened, Output, Queue, Readiness, Socket, SocketId, Sockets, Span,
-    TimerId, Waker, WhenFull,
+    AllSockets, Buffer, Closed, Descriptors, Endpoint, Error, Frame, FrameSpans, Frames, Handler,
+    Instant, ListenerId, LocalAddress, LocalEndpoint, LocalType, Loop, Net, Opened, Output, Queue,
+    Readiness, Socket, SocketId, SocketOption, Sockets, Span, StalePath, TimerId, Waker, WhenFull,
 };
 
 use crate::hidden::{len, long, word, yes};
-use crate::outside::{Layer, Outside, Sink, addr, duration, error};
+use crate::outside::{Layer, Outside, Sink, addr, address, duration, error};
 
 /// What was named last, to name it again at any time.
 #[derive(Default)]
@@ -126,6 +126,9 @@ impl Anything {
             13 => _ = socket.local_addr(),
             14 => _ = socket.peer_addr(),
             15 => _ = socket.protocol(),
+            17 => _ = socket.read(&mut [0; 8]),
+            18 => socket.set_pull(yes()),
+            19 => _ = socket.set_option(option()),
             16 => {
                 if let Some((net, held)) = socket.other(self.id()) {
                     held.consume(net.write(self.id(), held.filled()));
@@ -216,6 +219,16 @@ impl Anything {
             (7, ..) => _ = net.now().saturating_since(Instant::ZERO),
             (8, ..) => _ = net.stats(),
             (9, ..) => _ = net.protocol(id),
+            (10, ..) => net.set_pull(id, yes()),
+            (11, ..) => _ = net.read(id, &mut [0; 8]),
+            (12, ..) => net.close_where(word() as u16, |context| *context > word()),
+            (13, Some(listener), _) => net.pause_listening(listener),
+            (14, Some(listener), _) => net.resume_listening(listener),
+            (15, _, Some(timer)) => _ = net.move_timer(timer, duration(), duration()),
+            (16, ..) => _ = net.set_option(id, option()),
+            (17, ..) => _ = net.platform_socket(id).is_some(),
+            (18, ..) => net.keep_alive(yes()),
+            (19, ..) => _ = net.failure(id),
             _ => net.platform_mut().call(),
         }
     }
@@ -229,6 +242,54 @@ impl Anything {
             (None, None) => self.id(),
         }
     }
+}
+
+/// Any option of an open connection.
+fn option() -> SocketOption {
+    match word() {
+        0 => SocketOption::NoDelay(yes()),
+        1 => SocketOption::UserTimeout(duration()),
+        _ => SocketOption::RecvBuffer(len()),
+    }
+}
+
+/// Every call about descriptors.
+pub fn descriptors<P: Layer + Descriptors<Descriptor = u32>>(net: &mut Net<'_, P, u32>) {
+    let at = endpoint();
+    let listener = net.insert_listener(word(), &at, word()).ok();
+    let inserted = net.insert(word(), word()).ok();
+    let watched = net.watch(word(), word()).ok();
+    if let Some(watched) = watched {
+        let _ = net.unwatch(watched);
+    }
+    if let Some(inserted) = inserted {
+        let _ = net.take(inserted, &mut [0; 16]);
+    }
+    if let Some(listener) = listener {
+        net.stop_listening(listener);
+    }
+}
+
+/// Every call about addresses. Returns whether any of them is one.
+fn addresses(name: &[u8]) -> bool {
+    let ip = address().ip().is_some();
+    let (Ok(path), Ok(name)) = (LocalAddress::path(name), LocalAddress::abstract_name(name)) else {
+        return ip;
+    };
+    let _ = write!(Sink, "{path} {name} {}", address());
+    let kind = if yes() {
+        LocalType::Stream
+    } else {
+        LocalType::Seqpacket
+    };
+    let local = LocalEndpoint::stream(path)
+        .socket_type(kind)
+        .mode(word() as u16)
+        .stale(StalePath::RemoveIfRefused)
+        .backlog(word() as u16);
+    let path = local.addr.as_path().map_or(0, <[u8]>::len);
+    let name = name.as_abstract_name().map_or(0, <[u8]>::len);
+    ip ^ (path == name) ^ local.addr.as_bytes().is_empty()
 }
 
 /// Every method of an endpoint.
@@ -252,6 +313,9 @@ fn endpoint() -> Endpoint<'static> {
         .recv_buffer(len())
         .send_buffer(len())
         .source(addr())
+        .reserve(word())
+        .connections_max(word())
+        .config(word() as u16)
         .when_full(policy)
 }
 
@@ -309,6 +373,8 @@ pub fn run<P: Layer + 'static>(
         anything.all(&mut server.all_sockets());
         server.poll(&mut anything, yes().then_some(Instant::from_micros(long())))?;
         let next = server.next_deadline().unwrap_or_default();
+        let _ = server.next_wait().unwrap_or_default();
+        let _ = addresses(&long().to_ne_bytes());
         let _ = next.saturating_add(duration()).as_micros();
         let _ = server.platform().now();
         server.platform_mut().call();

@@ -25,7 +25,7 @@ mod secured;
 
 use core::panic::PanicInfo;
 
-use usockets::Sockets;
+use usockets::{Loop, Place, Slot, Sockets};
 
 use crate::anything::Anything;
 use crate::outside::Outside;
@@ -61,6 +61,14 @@ extern "C" fn _start() -> ! {
     };
     let _ = match more & 3 {
         0 => anything::run(Outside, plain, receive, cork),
+        2 => {
+            let mut slots = [const { Slot::free(0) }; 4];
+            let mut data = [const { Place::Vacant }; 3];
+            let mut server: Loop<'_, Outside<false>, Anything> =
+                Loop::with_slices(Outside, &mut slots, &mut data, receive);
+            anything::descriptors(&mut server.net());
+            Ok(())
+        }
         #[cfg(feature = "tls")]
         1 => secured::run(receive, cork),
         _ => anything::run(lent, holding, receive, cork),

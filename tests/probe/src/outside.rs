@@ -4,8 +4,8 @@ use core::fmt::Write;
 use core::net::SocketAddr;
 
 use usockets::{
-    Accepted, Address, Duration, Endpoint, Error, Instant, Notify, Platform, Progress, Readiness,
-    Ready, Recv, SocketId, SocketOption,
+    Accepted, Address, Descriptors, Duration, Endpoint, Error, Inserted, Instant, Notify, Platform,
+    Progress, Readiness, Ready, Recv, SocketId, SocketOption,
 };
 
 use crate::hidden::{fill, len, long, word, yes};
@@ -205,6 +205,27 @@ impl<const HOLDS: bool> Platform for Outside<HOLDS> {
 
     fn now(&self) -> Instant {
         Instant::from_micros(long())
+    }
+}
+
+impl<const HOLDS: bool> Descriptors for Outside<HOLDS> {
+    type Descriptor = u32;
+
+    fn insert(
+        &mut self,
+        socket: &mut u32,
+        _: SocketId,
+        descriptor: u32,
+        _: Inserted,
+    ) -> Result<(), (u32, Error)> {
+        *socket = word();
+        or_error(()).map_err(|error| (descriptor, error))
+    }
+
+    fn take(&mut self, socket: &mut u32, unread: &mut [u8]) -> Result<(u32, usize), Error> {
+        *socket = word();
+        fill(unread);
+        or_error((word(), len()))
     }
 }
 
