@@ -39,6 +39,7 @@ fn a_paused_socket_closes_when_its_peer_resets() -> Result<(), Error> {
         !record.closed.is_empty()
     });
     assert_eq!(record.closed, [(id, Closed::Failed(Error::Reset))]);
-    assert_eq!(record.received, 0);
+    // What came before the reset is delivered, unless the reset threw it away.
+    assert!(matches!(record.received, 0 | 17), "{}", record.received);
     Ok(())
 }
