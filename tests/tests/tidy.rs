@@ -51,7 +51,7 @@ const REFUSED: [&str; 20] = [
 /// Where they are refused.
 const REFUSED_IN: [&str; 2] = ["core/src", "platform-linux/src"];
 /// Files that a tool or a reader finds by their names.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -60,6 +60,7 @@ const KNOWN: [&str; 12] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "clippy.toml",
     "config.toml",
     "rustfmt.toml",

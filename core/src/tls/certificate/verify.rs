@@ -112,9 +112,9 @@ impl<'a> Chain<'a> {
         self.clone().next().ok().flatten()
     }
 
-    /// Checks that a path leads from `subject` to one of `roots` and is valid now. Asks
-    /// `may_verify` before each signature; returns false if it refused, to go on later with the
-    /// same `progress`.
+    /// Checks that a path leads from `subject` to one of `roots` and is valid now; returns the last
+    /// second in which it is. Asks `may_verify` before each signature; returns `None` if it refused,
+    /// to go on later with the same `progress`.
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
@@ -122,7 +122,7 @@ impl<'a> Chain<'a> {
         subject: Subject<'_>,
         progress: &mut Progress,
         mut may_verify: impl FnMut() -> bool,
-    ) -> Result<bool, CertificateError> {
+    ) -> Result<Option<u64>, CertificateError> {
         let mut certificates = [&[][..]; CERTIFICATES_MAX];
         let mut count = 0_usize;
         for place in &mut certificates {
@@ -145,12 +145,11 @@ impl<'a> Chain<'a> {
         progress.begin(roots);
         while !Search::is_done(progress) {
             if !may_verify() {
-                return Ok(false);
+                return Ok(None);
             }
             search.step(progress)?;
         }
-        check_path(&search, progress, subject)?;
-        Ok(true)
+        check_path(&search, progress, subject).map(Some)
     }
 
     /// Checks that the owner of the first certificate signed `message`.
@@ -177,14 +176,15 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Checks all of a path but its signatures, which have been verified, and whose it is.
+/// Checks all of a path but its signatures, which have been verified, and whose it is. Returns the
+/// last second in which all of it is valid.
 // Not inlined: nothing of it is on the stack while a signature is verified.
 #[inline(never)]
 fn check_path(
     search: &Search<'_>,
     progress: &Progress,
     subject: Subject<'_>,
-) -> Result<(), CertificateError> {
+) -> Result<u64, CertificateError> {
     let path = search.path(progress).ok_or(CertificateError::Malformed)?;
     let [first, ..] = path.certificates;
     let leaf = Certificate::parse(first).ok_or(CertificateError::Malformed)?;
@@ -209,19 +209,20 @@ fn check_path(
         return Err(CertificateError::KeyUsage);
     }
     let authorities = path.certificates.get(1..path.len).unwrap_or_default();
-    let may_certify = |document: &&[u8]| {
-        let certificate = Certificate::parse(document);
-        certificate.is_some_and(|certificate| certificate.may_certify())
-    };
-    if !authorities.iter().all(may_certify) {
-        return Err(CertificateError::KeyUsage);
+    let mut not_after = leaf.not_after;
+    for document in authorities {
+        let certificate = Certificate::parse(document).ok_or(CertificateError::Malformed)?;
+        if !certificate.may_certify() {
+            return Err(CertificateError::KeyUsage);
+        }
+        not_after = not_after.min(certificate.not_after);
     }
     if let Subject::Server(name) = subject {
         let name = name::parse(name).ok_or(CertificateError::Name)?;
         peer.verify_is_valid_for_subject_name(&name)
             .map_err(error_of)?;
     }
-    Ok(())
+    Ok(not_after)
 }
 
 /// Checks a certificate that is itself an authority's whom we trust, as people make them for

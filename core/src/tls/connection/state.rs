@@ -31,8 +31,8 @@ pub struct Connection {
     pub(crate) protocol: u8,
     /// Empty records and warnings since the last data.
     pub(crate) idle: u8,
-    /// Messages after the handshake since the last data.
-    pub(crate) messages: u8,
+    /// New keys of the peer since the last data.
+    pub(crate) updates: u8,
     pub(crate) can_open: bool,
     pub(crate) can_seal: bool,
     /// A record has been opened with the first keys: no more early data.
@@ -42,6 +42,8 @@ pub struct Connection {
     /// The peer asked for new keys of ours.
     pub(crate) owes_update: bool,
     pub(crate) is_resumed: bool,
+    /// A client has not sent its change-cipher-spec record yet.
+    pub(crate) owes_change: bool,
     /// Why, if the state is failed.
     pub(crate) failure: Failure,
     /// What was wrong with the peer's certificates, as a number; 0 if nothing was.
@@ -110,13 +112,14 @@ impl Connection {
         fragment: 0,
         protocol: 0,
         idle: 0,
-        messages: 0,
+        updates: 0,
         can_open: false,
         can_seal: false,
         has_opened: false,
         is_ended: false,
         owes_update: false,
         is_resumed: false,
+        owes_change: false,
         failure: Failure::Sent(Alert::CLOSE_NOTIFY),
         certificate_error: 0,
     };
@@ -135,6 +138,7 @@ impl Connection {
         let mut connection = Self::CLOSED;
         connection.limit = 16_384;
         connection.role = Role::Client;
+        connection.owes_change = true;
         connection.state = State::AwaitServerHello;
         connection
     }

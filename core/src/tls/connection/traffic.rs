@@ -5,6 +5,7 @@ use crate::tls::connection::event::Event;
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
+use crate::tls::handshake::client;
 use crate::tls::handshake::config::Setup;
 use crate::tls::record::parts::Parts;
 use crate::tls::record::protection::{Content, HEADER, OVERHEAD, put_header};
@@ -16,11 +17,21 @@ const KEY_UPDATE: u8 = 24;
 const KEY_UPDATE_LEN: usize = 5;
 /// Most empty records and warnings in a row.
 const IDLE_MAX: u8 = 32;
-/// Most messages after the handshake in a row.
-const MESSAGES_MAX: u8 = 32;
+/// Most new keys in a row. Tickets are not counted: a server may send any number (RFC 8446, section
+/// 4.6.1), and they cost little.
+const UPDATES_MAX: u8 = 32;
+
+/// Bytes of a change-cipher-spec record.
+const CHANGE_LEN: usize = HEADER + 1;
+/// Bytes of an alert.
+const ALERT_LEN: usize = 2;
 
 /// Bytes of output that an alert or a `KeyUpdate` needs at most.
-pub const CONTROL_MAX: usize = OVERHEAD + KEY_UPDATE_LEN;
+pub const CONTROL_MAX: usize = {
+    let alert = CHANGE_LEN + OVERHEAD + ALERT_LEN;
+    let update = OVERHEAD + KEY_UPDATE_LEN;
+    if alert > update { alert } else { update }
+};
 
 impl Connection {
     /// Adds one record to `out` with as much of `data` as fits it and the room; returns how much
@@ -108,6 +119,10 @@ impl Connection {
     ) -> Result<(), Alert> {
         let content = [alert.level(), alert.code()];
         if self.can_seal {
+            // RFC 8446, appendix D.4: before the first protected record, whatever that is.
+            if core::mem::take(&mut self.owes_change) {
+                client::put_change(out)?;
+            }
             self.seal_all(crypto, Content::Alert, &content, out)
         } else {
             put_header(out, Content::Alert, content.len())?;
@@ -143,7 +158,7 @@ impl Connection {
             return self.count_idle();
         }
         self.idle = 0;
-        self.messages = 0;
+        self.updates = 0;
         Ok(Event::Data {
             start: HEADER,
             len: data.len(),
@@ -195,7 +210,7 @@ impl Connection {
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
             if self.skip > 0 {
-                rest = self.skip_bytes(rest);
+                rest = self.on_ticket_part(setup, rest)?;
                 continue;
             }
             rest = after;
@@ -203,7 +218,11 @@ impl Connection {
                 *slot = *byte;
                 self.header_len = self.header_len.saturating_add(1);
                 self.check_header()?;
-                self.keep_ticket(setup, rest)?;
+                if self.skip > 0
+                    && let Some(session) = self.session.get(setup.sessions)
+                {
+                    session.begin_ticket();
+                }
             } else {
                 self.on_key_update::<C>(*byte)?;
                 if !rest.is_empty() {
@@ -224,43 +243,49 @@ impl Connection {
         if self.header_len < 4 {
             return Ok(());
         }
-        if self.messages >= MESSAGES_MAX {
-            return Err(Alert::UNEXPECTED_MESSAGE);
-        }
-        self.messages = self.messages.saturating_add(1);
         let len = u32::from_be_bytes([0, high, middle, low]);
         if is_ticket {
             if len == 0 {
                 return Err(Alert::DECODE_ERROR);
             }
             self.skip = len;
-        } else if len != 1 {
-            return Err(Alert::DECODE_ERROR);
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Keeps a ticket that begins at `bytes`, if all of it is there and there is a place for it.
-    fn keep_ticket<C: Crypto>(&self, setup: &mut Setup<'_, C>, bytes: &[u8]) -> Result<(), Alert> {
-        let len = usize::try_from(self.skip).unwrap_or(usize::MAX);
-        let now = setup.crypto.unix_seconds();
-        match (bytes.get(..len), self.session.get(setup.sessions)) {
-            (Some(content), Some(session)) if len > 0 => session.take_ticket::<C>(now, content),
-            _ => Ok(()),
+        if self.updates >= UPDATES_MAX {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        self.updates = self.updates.saturating_add(1);
+        match len {
+            1 => Ok(()),
+            _ => Err(Alert::DECODE_ERROR),
         }
     }
 
-    /// Skips what is there of a ticket and returns the bytes after it.
-    fn skip_bytes<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// Takes what is there of a ticket, keeps it if there is a place for it, and returns the bytes
+    /// after it.
+    fn on_ticket_part<'a, C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        bytes: &'a [u8],
+    ) -> Result<&'a [u8], Alert> {
         let left = usize::try_from(self.skip).unwrap_or(usize::MAX);
         let count = left.min(bytes.len());
+        let (part, rest) = bytes.split_at_checked(count).unwrap_or_default();
         self.skip = self
             .skip
             .saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        let now = setup.crypto.unix_seconds();
+        let session = self.session.get(setup.sessions);
         if self.skip == 0 {
             self.header_len = 0;
         }
-        bytes.get(count..).unwrap_or_default()
+        if let Some(session) = session {
+            session.add_ticket_part(part);
+            if self.skip == 0 {
+                session.end_ticket::<C>(now)?;
+            }
+        }
+        Ok(rest)
     }
 
     fn on_key_update<C: Crypto>(&mut self, request: u8) -> Result<(), Alert> {

@@ -71,7 +71,13 @@ fn pkcs8(document: &[u8]) -> Option<(&[u8], &[u8])> {
 fn sec1(document: &[u8]) -> Option<&[u8]> {
     let (content, _) = element(document, SEQUENCE)?;
     let (_version, rest) = element(content, INTEGER)?;
-    let (scalar, _parameters) = element(rest, OCTET_STRING)?;
+    let (scalar, rest) = element(rest, OCTET_STRING)?;
+    // The curve may be named here as well, and must be ours then.
+    if let Some((parameters, _)) = element(rest, context(0))
+        && element(parameters, OBJECT_IDENTIFIER)?.0 != P256
+    {
+        return None;
+    }
     (scalar.len() == 32).then_some(scalar)
 }
 

@@ -84,10 +84,11 @@ impl Connection {
         };
         let verified = chain.verify(setup.crypto, roots, subject, path, || pace.may_verify());
         match verified {
-            Ok(true) => {}
-            Ok(false) => return Ok(Step::Pause),
+            Ok(Some(not_after)) => exchange.not_after = not_after,
+            Ok(None) => return Ok(Step::Pause),
             Err(error) => return Err(self.refuse_certificate(error)),
         }
+        exchange.authenticated_at = setup.crypto.unix_seconds();
         exchange.transcript.update(message);
         self.state = State::AwaitVerify;
         Ok(Step::Hold)

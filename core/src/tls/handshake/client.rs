@@ -41,7 +41,12 @@ pub(crate) fn start<C: Crypto>(
     exchange.transcript = C::Hasher::new(HashAlgorithm::Sha256);
     exchange.other_transcript = C::Hasher::new(HashAlgorithm::Sha384);
     let now = setup.crypto.unix_seconds();
-    exchange.session = session::take(setup.sessions, exchange.name(), now);
+    exchange.target.set_roots(setup.config.client.roots);
+    let target = exchange.target;
+    exchange.session = session::take(setup.sessions, exchange.name(), &target, now);
+    if let Some(session) = exchange.session.get(setup.sessions) {
+        (exchange.authenticated_at, exchange.not_after) = session.authentication();
+    }
     make_share(setup.crypto, exchange, *group)?;
     put_hello(setup, exchange, None, out)
 }
@@ -295,6 +300,7 @@ impl Connection {
         exchange.wrap_transcript(self.suite.hash());
         exchange.transcript.update(message);
         put_change(out)?;
+        self.owes_change = false;
         exchange.has_changed = true;
         // A ticket of the other hash function cannot be taken any more.
         if let Some(session) = exchange.session.get(setup.sessions)
@@ -400,14 +406,15 @@ impl Connection {
 
 /// Makes the client's flight before `Finished`: a `Certificate` if one is asked for.
 pub(crate) fn answer<C: Crypto>(
-    connection: &Connection,
+    connection: &mut Connection,
     setup: &Setup<'_, C>,
     handshake: &mut Handshake<C>,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
     let Handshake { message, exchange } = handshake;
-    if !exchange.has_changed {
+    if connection.owes_change {
         put_change(out)?;
+        connection.owes_change = false;
     }
     let mut flight = message.output();
     if exchange.is_requested {
@@ -439,13 +446,13 @@ pub(crate) fn follow<C: Crypto>(
         let master = exchange.derive(connection.suite.hash(), b"res master");
         let now = setup.crypto.unix_seconds();
         let suite = connection.suite;
-        connection.session = session::expect(setup.sessions, exchange.name(), suite, master, now);
+        connection.session = session::expect(setup.sessions, exchange, suite, master, now);
     }
 }
 
 /// Adds a change-cipher-spec record: we are in middlebox compatibility mode (RFC 8446, appendix
 /// D.4).
-fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
+pub(crate) fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
     out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
 }
 

@@ -142,6 +142,12 @@ impl<'a> ServerConfig<'a> {
         self.missing?.find(name.filter(|name| name.is_ascii())?)
     }
 
+    /// Returns true if the identity at `index` was chosen for the name, not in the place of one.
+    pub(crate) fn is_named(&self, index: usize, name: &[u8]) -> bool {
+        let identity = self.identities.get(index);
+        index == FOUND || identity.is_some_and(|identity| identity.fits(name))
+    }
+
     /// Returns the identity for a client that asked for `name` and knows the schemes that
     /// `knows` affirms. The error tells whether it was for the name.
     pub(crate) fn choose(

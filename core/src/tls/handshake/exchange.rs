@@ -8,11 +8,11 @@ use crate::tls::certificate::path::Progress;
 use crate::tls::connection::event::Event;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{
-    Crypto, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId,
+    Crypto, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId, TAG,
 };
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::handshake::pace::Pace;
-use crate::tls::handshake::session::SessionAt;
+use crate::tls::handshake::session::{SessionAt, Target};
 use crate::tls::record::schedule::{Schedule, export};
 use crate::tls::wire::{Output, Reader, copy};
 
@@ -91,6 +91,8 @@ impl<C: Crypto> Handshake<C> {
             early_left: u16::try_from(exchange.early_left).unwrap_or(u16::MAX),
             changes: exchange.changes,
             wants_tickets: exchange.wants_tickets,
+            is_past_early: exchange.is_past_early,
+            authenticated_at: exchange.authenticated_at,
         })
     }
 
@@ -105,6 +107,8 @@ impl<C: Crypto> Handshake<C> {
         exchange.early_left = usize::from(parked.early_left);
         exchange.changes = parked.changes;
         exchange.wants_tickets = parked.wants_tickets;
+        exchange.is_past_early = parked.is_past_early;
+        exchange.authenticated_at = parked.authenticated_at;
     }
 
     /// Returns the name that the client asked for, or that a client expects; empty if none.
@@ -124,6 +128,8 @@ pub(crate) struct ParkedHandshake {
     early_left: u16,
     changes: u8,
     wants_tickets: bool,
+    is_past_early: bool,
+    authenticated_at: u64,
 }
 
 /// Handshake messages put together from records, and the next flight before it is protected.
@@ -296,6 +302,8 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) identity: usize,
     /// Bytes of early data that may still be skipped.
     pub(crate) early_left: usize,
+    /// Early data would have been skipped, before a second hello.
+    pub(crate) is_past_early: bool,
     /// Change-cipher-spec records seen.
     pub(crate) changes: u8,
     /// The client has sent its change-cipher-spec record.
@@ -312,6 +320,14 @@ pub(crate) struct Exchange<C: Crypto> {
     pub(crate) is_authenticated: bool,
     /// The client offers `psk_dhe_ke`, so a ticket is of use to it.
     pub(crate) wants_tickets: bool,
+    /// The server's identity was chosen by the name.
+    pub(crate) uses_name: bool,
+    /// When certificates were last shown, in seconds since 1970, and until when those are good: in
+    /// this handshake or, if it is resumed, in an earlier one.
+    pub(crate) authenticated_at: u64,
+    pub(crate) not_after: u64,
+    /// What a client's tickets are good for besides the name.
+    pub(crate) target: Target,
     /// The client limits the size of records.
     pub(crate) record_size_limit: bool,
     /// Which signatures of the peer's certificates have been verified, and how many may be.
@@ -347,6 +363,7 @@ impl<C: Crypto> Exchange<C> {
         is_unsigned: false,
         identity: 0,
         early_left: 0,
+        is_past_early: false,
         changes: 0,
         has_changed: false,
         offers_psk: false,
@@ -355,6 +372,10 @@ impl<C: Crypto> Exchange<C> {
         is_scheme_known: false,
         is_authenticated: false,
         wants_tickets: false,
+        uses_name: false,
+        authenticated_at: 0,
+        not_after: 0,
+        target: Target::ANY,
         record_size_limit: false,
         path: Progress::NONE,
         pace: Pace::FREE,
@@ -377,14 +398,26 @@ impl<C: Crypto> Exchange<C> {
         self.transcript.update(digest);
     }
 
-    /// Skips a record of early data, which we never accept, as far as a client may send it. An
-    /// empty one counts as a byte.
+    /// Skips a record of early data, which we never accept, as far as a client may send it. `len`
+    /// is that of the protected record; what counts is the plaintext in it (RFC 8446, section
+    /// 4.2.10), and an empty one as a byte.
     pub(crate) fn skip_early(&mut self, len: usize) -> Result<Event, Alert> {
-        self.early_left = self
-            .early_left
-            .checked_sub(len.max(1))
-            .ok_or(Alert::BAD_RECORD_MAC)?;
-        Ok(Event::Nothing)
+        let plaintext = len.saturating_sub(TAG).saturating_sub(1);
+        match self.early_left.checked_sub(plaintext.max(1)) {
+            Some(left) => {
+                self.early_left = left;
+                Ok(Event::Nothing)
+            }
+            // It knows by now that none may come (RFC 8446, section 4.1.2).
+            None if self.is_past_early => Err(Alert::UNEXPECTED_MESSAGE),
+            None => Err(Alert::BAD_RECORD_MAC),
+        }
+    }
+
+    /// Notes that no more early data may come, since a second hello has.
+    pub(crate) const fn end_early(&mut self) {
+        self.is_past_early = self.early_left > 0;
+        self.early_left = 0;
     }
 
     pub(crate) fn session_id(&self) -> &[u8] {

@@ -36,8 +36,8 @@ impl Connection {
         let is_second = self.state == State::AwaitSecondClientHello;
         if is_second {
             check_second(&hello, exchange, suite == self.suite)?;
-            // What the client sends after it has learned that we take none is none.
-            exchange.early_left = 0;
+            // The client has learned that we take no early data.
+            exchange.end_early();
         } else {
             self.suite = suite;
             if let Some(peer) = &mut setup.peer {
@@ -68,6 +68,9 @@ impl Connection {
         let psk = ticket::find(setup, exchange, &hello, message, suite)?;
         exchange.transcript.update(message);
         exchange.is_resumed = psk.is_some();
+        if psk.is_none() {
+            exchange.authenticated_at = setup.crypto.unix_seconds();
+        }
         self.is_resumed = psk.is_some();
 
         let mut shared = Shared::EMPTY;
@@ -160,6 +163,8 @@ impl Connection {
             Mismatch::Name => Alert::UNRECOGNIZED_NAME,
             Mismatch::Scheme => Alert::HANDSHAKE_FAILURE,
         })?;
+        let server = &setup.config.server;
+        exchange.uses_name = name.is_some_and(|name| server.is_named(exchange.identity, name));
         Ok(())
     }
 
@@ -295,9 +300,14 @@ fn put_extensions<C: Crypto>(
 ) -> Result<(), Alert> {
     let chosen = connection.protocol().and_then(|index| protocols.get(index));
     let limited = exchange.record_size_limit;
+    let uses_name = exchange.uses_name;
     let code = connection.fragment;
     put_message(out, exchange, ENCRYPTED_EXTENSIONS, |out| {
         out.vector16(|out| {
+            if uses_name {
+                // RFC 6066, section 3: so that the client knows.
+                extension::put(out, extension::SERVER_NAME, |_| Ok(()))?;
+            }
             if let Some(protocol) = chosen {
                 extension::put_protocols(out, core::iter::once(*protocol))?;
             }

@@ -1,30 +1,42 @@
 //! The client's side of resumption: tickets of servers (RFC 8446, section 4.6.1).
 
+use pki_types::TrustAnchor;
+
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::{Crypto, Secret, Suite};
+use crate::tls::handshake::exchange::Exchange;
 use crate::tls::handshake::extension::Extensions;
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::record::schedule::expand_label;
 use crate::tls::wire::{Reader, copy};
 
-/// Longest ticket that is kept. Those of other implementations have 100 to 300 bytes.
-const TICKET_MAX: usize = 512;
+/// Longest `NewSessionTicket` whose ticket is kept. Most tickets have 100 to 300 bytes; those that
+/// have a client's certificates in them are longer.
+const TICKET_MAX: usize = 1_536;
 /// Longest life of a ticket (RFC 8446, section 4.6.1): seven days.
 const LIFETIME_MAX: u32 = 604_800;
+/// How long tickets may take the place of certificates, from one to the next: seven days after the
+/// certificates were shown.
+pub(crate) const RESUMPTION_MAX: u64 = 604_800;
 
 /// A place for one server's ticket, with which a client can resume without certificates, once: a
 /// ticket that has been offered is not offered again, whatever comes of it.
 ///
-/// A ticket stands for the verification of the certificate that came before it: places are to be
-/// [cleared](Self::clear) when authorities are no longer trusted. All zero bytes when empty; its
-/// key is wiped when it is replaced.
+/// A ticket stands for the verification of the certificate that came before it. It is good as long
+/// as that certificate, and for a week at most, however often it is replaced by a new one; and only
+/// for the name, the port and the configuration that it came from, with the same authorities. About
+/// 2 KB. All zero bytes when empty; its key is wiped when it is replaced.
 pub struct Session {
     name: [u8; NAME_MAX],
     /// 0 if nothing is in the place.
     name_len: u8,
-    ticket: [u8; TICKET_MAX],
+    /// The content of the message that the ticket came in, and where in it the ticket is.
+    message: [u8; TICKET_MAX],
+    ticket_start: u16,
     /// 0 while the connection waits for a ticket.
     ticket_len: u16,
+    /// Bytes of the message that have come; more than there is room for if it is too long.
+    message_len: u16,
     /// Tells what is in the place now from what was there before; 0 if there was nothing ever.
     serial: u16,
     /// The ticket's key or, while the connection waits for one, what it will be made of.
@@ -35,6 +47,41 @@ pub struct Session {
     lifetime: u32,
     /// When the ticket or the wait for it began, in seconds since 1970.
     since: u64,
+    /// When the server showed its certificates, and until when they are good.
+    authenticated_at: u64,
+    not_after: u64,
+    target: Target,
+}
+
+/// What a ticket is good for besides the server's name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) port: u16,
+    /// The index of the layer's configuration.
+    pub(crate) config: u16,
+    /// Tells the authorities that were trusted from others.
+    pub(crate) roots: u64,
+}
+
+impl Target {
+    pub(crate) const ANY: Self = Self {
+        port: 0,
+        config: 0,
+        roots: 0,
+    };
+
+    /// Notes which authorities are trusted: a sum of their keys (FNV-1a, which is enough to tell
+    /// lists apart that the program itself has made).
+    pub(crate) fn set_roots(&mut self, roots: &[TrustAnchor<'_>]) {
+        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+        for root in roots {
+            // Of a key, the end is the number itself.
+            for byte in root.subject_public_key_info.iter().rev().take(32) {
+                sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        self.roots = sum;
+    }
 }
 
 /// Where a session is, as long as it is there. All zero bytes if nowhere.
@@ -63,14 +110,19 @@ impl Session {
     pub const EMPTY: Self = Self {
         name: [0; NAME_MAX],
         name_len: 0,
-        ticket: [0; TICKET_MAX],
+        message: [0; TICKET_MAX],
+        ticket_start: 0,
         ticket_len: 0,
+        message_len: 0,
         serial: 0,
         secret: Secret::ZERO,
         suite: Suite::Aes128GcmSha256,
         age_add: 0,
         lifetime: 0,
         since: 0,
+        authenticated_at: 0,
+        not_after: 0,
+        target: Target::ANY,
     };
 
     /// Forgets what is in the place.
@@ -86,9 +138,9 @@ impl Session {
 
     /// Returns the ticket; empty while there is none.
     pub(crate) fn ticket(&self) -> &[u8] {
-        self.ticket
-            .get(..usize::from(self.ticket_len))
-            .unwrap_or_default()
+        let ticket = self.message.get(usize::from(self.ticket_start)..);
+        let ticket = ticket.and_then(|ticket| ticket.get(..usize::from(self.ticket_len)));
+        ticket.unwrap_or_default()
     }
 
     pub(crate) const fn secret(&self) -> &Secret {
@@ -107,42 +159,82 @@ impl Session {
         millis.wrapping_add(self.age_add)
     }
 
-    fn is_for(&self, name: &[u8]) -> bool {
+    fn is_for(&self, name: &[u8], target: &Target) -> bool {
         let own = self.name.get(..usize::from(self.name_len));
-        !self.is_empty() && own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+        let is_named = own.is_some_and(|own| own.eq_ignore_ascii_case(name));
+        !self.is_empty() && is_named && self.target == *target
     }
 
     fn is_good(&self, now: u64) -> bool {
         let age = now.checked_sub(self.since);
-        self.ticket_len != 0 && age.is_some_and(|age| age < u64::from(self.lifetime))
+        let is_young = age.is_some_and(|age| age < u64::from(self.lifetime));
+        let since_shown = now.checked_sub(self.authenticated_at);
+        let is_proved = since_shown.is_some_and(|age| age < RESUMPTION_MAX);
+        self.ticket_len != 0 && is_young && is_proved && now <= self.not_after
     }
 
-    /// Takes a ticket: the content of a `NewSessionTicket`. Only the first of a connection is
-    /// kept.
+    /// Returns when the server showed its certificates, and until when they are good.
+    pub(crate) const fn authentication(&self) -> (u64, u64) {
+        (self.authenticated_at, self.not_after)
+    }
+
+    /// Starts a `NewSessionTicket`. Only the first of a connection is kept.
+    pub(crate) const fn begin_ticket(&mut self) {
+        if self.ticket_len == 0 {
+            self.message_len = 0;
+        }
+    }
+
+    /// Adds a part of the message's content.
+    pub(crate) fn add_ticket_part(&mut self, part: &[u8]) {
+        if self.ticket_len != 0 {
+            return;
+        }
+        let start = usize::from(self.message_len);
+        let place = self.message.get_mut(start..).unwrap_or_default();
+        let end = u16::try_from(start.saturating_add(part.len()));
+        self.message_len = match end {
+            Ok(end) if copy(place, part) => end,
+            // Longer than there is room for, and so it stays.
+            _ => u16::MAX,
+        };
+    }
+
+    /// Takes the ticket when all of the message has come, unless it is too long.
     ///
     /// # Errors
     /// `decode_error`, `illegal_parameter`: the message is malformed.
-    pub(crate) fn take_ticket<C: Crypto>(&mut self, now: u64, content: &[u8]) -> Result<(), Alert> {
+    pub(crate) fn end_ticket<C: Crypto>(&mut self, now: u64) -> Result<(), Alert> {
+        let len = usize::from(self.message_len);
+        if self.ticket_len != 0 {
+            return Ok(());
+        }
+        let Some(content) = self.message.get(..len) else {
+            return Ok(());
+        };
         let mut reader = Reader::new(content);
         let lifetime = reader.u32()?;
         let age_add = reader.u32()?;
         let nonce = reader.vector8()?;
         let ticket = reader.vector16()?;
+        let end = len.saturating_sub(reader.len());
         let mut extensions = Extensions::new(&mut reader)?;
         while extensions.next()?.is_some() {}
         if ticket.is_empty() {
             return Err(Alert::DECODE_ERROR);
         }
-        let len = u16::try_from(ticket.len()).unwrap_or(u16::MAX);
-        if self.ticket_len != 0 || lifetime == 0 || !copy(&mut self.ticket, ticket) {
+        if lifetime == 0 {
             return Ok(());
         }
+        let start = end.saturating_sub(ticket.len());
+        let ticket_len = u16::try_from(ticket.len()).unwrap_or_default();
         let hash = self.suite.hash();
         let mut key = Secret::ZERO;
         let label = b"resumption";
         expand_label::<C::Hasher>(hash, &self.secret, label, nonce, key.get_mut(hash));
         self.secret = key;
-        self.ticket_len = len;
+        self.ticket_start = u16::try_from(start).unwrap_or_default();
+        self.ticket_len = ticket_len;
         self.lifetime = lifetime.min(LIFETIME_MAX);
         self.age_add = age_add;
         self.since = now;
@@ -151,8 +243,8 @@ impl Session {
 }
 
 /// Takes a ticket that is good for the server `name`, to be offered. It is not found again.
-pub(crate) fn take(sessions: &mut [Session], name: &[u8], now: u64) -> SessionAt {
-    let good = |session: &Session| session.is_for(name) && session.is_good(now);
+pub(crate) fn take(sessions: &mut [Session], name: &[u8], target: &Target, now: u64) -> SessionAt {
+    let good = |session: &Session| session.is_for(name, target) && session.is_good(now);
     let position = sessions.iter().position(good);
     position.map_or(SessionAt::NOWHERE, |position| {
         if let Some(session) = sessions.get_mut(position) {
@@ -162,18 +254,19 @@ pub(crate) fn take(sessions: &mut [Session], name: &[u8], now: u64) -> SessionAt
     })
 }
 
-/// Makes a place ready for the ticket that the server `name` may send, which will be made of
-/// `master`: an empty one, or the server's, or the oldest.
-pub(crate) fn expect(
+/// Makes a place ready for the ticket that the server of a handshake may send, which will be made
+/// of `master`: an empty one, or the server's, or the oldest.
+pub(crate) fn expect<C: Crypto>(
     sessions: &mut [Session],
-    name: &[u8],
+    exchange: &Exchange<C>,
     suite: Suite,
     master: Secret,
     now: u64,
 ) -> SessionAt {
+    let (name, target) = (exchange.name(), &exchange.target);
     let rank = |session: &Session| {
         let is_empty = session.is_empty();
-        (!is_empty, !session.is_for(name), session.since)
+        (!is_empty, !session.is_for(name, target), session.since)
     };
     let lowest = sessions.iter().map(rank).min();
     let position = sessions
@@ -192,6 +285,9 @@ pub(crate) fn expect(
         session.suite = suite;
         session.secret = master;
         session.since = now;
+        session.authenticated_at = exchange.authenticated_at;
+        session.not_after = exchange.not_after;
+        session.target = *target;
     }
     at(sessions, position)
 }

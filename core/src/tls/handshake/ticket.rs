@@ -9,16 +9,18 @@ use crate::tls::crypto::provider::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Secr
 use crate::tls::handshake::config::{ClientAuth, Setup};
 use crate::tls::handshake::exchange::Exchange;
 use crate::tls::handshake::hello::ClientHello;
+use crate::tls::handshake::session::RESUMPTION_MAX;
 use crate::tls::handshake::ticket_keys::TicketKeys;
 use crate::tls::record::protection::Content;
 use crate::tls::record::schedule::{Schedule, expand_label, finished};
-use crate::tls::wire::{Output, Reader};
+use crate::tls::wire::{Output, Reader, copy};
 
 const NEW_SESSION_TICKET: u8 = 4;
 /// Tickets of one hello that are tried.
 const TRIES_MAX: usize = 4;
-/// Content of a ticket: suite, time of issue, hash of the server's name, key.
-const SEALED: usize = 2 + 8 + 32 + HASH_MAX;
+/// Content of a ticket: suite, time of issue, time of the handshake with certificates, hash of the
+/// server's name, key.
+const SEALED: usize = 2 + 8 + 8 + 32 + HASH_MAX;
 /// Bytes of a ticket: period, nonce, content, tag.
 const TICKET: usize = 8 + 12 + SEALED + TAG;
 /// Room that a message with a ticket needs, even in the smallest records.
@@ -91,8 +93,8 @@ fn open<C: Crypto>(
     let mut reader = Reader::new(ticket);
     let period = reader.u64()?;
     let nonce: &[u8; 12] = first_chunk(reader.take(12)?)?;
+    let content = reader.take(SEALED)?;
     let mut sealed = Zeroizing::new([0; SEALED]);
-    sealed.copy_from_slice(reader.take(SEALED)?);
     let tag: &[u8; TAG] = first_chunk(reader.take(TAG)?)?;
     let now = setup.crypto.unix_seconds();
     // Of the present period or the one before.
@@ -103,28 +105,38 @@ fn open<C: Crypto>(
     {
         return Ok(None);
     }
-    let key = keys.key::<C::Hasher>(period);
     let suite = Suite::Aes256GcmSha384;
     let associated = period.to_be_bytes();
-    let opened = setup
-        .crypto
-        .open(suite, &key, nonce, &associated, sealed.as_mut_slice(), tag);
-    if opened.is_err() {
+    let is_opened = [&keys.secret, &keys.previous].into_iter().any(|secret| {
+        let key = TicketKeys::key::<C::Hasher>(secret, period);
+        // What a wrong key has made of it is of no use.
+        let _ = copy(sealed.as_mut_slice(), content);
+        let opened = setup
+            .crypto
+            .open(suite, &key, nonce, &associated, sealed.as_mut_slice(), tag);
+        opened.is_ok()
+    });
+    if !is_opened {
         return Ok(None);
     }
     let mut reader = Reader::new(sealed.as_slice());
     let code = reader.u16()?;
     let issued = reader.u64()?;
+    let authenticated_at = reader.u64()?;
     let name = reader.take(32)?;
     let known = Suite::ALL.iter().find(|suite| suite.code() == code);
     let is_good = known.is_some_and(|suite| suite.hash() == hash)
         && now
             .checked_sub(issued)
             .is_some_and(|age| age <= u64::from(keys.lifetime_seconds))
+        && now
+            .checked_sub(authenticated_at)
+            .is_some_and(|age| age < RESUMPTION_MAX)
         && name == hash_name(exchange);
     if !is_good {
         return Ok(None);
     }
+    exchange.authenticated_at = authenticated_at;
     exchange.psk = Secret::ZERO;
     let key = reader.take(hash.digest_len())?;
     exchange.psk.get_mut(hash).copy_from_slice(key);
@@ -219,9 +231,10 @@ fn seal<C: Crypto>(
     let start = out.len();
     out.u16(suite.code())?;
     out.u64(now)?;
+    out.u64(exchange.authenticated_at)?;
     out.put(&exchange.name_hash)?;
     out.put(&exchange.psk.0)?;
-    let key = keys.key::<C::Hasher>(period);
+    let key = TicketKeys::key::<C::Hasher>(&keys.secret, period);
     let content = out.written_mut(start, SEALED)?;
     let associated = period.to_be_bytes();
     let cipher = Suite::Aes256GcmSha384;

@@ -11,11 +11,15 @@ const LIFETIME_MAX: u32 = 604_800;
 /// Keys that protect session tickets.
 ///
 /// A key is derived for every lifetime-long period from one secret, so tickets are good for one
-/// to two lifetimes, and servers with the same secret take each other's. Who steals the secret
-/// can read every ticket but no traffic, since resumption makes a fresh key exchange: replace it
-/// now and then. Wiped when dropped.
+/// to two lifetimes, and servers, threads or processes with the same secret take each other's. A
+/// client that resumes is given a new ticket, but sees certificates again after a week at most. Who
+/// steals the secret can read every ticket but no traffic, since resumption makes a fresh key
+/// exchange: replace it now and then, and [keep](Self::with_previous) the one before for a
+/// lifetime. Wiped when dropped.
 pub struct TicketKeys {
-    secret: [u8; 32],
+    pub(super) secret: [u8; 32],
+    /// The same as the secret if there is none.
+    pub(super) previous: [u8; 32],
     pub(super) lifetime_seconds: u32,
 }
 
@@ -30,9 +34,18 @@ impl TicketKeys {
             _ => LIFETIME_MAX,
         };
         Self {
+            previous: secret,
             secret,
             lifetime_seconds,
         }
+    }
+
+    /// Takes tickets of `previous` as well, the secret before this one; new ones are never made of
+    /// it.
+    #[must_use]
+    pub const fn with_previous(mut self, previous: [u8; 32]) -> Self {
+        self.previous = previous;
+        self
     }
 
     /// Returns the period that the second belongs to.
@@ -41,9 +54,9 @@ impl TicketKeys {
             .unwrap_or_default()
     }
 
-    pub(super) fn key<H: Hasher>(&self, period: u64) -> Zeroizing<[u8; 32]> {
+    pub(super) fn key<H: Hasher>(secret: &[u8; 32], period: u64) -> Zeroizing<[u8; 32]> {
         let parts: [&[u8]; 2] = [b"usockets ticket ", &period.to_be_bytes()];
-        let made = hmac::<H>(HashAlgorithm::Sha256, &self.secret, &parts);
+        let made = hmac::<H>(HashAlgorithm::Sha256, secret, &parts);
         let mut key = Zeroizing::new([0; 32]);
         for (target, source) in key.iter_mut().zip(made.get(HashAlgorithm::Sha256)) {
             *target = *source;
@@ -55,5 +68,6 @@ impl TicketKeys {
 impl Drop for TicketKeys {
     fn drop(&mut self) {
         self.secret.zeroize();
+        self.previous.zeroize();
     }
 }

@@ -1,5 +1,6 @@
 //! What one socket has leased, and its release.
 
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::SocketId;
 use crate::platform::Platform;
@@ -164,6 +165,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket: &mut TlsSocket<P::Socket>,
         id: SocketId,
         name: Option<&str>,
+        to: &Endpoint<'_>,
     ) -> Result<(), Error> {
         let name = name.ok_or(Error::Invalid)?;
         let handshakes = &mut self.pools.handshakes;
@@ -176,6 +178,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             self.release_handshake(socket);
             return Err(Error::Invalid);
         }
+        handshake.exchange.target.port = to.addr.port();
+        handshake.exchange.target.config = to.config;
         Ok(())
     }
 

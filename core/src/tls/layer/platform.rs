@@ -108,7 +108,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     }
 
     /// Adds places for the tickets that servers give, so that connecting to one again costs no
-    /// certificates. About 900 bytes each; one per server that is connected to often will do.
+    /// certificates. About 2 KB each; one per server that is connected to often will do.
     #[must_use]
     pub const fn with_sessions(mut self, sessions: &'s mut [Session]) -> Self {
         self.sessions = sessions;
@@ -275,7 +275,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     ) -> Result<(), Error> {
         if let Security::Tls { server_name } = to.security {
             self.pools.set_now(self.inner.now());
-            self.prepare_client(socket, id, server_name)?;
+            self.prepare_client(socket, id, server_name, to)?;
             socket.id = id.to_bits();
             socket.flags.set(Flags::SECURE);
             socket.flags.set(Flags::STARTING);
