@@ -1,6 +1,6 @@
 //! The address of a socket, of any family.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::net::SocketAddr;
 
 use crate::error::Error;
@@ -64,6 +64,8 @@ impl PartialEq<SocketAddr> for Address {
     }
 }
 
+/// An Internet address is written by the standard library, whose code the linker cannot show to be
+/// free of panics.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,15 +152,7 @@ impl fmt::Display for LocalAddress {
             }
             None => self.as_bytes(),
         };
-        for byte in name {
-            // `escape_ascii` of the standard library may panic, as far as the linker can tell.
-            if matches!(byte, b' '..=b'~') && *byte != b'\\' {
-                f.write_char(char::from(*byte))?;
-            } else {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
+        name.escape_ascii().fmt(f)
     }
 }
 

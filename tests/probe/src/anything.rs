@@ -276,7 +276,7 @@ fn addresses(name: &[u8]) -> bool {
     let (Ok(path), Ok(name)) = (LocalAddress::path(name), LocalAddress::abstract_name(name)) else {
         return ip;
     };
-    let _ = write!(Sink, "{path} {name} {}", address());
+    let _ = write!(Sink, "{path} {name}");
     let kind = if yes() {
         LocalType::Stream
     } else {
