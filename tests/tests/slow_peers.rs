@@ -18,8 +18,8 @@ use usockets_tests::slow::{Slow, Slowness};
 
 /// Connections that attackers have open at once.
 const ATTACKERS: usize = 1_000;
-/// Connections of attackers that are drawn at random. Among three times as many, honest ones have to
-/// wait until leases end: seconds, not microseconds.
+/// Connections of attackers that are drawn at random. Among three times as many, honest ones have
+/// to wait until leases end: seconds, not microseconds.
 const RANDOM: usize = 100;
 /// Measurements of which the median counts.
 const RUNS: usize = 9;
