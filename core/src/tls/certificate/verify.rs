@@ -113,8 +113,8 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that a path leads from `subject` to one of `roots` and is valid now; returns the last
-    /// second in which it is. Asks `may_verify` before each signature; returns `None` if it refused,
-    /// to go on later with the same `progress`.
+    /// second in which it is. Asks `may_verify` before each signature; returns `None` if it
+    /// refused, to go on later with the same `progress`.
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,

@@ -36,7 +36,6 @@ impl Connection {
         let is_second = self.state == State::AwaitSecondClientHello;
         if is_second {
             check_second(&hello, exchange, suite == self.suite)?;
-            // The client has learned that we take no early data.
             exchange.end_early();
         } else {
             self.suite = suite;
