@@ -7,8 +7,8 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `reactor.rs` | [`Reactor`]: the loop that the tasks share; its example is where to start |
-//! | `stream.rs`, `listener.rs`, `timer.rs` | [`Stream`], [`Listener`], [`Sleep`]: what tasks await |
+//! | `reactor.rs` | [`Reactor`]: the loop that tasks share; its example is where to start |
+//! | `stream.rs`, `listener.rs`, `timer.rs` | [`Stream`], [`Listener`], [`Sleep`] |
 //! | `waiters.rs` | [`Tasks`], the loop's handler, and which tasks wait for which socket |
 //! | `nal.rs`, `edge.rs` | the traits of `embedded-nal-async` and, by feature, `edge-nal` |
 //!
