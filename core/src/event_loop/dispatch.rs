@@ -54,6 +54,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 return false;
             }
         };
+        if !drained {
+            // Noted before the call, so that the usual path keeps nothing across it.
+            self.state.turn.has_more = true;
+            self.state.needs_more = true;
+        }
         if let Some(data) = buffer.get_mut(..len)
             && let Some((before, rest)) = self.exts.split_at_mut_checked(to_index(id.index()))
             && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
@@ -72,10 +77,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             // More bytes than the buffer has.
             breach!(self.state.stats);
         }
-        if self.state.is_quiet() && drained {
+        if !self.state.needs_more {
             return true;
         }
-        self.continue_turn(handler, id, drained);
+        self.continue_turn(handler, id);
         false
     }
 
@@ -86,8 +91,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.state.turn = Turn {
             rest: Some(readiness),
             reads_left: READS_MAX,
-            reads_again: None,
+            ..Turn::default()
         };
+        self.state.needs_more = true;
         if self.prepare(handler, id, readiness) {
             self.state.turn.reads_again = Some(id);
         } else {
@@ -98,10 +104,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Goes on after a read: has the socket read again, or does what comes last.
     #[cold]
     #[inline(never)]
-    fn continue_turn(&mut self, handler: &mut H, id: SocketId, drained: bool) {
+    fn continue_turn(&mut self, handler: &mut H, id: SocketId) {
         if !self.state.turn.is_on() {
             self.state.turn.reads_left = READS_MAX;
+            self.state.needs_more = true;
         }
+        let drained = !core::mem::take(&mut self.state.turn.has_more);
         if self.reads_on(id, drained) {
             self.state.turn.reads_again = Some(id);
         } else {
@@ -121,6 +129,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.on_writable(handler, id, readiness);
         }
         self.report_closes(handler);
+        self.state.needs_more = false;
     }
 
     /// Takes what is to be served before the platform's next report: the socket that is to be read

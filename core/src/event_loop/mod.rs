@@ -273,7 +273,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// iteration left, then what the platform reports. `is_quiet` if it is surely a report.
     #[inline(always)]
     fn next_work(&mut self, is_quiet: bool) -> Option<Work> {
-        if !is_quiet && !self.state.is_quiet() {
+        if !is_quiet && self.state.has_own_work() {
             let is_turn = self.state.turn.is_on();
             if let Some(id) = self.next_own_work() {
                 let readiness = if is_turn {

@@ -28,6 +28,9 @@ pub(crate) struct State {
     /// Whether [`Loop::end_iteration`](crate::Loop) has anything to do: a corked socket, a closing
     /// one, a slot for a listener that waits, or a retry by the clock.
     pub(crate) has_end_work: bool,
+    /// Whether a usual report is not over with its one read: an `on_close` is due, or a turn is on.
+    /// One flag, which every such report looks at (saves two instructions of an echo; callgrind).
+    pub(crate) needs_more: bool,
     /// Whether the loop runs on although nothing is left that could make a call.
     pub(crate) keep_alive: bool,
 }
@@ -77,6 +80,8 @@ pub(crate) struct Turn {
     pub(super) rest: Option<Readiness>,
     /// Reads that it has left in this iteration; 0 outside a turn.
     pub(super) reads_left: u32,
+    /// The platform may have more than it gave with the last read.
+    pub(super) has_more: bool,
     /// The socket, when it is to be read again, before anything else.
     pub(super) reads_again: Option<SocketId>,
 }
@@ -132,6 +137,7 @@ impl State {
             turn: Turn::default(),
             stats: Stats::default(),
             has_end_work: false,
+            needs_more: false,
             keep_alive: false,
         }
     }
@@ -142,12 +148,11 @@ impl State {
         u32::try_from(self.stats.iterations & 0xffff_ffff).unwrap_or_default()
     }
 
-    /// Returns true if the platform's next report is what comes next: no `on_close` is due, no turn
-    /// is on, and nothing of the last iteration is still to be served.
+    /// Returns true if a socket is to be read again, or one that the last iteration left is to be
+    /// served, before the platform's next report.
     #[inline]
-    pub(crate) const fn is_quiet(&self) -> bool {
-        // One comparison: three branches would cost an echo six instructions.
-        self.closing.head | self.run_queue.serving | self.turn.reads_left == 0
+    pub(crate) const fn has_own_work(&self) -> bool {
+        self.turn.is_on() || self.run_queue.is_serving()
     }
 
     /// Returns the iteration's time in microseconds.
@@ -223,6 +228,7 @@ impl State {
             slot.deadline = Deadline::NEVER;
             self.closing.push(slots, id);
             self.has_end_work = true;
+            self.needs_more = true;
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::pool::slot::{Slot, id_of};
 #[derive(Debug, Default)]
 pub(crate) struct ClosingQueue {
     /// Ends of the list, plus one.
-    pub(crate) head: u32,
+    head: u32,
     tail: u32,
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct RunQueue {
     /// First of the next iteration, plus one.
     head: u32,
     /// First that the running iteration has still to serve, plus one.
-    pub(crate) serving: u32,
+    serving: u32,
 }
 
 impl RunQueue {
@@ -23,6 +23,12 @@ impl RunQueue {
     #[inline]
     pub(crate) const fn has_next(&self) -> bool {
         self.head != 0
+    }
+
+    /// Returns true if the running iteration still has something to serve.
+    #[inline]
+    pub(crate) const fn is_serving(&self) -> bool {
+        self.serving != 0
     }
 
     /// Adds a socket, unless it is on the queue already.
