@@ -126,9 +126,9 @@ impl Anything {
             13 => _ = socket.local_addr(),
             14 => _ = socket.peer_addr(),
             15 => _ = socket.protocol(),
-            17 => _ = socket.read(&mut [0; 8]),
-            18 => socket.set_pull(yes()),
-            19 => _ = socket.set_option(option()),
+            18 => _ = socket.read(&mut [0; 8]),
+            19 => socket.set_pull(yes()),
+            20 => _ = socket.set_option(option()),
             16 => {
                 if let Some((net, held)) = socket.other(self.id()) {
                     held.consume(net.write(self.id(), held.filled()));
