@@ -235,7 +235,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
             }
             Ok(Recv::Data { .. }) => impossible!("bytes are handed to the program"),
-            Err(error) => self.net_now().end(id, Closed::Failed(error)),
+            Err(error) => {
+                let known = find(self.slots, id).map(|slot| slot.true_reason(error));
+                self.net_now()
+                    .end(id, Closed::Failed(known.unwrap_or(error)));
+            }
         }
     }
 

@@ -112,6 +112,19 @@ impl<S, C> Slot<S, C> {
         (self.by_phase != 0).then(|| Error::from_bits(self.by_phase))
     }
 
+    /// Returns why an open connection broke, of which a receive says `error`. What broke it was
+    /// known before if a send or a report told so, and then a layer above may only find its stream
+    /// cut. `BrokenPipe` alone may hide a better reason: it is what a send finds after the first.
+    pub(crate) fn true_reason(&self, error: Error) -> Error {
+        match self.phase() {
+            Phase::Broken => match self.error() {
+                Some(known) if known != Error::BrokenPipe => known,
+                _ => error,
+            },
+            _ => error,
+        }
+    }
+
     /// Returns the packed reason of a closing socket.
     pub(crate) fn close_reason(&self) -> u32 {
         let closing = matches!(self.phase(), Phase::Closing | Phase::ClosingHeld);

@@ -131,6 +131,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             }
             Ok(Recv::Finished) => self.read_all(id, true),
             Err(error) => {
+                let error = slot.true_reason(error);
                 self.end(id, Closed::Failed(error));
                 Err(error)
             }
