@@ -16,6 +16,7 @@ on_every_platform!(
     a_moved_timer_takes_no_other_slot,
     accepting_leaves_the_reserve,
     a_listener_has_no_more_connections_than_it_may,
+    a_listener_at_its_cap_evicts_its_own,
     a_paused_listener_loses_nobody,
 );
 
@@ -145,34 +146,49 @@ fn accepting_leaves_the_reserve<B: Bed>(bed: &mut B) {
     ));
 }
 
-fn a_listener_has_no_more_connections_than_it_may<B: Bed>(bed: &mut B) {
-    for policy in [WhenFull::Pause, WhenFull::EvictIdle] {
-        let mut server = Side::new(bed, 0);
-        let mut client = Side::new(bed, 1);
-        let at = Endpoint::tcp(bed.addr(0))
-            .connections_max(2)
-            .when_full(policy);
-        let (_, addr) = server.listen_at(at, 1);
-        for _ in 0..5 {
-            client.connect(addr, 2).unwrap();
-            run_for(bed, &mut [&mut server, &mut client], A_WHILE);
-            assert!(server.lp.stats().open <= 2);
-        }
-        if policy == WhenFull::Pause {
-            // One that goes makes room for one that waits.
-            let first = server.script.opened(0).unwrap();
-            server.net().close(first);
-            let long = bed.long();
-            assert!(run_until(
-                bed,
-                &mut [&mut server, &mut client],
-                long,
-                |sides| { sides[0].script.opened(2).is_some() }
-            ));
-        } else {
-            assert!(server.lp.stats().evicted >= 1);
-        }
+/// A server whose listener may have two connections, and a client of which five want in, one after
+/// the other.
+fn capped<B: Bed>(bed: &mut B, policy: WhenFull) -> (Side<B::P>, Side<B::P>) {
+    let mut server = Side::new(bed, 0);
+    let mut client = Side::new(bed, 1);
+    let at = Endpoint::tcp(bed.addr(0))
+        .connections_max(2)
+        .when_full(policy);
+    let (_, addr) = server.listen_at(at, 1);
+    for _ in 0..5 {
+        client.connect(addr, 2).unwrap();
+        run_for(bed, &mut [&mut server, &mut client], A_WHILE);
+        assert!(server.lp.stats().open <= 2);
     }
+    (server, client)
+}
+
+/// One that goes makes room for one that waits.
+fn a_listener_has_no_more_connections_than_it_may<B: Bed>(bed: &mut B) {
+    let (mut server, mut client) = capped(bed, WhenFull::Pause);
+    let long = bed.long();
+    let sides = &mut [&mut server, &mut client];
+    assert!(run_until(bed, sides, long, |sides| sides[0]
+        .script
+        .opened(1)
+        .is_some()));
+    let first = sides[0].script.opened(0).unwrap();
+    sides[0].net().close(first);
+    assert!(run_until(bed, sides, long, |sides| sides[0]
+        .script
+        .opened(2)
+        .is_some()));
+}
+
+fn a_listener_at_its_cap_evicts_its_own<B: Bed>(bed: &mut B) {
+    let (mut server, mut client) = capped(bed, WhenFull::EvictIdle);
+    let long = bed.long();
+    let sides = &mut [&mut server, &mut client];
+    assert!(run_until(bed, sides, long, |sides| sides[0]
+        .lp
+        .stats()
+        .evicted
+        > 0));
 }
 
 fn a_paused_listener_loses_nobody<B: Bed>(bed: &mut B) {

@@ -124,7 +124,7 @@ fn engine<C: Crypto>(
     output: &mut [u8],
 ) {
     let anchors = config().client.roots;
-    let tickets = TicketKeys::new(hidden([0; 32]), word());
+    let tickets = TicketKeys::new(hidden([0; 32]), word()).with_previous(hidden([1; 32]));
     let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
     let policy = policy(anchors);
     let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
