@@ -25,13 +25,13 @@
 //!
 //! | leased | bytes each | while | when all are leased |
 //! |---|---|---|---|
-//! | handshake | 10,576 | a whole hello is answered, or more is awaited | it waits; connects fail |
-//! | parked one | 136 | only the client's last message is awaited | it is not parked |
+//! | handshake | 9,600 | a whole hello is answered, or more is awaited | it waits; connects fail |
+//! | parking place | 160 | only the client's last message is awaited | it is not parked |
 //! | input | 16,720 | a record is read | it waits |
 //! | output | 16,720 | records are sent | it waits |
 //! | place to wait | 24 | | |
 //!
-//! Eight handshakes can be parked for each that can be leased, which its size includes. A record
+//! Parking places are given apart ([`Tls::with_parking`]), eight for each handshake at best. A record
 //! that has come or was taken in part keeps its input or output as long as others are free.
 //! Where the last input is in use, a record that has not come as a whole is left in the platform
 //! ([`Platform::peek`], [`Platform::set_low_water`]); where the last output is, records are small,
@@ -100,6 +100,7 @@ pub use handshake::session::Session;
 pub use handshake::ticket_keys::TicketKeys;
 pub use layer::memory::TlsMemory;
 pub use layer::platform::Tls;
+pub use layer::slab::ParkingPlace;
 pub use layer::socket::TlsSocket;
 pub use pki_types::{SignatureVerificationAlgorithm, TrustAnchor};
 pub use record::protection::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};

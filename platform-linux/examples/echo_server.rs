@@ -63,7 +63,7 @@ fn serve() -> Result<(), support::Failure> {
 #[cfg(feature = "tls")]
 mod secured {
     use static_cell::ConstStaticCell;
-    use usockets::tls::{RustCrypto, Tls, TlsMemory};
+    use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory};
     use usockets::{Endpoint, Loop, Sockets};
     use usockets_linux::{Linux, LinuxMachine};
 
@@ -76,6 +76,8 @@ mod secured {
 
     static SOCKETS: ConstStaticCell<Sockets<Layer, EchoServer<'_, RECEIVE>, SOCKETS_MAX>> =
         ConstStaticCell::new(Sockets::new());
+    static PARKING: ConstStaticCell<[ParkingPlace; 512]> =
+        ConstStaticCell::new([const { ParkingPlace::EMPTY }; 512]);
     static MEMORY: ConstStaticCell<TlsMemory<Crypto, SOCKETS_MAX, 64, 64, 256>> =
         ConstStaticCell::new(TlsMemory::NEW);
 
@@ -86,7 +88,8 @@ mod secured {
         let config = options.config(&[], &[], &mut machine);
         let config = config.map_err(|error| error.to_string())?;
         let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
-        let layer = Tls::new(platform, RustCrypto::new(machine), config, MEMORY.take());
+        let layer = Tls::new(platform, RustCrypto::new(machine), config, MEMORY.take())
+            .with_parking(PARKING.take());
         let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
         let endpoint = Endpoint::tls(at, None).send_buffer(SEND_BUFFER);
         let listener = server.net().listen(endpoint, ())?;

@@ -3,7 +3,7 @@
 //! Without a certificate it makes one for `localhost` and writes it to `localhost.pem`:
 //! `curl --cacert localhost.pem https://localhost:3443/`.
 use static_cell::ConstStaticCell;
-use usockets::tls::{RustCrypto, Tls, TlsMemory};
+use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory};
 use usockets::{Duration, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::{Linux, LinuxMachine};
 
@@ -47,6 +47,8 @@ type Crypto = RustCrypto<LinuxMachine>;
 type Layer = Tls<'static, Linux, Crypto>;
 
 static SOCKETS: ConstStaticCell<Sockets<Layer, Hello, 4096>> = ConstStaticCell::new(Sockets::new());
+static PARKING: ConstStaticCell<[ParkingPlace; 512]> =
+    ConstStaticCell::new([const { ParkingPlace::EMPTY }; 512]);
 static MEMORY: ConstStaticCell<TlsMemory<Crypto, 4096, 64, 64, 64>> =
     ConstStaticCell::new(TlsMemory::NEW);
 static BUFFER: ConstStaticCell<[u8; 65_536]> = ConstStaticCell::new([0; 65_536]);
@@ -60,7 +62,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     let mut machine = LinuxMachine::new();
     let config = options.config(&[], &[b"http/1.1"], &mut machine)?;
     let crypto = RustCrypto::new(machine);
-    let layer = Tls::new(Linux::new()?, crypto, config, MEMORY.take());
+    let layer = Tls::new(Linux::new()?, crypto, config, MEMORY.take()).with_parking(PARKING.take());
     let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
     server
         .net()

@@ -66,7 +66,7 @@ mod secured {
     use std::time::SystemTime;
 
     use static_cell::ConstStaticCell;
-    use usockets::tls::{Machine, RustCrypto, Tls, TlsMemory};
+    use usockets::tls::{Machine, ParkingPlace, RustCrypto, Tls, TlsMemory};
     use usockets::{Endpoint, Error, Loop, Sockets};
     use usockets_smoltcp::{Pcap, Stack, Tap};
 
@@ -97,6 +97,8 @@ mod secured {
 
     static SOCKETS: ConstStaticCell<Sockets<Layer, Server<'_, IN, OUT>, CONNECTIONS>> =
         ConstStaticCell::new(Sockets::new());
+    static PARKING: ConstStaticCell<[ParkingPlace; 128]> =
+        ConstStaticCell::new([const { ParkingPlace::EMPTY }; 128]);
     static MEMORY: ConstStaticCell<TlsMemory<Crypto, CONNECTIONS, 16, 16, 64>> =
         ConstStaticCell::new(TlsMemory::NEW);
 
@@ -113,7 +115,8 @@ mod secured {
             }
         };
         let stack = support::stack(options.rest.into_iter())?;
-        let layer = Tls::new(stack, RustCrypto::new(System), config, MEMORY.take());
+        let layer = Tls::new(stack, RustCrypto::new(System), config, MEMORY.take())
+            .with_parking(PARKING.take());
         let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
         let at = Endpoint::tls(([0_u16; 8], 443).into(), None);
         server.net().listen(at, Group::Listener)?;

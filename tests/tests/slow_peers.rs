@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig, Tls, TlsMemory,
+    ClientConfig, Config, EcdsaP256Key, Identity, Machine, ParkingPlace, RustCrypto, ServerConfig,
+    Tls, TlsMemory,
 };
 use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_tests::rng::{Rng, seeds};
@@ -280,7 +281,9 @@ fn attack_with(config: &Config<'_>, kind: Kind, seed: u64, faults: Faults, attac
     let mut b = boxed(Sockets::<_, Asks, 64>::new());
     let mut c = boxed(Sockets::<_, Attacker, 1_200>::new());
     let (mut x, mut y, mut z) = (vec![0; 65_536], vec![0; 65_536], vec![0; 65_536]);
-    let layer = Tls::new(sim.host(), Crypto::new(Steady(1)), config, &mut *near);
+    let mut places: Vec<_> = (0..512).map(|_| ParkingPlace::EMPTY).collect();
+    let layer =
+        Tls::new(sim.host(), Crypto::new(Steady(1)), config, &mut *near).with_parking(&mut places);
     let mut server = Loop::new(layer, &mut *a, &mut x);
     let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config, &mut *far);
     let mut honest = Loop::new(layer, &mut *b, &mut y);

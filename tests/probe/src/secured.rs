@@ -4,8 +4,8 @@ use core::fmt::Write;
 
 use usockets::tls::{
     ClientAuth, ClientConfig, Config, Connection, Crypto, Event, Group, Handshake,
-    HandshakeFailure, HashAlgorithm, Identity, ObserveHandshakes, Output, Peer, Pem, Received,
-    Scheme, ServerConfig, Session, Setup, SignatureId, Suite, TicketKeys, Tls, TlsMemory,
+    HandshakeFailure, HashAlgorithm, Identity, ObserveHandshakes, Output, ParkingPlace, Peer, Pem,
+    Received, Scheme, ServerConfig, Session, Setup, SignatureId, Suite, TicketKeys, Tls, TlsMemory,
     TrustAnchor,
 };
 use usockets::{Error, Platform, SocketId, Sockets};
@@ -28,6 +28,7 @@ static CONFIG: Config<'static> = Config::new(ServerConfig::new(&[]), ClientConfi
 static mut SOCKETS: Sockets<Tls<'static, Outside<false>, Provider>, Anything, 64> = Sockets::new();
 static mut MEMORY: TlsMemory<Provider, 64, 2, 2, 2> = TlsMemory::NEW;
 static mut HANDSHAKE: Handshake<Provider> = Handshake::EMPTY;
+static mut PARKING: [ParkingPlace; 3] = [const { ParkingPlace::EMPTY }; 3];
 static mut SESSIONS: [[Session; 2]; 2] = [const { [const { Session::EMPTY }; 2] }; 2];
 static mut PEERS: [[Peer; 2]; 2] = [const { [const { Peer::EMPTY }; 2] }; 2];
 static mut RECORDS: [[u8; 16_720]; 2] = [[0; 16_720]; 2];
@@ -35,7 +36,7 @@ static mut RECORDS: [[u8; 16_720]; 2] = [[0; 16_720]; 2];
 /// Makes any calls of any of it.
 pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Error> {
     // SAFETY: the only place that names the statics, and it is entered once.
-    let (sockets, memory, handshake, sessions, peers, records) = unsafe {
+    let (sockets, memory, handshake, sessions, peers, records, parking) = unsafe {
         (
             &mut *&raw mut SOCKETS,
             &mut *&raw mut MEMORY,
@@ -43,13 +44,14 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
             &mut *&raw mut SESSIONS,
             &mut *&raw mut PEERS,
             &mut *&raw mut RECORDS,
+            &mut *&raw mut PARKING,
         )
     };
     let ([input, output], [own, lent]) = (records, sessions);
     let [[peer, _], others] = peers;
     texts(input);
     engine(provider(), handshake, own, peer, input, output);
-    let layer = layer(Outside::<false>, provider(), memory, lent).with_peers(others);
+    let layer = layer(Outside::<false>, provider(), memory, lent, parking).with_peers(others);
     anything::run(layer, sockets, receive, cork)
 }
 
@@ -74,8 +76,9 @@ fn layer<P: Platform, C: Crypto>(
     crypto: C,
     memory: &'static mut TlsMemory<C, 64, 2, 2, 2>,
     sessions: &'static mut [Session],
+    parking: &'static mut [ParkingPlace],
 ) -> Tls<'static, P, C> {
-    let layer = Tls::new(platform, crypto, config(), memory);
+    let layer = Tls::new(platform, crypto, config(), memory).with_parking(parking);
     layer.with_lease_max(duration()).with_sessions(sessions)
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig, Tls,
-    TlsMemory, TlsSocket,
+    ClientConfig, Config, EcdsaP256Key, Identity, Machine, ParkingPlace, RustCrypto, ServerConfig,
+    Tls, TlsMemory, TlsSocket,
 };
 use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId};
 
@@ -154,8 +154,11 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
     fn platform(&mut self) -> Self::P {
         self.hosts += 1;
         let memory = Box::leak(Box::new(TlsMemory::<Crypto, 512, 160, 32, 32>::NEW));
+        let places = (0..1_280).map(|_| ParkingPlace::EMPTY);
+        let places = Box::leak(places.collect::<Vec<_>>().into_boxed_slice());
         let crypto = RustCrypto::new(Steady(self.hosts));
-        Secured(Tls::new(self.inner.platform(), crypto, config(), memory))
+        let layer = Tls::new(self.inner.platform(), crypto, config(), memory);
+        Secured(layer.with_parking(places))
     }
 
     fn addr(&self, host: usize) -> SocketAddr {

@@ -7,9 +7,9 @@ use crate::platform::Platform;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::memory::{Parked, Tail};
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::pool::{Index, Lease};
+use crate::tls::layer::slab::{Parked, Tail};
 use crate::tls::layer::socket::TlsSocket;
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {
@@ -81,7 +81,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return;
         }
         if let Some(tail) = Tail::new(record.filled())
-            && let Ok(index) = self.pools.parked.insert(Parked::Tail(tail))
+            && let Some(index) = self.pools.parked.insert(Parked::Tail(tail))
         {
             record.clear();
             socket.set_parked(index);
@@ -103,7 +103,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return;
         };
         if let Some(parked) = handshake.park()
-            && let Ok(index) = self.pools.parked.insert(Parked::Handshake(parked))
+            && let Some(index) = self.pools.parked.insert(Parked::Handshake(parked))
         {
             self.release_handshake(socket);
             socket.set_parked(index);

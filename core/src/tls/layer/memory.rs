@@ -2,23 +2,19 @@
 
 use crate::time::Instant;
 use crate::tls::crypto::provider::Crypto;
-use crate::tls::handshake::exchange::{Handshake, ParkedHandshake};
+use crate::tls::handshake::exchange::Handshake;
 use crate::tls::layer::pool::{Entry, Pool};
-use crate::tls::layer::slab::{Slab, Slot};
+use crate::tls::layer::slab::Slab;
 use crate::tls::record::protection::RECORD_MAX;
 use crate::tls::wire::copy;
-
-/// Places to park for each handshake, at 136 bytes each: 512 for a server's 64.
-const PARKED_EACH: usize = 8;
 
 /// Everything that a [`Tls`](crate::tls::Tls) layer leases, handed over once.
 ///
 /// - `SOCKETS`: connections that may wait for their turn at once. With the pool's number of
 ///   sockets none is ever turned away; 24 bytes each.
 /// - `HANDSHAKES`: hellos that may be answered at once, and handshakes that take longer: of
-///   clients, of servers that ask for a certificate or wait for a signature; the others wait. And
-///   for each, 8 handshakes of servers of which only the client's last message is to come. About
-///   10.3 KiB each.
+///   clients, of servers that ask for a certificate or wait for a signature; the others wait. About
+///   9.5 KiB each.
 /// - `INPUTS`: records that may be read at once. One that has come in part takes an input as long
 ///   as others are free; then it waits in the platform. 16.3 KiB each.
 /// - `OUTPUTS`: connections whose peers may be slow to take what was sent at once; the others
@@ -34,7 +30,6 @@ pub struct TlsMemory<
     const OUTPUTS: usize,
 > {
     handshakes: [Entry<Handshake<C>>; HANDSHAKES],
-    parked: [[Slot<Parked>; PARKED_EACH]; HANDSHAKES],
     inputs: [Entry<Record>; INPUTS],
     outputs: [Entry<Record>; OUTPUTS],
     waiting: [[u64; SOCKETS]; 3],
@@ -51,7 +46,6 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
         );
         Self {
             handshakes: [const { Entry::new(Handshake::EMPTY) }; H],
-            parked: [const { [const { Slot::new(Parked::EMPTY) }; PARKED_EACH] }; H],
             inputs: [const { Entry::new(Record::EMPTY) }; I],
             outputs: [const { Entry::new(Record::EMPTY) }; O],
             waiting: [[0; S]; 3],
@@ -62,7 +56,6 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
     pub(crate) fn pools(&mut self) -> Pools<'_, C> {
         let Self {
             handshakes,
-            parked,
             inputs,
             outputs,
             waiting,
@@ -70,7 +63,7 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
         let [for_handshakes, for_inputs, for_outputs] = waiting;
         Pools {
             handshakes: Pool::new(handshakes, for_handshakes, Handshake::reset),
-            parked: Slab::new(parked.as_flattened_mut()),
+            parked: Slab::new(&mut []),
             inputs: Pool::new(inputs, for_inputs, Record::reset),
             outputs: Pool::new(outputs, for_outputs, Record::reset),
         }
@@ -89,7 +82,7 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize> 
 pub(crate) struct Pools<'s, C: Crypto> {
     pub(crate) handshakes: Pool<'s, Handshake<C>>,
     /// Nobody waits for these: who gets none keeps what it has leased.
-    pub(crate) parked: Slab<'s, Parked>,
+    pub(crate) parked: Slab<'s>,
     pub(crate) inputs: Pool<'s, Record>,
     pub(crate) outputs: Pool<'s, Record>,
 }
@@ -132,66 +125,6 @@ impl<C: Crypto> Pools<'_, C> {
         ];
         let sum = |sum: u32, count: &u16| sum.saturating_add(u32::from(*count));
         reports.iter().fold(0, sum)
-    }
-}
-
-/// What a socket may keep in little memory, of which there is enough for many. All zero bytes when
-/// empty, wiped when replaced.
-#[repr(u8)]
-pub(crate) enum Parked {
-    Empty = 0,
-    /// A server's handshake that waits for the client's `Finished`.
-    Handshake(ParkedHandshake),
-    /// The end of an open connection's record that the platform has taken in part.
-    Tail(Tail),
-}
-
-impl Parked {
-    pub(crate) const EMPTY: Self = Self::Empty;
-}
-
-/// Most bytes of a [`Tail`].
-pub(crate) const TAIL_MAX: usize = 130;
-
-/// The end of a small record that the platform has not taken.
-pub(crate) struct Tail {
-    bytes: [u8; TAIL_MAX],
-    start: u8,
-    end: u8,
-}
-
-impl Tail {
-    /// Keeps `bytes`; none if they are more than [`TAIL_MAX`].
-    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
-        let mut tail = Self {
-            bytes: [0; TAIL_MAX],
-            start: 0,
-            end: 0,
-        };
-        tail.push(bytes).then_some(tail)
-    }
-
-    /// Adds `bytes`; false, and nothing has changed, if they do not fit.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
-        let len = usize::from(self.end).saturating_add(bytes.len());
-        let spare = self.bytes.get_mut(usize::from(self.end)..);
-        let fits = copy(spare.unwrap_or_default(), bytes);
-        if let (true, Ok(end)) = (fits, u8::try_from(len)) {
-            self.end = end;
-        }
-        fits
-    }
-
-    /// Returns the bytes that are left.
-    pub(crate) fn filled(&self) -> &[u8] {
-        let range = usize::from(self.start)..usize::from(self.end);
-        self.bytes.get(range).unwrap_or_default()
-    }
-
-    /// Marks `count` bytes from the front as sent.
-    pub(crate) fn consume(&mut self, count: usize) {
-        let count = u8::try_from(count).unwrap_or(u8::MAX);
-        self.start = self.start.saturating_add(count).min(self.end);
     }
 }
 

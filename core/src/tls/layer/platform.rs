@@ -15,6 +15,7 @@ use crate::tls::handshake::session::Session;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::memory::{Pools, TlsMemory};
 use crate::tls::layer::pool::Report;
+use crate::tls::layer::slab::{ParkingPlace, Slab};
 use crate::tls::layer::socket::TlsSocket;
 
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
@@ -104,6 +105,16 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     #[must_use]
     pub fn with_lease_max(mut self, lease_max: Duration) -> Self {
         self.lease_max = u64::try_from(lease_max.as_micros()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Adds places in which a server's handshakes of which only the client's last message is to
+    /// come, and the ends of records that slow peers have taken in part, wait without a lease. With
+    /// eight for each handshake of the [`TlsMemory`], peers that stop there hold up nobody. Without
+    /// any, they keep their leases as long as [`Self::with_lease_max`] allows.
+    #[must_use]
+    pub const fn with_parking(mut self, places: &'s mut [ParkingPlace]) -> Self {
+        self.pools.parked = Slab::new(places);
         self
     }
 
