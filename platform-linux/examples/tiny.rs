@@ -14,6 +14,8 @@
 #![cfg_attr(freestanding, no_std)]
 #![cfg_attr(freestanding, no_main)]
 
+use core::net::SocketAddrV4;
+
 use static_cell::ConstStaticCell;
 use usockets::{AllSockets, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
@@ -65,8 +67,9 @@ usockets_freestanding::main!(serve);
 
 /// Serves until it is asked to stop.
 fn serve(addr: Option<&str>) -> Result<(), Error> {
-    let addr = addr.unwrap_or("127.0.0.1:3000").parse();
-    let at = Endpoint::tcp(addr.map_err(|_| Error::Invalid)?);
+    // IPv4 only: to read IPv6 would take more than a kilobyte.
+    let addr = addr.unwrap_or("127.0.0.1:3000").parse::<SocketAddrV4>();
+    let at = Endpoint::tcp(addr.map_err(|_| Error::Invalid)?.into());
     let (Some(sockets), Some(buffer)) = (SOCKETS.try_take(), BUFFER.try_take()) else {
         return Err(Error::Invalid);
     };
