@@ -11,7 +11,7 @@ use crate::pool::flags::{Flags, Phase};
 /// One connection, listener, timer or foreign descriptor. 44 bytes with Linux's socket and the
 /// context `()`.
 ///
-/// Most fields mean the same in every [`Phase`]. `by_phase` and `deadline` do not, and are reached
+/// Most fields mean the same in every phase. `by_phase` and `deadline` do not, and are reached
 /// through methods that are named after what they hold:
 ///
 /// | phase | `by_phase` | `deadline` |

@@ -8,7 +8,7 @@ use crate::tls::record::protection::Keys;
 
 /// One connection, server or client: keys, counters and little else.
 ///
-/// Made by [`Self::server`] or [`Self::client`], which need a [`Handshake`] until
+/// Made by [`Self::server`] or [`Self::client`], which need a handshake until
 /// [`Self::is_open`]. All zero bytes when [closed](Self::CLOSED).
 pub struct Connection {
     pub(crate) receive: Keys,
