@@ -70,6 +70,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod budget;
 mod buffer;
 mod closed;
 mod endpoint;
@@ -90,6 +91,7 @@ pub mod tls;
 mod waker;
 
 pub use address::{Address, LocalAddress};
+pub use budget::Budget;
 pub use buffer::{Buffer, Queue, Span};
 pub use closed::Closed;
 pub use endpoint::{Endpoint, Security, WhenFull};

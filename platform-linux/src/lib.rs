@@ -73,3 +73,5 @@ pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;
 pub use usockets_posix::{Fd, poll_inside};
+#[cfg(feature = "std")]
+pub use usockets_posix::{ZeroIsEmpty, zeroed, zeroed_slice};

@@ -55,6 +55,8 @@ mod poll;
 mod posix;
 mod selector;
 pub mod stream;
+#[cfg(feature = "std")]
+mod zeroed;
 
 pub use errno::{connect_error, error};
 pub use fd::{Fd, Kind};
@@ -73,3 +75,5 @@ pub use pipe::Pipe;
 pub use poll::Poll;
 pub use posix::{Posix, PosixSocket};
 pub use selector::{Selector, Watch};
+#[cfg(feature = "std")]
+pub use zeroed::{ZeroIsEmpty, zeroed, zeroed_slice};

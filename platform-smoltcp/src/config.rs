@@ -2,10 +2,12 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use usockets::Duration;
+use usockets::{Budget, Duration};
 
 use crate::hash::Secret;
 use crate::ip::route::Address;
+use crate::stack::slot::Slot;
+use crate::tcp::{Block, Outstanding};
 
 /// Most size classes of one stack.
 pub const CLASSES_MAX: usize = 8;
@@ -257,6 +259,19 @@ impl SizeClass {
     pub const fn bytes(&self) -> usize {
         self.connections
             .saturating_mul(self.recv.saturating_add(self.send))
+    }
+
+    /// Returns what the class takes of [`Memory`](crate::Memory): slots, buffers, both kinds of
+    /// entries, and one bucket a slot.
+    #[must_use]
+    pub const fn budget(&self) -> Budget {
+        let buffers = Budget::of::<u8>().times(self.recv.saturating_add(self.send));
+        Budget::of::<Slot>()
+            .and(buffers)
+            .and(Budget::of::<Outstanding>().times(self.outstanding))
+            .and(Budget::of::<Block>().times(self.ranges))
+            .and(Budget::of::<u32>())
+            .times(self.connections)
     }
 }
 

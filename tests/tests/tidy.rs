@@ -380,10 +380,11 @@ fn nothing_is_marked_as_undone() {
 }
 
 /// What needs `std`, each in a feature that says so: what asks the processor for its instructions,
-/// and the descriptor of a loop.
-const WITH_STD: [&str; 2] = [
+/// the descriptor of a loop, and memory on the heap.
+const WITH_STD: [&str; 3] = [
     "core/src/tls/crypto/x25519.rs",
     "core/src/event_loop/descriptor.rs",
+    "platform-posix/src/zeroed.rs",
 ];
 
 /// Without `std` and libc a library can neither print (W34) nor look a name up (W18).

@@ -4,9 +4,10 @@ use core::borrow::BorrowMut;
 use core::fmt::Write;
 
 use usockets::{
-    AllSockets, Buffer, Closed, Descriptors, Endpoint, Error, Frame, FrameSpans, Frames, Handler,
-    Instant, ListenerId, LocalAddress, LocalEndpoint, LocalType, Loop, Net, Opened, Output, Queue,
-    Readiness, Socket, SocketId, SocketOption, Sockets, Span, StalePath, TimerId, Waker, WhenFull,
+    AllSockets, Budget, Buffer, Closed, Descriptors, Endpoint, Error, Frame, FrameSpans, Frames,
+    Handler, Instant, ListenerId, LocalAddress, LocalEndpoint, LocalType, Loop, Net, Opened,
+    Output, Queue, Readiness, Socket, SocketId, SocketOption, Sockets, Span, StalePath, TimerId,
+    Waker, WhenFull,
 };
 
 use crate::hidden::{len, long, word, yes};
@@ -393,7 +394,9 @@ pub fn values() -> u64 {
     let facts = u64::from(readiness.intersects(others) ^ readiness.contains(others));
     let facts = facts ^ u64::from(others.bits());
     let name = SocketId::from_bits(long()).map_or(0, |id| id.to_bits() ^ u64::from(id.index()));
-    facts ^ name ^ u64::from(error().is_remote())
+    let budget = Budget::of::<SocketId>().times(len()).and(Budget::NONE);
+    let budget = u64::try_from(budget.bytes()).unwrap_or(0);
+    facts ^ name ^ budget ^ u64::from(error().is_remote())
 }
 
 /// Anything that a program may say of some bytes.

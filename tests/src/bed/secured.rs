@@ -10,6 +10,7 @@ use usockets::tls::{
     Tls, TlsMemory, TlsSocket,
 };
 use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId};
+use usockets_linux::zeroed;
 
 use super::{Bed, LinuxBed, SimBed, UserSpaceBed};
 use crate::forward::forward;
@@ -153,7 +154,8 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
 
     fn platform(&mut self) -> Self::P {
         self.hosts += 1;
-        let memory = Box::leak(Box::new(TlsMemory::<Crypto, 512, 160, 32, 32>::NEW));
+        let memory = zeroed::<TlsMemory<Crypto, 512, 160, 32, 32>>();
+        let memory = Box::leak(memory.expect("memory"));
         let places = (0..1_280).map(|_| ParkingPlace::EMPTY);
         let places = Box::leak(places.collect::<Vec<_>>().into_boxed_slice());
         let crypto = RustCrypto::new(Steady(self.hosts));

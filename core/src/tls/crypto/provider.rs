@@ -151,9 +151,10 @@ pub trait Hasher: Clone {
     clippy::exhaustive_enums,
     reason = "providers outside this crate match it"
 )]
+#[repr(u8)]
 pub enum HashAlgorithm {
     /// SHA-256.
-    Sha256,
+    Sha256 = 0,
     /// SHA-384.
     Sha384,
 }

@@ -248,13 +248,14 @@ where
         .map_err(|_| Alert::BAD_RECORD_MAC)
 }
 
-/// SHA-256 or SHA-384, whichever the suite wants.
+/// SHA-256 or SHA-384, whichever the suite wants. All zero bytes when it is neither yet.
 #[derive(Clone, Debug)]
 pub struct Sha2(State);
 
 #[derive(Clone, Debug)]
+#[repr(u8)]
 enum State {
-    Empty,
+    Empty = 0,
     Sha256(Sha256),
     Sha384(Sha384),
 }

@@ -4,7 +4,7 @@
 #![no_main]
 
 use board::network::Network;
-use usockets::{Endpoint, Error};
+use usockets::{Budget, Endpoint, Error};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
@@ -19,6 +19,10 @@ const WINDOW: usize = 1024;
 const IN: usize = 896;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
+/// Bytes that the image has for its statics (`layout/http/memory.x`).
+const STATICS_MAX: usize = 48 * 1024 - 6144;
+/// What is between the stack and the loop: nothing.
+const LAYER: Budget = Budget::NONE;
 /// What is printed when clients can come.
 const LISTENING: &str = "listening on port 80";
 

@@ -6,7 +6,7 @@ use board::crypto::ServerCrypto;
 use board::network::Network;
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::tls::{Config, EcdsaP256Key, Identity, ServerConfig, Tls, TlsMemory};
-use usockets::{Endpoint, Error};
+use usockets::{Budget, Endpoint, Error};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
@@ -21,9 +21,18 @@ const WINDOW: usize = 512;
 const IN: usize = 640;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
+/// Bytes that the image has for its statics (`layout/https/memory.x`).
+const STATICS_MAX: usize = 64 * 1024 - 7168;
+/// What is between the stack and the loop: TLS and who it is.
+const LAYER: Budget = Budget::of::<Memory>()
+    .and(Budget::of::<EcdsaP256Key>())
+    .and(Budget::of::<[Identity<'static>; 1]>())
+    .and(Budget::of::<Config<'static>>());
 /// What is printed when clients can come.
 const LISTENING: &str = "listening on port 443";
 
+/// What TLS leases to its connections, of which the listener is one.
+type Memory = TlsMemory<ServerCrypto, { CONNECTIONS + 1 }, 1, 1, 1>;
 type Platform = Tls<'static, &'static mut Network, ServerCrypto>;
 
 /// The certificate and its key, which the build has made.
@@ -33,8 +42,7 @@ static SIGNER: StaticCell<EcdsaP256Key> = StaticCell::new();
 static CHAIN: [&[u8]; 1] = [CERTIFICATE];
 static IDENTITIES: StaticCell<[Identity<'static>; 1]> = StaticCell::new();
 static CONFIG: StaticCell<Config<'static>> = StaticCell::new();
-static TLS: ConstStaticCell<TlsMemory<ServerCrypto, { CONNECTIONS + 1 }, 1, 1, 1>> =
-    ConstStaticCell::new(TlsMemory::NEW);
+static TLS: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::NEW);
 
 /// Where clients are served.
 fn endpoint() -> Endpoint<'static> {

@@ -8,7 +8,7 @@ use board::network::{Network, start};
 use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
 use static_cell::{ConstStaticCell, StaticCell};
-use usockets::{Error, Loop, Sockets};
+use usockets::{Budget, Error, Loop, Sockets};
 use usockets_smoltcp::{Block, Listener, Memory, Neighbour, Outstanding, SizeClass, Slot};
 
 use crate::http::date::WallClock;
@@ -16,7 +16,9 @@ use crate::http::memory::{Memory as HttpMemory, Store};
 use crate::http::routes::route;
 use crate::http::server::{Group, Server};
 use crate::http::service::{Fact, Service};
-use crate::{CONNECTIONS, IN, LISTENING, OUT, Platform, WINDOW, endpoint, layer, network};
+use crate::{
+    CONNECTIONS, IN, LAYER, LISTENING, OUT, Platform, STATICS_MAX, WINDOW, endpoint, layer, network,
+};
 
 /// Lent to the loop, so that it need not be moved through the stack.
 static NETWORK: StaticCell<Network> = StaticCell::new();
@@ -50,11 +52,27 @@ static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
 /// What a connection costs, wherever it is.
 const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
     + size_of::<HttpMemory<IN, OUT>>()
-    + size_of::<Slot>()
-    + CLASS.outstanding * size_of::<Outstanding>()
-    + CLASS.ranges * size_of::<Block>()
-    + size_of::<u32>()
-    + 2 * WINDOW;
+    + CLASS.budget().bytes() / CONNECTIONS;
+
+/// All memory of the program but its call stack.
+const MEMORY: Budget = CLASS
+    .budget()
+    .and(Budget::of::<[Listener; 1]>())
+    .and(Budget::of::<[Neighbour; 4]>())
+    .and(Budget::of::<[u8; FRAME_MAX]>())
+    .and(Budget::of::<Network>())
+    .and(Budget::of::<Ethernet>())
+    .and(LAYER)
+    .and(Budget::of::<
+        Sockets<Platform, Server<'static, IN, OUT>, { CONNECTIONS + 1 }>,
+    >())
+    .and(Budget::of::<Store<IN, OUT, { CONNECTIONS + 1 }>>())
+    .and(Budget::of::<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]>())
+    .and(Budget::of::<
+        Loop<'static, Platform, Server<'static, IN, OUT>>,
+    >());
+
+const _: () = assert!(MEMORY.bytes() <= STATICS_MAX, "the statics fit the RAM");
 
 /// Free slots of the stack, noted before each iteration.
 static SLOTS_FREE: AtomicU32 = AtomicU32::new(0);
@@ -67,6 +85,9 @@ const FACTS: &[Fact] = &[
     ("frames_lost", || ethernet::lost().into()),
     ("connection", || {
         u64::try_from(CONNECTION).unwrap_or(u64::MAX)
+    }),
+    ("memory", || {
+        u64::try_from(MEMORY.bytes()).unwrap_or(u64::MAX)
     }),
     ("statics", memory::statics),
     ("stack", memory::stack),
