@@ -1,13 +1,16 @@
 //! Who the board is on its network.
 
-use usockets::Error;
-use usockets_smoltcp::{Address, Config, Memory, Secret, SizeClass, Stack};
+use usockets::{Duration, Error};
+use usockets_smoltcp::{Address, Config, Limits, Memory, Secret, SizeClass, Stack};
 
 use crate::ethernet::Ethernet;
 use crate::host;
 
 /// A stack on the board's Ethernet.
 pub type Network = Stack<'static, &'static mut Ethernet>;
+
+/// How long a connection that ended first keeps its slot. Shorter than the default: a board has few.
+const TIME_WAIT: Duration = Duration::from_secs(10);
 
 /// Starts the device and the stack on it, at the address that QEMU's user networking expects.
 ///
@@ -25,6 +28,8 @@ pub fn start(
     let mac = crate::mac();
     network.device_mut().start(mac);
     let addresses = [Address::new([10, 0, 2, 15].into(), 24)];
-    let config = Config::new(mac, &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
+    let config = Config::new(mac, &addresses, Secret::new(secret))
+        .gateway_v4([10, 0, 2, 2].into())
+        .limits(Limits::DEFAULT.time_wait(TIME_WAIT));
     network.start(&config, memory, classes)
 }

@@ -20,7 +20,7 @@ const IN: usize = 896;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
 /// Bytes that the image has for its statics (`layout/http/memory.x`).
-const STATICS_MAX: usize = 48 * 1024 - 6144;
+const STATICS_MAX: usize = 48 * 1024 - 5376;
 /// What is between the stack and the loop: nothing.
 const LAYER: Budget = Budget::NONE;
 /// What is printed when clients can come.

@@ -23,6 +23,7 @@ use crate::{
 /// Lent to the loop, so that it need not be moved through the stack.
 static NETWORK: StaticCell<Network> = StaticCell::new();
 static SERVER: StaticCell<Loop<'static, Platform, Server<'static, IN, OUT>>> = StaticCell::new();
+static HANDLER: StaticCell<Server<'static, IN, OUT>> = StaticCell::new();
 static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
 /// What the stack has for each connection.
 const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW)
@@ -68,6 +69,7 @@ const MEMORY: Budget = CLASS
     >())
     .and(Budget::of::<Store<IN, OUT, { CONNECTIONS + 1 }>>())
     .and(Budget::of::<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]>())
+    .and(Budget::of::<Server<'static, IN, OUT>>())
     .and(Budget::of::<
         Loop<'static, Platform, Server<'static, IN, OUT>>,
     >());
@@ -117,12 +119,11 @@ fn serve() -> Result<(), Error> {
     let server = server(platform(slots())?);
     server.net().listen(endpoint(), Group::Listener)?;
     print(LISTENING, None);
-    let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
-    let mut handler = Server::new(service, STORE.take());
+    let handler = handler();
     while server.stats().in_use > 0 {
         let free = network(server.platform()).free_count();
         SLOTS_FREE.store(u32::try_from(free).unwrap_or(u32::MAX), Ordering::Relaxed);
-        server.poll(&mut handler, None)?;
+        server.poll(handler, None)?;
     }
     Ok(())
 }
@@ -131,6 +132,13 @@ fn serve() -> Result<(), Error> {
 #[inline(never)]
 fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<'static, IN, OUT>> {
     SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
+}
+
+/// Makes the handler, which is built on the stack first: not a part of `serve` either.
+#[inline(never)]
+fn handler() -> &'static mut Server<'static, IN, OUT> {
+    let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
+    HANDLER.init_with(|| Server::new(service, STORE.take()))
 }
 
 /// Makes the stack that is to be.
