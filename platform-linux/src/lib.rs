@@ -65,6 +65,8 @@ mod linux;
 #[cfg(feature = "tls")]
 mod machine;
 mod raw;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod transfer;
 
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::{AwsLc, AwsLcKey};

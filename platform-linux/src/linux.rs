@@ -12,6 +12,10 @@ use usockets_posix::{Fd, Kind, error, stream};
 use crate::event_fd::EventFd;
 use crate::events::Events;
 use crate::raw;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use crate::transfer;
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+use usockets_posix::stream as transfer;
 
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
@@ -228,7 +232,7 @@ impl Platform for Linux {
 
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-        stream::recv(socket, buffer)
+        transfer::recv(socket, buffer)
     }
 
     fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -249,7 +253,7 @@ impl Platform for Linux {
 
     #[inline]
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
-        stream::send(socket, data)
+        transfer::send(socket, data)
     }
 
     fn send_vectored(&mut self, socket: &mut Fd, parts: &[&[u8]]) -> Result<usize, Error> {

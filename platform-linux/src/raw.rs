@@ -27,7 +27,7 @@ fn set_int(fd: BorrowedFd<'_>, level: u32, option: u32, value: i32) -> Result<()
             usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX),
             number(level),
             number(option),
-            value.addr(),
+            value.expose_provenance(),
             len
         )
     };

@@ -182,9 +182,23 @@ pub fn take_error(socket: &Fd) -> Option<Error> {
 /// The connection broke.
 #[inline]
 pub fn recv(socket: &Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-    let room = buffer.len();
     // On a socket `read` is `recv` without flags, and has three arguments fewer.
-    match read(socket.get()?, &mut *buffer) {
+    recv_by(socket, buffer, |fd, buffer| read(fd, buffer))
+}
+
+/// Receives into `buffer`, which is not empty, by a system call of the platform's own, which
+/// returns how many bytes it put there, 0 for the end.
+///
+/// # Errors
+/// The connection broke.
+#[inline]
+pub fn recv_by(
+    socket: &Fd,
+    buffer: &mut [u8],
+    read: impl FnOnce(BorrowedFd<'_>, &mut [u8]) -> Result<usize, Errno>,
+) -> Result<Recv, Error> {
+    let room = buffer.len();
+    match read(socket.get()?, buffer) {
         Ok(0) => end_of_stream(socket),
         Ok(len) => Ok(Recv::Data {
             len,
@@ -233,7 +247,21 @@ pub fn set_option(socket: &Fd, option: SocketOption) -> Result<(), Error> {
 /// The connection broke.
 #[inline]
 pub fn send(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
-    match net::send(socket.get()?, data, NO_SIGNAL) {
+    send_by(socket, data, |fd, data| net::send(fd, data, NO_SIGNAL))
+}
+
+/// Takes up to `data.len()` bytes for sending by a system call of the platform's own, which
+/// returns how many it took, and raises no signal.
+///
+/// # Errors
+/// The connection broke.
+#[inline]
+pub fn send_by(
+    socket: &Fd,
+    data: &[u8],
+    send: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<usize, Errno>,
+) -> Result<usize, Error> {
+    match send(socket.get()?, data) {
         Ok(count) => Ok(count),
         Err(errno) => would_block(errno).map(|()| 0),
     }
