@@ -19,9 +19,6 @@ use usockets_tests::slow::{Slow, Slowness};
 
 /// Connections that attackers have open at once.
 const ATTACKERS: usize = 1_000;
-/// Connections of attackers that are drawn at random. Among three times as many, honest ones have
-/// to wait until leases end: seconds, not microseconds.
-const RANDOM: usize = 100;
 /// Measurements of which the median counts.
 const RUNS: usize = 9;
 /// The server closes a connection on which nothing comes for so long.
@@ -409,7 +406,7 @@ fn drawn_at_random() {
                 piece: 2_000,
                 period: Duration::from_secs(3),
             };
-            attack(kind, seed, Faults::none(), RANDOM);
+            attack(kind, seed, Faults::none(), ATTACKERS);
         }
     });
 }

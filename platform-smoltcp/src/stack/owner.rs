@@ -60,6 +60,12 @@ impl Shell<'_> {
         }
     }
 
+    /// Returns how many bytes that were not received yet a connection holds at most.
+    pub(super) fn receive_max(&mut self, index: u32) -> usize {
+        let open = self.slots.open(index);
+        open.map_or(0, |(_, buffers)| buffers.receive.len())
+    }
+
     /// Receives for an owner.
     #[inline]
     pub(super) fn recv(&mut self, index: u32, buffer: &mut [u8]) -> Result<Recv, Error> {

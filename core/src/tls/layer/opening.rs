@@ -12,7 +12,7 @@ use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::handshake::failure::HandshakeFailure;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::platform::{LAST, Tls};
+use crate::tls::layer::platform::Tls;
 use crate::tls::layer::pool::Index;
 use crate::tls::layer::socket::TlsSocket;
 use crate::tls::record::protection::RECORD_MAX;
@@ -83,9 +83,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         ready: Readiness,
     ) -> Result<Progress, Error> {
         self.check_leases(socket)?;
-        if ready.intersects(LAST) {
-            socket.flags.set(Flags::ENDING);
-        }
+        self.note_ending(socket);
         if !socket.flags.has(Flags::CONNECTED) {
             match self.inner.open(&mut socket.inner, ready)? {
                 Progress::Done => socket.flags.set(Flags::CONNECTED),

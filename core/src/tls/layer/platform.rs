@@ -232,7 +232,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
 }
 
 /// What is reported of a connection to which nothing more will come.
-pub(crate) const LAST: Readiness = Readiness::ENDED
+const LAST: Readiness = Readiness::ENDED
     .union(Readiness::HUNG_UP)
     .union(Readiness::ERROR);
 

@@ -9,7 +9,7 @@
 //! that never finish a record hold up nobody.
 //!
 //! In calls of the platform: a record costs none more than without TLS while inputs are free.
-//! Else one more if it comes whole, and three if it does not: a look, a mark, and its removal.
+//! Else one more if it comes whole, and four if it does not: two looks, a mark, and its removal.
 //!
 //! A platform that cannot be looked into, or never holds a whole record, has records taken in part
 //! whenever there is an input; then leases end when others wait, see
@@ -23,7 +23,7 @@ use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::socket::TlsSocket;
-use crate::tls::record::protection::{HEADER, OVERHEAD};
+use crate::tls::record::protection::OVERHEAD;
 use crate::tls::wire::Output;
 
 /// What a look into the platform has shown.
@@ -183,11 +183,6 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             // Some of it was taken while others were free.
             return Ok(Looked::Cannot);
         }
-        let mark = usize::from(record.low_water());
-        if mark > HEADER && !socket.connection.awaits_first_byte() {
-            // The rest of a record, which is all there; or else all that the platform holds.
-            return Ok(Looked::Whole(mark));
-        }
         let len = match self.inner.peek(&mut socket.inner, record.spare()) {
             Ok(Recv::Data { len, .. }) => len,
             Ok(waits) => return Ok(Looked::Wait(waits)),
@@ -196,7 +191,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         };
         match socket.connection.unit(record.uncommitted(len), most) {
             Unit::Whole(len) => Ok(Looked::Whole(len)),
-            Unit::Partial(need) if need == mark => Ok(Looked::Cannot),
+            // Set again if it is the same, for a report without a reason, so that the next comes.
             Unit::Partial(need) => match self.inner.set_low_water(&mut socket.inner, need) {
                 Ok(()) => {
                     record.set_low_water(u16::try_from(need).unwrap_or(u16::MAX));
@@ -204,6 +199,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 // Reported with every byte instead.
                 Err(Error::Unsupported) => Ok(Looked::Wait(Recv::WouldBlock)),
+                // It never holds as many.
                 Err(_) => Ok(Looked::Cannot),
             },
         }

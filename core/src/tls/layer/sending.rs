@@ -32,19 +32,21 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         let mut sum = 0_usize;
         let sent = self.transmit_records(socket, parts, &mut sum);
-        if self.pools.outputs.is_short() {
-            self.park_output(socket);
-        }
-        let is_idle = match self.pools.outputs.get(socket.output) {
-            Some(record) => record.is_empty(),
-            None => true,
-        };
-        if is_idle {
-            self.release_output(socket);
-        }
+        self.keep_output(socket);
         match sent {
             Err(error) if sum == 0 => Err(error),
             _ => Ok(sum),
+        }
+    }
+
+    /// Parks what is left in the output if that is the last one; releases it if it is empty.
+    fn keep_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        if self.pools.outputs.is_short() {
+            self.park_output(socket);
+        }
+        let output = self.pools.outputs.get(socket.output);
+        if output.is_none_or(|record| record.is_empty()) {
+            self.release_output(socket);
         }
     }
 
@@ -197,6 +199,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             written.map_err(|alert| Error::AlertSent(alert.code()))?;
             socket.flags.set(Flags::NOTIFIED);
             if !self.flush_output(socket)? {
+                self.keep_output(socket);
                 return Ok(Progress::Pending);
             }
         }
@@ -277,5 +280,6 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if let Some(record) = self.pools.outputs.get(socket.output) {
             record.push(rest);
         }
+        self.keep_output(socket);
     }
 }

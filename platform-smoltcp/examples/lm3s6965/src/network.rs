@@ -9,7 +9,7 @@ use crate::host;
 /// A stack on the board's Ethernet.
 pub type Network = Stack<'static, &'static mut Ethernet>;
 
-/// How long a connection that ended first keeps its slot. Shorter than the default: a board has few.
+/// How long a connection that ended first keeps its slot: a board has few, so not for a minute.
 const TIME_WAIT: Duration = Duration::from_secs(10);
 
 /// Starts the device and the stack on it, at the address that QEMU's user networking expects.
