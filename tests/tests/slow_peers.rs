@@ -389,7 +389,7 @@ fn handshakes_that_stop_before_the_last_message() {
     };
     with_stack(move || {
         let kind = kind("handshakes that stop", slowness, 1, 4);
-        attack(kind, 4, Faults::none(), 500);
+        attack(kind, 4, Faults::none(), ATTACKERS);
     });
 }
 

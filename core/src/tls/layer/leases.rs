@@ -65,7 +65,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     pub(crate) fn release_parked(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let parked = socket.parked();
         if parked.is_some() {
-            drop(self.pools.parked.remove(parked, Parked::EMPTY));
+            drop(self.pools.parked.remove(parked, socket.id));
             socket.set_handshake(Index::NONE);
         }
     }
@@ -81,7 +81,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return;
         }
         if let Some(tail) = Tail::new(record.filled())
-            && let Some(index) = self.pools.parked.insert(Parked::Tail(tail))
+            && let Some(index) = self.pools.parked.insert_tail(socket.id, tail)
         {
             record.clear();
             socket.set_parked(index);
@@ -90,7 +90,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Returns the end of a record that is parked.
     pub(crate) fn tail(&mut self, socket: &TlsSocket<P::Socket>) -> Option<&mut Tail> {
-        match self.pools.parked.get(socket.parked())? {
+        match self.pools.parked.get(socket.parked(), socket.id)? {
             Parked::Tail(tail) => Some(tail),
             Parked::Handshake(_) | Parked::Empty => None,
         }
@@ -99,11 +99,15 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Moves a handshake that only waits for the client's `Finished` to where it takes little
     /// memory, and releases its lease. It stays where it is if more than that is needed.
     pub(crate) fn park_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        let is_wanted = self.pools.handshakes.is_short();
         let Some(handshake) = self.pools.handshakes.get(socket.handshake()) else {
             return;
         };
         if let Some(parked) = handshake.park()
-            && let Some(index) = self.pools.parked.insert(Parked::Handshake(parked))
+            && let Some(index) = self
+                .pools
+                .parked
+                .insert_handshake(socket.id, parked, is_wanted)
         {
             self.release_handshake(socket);
             socket.set_parked(index);
@@ -112,7 +116,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Moves a parked handshake into the one at `index`, which was leased for it.
     fn unpark_handshake(&mut self, socket: &mut TlsSocket<P::Socket>, index: Index) {
-        let parked = self.pools.parked.remove(socket.parked(), Parked::EMPTY);
+        let parked = self.pools.parked.remove(socket.parked(), socket.id);
         if let (Some(Parked::Handshake(parked)), Some(handshake)) =
             (parked, self.pools.handshakes.get(index))
         {
@@ -145,11 +149,16 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
-    /// Checks that nothing leased to the socket has been recalled.
+    /// Checks that nothing leased to the socket has been recalled, and that where it is parked has
+    /// not gone to another.
     ///
     /// # Errors
-    /// [`Error::TimedOut`]: something has, and the connection is over.
+    /// [`Error::TimedOut`]: it has, and the connection is over.
     pub(crate) fn check_leases(&self, socket: &TlsSocket<P::Socket>) -> Result<(), Error> {
+        let parked = socket.parked();
+        if parked.is_some() && !self.pools.parked.is_of(parked, socket.id) {
+            return Err(Error::TimedOut);
+        }
         if self.pools.handshakes.is_recalled(socket.handshake())
             || self.pools.inputs.is_recalled(socket.input())
             || self.pools.outputs.is_recalled(socket.output)

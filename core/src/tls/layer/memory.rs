@@ -93,6 +93,7 @@ impl<C: Crypto> Pools<'_, C> {
         self.handshakes.set_now(now.as_micros());
         self.inputs.set_now(now.as_micros());
         self.outputs.set_now(now.as_micros());
+        self.parked.set_now(now.as_micros());
     }
 
     /// Starts an iteration; returns when the next lease will be over, in microseconds, if others
@@ -102,6 +103,11 @@ impl<C: Crypto> Pools<'_, C> {
             self.handshakes.begin_iteration(lease_max),
             self.inputs.begin_iteration(lease_max),
             self.outputs.begin_iteration(lease_max),
+            // Whoever found no place to park in may find one now.
+            match self.parked.has_room() {
+                true => self.handshakes.ask_oldest(),
+                false => None,
+            },
         ];
         dues.into_iter().flatten().min()
     }
@@ -112,6 +118,10 @@ impl<C: Crypto> Pools<'_, C> {
             self.handshakes.due(lease_max),
             self.inputs.due(lease_max),
             self.outputs.due(lease_max),
+            match self.parked.has_room() {
+                true => self.handshakes.ask_due(),
+                false => None,
+            },
         ];
         dues.into_iter().flatten().min()
     }

@@ -3,7 +3,7 @@
 use crate::id::SocketId;
 
 /// Shortest lease while others wait, in microseconds: some round trips of an honest peer.
-const LEASE_MIN: u64 = 250_000;
+pub(crate) const LEASE_MIN: u64 = 250_000;
 /// Sockets that wait for each entry before leases shorten.
 const QUEUE_PATIENT: usize = 8;
 
@@ -14,6 +14,8 @@ pub(crate) struct Entry<T> {
     state: State,
     /// The next free entry's index, plus one; 0 ends the list.
     next: u16,
+    /// Its owner has been asked whether it can do without, since it was leased.
+    was_asked: bool,
     /// When it was leased, or its owner last made progress with it, in microseconds.
     since: u64,
     value: T,
@@ -25,9 +27,16 @@ impl<T> Entry<T> {
             owner: 0,
             state: State::Free,
             next: 0,
+            was_asked: false,
             since: 0,
             value,
         }
+    }
+}
+
+impl<T> Entry<T> {
+    fn can_be_asked(&self) -> bool {
+        self.state == State::Leased && !self.was_asked
     }
 }
 
@@ -43,6 +52,8 @@ enum State {
     Leased,
     /// Leased, and the socket is to be reported, as it can go on.
     Resumed,
+    /// Leased, and the socket is to be reported, as it may be able to do without now.
+    Asked,
     /// Leased for too long while others wait; the socket is to be reported.
     Recalled,
     /// Recalled, and the socket was reported.
@@ -52,7 +63,10 @@ enum State {
 impl State {
     /// Returns true if the socket is to be reported.
     const fn needs_report(self) -> bool {
-        matches!(self, Self::Offered | Self::Resumed | Self::Recalled)
+        matches!(
+            self,
+            Self::Offered | Self::Resumed | Self::Asked | Self::Recalled
+        )
     }
 }
 
@@ -156,7 +170,8 @@ impl Index {
 /// ```text
 ///          lease               release
 ///   Free ─────────▶ Leased ─────────────▶ Free, or Offered to who waits
-///                   │    ▲ └─ resume ─▶ Resumed ─ report ─▶ Leased
+///                   │    ▲ ├─ resume ─▶ Resumed ─ report ─▶ Leased
+///                   │    │ └─ ask_oldest ─▶ Asked ─ report ─▶ Leased
 ///            begin_ │    │ lease
 ///         iteration │    └───────── Reported ◀─ report ─ Offered
 ///                   ▼                  └─ not taken in time: to the next who waits
@@ -225,6 +240,32 @@ impl<'s, T> Pool<'s, T> {
             self.set(index, State::Recalled, owner);
         }
         Some(due)
+    }
+
+    /// Has an owner reported that may be able to do without its entry now, if others wait: the one
+    /// that has made no progress for longest, of those that have not been asked since they had it.
+    /// Returns when that is due.
+    pub(crate) fn ask_oldest(&mut self) -> Option<u64> {
+        let due = self.ask_due()?;
+        if due <= self.now {
+            let is_oldest = |entry: &Entry<T>| {
+                entry.can_be_asked() && entry.since.saturating_add(LEASE_MIN) == due
+            };
+            let index = index_at(self.entries.iter().position(is_oldest)?)?;
+            let owner = self.entry(index)?.owner;
+            self.set(index, State::Asked, owner);
+        }
+        Some(due)
+    }
+
+    /// Returns when the next owner is to be asked.
+    pub(crate) fn ask_due(&self) -> Option<u64> {
+        if self.waiting.len == 0 {
+            return None;
+        }
+        let unasked = self.entries.iter().filter(|entry| entry.can_be_asked());
+        let since = unasked.map(|entry| entry.since).min()?;
+        Some(since.saturating_add(LEASE_MIN))
     }
 
     /// Returns how long an entry may be leased without progress, in microseconds: the shorter the
@@ -394,13 +435,19 @@ impl<'s, T> Pool<'s, T> {
         let is_due = |entry: &Entry<T>| entry.state.needs_report();
         let index = index_at(self.entries.iter().position(is_due)?)?;
         let entry = self.entry(index)?;
-        let bits = entry.owner;
+        let (bits, since) = (entry.owner, entry.since);
+        let is_asked = entry.state == State::Asked;
         let (state, report) = match entry.state {
             State::Offered => (State::Reported, Report::GoOn),
-            State::Resumed => (State::Leased, Report::GoOn),
+            State::Resumed | State::Asked => (State::Leased, Report::GoOn),
             _ => (State::Overdue, Report::Recalled),
         };
         self.set(index, state, bits);
+        if is_asked && let Some(entry) = self.entry(index) {
+            // That is no progress.
+            entry.since = since;
+            entry.was_asked = true;
+        }
         Some((SocketId::from_bits(bits)?, report))
     }
 
@@ -470,7 +517,10 @@ impl<'s, T> Pool<'s, T> {
         }
         match state {
             State::Reported => self.reported = self.reported.saturating_add(1),
-            State::Leased => entry.since = self.now,
+            State::Leased => {
+                entry.since = self.now;
+                entry.was_asked = false;
+            }
             _ => {}
         }
         entry.state = state;

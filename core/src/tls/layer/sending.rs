@@ -134,7 +134,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Sends the parked end of a record; true if nothing is left of it.
     fn flush_tail(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
         let (inner, _, pools) = self.parts();
-        let Some(Parked::Tail(tail)) = pools.parked.get(socket.parked()) else {
+        let Some(Parked::Tail(tail)) = pools.parked.get(socket.parked(), socket.id) else {
             return Ok(true);
         };
         let sent = inner.send(&mut socket.inner, tail.filled());

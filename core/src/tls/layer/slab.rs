@@ -1,35 +1,54 @@
 //! A fixed number of small places, for which nobody waits.
 
 use crate::tls::handshake::exchange::ParkedHandshake;
-use crate::tls::layer::pool::Index;
+use crate::tls::layer::pool::{Index, LEASE_MIN};
 use crate::tls::wire::copy;
 
 /// A place in which a server's handshake of which only the client's last message is to come, or the
 /// end of a record that a slow peer has taken in part, waits in little memory. See
-/// [`Tls::with_parking`](crate::tls::Tls::with_parking). 160 bytes at most, all zero when empty.
+/// [`Tls::with_parking`](crate::tls::Tls::with_parking). 176 bytes at most, all zero when empty.
 pub struct ParkingPlace {
     value: Parked,
-    /// The next free place's index, as [`Index`]; 0 ends the list.
+    /// Bits of the socket whose it is.
+    owner: u64,
+    /// When it was taken, in microseconds.
+    since: u64,
+    /// The next free place, or the handshake that was parked next, as [`Index`]; 0 ends the list.
     next: u16,
+    /// The handshake that was parked before, likewise.
+    previous: u16,
 }
 
 impl ParkingPlace {
     /// A place with nothing in it.
     pub const EMPTY: Self = Self {
         value: Parked::EMPTY,
+        owner: 0,
+        since: 0,
         next: 0,
+        previous: 0,
     };
 }
 
-const _: () = assert!(size_of::<ParkingPlace>() <= 160, "as documented");
+const _: () = assert!(size_of::<ParkingPlace>() <= 176, "as documented");
 
-/// Places in the caller's memory. The index of one is its owner's alone.
+/// Places in the caller's memory.
+///
+/// A handshake that finds none takes that of the one that has been parked for longest, if others
+/// wait for its lease: that one is over, since the place is no longer its owner's. The ends of
+/// records take at most half of the places and are never replaced.
 pub(crate) struct Slab<'s> {
     slots: &'s mut [ParkingPlace],
     /// Head of the list of free places, as [`Index`].
     free: u16,
     /// Places from here on were never used.
     fresh: u16,
+    /// The ends of the list of handshakes, in the order in which they were parked.
+    oldest: u16,
+    newest: u16,
+    tails: u16,
+    /// The present, in microseconds.
+    now: u64,
 }
 
 impl<'s> Slab<'s> {
@@ -39,36 +58,131 @@ impl<'s> Slab<'s> {
             slots,
             free: 0,
             fresh: 0,
+            oldest: 0,
+            newest: 0,
+            tails: 0,
+            now: 0,
         }
     }
 
-    /// Puts `value` into a free place; drops it, and returns `None`, if there is none.
-    pub(crate) fn insert(&mut self, value: Parked) -> Option<Index> {
+    /// Sets the time, in microseconds.
+    pub(crate) const fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Puts a handshake into a free place, or if `is_wanted` into that of the one that has been
+    /// parked for longest; drops it, and returns `None`, if there is none.
+    pub(crate) fn insert_handshake(
+        &mut self,
+        owner: u64,
+        handshake: ParkedHandshake,
+        is_wanted: bool,
+    ) -> Option<Index> {
+        if is_wanted && !self.has_free() && self.can_replace() {
+            self.remove_at(Index::from_bits(self.oldest));
+        }
+        let index = self.put(owner, Parked::Handshake(handshake))?;
+        let newest = core::mem::replace(&mut self.newest, index.to_bits());
+        match self.slot(Index::from_bits(newest)) {
+            Some(slot) => slot.next = index.to_bits(),
+            None => self.oldest = index.to_bits(),
+        }
+        let slot = self.slot(index)?;
+        slot.next = 0;
+        slot.previous = newest;
+        Some(index)
+    }
+
+    /// Puts the end of a record into a free place; drops it, and returns `None`, if there is none,
+    /// or half of them have others.
+    pub(crate) fn insert_tail(&mut self, owner: u64, tail: Tail) -> Option<Index> {
+        if usize::from(self.tails) >= self.slots.len().div_ceil(2) {
+            return None;
+        }
+        let index = self.put(owner, Parked::Tail(tail))?;
+        self.tails = self.tails.saturating_add(1);
+        Some(index)
+    }
+
+    /// Returns true if a handshake that is wanted finds a place.
+    pub(crate) fn has_room(&self) -> bool {
+        self.has_free() || self.can_replace()
+    }
+
+    /// Returns the value at `index`, if that is still the owner's.
+    pub(crate) fn get(&mut self, index: Index, owner: u64) -> Option<&mut Parked> {
+        let slot = self.slot(index)?;
+        (slot.owner == owner).then_some(&mut slot.value)
+    }
+
+    /// Returns true if the place at `index` is still the owner's.
+    pub(crate) fn is_of(&self, index: Index, owner: u64) -> bool {
+        let slot = index.get().and_then(|at| self.slots.get(at));
+        slot.is_some_and(|slot| slot.owner == owner)
+    }
+
+    /// Takes the value at `index`, which becomes free, if it is still the owner's.
+    pub(crate) fn remove(&mut self, index: Index, owner: u64) -> Option<Parked> {
+        match self.is_of(index, owner) {
+            true => self.remove_at(index),
+            false => None,
+        }
+    }
+
+    fn remove_at(&mut self, index: Index) -> Option<Parked> {
+        let free = self.free;
+        let slot = self.slot(index)?;
+        let value = core::mem::replace(&mut slot.value, Parked::EMPTY);
+        let next = core::mem::replace(&mut slot.next, free);
+        let previous = core::mem::take(&mut slot.previous);
+        slot.owner = 0;
+        self.free = index.to_bits();
+        if let Parked::Handshake(_) = value {
+            match self.slot(Index::from_bits(previous)) {
+                Some(slot) => slot.next = next,
+                None => self.oldest = next,
+            }
+            match self.slot(Index::from_bits(next)) {
+                Some(slot) => slot.previous = previous,
+                None => self.newest = previous,
+            }
+        } else {
+            self.tails = self.tails.saturating_sub(1);
+        }
+        Some(value)
+    }
+
+    fn put(&mut self, owner: u64, value: Parked) -> Option<Index> {
         let bits = match self.free {
             0 => self.fresh.saturating_add(1),
             free => free,
         };
-        let index = Index::from_bits(bits);
-        let slot = index.get().and_then(|at| self.slots.get_mut(at))?;
+        let (index, now) = (Index::from_bits(bits), self.now);
+        let slot = self.slot(index)?;
+        let next = slot.next;
+        slot.value = value;
+        slot.owner = owner;
+        slot.since = now;
         match self.free {
             0 => self.fresh = bits,
-            _ => self.free = slot.next,
+            _ => self.free = next,
         }
-        slot.value = value;
         Some(index)
     }
 
-    /// Returns the value at `index`.
-    pub(crate) fn get(&mut self, index: Index) -> Option<&mut Parked> {
-        let slot = self.slots.get_mut(index.get()?)?;
-        Some(&mut slot.value)
+    fn has_free(&self) -> bool {
+        self.free != 0 || usize::from(self.fresh) < self.slots.len()
     }
 
-    /// Takes the value at `index`, which becomes free, and leaves `empty`.
-    pub(crate) fn remove(&mut self, index: Index, empty: Parked) -> Option<Parked> {
-        let slot = self.slots.get_mut(index.get()?)?;
-        slot.next = core::mem::replace(&mut self.free, index.to_bits());
-        Some(core::mem::replace(&mut slot.value, empty))
+    /// Returns true if the handshake that has been parked for longest has had its time.
+    fn can_replace(&self) -> bool {
+        let oldest = Index::from_bits(self.oldest).get();
+        let oldest = oldest.and_then(|at| self.slots.get(at));
+        oldest.is_some_and(|slot| slot.since.saturating_add(LEASE_MIN) <= self.now)
+    }
+
+    fn slot(&mut self, index: Index) -> Option<&mut ParkingPlace> {
+        self.slots.get_mut(index.get()?)
     }
 }
 
