@@ -2,9 +2,9 @@
 //! a thousand of them as without, in virtual time.
 #![cfg(feature = "tls")]
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
@@ -13,6 +13,7 @@ use usockets::tls::{
     Tls, TlsMemory,
 };
 use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+use usockets_linux::Linux;
 use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::sim::{Faults, Host, Sim};
 use usockets_tests::slow::{Slow, Slowness};
@@ -147,9 +148,11 @@ impl<P: Platform> Handler<P> for Attacker {
 /// A kind of attack: what its connections hold back, what they send and how often.
 struct Kind {
     name: &'static str,
-    draw: Box<dyn FnMut() -> Slowness>,
+    draw: Box<dyn FnMut() -> Slowness + Send>,
     piece: usize,
     period: Duration,
+    /// Its connections are over by the server's deadlines, as they never open.
+    ends: bool,
 }
 
 fn kind(name: &'static str, slowness: Slowness, piece: usize, period: u64) -> Kind {
@@ -158,6 +161,7 @@ fn kind(name: &'static str, slowness: Slowness, piece: usize, period: u64) -> Ki
         draw: Box::new(move || slowness),
         piece,
         period: Duration::from_secs(period),
+        ends: false,
     }
 }
 
@@ -269,6 +273,7 @@ fn attack_with(config: &Config<'_>, kind: Kind, seed: u64, faults: Faults, attac
         draw,
         piece,
         period,
+        ends,
     } = kind;
     let sim = Sim::new(seed, faults);
     let mut near = boxed(TlsMemory::<Crypto, 1_200, 64, 64, 64>::NEW);
@@ -327,6 +332,15 @@ fn attack_with(config: &Config<'_>, kind: Kind, seed: u64, faults: Faults, attac
     for (calm, busy) in calm.into_iter().zip(busy) {
         assert!(busy <= 2 * calm, "{name}: {busy} µs, {calm} without");
     }
+    if ends {
+        stage.attackers = 0;
+        stage.run(Duration::from_secs(15), |_| false);
+        assert_eq!(
+            stage.server.stats().in_use,
+            1,
+            "{name}: all but the listener"
+        );
+    }
 }
 
 /// Puts a large value on the heap.
@@ -352,7 +366,10 @@ fn hellos_of_one_byte() {
         ..Slowness::NONE
     };
     with_stack(move || {
-        let kind = kind("hellos of one byte", slowness, 1, 5);
+        let kind = Kind {
+            ends: true,
+            ..kind("hellos of one byte", slowness, 1, 5)
+        };
         attack(kind, 1, Faults::none(), ATTACKERS);
     });
 }
@@ -388,7 +405,10 @@ fn handshakes_that_stop_before_the_last_message() {
         ..Slowness::NONE
     };
     with_stack(move || {
-        let kind = kind("handshakes that stop", slowness, 1, 4);
+        let kind = Kind {
+            ends: true,
+            ..kind("handshakes that stop", slowness, 1, 4)
+        };
         attack(kind, 4, Faults::none(), ATTACKERS);
     });
 }
@@ -399,14 +419,216 @@ fn drawn_at_random() {
     with_stack(|| {
         for seed in seeds(2) {
             println!("SEED={seed}");
-            let rng = Rc::new(RefCell::new(Rng::new(seed)));
+            let mut rng = Rng::new(seed);
             let kind = Kind {
                 name: "drawn at random",
-                draw: Box::new(move || Slowness::any(&mut rng.borrow_mut())),
+                draw: Box::new(move || Slowness::any(&mut rng)),
                 piece: 2_000,
                 period: Duration::from_secs(3),
+                ends: false,
             };
             attack(kind, seed, Faults::none(), ATTACKERS);
         }
     });
+}
+
+/// All of these together.
+fn of_every_kind() -> Kind {
+    let kinds = [
+        Slowness {
+            sends: 1,
+            ..Slowness::NONE
+        },
+        Slowness {
+            tails_after: 400,
+            ..Slowness::NONE
+        },
+        Slowness {
+            reads: 3_000,
+            ..Slowness::NONE
+        },
+        Slowness {
+            reads: 100,
+            ..Slowness::NONE
+        },
+    ];
+    let mut kinds = kinds.into_iter().cycle();
+    Kind {
+        name: "of every kind",
+        draw: Box::new(move || kinds.next().unwrap_or(Slowness::NONE)),
+        piece: 1_500,
+        period: Duration::from_secs(4),
+        ends: false,
+    }
+}
+
+#[test]
+fn of_every_kind_together() {
+    with_stack(|| attack(of_every_kind(), 5, Faults::none(), ATTACKERS));
+}
+
+/// The same on the kernel's sockets and its clock: a server among attackers of every kind beside
+/// one without, asked in turns.
+#[test]
+fn of_every_kind_on_real_sockets() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    with_stack(|| with_config(attack_on_sockets));
+}
+
+fn attack_on_sockets(config: &Config<'_>) {
+    let stops = &AtomicBool::new(false);
+    let server = || {
+        let (tell, told) = mpsc::channel();
+        let serve = move || {
+            let mut memory = boxed(TlsMemory::<Crypto, 1_200, 64, 64, 64>::NEW);
+            let mut sockets = boxed(Sockets::<_, Echo, 1_200>::new());
+            let mut buffer = vec![0; 65_536];
+            let mut places: Vec<_> = (0..512).map(|_| ParkingPlace::EMPTY).collect();
+            let layer = Tls::new(
+                Linux::new().unwrap(),
+                Crypto::new(Steady(1)),
+                config,
+                &mut memory,
+            );
+            let layer = layer.with_parking(&mut places);
+            let mut server = Loop::new(layer, &mut *sockets, &mut buffer);
+            let at = ([127, 0, 0, 1], 0).into();
+            let listens = Endpoint::tls(at, None).backlog(4_096);
+            let listener = server.net().listen(listens, ()).unwrap();
+            let at = server.net().local_addr(listener.into()).unwrap();
+            tell.send(at.ip().unwrap()).unwrap();
+            while !stops.load(Ordering::Relaxed) {
+                let until = server
+                    .platform()
+                    .now()
+                    .saturating_add(Duration::from_millis(50));
+                server.poll(&mut Echo, Some(until)).unwrap();
+            }
+        };
+        (serve, told)
+    };
+    std::thread::scope(|scope| {
+        // What goes to the heap is on the stack first.
+        let thread = || std::thread::Builder::new().stack_size(64 << 20);
+        let [calm, busy] = [server(), server()].map(|(serve, told)| {
+            thread().spawn_scoped(scope, serve).unwrap();
+            told.recv().unwrap()
+        });
+        let (tell, told) = mpsc::channel();
+        let attacks = move || attack_socket(config, busy, stops, &tell);
+        thread().spawn_scoped(scope, attacks).unwrap();
+        // Attackers are all there, and the first of them gone by their deadlines.
+        told.recv().unwrap();
+        let [calm, busy] = measure_in_turns(config, [calm, busy]);
+        stops.store(true, Ordering::Relaxed);
+        println!("handshake and echo {calm:?} µs, {busy:?} with attackers");
+        for (calm, busy) in calm.into_iter().zip(busy) {
+            assert!(busy <= 2 * calm, "{busy} µs, {calm} without");
+        }
+    });
+}
+
+/// Attacks until it is stopped, and says when all attackers are there.
+fn attack_socket(config: &Config<'_>, at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
+    let Kind {
+        draw,
+        piece,
+        period,
+        ..
+    } = of_every_kind();
+    let mut memory = boxed(TlsMemory::<Crypto, 1_200, 1_200, 64, 64>::NEW);
+    let mut sockets = boxed(Sockets::<_, Attacker, 1_200>::new());
+    let mut buffer = vec![0; 65_536];
+    let slow = Slow {
+        inner: Linux::new().unwrap(),
+        draw,
+    };
+    let layer = Tls::new(slow, Crypto::new(Steady(3)), config, &mut *memory);
+    let mut attack = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut attacker = Attacker {
+        piece: vec![7; piece],
+        period,
+        opened: 0,
+        ended: 0,
+    };
+    let full = attack
+        .platform()
+        .now()
+        .saturating_add(Duration::from_secs(12));
+    let mut is_told = false;
+    while !stops.load(Ordering::Relaxed) {
+        for _ in attack.stats().in_use as usize..ATTACKERS {
+            let to = Endpoint::tls(at, Some("localhost"));
+            if attack.net().connect(to, ()).is_err() {
+                break;
+            }
+        }
+        if !is_told && attack.platform().now() > full {
+            println!(
+                "{} attackers opened, {} ended",
+                attacker.opened, attacker.ended
+            );
+            is_told = tell.send(()).is_ok();
+        }
+        let until = attack
+            .platform()
+            .now()
+            .saturating_add(Duration::from_millis(10));
+        attack.poll(&mut attacker, Some(until)).unwrap();
+    }
+}
+
+/// Returns the medians of an honest handshake and of an echo, in microseconds, of both servers.
+fn measure_in_turns(config: &Config<'_>, servers: [SocketAddr; 2]) -> [[u64; 2]; 2] {
+    let mut memory = boxed(TlsMemory::<Crypto, 64, 16, 16, 16>::NEW);
+    let mut sockets = boxed(Sockets::<_, Asks, 64>::new());
+    let mut buffer = vec![0; 65_536];
+    let layer = Tls::new(
+        Linux::new().unwrap(),
+        Crypto::new(Steady(2)),
+        config,
+        &mut *memory,
+    );
+    let mut honest = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut asks = Asks::default();
+    let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    for _ in 0..RUNS * 3 {
+        for (at, times) in servers.into_iter().zip(&mut times) {
+            let start = honest.platform().now();
+            let to = Endpoint::tls(at, Some("localhost"));
+            let id = honest.net().connect(to, ()).unwrap();
+            let (opened, heard) = (asks.opened, asks.heard);
+            while asks.opened == opened {
+                assert_eq!(asks.failed, []);
+                honest.poll(&mut asks, None).unwrap();
+            }
+            times[0].push(honest.platform().now().as_micros() - start.as_micros());
+            let start = honest.platform().now();
+            assert_eq!(honest.net().write(id, b"echo"), 4);
+            while asks.heard < heard + 4 {
+                assert!(asks.closed.iter().all(|closed| *closed == Closed::Local(0)));
+                honest.poll(&mut asks, None).unwrap();
+            }
+            times[1].push(honest.platform().now().as_micros() - start.as_micros());
+            honest.net().close(id);
+            let until = honest
+                .platform()
+                .now()
+                .saturating_add(Duration::from_millis(20));
+            while honest.platform().now() < until {
+                honest.poll(&mut asks, Some(until)).unwrap();
+            }
+        }
+    }
+    times.map(|times| {
+        times.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        })
+    })
 }
