@@ -264,10 +264,17 @@ fn with_config(test: impl FnOnce(&Config<'_>)) {
 
 /// Measures without and with attackers of a kind.
 fn attack(kind: Kind, seed: u64, faults: Faults, attackers: usize) {
-    with_config(|config| attack_with(config, kind, seed, faults, attackers));
+    with_config(|config| attack_with::<1_200, 64>(config, kind, seed, faults, attackers));
 }
 
-fn attack_with(config: &Config<'_>, kind: Kind, seed: u64, faults: Faults, attackers: usize) {
+/// Measures on a server with memory for so many `SOCKETS`, and `LEASES` of each kind.
+fn attack_with<const SOCKETS: usize, const LEASES: usize>(
+    config: &Config<'_>,
+    kind: Kind,
+    seed: u64,
+    faults: Faults,
+    attackers: usize,
+) {
     let Kind {
         name,
         draw,
@@ -276,14 +283,14 @@ fn attack_with(config: &Config<'_>, kind: Kind, seed: u64, faults: Faults, attac
         ends,
     } = kind;
     let sim = Sim::new(seed, faults);
-    let mut near = boxed(TlsMemory::<Crypto, 1_200, 64, 64, 64>::NEW);
+    let mut near = boxed(TlsMemory::<Crypto, SOCKETS, LEASES, LEASES, LEASES>::NEW);
     let mut far = boxed(TlsMemory::<Crypto, 64, 16, 16, 16>::NEW);
-    let mut many = boxed(TlsMemory::<Crypto, 1_200, 1_200, 64, 64>::NEW);
-    let mut a = boxed(Sockets::<_, Echo, 1_200>::new());
+    let mut many = boxed(TlsMemory::<Crypto, SOCKETS, SOCKETS, 64, 64>::NEW);
+    let mut a = boxed(Sockets::<_, Echo, SOCKETS>::new());
     let mut b = boxed(Sockets::<_, Asks, 64>::new());
-    let mut c = boxed(Sockets::<_, Attacker, 1_200>::new());
+    let mut c = boxed(Sockets::<_, Attacker, SOCKETS>::new());
     let (mut x, mut y, mut z) = (vec![0; 65_536], vec![0; 65_536], vec![0; 65_536]);
-    let mut places: Vec<_> = (0..512).map(|_| ParkingPlace::EMPTY).collect();
+    let mut places: Vec<_> = (0..8 * LEASES).map(|_| ParkingPlace::EMPTY).collect();
     let layer =
         Tls::new(sim.host(), Crypto::new(Steady(1)), config, &mut *near).with_parking(&mut places);
     let mut server = Loop::new(layer, &mut *a, &mut x);
@@ -414,21 +421,39 @@ fn handshakes_that_stop_before_the_last_message() {
 }
 
 /// Attackers that hold back anything, at any byte.
+fn drawn_at_random(seed: u64) -> Kind {
+    let mut rng = Rng::new(seed);
+    Kind {
+        name: "drawn at random",
+        draw: Box::new(move || Slowness::any(&mut rng)),
+        piece: 2_000,
+        period: Duration::from_secs(3),
+        ends: false,
+    }
+}
+
 #[test]
-fn drawn_at_random() {
+fn drawn_at_random_by_the_thousand() {
     with_stack(|| {
-        for seed in seeds(2) {
+        for seed in seeds(1) {
             println!("SEED={seed}");
-            let mut rng = Rng::new(seed);
-            let kind = Kind {
-                name: "drawn at random",
-                draw: Box::new(move || Slowness::any(&mut rng)),
-                piece: 2_000,
-                period: Duration::from_secs(3),
-                ends: false,
-            };
-            attack(kind, seed, Faults::none(), ATTACKERS);
+            attack(drawn_at_random(seed), seed, Faults::none(), ATTACKERS);
         }
+    });
+}
+
+/// As many for each lease, on an eighth of the memory: `SLOW_SEEDS` tries more seeds.
+#[test]
+fn drawn_at_random_on_little_memory() {
+    let count = std::env::var("SLOW_SEEDS").map_or(8, |count| count.parse().unwrap());
+    with_stack(|| {
+        with_config(|config| {
+            for seed in seeds(count) {
+                println!("SEED={seed}");
+                let kind = drawn_at_random(seed);
+                attack_with::<160, 8>(config, kind, seed, Faults::none(), ATTACKERS / 8);
+            }
+        });
     });
 }
 
