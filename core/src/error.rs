@@ -33,7 +33,7 @@ pub enum Error {
     /// The peer did not answer in time.
     TimedOut,
     /// The stream ended without the protocol's own end: a FIN without TLS's `close_notify`
-    /// (RFC 8446, section 6.1).
+    /// (RFC 8446, section 6.1). Or a packet was longer than the memory to receive it.
     Truncated,
     /// The peer sent a fatal TLS alert (RFC 8446, section 6).
     AlertReceived(u8),

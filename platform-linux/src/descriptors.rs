@@ -26,10 +26,11 @@ impl Descriptors for Linux {
             Ok(kind) => kind,
             Err(error) => return Err((descriptor, error)),
         };
-        let mut new = Fd::new(descriptor, kind);
-        let flags = match kind {
-            Kind::Listener => EventFlags::IN,
-            _ => STREAM,
+        let mut new = self.adopt(descriptor, kind);
+        let flags = if new.is_listener() {
+            EventFlags::IN
+        } else {
+            STREAM
         };
         if let Err(error) = self.register(&new, id, flags) {
             let error = match error {
@@ -42,7 +43,7 @@ impl Descriptors for Linux {
                 None => Ok(()),
             };
         }
-        if kind == Kind::Listener {
+        if new.is_listener() {
             new.start_counting(self.waits);
         }
         *socket = new;
@@ -51,11 +52,12 @@ impl Descriptors for Linux {
 
     fn take(&mut self, socket: &mut Fd, _: &mut [u8]) -> Result<(OwnedFd, usize), Error> {
         let fd = socket.get()?;
-        if socket.kind() == Kind::Listener {
+        if socket.is_listener() {
             self.deregister_listener(fd);
         } else {
             epoll::delete(&self.epoll, fd).map_err(error)?;
         }
+        self.before_close(socket);
         let taken = core::mem::replace(socket, Fd::CLOSED).into_fd();
         Ok((taken.ok_or(Error::Invalid)?, 0))
     }
@@ -67,7 +69,10 @@ fn check(fd: BorrowedFd<'_>, kind: Inserted) -> Result<Kind, Error> {
         Inserted::Foreign => Kind::Foreign,
         Inserted::Listener if sockopt::socket_acceptconn(fd) == Ok(true) => Kind::Listener,
         Inserted::Connected
-            if sockopt::socket_type(fd) == Ok(SocketType::STREAM) && getpeername(fd).is_ok() =>
+            if matches!(
+                sockopt::socket_type(fd),
+                Ok(SocketType::STREAM | SocketType::SEQPACKET)
+            ) && getpeername(fd).is_ok() =>
         {
             Kind::Stream
         }

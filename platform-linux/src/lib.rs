@@ -62,9 +62,13 @@ mod descriptors;
 mod event_fd;
 mod events;
 mod linux;
+#[cfg(feature = "local")]
+mod local;
 #[cfg(feature = "tls")]
 mod machine;
 mod raw;
+#[cfg(not(feature = "local"))]
+mod tcp_only;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod transfer;
 
@@ -74,6 +78,8 @@ pub use event_fd::EventFd;
 pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;
+#[cfg(feature = "local")]
+pub use usockets_posix::local::{RECEIVED_MAX, remove_if_refused};
 pub use usockets_posix::{Fd, poll_inside};
 #[cfg(feature = "std")]
 pub use usockets_posix::{ZeroIsEmpty, zeroed, zeroed_slice};

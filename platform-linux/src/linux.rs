@@ -7,7 +7,9 @@ use usockets::{
     Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
     Recv, SocketId, SocketOption, Waker,
 };
-use usockets_posix::{Fd, Kind, error, stream};
+#[cfg(feature = "local")]
+use usockets_posix::local::Received;
+use usockets_posix::{Fd, error, stream};
 
 use crate::event_fd::EventFd;
 use crate::events::Events;
@@ -30,6 +32,9 @@ pub struct Linux {
     pub(crate) waits: u8,
     waker: Option<&'static Waker<EventFd>>,
     unregistered: Option<Unregistered>,
+    /// Descriptors that came beside bytes of a Unix socket.
+    #[cfg(feature = "local")]
+    pub(crate) received: Received,
     events: Events,
 }
 
@@ -55,6 +60,8 @@ impl Linux {
             waits: 0,
             waker: None,
             unregistered: None,
+            #[cfg(feature = "local")]
+            received: Received::NONE,
             events: Events::new(),
         })
     }
@@ -89,7 +96,7 @@ impl Linux {
     /// Takes the connection that waits longest at a listener.
     fn take(&mut self, listener: &Fd) -> Result<Option<(OwnedFd, Address)>, Error> {
         let Some(waiting) = self.unregistered.take() else {
-            return stream::accept(listener);
+            return self.accept_one(listener);
         };
         if waiting.listener == listener.get()?.as_raw_fd() {
             return Ok(Some((waiting.fd, waiting.peer)));
@@ -100,7 +107,7 @@ impl Linux {
         let _ = epoll::delete(&self.epoll, &waiting.fd);
         self.unregistered = Some(waiting);
         result.map_err(error)?;
-        stream::accept(listener)
+        self.accept_one(listener)
     }
 
     /// Lets a connection that could not be registered wait for its listener's next turn.
@@ -182,7 +189,7 @@ impl Platform for Linux {
             listener.end_counting();
             return Ok(None);
         };
-        let new = Fd::new(fd, Kind::Stream);
+        let new = listener.accepted(fd);
         if let Err(error) = self.register(&new, id, STREAM) {
             return Err(self.keep_unregistered(listener, new, peer, error));
         }
@@ -195,6 +202,7 @@ impl Platform for Linux {
         let Some((fd, _)) = self.take(listener)? else {
             return Ok(false);
         };
+        // Closing a Unix socket of which nothing was read resets it anyway.
         stream::reset(&fd)?;
         Ok(true)
     }
@@ -232,6 +240,9 @@ impl Platform for Linux {
 
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+        if socket.stream().is_none() {
+            return self.recv_local(socket, buffer);
+        }
         transfer::recv(socket, buffer)
     }
 
@@ -253,6 +264,9 @@ impl Platform for Linux {
 
     #[inline]
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
+        if socket.stream().is_none() {
+            return Self::send_local(socket, data);
+        }
         transfer::send(socket, data)
     }
 
@@ -265,11 +279,12 @@ impl Platform for Linux {
     }
 
     fn close(&mut self, socket: &mut Fd) {
-        if socket.kind() == Kind::Listener
+        if socket.is_listener()
             && let Ok(fd) = socket.get()
         {
             self.deregister_listener(fd);
         }
+        self.before_close(socket);
         // Closing the last descriptor also ends its registration (`epoll(7)`, question 6). A
         // connection that a child still holds is edge-triggered, so it is reported once per
         // arrival, under a name that is stale.
@@ -282,11 +297,11 @@ impl Platform for Linux {
     }
 
     fn local_addr(&self, socket: &Fd) -> Result<Address, Error> {
-        stream::local_addr(socket)
+        Self::local_address(socket)
     }
 
     fn peer_addr(&self, socket: &Fd) -> Result<Address, Error> {
-        stream::peer_addr(socket)
+        Self::peer_address(socket)
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {

@@ -5,10 +5,14 @@
 //! LoongArch, MIPS, PowerPC and s390x.
 #![expect(unsafe_code, reason = "a raw system call is unsafe by its type")]
 
+#[cfg(feature = "local")]
+use linux_raw_sys::net::SO_PEERCRED;
 use linux_raw_sys::net::{IP_BIND_ADDRESS_NO_PORT, SO_PRIORITY, SO_RCVLOWAT, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use syscalls::{Sysno, syscall};
+#[cfg(feature = "local")]
+use usockets::Credentials;
 use usockets::Error;
 use usockets_posix::error;
 
@@ -35,6 +39,45 @@ fn set_int(fd: BorrowedFd<'_>, level: u32, option: u32, value: i32) -> Result<()
         Ok(_) => Ok(()),
         Err(errno) => Err(Errno::from_raw_os_error(errno.into_raw())),
     }
+}
+
+/// Who connected to a Unix socket, or whom we connected to (`SO_PEERCRED`, `unix(7)`).
+///
+/// rustix has it too, in a type that cannot hold the process number 0 of a peer that is in another
+/// process namespace.
+///
+/// # Errors
+/// [`Error::Invalid`] for a socket that is not connected.
+#[cfg(feature = "local")]
+pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials, Error> {
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    // `struct ucred`: process, user, group.
+    let mut credentials = [0_u32; 3];
+    let mut len = u32::try_from(size_of_val(&credentials)).unwrap_or_default();
+    let (at, len_at) = (&raw mut credentials, &raw mut len);
+    // SAFETY: the kernel writes at most `len` bytes at `at`, which are those of a local, and how
+    // many at `len_at`, another; both outlive the call.
+    let result = unsafe {
+        syscall!(
+            Sysno::getsockopt,
+            usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX),
+            number(SOL_SOCKET),
+            number(SO_PEERCRED),
+            at.expose_provenance(),
+            len_at.expose_provenance()
+        )
+    };
+    result.map_err(|errno| error(Errno::from_raw_os_error(errno.into_raw())))?;
+    let [process, user, group] = credentials;
+    // A socket that is not connected has no peer, and no user (`sk_peer_cred`).
+    if user == u32::MAX && process == 0 {
+        return Err(Error::Invalid);
+    }
+    Ok(Credentials {
+        process,
+        user,
+        group,
+    })
 }
 
 /// Lets `bind` leave the choice of a port to `connect`, which then has one per destination.

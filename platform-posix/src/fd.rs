@@ -1,12 +1,12 @@
 //! The kernel's side of one pool slot.
 #![expect(
     unsafe_code,
-    reason = "a descriptor is kept off by one, so that a closed slot is all zero bytes"
+    reason = "a descriptor is kept as a number, so that a closed slot is all zero bytes"
 )]
 
 use core::mem;
 
-use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use usockets::Error;
 
 /// Most connections taken from a listener between two waits.
@@ -16,10 +16,9 @@ const BURST_MAX: u8 = 31;
 /// closed. Owns the descriptor, and closes it when dropped.
 #[derive(Debug)]
 pub struct Fd {
-    /// The descriptor plus one; 0 when there is none.
-    ///
-    /// Invariant: any other value is a descriptor that this `Fd` owns.
-    off_by_one: u32,
+    /// The descriptor; 0 when there is none.
+    raw: RawFd,
+    /// Invariant: unless it is [`Kind::Closed`], `raw` is an open descriptor that this `Fd` owns.
     kind: Kind,
     /// Of a listener: the wait after which it last accepted. Of a connection that is open: the
     /// error that it still has to tell, see [`Self::keep_error`].
@@ -39,8 +38,10 @@ pub struct Fd {
 )]
 #[repr(u8)]
 pub enum Kind {
-    /// A connection that is open, or nothing.
-    Stream = 0,
+    /// Nothing.
+    Closed = 0,
+    /// A connection that is open, and no Unix socket.
+    Stream,
     /// A connection that is opening.
     Connecting,
     /// A connection that is opening to this very host, and may meet itself (RFC 9293, section
@@ -50,27 +51,66 @@ pub enum Kind {
     Listener,
     /// Anything else that can be waited for, which the program reads and writes by itself.
     Foreign,
+    /// A Unix socket that is connected (`unix(7)`).
+    Local,
+    /// A Unix socket that is connected and keeps the bounds of packets.
+    LocalPackets,
+    /// A Unix socket that listens.
+    LocalListener,
+    /// A Unix socket that listens and keeps the bounds of packets.
+    LocalPacketListener,
 }
 
 impl Fd {
     /// No socket.
     pub const CLOSED: Self = Self {
-        off_by_one: 0,
-        kind: Kind::Stream,
+        raw: 0,
+        kind: Kind::Closed,
         wait: 0,
         burst: 0,
         left: 0,
     };
 
-    /// Takes `fd` over.
+    /// Takes `fd` over. Of kind [`Kind::Closed`] it closes it.
     #[must_use]
     pub fn new(fd: OwnedFd, kind: Kind) -> Self {
+        if kind == Kind::Closed {
+            return Self::CLOSED;
+        }
         Self {
-            // Descriptors are never negative, so this does not wrap to 0.
-            off_by_one: fd.into_raw_fd().cast_unsigned().wrapping_add(1),
+            raw: fd.into_raw_fd(),
             kind,
             ..Self::CLOSED
         }
+    }
+
+    /// Takes over a connection that this listener accepted.
+    #[must_use]
+    pub fn accepted(&self, fd: OwnedFd) -> Self {
+        let kind = match self.kind {
+            Kind::LocalListener => Kind::Local,
+            Kind::LocalPacketListener => Kind::LocalPackets,
+            _ => Kind::Stream,
+        };
+        Self::new(fd, kind)
+    }
+
+    /// Returns true if it is a Unix socket.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Local | Kind::LocalPackets | Kind::LocalListener | Kind::LocalPacketListener
+        )
+    }
+
+    /// Returns true if it is a socket that listens.
+    #[must_use]
+    pub const fn is_listener(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Listener | Kind::LocalListener | Kind::LocalPacketListener
+        )
     }
 
     /// Takes over a connection that is opening to `port` of this very host.
@@ -150,19 +190,31 @@ impl Fd {
         self.burst = 0;
     }
 
+    /// Returns the descriptor of a connection that is open and no Unix socket; `None` of anything
+    /// else. One comparison tells both.
+    #[inline]
+    #[must_use]
+    pub fn stream(&self) -> Option<BorrowedFd<'_>> {
+        if self.kind != Kind::Stream {
+            return None;
+        }
+        // SAFETY: by the invariant this is an open descriptor, and so it is not negative; the
+        // borrow of `self` keeps it open.
+        Some(unsafe { BorrowedFd::borrow_raw(self.raw) })
+    }
+
     /// Returns the descriptor.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none.
     #[inline]
     pub fn get(&self) -> Result<BorrowedFd<'_>, Error> {
-        let (raw, none) = self.off_by_one.overflowing_sub(1);
-        if none {
+        if self.kind == Kind::Closed {
             return closed();
         }
-        // SAFETY: by the invariant this is an open descriptor, and the borrow of `self` keeps it
-        // open. It is not -1, because it was not 0 before the subtraction.
-        Ok(unsafe { BorrowedFd::borrow_raw(raw.cast_signed()) })
+        // SAFETY: by the invariant this is an open descriptor, and so it is not negative; the
+        // borrow of `self` keeps it open.
+        Ok(unsafe { BorrowedFd::borrow_raw(self.raw) })
     }
 }
 
@@ -170,18 +222,20 @@ impl Fd {
     /// Gives the descriptor away; `None` when there is none.
     #[must_use]
     pub fn into_fd(mut self) -> Option<OwnedFd> {
-        let raw = mem::take(&mut self.off_by_one).checked_sub(1)?;
+        if mem::replace(&mut self.kind, Kind::Closed) == Kind::Closed {
+            return None;
+        }
         // SAFETY: by the invariant the descriptor is open and owned, and it was just given up.
-        Some(unsafe { OwnedFd::from_raw_fd(raw.cast_signed()) })
+        Some(unsafe { OwnedFd::from_raw_fd(self.raw) })
     }
 }
 
 impl Drop for Fd {
     #[inline]
     fn drop(&mut self) {
-        if let Some(raw) = mem::take(&mut self.off_by_one).checked_sub(1) {
+        if mem::replace(&mut self.kind, Kind::Closed) != Kind::Closed {
             // SAFETY: by the invariant the descriptor is open and owned, and it was just given up.
-            drop(unsafe { OwnedFd::from_raw_fd(raw.cast_signed()) });
+            drop(unsafe { OwnedFd::from_raw_fd(self.raw) });
         }
     }
 }
@@ -205,9 +259,29 @@ mod tests {
     fn closed_is_all_zero_bytes() {
         let fd = Fd::CLOSED;
         assert_eq!(size_of_val(&fd), 8);
-        assert_eq!((fd.off_by_one, fd.kind), (0, Kind::Stream));
+        assert_eq!((fd.raw, fd.kind), (0, Kind::Closed));
         assert_eq!((fd.wait, fd.burst, fd.left), (0, 0, 0));
         assert!(fd.get().is_err());
+    }
+
+    #[test]
+    fn a_connection_is_of_its_listeners_kind() {
+        for (listener, connection, is_local) in [
+            (Kind::Listener, Kind::Stream, false),
+            (Kind::LocalListener, Kind::Local, true),
+            (Kind::LocalPacketListener, Kind::LocalPackets, true),
+        ] {
+            let new = || eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+            let listener = Fd::new(new(), listener);
+            assert!(listener.is_listener() && listener.stream().is_none());
+            let accepted = listener.accepted(new());
+            assert_eq!(accepted.kind(), connection);
+            assert_eq!(
+                (listener.is_local(), accepted.is_local()),
+                (is_local, is_local)
+            );
+            assert_eq!(accepted.stream().is_none(), is_local);
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod errno;
 mod fd;
 mod inside;
 mod kqueue;
+pub mod local;
 mod options;
 mod pipe;
 mod poll;

@@ -16,24 +16,29 @@ pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// Makes a socket that never blocks, is closed on `exec` and raises no SIGPIPE.
-#[cfg(not(target_vendor = "apple"))]
+/// Makes a stream socket that never blocks, is closed on `exec` and raises no SIGPIPE.
 fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    socket_of(family, SocketType::STREAM)
+}
+
+/// The same of any type.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn socket_of(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, Errno> {
     use rustix::net::{SocketFlags, socket_with};
 
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    socket_with(family, SocketType::STREAM, flags, None)
+    socket_with(family, kind, flags, None)
 }
 
 /// The same in four calls: Apple's `socket(2)` takes no flags.
 #[cfg(target_vendor = "apple")]
-fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
-    let fd = rustix::net::socket(family, SocketType::STREAM, None)?;
+pub(crate) fn socket_of(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, Errno> {
+    let fd = rustix::net::socket(family, kind, None)?;
     set_quiet(&fd)?;
     Ok(fd)
 }
 
-/// Makes a descriptor as [`socket`] does.
+/// Makes a descriptor as [`socket_of`] does.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn set_quiet(fd: &OwnedFd) -> Result<(), Errno> {
     rustix::io::ioctl_fionbio(fd, true)?;

@@ -198,7 +198,10 @@ pub fn recv_by(
     read: impl FnOnce(BorrowedFd<'_>, &mut [u8]) -> Result<usize, Errno>,
 ) -> Result<Recv, Error> {
     let room = buffer.len();
-    match read(socket.get()?, buffer) {
+    let Some(fd) = socket.stream() else {
+        return unusual();
+    };
+    match read(fd, buffer) {
         Ok(0) => end_of_stream(socket),
         Ok(len) => Ok(Recv::Data {
             len,
@@ -211,7 +214,7 @@ pub fn recv_by(
 
 /// Tells the end of what can be received: the peer's, or the error that was kept.
 #[cold]
-fn end_of_stream(socket: &Fd) -> Result<Recv, Error> {
+pub(crate) fn end_of_stream(socket: &Fd) -> Result<Recv, Error> {
     match socket.kept_error() {
         None | Some(Error::BrokenPipe) => Ok(Recv::Finished),
         Some(error) => Err(error),
@@ -261,10 +264,20 @@ pub fn send_by(
     data: &[u8],
     send: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<usize, Errno>,
 ) -> Result<usize, Error> {
-    match send(socket.get()?, data) {
+    let Some(fd) = socket.stream() else {
+        return unusual();
+    };
+    match send(fd, data) {
         Ok(count) => Ok(count),
         Err(errno) => would_block(errno).map(|()| 0),
     }
+}
+
+/// Refuses what is no open connection, or is a Unix socket.
+#[cold]
+#[inline(never)]
+const fn unusual<T>() -> Result<T, Error> {
+    Err(Error::Invalid)
 }
 
 /// Takes the bytes of `parts` in order and returns how many: one `sendmsg` for 16 parts.
@@ -351,7 +364,7 @@ pub fn now() -> Instant {
 /// interrupted by a signal either (`signal(7)`).
 #[cold]
 #[inline(never)]
-fn would_block(errno: Errno) -> Result<(), Error> {
+pub(crate) fn would_block(errno: Errno) -> Result<(), Error> {
     match errno {
         Errno::AGAIN => Ok(()),
         errno => Err(error(errno)),
@@ -359,7 +372,9 @@ fn would_block(errno: Errno) -> Result<(), Error> {
 }
 
 /// Takes a waiting connection; `None` when none waits.
-fn take(listener: BorrowedFd<'_>) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
+pub(crate) fn take(
+    listener: BorrowedFd<'_>,
+) -> Result<Option<(OwnedFd, Option<SocketAddrAny>)>, Error> {
     loop {
         match accept_one(listener) {
             Ok(accepted) => return Ok(Some(accepted)),

@@ -168,8 +168,8 @@ where
     };
 }
 
-// SAFETY: numbers and a `Kind`, which is `repr(u8)` with `Stream = 0`; all are zero in
-// `Fd::CLOSED`, where the number 0 means that no descriptor is owned.
+// SAFETY: numbers and a `Kind`, which is `repr(u8)` with `Closed = 0`; all are zero in
+// `Fd::CLOSED`, where that kind means that no descriptor is owned.
 unsafe impl ZeroIsEmpty for Fd {}
 
 // SAFETY: an `Fd` and a number, which is 0 in `Posix::CLOSED`.

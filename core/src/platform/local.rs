@@ -1,6 +1,9 @@
 //! The capability of local (Unix) sockets.
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use crate::address::LocalAddress;
+use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::SocketId;
 use crate::platform::descriptors::Descriptors;
@@ -75,6 +78,12 @@ pub struct LocalEndpoint {
     pub stale: StalePath,
     /// Connections that may wait to be accepted.
     pub backlog: u16,
+    /// What a listener does when the pool is full. Ignored by connects.
+    pub when_full: WhenFull,
+    /// Free slots that a listener leaves to others, as [`Endpoint::reserve`].
+    pub reserve: u32,
+    /// Connections that a listener may have at a time, as [`Endpoint::connections_max`].
+    pub connections_max: u32,
 }
 
 impl LocalEndpoint {
@@ -87,7 +96,40 @@ impl LocalEndpoint {
             mode: None,
             stale: StalePath::Keep,
             backlog: 511,
+            when_full: WhenFull::Pause,
+            reserve: 0,
+            connections_max: u32::MAX,
         }
+    }
+
+    /// Sets [`Self::when_full`].
+    #[must_use]
+    pub const fn when_full(mut self, policy: WhenFull) -> Self {
+        self.when_full = policy;
+        self
+    }
+
+    /// Sets [`Self::reserve`].
+    #[must_use]
+    pub const fn reserve(mut self, slots: u32) -> Self {
+        self.reserve = slots;
+        self
+    }
+
+    /// Sets [`Self::connections_max`].
+    #[must_use]
+    pub const fn connections_max(mut self, count: u32) -> Self {
+        self.connections_max = count;
+        self
+    }
+
+    /// Returns an endpoint under whose conditions a listener takes connections.
+    pub(crate) const fn admission(&self) -> Endpoint<'static> {
+        let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Endpoint::tcp(anywhere)
+            .when_full(self.when_full)
+            .reserve(self.reserve)
+            .connections_max(self.connections_max)
     }
 
     /// Sets [`Self::socket_type`].

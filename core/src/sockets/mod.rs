@@ -8,11 +8,13 @@
 //! | `receive.rs` | pausing, and reading on demand |
 //! | `close.rs` | ending, closing and resetting |
 //! | `descriptors.rs` | sockets and descriptors made elsewhere |
+//! | `local.rs` | Unix sockets |
 //! | `socket.rs` | what a handler call can reach |
 
 pub(crate) mod close;
 pub(crate) mod cork;
 pub(crate) mod descriptors;
+pub(crate) mod local;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod socket;

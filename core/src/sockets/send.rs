@@ -95,7 +95,12 @@ pub(crate) fn send_parts<P: Platform, C>(
 
 /// Notes that the platform took `count` of `all` bytes; returns how many.
 #[inline]
-fn sent<S, C>(slot: &mut Slot<S, C>, state: &mut State, count: usize, all: usize) -> usize {
+pub(crate) fn sent<S, C>(
+    slot: &mut Slot<S, C>,
+    state: &mut State,
+    count: usize,
+    all: usize,
+) -> usize {
     if count != all {
         return sent_part(slot, state, count, all);
     }
@@ -133,7 +138,10 @@ pub(crate) fn mark_broken<S, C>(
 
 /// Returns the slot of a socket that can be written to without waiting.
 #[inline]
-fn find_writable<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+pub(crate) fn find_writable<S, C>(
+    slots: &mut [Slot<S, C>],
+    id: SocketId,
+) -> Option<&mut Slot<S, C>> {
     find(slots, id).filter(|slot| slot.flags.without(Flags::CORKED).are_writable())
 }
 

@@ -1,0 +1,108 @@
+//! Unix sockets, on platforms that have them.
+
+use crate::error::Error;
+use crate::id::{ListenerId, SocketId};
+use crate::platform::{Credentials, LocalEndpoint, LocalSockets};
+use crate::pool::flags::Phase;
+use crate::pool::slot::{Place, find, find_open};
+use crate::sockets::send::{find_writable, mark_broken, sent};
+use crate::sockets::{Net, OPENING_MAX, start_listener};
+
+impl<P: LocalSockets, C: Copy + PartialEq> Net<'_, P, C> {
+    /// Listens at a path or abstract name. Connections open with `context`, and are read, written
+    /// and closed as those of [`Self::listen`].
+    ///
+    /// The path stays when the listener stops.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when no slot is free, [`Error::AddressInUse`] when somebody listens there or
+    /// the path may not be removed, else what [`LocalSockets::listen_local`] says.
+    pub fn listen_local(&mut self, at: LocalEndpoint, context: C) -> Result<ListenerId, Error> {
+        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
+        let slot = find(self.slots, id).ok_or(Error::Full)?;
+        if let Err(error) = self.platform.listen_local(&mut slot.socket, id, &at) {
+            self.state.give_back(self.slots, id);
+            return Err(error);
+        }
+        start_listener(slot, context, &at.admission());
+        Ok(ListenerId(id))
+    }
+
+    /// Connects to a path or abstract name. Ends in `on_open`, or in `on_connect_error`, as
+    /// [`Self::connect`] does.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]. [`Error::Exhausted`] also when the listener's queue is full.
+    pub fn connect_local(&mut self, to: LocalEndpoint, context: C) -> Result<SocketId, Error> {
+        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
+        let slot = find(self.slots, id).ok_or(Error::Full)?;
+        let known = match self.platform.connect_local(&mut slot.socket, id, &to) {
+            Ok(()) => None,
+            Err(error) if error.is_remote() => Some(error),
+            Err(error) => {
+                self.state.give_back(self.slots, id);
+                return Err(error);
+            }
+        };
+        slot.context = Place::Occupied(context);
+        slot.enter(Phase::Connecting, known.map_or(0, Error::to_bits));
+        match known {
+            None => self.set_timeout(id, OPENING_MAX),
+            Some(_) => self.state.run_queue.push(self.slots, id),
+        }
+        Ok(id)
+    }
+
+    /// Returns who the peer of an open Unix connection was when it connected (`SO_PEERCRED`,
+    /// `unix(7)`).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for any other socket.
+    pub fn peer_credentials(&mut self, id: SocketId) -> Result<Credentials, Error> {
+        let slot = find_open(self.slots, id).ok_or(Error::Invalid)?;
+        self.platform.peer_credentials(&slot.socket)
+    }
+
+    /// Writes to an open Unix connection, with descriptors beside the first byte (`SCM_RIGHTS`,
+    /// `unix(7)`). Returns how many bytes were taken: the descriptors went if that is more than 0,
+    /// and otherwise did not, and `on_writable` follows. The caller keeps its own copies.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a socket that is not open or no Unix socket, no bytes, or more than
+    /// 253 descriptors; [`Error::Exhausted`] when too many descriptors are on their way. The
+    /// connection goes on then. Another error broke it, and `on_close` follows.
+    pub fn write_with_descriptors(
+        &mut self,
+        id: SocketId,
+        data: &[u8],
+        descriptors: &[&P::Descriptor],
+    ) -> Result<usize, Error> {
+        if self.state.cork.holder == Some(id) && !self.flush_and_uncork(id) {
+            // What was written before is to be sent before.
+            return Ok(0);
+        }
+        find_open(self.slots, id).ok_or(Error::Invalid)?;
+        let Some(slot) = find_writable(self.slots, id) else {
+            return Ok(0);
+        };
+        let socket = &mut slot.socket;
+        let result = self
+            .platform
+            .send_with_descriptors(socket, data, descriptors);
+        match result {
+            Ok(count) => Ok(sent(slot, self.state, count, data.len())),
+            Err(error @ (Error::Invalid | Error::Exhausted | Error::Unsupported)) => Err(error),
+            Err(error) => {
+                mark_broken(slot, self.state, id, error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the next descriptor that came beside received bytes. To be called in the `on_data` of
+    /// these bytes, or after the [`Self::read`] that brought them; later it may be closed.
+    pub fn next_descriptor(&mut self, id: SocketId) -> Option<P::Descriptor> {
+        let slot = find_open(self.slots, id)?;
+        self.platform.next_descriptor(&mut slot.socket)
+    }
+}
