@@ -6,8 +6,9 @@ use std::time::Duration;
 use usockets::Instant;
 
 use super::{Bed, SimBed};
+use crate::bare::Bare;
 use crate::rng::seeds;
-use crate::sim::{Bare, Faults, Host};
+use crate::sim::{Faults, Host};
 
 /// Rough networks that each test is run on, besides the smooth one.
 const ROUGH: u64 = 4;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use usockets::{Endpoint, Handler, ListenerId, Loop, Opened, Platform, Socket, Sockets, TimerId};
 
 use super::books::bytes;
+use crate::bare::Bare;
 use crate::rng::mix;
-use crate::sim::{Bare, Host, Sim};
+use crate::sim::{Host, Sim};
 
 /// Where it listens.
 const PORT: u16 = 1_003;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use usockets::{Buffer, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
-use usockets_tests::sim::{Faults, Sim};
+use usockets_sim::{Faults, Sim};
 
 /// The handler under test: an echo that keeps what its peer does not take.
 #[derive(Default)]

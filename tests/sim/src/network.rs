@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use usockets::{Error, Readiness, Ready, SocketId};
 
-use super::bell::Bell;
-use super::end::{End, Kind, Opening, Stream};
-use super::faults::Faults;
-use super::host::Counts;
+use crate::bell::Bell;
+use crate::end::{End, Kind, Opening, Stream};
+use crate::faults::Faults;
+use crate::host::Counts;
 use crate::rng::{Rng, mix};
 
 /// Time between two attempts to reach a listener whose backlog is full.
@@ -247,7 +247,7 @@ impl Network {
         end.told |= readiness != Readiness::WRITABLE;
         if self.rng.chance(self.faults.late_report) {
             let at = self.now + self.rng.below(5_000);
-            let (id, bits) = (id.to_bits(), super::host::bits(readiness));
+            let (id, bits) = (id.to_bits(), crate::host::bits(readiness));
             return self.schedule(at, Event::Report { key, id, bits });
         }
         self.queue(key, readiness);

@@ -9,13 +9,13 @@
 //! late, more often, in pieces, or together with what is not true.
 
 mod address;
-mod bare;
 mod bell;
 mod calls;
 mod end;
 mod faults;
 mod host;
 mod network;
+pub mod rng;
 mod stream;
 
 use std::cell::RefCell;
@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use usockets::{Error, Instant};
 
-pub use self::bare::Bare;
 use self::end::Kind;
 pub use self::faults::Faults;
 pub use self::host::{Counts, Host, Line, SimSocket};

@@ -2,8 +2,8 @@
 
 use usockets::{Error, Readiness};
 
-use super::end::{End, Kind, Opening};
-use super::network::{Event, Network};
+use crate::end::{End, Kind, Opening};
+use crate::network::{Event, Network};
 
 impl Network {
     /// Sees to it that what this end sends gets under way.

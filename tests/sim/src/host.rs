@@ -8,9 +8,9 @@ use usockets::{
     SocketId,
 };
 
-use super::REPEAT;
-use super::end::Opening;
-use super::network::Network;
+use crate::REPEAT;
+use crate::end::Opening;
+use crate::network::Network;
 
 /// One host of a [`Sim`](super::Sim): the platform of one loop.
 ///

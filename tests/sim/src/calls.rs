@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Accepted, Endpoint, Error, Progress, Readiness, Recv, Security, SocketId};
 
-use super::end::{Busy, End, Kind, Listener, Opening, Stream, Work};
-use super::network::{CONNECT_ERRORS, Event, Network};
+use crate::end::{Busy, End, Kind, Listener, Opening, Stream, Work};
+use crate::network::{CONNECT_ERRORS, Event, Network};
 
 /// What any call may fail with.
 const BREAKS: [Error; 16] = [

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use usockets::{Endpoint, Error};
 
-use super::end::Kind;
-use super::network::{HostState, Network};
+use crate::end::Kind;
+use crate::network::{HostState, Network};
 
 impl Network {
     /// Adds a host and returns its number.
