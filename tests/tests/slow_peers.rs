@@ -215,6 +215,19 @@ impl Stage<'_, '_> {
         }
     }
 
+    /// Checks that nobody honest was closed.
+    fn check(&self, name: &str) {
+        let Attacker { opened, ended, .. } = self.attacker;
+        println!("{opened} attackers opened, {ended} ended");
+        let is_ours = |closed: &Closed| *closed == Closed::Local(0);
+        assert!(
+            self.asks.closed.iter().all(is_ours),
+            "{:?}",
+            self.asks.closed
+        );
+        assert_eq!(self.asks.failed, [], "{name}");
+    }
+
     /// Returns the medians of an honest handshake and of an echo on a connection that is open,
     /// in microseconds.
     fn measure(&mut self) -> [u64; 2] {
@@ -325,28 +338,15 @@ fn attack_with<const SOCKETS: usize, const LEASES: usize>(
     stage.run(Duration::from_secs(12), |_| false);
     let busy = stage.measure();
     println!("{name}: handshake and echo {calm:?} µs, {busy:?} with attackers");
-    println!(
-        "{} attackers opened, {} ended",
-        stage.attacker.opened, stage.attacker.ended
-    );
-    let is_ours = |closed: &Closed| *closed == Closed::Local(0);
-    assert!(
-        stage.asks.closed.iter().all(is_ours),
-        "{:?}",
-        stage.asks.closed
-    );
-    assert_eq!(stage.asks.failed, [], "{name}");
+    stage.check(name);
     for (calm, busy) in calm.into_iter().zip(busy) {
         assert!(busy <= 2 * calm, "{name}: {busy} µs, {calm} without");
     }
     if ends {
         stage.attackers = 0;
         stage.run(Duration::from_secs(15), |_| false);
-        assert_eq!(
-            stage.server.stats().in_use,
-            1,
-            "{name}: all but the listener"
-        );
+        let open = stage.server.stats().in_use;
+        assert_eq!(open, 1, "{name}: all but the listener");
     }
 }
 
