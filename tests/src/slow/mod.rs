@@ -1,6 +1,11 @@
 //! A platform whose connections hold back what they send, and leave unread what they get: for
 //! peers that are slow on purpose.
 
+#[cfg(feature = "tls")]
+pub mod peers;
+#[cfg(feature = "tls")]
+pub mod stage;
+
 use usockets::{Endpoint, Error, Instant, Platform, Progress, Readiness, Recv, SocketId};
 
 use crate::rng::Rng;
