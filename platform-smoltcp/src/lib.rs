@@ -83,6 +83,12 @@
 //! In tree are [`Tap`] for Linux (feature `tap`), [`Wire`] for tests, [`Pcap`] around any device,
 //! and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
 //!
+//! # Or smoltcp's own TCP
+//!
+//! With the feature `smoltcp` there is a second platform, `Smoltcp`, over smoltcp's interface and
+//! TCP sockets as they are: simple, small, and O(n), for a few connections, beside smoltcp's UDP,
+//! DHCP and DNS sockets, and to compare [`Stack`] with.
+//!
 //! # Memory
 //!
 //! All of it is lent by the caller in [`Memory`]. Beside its two buffers, sized by its
@@ -126,10 +132,16 @@ mod ip;
 mod number;
 mod pool;
 mod random;
+#[cfg(feature = "smoltcp")]
+mod smoltcp;
 mod stack;
 pub mod tcp;
 pub mod wire;
 
+#[cfg(feature = "smoltcp")]
+pub use crate::smoltcp::entry::{SmoltcpEntry, SmoltcpListener, SmoltcpMemory, SmoltcpSocket};
+#[cfg(feature = "smoltcp")]
+pub use crate::smoltcp::platform::Smoltcp;
 pub use config::{CLASSES_MAX, Config, Limits, SizeClass};
 pub use counters::Counters;
 pub use device::pcap::Pcap;
@@ -137,6 +149,8 @@ pub use device::pcap::Pcap;
 pub use device::phy::{FromPhy, Received, Room, ToPhy};
 #[cfg(all(feature = "tap", target_os = "linux"))]
 pub use device::tap::Tap;
+#[cfg(feature = "smoltcp")]
+pub use device::timed::{Timed, TimedDevice};
 pub use device::wire::{End, Faults, Flight, Wire};
 pub use device::{
     CHAIN_MAX, Capabilities, Medium, PollDevice, RxChecksum, RxMeta, TxMeta, finish_checksum,

@@ -141,7 +141,7 @@ fn play<B: Bed>(
 fn refused<B: Bed>(bed: &B, server: &mut Side<B::P>) {
     let (gone, addr) = server.listen(bed, 8);
     server.net().stop_listening(gone);
-    let _ = server.connect(addr, 3);
+    let _ = server.connect(bed.nowhere().unwrap_or(addr), 3);
 }
 
 fn note_open(open: &RefCell<Vec<SocketId>>, event: &Event) {

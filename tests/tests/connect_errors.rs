@@ -43,6 +43,7 @@ fn refused_is_told_once<B: Bed>(bed: &mut B) {
 }
 
 /// A listener whose queue is full does not answer; the connect ends with the time it was given.
+/// smoltcp refuses it instead.
 fn a_connect_can_be_given_less_time<B: Bed>(bed: &mut B) {
     let mut server = Side::with::<1>(0, bed.platform(), 4_096, 0);
     let mut client = Side::new(bed, 1);
@@ -64,6 +65,9 @@ fn a_connect_can_be_given_less_time<B: Bed>(bed: &mut B) {
     for (at, event) in &client.script.log {
         if let Event::ConnectError(id, 2, error) = event {
             assert!(ids.contains(id));
+            if !bed.drops_surplus() && *error == Error::Refused {
+                continue;
+            }
             assert_eq!(*error, Error::TimedOut);
             assert!(at.saturating_since(asked) >= time, "never early");
         }

@@ -3,7 +3,7 @@
 
 use usockets_smoltcp::Random;
 use usockets_tests::fuzz::corpus;
-use usockets_tests::smoltcp::fuzz::{fuzz_frames, fuzz_two_stacks};
+use usockets_tests::smoltcp::fuzz::{fuzz_frames, fuzz_stock, fuzz_two_stacks};
 
 /// Longest script of a run.
 const TWO_STACKS_LEN: u64 = 400;
@@ -39,6 +39,12 @@ fn frames() {
 #[test]
 fn two_stacks() {
     run(fuzz_two_stacks, 150, TWO_STACKS_LEN);
+}
+
+/// Ours against smoltcp's, as the other host.
+#[test]
+fn ours_and_smoltcps_stack() {
+    run(fuzz_stock, 400, TWO_STACKS_LEN);
 }
 
 /// Replays some of what the fuzzers have kept.

@@ -2,8 +2,8 @@
 //! [`TxMeta`]), and those in the tree.
 //!
 //! [`wire`] is a cable in memory for tests, [`tap`] Linux's, with [`virtio`] the header before its
-//! frames; [`pcap`] writes down what any device moves, and [`phy`] leads from and to smoltcp's own.
-//! Nothing here knows of the stack.
+//! frames; [`pcap`] writes down what any device moves, and `phy` leads from and to smoltcp's own,
+//! to which `timed` adds a clock. Nothing here knows of the stack.
 
 mod meta;
 pub(crate) mod pcap;
@@ -15,6 +15,8 @@ mod sleep;
 pub(crate) mod tap;
 #[cfg(all(feature = "tap", target_os = "linux"))]
 mod tap_control;
+#[cfg(feature = "smoltcp")]
+pub(crate) mod timed;
 #[cfg(all(feature = "tap", target_os = "linux"))]
 mod virtio;
 pub(crate) mod wire;

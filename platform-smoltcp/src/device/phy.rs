@@ -129,6 +129,12 @@ impl<'m, D: PollDevice> ToPhy<'m, D> {
     }
 
     /// Returns the device inside.
+    #[cfg(feature = "smoltcp")]
+    pub(crate) const fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Returns the device inside.
     pub const fn device_mut(&mut self) -> &mut D {
         &mut self.device
     }

@@ -34,7 +34,9 @@ pub use self::secured::{
     Secured, SecuredBed, on_secured_linux, on_secured_sim, on_secured_user_space,
 };
 pub use self::simulated::{SimBed, on_rough_sim, on_sim};
-pub use self::user_space::{Port, UserSpaceBed, Watched, on_user_space};
+pub use self::user_space::{
+    LinkBed, Port, StockBed, UserSpaceBed, Watched, on_stock, on_user_space,
+};
 /// The bed of the system that the tests run on, whose sockets std has too.
 #[cfg(windows)]
 pub use self::windows::WindowsBed as SystemBed;
@@ -110,6 +112,18 @@ pub trait Bed {
         true
     }
 
+    /// Returns true if a listener whose queue is full leaves a SYN without answer, so that the peer
+    /// tries again, and false if it refuses it.
+    fn drops_surplus(&self) -> bool {
+        true
+    }
+
+    /// Returns an address to which connects fail at once, where those to an own address that
+    /// nobody listens at do not.
+    fn nowhere(&self) -> Option<SocketAddr> {
+        None
+    }
+
     /// Returns whether time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 }
@@ -135,6 +149,13 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_user_space(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(not(feature = "sim-only"))]
+        mod on_stock {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_stock(|bed| super::$name(bed));
             })*
         }
         #[cfg(all(target_os = "linux", not(feature = "sim-only")))]

@@ -1,4 +1,5 @@
-//! Conformance on stacks of our own, on one link in memory and in virtual time.
+//! Conformance on stacks in user space, ours or smoltcp's, on one link in memory and in virtual
+//! time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,14 +9,14 @@ use std::time::Duration;
 
 use usockets::{
     Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
-    SocketId,
+    SocketId, SocketOption,
 };
 use usockets_smoltcp::{
-    Capabilities, Medium, PollDevice, Random, SizeClass, Socket, Stack, TxMeta,
+    Capabilities, Medium, PollDevice, Random, SizeClass, Smoltcp, Stack, ToPhy, TxMeta,
 };
 
 use super::Bed;
-use crate::smoltcp::{MTU, Recipe, v6};
+use crate::smoltcp::{MTU, Recipe, stock, v6};
 
 /// Bytes of each buffer of a connection.
 const BUFFER: usize = 8_192;
@@ -102,81 +103,89 @@ impl PollDevice for Port {
 }
 
 /// A stack that tells its bed when the program has called it.
-pub struct Watched {
-    stack: Stack<'static, Port>,
+pub struct Watched<P> {
+    stack: P,
     watch: Rc<Watch>,
 }
 
-impl Watched {
-    fn called(&mut self) -> &mut Stack<'static, Port> {
+impl<P: Platform> Watched<P> {
+    fn called(&mut self) -> &mut P {
         self.watch.called.set(true);
         &mut self.stack
     }
 }
 
-impl Platform for Watched {
-    type Socket = Socket;
+impl<P: Platform> Platform for Watched<P> {
+    type Socket = P::Socket;
 
-    const CLOSED: Socket = Stack::<Port>::CLOSED;
+    const CLOSED: P::Socket = P::CLOSED;
 
-    fn listen(&mut self, s: &mut Socket, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
+    fn listen(&mut self, s: &mut P::Socket, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
         self.called().listen(s, id, at)
     }
 
-    fn connect(&mut self, s: &mut Socket, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
+    fn connect(&mut self, s: &mut P::Socket, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
         self.called().connect(s, id, to)
     }
 
     fn accept(
         &mut self,
-        listener: &mut Socket,
-        socket: &mut Socket,
+        listener: &mut P::Socket,
+        socket: &mut P::Socket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
         self.called().accept(listener, socket, id)
     }
 
-    fn refuse(&mut self, listener: &mut Socket) -> Result<bool, Error> {
+    fn refuse(&mut self, listener: &mut P::Socket) -> Result<bool, Error> {
         self.called().refuse(listener)
     }
 
-    fn set_accepting(&mut self, l: &mut Socket, id: SocketId, on: bool) -> Result<(), Error> {
+    fn set_accepting(&mut self, l: &mut P::Socket, id: SocketId, on: bool) -> Result<(), Error> {
         self.called().set_accepting(l, id, on)
     }
 
-    fn open(&mut self, socket: &mut Socket, ready: Readiness) -> Result<Progress, Error> {
+    fn open(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
         self.called().open(socket, ready)
     }
 
-    fn take_error(&mut self, socket: &mut Socket) -> Option<Error> {
+    fn take_error(&mut self, socket: &mut P::Socket) -> Option<Error> {
         self.called().take_error(socket)
     }
 
-    fn recv(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+    fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
         self.called().recv(socket, buffer)
     }
 
-    fn send(&mut self, socket: &mut Socket, data: &[u8]) -> Result<usize, Error> {
+    fn peek(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.called().peek(socket, buffer)
+    }
+
+    fn set_option(&mut self, socket: &mut P::Socket, option: SocketOption) -> Result<(), Error> {
+        self.called().set_option(socket, option)
+    }
+
+    fn send(&mut self, socket: &mut P::Socket, data: &[u8]) -> Result<usize, Error> {
         self.called().send(socket, data)
     }
 
-    fn finish(&mut self, socket: &mut Socket) -> Result<Progress, Error> {
+    fn finish(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
         self.called().finish(socket)
     }
 
-    fn close(&mut self, socket: &mut Socket) {
+    fn close(&mut self, socket: &mut P::Socket) {
         self.called().close(socket);
     }
 
-    fn abort(&mut self, socket: &mut Socket) {
+    fn abort(&mut self, socket: &mut P::Socket) {
         self.called().abort(socket);
     }
 
-    fn local_addr(&self, socket: &Socket) -> Result<Address, Error> {
+    fn local_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
         self.stack.local_addr(socket)
     }
 
-    fn peer_addr(&self, socket: &Socket) -> Result<Address, Error> {
+    fn peer_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
         self.stack.peer_addr(socket)
     }
 
@@ -200,7 +209,18 @@ impl Platform for Watched {
 }
 
 /// Hosts with stacks of our own on one link.
-pub struct UserSpaceBed {
+pub type UserSpaceBed = LinkBed<Stack<'static, Port>>;
+
+/// Hosts with smoltcp's stack on one link.
+pub type StockBed = LinkBed<Smoltcp<'static, ToPhy<'static, Port>>>;
+
+/// Hosts on one link.
+pub struct LinkBed<P> {
+    /// Makes the platform of a host.
+    make: fn(usize, Port) -> P,
+    /// They are smoltcp's: no two listeners share a port, a SYN too many is refused, and what is
+    /// sent to an own address is lost.
+    is_stock: bool,
     link: Rc<RefCell<Link>>,
     watches: Vec<Rc<Watch>>,
     /// The deadline of each host's loop, as last told.
@@ -210,10 +230,33 @@ pub struct UserSpaceBed {
 }
 
 impl UserSpaceBed {
-    /// Makes a link on which frames travel for a time and are lost by chance, in parts per
-    /// million.
+    /// Makes a link with hosts of ours on which frames travel for a time and are lost by chance, in
+    /// parts per million.
     #[must_use]
     pub fn new(delay: Duration, loss: u32, seed: u64) -> Self {
+        let make = |host, port| {
+            let class = SizeClass::new(300, BUFFER, BUFFER);
+            Recipe::new(host as u8 + 1).classes(&[class]).build_on(port)
+        };
+        Self::of(make, false, (delay, loss, seed))
+    }
+}
+
+impl StockBed {
+    /// Makes a link with hosts of smoltcp's on which frames travel for a time.
+    #[must_use]
+    pub fn new(delay: Duration) -> Self {
+        let make = |host, port| stock::build_on(host as u8 + 1, 300, BUFFER, port);
+        Self::of(make, true, (delay, 0, 1))
+    }
+}
+
+impl<P> LinkBed<P> {
+    fn of(
+        make: fn(usize, Port) -> P,
+        is_stock: bool,
+        (delay, loss, seed): (Duration, u32, u64),
+    ) -> Self {
         let link = Link {
             micros: 1_000_000,
             delay: delay.as_micros() as u64,
@@ -223,6 +266,8 @@ impl UserSpaceBed {
             taken: Vec::new(),
         };
         Self {
+            make,
+            is_stock,
             link: Rc::new(RefCell::new(link)),
             watches: Vec::new(),
             deadlines: RefCell::default(),
@@ -238,10 +283,17 @@ pub fn on_user_space(mut test: impl FnMut(&mut UserSpaceBed)) {
     }
 }
 
-impl Bed for UserSpaceBed {
-    type P = Watched;
+/// Runs a test on smoltcp's stacks, on links without and with delay.
+pub fn on_stock(mut test: impl FnMut(&mut StockBed)) {
+    for delay in [0, 30] {
+        test(&mut StockBed::new(Duration::from_micros(delay)));
+    }
+}
 
-    fn platform(&mut self) -> Watched {
+impl<P: Platform + 'static> Bed for LinkBed<P> {
+    type P = Watched<P>;
+
+    fn platform(&mut self) -> Watched<P> {
         let host = self.watches.len();
         let watch = Rc::new(Watch::default());
         self.watches.push(watch.clone());
@@ -256,9 +308,8 @@ impl Bed for UserSpaceBed {
             burst: Vec::new(),
             slot: vec![0; MTU + 14],
         };
-        let recipe = Recipe::new(host as u8 + 1).classes(&[SizeClass::new(300, BUFFER, BUFFER)]);
         Watched {
-            stack: recipe.build_on(port),
+            stack: (self.make)(host, port),
             watch,
         }
     }
@@ -292,7 +343,7 @@ impl Bed for UserSpaceBed {
         std::mem::replace(&mut self.arrived[host], arrived) < arrived
     }
 
-    fn patience(&self, _: &Watched) -> Option<Instant> {
+    fn patience(&self, _: &Watched<P>) -> Option<Instant> {
         None
     }
 
@@ -320,6 +371,18 @@ impl Bed for UserSpaceBed {
 
     fn learns_unasked(&self) -> bool {
         false
+    }
+
+    fn shares_ports(&self) -> bool {
+        !self.is_stock
+    }
+
+    fn drops_surplus(&self) -> bool {
+        !self.is_stock
+    }
+
+    fn nowhere(&self) -> Option<SocketAddr> {
+        self.is_stock.then(|| ([192, 0, 2, 1], 9).into())
     }
 
     fn is_virtual(&self) -> bool {

@@ -1,13 +1,14 @@
 //! Fuzz bodies: what arbitrary bytes make of stacks. None may panic, and every slot comes back.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use ::smoltcp::wire::TcpPacket;
-use usockets::{Duration, Endpoint};
+use usockets::{Duration, Endpoint, Platform};
 use usockets_smoltcp::{Faults, SizeClass};
 
 use super::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ping};
-use super::{Habit, Recipe, World, a4, b4, pattern, reclaim, secs, v6};
+use super::{Habit, Recipe, World, a4, b4, pattern, reclaim, secs, stock, v6};
 
 /// Decisions out of bytes; zeros when they are used up.
 struct Script<'b> {
@@ -256,24 +257,75 @@ fn is_blind() -> bool {
     TcpPacket::new_unchecked(&[0; 20][..]).verify_checksum(&from, &to)
 }
 
-fn two_stacks(bytes: &[u8]) {
-    let mut script = Script { bytes };
+/// Sizes of buffers.
+const SIZES: [usize; 5] = [64, 700, 3_000, 20_000, 65_535];
+
+fn faults(script: &mut Script<'_>) -> Faults {
     let mut ppm = || u32::from(script.byte()) * 600;
-    let mut faults = Faults::NONE
+    let faults = Faults::NONE
         .loss(ppm())
         .duplicate(ppm())
         .reorder(ppm())
         .corrupt(ppm())
         .delay(Duration::from_micros(u64::from(ppm()) / 20));
     if is_blind() {
-        faults = faults.corrupt(0);
+        return faults.corrupt(0);
     }
-    let sizes = [64, 700, 3_000, 20_000, 65_535];
-    let mut size = || sizes[usize::from(script.byte()) % sizes.len()];
+    faults
+}
+
+fn two_stacks(bytes: &[u8]) {
+    let mut script = Script { bytes };
+    let faults = faults(&mut script);
+    let mut size = || script.pick(&SIZES).unwrap();
     let mut recipes =
         [1, 2].map(|host| Recipe::new(host).classes(&[SizeClass::new(4, size(), size())]));
     recipes[0].cookies = script.byte() & 1 == 0;
     let mut world = World::of(faults, u64::from(script.word()), &recipes[0], &recipes[1]);
+    let pairs = exchange(&mut world, &mut script);
+    let world = finish(world, &pairs);
+    assert_eq!((world.a.net.free_count(), world.b.net.free_count()), (4, 4));
+}
+
+/// Streams both ways between our stack and smoltcp's across a faulty wire, against what was
+/// written. The first bit says which of them connects.
+pub fn fuzz_stock(bytes: &[u8]) {
+    against_stock(bytes);
+    // SAFETY: all that was made on this thread lived in that call.
+    unsafe { reclaim() };
+}
+
+fn against_stock(bytes: &[u8]) {
+    let mut script = Script { bytes };
+    let connects = script.byte() & 1 == 0;
+    let faults = faults(&mut script);
+    let mut size = || script.pick(&SIZES).unwrap();
+    let (class, buffer) = (SizeClass::new(4, size(), size()), size());
+    let seed = u64::from(script.word());
+    let ours = |host| move |port| Recipe::new(host).classes(&[class]).build_on(port);
+    let stock = |host| move |port| stock::build_on(host, 5, buffer, port);
+    if connects {
+        let mut world = World::mixed(faults, seed, (ours(1), stock(2)));
+        let pairs = exchange(&mut world, &mut script);
+        let world = finish(world, &pairs);
+        assert_eq!((world.a.net.free_count(), world.b.net.free_count()), (4, 5));
+    } else {
+        let mut world = World::mixed(faults, seed, (stock(1), ours(2)));
+        let pairs = exchange(&mut world, &mut script);
+        let world = finish(world, &pairs);
+        assert_eq!((world.a.net.free_count(), world.b.net.free_count()), (5, 4));
+    }
+}
+
+/// A connection of the first host's, and how many octets of which pattern went forth and back.
+type Exchanged = (u64, u64, usize, usize);
+
+/// Opens connections and sends on them as the script says, through faults.
+fn exchange<A, B>(world: &mut World<A, B>, script: &mut Script<'_>) -> Vec<Exchanged>
+where
+    A: Platform + fmt::Debug,
+    B: Platform + fmt::Debug,
+{
     world.b.tidy = false;
     world
         .b
@@ -316,11 +368,15 @@ fn two_stacks(bytes: &[u8]) {
     for (id, ..) in &pairs {
         world.a.push(*id, b"", true);
     }
-    finish(&mut world, &pairs);
+    pairs
 }
 
 /// Ends all streams and compares.
-fn finish(world: &mut World, pairs: &[(u64, u64, usize, usize)]) {
+fn finish<A, B>(mut world: World<A, B>, pairs: &[Exchanged]) -> World<A, B>
+where
+    A: Platform + fmt::Debug,
+    B: Platform + fmt::Debug,
+{
     world.pass(secs(400));
     let others: Vec<u64> = world.b.conns.keys().copied().collect();
     others
@@ -339,10 +395,8 @@ fn finish(world: &mut World, pairs: &[(u64, u64, usize, usize)]) {
             assert!(!whole || conn.received.len() == *forth);
         }
     }
-    for host in [&mut world.a, &mut world.b] {
-        let conns: Vec<u64> = host.conns.keys().copied().collect();
-        conns.into_iter().for_each(|id| host.close(id));
-    }
+    world.a.close_all();
+    world.b.close_all();
     world.pass(secs(300));
-    assert_eq!((world.a.net.free_count(), world.b.net.free_count()), (4, 4));
+    world
 }

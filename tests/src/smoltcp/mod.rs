@@ -7,9 +7,11 @@ pub mod fuzz;
 #[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod peers;
+pub mod stock;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
@@ -197,8 +199,8 @@ pub enum Habit {
     Deaf,
 }
 
-pub struct Conn {
-    pub socket: Socket,
+pub struct Conn<S = Socket> {
+    pub socket: S,
     pub habit: Habit,
     pub peer: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
@@ -214,8 +216,8 @@ pub struct Conn {
     readable: bool,
 }
 
-impl Conn {
-    fn new(socket: Socket, habit: Habit) -> Self {
+impl<S> Conn<S> {
+    const fn new(socket: S, habit: Habit) -> Self {
         Self {
             socket,
             habit,
@@ -239,10 +241,10 @@ impl Conn {
 }
 
 /// A stack and what it is used for.
-pub struct Host {
-    pub net: Net,
-    pub conns: BTreeMap<u64, Conn>,
-    pub listeners: BTreeMap<u64, (Socket, Habit)>,
+pub struct Host<N: Platform = Net> {
+    pub net: N,
+    pub conns: BTreeMap<u64, Conn<N::Socket>>,
+    pub listeners: BTreeMap<u64, (N::Socket, Habit)>,
     /// How many to accept at most; the rest stays in the queue.
     pub accepts_max: usize,
     /// Close what both have ended.
@@ -251,8 +253,8 @@ pub struct Host {
     next: u64,
 }
 
-impl Host {
-    pub fn new(net: Net) -> Self {
+impl<N: Platform> Host<N> {
+    pub const fn new(net: N) -> Self {
         Self {
             net,
             conns: BTreeMap::new(),
@@ -271,7 +273,7 @@ impl Host {
 
     pub fn listen(&mut self, at: &Endpoint<'_>, habit: Habit) -> u64 {
         let id = self.id();
-        let mut socket = Net::CLOSED;
+        let mut socket = N::CLOSED;
         self.net.listen(&mut socket, id, at).unwrap();
         self.listeners.insert(id.to_bits(), (socket, habit));
         id.to_bits()
@@ -288,7 +290,7 @@ impl Host {
 
     pub fn try_connect(&mut self, to: &Endpoint<'_>, outgoing: &[u8]) -> Result<u64, Error> {
         let id = self.id();
-        let mut socket = Net::CLOSED;
+        let mut socket = N::CLOSED;
         self.net.connect(&mut socket, id, to)?;
         let local = self.net.local_addr(&socket).ok();
         let mut conn = Conn::new(socket, Habit::Keep);
@@ -303,11 +305,11 @@ impl Host {
         self.conns[&id].local
     }
 
-    pub fn conn(&mut self, id: u64) -> &mut Conn {
+    pub fn conn(&mut self, id: u64) -> &mut Conn<N::Socket> {
         self.conns.get_mut(&id).unwrap()
     }
 
-    pub fn only(&mut self) -> &mut Conn {
+    pub fn only(&mut self) -> &mut Conn<N::Socket> {
         assert_eq!(self.conns.len(), 1);
         self.conns.values_mut().next().unwrap()
     }
@@ -315,6 +317,14 @@ impl Host {
     pub fn close(&mut self, id: u64) {
         let mut conn = self.conns.remove(&id).unwrap();
         self.net.close(&mut conn.socket);
+    }
+
+    /// Closes all connections and listeners.
+    pub fn close_all(&mut self) {
+        let conns: Vec<u64> = self.conns.keys().copied().collect();
+        conns.into_iter().for_each(|id| self.close(id));
+        let listeners: Vec<u64> = self.listeners.keys().copied().collect();
+        listeners.into_iter().for_each(|id| self.unlisten(id));
     }
 
     pub fn abort(&mut self, id: u64) {
@@ -353,7 +363,7 @@ impl Host {
         while self.accepts_max > 0 {
             let id = self.id();
             let (from, habit) = self.listeners.get_mut(&listener).unwrap();
-            let mut socket = Net::CLOSED;
+            let mut socket = N::CLOSED;
             let Some(accepted) = self.net.accept(from, &mut socket, id).unwrap() else {
                 return;
             };
@@ -441,10 +451,10 @@ impl Host {
 }
 
 /// Two hosts and the wire between them.
-pub struct World {
+pub struct World<A: Platform = Net, B: Platform = Net> {
     pub wire: &'static Wire<'static>,
-    pub a: Host,
-    pub b: Host,
+    pub a: Host<A>,
+    pub b: Host<B>,
 }
 
 impl World {
@@ -463,6 +473,22 @@ impl World {
             wire,
             a: Host::new(a.build(left)),
             b: Host::new(b.build(right)),
+        }
+    }
+}
+
+impl<A: Platform + fmt::Debug, B: Platform + fmt::Debug> World<A, B> {
+    /// Makes the stacks by `make`, host 1 and host 2, on an Ethernet.
+    pub fn mixed(
+        faults: Faults,
+        seed: u64,
+        make: (impl FnOnce(Device) -> A, impl FnOnce(Device) -> B),
+    ) -> Self {
+        let (wire, [left, right]) = wire(faults, seed, Medium::Ethernet);
+        Self {
+            wire,
+            a: Host::new(make.0(left)),
+            b: Host::new(make.1(right)),
         }
     }
 

@@ -1,0 +1,101 @@
+//! Our stack and smoltcp's understand each other: every byte arrives in both directions, whichever
+//! of them connects, over wires that lose, repeat and reorder. `SEED` starts elsewhere, `RUNS`
+//! makes it longer.
+
+use std::fmt::Debug;
+
+use usockets::{Duration, Endpoint, Platform};
+use usockets_smoltcp::{Faults, Random, SizeClass};
+use usockets_tests::smoltcp::stock;
+use usockets_tests::smoltcp::{Habit, Recipe, World, b4, pattern, reclaim, secs, seed, v6};
+
+/// A wire that a TCP has to get along with. It flips no bits: ARP and NDP of Ethernet have nothing
+/// to find a wrong address by, and both stacks believe one for minutes.
+fn faults(random: &mut Random) -> Faults {
+    let mut ppm = |most| random.below(most) as u32;
+    let faults = Faults::NONE
+        .loss(ppm(50_000))
+        .duplicate(ppm(20_000))
+        .reorder(ppm(100_000));
+    faults.delay(Duration::from_micros(random.below(30_000)))
+}
+
+/// Echoes streams of the first host's, several at once, and compares them.
+fn echo<A, B>(world: &mut World<A, B>, random: &mut Random)
+where
+    A: Platform + Debug,
+    B: Platform + Debug,
+{
+    let at = Endpoint::tcp(([0_u16; 8], 80).into());
+    world.b.listen(&at, Habit::Echo);
+    let mut all = Vec::new();
+    for salt in 0..1 + random.below(3) {
+        let to = if random.below(2) == 0 {
+            b4(80)
+        } else {
+            v6(2, 80)
+        };
+        let to = Endpoint::tcp(to).nodelay(random.below(2) == 0);
+        let sent = pattern(random.below(60_000) as usize, salt);
+        let id = world.a.connect(&to, &sent);
+        world.a.push(id, b"", true);
+        all.push((id, sent));
+    }
+    world.run(secs(900), |world| {
+        all.iter().all(|(id, _)| world.a.conn(*id).is_done())
+    });
+    for (id, sent) in &all {
+        let conn = world.a.conn(*id);
+        assert_eq!(conn.error, None);
+        assert!(conn.received == *sent, "what came back differs");
+    }
+}
+
+/// Plays `scene` with many seeds.
+fn every_seed(runs: u64, scene: fn(u64)) {
+    let first = seed(1);
+    let runs = std::env::var("RUNS")
+        .ok()
+        .and_then(|runs| runs.parse().ok())
+        .unwrap_or(runs);
+    for seed in first..first + runs {
+        let caught = std::panic::catch_unwind(|| scene(seed));
+        assert!(caught.is_ok(), "SEED={seed} RUNS=1");
+        // SAFETY: all that was made on this thread lived in that call.
+        unsafe { reclaim() };
+    }
+}
+
+fn buffer(random: &mut Random) -> usize {
+    [700, 3_000, 20_000, 65_535][random.below(4) as usize]
+}
+
+#[test]
+fn ours_connects_to_smoltcps() {
+    every_seed(200, |seed| {
+        let mut random = Random::new(seed);
+        let faults = faults(&mut random);
+        let class = SizeClass::new(4, buffer(&mut random), buffer(&mut random));
+        let theirs = buffer(&mut random);
+        let make = (
+            move |port| Recipe::new(1).classes(&[class]).build_on(port),
+            move |port| stock::build_on(2, 5, theirs, port),
+        );
+        echo(&mut World::mixed(faults, seed, make), &mut random);
+    });
+}
+
+#[test]
+fn smoltcps_connects_to_ours() {
+    every_seed(200, |seed| {
+        let mut random = Random::new(seed);
+        let faults = faults(&mut random);
+        let class = SizeClass::new(4, buffer(&mut random), buffer(&mut random));
+        let theirs = buffer(&mut random);
+        let make = (
+            move |port| stock::build_on(1, 5, theirs, port),
+            move |port| Recipe::new(2).classes(&[class]).build_on(port),
+        );
+        echo(&mut World::mixed(faults, seed, make), &mut random);
+    });
+}
