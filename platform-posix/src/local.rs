@@ -1,5 +1,5 @@
 //! What a non-blocking Unix socket does on every POSIX system (`unix(7)`): what differs from
-//! [`stream`](crate::stream).
+//! [`stream`].
 //!
 //! A path is never removed unseen: see [`remove_if_refused`].
 

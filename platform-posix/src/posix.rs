@@ -1,14 +1,18 @@
 //! The platform: sockets of [`stream`](crate::stream), watched by a [`Selector`].
 
 use rustix::event::Timespec;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::ioctl_fionbio;
+use rustix::net::{SocketType, getpeername, sockopt};
 use usockets::{
-    Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
-    Recv, SocketId, SocketOption, Waker,
+    Accepted, Address, Credentials, Descriptors, Duration, Endpoint, Error, Inserted, Instant,
+    LocalEndpoint, LocalSockets, Platform, Progress, Readiness, Ready, Recv, SocketId,
+    SocketOption, Waker,
 };
 
 use crate::errno::error;
 use crate::fd::{Fd, Kind};
+use crate::local::{self, Received};
 use crate::pipe::Pipe;
 use crate::selector::{Selector, Watch};
 use crate::stream;
@@ -25,6 +29,8 @@ pub struct Posix<S> {
     waker: Option<&'static Waker<Pipe>>,
     /// The pipe of the waker is to be emptied.
     rung: bool,
+    /// Descriptors that came beside bytes of a Unix socket.
+    received: Received,
 }
 
 /// The kernel's side of one pool slot: a descriptor, and which slot it is. All zero while closed.
@@ -51,6 +57,7 @@ impl<S: Selector> Posix<S> {
             waits: 0,
             waker: None,
             rung: false,
+            received: Received::NONE,
         }
     }
 
@@ -130,12 +137,20 @@ impl<S: Selector> Platform for Posix<S> {
         socket: &mut PosixSocket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let Some((new, peer)) = stream::accept(&listener.fd)? else {
+        let accepted = if listener.fd.is_local() {
+            // The new one may have the number of a descriptor that was closed.
+            self.received = Received::NONE;
+            local::accept(&listener.fd)?
+        } else {
+            stream::accept(&listener.fd)?
+        };
+        let Some((new, peer)) = accepted else {
             listener.fd.end_counting();
             return Ok(None);
         };
         let drained = listener.fd.count_accepted(self.waits);
-        self.keep(socket, id, Fd::new(new, Kind::Stream), Watch::Stream)?;
+        let new = listener.fd.accepted(new);
+        self.keep(socket, id, new, Watch::Stream)?;
         Ok(Some(Accepted { peer, drained }))
     }
 
@@ -169,7 +184,10 @@ impl<S: Selector> Platform for Posix<S> {
     }
 
     fn recv(&mut self, socket: &mut PosixSocket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        let result = stream::recv(&socket.fd, buffer);
+        let result = match socket.fd.kind() {
+            Kind::Local | Kind::LocalPackets => local::recv(&socket.fd, buffer, &mut self.received),
+            _ => stream::recv(&socket.fd, buffer),
+        };
         if let Ok(Recv::Data { drained: true, .. } | Recv::WouldBlock) = result {
             self.selector.drained(socket.index);
         }
@@ -189,7 +207,10 @@ impl<S: Selector> Platform for Posix<S> {
     }
 
     fn send(&mut self, socket: &mut PosixSocket, data: &[u8]) -> Result<usize, Error> {
-        let count = stream::send(&socket.fd, data)?;
+        let count = match socket.fd.kind() {
+            Kind::Local | Kind::LocalPackets => local::send(&socket.fd, data)?,
+            _ => stream::send(&socket.fd, data)?,
+        };
         if count < data.len() {
             self.selector.blocked(socket.index);
         }
@@ -213,6 +234,7 @@ impl<S: Selector> Platform for Posix<S> {
         if let Ok(fd) = socket.fd.get() {
             self.selector.remove(fd, socket.index);
         }
+        self.received.close(&socket.fd);
         *socket = Self::CLOSED;
     }
 
@@ -222,11 +244,11 @@ impl<S: Selector> Platform for Posix<S> {
     }
 
     fn local_addr(&self, socket: &PosixSocket) -> Result<Address, Error> {
-        stream::local_addr(&socket.fd)
+        local::local_addr(&socket.fd)
     }
 
     fn peer_addr(&self, socket: &PosixSocket) -> Result<Address, Error> {
-        stream::peer_addr(&socket.fd)
+        local::peer_addr(&socket.fd)
     }
 
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
@@ -264,6 +286,115 @@ impl<S: Selector> Platform for Posix<S> {
     fn now(&self) -> Instant {
         stream::now()
     }
+}
+
+/// What is inserted as [`Inserted::Foreign`] is reported in every wait while it is readable.
+impl<S: Selector> Descriptors for Posix<S> {
+    type Descriptor = OwnedFd;
+
+    fn insert(
+        &mut self,
+        socket: &mut PosixSocket,
+        id: SocketId,
+        descriptor: OwnedFd,
+        kind: Inserted,
+    ) -> Result<(), (OwnedFd, Error)> {
+        let kind = match check(descriptor.as_fd(), kind) {
+            Ok(kind) => kind,
+            Err(error) => return Err((descriptor, error)),
+        };
+        let watch = match kind {
+            Kind::Stream => Watch::Stream,
+            _ => Watch::Listener,
+        };
+        if let Err(errno) = self.selector.add(descriptor.as_fd(), id, watch) {
+            return Err((descriptor, error(errno)));
+        }
+        self.received = Received::NONE;
+        let mut fd = local::adopt(descriptor, kind);
+        if fd.is_listener() {
+            fd.start_counting(self.waits);
+        }
+        *socket = PosixSocket {
+            fd,
+            index: id.index(),
+        };
+        Ok(())
+    }
+
+    fn take(&mut self, socket: &mut PosixSocket, _: &mut [u8]) -> Result<(OwnedFd, usize), Error> {
+        self.selector.remove(socket.fd.get()?, socket.index);
+        self.received.close(&socket.fd);
+        let taken = core::mem::replace(socket, Self::CLOSED).fd.into_fd();
+        Ok((taken.ok_or(Error::Invalid)?, 0))
+    }
+}
+
+/// Unix sockets as [`local`](crate::local) has them; who the peer is ([`Credentials`]) is
+/// [`Error::Unsupported`]. Of descriptors that come beside bytes, see [`Received`].
+impl<S: Selector> LocalSockets for Posix<S> {
+    fn listen_local(
+        &mut self,
+        socket: &mut PosixSocket,
+        id: SocketId,
+        at: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        let mut fd = local::listen(at)?;
+        fd.start_counting(self.waits);
+        self.received = Received::NONE;
+        self.keep(socket, id, fd, Watch::Listener)
+    }
+
+    fn connect_local(
+        &mut self,
+        socket: &mut PosixSocket,
+        id: SocketId,
+        to: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        let fd = local::connect(to)?;
+        self.received = Received::NONE;
+        self.keep(socket, id, fd, Watch::Connecting)
+    }
+
+    fn peer_credentials(&self, _: &PosixSocket) -> Result<Credentials, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn send_with_descriptors(
+        &mut self,
+        socket: &mut PosixSocket,
+        data: &[u8],
+        descriptors: &[&OwnedFd],
+    ) -> Result<usize, Error> {
+        let count = local::send_with_descriptors(&socket.fd, data, descriptors)?;
+        if count < data.len() {
+            self.selector.blocked(socket.index);
+        }
+        Ok(count)
+    }
+
+    fn next_descriptor(&mut self, socket: &mut PosixSocket) -> Option<OwnedFd> {
+        self.received.next(&socket.fd)
+    }
+}
+
+/// Makes a descriptor non-blocking if it is what it is said to be.
+fn check(fd: BorrowedFd<'_>, kind: Inserted) -> Result<Kind, Error> {
+    let of_stream = || {
+        matches!(
+            sockopt::socket_type(fd),
+            Ok(SocketType::STREAM | SocketType::SEQPACKET)
+        )
+    };
+    let kind = match kind {
+        Inserted::Foreign => Kind::Foreign,
+        // One that has no peer listens, or never will.
+        Inserted::Listener if of_stream() && getpeername(fd).is_err() => Kind::Listener,
+        Inserted::Connected if of_stream() && getpeername(fd).is_ok() => Kind::Stream,
+        _ => return Err(Error::Invalid),
+    };
+    ioctl_fionbio(fd, true).map_err(error)?;
+    Ok(kind)
 }
 
 impl<S: AsFd> AsFd for Posix<S> {
