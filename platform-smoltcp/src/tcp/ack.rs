@@ -1,6 +1,7 @@
 //! What an acknowledgement says: what has arrived, how long it took, what is lost.
 
 use super::connection::{Broken, Connection, Marks, State};
+use super::injected_bug::injected_bug;
 use super::loss::rack::DUPLICATES;
 use super::loss::recovery::Phase;
 use super::memory::{Buffers, advance, capacity};
@@ -107,7 +108,7 @@ impl Connection {
                 .mark_sacked(buffers.outstanding, *block, |entry| {
                     rack.on_delivered(entry, now32, least);
                     delivered = delivered.saturating_add(u32::from(entry.len));
-                    if entry.transmissions == 1 {
+                    if entry.transmissions == 1 || injected_bug!(AmbiguousRoundTrip) {
                         sent_at = Some(entry.sent_at);
                     }
                 });
@@ -128,7 +129,8 @@ impl Connection {
             }
             told.delivered = told.delivered.saturating_add(u32::from(entry.len));
             self.rack.on_delivered(&entry, now32, self.rtt.least);
-            told.sent_at = (entry.transmissions == 1).then_some(entry.sent_at);
+            let clear = entry.transmissions == 1 || injected_bug!(AmbiguousRoundTrip);
+            told.sent_at = clear.then_some(entry.sent_at);
         }
         let fin = u32::from(self.marks.has(Marks::FIN_SENT) && ack == self.send.nxt);
         let octets = ack.since(first).saturating_sub(fin).min(self.send.queued);
@@ -257,6 +259,7 @@ impl Connection {
             && una.is_after(self.recovery.point);
         let partial =
             told.acked > 0 && self.phase == Phase::Repair && una.is_before(self.recovery.point);
+        let partial = partial && !injected_bug!(PartialAckIgnored);
         (third || partial) && self.board.mark_lost(buffers.outstanding, 0)
     }
 
@@ -436,11 +439,15 @@ impl Connection {
         } else {
             let mss = self.segment_len();
             let keep = !self.board.has_reneged(buffers.outstanding);
+            let before = self.congestion.window;
             if self.phase != Phase::Timeout || self.rtt.backoff == 0 {
                 self.congestion
                     .on_timeout(self.algorithm, self.flight(), mss);
             }
             self.congestion.window = mss;
+            if injected_bug!(NoSlowStart) {
+                self.congestion.window = before;
+            }
             self.board.mark_all_lost(buffers.outstanding, keep);
             self.recovery.begin(self.send.nxt, self.flight());
             self.phase = Phase::Timeout;
@@ -449,7 +456,9 @@ impl Connection {
             self.marks
                 .clear(Marks::MAY_UNDO | Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
         }
-        self.rtt.back_off();
+        if !injected_bug!(NoBackOff) {
+            self.rtt.back_off();
+        }
         self.start_retransmit(now);
     }
 

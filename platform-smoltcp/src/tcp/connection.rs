@@ -3,6 +3,7 @@
 use usockets::{Error, Instant};
 
 use super::congestion::Congestion;
+use super::injected_bug::injected_bug;
 use super::loss::rack::Rack;
 use super::loss::recovery::{Phase, Recovery};
 use super::loss::rtt::Rtt;
@@ -184,6 +185,9 @@ impl Send {
     /// Returns SND.WND in octets.
     #[inline]
     pub(super) fn wnd(&self) -> u32 {
+        if injected_bug!(UnscaledWindow) {
+            return u32::from(self.window);
+        }
         u32::from(self.window) << self.shift
     }
 

@@ -4,6 +4,7 @@ use usockets::Instant;
 
 use super::congestion::Congestion;
 use super::connection::{Broken, Clock, Connection, Marks, State};
+use super::injected_bug::injected_bug;
 use super::memory::{Buffers, capacity};
 use super::path::MSS_MIN;
 use super::reassembly::Taken;
@@ -248,7 +249,8 @@ impl Connection {
             self.on_ack(now, segment, buffers, &mut events);
             self.on_fin_acknowledged(now, &mut events);
         }
-        if !segment.is_empty() && self.state != State::Closed {
+        let old = injected_bug!(OldAckDropsText) && segment.ack.is_before(self.send.una);
+        if !segment.is_empty() && self.state != State::Closed && !old {
             self.on_text(now, segment, buffers, &mut events);
         }
         events
@@ -299,7 +301,7 @@ impl Connection {
 
     /// A reset whose sequence number is in the window (RFC 5961, section 3.2).
     fn on_reset(&mut self, now: u64, segment: &Segment<'_>) -> Events {
-        if segment.seq != self.receive.nxt {
+        if segment.seq != self.receive.nxt && !injected_bug!(BlindReset) {
             self.challenge(now);
             return Events::NONE;
         }
@@ -321,7 +323,7 @@ impl Connection {
     fn is_plausible(&mut self, now: u64, segment: &Segment<'_>) -> bool {
         let probe = u32::from(self.marks.has(Marks::WINDOW_PROBE_OUT));
         let ack = segment.ack;
-        let ahead = ack.is_after(self.send.nxt.plus(probe));
+        let ahead = ack.is_after(self.send.nxt.plus(probe)) && !injected_bug!(OptimisticAck);
         let oldest = self.send.una.minus(self.send.wnd_max());
         if !ahead && !ack.is_before(oldest) {
             return true;
@@ -337,7 +339,7 @@ impl Connection {
         if self.challenge_second != second {
             (self.challenge_second, self.challenges) = (second, 0);
         }
-        if self.challenges < CHALLENGES_MAX {
+        if self.challenges < CHALLENGES_MAX || injected_bug!(ChallengeStorm) {
             self.challenges = self.challenges.saturating_add(1);
             self.marks.set(Marks::ACK_DUE);
         }
@@ -359,6 +361,7 @@ impl Connection {
             && self.clock.recent.wrapping_sub(timestamps.value) <= i32::MAX.cast_unsigned()
             && self.clock.recent != timestamps.value
             && !self.is_recent_outdated(now)
+            && !injected_bug!(NoPaws)
     }
 
     /// Updates TS.Recent (RFC 7323, section 4.3).
@@ -390,7 +393,9 @@ impl Connection {
         }
         let (nxt, edge) = (self.receive.nxt, self.receive.edge);
         let fin_at = segment.seq.plus(count(segment.payload.len()));
-        if segment.flags.has(Flags::FIN) && !fin_at.is_before(nxt) && !fin_at.is_after(edge) {
+        let forgotten = injected_bug!(LostFin) && segment.seq.is_after(nxt);
+        let fin = segment.flags.has(Flags::FIN) && !forgotten;
+        if fin && !fin_at.is_before(nxt) && !fin_at.is_after(edge) {
             self.receive.fin = fin_at;
             self.marks.set(Marks::PEER_FIN_KNOWN);
             self.marks.set(Marks::ACK_DUE);

@@ -44,7 +44,7 @@
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
 //! `congestion` is the policy beside it, `path` is what ICMP says. `listen`, `cookies` and
 //! `time_wait` are the connection before and after it costs anything; `invariants` is what always
-//! holds. A file imports from those named before it, but for the steps of a connection, which are
+//! holds, and `injected_bug` what the tests must find. A file imports from those named before it, but for the steps of a connection, which are
 //! all methods of it.
 #![forbid(unsafe_code)]
 
@@ -52,6 +52,7 @@ mod ack;
 mod congestion;
 mod connection;
 pub mod cookies;
+mod injected_bug;
 mod input;
 mod invariants;
 mod listen;
@@ -69,6 +70,8 @@ mod time_wait;
 mod timers;
 
 pub use connection::{CONNECTION_LEN, Connection, State};
+#[cfg(feature = "injected-bugs")]
+pub use injected_bug::{InjectedBug, inject};
 pub use listen::Listen;
 pub use memory::Buffers;
 pub use outstanding::Outstanding;

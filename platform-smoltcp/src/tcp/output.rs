@@ -5,6 +5,7 @@ use core::num::NonZeroU16;
 use usockets::Instant;
 
 use super::connection::{Connection, Marks, State};
+use super::injected_bug::injected_bug;
 use super::loss::recovery::Phase;
 use super::memory::{Buffers, capacity};
 use super::outstanding::Outstanding;
@@ -320,7 +321,7 @@ impl Connection {
             most.min(mss)
         };
         if !self.may_send(len, unsent, mss, fin) {
-            if flight == 0 && self.timers.main == Main::Stopped {
+            if flight == 0 && self.timers.main == Main::Stopped && !injected_bug!(NoWindowProbe) {
                 self.start_persist(now);
             }
             return None;
@@ -333,7 +334,8 @@ impl Connection {
     fn may_send(&self, len: u32, unsent: u32, mss: u32, fin: bool) -> bool {
         if len == unsent {
             let idle = self.flight() == 0;
-            return fin || idle || len >= mss || !self.marks.has(Marks::NAGLE);
+            let waits = self.marks.has(Marks::NAGLE) && !injected_bug!(NoNagle);
+            return fin || idle || len >= mss || !waits;
         }
         len >= mss || (len > 0 && len >= self.send.wnd_max() >> 1)
     }

@@ -1,5 +1,6 @@
 //! The receive sequence space: the receive buffer, what came out of order, and the window.
 
+use super::injected_bug::injected_bug;
 use super::invariants::require;
 use super::memory::{Buffers, advance, write_ring};
 use super::segment::{Block, SackBlocks};
@@ -134,7 +135,11 @@ impl Receive {
                 return;
             };
             if let Some(range) = self.remove(index, ranges) {
-                self.nxt = self.nxt.later(range.end);
+                self.nxt = if injected_bug!(RegressingNext) {
+                    range.end
+                } else {
+                    self.nxt.later(range.end)
+                };
             }
         }
     }
@@ -241,6 +246,9 @@ impl Receive {
     /// Returns the least advance of the right edge that is worth telling (RFC 9293, section
     /// 3.8.6.2.2: receiver's silly window avoidance).
     fn step(&self, capacity: u32) -> u32 {
+        if injected_bug!(SillyWindow) {
+            return 1;
+        }
         (capacity >> 1).min(u32::from(self.mss)).max(1)
     }
 
@@ -275,6 +283,9 @@ impl Receive {
         if self.advance(capacity) >= self.step(capacity) {
             let told = (free >> shift) << shift;
             self.edge = self.edge.later(self.nxt.plus(told));
+        }
+        if injected_bug!(ShrinkingWindow) && self.queued > 0 {
+            self.edge = self.nxt.plus(free >> 1);
         }
         u16::try_from(self.window() >> shift).unwrap_or(u16::MAX)
     }

@@ -1,6 +1,7 @@
 //! TIME-WAIT: what is left of a connection until its last segments have died out.
 
-use super::connection::{Connection, Marks, State};
+use super::connection::{Broken, Connection, Marks, State};
+use super::injected_bug::injected_bug;
 use super::segment::{Events, Flags, Segment};
 use super::timers::Main;
 
@@ -18,6 +19,10 @@ impl Connection {
     pub(super) fn on_time_wait(&mut self, now: u64, segment: &Segment<'_>) -> Events {
         // A reset would let old segments in (RFC 1337, section 3, fix F1).
         if segment.flags.has(Flags::RST) {
+            if injected_bug!(Assassination) {
+                self.finish(Broken::Not);
+                return Events::CLOSED;
+            }
             return Events::NONE;
         }
         if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {

@@ -6,6 +6,8 @@ use usockets_smoltcp::tcp::{
     Transmit,
 };
 
+use crate::injected_bugs::inject_named;
+
 /// A segment on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Packet {
@@ -80,6 +82,7 @@ pub(crate) struct Host {
 impl Host {
     /// A closed one with buffers of the given sizes.
     pub(crate) fn new(send: usize, receive: usize) -> Self {
+        inject_named();
         Self {
             tcp: Connection::CLOSED,
             send: vec![0; send],

@@ -10,6 +10,7 @@
 
 mod host;
 mod hostile;
+mod injected_bugs;
 mod losses;
 mod net;
 mod options;

@@ -29,6 +29,30 @@ fn the_receiver_offers_no_silly_windows() {
     assert_eq!(sent[0].window, 1_500, "a segment fits");
 }
 
+/// An owner that receives nothing closes the window with the last octet there is room for; a probe
+/// into it is answered; a little room is not worth telling, and all of it is told at once.
+#[test]
+fn a_full_buffer_closes_the_window_and_reading_opens_it() {
+    let host = Host::new(9_000, 65_535);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    let mut next = THEIRS;
+    for len in std::iter::repeat_n(1_460, 44).chain([1_295]) {
+        script.get(text(next, len));
+        next += len as u32;
+    }
+    let sent = script.wait(200_000);
+    let (after, last) = sent.last().unwrap();
+    assert!(*after <= 100_000);
+    assert_eq!((last.ack.get(), last.window), (next, 0));
+    let sent = script.get(text(next, 1));
+    assert_eq!((sent[0].ack.get(), sent[0].window), (next, 0), "a probe");
+    script.host.receive(1_000);
+    assert!(script.sent().is_empty(), "not worth telling");
+    script.host.receive(70_000);
+    let sent = script.sent();
+    assert_eq!((sent[0].ack.get(), sent[0].window), (next, 65_535));
+}
+
 /// RFC 9293, section 3.8.6.2.1, MUST-38: no small segments into small windows.
 #[test]
 fn the_sender_fills_no_silly_windows() {
