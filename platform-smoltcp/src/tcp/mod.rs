@@ -44,8 +44,8 @@
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
 //! `congestion` is the policy beside it, `path` is what ICMP says. `listen`, `cookies` and
 //! `time_wait` are the connection before and after it costs anything; `invariants` is what always
-//! holds, and `injected_bug` what the tests must find. A file imports from those named before it, but for the steps of a connection, which are
-//! all methods of it.
+//! holds, and `injected_bug` what the tests must find. A file imports from those named before it,
+//! but for the steps of a connection, which are all methods of it.
 #![forbid(unsafe_code)]
 
 mod ack;
