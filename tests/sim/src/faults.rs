@@ -183,6 +183,28 @@ impl Faults {
         }
     }
 
+    /// Returns true if connections, calls or clocks can break.
+    #[must_use]
+    pub fn is_harmful(&self) -> bool {
+        let rates = [
+            self.clock_jump,
+            self.stall,
+            self.reset,
+            self.recv_error,
+            self.send_error,
+            self.finish_error,
+            self.listen_error,
+            self.connect_error,
+            self.connect_hang,
+            self.connect_fail,
+            self.accept_error,
+            self.set_accepting_error,
+        ];
+        rates.iter().any(|rate| *rate > 0)
+            || self.refusal.is_some()
+            || self.descriptors != usize::MAX
+    }
+
     /// Removes what breaks connections, calls and clocks; what is harmless stays.
     #[must_use]
     pub fn without_harm(self) -> Self {

@@ -1,22 +1,102 @@
-//! A network of simulated hosts, drawn from one seed.
+//! Test your protocol in ten minutes: a network of simulated hosts, drawn from one seed, and peers
+//! to drive a handler against.
 //!
+//! A [`Driver`] runs your handler against [`Peer`]s on hundreds of networks that deliver bytes one
+//! by one, late, in pieces, and that break. Whatever fails is made small and printed with its seed.
+//!
+//! ```
+//! use usockets::{Buffer, Handler, Opened, Platform, Socket};
+//! use usockets_sim::{Driver, Peer};
+//!
+//! /// Sends back what comes, and keeps what its peer does not take.
+//! struct Echo;
+//!
+//! impl<P: Platform> Handler<P> for Echo {
+//!     type Context = ();
+//!     type Ext = Buffer<1024>;
+//!
+//!     fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) -> Self::Ext {
+//!         Buffer::EMPTY
+//!     }
+//!
+//!     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<1024>, data: &mut [u8])
+//!     {
+//!         let sent = socket.write(data);
+//!         if held.push(&data[sent..]) > 0 {
+//!             socket.pause(); // Without this line, the driver finds lost bytes within 10 seeds.
+//!         }
+//!     }
+//!
+//!     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext) {
+//!         held.consume(socket.write(held.filled()));
+//!         if held.is_empty() {
+//!             socket.resume();
+//!         }
+//!     }
+//! }
+//!
+//! # // Fewer seeds than by default: this is run with the other documentation.
+//! Driver::listening(|| Echo, ())
+//!     .peer(Peer::random(2_000).expects(<[u8]>::to_vec))
+//!     .peer(Peer::random(2_000).slow().expects(<[u8]>::to_vec))
+//!     .peer(Peer::given("half a request").resetting())
+//! #   .seeds(0..40)
+//!     .check();
+//! ```
+//!
+//! # What is checked
+//! - What a peer wants ([`Peer::expects`], [`Peer::http`], [`Peer::checked_by`]). What is missing
+//!   counts once nothing can come any more. On networks that break connections, and after a cut or
+//!   a jump of the clock, an answer may break off; it may never be wrong.
+//! - Everything that a peer says is read, and a connection is closed after its peer's end
+//!   ([`Driver::keeps_open`]).
+//! - Nothing panics or spins. Limits count turns of which nothing comes, so that a network that
+//!   delivers one byte at a time is no hang.
+//! - Each seed runs twice, to the same end: a handler that asks a clock or a random number of its
+//!   own is found.
+//! - What you add, about the handler itself: [`Driver::inspect`].
+//!
+//! # When a seed fails
+//! The message has the shortest script that still fails, in words, what happened, and the seed.
+//! `SEED=17 cargo test` runs that one alone. [`Driver::run`] returns the [`Failure`] instead; its
+//! [`Case`] can be changed, kept as a test, and replayed ([`Driver::replay`]).
+//!
+//! # Scenarios, fuzzers, clients
+//! - "After 3 s, cut the link for 2 s": [`Driver::at`] with [`Step::Cut`]; also [`Step::Stall`] and
+//!   [`Step::Jump`]. [`Driver::disturbed`] draws them.
+//! - A fuzzer's bytes: [`Driver::from_bytes`], then [`Driver::run_case`].
+//! - Handlers that connect: [`Driver::starting`], with an echo to connect to, [`Places::upstream`].
+//!
+//! # Below the driver
 //! Every [`Host`] is a [`Platform`](usockets::Platform), so any handler runs on it unchanged. Time
 //! is virtual, everything happens in one thread, and the same seed makes the same run to the last
-//! bit. `examples/simulate_my_handler.rs` is a complete use.
+//! bit. `examples/simulate_my_handler.rs` drives a [`Sim`] itself.
 //!
 //! What a host does is what the contract of `Platform` promises, and no more: a fact is reported
 //! once after it becomes true, whatever the loop does with it; with [`Faults`] it may also come
 //! late, more often, in pieces, or together with what is not true.
+//!
+//! # Where to look
+//! `driver` (what is run), `peer` and `script` (what peers do), `crowd` (the handler that plays
+//! them), `trial` (one run), `shrink`; below: `network` and `host`, `end` and `stream`, `faults`.
 
 mod address;
 mod bell;
 mod calls;
+mod crowd;
+mod driver;
 mod end;
+mod failure;
 mod faults;
 mod host;
+mod http;
 mod network;
+mod peer;
 pub mod rng;
+mod script;
+mod shrink;
 mod stream;
+mod trial;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -25,10 +105,15 @@ use std::time::Duration;
 
 use usockets::{Error, Instant};
 
+pub use self::driver::{Driver, Places};
 use self::end::Kind;
+pub use self::failure::{Case, Failure, Report, Wrong};
 pub use self::faults::Faults;
 pub use self::host::{Counts, Host, Line, SimSocket};
 use self::network::Network;
+pub use self::peer::{Peer, Talk};
+pub use self::script::Step;
+pub use self::trial::Outcome;
 
 /// Virtual microseconds between two reports of a listener that is reported for as long as someone
 /// waits: a loop that cannot be kept from polling at once would otherwise stop the time.
