@@ -18,6 +18,8 @@ use usockets_smoltcp::{
 use super::Bed;
 use crate::smoltcp::{MTU, Recipe, stock, v6};
 
+/// TCP sockets of a host of smoltcp's. A test opens 200 and more at once.
+const STOCK: usize = 300;
 /// Bytes of each buffer of a connection.
 const BUFFER: usize = 8_192;
 
@@ -246,7 +248,7 @@ impl StockBed {
     /// Makes a link with hosts of smoltcp's on which frames travel for a time.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        let make = |host, port| stock::build_on(host as u8 + 1, 300, BUFFER, port);
+        let make = |host, port| stock::build_on(host as u8 + 1, STOCK, BUFFER, port);
         Self::of(make, true, (delay, 0, 1))
     }
 }
