@@ -149,6 +149,36 @@ impl<D: TimedDevice> Smoltcp<'_, D> {
                 return;
             }
             entry.state = State::Listen;
+            self.move_behind_connections(index);
+        }
+    }
+
+    /// Moves a socket that listens behind all connections in the set. smoltcp gives a segment to
+    /// the first socket that takes it, and one that listens takes the SYN that a peer repeats.
+    fn move_behind_connections(&mut self, index: usize) {
+        let connections = self.entries.iter().enumerate().filter(|(_, entry)| {
+            let listens = entry.state == State::Listen;
+            entry.phase != Phase::Free && !listens
+        });
+        let last = connections.max_by_key(|(_, entry)| entry.handle);
+        let Some((last, behind)) = last.map(|(last, entry)| (last, entry.handle)) else {
+            return;
+        };
+        let before = self.entries.get(index).and_then(|entry| entry.handle);
+        let (Some(behind), Some(before)) = (behind, before) else {
+            return;
+        };
+        if behind < before {
+            return;
+        }
+        let connection = self.sockets.remove(behind);
+        let listening = self.sockets.remove(before);
+        // Each takes the first place that is free.
+        for (index, socket) in [(last, connection), (index, listening)] {
+            let handle = Some(self.sockets.add(socket));
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.handle = handle;
+            }
         }
     }
 
