@@ -40,7 +40,8 @@ pub trait Handler<P: Platform>: Sized {
     /// returns, and may be altered.
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext, data: &mut [u8]);
 
-    /// There is something to read of a socket that is read on demand
+    /// There is something to read of a datagram socket ([`Net::bind`](crate::Net::bind)): a
+    /// datagram, or an error that came back for one; or of a connection that is read on demand
     /// ([`Net::set_pull`](crate::Net::set_pull)): bytes, the peer's end, or why it broke. Once,
     /// until a [`Socket::read`] has told that there is nothing more. By default reads and drops
     /// everything.
@@ -50,8 +51,8 @@ pub trait Handler<P: Platform>: Sized {
         while let Ok(Read::Data(_)) = socket.read(&mut dropped) {}
     }
 
-    /// There is room again, after a write that took less than it was given, or after a cork that
-    /// was held up.
+    /// There is room again, after a write that took less than it was given, after a cork that was
+    /// held up, or after [`Net::send_batch`](crate::Net::send_batch) would have blocked.
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
         let _ = (socket, ext);
     }
@@ -153,6 +154,11 @@ pub enum Opened<C> {
         /// The peer's address, as of an accepted one.
         peer: Address,
     },
+    /// A datagram socket was bound ([`Net::bind`](crate::Net::bind)).
+    Bound {
+        /// The context given to `bind`.
+        context: C,
+    },
     /// Our `connect` succeeded.
     Connected {
         /// The context given to `connect`.
@@ -161,12 +167,13 @@ pub enum Opened<C> {
 }
 
 impl<C: Copy> Opened<C> {
-    /// Returns the context given to `listen`, `insert` or `connect`.
+    /// Returns the context given to `listen`, `insert`, `bind` or `connect`.
     #[must_use]
     pub const fn context(&self) -> C {
         match *self {
             Self::Accepted { context, .. }
             | Self::Inserted { context, .. }
+            | Self::Bound { context }
             | Self::Connected { context } => context,
         }
     }

@@ -110,6 +110,7 @@ pub use platform::{
 pub use pool::Sockets;
 pub use pool::slot::{Place, Slot};
 pub use sockets::Net;
+pub use sockets::datagrams::Sent;
 pub use sockets::receive::Read;
 pub use sockets::socket::{AllSockets, Socket};
 pub use stats::Stats;

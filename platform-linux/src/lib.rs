@@ -58,6 +58,7 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
+pub mod datagrams;
 mod descriptors;
 mod event_fd;
 mod events;

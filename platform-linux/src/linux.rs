@@ -11,6 +11,7 @@ use usockets::{
 use usockets_posix::local::Received;
 use usockets_posix::{Fd, error, stream};
 
+use crate::datagrams::Learnt;
 use crate::event_fd::EventFd;
 use crate::events::Events;
 use crate::raw;
@@ -30,6 +31,8 @@ pub struct Linux {
     pub(crate) epoll: OwnedFd,
     /// Waits so far, wrapping.
     pub(crate) waits: u8,
+    /// What datagram sockets learnt of the kernel.
+    pub(crate) learnt: Learnt,
     waker: Option<&'static Waker<EventFd>>,
     unregistered: Option<Unregistered>,
     /// Descriptors that came beside bytes of a Unix socket.
@@ -58,6 +61,7 @@ impl Linux {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error)?,
             waits: 0,
+            learnt: Learnt::default(),
             waker: None,
             unregistered: None,
             #[cfg(feature = "local")]

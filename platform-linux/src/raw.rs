@@ -20,10 +20,25 @@ use usockets_posix::error;
 const IP: u32 = 0;
 
 /// Sets an option whose value is an `int` (`setsockopt(2)`).
-fn set_int(fd: BorrowedFd<'_>, level: u32, option: u32, value: i32) -> Result<(), Errno> {
+pub(crate) fn set_int(
+    fd: BorrowedFd<'_>,
+    level: u32,
+    option: u32,
+    value: i32,
+) -> Result<(), Errno> {
+    set_bytes(fd, level, option, &value.to_ne_bytes())
+}
+
+/// Sets an option whose value is these bytes (`setsockopt(2)`).
+pub(crate) fn set_bytes(
+    fd: BorrowedFd<'_>,
+    level: u32,
+    option: u32,
+    value: &[u8],
+) -> Result<(), Errno> {
     let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let (value, len) = (&raw const value, size_of::<i32>());
-    // SAFETY: the kernel reads `len` bytes at `value`, which are those of a local, and writes
+    let (value, len) = (value.as_ptr(), value.len());
+    // SAFETY: the kernel reads `len` bytes at `value`, which are borrowed meanwhile, and writes
     // nothing. Descriptors are never negative, and a number that is not one is an error.
     let result = unsafe {
         syscall!(

@@ -16,9 +16,14 @@ pub fn error(errno: Errno) -> Error {
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC => {
             Error::Exhausted
         }
-        Errno::INVAL | Errno::BADF | Errno::NOTSOCK | Errno::NOTCONN | Errno::ISCONN => {
-            Error::Invalid
-        }
+        // The last two: a datagram without an address, or longer than its protocol or path takes.
+        Errno::INVAL
+        | Errno::BADF
+        | Errno::NOTSOCK
+        | Errno::NOTCONN
+        | Errno::ISCONN
+        | Errno::DESTADDRREQ
+        | Errno::MSGSIZE => Error::Invalid,
         Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::HOSTDOWN => {
             Error::Unreachable
         }

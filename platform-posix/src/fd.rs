@@ -26,7 +26,8 @@ pub struct Fd {
     /// Of a listener: how many connections to take without waiting in between, which grows while
     /// they keep coming. Of a connection to this host: one half of the port it goes to.
     burst: u8,
-    /// Of a listener: what is left of `burst`. Of a connection to this host: the other half.
+    /// Of a listener: what is left of `burst`. Of a connection to this host: the other half. Of a
+    /// datagram socket: what the platform notes.
     left: u8,
 }
 
@@ -49,6 +50,8 @@ pub enum Kind {
     ConnectingLocally,
     /// A listener.
     Listener,
+    /// A datagram socket.
+    Datagrams,
     /// Anything else that can be waited for, which the program reads and writes by itself.
     Foreign,
     /// A Unix socket that is connected (`unix(7)`).
@@ -126,6 +129,22 @@ impl Fd {
         match self.kind {
             Kind::ConnectingLocally => Some(u16::from_le_bytes([self.burst, self.left])),
             _ => None,
+        }
+    }
+
+    /// Returns what the platform noted of a datagram socket; 0 at first, and of other sockets.
+    #[must_use]
+    pub const fn notes(&self) -> u8 {
+        match self.kind {
+            Kind::Datagrams => self.left,
+            _ => 0,
+        }
+    }
+
+    /// Notes something of a datagram socket, in bits of the platform's own.
+    pub const fn set_notes(&mut self, notes: u8) {
+        if matches!(self.kind, Kind::Datagrams) {
+            self.left = notes;
         }
     }
 

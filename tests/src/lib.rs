@@ -6,6 +6,7 @@ pub mod bed;
 mod forward;
 pub mod fuzz;
 pub mod http;
+pub mod mail;
 pub mod model;
 pub mod script;
 pub mod side;

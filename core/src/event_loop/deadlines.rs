@@ -30,10 +30,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     fn report_expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
         match self.phase(id) {
-            Phase::Open | Phase::Broken => {
+            Phase::Open | Phase::Broken | Phase::Datagrams => {
                 self.call(id, |socket, ext| handler.on_timeout(socket, ext));
             }
-            Phase::Accepting | Phase::Connecting => {
+            Phase::Bound | Phase::Accepting | Phase::Connecting => {
                 self.report_failed(handler, id, Error::TimedOut);
             }
             Phase::Timer => self.report_timer(handler, id, deadline),

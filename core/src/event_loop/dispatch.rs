@@ -124,7 +124,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let turn = core::mem::take(&mut self.state.turn);
         if let Some(readiness) = turn.rest
             && (P::HOLDS_OUTPUT || readiness.is_writable())
-            && self.phase(id) == Phase::Open
         {
             self.on_writable(handler, id, readiness);
         }
@@ -157,7 +156,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 self.accept(handler, id);
                 return false;
             }
-            Phase::Accepting | Phase::Connecting => {
+            Phase::Bound | Phase::Accepting | Phase::Connecting => {
                 self.open(handler, id, readiness);
                 return self.begin_reading(handler, id, true);
             }
@@ -165,7 +164,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 self.linger_on(id);
                 return false;
             }
-            Phase::Open | Phase::Broken => {}
+            Phase::Open | Phase::Broken | Phase::Datagrams => {}
             Phase::Foreign => {
                 self.report_foreign(handler, id, readiness);
                 return false;
@@ -279,13 +278,18 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Goes on with what was held up for want of room.
     fn on_writable(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
-        if P::HOLDS_OUTPUT && !self.flush(id) {
+        let is_stream = self.phase(id) == Phase::Open;
+        if P::HOLDS_OUTPUT && is_stream && !self.flush(id) {
             return;
         }
-        let Some(slot) = find(self.slots, id).filter(|slot| slot.phase() == Phase::Open) else {
+        let Some(slot) = find(self.slots, id).filter(|slot| slot.is_writing()) else {
             return;
         };
         if !slot.flags.any(Flags::BLOCKED) || !readiness.is_writable() {
+            return;
+        }
+        if slot.phase() == Phase::Datagrams && !readiness.intersects(Readiness::WRITABLE) {
+            // An error belongs to a datagram, and is no room.
             return;
         }
         slot.flags.clear(Flags::BLOCKED);
@@ -293,7 +297,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         }
         let tells = find(self.slots, id)
-            .is_some_and(|slot| slot.phase() == Phase::Open && !slot.flags.any(Flags::FINISHED));
+            .is_some_and(|slot| slot.is_writing() && !slot.flags.any(Flags::FINISHED));
         if tells {
             self.call(id, |socket, ext| handler.on_writable(socket, ext));
         }
@@ -465,5 +469,5 @@ fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
         // What came before it broke is delivered whatever the program wants.
         mask.clear(Flags::PAUSED);
     }
-    slot.is_open() && slot.flags.only(mask, Flags::READABLE)
+    slot.is_opened() && slot.flags.only(mask, Flags::READABLE)
 }

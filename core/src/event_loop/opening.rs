@@ -51,18 +51,24 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// Makes the `on_open` of a connection; of an accepted one, whose peer is known.
+    /// Makes the `on_open` of a connection, of an accepted one whose peer is known, or of a
+    /// datagram socket.
     fn report_open(&mut self, handler: &mut H, id: SocketId, peer: Option<Address>) {
         let iteration = self.state.iteration();
         let Some(slot) = find(self.slots, id) else {
             return;
         };
         let Some(&context) = slot.context.as_ref() else {
-            impossible!("a connection has a context");
+            impossible!("a socket has a context");
             return;
         };
-        slot.enter(Phase::Open, iteration);
-        slot.deadline = Deadline::NEVER;
+        let is_bound = slot.phase() == Phase::Bound;
+        if is_bound {
+            slot.enter(Phase::Datagrams, 0);
+        } else {
+            slot.enter(Phase::Open, iteration);
+            slot.deadline = Deadline::NEVER;
+        }
         self.state.stats.open = self.state.stats.open.wrapping_add(1);
         // One more that may be evicted for those who wait.
         self.state.note_freed();
@@ -72,6 +78,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Opened::Inserted { context, peer }
             }
             Some(peer) => Opened::Accepted { context, peer },
+            None if is_bound => Opened::Bound { context },
             None => {
                 self.state.stats.connected = self.state.stats.connected.wrapping_add(1);
                 Opened::Connected { context }
@@ -82,7 +89,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if let Some(place) = self.exts.get_mut(to_index(id.index())) {
             *place = Place::Occupied(ext);
         }
-        if P::HOLDS_OUTPUT {
+        if P::HOLDS_OUTPUT && !is_bound {
             // The last message of a handshake may have come with data behind it.
             if let Some(slot) = find(self.slots, id) {
                 slot.flags.set(Flags::READABLE);

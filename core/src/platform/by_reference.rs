@@ -4,7 +4,10 @@ use crate::address::Address;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::SocketId;
-use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv, SocketOption};
+use crate::platform::{
+    Accepted, Arrival, Arrivals, DatagramError, DatagramOption, Datagrams, Departure, Platform,
+    Progress, Readiness, Ready, Recv, SocketOption,
+};
 use crate::time::Instant;
 
 /// A loop may borrow its platform: a large one stays where it is made, such as in a static, and is
@@ -164,5 +167,49 @@ impl<P: Platform> Platform for &mut P {
     #[inline]
     fn now(&self) -> Instant {
         (**self).now()
+    }
+}
+
+impl<P: Datagrams> Datagrams for &mut P {
+    fn bind(&mut self, socket: &mut P::Socket, id: SocketId, at: Address) -> Result<(), Error> {
+        (**self).bind(socket, id, at)
+    }
+
+    fn set_peer(&mut self, socket: &mut P::Socket, peer: Address) -> Result<(), Error> {
+        (**self).set_peer(socket, peer)
+    }
+
+    fn recv_batch(
+        &mut self,
+        socket: &mut P::Socket,
+        memory: &mut [u8],
+        arrivals: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        (**self).recv_batch(socket, memory, arrivals)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut P::Socket,
+        memory: &[u8],
+        departures: &[Departure],
+    ) -> Result<usize, Error> {
+        (**self).send_batch(socket, memory, departures)
+    }
+
+    fn await_room(&mut self, socket: &mut P::Socket, id: SocketId, on: bool) {
+        (**self).await_room(socket, id, on);
+    }
+
+    fn next_error(&mut self, socket: &mut P::Socket) -> Option<DatagramError> {
+        (**self).next_error(socket)
+    }
+
+    fn set_datagram_option(
+        &mut self,
+        socket: &mut P::Socket,
+        option: DatagramOption,
+    ) -> Result<(), Error> {
+        (**self).set_datagram_option(socket, option)
     }
 }

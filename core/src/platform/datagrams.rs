@@ -13,7 +13,7 @@ use crate::platform::Platform;
 /// [`Readiness`](crate::Readiness): `READABLE` after a receive said drained or found none,
 /// `WRITABLE` after a send took fewer than it was given, exactly once each. An ICMP error is
 /// reported as `ERROR` and belongs to the datagram that caused it, never to the socket
-/// ([`Self::next_error`]).
+/// ([`Self::next_error`]). [`Platform::open`] says done of it at once.
 ///
 /// Batches are the unit, since one system call can carry many datagrams (`recvmmsg(2)`,
 /// `sendmmsg(2)`, and the kernel's segmentation offload, `udp(7)`). Their memory is the caller's.
@@ -44,7 +44,11 @@ pub trait Datagrams: Platform {
     ) -> Result<Arrivals, Error>;
 
     /// Takes datagrams for sending, in order, out of `memory`, and returns how many: fewer than
-    /// given when it would block. The bytes are the caller's again when it returns.
+    /// given when it would block, or when the next cannot be sent, of which the next call tells.
+    /// The bytes are the caller's again when it returns.
+    ///
+    /// A run of which only a part was taken before it would block counts as taken, and the rest is
+    /// lost, as datagrams may be.
     ///
     /// # Errors
     /// The first datagram cannot be sent at all (too large, no route, not permitted) and is left
@@ -55,6 +59,14 @@ pub trait Datagrams: Platform {
         memory: &[u8],
         departures: &[Departure],
     ) -> Result<usize, Error>;
+
+    /// Tells that the loop waits for room (true), because a send took none, or no more (false).
+    /// On true, room that is there is reported as well.
+    ///
+    /// For platforms where reports that nobody waits for cost something; the others do nothing.
+    fn await_room(&mut self, socket: &mut Self::Socket, id: SocketId, on: bool) {
+        let _ = (socket, id, on);
+    }
 
     /// Returns the next error that came back for a datagram sent earlier (ICMP; `IP_RECVERR`,
     /// `ip(7)`), or `None` when there are no more.

@@ -11,18 +11,23 @@ use crate::platform::Readiness;
 ///   connect ▶ Connecting ┘    │    └─▶ Broken ────┘
 ///                             └─▶ ClosingHeld ─▶ Lingering ─▶ Free
 ///   start_timer ─▶ Timer ─▶ Free          insert ─▶ Foreign ─▶ Free
+///   bind ─▶ Bound ─▶ Datagrams ─▶ Closing ─▶ Free
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Phase {
     Free,
     Timer,
     Listening,
+    /// A datagram socket; `on_open` is due.
+    Bound,
     /// Accepted, and a layer still shakes hands.
     Accepting,
     Connecting,
     Open,
     /// Open, but known to have broken: what arrived before is still delivered.
     Broken,
+    /// A datagram socket.
+    Datagrams,
     /// Closed; `on_close` is due.
     Closing,
     /// As `Closing`, while a layer still sends what it holds.
@@ -33,20 +38,24 @@ pub(crate) enum Phase {
     Foreign,
 }
 
+/// Numbered so that what several phases have in common is one comparison: those that send are 6
+/// and 7, those that the program knows of 6 to 8.
 impl Phase {
     const fn bits(self) -> u16 {
         match self {
             Self::Free => 0,
             Self::Timer => 1,
             Self::Listening => 2,
-            Self::Accepting => 3,
-            Self::Connecting => 4,
-            Self::Open => 5,
-            Self::Broken => 6,
-            Self::Closing => 7,
-            Self::ClosingHeld => 8,
-            Self::Lingering => 9,
-            Self::Foreign => 10,
+            Self::Bound => 3,
+            Self::Accepting => 4,
+            Self::Connecting => 5,
+            Self::Open => 6,
+            Self::Datagrams => 7,
+            Self::Broken => 8,
+            Self::Closing => 9,
+            Self::ClosingHeld => 10,
+            Self::Lingering => 11,
+            Self::Foreign => 12,
         }
     }
 
@@ -55,13 +64,15 @@ impl Phase {
             0 => Self::Free,
             1 => Self::Timer,
             2 => Self::Listening,
-            3 => Self::Accepting,
-            4 => Self::Connecting,
-            5 => Self::Open,
-            6 => Self::Broken,
-            7 => Self::Closing,
-            8 => Self::ClosingHeld,
-            9 => Self::Lingering,
+            3 => Self::Bound,
+            4 => Self::Accepting,
+            5 => Self::Connecting,
+            6 => Self::Open,
+            7 => Self::Datagrams,
+            8 => Self::Broken,
+            9 => Self::Closing,
+            10 => Self::ClosingHeld,
+            11 => Self::Lingering,
             _ => Self::Foreign,
         }
     }
@@ -80,6 +91,8 @@ impl Flags {
     pub(crate) const BLOCKED: Self = Self(2);
     /// A listener that the platform was told not to report.
     pub(crate) const MUTED: Self = Self::BLOCKED;
+    /// The platform of a datagram socket was told to report room.
+    pub(crate) const ROOM_AWAITED: Self = Self::FINISHING;
     /// A connection made elsewhere, until it opens.
     pub(crate) const INSERTED: Self = Self::ENDED;
     /// A listener whose platform was exhausted, which the program knows.

@@ -77,6 +77,17 @@ impl<S, C> Slot<S, C> {
         matches!(self.phase(), Phase::Open | Phase::Broken)
     }
 
+    /// Returns true if the program knows the socket: its `on_open` has been made, its `on_close`
+    /// not.
+    pub(crate) const fn is_opened(&self) -> bool {
+        matches!(self.phase(), Phase::Open | Phase::Broken | Phase::Datagrams)
+    }
+
+    /// Returns true if the socket sends, and did not break.
+    pub(crate) const fn is_writing(&self) -> bool {
+        matches!(self.phase(), Phase::Open | Phase::Datagrams)
+    }
+
     #[inline]
     pub(crate) const fn phase(&self) -> Phase {
         self.flags.phase()
@@ -102,13 +113,14 @@ impl<S, C> Slot<S, C> {
         self.by_phase = stamp;
     }
 
-    /// Returns why a broken connection broke, or a connect failed at once.
+    /// Returns why a broken connection broke, or a connect failed at once; a datagram socket whose
+    /// `on_open` is due did not.
     pub(crate) fn error(&self) -> Option<Error> {
-        let has_error = matches!(self.phase(), Phase::Broken | Phase::Connecting);
-        invariant!(
-            has_error,
-            "only broken and connecting sockets have an error"
+        let has_place = matches!(
+            self.phase(),
+            Phase::Broken | Phase::Connecting | Phase::Bound
         );
+        invariant!(has_place, "what is open or closed has no error");
         (self.by_phase != 0).then(|| Error::from_bits(self.by_phase))
     }
 
@@ -244,14 +256,18 @@ pub(crate) fn find<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut 
     same.then_some(slot)
 }
 
-/// Returns the slot of a connection, open or opening.
+/// Returns the slot of a connection, open or opening, or of a datagram socket.
 #[inline]
 pub(crate) fn find_connection<S, C>(
     slots: &mut [Slot<S, C>],
     id: SocketId,
 ) -> Option<&mut Slot<S, C>> {
     find(slots, id).filter(|slot| {
-        slot.is_open() || matches!(slot.phase(), Phase::Connecting | Phase::Accepting)
+        slot.is_opened()
+            || matches!(
+                slot.phase(),
+                Phase::Bound | Phase::Accepting | Phase::Connecting
+            )
     })
 }
 

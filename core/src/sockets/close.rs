@@ -54,8 +54,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
-    /// Closes a connection of any state. An open one gets its `on_close`, with
-    /// [`Closed::Local`] 0, after the running call.
+    /// Closes a connection of any state, or a datagram socket. An open one gets its `on_close`,
+    /// with [`Closed::Local`] 0, after the running call.
     ///
     /// What was taken for sending is still delivered as far as the platform can, but not what a
     /// cork still holds when the platform does not take it at once. A layer that holds some, such
@@ -78,9 +78,9 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return;
         };
         self.platform.abort(&mut slot.socket);
-        let was_open = slot.is_open();
+        let was_opened = slot.is_opened();
         self.discard_cork(id);
-        if was_open {
+        if was_opened {
             self.close_slot(id, Phase::Closing, Closed::Local(code));
         } else {
             self.state.give_back(self.slots, id);
@@ -119,7 +119,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(slot) = find_connection(self.slots, id) else {
             return;
         };
-        if !slot.is_open() {
+        if !slot.is_opened() {
             return self.release(id);
         }
         let in_order = !matches!(closed, Closed::Failed(_));

@@ -7,12 +7,14 @@
 //! | `cork.rs` | coalescing writes |
 //! | `receive.rs` | pausing, and reading on demand |
 //! | `close.rs` | ending, closing and resetting |
+//! | `datagrams.rs` | datagram sockets |
 //! | `descriptors.rs` | sockets and descriptors made elsewhere |
 //! | `local.rs` | Unix sockets |
 //! | `socket.rs` | what a handler call can reach |
 
 pub(crate) mod close;
 pub(crate) mod cork;
+pub(crate) mod datagrams;
 pub(crate) mod descriptors;
 pub(crate) mod local;
 pub(crate) mod receive;
@@ -28,7 +30,7 @@ use crate::event_loop::state::{CorkMemory, State};
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, SocketOption};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, Population, Slot, find, find_connection, find_open};
+use crate::pool::slot::{Place, Population, Slot, find, find_connection};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -266,12 +268,14 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         self.local_addr(listener.0)?.ip()
     }
 
-    /// Changes an option of an open connection.
+    /// Changes an option of an open connection, or one that datagram sockets have too.
     ///
     /// # Errors
     /// What [`Platform::set_option`] says, and [`Error::Invalid`] for a socket that is not open.
     pub fn set_option(&mut self, id: SocketId, option: SocketOption) -> Result<(), Error> {
-        let slot = find_open(self.slots, id).ok_or(Error::Invalid)?;
+        let slot = find(self.slots, id)
+            .filter(|slot| slot.is_opened() || slot.phase() == Phase::Bound)
+            .ok_or(Error::Invalid)?;
         self.platform.set_option(&mut slot.socket, option)
     }
 
@@ -289,7 +293,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Returns whether the socket is open: after its `on_open`, until it is closed.
     #[must_use]
     pub fn is_open(&mut self, id: SocketId) -> bool {
-        find_open(self.slots, id).is_some()
+        find(self.slots, id).is_some_and(|slot| slot.is_opened())
     }
 
     /// Returns the time of the running iteration: the platform's clock is read when it is first

@@ -42,7 +42,11 @@ impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
     pub fn get(&mut self, id: SocketId) -> Option<(&mut Net<'a, P, H::Context>, &mut H::Ext)> {
         let slot = find(self.net.slots, id)?;
         match slot.phase() {
-            Phase::Open | Phase::Broken | Phase::Closing | Phase::ClosingHeld => {}
+            Phase::Open
+            | Phase::Broken
+            | Phase::Datagrams
+            | Phase::Closing
+            | Phase::ClosingHeld => {}
             _ => return None,
         }
         let index = to_index(id.index());

@@ -102,7 +102,7 @@ impl Network {
         Ok(SocketAddr::new(ip, port))
     }
 
-    fn take_port(&mut self, host: usize) -> u16 {
+    pub(super) fn take_port(&mut self, host: usize) -> u16 {
         let port = &mut self.hosts[host].port;
         *port = if *port == u16::MAX { 40_000 } else { *port + 1 };
         *port

@@ -229,6 +229,9 @@ impl Network {
 
     pub(super) fn advance(&mut self, key: u32) -> Result<Progress, Error> {
         let now = self.now;
+        if self.is_mail(key) {
+            return Ok(Progress::Done);
+        }
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         match (stream.error, stream.opening, &mut stream.busy) {
             (Some(error), Opening::Asked, _) | (Some(error), _, Some(_)) => Err(error),

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use usockets::{Error, Readiness, SocketId};
 
+use crate::datagrams::Mail;
+
 /// What a host holds under one key: a connection's end or a listener.
 #[derive(Debug)]
 pub(super) struct End {
@@ -21,12 +23,15 @@ pub(super) struct End {
     pub(super) queued: bool,
     /// Whether `readable` was reported and the program was not told since that nothing is left.
     pub(super) told: bool,
+    /// When the last datagram it sent arrives.
+    pub(super) last_mail: u64,
 }
 
 #[derive(Debug)]
 pub(super) enum Kind {
     Listener(Listener),
     Stream(Stream),
+    Mail(Mail),
 }
 
 #[derive(Debug)]
@@ -164,26 +169,28 @@ impl End {
             pending: Readiness::NONE,
             queued: false,
             told: false,
+            last_mail: 0,
         }
     }
 
     pub(super) fn stream(&mut self) -> Option<&mut Stream> {
         match &mut self.kind {
             Kind::Stream(stream) => Some(stream),
-            Kind::Listener(_) => None,
+            Kind::Listener(_) | Kind::Mail(_) => None,
         }
     }
 
     pub(super) fn listener(&mut self) -> Option<&mut Listener> {
         match &mut self.kind {
             Kind::Listener(listener) => Some(listener),
-            Kind::Stream(_) => None,
+            Kind::Stream(_) | Kind::Mail(_) => None,
         }
     }
 
     /// The facts that hold now.
     pub(super) fn facts(&self) -> Readiness {
         match &self.kind {
+            Kind::Mail(mail) => mail.facts(),
             Kind::Listener(listener) => {
                 Readiness::READABLE.when(listener.accepting && !listener.waiting.is_empty())
             }

@@ -50,7 +50,13 @@ pub struct Faults {
     pub clock_jump: u16,
     /// A host stands still for a while.
     pub stall: u16,
+    /// A datagram goes ahead of others that were sent before it.
+    pub datagram_reordering: bool,
 
+    /// A datagram is lost.
+    pub datagram_loss: u16,
+    /// A datagram arrives twice.
+    pub datagram_copies: u16,
     /// A connection is reset while bytes are under way.
     pub reset: u16,
     /// A receive fails.
@@ -110,6 +116,9 @@ impl Faults {
             level_listeners: false,
             clock_jump: 0,
             stall: 0,
+            datagram_reordering: false,
+            datagram_loss: 0,
+            datagram_copies: 0,
             reset: 0,
             recv_error: 0,
             end_hides_error: false,
@@ -212,6 +221,9 @@ impl Faults {
         Self {
             clock_jump: 0,
             stall: 0,
+            datagram_reordering: false,
+            datagram_loss: 0,
+            datagram_copies: 0,
             reset: 0,
             recv_error: 0,
             send_error: 0,

@@ -29,7 +29,7 @@ pub struct Host<const HOLDS: bool = false> {
 /// What a pool slot holds of a simulated socket: a number that the network knows.
 #[derive(Debug, Default)]
 pub struct SimSocket {
-    key: u32,
+    pub(super) key: u32,
 }
 
 /// What is known of one end of a connection, for models to compare with.
@@ -101,8 +101,13 @@ impl<const HOLDS: bool> Host<HOLDS> {
         self.network.borrow().hosts[self.index].counts
     }
 
+    /// The network.
+    pub(super) fn network(&self) -> RefMut<'_, Network> {
+        self.network.borrow_mut()
+    }
+
     /// The network, for a call of a kind that this counts.
-    fn call(&self, count: fn(&mut Counts) -> &mut u64) -> RefMut<'_, Network> {
+    pub(super) fn call(&self, count: fn(&mut Counts) -> &mut u64) -> RefMut<'_, Network> {
         let mut network = self.network.borrow_mut();
         *count(&mut network.hosts[self.index].counts) += 1;
         network

@@ -84,6 +84,7 @@ mod address;
 mod bell;
 mod calls;
 mod crowd;
+mod datagrams;
 mod driver;
 mod end;
 mod failure;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use usockets::{Error, Readiness, Ready, SocketId};
 
 use crate::bell::Bell;
+use crate::datagrams::Datagram;
 use crate::end::{End, Kind, Opening, Stream};
 use crate::faults::Faults;
 use crate::host::Counts;
@@ -36,6 +37,10 @@ pub(super) enum Event {
     Room { key: u32 },
     /// A layer is not busy with it any more.
     Done { key: u32 },
+    /// A datagram of this sender reaches its hosts.
+    Mail { from: u32, index: u32 },
+    /// The network has taken bytes of this datagram socket.
+    MailSent { key: u32, bytes: u32 },
     /// What can be read is told of, although it did not change.
     Retell { key: u32 },
 }
@@ -97,6 +102,8 @@ pub(super) struct Network {
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     order: u64,
     pub(super) serials: u64,
+    /// Datagrams under way, by number.
+    pub(super) mail_under_way: Vec<Option<Datagram>>,
     pub(super) digest: u64,
     pub(super) trace: Option<Vec<String>>,
 }
@@ -115,6 +122,7 @@ impl Network {
             events: BinaryHeap::new(),
             order: 0,
             serials: 0,
+            mail_under_way: Vec::new(),
             digest: seed,
             trace: None,
         }
@@ -196,6 +204,8 @@ impl Network {
             Event::Room { key } => self.tell_room(key),
             Event::Done { key } => self.mark(key, Readiness::WRITABLE),
             Event::Retell { key } => self.retell(key),
+            Event::Mail { from, index } => self.deliver(from, index),
+            Event::MailSent { key, bytes } => self.mail_sent(key, bytes),
         }
     }
 
@@ -266,7 +276,7 @@ impl Network {
     /// Tells a sender that there is room again, if it waits for it.
     pub(super) fn tell_room(&mut self, key: u32) {
         let Some(stream) = self.stream(key) else {
-            return;
+            return self.tell_mail_room(key);
         };
         if stream.blocked && (stream.room() > 0 || stream.error.is_some()) {
             stream.blocked = false;

@@ -164,7 +164,8 @@ impl Network {
                     self.refuse(server);
                 }
             }
-            None => {}
+            // What it sent goes on.
+            Some(Kind::Mail(_)) | None => {}
         }
     }
 
@@ -204,6 +205,9 @@ impl Network {
     /// Whether an end still has something to do: to be forgotten by nobody.
     pub(super) fn is_settled(end: &mut End) -> bool {
         let held = end.held;
+        if matches!(end.kind, Kind::Mail(_)) {
+            return !held;
+        }
         end.stream().is_none_or(|stream| {
             let sent = stream.outgoing.is_empty() && (!stream.finished || stream.finish_arrived);
             !held && (sent || stream.error.is_some())
