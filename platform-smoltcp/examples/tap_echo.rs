@@ -10,7 +10,7 @@
 //! and then, elsewhere, `sudo ip netns exec usockets nc 10.77.0.2 3000`. In the end
 //! `sudo platform-smoltcp/scripts/tap down`.
 
-#[path = "../../platform-linux/examples/handlers/echo.rs"]
+#[path = "handlers/echo.rs"]
 mod echo;
 mod support;
 

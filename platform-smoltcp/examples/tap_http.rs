@@ -7,10 +7,10 @@
 use std::time::SystemTime;
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
-#[path = "../../platform-linux/examples/handlers/http/mod.rs"]
+#[path = "handlers/http/mod.rs"]
 mod http;
 #[cfg(feature = "tls")]
-#[path = "../../platform-linux/examples/support/identity.rs"]
+#[path = "support/identity.rs"]
 mod identity;
 mod support;
 

@@ -2,7 +2,7 @@
 //! `tap_echo` for how to make one. `tap_reconnect ADDR --tap us0 --ip 10.77.0.2/24` keeps a
 //! connection to what listens at ADDR.
 
-#[path = "../../platform-linux/examples/handlers/reconnect.rs"]
+#[path = "handlers/reconnect.rs"]
 mod reconnect;
 mod support;
 

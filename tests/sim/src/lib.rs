@@ -19,8 +19,12 @@
 //!         Buffer::EMPTY
 //!     }
 //!
-//!     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<1024>, data: &mut [u8])
-//!     {
+//!     fn on_data(
+//!         &mut self,
+//!         socket: &mut Socket<'_, P, Self>,
+//!         held: &mut Self::Ext,
+//!         data: &mut [u8],
+//!     ) {
 //!         let sent = socket.write(data);
 //!         if held.push(&data[sent..]) > 0 {
 //!             socket.pause(); // Without this line, the driver finds lost bytes within 10 seeds.

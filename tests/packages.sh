@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Packs each crate, unpacks it elsewhere, and checks there that it stands alone: what a package has,
+# its examples, and its documentation as docs.rs builds it.
+#
+#     tests/packages.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+crates=(usockets usockets-async usockets-linux usockets-posix usockets-smoltcp usockets-windows
+    usockets-sim)
+# What every package has.
+contents=(README.md LICENSE-MIT LICENSE-APACHE CHANGELOG.md Cargo.toml)
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+elsewhere=$(mktemp -d)
+trap 'rm -rf "$elsewhere"' EXIT
+
+selected=()
+for crate in "${crates[@]}"; do
+    selected+=(--package "$crate")
+done
+cargo package --quiet --no-verify --allow-dirty --exclude-lockfile --target-dir "$target/packages" \
+    "${selected[@]}"
+
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+{
+    echo '[workspace]'
+    echo 'resolver = "3"'
+    printf 'members = ['
+    printf '"%s", ' "${crates[@]}"
+    printf ']\n[patch.crates-io]\n'
+    for crate in "${crates[@]}"; do
+        echo "$crate = { path = \"$crate\" }"
+    done
+} >"$elsewhere/Cargo.toml"
+# The versions that the project is tested with.
+cp Cargo.lock "$elsewhere"
+
+for crate in "${crates[@]}"; do
+    tar -xzf "$target/packages/package/$crate-$version.crate" -C "$elsewhere"
+    mv "$elsewhere/$crate-$version" "$elsewhere/$crate"
+    for file in "${contents[@]}"; do
+        [ -s "$elsewhere/$crate/$file" ] || fail "$crate has no $file"
+    done
+    for field in description license documentation readme keywords categories rust-version; do
+        grep -q "^$field = " "$elsewhere/$crate/Cargo.toml" || fail "$crate has no $field"
+    done
+    grep -q 'all-features = true' "$elsewhere/$crate/Cargo.toml" \
+        || fail "$crate: docs.rs would leave out what features bring"
+done
+
+cd "$elsewhere"
+export CARGO_TARGET_DIR=$target/packages/elsewhere
+for crate in "${crates[@]}"; do
+    features=(--all-features)
+    # It is C and takes a while to build; nothing of an example is about it.
+    [ "$crate" = usockets-linux ] && features=(--features tls)
+    cargo check --quiet --package "$crate" --examples "${features[@]}"
+    # Links to what a feature brings are broken without it, and docs.rs builds with all.
+    RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --package "$crate" "${features[@]}"
+    echo "$crate stands alone"
+done
