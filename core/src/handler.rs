@@ -177,4 +177,15 @@ impl<C: Copy> Opened<C> {
             | Self::Connected { context } => context,
         }
     }
+
+    /// Returns the same with another context.
+    #[must_use]
+    pub(crate) const fn with<D>(self, context: D) -> Opened<D> {
+        match self {
+            Self::Accepted { peer, .. } => Opened::Accepted { context, peer },
+            Self::Inserted { peer, .. } => Opened::Inserted { context, peer },
+            Self::Bound { .. } => Opened::Bound { context },
+            Self::Connected { .. } => Opened::Connected { context },
+        }
+    }
 }

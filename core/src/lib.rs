@@ -64,6 +64,7 @@
 //! - what a program does: [`Handler`], and [`Socket`], [`Net`] and [`AllSockets`] inside its calls;
 //! - how long the loop runs and how it fits other loops: [`Loop::run`], [`Loop::poll`],
 //!   [`Loop::next_deadline`];
+//! - several protocols in one loop: [`compose`];
 //! - addresses and options: [`Endpoint`]; reasons: [`Error`], [`Closed`];
 //! - another operating system or stack: [`Platform`].
 #![no_std]
@@ -73,6 +74,7 @@ mod address;
 mod budget;
 mod buffer;
 mod closed;
+pub mod compose;
 mod endpoint;
 mod error;
 mod event_loop;

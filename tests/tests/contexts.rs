@@ -10,6 +10,7 @@ on_every_platform!(
     all_of_a_context_close_and_no_others,
     what_on_close_connects_stays,
     an_adopted_socket_keeps_its_name_and_timeout,
+    a_group_is_counted_written_to_and_visited,
 );
 
 /// Opens `count` connections; returns the names on the client, whose contexts are 10, 11, …
@@ -89,4 +90,43 @@ fn an_adopted_socket_keeps_its_name_and_timeout<B: Bed>(bed: &mut B) {
         side(client) && client.script.received(id) == b"hello"
     });
     assert_eq!(pair.client.net().context(id), Some(9));
+}
+
+/// One write to each member; one that is held up is handed over with what it took, and takes
+/// nothing more until it has room.
+fn a_group_is_counted_written_to_and_visited<B: Bed>(bed: &mut B) {
+    let (mut pair, ids) = opened(bed, 4);
+    let is_meant = |context: &u8| (10..13).contains(context);
+    let mut net = pair.client.net();
+    assert_eq!(net.count_where(is_meant), 3);
+    let sent = net.stats().sent;
+    let (mut short, mut taken) = (Vec::new(), 0);
+    let complete = net.write_each(b"hello", is_meant, |net, id, count| {
+        assert!(count < 5 && net.is_open(id));
+        taken += count as u64;
+        short.push(id);
+    });
+    assert_eq!(complete + short.len(), 3);
+    assert!(short.iter().all(|id| ids[..3].contains(id)));
+    assert_eq!(net.stats().sent - sent, taken + 5 * complete as u64);
+    // More than any network takes, in the end; and then nothing.
+    let bytes = vec![b'x'; bed.plenty()];
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        net.write_each(&bytes, is_meant, |_, id, _| held.push(id));
+    }
+    assert!(ids[..3].iter().all(|id| held.contains(id)) && !held.contains(&ids[3]));
+    let mut again = Vec::new();
+    let complete = net.write_each(b"more", is_meant, |_, id, count| again.push((id, count)));
+    assert_eq!((complete, again.len()), (0, 3));
+    assert!(again.iter().all(|(_, count)| *count == 0));
+    let mut seen = Vec::new();
+    let mut all = pair.client.lp.all_sockets();
+    all.visit(is_meant, |net, id, _| {
+        seen.push(id);
+        net.abort(id, 1);
+    });
+    assert_eq!(all.net().count_where(is_meant), 0);
+    seen.sort_by_key(|id| ids.iter().position(|other| other == id));
+    assert_eq!(seen, ids[..3]);
 }

@@ -52,6 +52,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = find(self.slots, id) else {
             return;
         };
+        let context = slot.context.as_ref().copied();
         let period = u64::from(slot.period_millis()).saturating_mul(1_000);
         let late = self
             .state
@@ -67,6 +68,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         }
         let missed = u32::try_from(missed.unwrap_or(0)).unwrap_or(u32::MAX);
-        handler.on_timer(&mut self.all_sockets_now(), TimerId(id), missed);
+        let mut all = self.all_sockets_now();
+        all.kept_context = context;
+        handler.on_timer(&mut all, TimerId(id), missed);
     }
 }

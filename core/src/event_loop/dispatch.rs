@@ -71,7 +71,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 state: &mut self.state,
                 cork: &mut self.cork,
             };
-            let all = AllSockets { net, before, after };
+            let all = AllSockets {
+                net,
+                before,
+                after,
+                kept_context: None,
+            };
             handler.on_data(&mut Socket::new(all, id), ext, data);
         } else {
             // More bytes than the buffer has.
@@ -451,7 +456,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let calls = if injected_bug!(DoubleClose) { 2 } else { 1 };
         for _ in 0..calls {
             self.call(id, |socket, ext| {
-                socket.context_at_close = Some(context);
+                socket.all.kept_context = Some(context);
                 handler.on_close(socket, ext, closed);
             });
         }

@@ -338,7 +338,12 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             state: &mut self.state,
             cork: &mut self.cork,
         };
-        let all = AllSockets { net, before, after };
+        let all = AllSockets {
+            net,
+            before,
+            after,
+            kept_context: None,
+        };
         f(&mut Socket::new(all, id), ext);
     }
 
@@ -363,6 +368,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             },
             before: self.exts,
             after: &mut [],
+            kept_context: None,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use crate::closed::Closed;
 use crate::error::Error;
-use crate::id::{ListenerId, SocketId, to_index};
+use crate::id::SocketId;
 use crate::platform::{Platform, Progress};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Slot, find, find_connection, id_of};
+use crate::pool::slot::{Slot, find, find_connection};
 use crate::sockets::Net;
 use crate::sockets::send::mark_broken;
 use crate::time::Duration;
@@ -84,33 +84,6 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             self.close_slot(id, Phase::Closing, Closed::Local(code));
         } else {
             self.state.give_back(self.slots, id);
-        }
-    }
-
-    /// Closes every listener and connection of `context`, with this code; calls that are under
-    /// way may go on using their own. Sockets made by the `on_close` calls that follow stay.
-    pub fn close_all(&mut self, context: C, code: u16) {
-        self.close_where(code, |other| *other == context);
-    }
-
-    /// Closes every listener and connection whose context `is_meant` affirms, with this code.
-    /// Otherwise as [`Self::close_all`].
-    pub fn close_where(&mut self, code: u16, mut is_meant: impl FnMut(&C) -> bool) {
-        for index in 0..self.state.free_list.high_water {
-            let Some(slot) = self.slots.get(to_index(index)) else {
-                return;
-            };
-            if !slot.context.as_ref().is_some_and(&mut is_meant) {
-                continue;
-            }
-            let (phase, Some(id)) = (slot.phase(), id_of(self.slots, index)) else {
-                continue;
-            };
-            if phase == Phase::Listening {
-                self.stop_listening(ListenerId(id));
-            } else {
-                self.close_with(id, code);
-            }
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `receive.rs` | pausing, and reading on demand |
 //! | `close.rs` | ending, closing and resetting |
 //! | `datagrams.rs` | datagram sockets |
+//! | `groups.rs` | closing, counting, visiting and writing to many |
 //! | `descriptors.rs` | sockets and descriptors made elsewhere |
 //! | `local.rs` | Unix sockets |
 //! | `socket.rs` | what a handler call can reach |
@@ -16,6 +17,7 @@ pub(crate) mod close;
 pub(crate) mod cork;
 pub(crate) mod datagrams;
 pub(crate) mod descriptors;
+pub(crate) mod groups;
 pub(crate) mod local;
 pub(crate) mod receive;
 pub(crate) mod send;
@@ -195,6 +197,27 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         slot.enter(Phase::Timer, millis(repeat));
         self.arm(id, after);
         Ok(TimerId(id))
+    }
+
+    /// Starts a timer with a context, which [`AllSockets::timer_context`] returns in its
+    /// `on_timer`, and with which [`Self::close_all`] and [`Self::close_where`] stop it. Otherwise
+    /// as [`Self::start_timer`].
+    ///
+    /// [`AllSockets::timer_context`]: crate::AllSockets::timer_context
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_timer_in(
+        &mut self,
+        context: C,
+        after: Duration,
+        repeat: Duration,
+    ) -> Result<TimerId, Error> {
+        let timer = self.start_timer(after, repeat)?;
+        if let Some(slot) = find(self.slots, timer.0) {
+            slot.context = Place::Occupied(context);
+        }
+        Ok(timer)
     }
 
     /// Moves a timer: it is next due `after` from [`Self::now`], and then every `repeat`, as if it

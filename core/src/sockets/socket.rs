@@ -23,6 +23,9 @@ pub struct AllSockets<'a, P: Platform, H: Handler<P>> {
     /// The data of the sockets before the one a call is about, and after it.
     pub(crate) before: &'a mut [Place<H::Ext>],
     pub(crate) after: &'a mut [Place<H::Ext>],
+    /// The context of a closed socket or of a timer, in the call that is about it: its slot may
+    /// have it no more.
+    pub(crate) kept_context: Option<H::Context>,
 }
 
 impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
@@ -56,6 +59,13 @@ impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
         };
         Some((&mut self.net, place?.as_mut()?))
     }
+
+    /// Returns the context of the timer that the running `on_timer` is about, if it was started
+    /// with one ([`Net::start_timer_in`]); `None` elsewhere.
+    #[must_use]
+    pub const fn timer_context(&self) -> Option<H::Context> {
+        self.kept_context
+    }
 }
 
 /// The socket a handler call is about, and the way to every other one.
@@ -65,18 +75,12 @@ impl<'a, P: Platform, H: Handler<P>> AllSockets<'a, P, H> {
 pub struct Socket<'a, P: Platform, H: Handler<P>> {
     pub(crate) all: AllSockets<'a, P, H>,
     pub(crate) id: SocketId,
-    /// In `on_close`, when the slot has it no more.
-    pub(crate) context_at_close: Option<H::Context>,
 }
 
 impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     #[inline]
     pub(crate) const fn new(all: AllSockets<'a, P, H>, id: SocketId) -> Self {
-        Self {
-            all,
-            id,
-            context_at_close: None,
-        }
+        Self { all, id }
     }
 
     /// Returns every socket, by id.
@@ -187,7 +191,8 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     /// Returns the socket's context, in its `on_close` too; `None` when it was closed before.
     #[must_use]
     pub fn context(&mut self) -> Option<H::Context> {
-        self.context_at_close
+        self.all
+            .kept_context
             .or_else(|| self.all.net.reborrow().context(self.id))
     }
 

@@ -49,15 +49,17 @@ impl Server {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let addr = line.strip_prefix("listening on ").unwrap().trim_end();
-        let addr = addr.parse().unwrap();
+        let addr = announced(&mut output);
         Self {
             child,
             addr,
             output,
         }
+    }
+
+    /// The address in the next line of its output.
+    pub(crate) fn next_addr(&mut self) -> SocketAddr {
+        announced(&mut self.output)
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -80,6 +82,13 @@ impl Server {
         self.output.read_to_string(&mut rest).unwrap();
         (code.unwrap().code(), rest)
     }
+}
+
+fn announced(output: &mut impl BufRead) -> SocketAddr {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let addr = line.strip_prefix("listening on ").unwrap().trim_end();
+    addr.parse().unwrap()
 }
 
 impl Drop for Server {

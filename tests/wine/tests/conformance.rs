@@ -18,6 +18,8 @@ mod calls_inside_calls;
 mod closing_data;
 #[path = "../../tests/connect_errors.rs"]
 mod connect_errors;
+#[path = "../../tests/composed_protocols.rs"]
+mod composed_protocols;
 #[path = "../../tests/contexts.rs"]
 mod contexts;
 #[path = "../../tests/cork.rs"]
