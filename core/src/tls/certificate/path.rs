@@ -211,7 +211,7 @@ impl<'a> Search<'a> {
         }
         let count = self.certificates.len().min(CERTIFICATES_MAX);
         let certificates = certificates.get(..count)?;
-        // What may be a path at best; else what is one by names, so that the fault is told.
+        // What may be a path at best; else what is one by names, so that the fault is reported.
         let strict = self.search(certificates, progress, true);
         strict.or_else(|| self.search(certificates, progress, false))
     }

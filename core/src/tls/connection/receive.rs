@@ -252,11 +252,11 @@ impl Connection {
             if self.awaits_change() && !is_last {
                 return Err(Alert::UNEXPECTED_MESSAGE);
             }
-            let (held, message) = handshake.message.current(total);
+            let (kept, message) = handshake.message.current(total);
             let exchange = &mut handshake.exchange;
-            let step = out.whole(|out| self.on_message(setup, exchange, held, message, out))?;
+            let step = out.whole(|out| self.on_message(setup, exchange, kept, message, out))?;
             match step {
-                Step::Hold => handshake.message.hold(total),
+                Step::Keep => handshake.message.keep(total),
                 Step::Next => handshake.message.consume(total),
                 Step::Flight => {
                     handshake.message.consume(total);
@@ -343,7 +343,7 @@ impl Connection {
         &mut self,
         setup: &mut Setup<'_, C>,
         exchange: &mut Exchange<C>,
-        held: &[u8],
+        kept: &[u8],
         message: &[u8],
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
@@ -362,7 +362,7 @@ impl Connection {
             (State::AwaitRequest | State::AwaitCertificate, _) => {
                 self.on_certificate(setup, exchange, message)
             }
-            (State::AwaitVerify, _) => self.on_verify(setup, exchange, held, message),
+            (State::AwaitVerify, _) => self.on_verify(setup, exchange, kept, message),
             (State::AwaitFinished, Role::Server) => {
                 self.on_client_finished(setup, exchange, message, out)
             }

@@ -26,11 +26,11 @@ pub trait Machine {
 
     /// Returns the wall clock: seconds since 1970-01-01 00:00 UTC, leap seconds not counted.
     ///
-    /// Validity of certificates and the age of tickets are judged by it. A machine without a
+    /// Validity of certificates and the age of tickets are checked by it. A machine without a
     /// clock must not return 0 but its build time or another time it knows has passed.
     fn unix_seconds(&self) -> u64;
 
-    /// Is told each secret that protects traffic, for a file that tools which read captured
+    /// Receives each secret that protects traffic, for a file that tools which read captured
     /// traffic understand (`SSLKEYLOGFILE`): its name there, the client's random, the secret.
     ///
     /// Does nothing by default, and should do nothing where traffic is to stay secret.
@@ -62,7 +62,7 @@ pub trait Crypto {
     /// Returns the wall clock in seconds since 1970.
     fn unix_seconds(&self) -> u64;
 
-    /// Is told each secret that protects traffic. See [`Machine::log_secret`].
+    /// Receives each secret that protects traffic. See [`Machine::log_secret`].
     fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
         let _ = (name, client_random, secret);
     }

@@ -130,7 +130,7 @@ impl<'a, C: Crypto> Prover<'a, C> {
     }
 
     /// Notes an alert for the program; the crate has errors of its own.
-    fn judge(&mut self, result: Result<(), Alert>) -> Result<(), TlsError> {
+    fn note_alert(&mut self, result: Result<(), Alert>) -> Result<(), TlsError> {
         result.map_err(|alert| {
             self.refusal = self.refusal.or(Some(alert));
             TlsError::InvalidCertificate
@@ -142,7 +142,7 @@ impl<C: Crypto> TlsVerifier<Aes128GcmSha256> for Prover<'_, C> {
     fn set_hostname_verification(&mut self, name: &str) -> Result<(), TlsError> {
         match name == self.name {
             true => Ok(()),
-            false => self.judge(Err(Alert::INTERNAL_ERROR)),
+            false => self.note_alert(Err(Alert::INTERNAL_ERROR)),
         }
     }
 
@@ -152,14 +152,14 @@ impl<C: Crypto> TlsVerifier<Aes128GcmSha256> for Prover<'_, C> {
         certificate: CertificateRef<'_>,
     ) -> Result<(), TlsError> {
         let taken = self.take_chain(&certificate.entries);
-        self.judge(taken)?;
+        self.note_alert(taken)?;
         self.transcript = Some(transcript.clone());
         Ok(())
     }
 
     fn verify_signature(&mut self, verify: CertificateVerifyRef<'_>) -> Result<(), TlsError> {
         let taken = self.take_signature(verify.signature_scheme.as_u16(), verify.signature);
-        self.judge(taken)
+        self.note_alert(taken)
     }
 }
 

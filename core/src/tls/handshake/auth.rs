@@ -31,7 +31,7 @@ pub(crate) enum Step {
     /// Forget it.
     Next,
     /// Keep it: the next message refers to it.
-    Hold,
+    Keep,
     /// Forget it; answer with a flight.
     Flight,
     /// Keep it and come back to it later: as many signatures as may be have been verified.
@@ -91,7 +91,7 @@ impl Connection {
         exchange.authenticated_at = setup.crypto.unix_seconds();
         exchange.transcript.update(message);
         self.state = State::AwaitVerify;
-        Ok(Step::Hold)
+        Ok(Step::Keep)
     }
 
     /// Notes what is wrong with the peer's certificates; returns the alert.
@@ -100,12 +100,12 @@ impl Connection {
         error.alert()
     }
 
-    /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `held`.
+    /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `kept`.
     pub(crate) fn on_verify<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
         exchange: &mut Exchange<C>,
-        held: &[u8],
+        kept: &[u8],
         message: &[u8],
     ) -> Result<Step, Alert> {
         if !exchange.pace.may_verify() {
@@ -117,7 +117,7 @@ impl Connection {
         reader.end()?;
         let digest = exchange.transcript.digest();
         let signed = Signed::new(self.role.other(), digest.get(self.suite.hash()));
-        let chain = Chain::parse(content(held))?;
+        let chain = Chain::parse(content(kept))?;
         chain.verify_signature::<C>(scheme, signed.get(), signature)?;
         if let (Some(peer), Some(certificate)) = (&mut setup.peer, chain.own()) {
             peer.set_certificate::<C::Hasher>(certificate);

@@ -163,12 +163,12 @@ fn put_binder<C: Crypto>(
     Ok(())
 }
 
-/// Returns whether the server is told this name: not if it is an IP address (RFC 6066, section 3).
+/// Returns true if this name is sent to the server: not an IP address (RFC 6066, section 3).
 fn sends_name(name: &[u8]) -> bool {
     parse_dns(name).is_some()
 }
 
-/// Adds the server's name, if it is to be told.
+/// Adds the server's name, if it is to be sent.
 fn put_name(name: &[u8], out: &mut Output<'_>) -> Result<(), Alert> {
     if !sends_name(name) {
         return Ok(());
@@ -446,7 +446,12 @@ pub(crate) fn follow<C: Crypto>(
         let master = exchange.derive(connection.suite.hash(), b"res master");
         let now = setup.crypto.unix_seconds();
         let suite = connection.suite;
-        connection.session = session::expect(setup.sessions, exchange, suite, master, now);
+        let (name, target) = (exchange.name(), &exchange.target);
+        connection.session = session::reserve(setup.sessions, name, target, now);
+        if let Some(session) = connection.session.get(setup.sessions) {
+            let authentication = (exchange.authenticated_at, exchange.not_after);
+            session.expect_ticket(suite, master, authentication);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Config<'a> {
     pub server: ServerConfig<'a>,
     /// For connections that were made from here.
     pub client: ClientConfig<'a>,
-    /// Told of handshakes that fail in a layer. None by default.
+    /// Receives reports of handshakes that fail in a layer. None by default.
     pub observer: Option<&'a dyn ObserveHandshakes>,
 }
 

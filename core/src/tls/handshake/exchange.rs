@@ -37,7 +37,7 @@ impl<C: Crypto> Handshake<C> {
         message: Message {
             bytes: [0; MESSAGE_MAX],
             len: 0,
-            held: 0,
+            start: 0,
         },
         exchange: Exchange::EMPTY,
     };
@@ -136,9 +136,9 @@ pub(crate) struct ParkedHandshake {
 pub(crate) struct Message {
     bytes: [u8; MESSAGE_MAX],
     len: usize,
-    /// Length of an earlier message kept in front, which the current one refers to; or, of a
-    /// message of ours, how much has been sent.
-    held: usize,
+    /// Where the current message starts: behind an earlier one that it refers to, or, in a flight
+    /// of ours, behind what has been sent.
+    start: usize,
 }
 
 impl Message {
@@ -159,7 +159,7 @@ impl Message {
         &self,
         expects: impl FnOnce(u8) -> bool,
     ) -> Result<Option<usize>, Alert> {
-        let mut reader = Reader::new(self.bytes.get(self.held..self.len).unwrap_or_default());
+        let mut reader = Reader::new(self.bytes.get(self.start..self.len).unwrap_or_default());
         if reader.is_empty() {
             return Ok(None);
         }
@@ -170,7 +170,7 @@ impl Message {
             return Ok(None);
         };
         let total = len.saturating_add(MESSAGE_HEADER);
-        if total > MESSAGE_MAX.saturating_sub(self.held) {
+        if total > MESSAGE_MAX.saturating_sub(self.start) {
             return Err(Alert::DECODE_ERROR);
         }
         Ok((reader.len() >= len).then_some(total))
@@ -178,28 +178,28 @@ impl Message {
 
     /// Returns the message kept in front and the current one, which is `total` bytes long.
     pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
-        let (held, rest) = self.bytes.split_at_checked(self.held).unwrap_or_default();
-        (held, rest.get(..total).unwrap_or_default())
+        let (kept, rest) = self.bytes.split_at_checked(self.start).unwrap_or_default();
+        (kept, rest.get(..total).unwrap_or_default())
     }
 
     /// Returns whether nothing is behind the current message, which is `total` bytes long.
     pub(crate) const fn ends_with(&self, total: usize) -> bool {
-        self.held.saturating_add(total) == self.len
+        self.start.saturating_add(total) == self.len
     }
 
     /// Drops the current message, `total` bytes long, and the one kept in front.
     pub(crate) fn consume(&mut self, total: usize) {
-        let end = self.held.saturating_add(total).min(self.len);
+        let end = self.start.saturating_add(total).min(self.len);
         if end <= self.len && self.len <= MESSAGE_MAX {
             self.bytes.copy_within(end..self.len, 0);
         }
         self.len = self.len.saturating_sub(end);
-        self.held = 0;
+        self.start = 0;
     }
 
     /// Keeps the current message, `total` bytes long, in front of the next.
-    pub(crate) fn hold(&mut self, total: usize) {
-        self.held = total.min(self.len);
+    pub(crate) fn keep(&mut self, total: usize) {
+        self.start = total.min(self.len);
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -208,7 +208,7 @@ impl Message {
 
     /// Returns whether a message has begun and is not complete.
     pub(crate) const fn is_partial(&self) -> bool {
-        self.len > self.held
+        self.len > self.start
     }
 
     /// Returns the buffer as an output for our next flight. No message may be in it.
@@ -230,18 +230,18 @@ impl Message {
     /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
     pub(crate) const fn set_unsent(&mut self, len: usize) {
         self.len = len;
-        self.held = 0;
+        self.start = 0;
     }
 
     /// Returns what is left of them.
     pub(crate) fn unsent(&self) -> &[u8] {
-        self.bytes.get(self.held..self.len).unwrap_or_default()
+        self.bytes.get(self.start..self.len).unwrap_or_default()
     }
 
     /// Counts `count` bytes that were sent; whether nothing is left.
     pub(crate) const fn sent(&mut self, count: usize) -> bool {
-        self.held = self.held.saturating_add(count);
-        if self.held >= self.len {
+        self.start = self.start.saturating_add(count);
+        if self.start >= self.len {
             self.clear();
         }
         self.is_empty()
@@ -249,7 +249,7 @@ impl Message {
 
     pub(crate) const fn clear(&mut self) {
         self.len = 0;
-        self.held = 0;
+        self.start = 0;
     }
 }
 

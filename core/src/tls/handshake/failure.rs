@@ -1,4 +1,4 @@
-//! Handshakes that failed, told to the program and counted.
+//! Handshakes that failed, reported to the program and counted.
 
 use core::fmt;
 
@@ -31,7 +31,7 @@ impl fmt::Display for HandshakeFailure {
     }
 }
 
-/// Is told of handshakes that failed, which a handler of an accepted connection never sees.
+/// Observes handshakes that failed, which a handler of an accepted connection never sees.
 pub trait ObserveHandshakes: Sync {
     /// Is called once for each handshake that failed, before its socket closes; not for those that
     /// run out of time, which are counted only.

@@ -7,9 +7,9 @@
 //! | `config` | what a program configures: identities, authorities, protocols |
 //! | `extension`, `hello` | the hellos and their extensions, read from the wire |
 //! | `exchange` | what a connection needs only while it shakes hands |
-//! | `failure` | handshakes that failed, told to the program and counted |
+//! | `failure` | handshakes that failed, reported to the program and counted |
 //! | `pace` | how many signatures one call may verify |
-//! | `peer` | what a handshake has told of the peer |
+//! | `peer` | what a handshake has shown of the peer |
 //! | `secrets` | which secrets the key schedule gives at which stage |
 //! | `auth` | `Certificate`, `CertificateVerify` and `Finished`, of both sides |
 //! | `server`, `client` | what each side does on each message |

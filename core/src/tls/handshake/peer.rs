@@ -1,4 +1,4 @@
-//! What a handshake has told of the peer, for programs that ask who it is.
+//! What a handshake has shown of the peer, for programs that ask who it is.
 
 use zeroize::Zeroize;
 
@@ -14,7 +14,7 @@ use crate::tls::wire::copy;
 /// Longest certificate that is kept, in bytes. Most have 500 to 2,000.
 const CERTIFICATE_MAX: usize = 2_048;
 
-/// Who the peer of one connection is, as far as the handshake has told.
+/// Who the peer of one connection is, as far as the handshake has shown.
 ///
 /// A program that wants to know hands [`Tls::with_peers`](crate::tls::Tls::with_peers) one of these
 /// for each socket of its pool, about 2.5 KB each. One belongs to a connection from its hello until

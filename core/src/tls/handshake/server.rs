@@ -154,7 +154,7 @@ impl Connection {
         if !exchange.set_name(name.unwrap_or_default()) {
             return Err(Alert::DECODE_ERROR);
         }
-        // Asked once before, so that an absent list is told from an unsuitable one.
+        // Asked once before, so that an absent list is distinguished from an unsuitable one.
         hello.offers_scheme(0)?;
         let knows = |scheme: Scheme| matches!(hello.offers_scheme(scheme.code()), Ok(true));
         let chosen = setup.config.server.choose(name, knows);

@@ -4,7 +4,6 @@ use pki_types::TrustAnchor;
 
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::{Crypto, Secret, Suite};
-use crate::tls::handshake::exchange::Exchange;
 use crate::tls::handshake::extension::Extensions;
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::record::schedule::expand_label;
@@ -178,6 +177,19 @@ impl Session {
         (self.authenticated_at, self.not_after)
     }
 
+    /// Notes what the ticket that may come will be made of, the `master` secret of resumption, and
+    /// how long it may stand in for certificates: see [`Self::authentication`].
+    pub(crate) fn expect_ticket(
+        &mut self,
+        suite: Suite,
+        master: Secret,
+        authentication: (u64, u64),
+    ) {
+        self.suite = suite;
+        self.secret = master;
+        (self.authenticated_at, self.not_after) = authentication;
+    }
+
     /// Starts a `NewSessionTicket`. Only the first of a connection is kept.
     pub(crate) const fn begin_ticket(&mut self) {
         if self.ticket_len == 0 {
@@ -254,16 +266,14 @@ pub(crate) fn take(sessions: &mut [Session], name: &[u8], target: &Target, now: 
     })
 }
 
-/// Makes a place ready for the ticket that the server of a handshake may send, which will be made
-/// of `master`: an empty one, or the server's, or the oldest.
-pub(crate) fn expect<C: Crypto>(
+/// Makes a place ready for the ticket that the server `name` may send: an empty one, or the
+/// server's, or the oldest. [`Session::expect_ticket`] adds what the ticket will be made of.
+pub(crate) fn reserve(
     sessions: &mut [Session],
-    exchange: &Exchange<C>,
-    suite: Suite,
-    master: Secret,
+    name: &[u8],
+    target: &Target,
     now: u64,
 ) -> SessionAt {
-    let (name, target) = (exchange.name(), &exchange.target);
     let rank = |session: &Session| {
         let is_empty = session.is_empty();
         (!is_empty, !session.is_for(name, target), session.since)
@@ -282,11 +292,7 @@ pub(crate) fn expect<C: Crypto>(
     {
         session.name_len = len;
         session.serial = session.serial.wrapping_add(1).max(1);
-        session.suite = suite;
-        session.secret = master;
         session.since = now;
-        session.authenticated_at = exchange.authenticated_at;
-        session.not_after = exchange.not_after;
         session.target = *target;
     }
     at(sessions, position)

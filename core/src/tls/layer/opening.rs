@@ -342,8 +342,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
-    /// Sends what is held and the alert of [`Self::prepare_refusal`]; an error when all of it has
-    /// been taken, or cannot be.
+    /// Sends what is buffered and the alert of [`Self::prepare_refusal`]; an error when all of it
+    /// has been taken, or cannot be.
     fn refuse_peer(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
         if !self.flush_output(socket)? {
             return Ok(Progress::Pending);

@@ -66,7 +66,7 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) verifications_left: u8,
     /// Own reports that may still be given in this iteration.
     reports_left: u32,
-    /// The socket whose report was the last, if it told of an end or an error.
+    /// The socket whose report was the last, if it reported an end or an error.
     ending: Option<SocketId>,
     /// Microseconds that a lease lasts without progress while others wait for it.
     lease_max: u64,
@@ -398,11 +398,11 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         if !socket.is_secure() {
             return self.inner.linger(&mut socket.inner);
         }
-        self.say_goodbye(socket)
+        self.send_close_notify(socket)
     }
 
     fn close(&mut self, socket: &mut Self::Socket) {
-        self.say_goodbye(socket);
+        self.send_close_notify(socket);
         self.forget(socket);
         self.inner.close(&mut socket.inner);
     }

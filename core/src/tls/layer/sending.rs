@@ -151,7 +151,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         sent.map(|_| true)
     }
 
-    /// Sends what is held of an open connection here and below.
+    /// Sends what is buffered of an open connection here and below.
     pub(crate) fn flush_all(
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
@@ -168,7 +168,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket.connection.is_open() && self.waits_for_input(socket)
     }
 
-    /// Sends what is held of an open connection, and our end if it is due.
+    /// Sends what is buffered of an open connection, and our end if it is due.
     pub(crate) fn drain(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
         if !self.flush_output(socket)? {
             return Ok(Progress::Pending);
@@ -212,9 +212,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(progress)
     }
 
-    /// Sends what is held and `close_notify`, as far as that takes no waiting; whether something
-    /// is held still. Nothing is received from now on.
-    pub(crate) fn say_goodbye(&mut self, socket: &mut TlsSocket<P::Socket>) -> bool {
+    /// Sends what is buffered and `close_notify`, as far as that takes no waiting; returns true if
+    /// something is still buffered. Nothing is received from now on.
+    pub(crate) fn send_close_notify(&mut self, socket: &mut TlsSocket<P::Socket>) -> bool {
         if !socket.connection.is_open() || socket.flags.has(Flags::BROKEN) {
             return false;
         }
@@ -242,8 +242,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Error::AlertSent(alert.code())
     }
 
-    /// Sends an alert behind what is held. What the platform does not take is held as well, or
-    /// lost if all outputs are leased.
+    /// Sends an alert behind what is buffered. What the platform does not take is buffered as well,
+    /// or lost if all outputs are leased.
     fn send_alert(&mut self, socket: &mut TlsSocket<P::Socket>, alert: Alert) {
         let mut bytes = [0; CONTROL_MAX];
         let mut out = Output::new(&mut bytes);
@@ -258,8 +258,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             tail.push(out.filled());
             return;
         }
-        let held = self.pools.outputs.get(socket.output);
-        let count = match held.is_some_and(|record| !record.is_empty()) {
+        let leased = self.pools.outputs.get(socket.output);
+        let count = match leased.is_some_and(|record| !record.is_empty()) {
             true => 0,
             // An error tells that the connection is over, as it is in any case.
             false => match self.inner.send(&mut socket.inner, out.filled()) {
