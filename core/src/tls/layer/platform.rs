@@ -16,7 +16,7 @@ use crate::tls::layer::flags::Flags;
 use crate::tls::layer::memory::{Pools, TlsMemory};
 use crate::tls::layer::pool::Report;
 use crate::tls::layer::slab::{ParkingPlace, Slab};
-use crate::tls::layer::socket::TlsSocket;
+use crate::tls::layer::socket::{Kind, TlsSocket};
 
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
 /// connections is not held up for longer than these take.
@@ -246,6 +246,17 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
+/// Returns the progress of a socket's output; an error is none where nothing was left to be missed.
+fn done_if_over<S>(
+    socket: &TlsSocket<S>,
+    progress: Result<Progress, Error>,
+) -> Result<Progress, Error> {
+    match progress {
+        Err(_) if socket.is_over() => Ok(Progress::Done),
+        progress => progress,
+    }
+}
+
 /// The same endpoint for the platform below, which knows nothing of TLS.
 fn plain<'a>(endpoint: &Endpoint<'a>) -> Endpoint<'a> {
     Endpoint {
@@ -309,7 +320,9 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         let accepted = self
             .inner
             .accept(&mut listener.inner, &mut socket.inner, id)?;
-        if accepted.is_some() && listener.is_secure() {
+        if accepted.is_some()
+            && let Kind::Secured(_) = listener.kind()
+        {
             socket.id = id.to_bits();
             socket.flags.set(Flags::SECURE);
             socket.connection = Connection::server();
@@ -331,34 +344,35 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     }
 
     fn open(&mut self, socket: &mut Self::Socket, ready: Readiness) -> Result<Progress, Error> {
-        if !socket.is_secure() {
-            return self.inner.open(&mut socket.inner, ready);
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.open(socket, ready),
+            Kind::Secured(socket) => self.carry_on(socket, ready),
         }
-        self.carry_on(socket, ready)
     }
 
     fn flush(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
-        if !socket.is_secure() {
-            return self.inner.flush(&mut socket.inner);
-        }
-        match self.flush_all(socket) {
-            Err(_) if socket.is_over() => Ok(Progress::Done),
-            progress => progress,
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.flush(socket),
+            Kind::Secured(socket) => {
+                let progress = self.flush_all(socket);
+                done_if_over(socket, progress)
+            }
         }
     }
 
     fn take_error(&mut self, socket: &mut Self::Socket) -> Option<Error> {
-        if socket.is_secure() && (socket.is_over() || self.waits_to_receive(socket)) {
-            return None;
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.take_error(socket),
+            Kind::Secured(socket) if socket.is_over() || self.waits_to_receive(socket) => None,
+            Kind::Secured(socket) => self.inner.take_error(&mut socket.inner),
         }
-        self.inner.take_error(&mut socket.inner)
     }
 
     fn recv(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        if !socket.is_secure() {
-            return self.inner.recv(&mut socket.inner, buffer);
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.recv(socket, buffer),
+            Kind::Secured(socket) => self.receive(socket, buffer),
         }
-        self.receive(socket, buffer)
     }
 
     fn set_option(&mut self, socket: &mut Self::Socket, option: SocketOption) -> Result<(), Error> {
@@ -366,10 +380,10 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     }
 
     fn send(&mut self, socket: &mut Self::Socket, data: &[u8]) -> Result<usize, Error> {
-        if !socket.is_secure() {
-            return self.inner.send(&mut socket.inner, data);
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.send(socket, data),
+            Kind::Secured(socket) => self.transmit(socket, &[data]),
         }
-        self.transmit(socket, &[data])
     }
 
     fn send_vectored(
@@ -377,28 +391,28 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         socket: &mut Self::Socket,
         parts: &[&[u8]],
     ) -> Result<usize, Error> {
-        if !socket.is_secure() {
-            return self.inner.send_vectored(&mut socket.inner, parts);
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.send_vectored(socket, parts),
+            Kind::Secured(socket) => self.transmit(socket, parts),
         }
-        self.transmit(socket, parts)
     }
 
     fn finish(&mut self, socket: &mut Self::Socket) -> Result<Progress, Error> {
-        if !socket.is_secure() {
-            return self.inner.finish(&mut socket.inner);
-        }
-        socket.flags.set(Flags::FINISHING);
-        match self.drain(socket) {
-            Err(_) if socket.is_over() => Ok(Progress::Done),
-            progress => progress,
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.finish(socket),
+            Kind::Secured(socket) => {
+                socket.flags.set(Flags::FINISHING);
+                let progress = self.drain(socket);
+                done_if_over(socket, progress)
+            }
         }
     }
 
     fn linger(&mut self, socket: &mut Self::Socket) -> bool {
-        if !socket.is_secure() {
-            return self.inner.linger(&mut socket.inner);
+        match socket.kind_mut() {
+            Kind::Plain(socket) => self.inner.linger(socket),
+            Kind::Secured(socket) => self.send_close_notify(socket),
         }
-        self.send_close_notify(socket)
     }
 
     fn close(&mut self, socket: &mut Self::Socket) {
@@ -421,14 +435,15 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     }
 
     fn protocol(&self, socket: &Self::Socket) -> &[u8] {
-        if !socket.is_secure() {
-            return self.inner.protocol(&socket.inner);
-        }
-        let protocols = match socket.connection.is_client() {
+        let connection = match socket.kind() {
+            Kind::Plain(socket) => return self.inner.protocol(socket),
+            Kind::Secured(socket) => &socket.connection,
+        };
+        let protocols = match connection.is_client() {
             true => self.config.client.protocols,
             false => self.config.server.protocols,
         };
-        let index = socket.connection.protocol();
+        let index = connection.protocol();
         index
             .and_then(|index| protocols.get(index).copied())
             .unwrap_or_default()

@@ -19,6 +19,14 @@ pub struct TlsSocket<S> {
     pub(crate) flags: Flags,
 }
 
+/// Whose a socket of the layer is. Everything that the layer does goes one way or the other by it.
+pub(crate) enum Kind<P, S> {
+    /// The platform's own: this socket passes through.
+    Plain(P),
+    /// TLS's, together with the platform's below.
+    Secured(S),
+}
+
 const _: () = {
     let beyond = size_of::<TlsSocket<u64>>() - size_of::<u64>();
     assert!(
@@ -45,6 +53,22 @@ impl<S> TlsSocket<S> {
     #[must_use]
     pub const fn is_secure(&self) -> bool {
         self.flags.has(Flags::SECURE)
+    }
+
+    /// Returns the socket as who is to serve it: the platform's below, or all of it.
+    pub(crate) const fn kind(&self) -> Kind<&S, &Self> {
+        match self.is_secure() {
+            true => Kind::Secured(self),
+            false => Kind::Plain(&self.inner),
+        }
+    }
+
+    /// Returns the socket as [`Self::kind`] does, to be changed.
+    pub(crate) const fn kind_mut(&mut self) -> Kind<&mut S, &mut Self> {
+        match self.is_secure() {
+            true => Kind::Secured(self),
+            false => Kind::Plain(&mut self.inner),
+        }
     }
 
     /// Returns the platform's socket below.
