@@ -30,11 +30,6 @@ impl<M: Machine> AwsLc<M> {
         Self { machine }
     }
 
-    /// Returns the machine.
-    pub const fn machine_mut(&mut self) -> &mut M {
-        &mut self.machine
-    }
-
     /// Makes a private key and keeps its bytes in `private`.
     fn draw(&mut self, group: Group, private: &mut Private) -> Result<PrivateKey, Alert> {
         for _ in 0..DRAWS_MAX {
@@ -49,6 +44,7 @@ impl<M: Machine> AwsLc<M> {
 
 impl<M: Machine> Crypto for AwsLc<M> {
     type Hasher = Sha2;
+    type Machine = M;
 
     const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
 
@@ -66,20 +62,12 @@ impl<M: Machine> Crypto for AwsLc<M> {
         algorithms::RSA_PKCS1_2048_8192_SHA512,
     ];
 
-    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
-        if self.machine.random(out) {
-            Ok(())
-        } else {
-            Err(Alert::INTERNAL_ERROR)
-        }
+    fn machine(&self) -> &M {
+        &self.machine
     }
 
-    fn unix_seconds(&self) -> u64 {
-        self.machine.unix_seconds()
-    }
-
-    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
-        self.machine.log_secret(name, client_random, secret);
+    fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
     }
 
     fn seal(

@@ -24,9 +24,18 @@ fn or_alert<T>(value: T) -> Result<T, Alert> {
 
 impl Crypto for Any {
     type Hasher = AnyHash;
+    type Machine = Self;
 
     const GROUPS: &'static [Group] = &[Group::X25519, Group::P256, Group::X25519MlKem768];
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[&Any];
+
+    fn machine(&self) -> &Self {
+        self
+    }
+
+    fn machine_mut(&mut self) -> &mut Self {
+        self
+    }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
         fill(out);

@@ -20,6 +20,7 @@ impl<const P256: bool> Clear<P256> {
 
 impl<const P256: bool> Provider for Clear<P256> {
     type Hasher = Sha2;
+    type Machine = Machine;
 
     const GROUPS: &'static [Group] = match P256 {
         true => &[Group::P256],
@@ -28,12 +29,12 @@ impl<const P256: bool> Provider for Clear<P256> {
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] =
         <Crypto as Provider>::ALGORITHMS;
 
-    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
-        self.0.random(out)
+    fn machine(&self) -> &Machine {
+        self.0.machine()
     }
 
-    fn unix_seconds(&self) -> u64 {
-        self.0.unix_seconds()
+    fn machine_mut(&mut self) -> &mut Machine {
+        self.0.machine_mut()
     }
 
     fn seal(

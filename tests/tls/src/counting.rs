@@ -59,6 +59,7 @@ impl<const INDEX: usize> SignatureVerificationAlgorithm for Counted<INDEX> {
 
 impl Provider for Counting {
     type Hasher = Sha2;
+    type Machine = Machine;
 
     const GROUPS: &'static [Group] = <Crypto as Provider>::GROUPS;
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[
@@ -69,12 +70,12 @@ impl Provider for Counting {
         &Counted::<4>,
     ];
 
-    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
-        self.0.random(out)
+    fn machine(&self) -> &Machine {
+        self.0.machine()
     }
 
-    fn unix_seconds(&self) -> u64 {
-        self.0.unix_seconds()
+    fn machine_mut(&mut self) -> &mut Machine {
+        self.0.machine_mut()
     }
 
     fn seal(

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use usockets::tls::{ClientConfig, Config, ServerConfig, Sha2};
+use usockets::tls::{ClientConfig, Config, Crypto as _, ServerConfig, Sha2};
 use usockets_tests_tls::{Authority, Kind, Ours, Theirs, log_line, pump, suite};
 
 /// A key log of rustls, as lines.

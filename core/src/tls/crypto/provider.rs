@@ -47,24 +47,38 @@ pub trait Crypto {
     /// A running hash.
     type Hasher: Hasher;
 
+    /// Where random bytes and the time come from.
+    type Machine: Machine;
+
     /// The groups it knows, the preferred first.
     const GROUPS: &'static [Group];
 
     /// The signature algorithms it can verify, for certificates and handshakes.
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm];
 
-    /// Fills `out` with bytes that nobody can predict.
+    /// Returns the machine.
+    fn machine(&self) -> &Self::Machine;
+
+    /// Returns the machine.
+    fn machine_mut(&mut self) -> &mut Self::Machine;
+
+    /// Fills `out` with the machine's bytes that nobody can predict.
     ///
     /// # Errors
     /// `internal_error`: the machine cannot.
-    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert>;
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
+        let is_filled = self.machine_mut().random(out);
+        is_filled.then_some(()).ok_or(Alert::INTERNAL_ERROR)
+    }
 
-    /// Returns the wall clock in seconds since 1970.
-    fn unix_seconds(&self) -> u64;
+    /// Returns the machine's wall clock in seconds since 1970.
+    fn unix_seconds(&self) -> u64 {
+        self.machine().unix_seconds()
+    }
 
-    /// Receives each secret that protects traffic. See [`Machine::log_secret`].
+    /// Hands each secret that protects traffic to the machine. See [`Machine::log_secret`].
     fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
-        let _ = (name, client_random, secret);
+        self.machine_mut().log_secret(name, client_random, secret);
     }
 
     /// Encrypts `data` in place and returns its tag. The key is the front of `key`.

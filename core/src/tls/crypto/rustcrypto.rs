@@ -22,8 +22,10 @@ use crate::tls::wire::copy;
 const DRAWS_MAX: usize = 16;
 
 /// [`Crypto`] by the RustCrypto and dalek crates.
+///
+/// It verifies signatures unless `VERIFIES` is false, as in [`Self::for_server`].
 #[derive(Clone, Copy, Debug)]
-pub struct RustCrypto<M> {
+pub struct RustCrypto<M, const VERIFIES: bool = true> {
     machine: M,
 }
 
@@ -33,12 +35,19 @@ impl<M: Machine> RustCrypto<M> {
     pub const fn new(machine: M) -> Self {
         Self { machine }
     }
+}
 
-    /// Returns the machine.
-    pub const fn machine_mut(&mut self) -> &mut M {
-        &mut self.machine
+impl<M: Machine> RustCrypto<M, false> {
+    /// Returns the cryptography of a server that asks nobody for a certificate. It knows no
+    /// algorithm that verifies a signature, so that none of them is in the program: a client with
+    /// it refuses every server, and a server every client's certificate.
+    #[must_use]
+    pub const fn for_server(machine: M) -> Self {
+        Self { machine }
     }
+}
 
+impl<M: Machine, const VERIFIES: bool> RustCrypto<M, VERIFIES> {
     // Each group on its own, so that none has another's variables on the stack.
     #[inline(never)]
     fn offer_x25519(
@@ -73,31 +82,26 @@ impl<M: Machine> RustCrypto<M> {
     }
 }
 
-impl<M: Machine> Crypto for RustCrypto<M> {
+impl<M: Machine, const VERIFIES: bool> Crypto for RustCrypto<M, VERIFIES> {
     type Hasher = Sha2;
+    type Machine = M;
 
     #[cfg(not(feature = "tls-mlkem"))]
     const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
     #[cfg(feature = "tls-mlkem")]
     const GROUPS: &'static [Group] = &[Group::X25519MlKem768, Group::X25519, Group::P256];
 
-    const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] =
-        signature::ALGORITHMS;
+    const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = match VERIFIES {
+        true => signature::ALGORITHMS,
+        false => &[],
+    };
 
-    fn random(&mut self, out: &mut [u8]) -> Result<(), Alert> {
-        if self.machine.random(out) {
-            Ok(())
-        } else {
-            Err(Alert::INTERNAL_ERROR)
-        }
+    fn machine(&self) -> &M {
+        &self.machine
     }
 
-    fn unix_seconds(&self) -> u64 {
-        self.machine.unix_seconds()
-    }
-
-    fn log_secret(&mut self, name: &str, client_random: &[u8; 32], secret: &[u8]) {
-        self.machine.log_secret(name, client_random, secret);
+    fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
     }
 
     fn seal(

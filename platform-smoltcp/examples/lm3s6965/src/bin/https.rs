@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use board::crypto::ServerCrypto;
+use board::crypto::{ServerCrypto, server_crypto};
 use board::network::Network;
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::tls::{Config, EcdsaP256Key, Identity, ServerConfig, Tls, TlsMemory};
@@ -56,7 +56,7 @@ fn layer(network: &'static mut Network) -> Result<Platform, Error> {
     let config = CONFIG.init(Config::server(
         ServerConfig::new(identities).protocols(&[b"http/1.1"]),
     ));
-    Ok(Tls::new(network, ServerCrypto::new(), config, TLS.take()))
+    Ok(Tls::new(network, server_crypto(), config, TLS.take()))
 }
 
 /// Returns the stack of the loop's platform.
