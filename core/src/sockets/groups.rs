@@ -19,8 +19,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         self.close_where(code, |other| *other == context);
     }
 
-    /// Closes every listener and connection whose context `is_meant` affirms, with this code.
-    /// Otherwise as [`Self::close_all`].
+    /// Closes every listener, connection and timer whose context `is_meant` affirms, with this
+    /// code. Otherwise as [`Self::close_all`].
     pub fn close_where(&mut self, code: u16, mut is_meant: impl FnMut(&C) -> bool) {
         for index in 0..self.slots_used() {
             let Some(slot) = self.slots.get(to_index(index)) else {
