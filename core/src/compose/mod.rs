@@ -98,8 +98,11 @@
 //! # Cost
 //!
 //! All of it is known when it is compiled: there is no table of functions and no call through a
-//! pointer, only a look at which variant the data is. Data takes as much as the larger part's, and
-//! a byte or a word for the variant.
+//! pointer. A program of two parts costs what a handler written by hand with an enum of both data
+//! costs. That is more than a handler of one behaviour: an echo beside a part that writes too took
+//! 179 instructions, by hand and composed, where the echo alone took 115, since the compiler no
+//! longer puts the whole of `write` into its one caller. Data takes as much as the larger part's,
+//! and a byte or a word for the variant.
 //!
 //! # A protocol within a handler of one's own
 //!
