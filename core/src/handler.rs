@@ -71,6 +71,14 @@ pub trait Handler<P: Platform>: Sized {
         socket.time_out();
     }
 
+    /// The loop drains ([`Net::drain`](crate::Net::drain)), and everything that had arrived has
+    /// been delivered: the socket is to end when what is under way is done. By default finishes our
+    /// direction; what the peer sends until it ends its own still comes.
+    fn on_drain(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Self::Ext) {
+        let _ = ext;
+        socket.finish();
+    }
+
     /// An open socket is gone, and this is why. Its data is valid until the call returns, and is
     /// dropped afterwards. Its id and its slot are given up already, unless a layer still sends: a
     /// connect or a timer may take the slot.

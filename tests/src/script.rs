@@ -25,6 +25,8 @@ pub enum Event {
     End(SocketId),
     /// `on_timeout`.
     Timeout(SocketId),
+    /// `on_drain`.
+    Drain(SocketId),
     /// `on_close`.
     Close(SocketId, Closed),
     /// `on_connect_error`, with the context.
@@ -47,6 +49,7 @@ impl Event {
             | Self::Readable(id)
             | Self::Writable(id)
             | Self::End(id)
+            | Self::Drain(id)
             | Self::Timeout(id)
             | Self::Close(id, _)
             | Self::ConnectError(id, ..) => Some(*id),
@@ -285,6 +288,13 @@ impl<P: Platform> Handler<P> for Script<P> {
             socket.close_with(TIMEOUT_CODE);
         }
         self.call(At::Socket(socket), Event::Timeout(id));
+    }
+
+    fn on_drain(&mut self, socket: &mut Socket<'_, P, Self>, own: &mut Own) {
+        let id = socket.id();
+        self.talk(id, *own).finishing = true;
+        self.call(At::Socket(socket), Event::Drain(id));
+        self.pump(socket.net(), id);
     }
 
     fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, own: &mut Own, closed: Closed) {

@@ -9,6 +9,7 @@
 //! | `accept.rs` | taking connections, and who gets a slot when there are too few |
 //! | `evict.rs` | the idlest socket |
 //! | `deadlines.rs` | timeouts and timers that are due |
+//! | `drain.rs` | ending in order |
 //! | `descriptor.rs` | the descriptor of a loop, for the event loops of other libraries |
 
 mod accept;
@@ -16,6 +17,7 @@ mod deadlines;
 #[cfg(all(feature = "std", unix))]
 mod descriptor;
 mod dispatch;
+pub(crate) mod drain;
 mod evict;
 mod opening;
 pub(crate) mod state;
@@ -248,7 +250,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             .state
             .wheel
             .next_micros()
-            .min(self.state.waiting.retry());
+            .min(self.state.waiting.retry())
+            .min(self.state.drain.due());
         (own != NEVER).then(|| Instant::from_micros(own))
     }
 
@@ -312,8 +315,12 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if self.state.waiting.has_next() {
             self.resume_listener();
         }
+        if self.state.drain.has_work() {
+            self.drain(handler);
+        }
         let waits = self.state.waiting.has_next() || self.state.waiting.retry() != NEVER;
-        self.state.has_end_work = waits || self.state.cork.holder.is_some();
+        let is_draining = self.state.drain.has_work();
+        self.state.has_end_work = waits || is_draining || self.state.cork.holder.is_some();
     }
 
     /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.

@@ -1,5 +1,6 @@
 //! Everything of a loop that is not per slot.
 
+use crate::event_loop::drain::Drain;
 use crate::id::SocketId;
 use crate::invariant::breach;
 use crate::platform::{Platform, Readiness};
@@ -23,10 +24,11 @@ pub(crate) struct State {
     pub(crate) waiting: WaitingListeners,
     pub(crate) wheel: Wheel,
     pub(crate) cork: Cork,
+    pub(crate) drain: Drain,
     pub(crate) turn: Turn,
     pub(crate) stats: Stats,
     /// Whether [`Loop::end_iteration`](crate::Loop) has anything to do: a corked socket, a closing
-    /// one, a slot for a listener that waits, or a retry by the clock.
+    /// one, a slot for a listener that waits, a retry by the clock, or draining.
     pub(crate) has_end_work: bool,
     /// Whether a usual report is not over with its one read: an `on_close` is due, or a turn is on.
     /// One flag, which every such report looks at (saves two instructions of an echo; callgrind).
@@ -134,6 +136,7 @@ impl State {
             waiting: WaitingListeners::default(),
             wheel: Wheel::new(micros),
             cork: Cork::default(),
+            drain: Drain::OFF,
             turn: Turn::default(),
             stats: Stats::default(),
             has_end_work: false,

@@ -54,6 +54,31 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
+    /// Has the loop end in order, within this time.
+    ///
+    /// First every connection that waits is accepted, and what has arrived is delivered, until for
+    /// 10 ms nothing has come and no handshake is under way, but for at most half a second. Then
+    /// listeners stop, and each open connection gets its `on_drain`, in which it ends or notes that
+    /// it is to. What is left when the time is over closes with [`Closed::TimedOut`]. Timers,
+    /// foreign descriptors, and what the program connects meanwhile are the program's to end; then
+    /// [`Loop::run`](crate::Loop::run) returns.
+    ///
+    /// Takes no slot. Called again, it replaces the time: zero closes everything in the next
+    /// iteration.
+    pub fn drain(&mut self, within: Duration) {
+        let now = self.now();
+        let ends_at = now.saturating_add(within).as_micros();
+        let stats = self.state.stats;
+        self.state.drain.start(now.as_micros(), ends_at, &stats);
+        self.state.has_end_work = true;
+    }
+
+    /// Returns true once [`Self::drain`] has been called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.state.drain.is_on()
+    }
+
     /// Closes a connection of any state, or a datagram socket. An open one gets its `on_close`,
     /// with [`Closed::Local`] 0, after the running call.
     ///
