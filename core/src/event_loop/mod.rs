@@ -9,7 +9,7 @@
 //! | `accept.rs` | taking connections, and who gets a slot when there are too few |
 //! | `evict.rs` | the idlest socket |
 //! | `deadlines.rs` | timeouts and timers that are due |
-//! | `drain.rs` | ending in order |
+//! | `drain.rs`, `draining.rs` | how far a loop that ends in order has come, and its steps |
 //! | `descriptor.rs` | the descriptor of a loop, for the event loops of other libraries |
 
 mod accept;
@@ -18,6 +18,7 @@ mod deadlines;
 mod descriptor;
 mod dispatch;
 pub(crate) mod drain;
+mod draining;
 mod evict;
 mod opening;
 pub(crate) mod state;

@@ -23,5 +23,4 @@ pub(crate) mod reply;
 pub(crate) mod routes;
 pub(crate) mod server;
 pub(crate) mod service;
-mod stop;
 mod text;

@@ -1,14 +1,12 @@
 //! The handler: a loop whose connections all speak HTTP.
 
 use usockets::{
-    AllSockets, Closed, Duration, Error, Handler, Instant, ListenerId, Opened, Platform, Socket,
-    SocketId, TimerId,
+    AllSockets, Duration, Error, Handler, Instant, ListenerId, Opened, Platform, Socket, SocketId,
 };
 
 use super::connection::Connection;
 use super::memory::{Shared, Store};
 use super::service::Service;
-use super::stop::Stop;
 
 /// Clients that make room at once when descriptors are out.
 const ROOM_MADE: u32 = 16;
@@ -24,11 +22,14 @@ pub(crate) enum Group {
     Client,
 }
 
-/// An HTTP server. Listen with [`Group::Listener`]; a wake-up stops it.
+/// An HTTP server. Listen with [`Group::Listener`].
+///
+/// A wake-up stops it: clients that wait are accepted, every request that has arrived is answered,
+/// and with the answer its connection closes; those without a request end by a FIN. Another wake-up
+/// does not wait for anything any longer.
 #[derive(Debug)]
 pub(crate) struct Server<'m, const IN: usize, const OUT: usize> {
     shared: Shared<'m, IN, OUT>,
-    stop: Stop,
     /// Until then, each new client takes the place of an idle one.
     crowded_until: Instant,
 }
@@ -41,7 +42,6 @@ impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
     ) -> Self {
         Self {
             shared: Shared::new(service, store),
-            stop: Stop::new(),
             crowded_until: Instant::ZERO,
         }
     }
@@ -92,8 +92,9 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         connection.on_timeout(socket, &mut desk);
     }
 
-    fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut Connection, _: Closed) {
-        self.stop.on_close(socket.net());
+    fn on_drain(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
+        let id = socket.id();
+        connection.stop(socket.net(), id, &self.shared.service.limits);
     }
 
     /// Descriptors are out, which no policy of the listener mends: the clients that have been idle
@@ -118,18 +119,12 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
     }
 
     fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
-        self.stop.ask(sockets.net(), &mut self.shared);
-    }
-
-    fn on_timer(&mut self, sockets: &mut AllSockets<'_, P, Self>, _: TimerId, _: u32) {
-        self.stop.on_timer(sockets, &mut self.shared);
-    }
-
-    fn before_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
-        if self.shared.service.stopping {
-            self.stop
-                .before_wait(sockets.net(), &self.shared.service.limits);
-        }
+        self.shared.service.stopping = true;
+        let within = match sockets.net().is_draining() {
+            false => self.shared.service.limits.stop,
+            true => Duration::ZERO,
+        };
+        sockets.net().drain(within);
     }
 }
 

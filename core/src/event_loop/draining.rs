@@ -1,0 +1,72 @@
+//! Ending in order: what has arrived is served, then everything ends.
+
+use crate::closed::Closed;
+use crate::event_loop::Loop;
+use crate::event_loop::drain::Step;
+use crate::handler::Handler;
+use crate::id::{ListenerId, to_index};
+use crate::platform::Platform;
+use crate::pool::flags::Phase;
+use crate::pool::slot::id_of;
+
+/// Sockets that are told per iteration.
+const TELLS_MAX: u32 = 4_096;
+
+impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
+    /// Carries on with draining.
+    pub(super) fn drain(&mut self, handler: &mut H) {
+        let now = self.state.now_micros(&self.platform);
+        if now >= self.state.drain.ends_at {
+            self.state.drain.step = Step::Over;
+            return self.close_everything(handler);
+        }
+        let slots = &*self.slots;
+        let is_opening = || slots.iter().any(|slot| slot.phase() == Phase::Accepting);
+        if self.state.drain.look(now, &self.state.stats, is_opening) {
+            self.state.drain.step = Step::Telling(0);
+        }
+        if let Step::Telling(first) = self.state.drain.step {
+            self.tell_drain(handler, first);
+        }
+    }
+
+    /// Stops listeners, and tells connections that nothing more will be accepted.
+    fn tell_drain(&mut self, handler: &mut H, first: u32) {
+        let end = self.state.free_list.high_water;
+        let last = first.saturating_add(TELLS_MAX).min(end);
+        self.state.drain.step = match last < end {
+            true => Step::Telling(last),
+            false => Step::Ending,
+        };
+        for index in first..last {
+            let Some(id) = id_of(self.slots, index) else {
+                continue;
+            };
+            match self.phase(id) {
+                Phase::Listening => self.net_now().stop_listening(ListenerId(id)),
+                Phase::Open => {
+                    self.call(id, |socket, ext| handler.on_drain(socket, ext));
+                    self.report_closes(handler);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes every listener and connection.
+    fn close_everything(&mut self, handler: &mut H) {
+        for index in 0..self.state.free_list.high_water {
+            let Some(slot) = self.slots.get(to_index(index)) else {
+                break;
+            };
+            let (phase, Some(id)) = (slot.phase(), id_of(self.slots, index)) else {
+                continue;
+            };
+            match phase {
+                Phase::Listening => self.net_now().stop_listening(ListenerId(id)),
+                _ => self.net_now().end(id, Closed::TimedOut),
+            }
+        }
+        self.report_closes(handler);
+    }
+}
