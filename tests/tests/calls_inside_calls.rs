@@ -46,6 +46,7 @@ fn name(event: &Event) -> &'static str {
         Event::Readable(_) => "readable",
         Event::Writable(_) => "writable",
         Event::End(_) => "end",
+        Event::Drain(_) => "drain",
         Event::Timeout(_) => "timeout",
         Event::Close(..) => "close",
         Event::ConnectError(..) => "connect error",

@@ -196,6 +196,23 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         }
     }
 
+    fn on_drain<S: Scope<Self>>(
+        &mut self,
+        socket: &mut PartSocket<'_, '_, Self, S>,
+        data: &mut Self::Data,
+    ) {
+        match data {
+            Either::First(data) => {
+                let mut socket = socket.within::<A, First<S, B>>();
+                self.0.on_drain(&mut socket, data);
+            }
+            Either::Second(data) => {
+                let mut socket = socket.within::<B, Second<S, A>>();
+                self.1.on_drain(&mut socket, data);
+            }
+        }
+    }
+
     fn on_close<S: Scope<Self>>(
         &mut self,
         socket: &mut PartSocket<'_, '_, Self, S>,

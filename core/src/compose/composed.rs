@@ -65,6 +65,10 @@ impl<P: Platform, Q: Protocol> Handler<P> for Composed<Q> {
         self.0.on_end(&mut part(socket), ext);
     }
 
+    fn on_drain(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Q::Data) {
+        self.0.on_drain(&mut part(socket), ext);
+    }
+
     fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, ext: &mut Q::Data) {
         self.0.on_timeout(&mut part(socket), ext);
     }

@@ -78,7 +78,7 @@
 //! - The part of the context gets `on_open`, `on_connect_error`, `on_descriptor`, `on_timer` and
 //!   `on_accept_error`.
 //! - The part that has the data gets `on_data`, `on_readable`, `on_writable`, `on_end`,
-//!   `on_timeout` and `on_close`.
+//!   `on_timeout`, `on_drain` and `on_close`.
 //! - Every part gets `on_wake`, `before_wait` and `after_dispatch`, the first before the second.
 //!
 //! A timer that is started without a context ([`Net::start_timer`]) is of every part and is told

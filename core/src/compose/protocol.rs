@@ -102,6 +102,16 @@ pub trait Protocol: Sized {
         socket.finish();
     }
 
+    /// The loop drains. As [`Handler::on_drain`], by default too.
+    fn on_drain<S: Scope<Self>>(
+        &mut self,
+        socket: &mut PartSocket<'_, '_, Self, S>,
+        data: &mut Self::Data,
+    ) {
+        let _ = data;
+        socket.finish();
+    }
+
     /// The socket's time is over. As [`Handler::on_timeout`], by default too.
     fn on_timeout<S: Scope<Self>>(
         &mut self,
