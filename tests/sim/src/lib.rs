@@ -27,7 +27,7 @@
 //!     ) {
 //!         let sent = socket.write(data);
 //!         if held.push(&data[sent..]) > 0 {
-//!             socket.pause(); // Without this line, the driver finds lost bytes within 10 seeds.
+//!             socket.pause(); // Without this line, the driver finds lost bytes.
 //!         }
 //!     }
 //!
