@@ -60,6 +60,10 @@ impl<P: Layer> Handler<P> for Anything {
         self.own(socket, held.filled());
     }
 
+    fn on_drain(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
+        self.own(socket, held.filled());
+    }
+
     fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
         self.own(socket, held.filled());
     }
@@ -181,6 +185,12 @@ impl Anything {
         if let Some((net, held)) = sockets.get(self.id()) {
             held.consume(net.write(self.id(), held.filled()));
         }
+        if yes() {
+            sockets.visit(
+                |context| *context > word(),
+                |net, id, held| held.consume(net.write(id, held.filled())),
+            );
+        }
         self.any(sockets.net());
     }
 
@@ -230,6 +240,13 @@ impl Anything {
             (17, ..) => _ = net.platform_socket(id).is_some(),
             (18, ..) => net.keep_alive(yes()),
             (19, ..) => _ = net.failure(id),
+            (20, ..) if !net.is_draining() => net.drain(duration()),
+            (21, ..) => _ = net.count_where(|context| *context > word()),
+            (22, ..) => {
+                let close = |net: &mut Net<'_, P, u32>, id, _| net.close(id);
+                _ = net.write_each(&[1, 2], |context| *context > word(), close);
+            }
+            (23, ..) => self.timer = net.start_timer_in(word(), duration(), duration()).ok(),
             _ => net.platform_mut().call(),
         }
     }
