@@ -253,7 +253,7 @@ const TABLE: [(u32, &str, Answer); 34] = [
     (
         27,
         "datagrams are cut, and their sockets never close",
-        RuledOut("datagrams are not built"),
+        Tested(&["datagrams::both_families_meet_at_a_socket_of_ipv6"]),
     ),
     (
         28,

@@ -16,10 +16,10 @@ mod broken_connections;
 mod calls_inside_calls;
 #[path = "../../tests/closing_data.rs"]
 mod closing_data;
-#[path = "../../tests/connect_errors.rs"]
-mod connect_errors;
 #[path = "../../tests/composed_protocols.rs"]
 mod composed_protocols;
+#[path = "../../tests/connect_errors.rs"]
+mod connect_errors;
 #[path = "../../tests/contexts.rs"]
 mod contexts;
 #[path = "../../tests/cork.rs"]
