@@ -7,7 +7,7 @@ use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId, to_index};
 use crate::platform::Platform;
 use crate::pool::flags::Phase;
-use crate::pool::slot::id_of;
+use crate::pool::slot::{Slot, id_of};
 use crate::sockets::Net;
 use crate::sockets::socket::AllSockets;
 
@@ -43,9 +43,13 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Returns how many open connections have a context that `is_meant` affirms.
     #[must_use]
     pub fn count_where(&self, mut is_meant: impl FnMut(&C) -> bool) -> usize {
-        let open = self.slots.iter().take(to_index(self.slots_used()));
-        open.filter(|slot| slot.is_open() && slot.context.as_ref().is_some_and(&mut is_meant))
-            .count()
+        let used = self.slots.iter().take(to_index(self.slots_used()));
+        let is_member = |slot: &&Slot<P::Socket, C>| {
+            slot.is_open() && slot.context.as_ref().is_some_and(&mut is_meant)
+        };
+        // `count` would panic on an overflow.
+        used.filter(is_member)
+            .fold(0, |count: usize, _| count.saturating_add(1))
     }
 
     /// Writes the same bytes to every open connection whose context `is_meant` affirms, that of the
