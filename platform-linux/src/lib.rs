@@ -70,7 +70,6 @@ mod machine;
 mod raw;
 #[cfg(not(feature = "local"))]
 mod tcp_only;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
 mod transfer;
 
 #[cfg(feature = "aws-lc-rs")]

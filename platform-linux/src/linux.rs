@@ -15,10 +15,7 @@ use crate::datagrams::Learnt;
 use crate::event_fd::EventFd;
 use crate::events::Events;
 use crate::raw;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
 use crate::transfer;
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-use usockets_posix::stream as transfer;
 
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
@@ -244,10 +241,12 @@ impl Platform for Linux {
 
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-        if socket.stream().is_none() {
-            return self.recv_local(socket, buffer);
-        }
-        transfer::recv(socket, buffer)
+        let room = buffer.len();
+        let (returned, full) = match socket.stream() {
+            Some(fd) => (transfer::read(fd, buffer), room),
+            None => self.recv_local(socket, buffer),
+        };
+        stream::received(socket, transfer::decode(returned), full)
     }
 
     fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -268,10 +267,11 @@ impl Platform for Linux {
 
     #[inline]
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
-        if socket.stream().is_none() {
-            return Self::send_local(socket, data);
-        }
-        transfer::send(socket, data)
+        let returned = match socket.stream() {
+            Some(fd) => transfer::send(fd, data),
+            None => Self::send_local(socket, data),
+        };
+        stream::sent(transfer::decode(returned))
     }
 
     fn send_vectored(&mut self, socket: &mut Fd, parts: &[&[u8]]) -> Result<usize, Error> {

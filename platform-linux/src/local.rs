@@ -2,12 +2,14 @@
 
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
-use usockets::{Address, Credentials, Error, LocalEndpoint, LocalSockets, Recv, SocketId};
+use rustix::io::Errno;
+use usockets::{Address, Credentials, Error, LocalEndpoint, LocalSockets, SocketId};
 use usockets_posix::local::{self, Received};
 use usockets_posix::{Fd, Kind, stream};
 
 use crate::linux::{Linux, STREAM};
 use crate::raw;
+use crate::transfer::encode;
 
 /// The steps of a socket that differ for Unix sockets. `tcp_only.rs` has them without.
 impl Linux {
@@ -29,24 +31,27 @@ impl Linux {
         local::adopt(fd, kind)
     }
 
-    /// Receives from what is no open TCP connection.
+    /// Receives from what is no open TCP connection. Returns what came, [encoded](encode), and
+    /// what number of bytes means that there may be more.
     #[cold]
     #[inline(never)]
-    pub(crate) fn recv_local(&mut self, socket: &Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-        match socket.kind() {
+    pub(crate) fn recv_local(&mut self, socket: &Fd, buffer: &mut [u8]) -> (usize, usize) {
+        let received = match socket.kind() {
             Kind::Local | Kind::LocalPackets => local::recv(socket, buffer, &mut self.received),
-            _ => Err(Error::Invalid),
-        }
+            _ => Err(Errno::INVAL),
+        };
+        let full = received.map_or(0, |(_, full)| full);
+        (encode(received.map(|(len, _)| len)), full)
     }
 
-    /// Sends by what is no open TCP connection.
+    /// Sends by what is no open TCP connection. Returns how much was taken, [encoded](encode).
     #[cold]
     #[inline(never)]
-    pub(crate) fn send_local(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
-        match socket.kind() {
+    pub(crate) fn send_local(socket: &Fd, data: &[u8]) -> usize {
+        encode(match socket.kind() {
             Kind::Local | Kind::LocalPackets => local::send(socket, data),
-            _ => Err(Error::Invalid),
-        }
+            _ => Err(Errno::INVAL),
+        })
     }
 
     pub(crate) fn local_address(socket: &Fd) -> Result<Address, Error> {

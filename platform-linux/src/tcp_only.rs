@@ -1,10 +1,12 @@
 //! What stands for `local.rs` in a program without Unix sockets (the feature `local`).
 
 use rustix::fd::OwnedFd;
-use usockets::{Address, Error, Recv};
+use rustix::io::Errno;
+use usockets::{Address, Error};
 use usockets_posix::{Fd, Kind, stream};
 
 use crate::linux::Linux;
+use crate::transfer::encode;
 
 impl Linux {
     #[inline]
@@ -18,13 +20,13 @@ impl Linux {
     }
 
     #[inline]
-    pub(crate) const fn recv_local(&self, _: &Fd, _: &mut [u8]) -> Result<Recv, Error> {
-        Err(Error::Invalid)
+    pub(crate) fn recv_local(&self, _: &Fd, _: &mut [u8]) -> (usize, usize) {
+        (encode(Err(Errno::INVAL)), 0)
     }
 
     #[inline]
-    pub(crate) const fn send_local(_: &Fd, _: &[u8]) -> Result<usize, Error> {
-        Err(Error::Invalid)
+    pub(crate) fn send_local(_: &Fd, _: &[u8]) -> usize {
+        encode(Err(Errno::INVAL))
     }
 
     #[inline]

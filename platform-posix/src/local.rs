@@ -14,7 +14,7 @@ use rustix::net::{
     self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SocketAddrAny, SocketAddrUnix, SocketType,
 };
-use usockets::{Address, Error, LocalAddress, LocalEndpoint, LocalType, Recv, StalePath};
+use usockets::{Address, Error, LocalAddress, LocalEndpoint, LocalType, StalePath};
 
 use crate::errno::error;
 use crate::fd::{Fd, Kind};
@@ -201,23 +201,25 @@ impl Received {
 }
 
 /// Receives into `buffer`, which is not empty, and takes the descriptors that come beside:
-/// `recvmsg`.
+/// `recvmsg`. Returns how many bytes came, and what number of them means that there may be more,
+/// for [`stream::received`].
 ///
 /// # Errors
-/// The connection broke; [`Error::Truncated`] when a packet is longer than the buffer, and what is
-/// beyond is lost.
-pub fn recv(socket: &Fd, buffer: &mut [u8], received: &mut Received) -> Result<Recv, Error> {
-    let fd = socket.get()?;
+/// Why nothing came; `EMSGSIZE` when a packet is longer than the buffer, and what is beyond is
+/// lost.
+pub fn recv(
+    socket: &Fd,
+    buffer: &mut [u8],
+    received: &mut Received,
+) -> Result<(usize, usize), Errno> {
+    let fd = socket.get().map_err(|_| Errno::INVAL)?;
     received.list.clear();
     received.owner = fd.as_raw_fd();
     let room = buffer.len();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RECEIVED_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let slices = &mut [IoSliceMut::new(buffer)];
-    let message = match net::recvmsg(fd, slices, &mut control, CLOSE_ON_EXEC) {
-        Ok(message) => message,
-        Err(errno) => return stream::would_block(errno).map(|()| Recv::WouldBlock),
-    };
+    let message = net::recvmsg(fd, slices, &mut control, CLOSE_ON_EXEC)?;
     // A read stops at the bytes that descriptors came with, and more may be behind them.
     let mut stops_short = message.flags.contains(ReturnFlags::CTRUNC);
     for part in control.drain() {
@@ -233,15 +235,13 @@ pub fn recv(socket: &Fd, buffer: &mut [u8], received: &mut Received) -> Result<R
     }
     if message.flags.contains(ReturnFlags::TRUNC) {
         received.list.clear();
-        return Err(Error::Truncated);
+        return Err(Errno::MSGSIZE);
     }
-    match message.bytes {
-        0 => stream::end_of_stream(socket),
-        len => Ok(Recv::Data {
-            len,
-            drained: len != room && !stops_short && socket.kind() != Kind::LocalPackets,
-        }),
-    }
+    let may_be_more = stops_short || socket.kind() == Kind::LocalPackets;
+    Ok((
+        message.bytes,
+        if may_be_more { message.bytes } else { room },
+    ))
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -255,12 +255,9 @@ fn close_on_exec(fd: &OwnedFd) {
 /// Takes up to `data.len()` bytes for sending and returns how many: `sendto`.
 ///
 /// # Errors
-/// The connection broke.
-pub fn send(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
-    match net::send(socket.get()?, data, NO_SIGNAL) {
-        Ok(count) => Ok(count),
-        Err(errno) => stream::would_block(errno).map(|()| 0),
-    }
+/// Why it took none.
+pub fn send(socket: &Fd, data: &[u8]) -> Result<usize, Errno> {
+    net::send(socket.get().map_err(|_| Errno::INVAL)?, data, NO_SIGNAL)
 }
 
 /// Sends bytes with descriptors beside the first; returns how many bytes were taken: `sendmsg`.

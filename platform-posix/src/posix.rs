@@ -185,7 +185,11 @@ impl<S: Selector> Platform for Posix<S> {
 
     fn recv(&mut self, socket: &mut PosixSocket, buffer: &mut [u8]) -> Result<Recv, Error> {
         let result = match socket.fd.kind() {
-            Kind::Local | Kind::LocalPackets => local::recv(&socket.fd, buffer, &mut self.received),
+            Kind::Local | Kind::LocalPackets => {
+                let received = local::recv(&socket.fd, buffer, &mut self.received);
+                let full = received.map_or(0, |(_, full)| full);
+                stream::received(&socket.fd, received.map(|(len, _)| len), full)
+            }
             _ => stream::recv(&socket.fd, buffer),
         };
         if let Ok(Recv::Data { drained: true, .. } | Recv::WouldBlock) = result {
@@ -208,7 +212,7 @@ impl<S: Selector> Platform for Posix<S> {
 
     fn send(&mut self, socket: &mut PosixSocket, data: &[u8]) -> Result<usize, Error> {
         let count = match socket.fd.kind() {
-            Kind::Local | Kind::LocalPackets => local::send(&socket.fd, data)?,
+            Kind::Local | Kind::LocalPackets => stream::sent(local::send(&socket.fd, data))?,
             _ => stream::send(&socket.fd, data)?,
         };
         if count < data.len() {

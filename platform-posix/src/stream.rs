@@ -182,39 +182,45 @@ pub fn take_error(socket: &Fd) -> Option<Error> {
 /// The connection broke.
 #[inline]
 pub fn recv(socket: &Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
-    // On a socket `read` is `recv` without flags, and has three arguments fewer.
-    recv_by(socket, buffer, |fd, buffer| read(fd, buffer))
-}
-
-/// Receives into `buffer`, which is not empty, by a system call of the platform's own, which
-/// returns how many bytes it put there, 0 for the end.
-///
-/// # Errors
-/// The connection broke.
-#[inline]
-pub fn recv_by(
-    socket: &Fd,
-    buffer: &mut [u8],
-    read: impl FnOnce(BorrowedFd<'_>, &mut [u8]) -> Result<usize, Errno>,
-) -> Result<Recv, Error> {
     let room = buffer.len();
     let Some(fd) = socket.stream() else {
-        return unusual();
+        return Err(Error::Invalid);
     };
-    match read(fd, buffer) {
+    // On a socket `read` is `recv` without flags, and has three arguments fewer.
+    received(socket, read(fd, buffer), room)
+}
+
+/// Says what a receive by any system call means that brought as many bytes as `returned` says, 0
+/// for the end. The platform may have more if that is `full`.
+///
+/// # Errors
+/// The connection broke; [`Error::Truncated`] after `EMSGSIZE`.
+#[inline]
+pub fn received(socket: &Fd, returned: Result<usize, Errno>, full: usize) -> Result<Recv, Error> {
+    match returned {
         Ok(0) => end_of_stream(socket),
         Ok(len) => Ok(Recv::Data {
             len,
             // Not `<`: that the bytes fit is checked when they are handed on.
-            drained: len != room,
+            drained: len != full,
         }),
-        Err(errno) => would_block(errno).map(|()| Recv::WouldBlock),
+        Err(errno) => not_received(errno).map(|()| Recv::WouldBlock),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn not_received(errno: Errno) -> Result<(), Error> {
+    match errno {
+        // No stream has packets, and a packet's end is lost.
+        Errno::MSGSIZE => Err(Error::Truncated),
+        errno => would_block(errno),
     }
 }
 
 /// Tells the end of what can be received: the peer's, or the error that was kept.
 #[cold]
-pub(crate) fn end_of_stream(socket: &Fd) -> Result<Recv, Error> {
+fn end_of_stream(socket: &Fd) -> Result<Recv, Error> {
     match socket.kept_error() {
         None | Some(Error::BrokenPipe) => Ok(Recv::Finished),
         Some(error) => Err(error),
@@ -250,34 +256,22 @@ pub fn set_option(socket: &Fd, option: SocketOption) -> Result<(), Error> {
 /// The connection broke.
 #[inline]
 pub fn send(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
-    send_by(socket, data, |fd, data| net::send(fd, data, NO_SIGNAL))
+    let Some(fd) = socket.stream() else {
+        return Err(Error::Invalid);
+    };
+    sent(net::send(fd, data, NO_SIGNAL))
 }
 
-/// Takes up to `data.len()` bytes for sending by a system call of the platform's own, which
-/// returns how many it took, and raises no signal.
+/// Says how many bytes any system call took for sending; 0 if it would block.
 ///
 /// # Errors
 /// The connection broke.
 #[inline]
-pub fn send_by(
-    socket: &Fd,
-    data: &[u8],
-    send: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<usize, Errno>,
-) -> Result<usize, Error> {
-    let Some(fd) = socket.stream() else {
-        return unusual();
-    };
-    match send(fd, data) {
+pub fn sent(returned: Result<usize, Errno>) -> Result<usize, Error> {
+    match returned {
         Ok(count) => Ok(count),
         Err(errno) => would_block(errno).map(|()| 0),
     }
-}
-
-/// Refuses what is no open connection, or is a Unix socket.
-#[cold]
-#[inline(never)]
-const fn unusual<T>() -> Result<T, Error> {
-    Err(Error::Invalid)
 }
 
 /// Takes the bytes of `parts` in order and returns how many: one `sendmsg` for 16 parts.
