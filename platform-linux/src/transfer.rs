@@ -1,6 +1,6 @@
 //! The two system calls of every echo, as short as they can be. On x86-64 they are raw, since
-//! rustix's check of what comes back costs 5 of 100 instructions per 64-byte echo (callgrind); other
-//! processors take rustix's, and so does Miri, which does not interpret the instruction.
+//! rustix's check of what comes back costs 5 of 100 instructions per 64-byte echo (callgrind);
+//! other processors take rustix's, and so does Miri, which does not interpret the instruction.
 //!
 //! What they return stays as the kernel has it until it is [decoded](decode), in a register: a
 //! `Result` that comes out of a call is in memory, and so would be that of the usual call, which

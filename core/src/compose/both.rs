@@ -87,6 +87,20 @@ impl<A: Protocol, B: Protocol, S: Scope<Both<A, B>>> Scope<B> for Second<S, A> {
     }
 }
 
+/// Makes a call of the first protocol, in its scope.
+macro_rules! first {
+    ($both:ident, $sockets:ident.$call:ident($($argument:expr),*)) => {
+        $both.0.$call(&mut $sockets.within::<A, First<S, B>>(), $($argument),*)
+    };
+}
+
+/// Makes a call of the second protocol, in its scope.
+macro_rules! second {
+    ($both:ident, $sockets:ident.$call:ident($($argument:expr),*)) => {
+        $both.1.$call(&mut $sockets.within::<B, Second<S, A>>(), $($argument),*)
+    };
+}
+
 impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
     type Data = Either<A::Data, B::Data>;
     type Context = Either<A::Context, B::Context>;
@@ -99,12 +113,10 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
     ) -> Self::Data {
         match opened.context() {
             Either::First(context) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                Either::First(self.0.on_open(&mut socket, opened.with(context)))
+                Either::First(first!(self, socket.on_open(opened.with(context))))
             }
             Either::Second(context) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                Either::Second(self.1.on_open(&mut socket, opened.with(context)))
+                Either::Second(second!(self, socket.on_open(opened.with(context))))
             }
         }
     }
@@ -117,14 +129,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         bytes: &mut [u8],
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_data(&mut socket, data, bytes);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_data(&mut socket, data, bytes);
-            }
+            Either::First(data) => first!(self, socket.on_data(data, bytes)),
+            Either::Second(data) => second!(self, socket.on_data(data, bytes)),
         }
     }
 
@@ -134,14 +140,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         data: &mut Self::Data,
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_readable(&mut socket, data);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_readable(&mut socket, data);
-            }
+            Either::First(data) => first!(self, socket.on_readable(data)),
+            Either::Second(data) => second!(self, socket.on_readable(data)),
         }
     }
 
@@ -151,14 +151,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         data: &mut Self::Data,
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_writable(&mut socket, data);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_writable(&mut socket, data);
-            }
+            Either::First(data) => first!(self, socket.on_writable(data)),
+            Either::Second(data) => second!(self, socket.on_writable(data)),
         }
     }
 
@@ -168,14 +162,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         data: &mut Self::Data,
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_end(&mut socket, data);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_end(&mut socket, data);
-            }
+            Either::First(data) => first!(self, socket.on_end(data)),
+            Either::Second(data) => second!(self, socket.on_end(data)),
         }
     }
 
@@ -185,14 +173,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         data: &mut Self::Data,
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_timeout(&mut socket, data);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_timeout(&mut socket, data);
-            }
+            Either::First(data) => first!(self, socket.on_timeout(data)),
+            Either::Second(data) => second!(self, socket.on_timeout(data)),
         }
     }
 
@@ -202,14 +184,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         data: &mut Self::Data,
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_drain(&mut socket, data);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_drain(&mut socket, data);
-            }
+            Either::First(data) => first!(self, socket.on_drain(data)),
+            Either::Second(data) => second!(self, socket.on_drain(data)),
         }
     }
 
@@ -220,14 +196,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         closed: Closed,
     ) {
         match data {
-            Either::First(data) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_close(&mut socket, data, closed);
-            }
-            Either::Second(data) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_close(&mut socket, data, closed);
-            }
+            Either::First(data) => first!(self, socket.on_close(data, closed)),
+            Either::Second(data) => second!(self, socket.on_close(data, closed)),
         }
     }
 
@@ -238,14 +208,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         error: Error,
     ) {
         match context {
-            Either::First(context) => {
-                let mut socket = socket.within::<A, First<S, B>>();
-                self.0.on_connect_error(&mut socket, context, error);
-            }
-            Either::Second(context) => {
-                let mut socket = socket.within::<B, Second<S, A>>();
-                self.1.on_connect_error(&mut socket, context, error);
-            }
+            Either::First(context) => first!(self, socket.on_connect_error(context, error)),
+            Either::Second(context) => second!(self, socket.on_connect_error(context, error)),
         }
     }
 
@@ -258,14 +222,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         let slot = find(sockets.net.slots, SocketId::from(listener));
         let whole = slot.and_then(|slot| slot.context.as_ref().copied());
         match whole.and_then(S::context) {
-            Some(Either::First(_)) => {
-                let mut sockets = sockets.within::<A, First<S, B>>();
-                self.0.on_accept_error(&mut sockets, listener, error);
-            }
-            Some(Either::Second(_)) => {
-                let mut sockets = sockets.within::<B, Second<S, A>>();
-                self.1.on_accept_error(&mut sockets, listener, error);
-            }
+            Some(Either::First(_)) => first!(self, sockets.on_accept_error(listener, error)),
+            Some(Either::Second(_)) => second!(self, sockets.on_accept_error(listener, error)),
             None => {}
         }
     }
@@ -278,14 +236,8 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
         readiness: Readiness,
     ) {
         match context {
-            Either::First(context) => {
-                let mut sockets = sockets.within::<A, First<S, B>>();
-                self.0.on_descriptor(&mut sockets, id, context, readiness);
-            }
-            Either::Second(context) => {
-                let mut sockets = sockets.within::<B, Second<S, A>>();
-                self.1.on_descriptor(&mut sockets, id, context, readiness);
-            }
+            Either::First(context) => first!(self, sockets.on_descriptor(id, context, readiness)),
+            Either::Second(context) => second!(self, sockets.on_descriptor(id, context, readiness)),
         }
     }
 
@@ -302,29 +254,25 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
             None => (Some(None), Some(None)),
         };
         if let Some(context) = first {
-            let mut sockets = sockets.within::<A, First<S, B>>();
-            self.0.on_timer(&mut sockets, timer, context, missed);
+            first!(self, sockets.on_timer(timer, context, missed));
         }
         if let Some(context) = second {
-            let mut sockets = sockets.within::<B, Second<S, A>>();
-            self.1.on_timer(&mut sockets, timer, context, missed);
+            second!(self, sockets.on_timer(timer, context, missed));
         }
     }
 
     fn on_wake<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
-        self.0.on_wake(&mut sockets.within::<A, First<S, B>>());
-        self.1.on_wake(&mut sockets.within::<B, Second<S, A>>());
+        first!(self, sockets.on_wake());
+        second!(self, sockets.on_wake());
     }
 
     fn before_wait<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
-        self.0.before_wait(&mut sockets.within::<A, First<S, B>>());
-        self.1.before_wait(&mut sockets.within::<B, Second<S, A>>());
+        first!(self, sockets.before_wait());
+        second!(self, sockets.before_wait());
     }
 
     fn after_dispatch<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
-        self.0
-            .after_dispatch(&mut sockets.within::<A, First<S, B>>());
-        self.1
-            .after_dispatch(&mut sockets.within::<B, Second<S, A>>());
+        first!(self, sockets.after_dispatch());
+        second!(self, sockets.after_dispatch());
     }
 }

@@ -20,8 +20,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.state.drain.step = Step::Over;
             return self.close_everything(handler);
         }
-        let slots = &*self.slots;
-        let is_opening = || slots.iter().any(|slot| slot.phase() == Phase::Accepting);
+        // Slots beyond were never in use, and their memory stays untouched.
+        let used = to_index(self.state.free_list.high_water);
+        let mut used = self.slots.iter().take(used);
+        let is_opening = || used.any(|slot| slot.phase() == Phase::Accepting);
         if self.state.drain.look(now, &self.state.stats, is_opening) {
             self.state.drain.step = Step::Telling(0);
         }

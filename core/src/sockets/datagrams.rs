@@ -91,16 +91,13 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
     /// # Errors
     /// [`Error::Full`] when no slot is free, else what [`Datagrams::bind`] says.
     pub fn bind(&mut self, at: Address, context: C) -> Result<SocketId, Error> {
-        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
-        let slot = find(self.slots, id).ok_or(Error::Full)?;
-        if let Err(error) = self.platform.bind(&mut slot.socket, id, at) {
-            self.state.give_back(self.slots, id);
-            return Err(error);
+        let id = self.claim_by(|platform, socket, id| platform.bind(socket, id, at))?;
+        if let Some(slot) = find(self.slots, id) {
+            slot.context = Place::Occupied(context);
+            slot.enter(Phase::Bound, 0);
+            slot.flags.set(Flags::PULL);
+            self.state.run_queue.push_slot(slot, id);
         }
-        slot.context = Place::Occupied(context);
-        slot.enter(Phase::Bound, 0);
-        slot.flags.set(Flags::PULL);
-        self.state.run_queue.push_slot(slot, id);
         Ok(id)
     }
 

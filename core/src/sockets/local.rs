@@ -3,10 +3,9 @@
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId};
 use crate::platform::{Credentials, LocalEndpoint, LocalSockets};
-use crate::pool::flags::Phase;
-use crate::pool::slot::{Place, find, find_open};
+use crate::pool::slot::{find, find_open};
 use crate::sockets::send::{find_writable, mark_broken, sent};
-use crate::sockets::{Net, OPENING_MAX, start_listener};
+use crate::sockets::{Net, start_listener};
 
 impl<P: LocalSockets, C: Copy + PartialEq> Net<'_, P, C> {
     /// Listens at a path or abstract name. Connections open with `context`, and are read, written
@@ -18,13 +17,10 @@ impl<P: LocalSockets, C: Copy + PartialEq> Net<'_, P, C> {
     /// [`Error::Full`] when no slot is free, [`Error::AddressInUse`] when somebody listens there or
     /// the path may not be removed, else what [`LocalSockets::listen_local`] says.
     pub fn listen_local(&mut self, at: LocalEndpoint, context: C) -> Result<ListenerId, Error> {
-        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
-        let slot = find(self.slots, id).ok_or(Error::Full)?;
-        if let Err(error) = self.platform.listen_local(&mut slot.socket, id, &at) {
-            self.state.give_back(self.slots, id);
-            return Err(error);
+        let id = self.claim_by(|platform, socket, id| platform.listen_local(socket, id, &at))?;
+        if let Some(slot) = find(self.slots, id) {
+            start_listener(slot, context, &at.admission());
         }
-        start_listener(slot, context, &at.admission());
         Ok(ListenerId(id))
     }
 
@@ -34,23 +30,9 @@ impl<P: LocalSockets, C: Copy + PartialEq> Net<'_, P, C> {
     /// # Errors
     /// As [`Self::connect`]. [`Error::Exhausted`] also when the listener's queue is full.
     pub fn connect_local(&mut self, to: LocalEndpoint, context: C) -> Result<SocketId, Error> {
-        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
-        let slot = find(self.slots, id).ok_or(Error::Full)?;
-        let known = match self.platform.connect_local(&mut slot.socket, id, &to) {
-            Ok(()) => None,
-            Err(error) if error.is_remote() => Some(error),
-            Err(error) => {
-                self.state.give_back(self.slots, id);
-                return Err(error);
-            }
-        };
-        slot.context = Place::Occupied(context);
-        slot.enter(Phase::Connecting, known.map_or(0, Error::to_bits));
-        match known {
-            None => self.set_timeout(id, OPENING_MAX),
-            Some(_) => self.state.run_queue.push(self.slots, id),
-        }
-        Ok(id)
+        self.connect_by(context, |platform, socket, id| {
+            platform.connect_local(socket, id, &to)
+        })
     }
 
     /// Returns who the peer of an open Unix connection was when it connected (`SO_PEERCRED`,

@@ -78,13 +78,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// # Errors
     /// [`Error::Full`] when no slot is free, else what [`Platform::listen`] says.
     pub fn listen(&mut self, at: Endpoint<'_>, context: C) -> Result<ListenerId, Error> {
-        let id = self.state.claim(self.slots).ok_or(Error::Full)?;
-        let slot = find(self.slots, id).ok_or(Error::Full)?;
-        if let Err(error) = self.platform.listen(&mut slot.socket, id, &at) {
-            self.state.give_back(self.slots, id);
-            return Err(error);
+        let id = self.claim_by(|platform, socket, id| platform.listen(socket, id, &at))?;
+        if let Some(slot) = find(self.slots, id) {
+            start_listener(slot, context, &at);
         }
-        start_listener(slot, context, &at);
         Ok(ListenerId(id))
     }
 
@@ -146,18 +143,46 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// What is wrong here: [`Error::Full`] when no slot is free, [`Error::Exhausted`] when the
     /// platform has no descriptor or memory, an address or option that cannot be used.
     pub fn connect(&mut self, to: Endpoint<'_>, context: C) -> Result<SocketId, Error> {
+        self.connect_by(context, |platform, socket, id| {
+            platform.connect(socket, id, &to)
+        })
+    }
+
+    /// Claims a slot in which `open` has the platform open a socket; gives it back if that fails.
+    pub(crate) fn claim_by(
+        &mut self,
+        open: impl FnOnce(&mut P, &mut P::Socket, SocketId) -> Result<(), Error>,
+    ) -> Result<SocketId, Error> {
         let id = self.state.claim(self.slots).ok_or(Error::Full)?;
         let slot = find(self.slots, id).ok_or(Error::Full)?;
-        let known = match self.platform.connect(&mut slot.socket, id, &to) {
-            Ok(()) => None,
-            Err(error) if error.is_remote() => Some(error),
+        match open(self.platform, &mut slot.socket, id) {
+            Ok(()) => Ok(id),
             Err(error) => {
                 self.state.give_back(self.slots, id);
-                return Err(error);
+                Err(error)
             }
-        };
-        slot.context = Place::Occupied(context);
-        slot.enter(Phase::Connecting, known.map_or(0, Error::to_bits));
+        }
+    }
+
+    /// Connects a socket in a slot of its own, by `connect`. What is wrong with the peer or the way
+    /// to it is told in the next iteration.
+    pub(crate) fn connect_by(
+        &mut self,
+        context: C,
+        connect: impl FnOnce(&mut P, &mut P::Socket, SocketId) -> Result<(), Error>,
+    ) -> Result<SocketId, Error> {
+        let mut known = None;
+        let id = self.claim_by(|platform, socket, id| match connect(platform, socket, id) {
+            Err(error) if error.is_remote() => {
+                known = Some(error);
+                Ok(())
+            }
+            result => result,
+        })?;
+        if let Some(slot) = find(self.slots, id) {
+            slot.context = Place::Occupied(context);
+            slot.enter(Phase::Connecting, known.map_or(0, Error::to_bits));
+        }
         match known {
             None => self.set_timeout(id, OPENING_MAX),
             Some(_) => self.state.run_queue.push(self.slots, id),
