@@ -12,6 +12,8 @@ pub mod script;
 pub mod side;
 pub mod slow;
 pub mod smoltcp;
+#[cfg(feature = "tls")]
+pub mod steady;
 pub mod tasks;
 
 /// The simulated network.

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
-use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig, Tls, TlsMemory,
-};
+use usockets::tls::{ClientConfig, Config, EcdsaP256Key, Identity, ServerConfig, Tls, TlsMemory};
 use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_tests::sim::{Faults, Host, Sim};
+use usockets_tests::steady::{Crypto, Steady};
 
 /// Bytes that a host's transport takes at once.
 const NARROW: usize = 1;
@@ -17,25 +16,6 @@ const NARROW: usize = 1;
 const UNEXPECTED_MESSAGE: u8 = 10;
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
-/// Random bytes that need not be, and a clock that stands.
-#[derive(Default)]
-struct Steady(u8);
-
-impl Machine for Steady {
-    fn random(&mut self, out: &mut [u8]) -> bool {
-        for byte in out {
-            self.0 = self.0.wrapping_mul(29).wrapping_add(11);
-            *byte = self.0;
-        }
-        true
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000
-    }
-}
-
-type Crypto = RustCrypto<Steady>;
 type Layer<'s> = Tls<'s, Host, Crypto>;
 
 /// Notes what it is told; says `says` when it hears something.
@@ -115,7 +95,7 @@ fn layer<'s>(
     config: &'s Config<'s>,
     memory: &'s mut TlsMemory<Crypto, 4, 2, 1, 1>,
 ) -> Layer<'s> {
-    Tls::new(host, Crypto::new(Steady::default()), config, memory)
+    Tls::new(host, Crypto::new(Steady(0)), config, memory)
 }
 
 fn at(sim: &Sim) -> SocketAddr {
@@ -235,7 +215,7 @@ fn hello_len(config: &Config<'_>) -> usize {
     let mut bytes = [0; 2_048];
     let mut out = Output::new(&mut bytes);
     let mut setup = Setup {
-        crypto: &mut Crypto::new(Steady::default()),
+        crypto: &mut Crypto::new(Steady(0)),
         config,
         sessions: &mut [],
         peer: None,

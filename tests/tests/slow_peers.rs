@@ -7,16 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use usockets::tls::{Config, ParkingPlace, Tls, TlsMemory};
+use usockets::tls::{ParkingPlace, Tls, TlsMemory};
 use usockets::{Closed, Endpoint, Loop, Platform as _, Sockets};
-use usockets_linux::Linux;
+use usockets_linux::{Linux, zeroed};
 use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::sim::Faults;
-use usockets_tests::slow::peers::{
-    Asks, Attacker, Crypto, Echo, Steady, boxed, with_config, with_stack,
-};
+use usockets_tests::slow::peers::{Asks, Attacker, Echo};
 use usockets_tests::slow::stage::{Kind, RUNS, attack, attack_with};
 use usockets_tests::slow::{Slow, Slowness};
+use usockets_tests::steady::{Crypto, Steady, config};
 
 /// Connections that attackers have open at once.
 const ATTACKERS: usize = 1_000;
@@ -37,13 +36,11 @@ fn hellos_of_one_byte() {
         sends: 1,
         ..Slowness::NONE
     };
-    with_stack(move || {
-        let kind = Kind {
-            ends: true,
-            ..kind("hellos of one byte", slowness, 1, 5)
-        };
-        attack(kind, 1, Faults::none(), ATTACKERS);
-    });
+    let kind = Kind {
+        ends: true,
+        ..kind("hellos of one byte", slowness, 1, 5)
+    };
+    attack(kind, 1, Faults::none(), ATTACKERS);
 }
 
 #[test]
@@ -52,10 +49,8 @@ fn records_that_take_four_seconds() {
         tails_after: 400,
         ..Slowness::NONE
     };
-    with_stack(move || {
-        let kind = kind("records that take four seconds", slowness, 1, 4);
-        attack(kind, 2, Faults::none(), ATTACKERS);
-    });
+    let kind = kind("records that take four seconds", slowness, 1, 4);
+    attack(kind, 2, Faults::none(), ATTACKERS);
 }
 
 #[test]
@@ -64,10 +59,8 @@ fn readers_that_stop() {
         reads: 3_000,
         ..Slowness::NONE
     };
-    with_stack(move || {
-        let kind = kind("readers that stop", slowness, 40_000, 4);
-        attack(kind, 3, Faults::none(), ATTACKERS);
-    });
+    let kind = kind("readers that stop", slowness, 40_000, 4);
+    attack(kind, 3, Faults::none(), ATTACKERS);
 }
 
 #[test]
@@ -76,13 +69,11 @@ fn handshakes_that_stop_before_the_last_message() {
         reads: 100,
         ..Slowness::NONE
     };
-    with_stack(move || {
-        let kind = Kind {
-            ends: true,
-            ..kind("handshakes that stop", slowness, 1, 4)
-        };
-        attack(kind, 4, Faults::none(), ATTACKERS);
-    });
+    let kind = Kind {
+        ends: true,
+        ..kind("handshakes that stop", slowness, 1, 4)
+    };
+    attack(kind, 4, Faults::none(), ATTACKERS);
 }
 
 /// Attackers that hold back anything, at any byte.
@@ -99,29 +90,23 @@ fn drawn_at_random(seed: u64) -> Kind {
 
 #[test]
 fn drawn_at_random_by_the_thousand() {
-    with_stack(|| {
-        for seed in seeds(1) {
-            println!("SEED={seed}");
-            attack(drawn_at_random(seed), seed, Faults::none(), ATTACKERS);
-        }
-    });
+    for seed in seeds(1) {
+        println!("SEED={seed}");
+        attack(drawn_at_random(seed), seed, Faults::none(), ATTACKERS);
+    }
 }
 
-/// As many for each lease, on an eighth of the memory: `SLOW_SEEDS` tries more seeds.
+/// As many for each lease, on an eighth of the memory.
 #[test]
 fn drawn_at_random_on_little_memory() {
-    with_stack(|| {
-        with_config(|config| {
-            for seed in seeds(count_or(8)) {
-                println!("SEED={seed}");
-                let kind = drawn_at_random(seed);
-                attack_with::<160, 8>(config, kind, seed, Faults::none(), ATTACKERS / 8);
-            }
-        });
-    });
+    for seed in seeds(count_or(8)) {
+        println!("SEED={seed}");
+        let kind = drawn_at_random(seed);
+        attack_with::<160, 8>(kind, seed, Faults::none(), ATTACKERS / 8);
+    }
 }
 
-/// Returns how many seeds to try.
+/// Returns how many seeds to try: as many as `SLOW_SEEDS` says, or else as given.
 fn count_or(default: u64) -> u64 {
     std::env::var("SLOW_SEEDS").map_or(default, |count| count.parse().unwrap())
 }
@@ -169,7 +154,7 @@ fn of_every_kind() -> Kind {
 
 #[test]
 fn of_every_kind_together() {
-    with_stack(|| attack(of_every_kind(), 5, Faults::none(), ATTACKERS));
+    attack(of_every_kind(), 5, Faults::none(), ATTACKERS);
 }
 
 /// The same on the kernel's sockets and its clock: a server among attackers of every kind beside
@@ -182,22 +167,18 @@ fn of_every_kind_on_real_sockets() {
         ..limit
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
-    with_stack(|| with_config(attack_on_sockets));
-}
-
-fn attack_on_sockets(config: &Config<'_>) {
     let stops = &AtomicBool::new(false);
     let server = || {
         let (tell, told) = mpsc::channel();
         let serve = move || {
-            let mut memory = boxed(TlsMemory::<Crypto, 1_200, 64, 64, 64>::NEW);
-            let mut sockets = boxed(Sockets::<_, Echo, 1_200>::new());
+            let mut memory = zeroed::<TlsMemory<Crypto, 1_200, 64, 64, 64>>().unwrap();
+            let mut sockets = Box::new(Sockets::<_, Echo, 1_200>::new());
             let mut buffer = vec![0; 65_536];
             let mut places: Vec<_> = (0..512).map(|_| ParkingPlace::EMPTY).collect();
             let layer = Tls::new(
                 Linux::new().unwrap(),
                 Crypto::new(Steady(1)),
-                config,
+                config(),
                 &mut memory,
             );
             let layer = layer.with_parking(&mut places);
@@ -218,18 +199,15 @@ fn attack_on_sockets(config: &Config<'_>) {
         (serve, told)
     };
     std::thread::scope(|scope| {
-        // What goes to the heap is on the stack first.
-        let thread = || std::thread::Builder::new().stack_size(64 << 20);
         let [calm, busy] = [server(), server()].map(|(serve, told)| {
-            thread().spawn_scoped(scope, serve).unwrap();
+            scope.spawn(serve);
             told.recv().unwrap()
         });
         let (tell, told) = mpsc::channel();
-        let attacks = move || attack_socket(config, busy, stops, &tell);
-        thread().spawn_scoped(scope, attacks).unwrap();
+        scope.spawn(move || attack_socket(busy, stops, &tell));
         // Attackers are all there, and the first of them gone by their deadlines.
         told.recv().unwrap();
-        let [calm, busy] = measure_in_turns(config, [calm, busy]);
+        let [calm, busy] = measure_in_turns([calm, busy]);
         stops.store(true, Ordering::Relaxed);
         println!("handshake and echo {calm:?} µs, {busy:?} with attackers");
         for (calm, busy) in calm.into_iter().zip(busy) {
@@ -239,21 +217,21 @@ fn attack_on_sockets(config: &Config<'_>) {
 }
 
 /// Attacks until it is stopped, and says when all attackers are there.
-fn attack_socket(config: &Config<'_>, at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
+fn attack_socket(at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
     let Kind {
         draw,
         piece,
         period,
         ..
     } = of_every_kind();
-    let mut memory = boxed(TlsMemory::<Crypto, 1_200, 1_200, 64, 64>::NEW);
-    let mut sockets = boxed(Sockets::<_, Attacker, 1_200>::new());
+    let mut memory = zeroed::<TlsMemory<Crypto, 1_200, 1_200, 64, 64>>().unwrap();
+    let mut sockets = Box::new(Sockets::<_, Attacker, 1_200>::new());
     let mut buffer = vec![0; 65_536];
     let slow = Slow {
         inner: Linux::new().unwrap(),
         draw,
     };
-    let layer = Tls::new(slow, Crypto::new(Steady(3)), config, &mut *memory);
+    let layer = Tls::new(slow, Crypto::new(Steady(3)), config(), &mut *memory);
     let mut attack = Loop::new(layer, &mut *sockets, &mut buffer);
     let mut attacker = Attacker {
         piece: vec![7; piece],
@@ -289,14 +267,14 @@ fn attack_socket(config: &Config<'_>, at: SocketAddr, stops: &AtomicBool, tell: 
 }
 
 /// Returns the medians of an honest handshake and of an echo, in microseconds, of both servers.
-fn measure_in_turns(config: &Config<'_>, servers: [SocketAddr; 2]) -> [[u64; 2]; 2] {
-    let mut memory = boxed(TlsMemory::<Crypto, 64, 16, 16, 16>::NEW);
-    let mut sockets = boxed(Sockets::<_, Asks, 64>::new());
+fn measure_in_turns(servers: [SocketAddr; 2]) -> [[u64; 2]; 2] {
+    let mut memory = zeroed::<TlsMemory<Crypto, 64, 16, 16, 16>>().unwrap();
+    let mut sockets = Box::new(Sockets::<_, Asks, 64>::new());
     let mut buffer = vec![0; 65_536];
     let layer = Tls::new(
         Linux::new().unwrap(),
         Crypto::new(Steady(2)),
-        config,
+        config(),
         &mut *memory,
     );
     let mut honest = Loop::new(layer, &mut *sockets, &mut buffer);

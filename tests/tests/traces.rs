@@ -7,15 +7,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
-use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig, Tls, TlsMemory,
-};
+use usockets::tls::{Tls, TlsMemory};
 use usockets::{
     Accepted, Address, Closed, Endpoint, Error, Handler, Instant, Loop, Opened, Platform, Progress,
     Readiness, Ready, Recv, Socket, SocketId, Sockets,
 };
 use usockets_tests::sim::{Faults, Host, Sim};
+use usockets_tests::steady::{Crypto, Steady, config};
 
 fn read(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -269,30 +267,12 @@ fn compare(heading: &str, traced: &[String]) {
     }
 }
 
-/// Random bytes that need not be, and a clock that stands.
-struct Steady(u64);
-
-impl Machine for Steady {
-    fn random(&mut self, out: &mut [u8]) -> bool {
-        for byte in out {
-            self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
-            *byte = self.0.to_be_bytes()[0];
-        }
-        true
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000
-    }
-}
-
 /// What the map shows of a read, a close and a TLS handshake is what a run does. One test, since
 /// all write to one file.
 #[test]
 fn traces_are_those_of_a_run() {
     trace_plain();
-    let thread = std::thread::Builder::new().stack_size(64 << 20);
-    thread.spawn(trace_tls).unwrap().join().unwrap();
+    trace_tls();
 }
 
 fn trace_plain() {
@@ -321,15 +301,6 @@ fn trace_plain() {
 }
 
 fn trace_tls() {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_string()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let signer = EcdsaP256Key::from_der(&key.serialize_der()).unwrap();
-    let chain: [&[u8]; 1] = [certificate.der()];
-    let identities = [Identity::new(&chain, &signer)];
-    let roots = [webpki::anchor_from_trusted_cert(certificate.der()).unwrap()];
-    let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
-
     let trace = Trace::default();
     let sim = Sim::new(1, Faults::none());
     let platform = Traced {
@@ -337,11 +308,11 @@ fn trace_tls() {
         trace: trace.clone(),
     };
     let mut memory = TlsMemory::<_, 4, 2, 2, 2>::NEW;
-    let layer = Tls::new(platform, RustCrypto::new(Steady(1)), &config, &mut memory);
+    let layer = Tls::new(platform, Crypto::new(Steady(1)), config(), &mut memory);
     let (mut sockets, mut buffer) = (Sockets::<_, _, 4>::new(), [0; 4_096]);
     let mut server = Loop::new(layer, &mut sockets, &mut buffer);
     let mut memory = TlsMemory::<_, 4, 2, 2, 2>::NEW;
-    let layer = Tls::new(sim.host(), RustCrypto::new(Steady(2)), &config, &mut memory);
+    let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config(), &mut memory);
     let (mut sockets, mut buffer) = (Sockets::<_, _, 4>::new(), [0; 4_096]);
     let mut client = Loop::new(layer, &mut sockets, &mut buffer);
     let at = (sim.addresses(0)[0], 443).into();

@@ -1,14 +1,9 @@
 //! Conformance of TLS over another platform: every endpoint is secured on the way down.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
-use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, ParkingPlace, RustCrypto, ServerConfig,
-    Tls, TlsMemory, TlsSocket,
-};
+use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory, TlsSocket};
 use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId};
 use usockets_linux::zeroed;
 
@@ -16,55 +11,13 @@ use super::{Bed, LinuxBed, SimBed, UserSpaceBed};
 use crate::forward::forward;
 use crate::rng::seeds;
 use crate::sim::Faults;
+use crate::steady::{Crypto, NAME, Steady, config};
 
-/// Name of every server.
-const NAME: &str = "localhost";
 /// Rough networks that each test is run on.
 const ROUGH: u64 = 6;
 
-/// Random bytes that are the same in every run (SplitMix64), and a clock that stands.
-#[derive(Clone, Copy, Debug)]
-pub struct Steady(u64);
-
-impl Machine for Steady {
-    fn random(&mut self, out: &mut [u8]) -> bool {
-        for byte in out {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            *byte = (word ^ (word >> 27)).to_le_bytes()[5];
-        }
-        true
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000
-    }
-}
-
-type Crypto = RustCrypto<Steady>;
-
 /// TLS over `P`, where plain endpoints are secured too.
 pub struct Secured<P: Platform>(Tls<'static, P, Crypto>);
-
-/// Makes one identity, for all servers, that all clients trust.
-fn config() -> &'static Config<'static> {
-    static CONFIG: OnceLock<Config<'static>> = OnceLock::new();
-    CONFIG.get_or_init(|| {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new([NAME.to_string()]).expect("a name");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let certificate: &'static [u8] = Box::leak(certificate.der().to_vec().into_boxed_slice());
-        let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
-        let chain: &'static [&'static [u8]] = Box::leak(Box::new([certificate]));
-        let identities = Box::leak(Box::new([Identity::new(
-            chain,
-            Box::leak(Box::new(signer)),
-        )]));
-        let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(certificate.into())));
-        let roots = Box::leak(Box::new([anchor.expect("a certificate")]));
-        Config::new(ServerConfig::new(identities), ClientConfig::new(roots))
-    })
-}
 
 /// Hosts of another bed, secured.
 pub struct SecuredBed<'b, B> {

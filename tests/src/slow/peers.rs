@@ -2,34 +2,10 @@
 
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
-use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig,
-};
 use usockets::{Closed, Error, Handler, Opened, Platform, Socket};
 
 /// The server closes a connection on which nothing comes for so long.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// Random bytes that need not be, and a clock that stands.
-pub struct Steady(pub u64);
-
-impl Machine for Steady {
-    fn random(&mut self, out: &mut [u8]) -> bool {
-        for byte in out {
-            self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
-            *byte = self.0.to_be_bytes()[0];
-        }
-        true
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000
-    }
-}
-
-/// The cryptography of all.
-pub type Crypto = RustCrypto<Steady>;
 
 /// Sends back what comes, as far as the peer takes it; reads no more until it does.
 pub struct Echo;
@@ -127,35 +103,4 @@ impl<P: Platform> Handler<P> for Attacker {
     fn on_connect_error(&mut self, _: &mut Socket<'_, P, Self>, (): (), _: Error) {
         self.ended += 1;
     }
-}
-
-/// What both roles go by.
-pub fn with_config(test: impl FnOnce(&Config<'_>)) {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_string()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let signer = EcdsaP256Key::from_der(&key.serialize_der()).unwrap();
-    let chain: [&[u8]; 1] = [certificate.der()];
-    let identities = [Identity::new(&chain, &signer)];
-    let roots = [webpki::anchor_from_trusted_cert(certificate.der()).unwrap()];
-    test(&Config::new(
-        ServerConfig::new(&identities),
-        ClientConfig::new(&roots),
-    ));
-}
-
-/// Puts a large value on the heap.
-pub fn boxed<T>(value: T) -> Box<T> {
-    Box::new(value)
-}
-
-/// Runs `f` with enough stack for memory on its way to the heap.
-pub fn with_stack(f: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(256 << 20);
-        let thread = thread.spawn_scoped(scope, f).unwrap();
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
 }

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use usockets::tls::{Config, ParkingPlace, Tls, TlsMemory};
+use usockets::tls::{ParkingPlace, Tls, TlsMemory};
 use usockets::{Closed, Endpoint, Loop, Sockets};
+use usockets_linux::zeroed;
 
-use super::peers::{Asks, Attacker, Crypto, Echo, Steady, boxed, with_config, with_stack};
+use super::peers::{Asks, Attacker, Echo};
 use super::{Slow, Slowness};
 use crate::sim::{Faults, Host, Sim};
+use crate::steady::{Crypto, Steady, config};
 
 /// Measurements of which the median counts.
 pub const RUNS: usize = 9;
@@ -124,12 +126,11 @@ impl Stage<'_, '_> {
 
 /// Measures without and with attackers of a kind.
 pub fn attack(kind: Kind, seed: u64, faults: Faults, attackers: usize) {
-    with_config(|config| attack_with::<1_200, 64>(config, kind, seed, faults, attackers));
+    attack_with::<1_200, 64>(kind, seed, faults, attackers);
 }
 
 /// Measures on a server with memory for so many `SOCKETS`, and `LEASES` of each kind.
 pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
-    config: &Config<'_>,
     kind: Kind,
     seed: u64,
     faults: Faults,
@@ -143,24 +144,24 @@ pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
         ends,
     } = kind;
     let sim = Sim::new(seed, faults);
-    let mut near = boxed(TlsMemory::<Crypto, SOCKETS, LEASES, LEASES, LEASES>::NEW);
-    let mut far = boxed(TlsMemory::<Crypto, 64, 16, 16, 16>::NEW);
-    let mut many = boxed(TlsMemory::<Crypto, SOCKETS, SOCKETS, 64, 64>::NEW);
-    let mut a = boxed(Sockets::<_, Echo, SOCKETS>::new());
-    let mut b = boxed(Sockets::<_, Asks, 64>::new());
-    let mut c = boxed(Sockets::<_, Attacker, SOCKETS>::new());
+    let mut near = zeroed::<TlsMemory<Crypto, SOCKETS, LEASES, LEASES, LEASES>>().unwrap();
+    let mut far = zeroed::<TlsMemory<Crypto, 64, 16, 16, 16>>().unwrap();
+    let mut many = zeroed::<TlsMemory<Crypto, SOCKETS, SOCKETS, 64, 64>>().unwrap();
+    let mut a = Box::new(Sockets::<_, Echo, SOCKETS>::new());
+    let mut b = Box::new(Sockets::<_, Asks, 64>::new());
+    let mut c = Box::new(Sockets::<_, Attacker, SOCKETS>::new());
     let (mut x, mut y, mut z) = (vec![0; 65_536], vec![0; 65_536], vec![0; 65_536]);
     let mut places: Vec<_> = (0..8 * LEASES).map(|_| ParkingPlace::EMPTY).collect();
-    let layer =
-        Tls::new(sim.host(), Crypto::new(Steady(1)), config, &mut *near).with_parking(&mut places);
+    let layer = Tls::new(sim.host(), Crypto::new(Steady(1)), config(), &mut *near)
+        .with_parking(&mut places);
     let mut server = Loop::new(layer, &mut *a, &mut x);
-    let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config, &mut *far);
+    let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config(), &mut *far);
     let mut honest = Loop::new(layer, &mut *b, &mut y);
     let slow = Slow {
         inner: sim.host(),
         draw,
     };
-    let layer = Tls::new(slow, Crypto::new(Steady(3)), config, &mut *many);
+    let layer = Tls::new(slow, Crypto::new(Steady(3)), config(), &mut *many);
     let mut attack = Loop::new(layer, &mut *c, &mut z);
     let at = (sim.addresses(0)[0], 443).into();
     let listens = Endpoint::tls(at, None).backlog(4_096);
@@ -224,7 +225,5 @@ pub fn fuzz(bytes: &[u8]) {
         period: Duration::from_secs(2),
         ends: false,
     };
-    with_stack(|| {
-        with_config(|config| attack_with::<32, 2>(config, kind, 1, Faults::none(), attackers));
-    });
+    attack_with::<32, 2>(kind, 1, Faults::none(), attackers);
 }

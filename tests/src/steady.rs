@@ -1,0 +1,53 @@
+//! What TLS needs to be the same in every run of a test: random bytes, a clock, one identity.
+
+use std::sync::OnceLock;
+
+use rcgen::{CertificateParams, KeyPair};
+use usockets::tls::{
+    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig,
+};
+
+/// Name of every server.
+pub const NAME: &str = "localhost";
+
+/// Random bytes that are the same in every run (SplitMix64), and a clock that stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady(pub u64);
+
+impl Machine for Steady {
+    fn random(&mut self, out: &mut [u8]) -> bool {
+        for byte in out {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            *byte = (word ^ (word >> 27)).to_le_bytes()[5];
+        }
+        true
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        1_800_000_000
+    }
+}
+
+/// The cryptography of every host.
+pub type Crypto = RustCrypto<Steady>;
+
+/// Makes one identity, for all servers, that all clients trust.
+pub fn config() -> &'static Config<'static> {
+    static CONFIG: OnceLock<Config<'static>> = OnceLock::new();
+    CONFIG.get_or_init(|| {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([NAME.to_string()]).expect("a name");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let certificate: &'static [u8] = Box::leak(certificate.der().to_vec().into_boxed_slice());
+        let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
+        let chain: &'static [&'static [u8]] = Box::leak(Box::new([certificate]));
+        let identities = Box::leak(Box::new([Identity::new(
+            chain,
+            Box::leak(Box::new(signer)),
+        )]));
+        let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(certificate.into())));
+        let roots = Box::leak(Box::new([anchor.expect("a certificate")]));
+        Config::new(ServerConfig::new(identities), ClientConfig::new(roots))
+    })
+}
