@@ -326,22 +326,18 @@ impl<'s, 'a, Q: Protocol, S: Scope<Q>> PartSockets<'s, 'a, Q, S> {
     }
 
     /// Closes everything of the part whose context `is_meant` affirms. See [`Net::close_where`].
-    pub fn close_where(&mut self, code: u16, mut is_meant: impl FnMut(&Q::Context) -> bool) {
-        let net = &mut self.whole.net;
-        net.close_where(code, |&whole| {
-            S::context(whole).is_some_and(|own| is_meant(&own))
-        });
+    pub fn close_where(&mut self, code: u16, is_meant: impl FnMut(&Q::Context) -> bool) {
+        self.whole.net.close_where(code, own::<Q, S>(is_meant));
     }
 
     /// Visits every open socket of the part whose context `is_meant` affirms. See
     /// [`AllSockets::visit`].
     pub fn visit(
         &mut self,
-        mut is_meant: impl FnMut(&Q::Context) -> bool,
+        is_meant: impl FnMut(&Q::Context) -> bool,
         mut visit: impl FnMut(&mut PartNet<'a, Q, S>, SocketId, &mut Q::Data),
     ) {
-        let is_own = |&whole: &_| S::context(whole).is_some_and(|own| is_meant(&own));
-        self.whole.visit(is_own, |net, id, data| {
+        self.whole.visit(own::<Q, S>(is_meant), |net, id, data| {
             if let Some(data) = S::data(data) {
                 visit(net, id, data);
             }
@@ -351,9 +347,8 @@ impl<'s, 'a, Q: Protocol, S: Scope<Q>> PartSockets<'s, 'a, Q, S> {
     /// Returns how many open connections of the part have a context that `is_meant` affirms. See
     /// [`Net::count_where`].
     #[must_use]
-    pub fn count_where(&self, mut is_meant: impl FnMut(&Q::Context) -> bool) -> usize {
-        let net = &self.whole.net;
-        net.count_where(|&whole| S::context(whole).is_some_and(|own| is_meant(&own)))
+    pub fn count_where(&self, is_meant: impl FnMut(&Q::Context) -> bool) -> usize {
+        self.whole.net.count_where(own::<Q, S>(is_meant))
     }
 
     /// Writes the same bytes to every open connection of the part whose context `is_meant`
@@ -361,12 +356,11 @@ impl<'s, 'a, Q: Protocol, S: Scope<Q>> PartSockets<'s, 'a, Q, S> {
     pub fn write_each(
         &mut self,
         data: &[u8],
-        mut is_meant: impl FnMut(&Q::Context) -> bool,
+        is_meant: impl FnMut(&Q::Context) -> bool,
         short: impl FnMut(&mut PartNet<'a, Q, S>, SocketId, usize),
     ) -> usize {
         let net = &mut self.whole.net;
-        let is_own = |&whole: &_| S::context(whole).is_some_and(|own| is_meant(&own));
-        net.write_each(data, is_own, short)
+        net.write_each(data, own::<Q, S>(is_meant), short)
     }
 
     /// The same as a part within this part sees it.
@@ -378,6 +372,13 @@ impl<'s, 'a, Q: Protocol, S: Scope<Q>> PartSockets<'s, 'a, Q, S> {
     {
         PartSockets::new(self.whole)
     }
+}
+
+/// Affirms those contexts of the loop that are the part's and that `is_meant` affirms.
+fn own<Q: Protocol, S: Scope<Q>>(
+    mut is_meant: impl FnMut(&Q::Context) -> bool,
+) -> impl FnMut(&ContextIn<Q, S>) -> bool {
+    move |&whole| S::context(whole).is_some_and(|own| is_meant(&own))
 }
 
 impl<'a, Q: Protocol, S: Scope<Q>> Deref for PartSocket<'_, 'a, Q, S> {
