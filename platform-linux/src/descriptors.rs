@@ -1,11 +1,10 @@
 //! Descriptors made elsewhere, in a slot of the pool.
 
 use rustix::event::epoll::{self, EventFlags};
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::ioctl_fionbio;
-use rustix::net::{SocketType, getpeername, sockopt};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::sockopt;
 use usockets::{Descriptors, Error, Inserted, SocketId};
-use usockets_posix::{Fd, Kind, error};
+use usockets_posix::{Fd, error, stream};
 
 use crate::linux::{Linux, STREAM};
 
@@ -22,7 +21,8 @@ impl Descriptors for Linux {
         descriptor: OwnedFd,
         kind: Inserted,
     ) -> Result<(), (OwnedFd, Error)> {
-        let kind = match check(rustix::fd::AsFd::as_fd(&descriptor), kind) {
+        let listens = |fd: BorrowedFd<'_>| sockopt::socket_acceptconn(fd) == Ok(true);
+        let kind = match stream::check_inserted(descriptor.as_fd(), kind, listens) {
             Ok(kind) => kind,
             Err(error) => return Err((descriptor, error)),
         };
@@ -61,23 +61,4 @@ impl Descriptors for Linux {
         let taken = core::mem::replace(socket, Fd::CLOSED).into_fd();
         Ok((taken.ok_or(Error::Invalid)?, 0))
     }
-}
-
-/// Makes a descriptor non-blocking if it is what it is said to be.
-fn check(fd: BorrowedFd<'_>, kind: Inserted) -> Result<Kind, Error> {
-    let kind = match kind {
-        Inserted::Foreign => Kind::Foreign,
-        Inserted::Listener if sockopt::socket_acceptconn(fd) == Ok(true) => Kind::Listener,
-        Inserted::Connected
-            if matches!(
-                sockopt::socket_type(fd),
-                Ok(SocketType::STREAM | SocketType::SEQPACKET)
-            ) && getpeername(fd).is_ok() =>
-        {
-            Kind::Stream
-        }
-        _ => return Err(Error::Invalid),
-    };
-    ioctl_fionbio(fd, true).map_err(error)?;
-    Ok(kind)
 }

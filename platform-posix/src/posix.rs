@@ -2,8 +2,7 @@
 
 use rustix::event::Timespec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::ioctl_fionbio;
-use rustix::net::{SocketType, getpeername, sockopt};
+use rustix::net::getpeername;
 use usockets::{
     Accepted, Address, Credentials, Descriptors, Duration, Endpoint, Error, Inserted, Instant,
     LocalEndpoint, LocalSockets, Platform, Progress, Readiness, Ready, Recv, SocketId,
@@ -303,7 +302,9 @@ impl<S: Selector> Descriptors for Posix<S> {
         descriptor: OwnedFd,
         kind: Inserted,
     ) -> Result<(), (OwnedFd, Error)> {
-        let kind = match check(descriptor.as_fd(), kind) {
+        // One that has no peer listens, or never will: not all systems tell.
+        let listens = |fd: BorrowedFd<'_>| getpeername(fd).is_err();
+        let kind = match stream::check_inserted(descriptor.as_fd(), kind, listens) {
             Ok(kind) => kind,
             Err(error) => return Err((descriptor, error)),
         };
@@ -380,25 +381,6 @@ impl<S: Selector> LocalSockets for Posix<S> {
     fn next_descriptor(&mut self, socket: &mut PosixSocket) -> Option<OwnedFd> {
         self.received.next(&socket.fd)
     }
-}
-
-/// Makes a descriptor non-blocking if it is what it is said to be.
-fn check(fd: BorrowedFd<'_>, kind: Inserted) -> Result<Kind, Error> {
-    let of_stream = || {
-        matches!(
-            sockopt::socket_type(fd),
-            Ok(SocketType::STREAM | SocketType::SEQPACKET)
-        )
-    };
-    let kind = match kind {
-        Inserted::Foreign => Kind::Foreign,
-        // One that has no peer listens, or never will.
-        Inserted::Listener if of_stream() && getpeername(fd).is_err() => Kind::Listener,
-        Inserted::Connected if of_stream() && getpeername(fd).is_ok() => Kind::Stream,
-        _ => return Err(Error::Invalid),
-    };
-    ioctl_fionbio(fd, true).map_err(error)?;
-    Ok(kind)
 }
 
 impl<S: AsFd> AsFd for Posix<S> {

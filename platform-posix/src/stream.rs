@@ -7,11 +7,11 @@
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, read};
-use rustix::net::{self, RecvFlags, Shutdown, SocketAddrAny, sockopt};
+use rustix::io::{Errno, IoSlice, ioctl_fionbio, read};
+use rustix::net::{self, RecvFlags, Shutdown, SocketAddrAny, SocketType, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 use usockets::{
-    Address, Duration, Endpoint, Error, Instant, Progress, Readiness, Recv, SocketOption,
+    Address, Duration, Endpoint, Error, Inserted, Instant, Progress, Readiness, Recv, SocketOption,
 };
 
 use crate::errno::{connect_error, error};
@@ -174,6 +174,32 @@ pub fn take_error(socket: &Fd) -> Option<Error> {
         Ok(Ok(())) => socket.kept_error(),
         Ok(Err(errno)) | Err(errno) => Some(error(errno)),
     }
+}
+
+/// Makes a descriptor that was made elsewhere non-blocking if it is what it is said to be; of a
+/// socket that carries a stream, `listens` tells whether it listens.
+///
+/// # Errors
+/// [`Error::Invalid`]: it is something else.
+pub fn check_inserted(
+    fd: BorrowedFd<'_>,
+    kind: Inserted,
+    listens: impl FnOnce(BorrowedFd<'_>) -> bool,
+) -> Result<Kind, Error> {
+    let is_stream = || {
+        matches!(
+            sockopt::socket_type(fd),
+            Ok(SocketType::STREAM | SocketType::SEQPACKET)
+        )
+    };
+    let kind = match kind {
+        Inserted::Foreign => Kind::Foreign,
+        Inserted::Listener if is_stream() && listens(fd) => Kind::Listener,
+        Inserted::Connected if is_stream() && net::getpeername(fd).is_ok() => Kind::Stream,
+        _ => return Err(Error::Invalid),
+    };
+    ioctl_fionbio(fd, true).map_err(error)?;
+    Ok(kind)
 }
 
 /// Receives into `buffer`, which is not empty: `read`.
