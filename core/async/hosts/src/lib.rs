@@ -1,13 +1,16 @@
-//! What the example servers share: their memory, and two executors.
+//! What the example servers share: their memory, two executors, and the sites of two HTTP servers.
 
+pub mod edge;
 pub mod embassy;
+pub mod pico;
 pub mod pool;
 
 use std::net::SocketAddr;
 
+use embedded_io_async::{Read, Write};
 use static_cell::ConstStaticCell;
 use usockets::{Endpoint, Error, Sockets};
-use usockets_async::{IoError, Listener, Reactor, Stream, Tasks, Waiters};
+use usockets_async::{Listener, Reactor, Stream, Tasks, Waiters};
 use usockets_linux::Linux;
 
 /// Slots of the pool: a listener, connections and timers.
@@ -48,14 +51,15 @@ pub fn listen(reactor: Shared) -> Result<Listener<'static, 'static, Linux>, Erro
     Ok(listener)
 }
 
+/// Bytes that [`echo`] reads at a time.
+pub const ECHO_MAX: usize = 2_048;
+
 /// Sends back what comes, to the peer's end.
 ///
 /// # Errors
 /// Why the connection broke.
-pub async fn echo(mut stream: Connection) -> Result<(), IoError> {
-    use embedded_io_async::{Read, Write};
-
-    let mut buffer = [0; 2_048];
+pub async fn echo<S: Read + Write>(mut stream: S) -> Result<(), S::Error> {
+    let mut buffer = [0; ECHO_MAX];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),

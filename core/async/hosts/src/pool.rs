@@ -49,8 +49,8 @@ pub fn serve<F: Future>(
     let mut free: Vec<usize> = (0..SLOTS).rev().collect();
     wake(ACCEPTOR);
     loop {
-        for word in 0..READY.len() {
-            let mut bits = READY[word].swap(0, Ordering::Relaxed);
+        for (word, ready) in READY.iter().enumerate() {
+            let mut bits = ready.swap(0, Ordering::Relaxed);
             while bits != 0 {
                 let place = word * BITS + bits.trailing_zeros() as usize;
                 bits &= bits - 1;

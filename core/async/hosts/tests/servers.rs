@@ -175,3 +175,30 @@ fn edge_http_closes_what_is_idle() {
 fn picoserve_greets() {
     greets(env!("CARGO_BIN_EXE_http_picoserve"), "hello from picoserve");
 }
+
+/// Returns the rows of a table of two columns: what, and how many bytes.
+fn rows(text: &str) -> Vec<(&str, f64)> {
+    let cells = text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+        Some((cells.next()?, cells.next()?.parse().ok()?))
+    });
+    cells.collect()
+}
+
+/// A future's size is the compiler's affair, so that a twentieth more or less is no lie.
+#[test]
+fn the_readme_tells_what_a_connection_takes() {
+    let output = Command::new(env!("CARGO_BIN_EXE_memory")).output().unwrap();
+    let measured = String::from_utf8(output.stdout).unwrap();
+    let (measured, readme) = (rows(&measured), rows(include_str!("../../README.md")));
+    assert_eq!(measured.len(), 7);
+    assert_eq!(measured.len(), readme.len());
+    for ((what, bytes), (known, known_bytes)) in measured.into_iter().zip(readme) {
+        assert_eq!(what, known);
+        let ratio = bytes / known_bytes;
+        assert!(
+            (0.95..=1.05).contains(&ratio),
+            "{what}: {bytes}, not {known_bytes}"
+        );
+    }
+}

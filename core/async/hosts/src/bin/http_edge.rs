@@ -2,71 +2,19 @@
 //!
 //! `cargo run --release --bin http_edge [ADDR]`, and `curl http://ADDR/`
 
-use core::fmt::{Debug, Display};
-
-use edge_http::Method;
-use edge_http::io::server::{Connection, Handler, Server};
-use edge_nal::TcpSplit;
-use embedded_io_async::{Read, Write};
 use static_cell::ConstStaticCell;
 use usockets::Error;
 use usockets_async::Listener;
-use usockets_async_hosts::{embassy, listen, reactor};
+use usockets_async_hosts::{edge, embassy, listen, reactor};
 use usockets_linux::Linux;
 
 /// Connections at a time.
 const TASKS: usize = 8;
-/// Bytes for the head of a request.
-const HEAD_MAX: usize = 2_048;
-/// Milliseconds after which an idle connection is closed.
-const IDLE: u32 = 5_000;
-
-/// Greets at `/`, and sends back what is posted.
-struct Greeter;
-
-impl Handler for Greeter {
-    type Error<E: Debug> = edge_http::io::Error<E>;
-
-    async fn handle<T, const N: usize>(
-        &self,
-        _: impl Display + Copy,
-        connection: &mut Connection<'_, T, N>,
-    ) -> Result<(), Self::Error<T::Error>>
-    where
-        T: Read + Write + TcpSplit,
-    {
-        let head = connection.headers()?;
-        let (method, is_root) = (head.method, head.path == "/");
-        match method {
-            Method::Get if is_root => {
-                let headers = [("Content-Type", "text/plain"), ("Content-Length", "20")];
-                connection
-                    .initiate_response(200, Some("OK"), &headers)
-                    .await?;
-                connection.write_all(b"hello from edge-http").await
-            }
-            Method::Post => {
-                let mut body = [0; 512];
-                let mut len = 0;
-                while let Some(rest) = body.get_mut(len..).filter(|rest| !rest.is_empty()) {
-                    match connection.read(rest).await? {
-                        0 => break,
-                        count => len += count,
-                    }
-                }
-                connection.initiate_response(200, Some("OK"), &[]).await?;
-                connection.write_all(&body[..len]).await
-            }
-            _ => connection.initiate_response(404, None, &[]).await,
-        }
-    }
-}
 
 #[embassy_executor::task]
 async fn serve(listener: Listener<'static, 'static, Linux>) {
-    static SERVER: ConstStaticCell<Server<TASKS, HEAD_MAX, 32>> =
-        ConstStaticCell::new(Server::new());
-    if let Err(error) = SERVER.take().run(Some(IDLE), listener, Greeter).await {
+    static MEMORY: ConstStaticCell<edge::Memory<TASKS>> = ConstStaticCell::new(edge::Memory::new());
+    if let Err(error) = edge::serve(MEMORY.take(), listener).await {
         eprintln!("{error:?}");
     }
 }

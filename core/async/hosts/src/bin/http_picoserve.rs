@@ -1,118 +1,17 @@
-//! The HTTP server of the crate picoserve, as it is, over this library: an adapter of 60 lines for
-//! its own traits of sockets and timers.
+//! The HTTP server of the crate picoserve, as it is, over this library.
 //!
 //! `cargo run --release --bin http_picoserve [ADDR]`, and `curl http://ADDR/`
 
-use embedded_io_async::{ErrorType, Read, Write};
-use picoserve::io::Socket;
-use picoserve::mem::{BorrowedBuffer, BorrowedCursor};
-use picoserve::routing::get;
-use picoserve::time::{Duration, Timer};
-use picoserve::{Config, Router, Timeouts};
 use usockets::Error;
-use usockets_async::{IoError, ReadHalf, WriteHalf};
-use usockets_async_hosts::{Connection, Shared, listen, pool, reactor};
+use usockets_async_hosts::{listen, pico, pool, reactor};
 use usockets_linux::Linux;
-
-/// The program's environment, in picoserve's word.
-struct Tasks;
-
-/// The loop's timers.
-struct Clock(Shared);
-
-impl Timer<Tasks> for Clock {
-    async fn delay(&self, duration: Duration) {
-        let duration = core::time::Duration::from_millis(duration.as_millis());
-        if self.0.sleep(duration).await.is_err() {
-            // There is no slot for a timer: whatever has a timeout goes on without one.
-            core::future::pending().await
-        }
-    }
-}
-
-/// A connection, in picoserve's form.
-struct Adapted(Connection);
-
-/// Its half that writes: picoserve fills a buffer of ours.
-struct Filled<'a>(WriteHalf<'a, 'static, 'static, Linux>);
-
-impl ErrorType for Filled<'_> {
-    type Error = IoError;
-}
-
-impl Write for Filled<'_> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, IoError> {
-        self.0.write(bytes).await
-    }
-
-    async fn flush(&mut self) -> Result<(), IoError> {
-        self.0.flush().await
-    }
-}
-
-impl picoserve::io::Write for Filled<'_> {
-    async fn write_with<F: FnOnce(BorrowedCursor<'_>) -> R, R>(
-        &mut self,
-        fill: F,
-    ) -> Result<R, IoError> {
-        let mut memory = [0; 512];
-        let mut buffer = BorrowedBuffer::new(&mut memory);
-        let output = fill(buffer.unfilled());
-        self.0.write_all(buffer.filled()).await?;
-        Ok(output)
-    }
-}
-
-impl Socket<Tasks> for Adapted {
-    type Error = IoError;
-    type ReadHalf<'a> = ReadHalf<'a, 'static, 'static, Linux>;
-    type WriteHalf<'a> = Filled<'a>;
-
-    fn split(&mut self) -> (Self::ReadHalf<'_>, Filled<'_>) {
-        let (input, output) = self.0.split();
-        (input, Filled(output))
-    }
-
-    async fn abort<T: Timer<Tasks>>(
-        mut self,
-        _: &Timeouts,
-        _: &T,
-    ) -> Result<(), picoserve::Error<IoError>> {
-        self.0.abort();
-        Ok(())
-    }
-
-    async fn shutdown<T: Timer<Tasks>>(
-        mut self,
-        timeouts: &Timeouts,
-        timer: &T,
-    ) -> Result<(), picoserve::Error<IoError>> {
-        self.0.finish();
-        let mut unread = [0; 128];
-        loop {
-            let read = self.0.read(&mut unread);
-            match timer.run_with_timeout(timeouts.read_request, read).await {
-                Err(error) => return Err(picoserve::Error::ReadTimeout(error)),
-                Ok(Err(error)) => return Err(picoserve::Error::Read(error)),
-                Ok(Ok(0)) => return Ok(()),
-                Ok(Ok(_)) => {}
-            }
-        }
-    }
-}
 
 fn main() -> Result<(), Error> {
     let thread = std::thread::Builder::new().stack_size(64 << 20);
     let server = thread.spawn(|| {
         let reactor = reactor(Linux::new()?);
         let listener = listen(reactor)?;
-        let app = Router::new().route("/", get(|| async { "hello from picoserve" }));
-        let config = Config::const_default().keep_connection_alive();
-        pool::serve(reactor, &listener, async |stream| {
-            let mut head = [0; 1_024];
-            let server = picoserve::Server::custom(&app, Clock(reactor), &config, &mut head);
-            let _ = server.serve(Adapted(stream)).await;
-        })
+        pool::serve(reactor, &listener, |stream| pico::serve(reactor, stream))
     });
     server
         .map_err(|_| Error::Exhausted)?

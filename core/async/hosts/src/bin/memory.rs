@@ -1,0 +1,75 @@
+//! What a connection takes, beside the buffers of its socket: a table for the README.
+//!
+//! `cargo run --release --bin memory`
+
+use embassy_net::StackResources;
+use embassy_net::tcp::TcpSocket;
+use usockets::{Platform, Sockets};
+use usockets_async::{Tasks, Waiters};
+use usockets_async_hosts::{Connection, ECHO_MAX, echo, edge, pico};
+use usockets_linux::Linux;
+use usockets_smoltcp::{Slot, Stack, Tap};
+
+/// A number of connections; a table for one more says what one takes.
+const COUNT: usize = 8;
+
+/// Returns the bytes of the future that an async function makes.
+const fn future_len<A, F>(_: &impl FnOnce(A) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// As [`future_len`], of two arguments.
+const fn future_len_of_two<A, B, F>(_: &impl FnOnce(A, B) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// Returns the bytes of one more connection of edge-http: of its memory and of its future.
+fn edge_len() -> usize {
+    type Listener = usockets_async::Listener<'static, 'static, Linux>;
+    let (few, many) = (
+        edge::serve::<COUNT, Listener>,
+        edge::serve::<{ COUNT + 1 }, Listener>,
+    );
+    size_of::<edge::Memory<{ COUNT + 1 }>>() - size_of::<edge::Memory<COUNT>>()
+        + future_len_of_two(&many)
+        - future_len_of_two(&few)
+}
+
+/// Returns the bytes of a socket of the loop and of its tasks.
+fn socket_len<P: Platform>() -> usize {
+    size_of::<Sockets<P, Tasks<'static>, { COUNT + 1 }>>()
+        - size_of::<Sockets<P, Tasks<'static>, COUNT>>()
+        + size_of::<Waiters>()
+}
+
+/// Returns the bytes of a connection of the user-space stack, with its place in the table of
+/// addresses.
+fn stack_len() -> usize {
+    socket_len::<Stack<'static, Tap>>() + size_of::<Slot>() + size_of::<u32>()
+}
+
+fn main() {
+    let embassy = size_of::<StackResources<{ COUNT + 1 }>>() - size_of::<StackResources<COUNT>>();
+    let rows = [
+        ("socket and tasks, on Linux", socket_len::<Linux>()),
+        ("the same, over the user-space stack", stack_len()),
+        ("a socket of embassy-net 0.9", embassy),
+        ("task of `echo`", future_len(&echo::<Connection>) - ECHO_MAX),
+        (
+            "the same, over embassy-net",
+            future_len(&echo::<TcpSocket<'static>>) - ECHO_MAX,
+        ),
+        (
+            "task of picoserve 0.20, with 1,024 bytes for a head",
+            future_len_of_two(&pico::serve),
+        ),
+        (
+            "task of edge-http 0.8, with 2,048 bytes for a head",
+            edge_len(),
+        ),
+    ];
+    println!("| beside the buffers of a socket | bytes a connection |\n|---|---|");
+    for (what, len) in rows {
+        println!("| {what} | {len} |");
+    }
+}
