@@ -42,12 +42,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_at(name, "127.0.0.1:0")
+    }
+
+    /// Starts a server at an address.
+    pub(crate) fn start_at(name: &str, at: &str) -> Self {
         let mut command = Command::new(programs().join(name));
-        let mut child = command
-            .arg("127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.arg(at).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let addr = announced(&mut output);
         Self {
