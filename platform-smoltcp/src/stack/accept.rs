@@ -7,7 +7,8 @@ use crate::pool::wheel::tick_of;
 use crate::stack::input::Arrival;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Flags, Phase};
-use crate::tcp::{Listen, Segment, Seq, Settings, Transmit, cookies};
+use crate::tcp::cookies::{self, Answer};
+use crate::tcp::{Listen, Segment, Seq, Settings, Transmit};
 
 /// How long after the last cookie was sent one is believed: as long as it is valid.
 const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
@@ -151,7 +152,7 @@ impl Shell<'_> {
     }
 
     /// Opens the connection that an answer to a cookie makes. Returns true if the cookie is one of
-    /// ours, even if there is no room: then the peer sends again.
+    /// ours, even if there is no room or the segment comes too early: then the peer sends again.
     fn accept_cookie(&mut self, number: usize, ends: &Ends, segment: &Segment<'_>) -> bool {
         let Some(settings) = self.settings_of(number, ends) else {
             return false;
@@ -161,8 +162,10 @@ impl Shell<'_> {
         };
         let pair = ((local, ends.local_port()).into(), ends.remote());
         let (secret, now) = (self.secrets.cookie, self.now);
-        let Some(cookie) = cookies::check(secret, pair, now, segment, &settings) else {
-            return false;
+        let cookie = match cookies::check(secret, pair, now, segment, &settings) {
+            Some(Answer::Complete(cookie)) => cookie,
+            Some(Answer::Overtaking) => return true,
+            None => return false,
         };
         let Some(listener) = self.listeners.get(number) else {
             return false;

@@ -1,8 +1,22 @@
 //! SYN cookies: handshakes that cost no memory until they are complete (RFC 4987, section 3.6).
 //!
-//! The SYN|ACK's sequence number carries when, the peer's MSS and a keyed hash; if the peer uses
-//! timestamps, the low bits of ours, which it echoes, carry the window scale and whether it takes
-//! selective acknowledgements. So a flood costs nobody with timestamps either of them.
+//! The SYN|ACK's sequence number carries when, the peer's MSS and two keyed hashes. If the peer
+//! uses timestamps, the low bits of ours, which it echoes, carry the window scale and whether it
+//! takes selective acknowledgements; so a flood costs nobody with timestamps either of them.
+//!
+//! ```text
+//!   31      27 26   24 23                                4 3            0
+//!  +----------+-------+-----------------------------------+--------------+
+//!  |  period  |  MSS  |   hash of the ends, these, and    | hash without |
+//!  |          |       | the peer's initial sequence no.   | that number  |
+//!  +----------+-------+-----------------------------------+--------------+
+//! ```
+//!
+//! The second hash is for a segment that has overtaken the one that completes the handshake: the
+//! peer's initial sequence number cannot be told from it. It opens nothing, but it answers a cookie
+//! of ours and so is dropped, not reset. Four bits are enough for that, since a stranger's segment
+//! that is dropped by mistake, one in 256, only learns later that there is no connection. The other
+//! hash must not take such a segment for the first one, and has what is left.
 
 use core::net::SocketAddr;
 
@@ -27,6 +41,9 @@ const NO_SCALE: u32 = 15;
 /// The two ends of a connection: ours and the peer's.
 type Pair = (SocketAddr, SocketAddr);
 
+/// Bits of a cookie for the hash that the peer's initial sequence number has no part in.
+const ENDS_BITS: u32 = 4;
+
 /// What a cookie has told of the handshake that it stands for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cookie {
@@ -34,6 +51,20 @@ pub struct Cookie {
     iss: Seq,
     /// The SYN as it was: what of its options the cookie could carry.
     options: Options,
+}
+
+/// What a segment is that acknowledges a cookie of ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "it completes the handshake or does not"
+)]
+pub enum Answer {
+    /// It completes the handshake ([`Connection::accept_cookie`]).
+    Complete(Cookie),
+    /// It is not the first of the peer's segments, and what it has overtaken is needed: the peer's
+    /// initial sequence number can be told from nothing else. Drop it; the peer sends it again.
+    Overtaking,
 }
 
 /// Answers a SYN with a cookie: returns the SYN|ACK to send. Nothing needs to be remembered.
@@ -52,8 +83,7 @@ pub fn answer(
     let mss = syn.options.mss.unwrap_or(settings.mss_default);
     let size = u32::try_from(fitting(mss)).unwrap_or(0);
     let period = period(now);
-    let sum = stamp(secret, pair, syn.seq, period, size);
-    let iss = Seq::new((period << 27) | (size << 24) | sum);
+    let iss = iss(secret, pair, syn.seq, (period << 3) | size);
     let mut options = Options {
         mss: Some(settings.mss),
         ..Options::NONE
@@ -80,8 +110,8 @@ pub fn answer(
     }
 }
 
-/// Returns what the cookie in an acknowledgement tells, if it is one of ours from this period of 67
-/// seconds or the last.
+/// Returns what a segment without a connection answers, if that is a cookie of ours from this
+/// period of 67 seconds or the last.
 #[must_use]
 pub fn check(
     secret: Secret,
@@ -89,19 +119,24 @@ pub fn check(
     now: Instant,
     segment: &Segment<'_>,
     settings: &Settings,
-) -> Option<Cookie> {
+) -> Option<Answer> {
     let opens = segment.flags.has(Flags::ACK)
         && !segment.flags.has(Flags::SYN)
         && !segment.flags.has(Flags::RST);
     if !opens {
         return None;
     }
-    let iss = segment.ack.minus(1);
-    let (then, size) = (iss.get() >> 27, (iss.get() >> 24) & 7);
-    let age = period(now).wrapping_sub(then) & 31;
-    let sum = stamp(secret, pair, segment.seq.minus(1), then, size);
-    if age >= 2 || iss.get() & 0xff_ffff != sum {
+    let told = segment.ack.minus(1);
+    let (head, size) = (told.get() >> 24, (told.get() >> 24) & 7);
+    let age = period(now).wrapping_sub(head >> 3) & 31;
+    if age >= 2 {
         return None;
+    }
+    let ours = iss(secret, pair, segment.seq.minus(1), head);
+    if ours != told {
+        // The period and MSS were taken from it.
+        let known = (ours.get() ^ told.get()) & ((1 << ENDS_BITS) - 1) == 0;
+        return known.then_some(Answer::Overtaking);
     }
     let mss = SIZES.get(usize::try_from(size).ok()?).copied();
     let mut options = Options {
@@ -117,7 +152,8 @@ pub fn check(
         options.sack_permitted = bits & 1 != 0;
         options.timestamps = Some(timestamps);
     }
-    Some(Cookie { iss, options })
+    let iss = told;
+    Some(Answer::Complete(Cookie { iss, options }))
 }
 
 impl Connection {
@@ -176,7 +212,13 @@ fn period(now: Instant) -> u32 {
     low(now.as_micros() >> 26) & 31
 }
 
-fn stamp(secret: Secret, (local, remote): Pair, theirs: Seq, period: u32, size: u32) -> u32 {
-    let extra = (u64::from(theirs.get()) << 32) | (u64::from(period) << 8) | u64::from(size);
-    secret.hash_pair32(&local, &remote, extra) & 0xff_ffff
+/// Returns the cookie whose upper eight bits, period and size, are `head`, for a SYN with the
+/// sequence number `theirs`.
+fn iss(secret: Secret, (local, remote): Pair, theirs: Seq, head: u32) -> Seq {
+    let hash = |extra: u64| secret.hash_pair32(&local, &remote, extra);
+    let head = u64::from(head);
+    // The bit keeps the two hashes apart whatever the number is.
+    let whole = hash((u64::from(theirs.get()) << 32) | (1 << 31) | head) & 0xf_ffff;
+    let ends = hash(head) & ((1 << ENDS_BITS) - 1);
+    Seq::new((low(head) << 24) | (whole << ENDS_BITS) | ends)
 }

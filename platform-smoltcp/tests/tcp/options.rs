@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use usockets::{Duration, Error, Instant};
 use usockets_smoltcp::Secret;
+use usockets_smoltcp::tcp::cookies::Answer;
 use usockets_smoltcp::tcp::{
     Block, Events, Flags, IcmpError, Options, Seq, Settings, State, Timestamps, cookies,
 };
@@ -142,8 +143,8 @@ fn by_cookie(offered: Options) -> (Script, Packet) {
     script.peer_clock = answer.options.timestamps.map(|_| 1_030);
     let now = script.now();
     let cookie = cookies::check(secret, pair(), now, &ack.segment(), &settings);
-    let Some(cookie) = cookie else {
-        panic!("the cookie is not known again");
+    let Some(Answer::Complete(cookie)) = cookie else {
+        panic!("the cookie is not known again: {cookie:?}");
     };
     let other = cookies::check(Secret::new([4; 16]), pair(), now, &ack.segment(), &settings);
     assert_eq!(other, None);

@@ -16,6 +16,17 @@ pub fn build_on<D: PollDevice>(
     buffer: usize,
     device: D,
 ) -> Smoltcp<'static, ToPhy<'static, D>> {
+    build_with(Limits::DEFAULT, host, connections, buffer, device)
+}
+
+/// The same with other limits.
+pub fn build_with<D: PollDevice>(
+    limits: Limits,
+    host: u8,
+    connections: usize,
+    buffer: usize,
+    device: D,
+) -> Smoltcp<'static, ToPhy<'static, D>> {
     let inbox = leak(device.capabilities().frame_max(), || 0);
     let mut device = ToPhy::new(device, inbox);
     let mut config = Config::new(EthernetAddress(mac(host)).into());
@@ -36,5 +47,5 @@ pub fn build_on<D: PollDevice>(
         bytes: leak(2 * connections * buffer, || 0),
         listeners: leak(8, || SmoltcpListener::EMPTY),
     };
-    Smoltcp::new(device, interface, Limits::DEFAULT, memory).unwrap()
+    Smoltcp::new(device, interface, limits, memory).unwrap()
 }
