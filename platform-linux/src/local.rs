@@ -4,6 +4,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use usockets::{Address, Credentials, Error, LocalEndpoint, LocalSockets, SocketId};
+use usockets_posix::datagrams;
 use usockets_posix::local::{self, Received};
 use usockets_posix::{Fd, Kind, stream};
 
@@ -109,6 +110,18 @@ impl LocalSockets for Linux {
         let fd = local::connect(to)?;
         self.register(&fd, id, STREAM)?;
         self.forget_received();
+        *socket = fd;
+        Ok(())
+    }
+
+    fn bind_local(
+        &mut self,
+        socket: &mut Fd,
+        id: SocketId,
+        at: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        let fd = datagrams::bind_local(at)?;
+        self.register(&fd, id, EventFlags::IN | EventFlags::ET)?;
         *socket = fd;
         Ok(())
     }

@@ -50,7 +50,7 @@ pub enum Kind {
     ConnectingLocally,
     /// A listener.
     Listener,
-    /// A datagram socket.
+    /// A UDP socket.
     Datagrams,
     /// Anything else that can be waited for, which the program reads and writes by itself.
     Foreign,
@@ -62,6 +62,8 @@ pub enum Kind {
     LocalListener,
     /// A Unix socket that listens and keeps the bounds of packets.
     LocalPacketListener,
+    /// A Unix datagram socket.
+    LocalDatagrams,
 }
 
 impl Fd {
@@ -98,7 +100,7 @@ impl Fd {
         Self::new(fd, kind)
     }
 
-    /// Returns true if it is a Unix socket.
+    /// Returns true if it is a Unix socket that is connected or listens.
     #[must_use]
     pub const fn is_local(&self) -> bool {
         matches!(
@@ -136,14 +138,14 @@ impl Fd {
     #[must_use]
     pub const fn notes(&self) -> u8 {
         match self.kind {
-            Kind::Datagrams => self.left,
+            Kind::Datagrams | Kind::LocalDatagrams => self.left,
             _ => 0,
         }
     }
 
     /// Notes something of a datagram socket, in bits of the platform's own.
     pub const fn set_notes(&mut self, notes: u8) {
-        if matches!(self.kind, Kind::Datagrams) {
+        if matches!(self.kind, Kind::Datagrams | Kind::LocalDatagrams) {
             self.left = notes;
         }
     }

@@ -45,6 +45,7 @@
 #![cfg(unix)]
 #![no_std]
 
+pub mod datagrams;
 mod errno;
 mod fd;
 mod inside;

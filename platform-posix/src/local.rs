@@ -41,8 +41,22 @@ const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 /// [`Error::AddressInUse`] when somebody listens there or, under [`StalePath::Keep`], anything
 /// stands at the path; [`Error::Unsupported`] for an abstract name where there are none.
 pub fn listen(at: &LocalEndpoint) -> Result<Fd, Error> {
+    let fd = bind(at, socket_type(at.socket_type)?)?;
+    if let Err(errno) = net::listen(&fd, i32::from(at.backlog)) {
+        return Err(unbind(at, errno));
+    }
+    Ok(Fd::new(
+        fd,
+        match at.socket_type {
+            LocalType::Seqpacket => Kind::LocalPacketListener,
+            _ => Kind::LocalListener,
+        },
+    ))
+}
+
+/// Makes a socket at a path or abstract name: `socket`, `bind`, `chmod` if there is a mode.
+pub(crate) fn bind(at: &LocalEndpoint, kind: SocketType) -> Result<OwnedFd, Error> {
     let addr = encode(&at.addr)?;
-    let kind = socket_type(at.socket_type)?;
     let fd = options::socket_of(net::AddressFamily::UNIX, kind).map_err(error)?;
     match net::bind(&fd, &addr) {
         Err(Errno::ADDRINUSE) if at.stale == StalePath::RemoveIfRefused => {
@@ -53,21 +67,16 @@ pub fn listen(at: &LocalEndpoint) -> Result<Fd, Error> {
         }
         result => result.map_err(error)?,
     }
-    let listening = set_mode(at).and_then(|()| net::listen(&fd, i32::from(at.backlog)));
-    if let Err(errno) = listening {
-        // It was made a moment ago, by us.
-        if let Some(path) = at.addr.as_path() {
-            let _ = rustix::fs::unlink(path);
-        }
-        return Err(error(errno));
+    set_mode(at).map_err(|errno| unbind(at, errno))?;
+    Ok(fd)
+}
+
+/// Removes a path that was made a moment ago, by us, and translates why.
+fn unbind(at: &LocalEndpoint, errno: Errno) -> Error {
+    if let Some(path) = at.addr.as_path() {
+        let _ = rustix::fs::unlink(path);
     }
-    Ok(Fd::new(
-        fd,
-        match at.socket_type {
-            LocalType::Seqpacket => Kind::LocalPacketListener,
-            _ => Kind::LocalListener,
-        },
-    ))
+    error(errno)
 }
 
 fn set_mode(at: &LocalEndpoint) -> Result<(), Errno> {
@@ -333,7 +342,7 @@ fn socket_type(of: LocalType) -> Result<SocketType, Error> {
 }
 
 /// Puts an address into the system's form. A path that is too long for it is [`Error::Invalid`].
-fn encode(addr: &LocalAddress) -> Result<SocketAddrUnix, Error> {
+pub(crate) fn encode(addr: &LocalAddress) -> Result<SocketAddrUnix, Error> {
     match addr.as_path() {
         Some(path) => SocketAddrUnix::new(path).map_err(|_| Error::Invalid),
         None => encode_abstract(addr),
@@ -353,7 +362,7 @@ const fn encode_abstract(_: &LocalAddress) -> Result<SocketAddrUnix, Error> {
 
 /// Reads an address from the system's form. One that is longer than [`LocalAddress`] holds comes
 /// as unnamed.
-fn decode(addr: SocketAddrAny) -> Result<Address, Error> {
+pub(crate) fn decode(addr: SocketAddrAny) -> Result<Address, Error> {
     if addr.address_family() != net::AddressFamily::UNIX {
         let addr = SocketAddr::try_from(addr).map_err(error)?;
         return Ok(canonical(addr).into());

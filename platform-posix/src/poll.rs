@@ -39,6 +39,8 @@ struct Entry {
     has_hung_up: bool,
     /// That the connection broke or hung up has been reported.
     has_reported_unasked: bool,
+    /// Its platform keeps an error that is to be reported.
+    has_failed: bool,
     /// The name; 0 for none.
     id: u64,
 }
@@ -51,6 +53,7 @@ impl Entry {
         is_level: false,
         has_hung_up: false,
         has_reported_unasked: false,
+        has_failed: false,
         id: 0,
     };
 
@@ -117,6 +120,8 @@ pub struct Poll<const N: usize> {
     next: usize,
     /// Slots with reports that were not handed out.
     left: usize,
+    /// The platform of some slot keeps an error that is to be reported.
+    has_failed: bool,
 }
 
 impl<const N: usize> Poll<N> {
@@ -130,6 +135,7 @@ impl<const N: usize> Poll<N> {
             high: 0,
             next: 0,
             left: 0,
+            has_failed: false,
         }
     }
 
@@ -158,14 +164,15 @@ impl<const N: usize> Poll<N> {
         let mut list = self.list.iter();
         let pool = self.entries.get_mut(..self.high).unwrap_or_default();
         for entry in pool.iter_mut().chain([&mut self.waker]) {
-            if entry.is_listed()
-                && let Some(polled) = list.next()
-            {
+            let is_listed = entry.is_listed();
+            if is_listed && let Some(polled) = list.next() {
                 entry.found = polled.revents();
-                self.left = self
-                    .left
-                    .saturating_add(usize::from(!entry.found.is_empty()));
             }
+            if core::mem::take(&mut entry.has_failed) {
+                entry.found.insert(PollFlags::ERR);
+            }
+            let is_found = usize::from(!entry.found.is_empty());
+            self.left = self.left.saturating_add(is_found);
         }
     }
 }
@@ -237,12 +244,24 @@ impl<const N: usize> Selector for Poll<N> {
         }
     }
 
+    fn failed(&mut self, index: u32) {
+        if let Some(entry) = self.entry(index) {
+            entry.has_failed = true;
+            self.has_failed = true;
+        }
+    }
+
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<(), Errno> {
         self.fill();
         self.next = 0;
         self.left = 0;
-        let result = poll(&mut self.list, timeout);
-        if result.is_ok_and(|count| count > 0) {
+        let has_failed = core::mem::take(&mut self.has_failed);
+        let at_once = Timespec::default();
+        let result = poll(
+            &mut self.list,
+            if has_failed { Some(&at_once) } else { timeout },
+        );
+        if has_failed || result.is_ok_and(|count| count > 0) {
             self.note();
         }
         self.list.clear();

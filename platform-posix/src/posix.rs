@@ -4,11 +4,12 @@ use rustix::event::Timespec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::getpeername;
 use usockets::{
-    Accepted, Address, Credentials, Descriptors, Duration, Endpoint, Error, Inserted, Instant,
-    LocalEndpoint, LocalSockets, Platform, Progress, Readiness, Ready, Recv, SocketId,
-    SocketOption, Waker,
+    Accepted, Address, Arrival, Arrivals, Credentials, DatagramError, DatagramOption, Datagrams,
+    Departure, Descriptors, Duration, Endpoint, Error, Inserted, Instant, LocalEndpoint,
+    LocalSockets, Platform, Progress, Readiness, Ready, Recv, SocketId, SocketOption, Waker,
 };
 
+use crate::datagrams;
 use crate::errno::error;
 use crate::fd::{Fd, Kind};
 use crate::local::{self, Received};
@@ -98,6 +99,13 @@ impl<S: Selector> Posix<S> {
             index: id.index(),
         };
         Ok(())
+    }
+
+    /// Has an error reported that a call of a datagram socket met in passing.
+    fn report_kept(&mut self, socket: &PosixSocket) {
+        if datagrams::keeps_error(&socket.fd) {
+            self.selector.failed(socket.index);
+        }
     }
 }
 
@@ -361,6 +369,16 @@ impl<S: Selector> LocalSockets for Posix<S> {
         self.keep(socket, id, fd, Watch::Connecting)
     }
 
+    fn bind_local(
+        &mut self,
+        socket: &mut PosixSocket,
+        id: SocketId,
+        at: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        let fd = datagrams::bind_local(at)?;
+        self.keep(socket, id, fd, Watch::Stream)
+    }
+
     fn peer_credentials(&self, _: &PosixSocket) -> Result<Credentials, Error> {
         Err(Error::Unsupported)
     }
@@ -380,6 +398,72 @@ impl<S: Selector> LocalSockets for Posix<S> {
 
     fn next_descriptor(&mut self, socket: &mut PosixSocket) -> Option<OwnedFd> {
         self.received.next(&socket.fd)
+    }
+}
+
+/// UDP and Unix datagram sockets as [`datagrams`](crate::datagrams) has them, one datagram a call.
+impl<S: Selector> Datagrams for Posix<S> {
+    fn bind(&mut self, socket: &mut PosixSocket, id: SocketId, at: Address) -> Result<(), Error> {
+        let fd = match at {
+            Address::Ip(at) => datagrams::bind(at)?,
+            Address::Local(at) => {
+                return self.bind_local(socket, id, &LocalEndpoint::datagrams(at));
+            }
+            _ => return Err(Error::Unsupported),
+        };
+        self.keep(socket, id, fd, Watch::Stream)
+    }
+
+    fn set_peer(&mut self, socket: &mut PosixSocket, peer: Address) -> Result<(), Error> {
+        datagrams::set_peer(&socket.fd, &peer)
+    }
+
+    fn recv_batch(
+        &mut self,
+        socket: &mut PosixSocket,
+        memory: &mut [u8],
+        arrivals: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        let received = datagrams::recv_batch(&mut socket.fd, memory, arrivals)?;
+        if received.drained {
+            self.selector.drained(socket.index);
+        }
+        self.report_kept(socket);
+        Ok(received)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut PosixSocket,
+        memory: &[u8],
+        departures: &[Departure],
+    ) -> Result<usize, Error> {
+        let sent = datagrams::send_batch(&mut socket.fd, memory, departures);
+        self.report_kept(socket);
+        sent
+    }
+
+    fn await_room(&mut self, socket: &mut PosixSocket, _: SocketId, on: bool) {
+        if on {
+            self.selector.blocked(socket.index);
+        }
+    }
+
+    fn next_error(&mut self, socket: &mut PosixSocket) -> Option<DatagramError> {
+        let error = datagrams::next_error(&mut socket.fd);
+        if error.is_none() {
+            // A report of an error ends the others of a selector that asks for what is true.
+            self.selector.drained(socket.index);
+        }
+        error
+    }
+
+    fn set_datagram_option(
+        &mut self,
+        socket: &mut PosixSocket,
+        option: DatagramOption,
+    ) -> Result<(), Error> {
+        datagrams::set_option(&socket.fd, option)
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Watch {
     Listener,
     /// A connection that is opening.
     Connecting,
-    /// A connection that is open.
+    /// A connection that is open, or a datagram socket.
     Stream,
     /// What a waker writes to: reported in every wait until it is read.
     Waker,
@@ -56,6 +56,13 @@ pub trait Selector {
 
     /// Notes that a send of pool slot `index` came back short.
     fn blocked(&mut self, index: u32) {
+        let _ = index;
+    }
+
+    /// Notes that a call of pool slot `index` met an error that belongs to an earlier datagram, and
+    /// that its platform keeps it: the next wait is to report it. A selector that cannot leaves it
+    /// to the socket's next error.
+    fn failed(&mut self, index: u32) {
         let _ = index;
     }
 
@@ -99,6 +106,10 @@ impl<S: Selector> Selector for &mut S {
 
     fn blocked(&mut self, index: u32) {
         (**self).blocked(index);
+    }
+
+    fn failed(&mut self, index: u32) {
+        (**self).failed(index);
     }
 
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<(), Errno> {

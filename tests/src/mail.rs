@@ -259,5 +259,19 @@ macro_rules! on_every_platform_with_datagrams {
                 $crate::bed::on_linux(|bed| super::$name(bed));
             })*
         }
+        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+        mod on_kqueue_model {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_kqueue_model(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(unix, not(feature = "sim-only")))]
+        mod on_poll {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_poll(|bed| super::$name(bed));
+            })*
+        }
     };
 }

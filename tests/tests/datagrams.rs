@@ -20,6 +20,8 @@ on_every_platform_with_datagrams!(
     a_run_is_split,
     a_fixed_peer_needs_no_address_and_is_alone,
     an_error_is_of_the_datagram_and_the_socket_goes_on,
+    errors_that_sends_meet_are_told,
+    a_socket_receives_after_errors,
     errors_that_nobody_takes_do_no_harm,
     a_socket_is_told_and_closed_once,
     a_socket_closes_inside_its_own_call,
@@ -329,6 +331,52 @@ where
     both.until(bed, |_, right| !right.post.letters.is_empty());
     assert!(both.left.lp.net().is_open(from));
     assert_eq!(both.left.post.closed, []);
+}
+
+/// Sends in a row, the later of which meet the errors of the earlier: none of them fails, and the
+/// program is told of an error at least once, with its destination.
+fn errors_that_sends_meet_are_told<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams,
+{
+    let mut both = Both::new(bed);
+    let (gone, nobody) = both.right.bind(bed.addr(1), 9);
+    let from = both.from;
+    both.left.lp.net().set_peer(from, nobody.into()).unwrap();
+    both.right.lp.net().close(gone);
+    both.until(bed, |_, right| right.post.opened.len() == 1);
+    let mut taken = 0;
+    both.until(bed, |left, _| {
+        taken += (0..5).filter(|_| left.send(from, nobody, b"lost")).count();
+        taken >= 5
+    });
+    both.until(bed, |left, _| !left.post.errors.is_empty());
+    both.quiet(bed);
+    for (id, error) in &both.left.post.errors {
+        assert_eq!((*id, error.error), (from, Error::Refused));
+        assert_eq!(error.to, Address::from(nobody));
+    }
+    assert_eq!(both.left.post.closed, []);
+}
+
+/// A report of an error alone hides nothing that comes later.
+fn a_socket_receives_after_errors<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams,
+{
+    let mut both = Both::new(bed);
+    for round in 0..3 {
+        let (gone, nobody) = both.right.bind(bed.addr(1), 9);
+        let (from, from_addr) = (both.from, both.from_addr);
+        both.left.lp.net().set_peer(from, nobody.into()).unwrap();
+        both.right.lp.net().close(gone);
+        both.until(bed, |left, _| left.send(from, nobody, b"lost"));
+        both.until(bed, |left, _| left.post.errors.len() > round);
+        let (to, to_addr) = (both.to, both.to_addr);
+        both.left.lp.net().set_peer(from, to_addr.into()).unwrap();
+        both.until(bed, |_, right| right.send(to, from_addr, b"found"));
+        both.until(bed, |left, _| left.post.letters.len() > round);
+    }
 }
 
 /// Many errors, none taken: datagrams still come and go.

@@ -51,8 +51,9 @@ pub trait Datagrams: Platform {
     /// lost, as datagrams may be.
     ///
     /// # Errors
-    /// The first datagram cannot be sent at all (too large, no route, not permitted) and is left
-    /// out; those behind it can be tried.
+    /// The first datagram cannot be sent at all (too large, no route, not permitted; no receiver at
+    /// a Unix socket's address, or [`Error::Exhausted`] if that one's queue is full and it is not
+    /// the fixed peer) and is left out; those behind it can be tried.
     fn send_batch(
         &mut self,
         socket: &mut Self::Socket,

@@ -39,6 +39,24 @@ pub trait LocalSockets: Descriptors {
         to: &LocalEndpoint,
     ) -> Result<(), Error>;
 
+    /// Opens a datagram socket at `at`, whose type is [`LocalType::Datagrams`], in `socket`, which
+    /// is [`Platform::CLOSED`](crate::Platform). Reports carry `id`. Of the endpoint count the
+    /// address, the mode and the policy of a stale path. The rest is as of
+    /// [`Datagrams`](crate::Datagrams).
+    ///
+    /// # Errors
+    /// As [`Self::listen_local`]; [`Error::Unsupported`] where there are no such sockets, as by
+    /// default.
+    fn bind_local(
+        &mut self,
+        socket: &mut Self::Socket,
+        id: SocketId,
+        at: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        let _ = (socket, id, at);
+        Err(Error::Unsupported)
+    }
+
     /// Returns who the peer was when it connected (`SO_PEERCRED`).
     ///
     /// # Errors
@@ -69,7 +87,7 @@ pub trait LocalSockets: Descriptors {
 pub struct LocalEndpoint {
     /// The path or abstract name.
     pub addr: LocalAddress,
-    /// Stream or sequenced packets.
+    /// Stream, sequenced packets or datagrams.
     pub socket_type: LocalType,
     /// The mode of a listener's path (`chmod(2)`), before anybody can connect; the process's
     /// `umask` decides if `None`.
@@ -100,6 +118,12 @@ impl LocalEndpoint {
             reserve: 0,
             connections_max: u32::MAX,
         }
+    }
+
+    /// Makes a datagram endpoint at `addr`.
+    #[must_use]
+    pub const fn datagrams(addr: LocalAddress) -> Self {
+        Self::stream(addr).socket_type(LocalType::Datagrams)
     }
 
     /// Sets [`Self::when_full`].
@@ -161,7 +185,7 @@ impl LocalEndpoint {
     }
 }
 
-/// The type of a connected Unix socket.
+/// The type of a Unix socket.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum LocalType {
@@ -170,6 +194,8 @@ pub enum LocalType {
     Stream,
     /// Packets whose bounds are kept (`SOCK_SEQPACKET`).
     Seqpacket,
+    /// Datagrams, each with its sender (`SOCK_DGRAM`): bound, neither listened nor connected with.
+    Datagrams,
 }
 
 /// What a listener does when its path exists already. A path is never removed unseen.

@@ -32,7 +32,8 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
     /// What holds while the platform is to report room.
     const ROOM: Flags = Flags::BLOCKED.with(Flags::ROOM_AWAITED);
 
-    /// Opens a datagram socket at `at`; port 0 lets the platform choose one, which
+    /// Opens a datagram socket at `at`: UDP at an Internet address, a Unix socket at
+    /// [`Address::Local`], where the platform has those. Port 0 lets the platform choose one, which
     /// [`Self::local_addr`] tells. It can be used at once. `on_open` follows, with
     /// [`Opened::Bound`](crate::Opened::Bound), before any other call, and `on_close` when it is
     /// closed; no error of a datagram closes it.
@@ -92,13 +93,18 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
     /// [`Error::Full`] when no slot is free, else what [`Datagrams::bind`] says.
     pub fn bind(&mut self, at: Address, context: C) -> Result<SocketId, Error> {
         let id = self.claim_by(|platform, socket, id| platform.bind(socket, id, at))?;
+        self.start_datagrams(id, context);
+        Ok(id)
+    }
+
+    /// Makes the slot of a datagram socket that the platform has just opened one.
+    pub(crate) fn start_datagrams(&mut self, id: SocketId, context: C) {
         if let Some(slot) = find(self.slots, id) {
             slot.context = Place::Occupied(context);
             slot.enter(Phase::Bound, 0);
             slot.flags.set(Flags::PULL);
             self.state.run_queue.push_slot(slot, id);
         }
-        Ok(id)
     }
 
     /// Fixes the peer of a datagram socket: only its datagrams are received, and

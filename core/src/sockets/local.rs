@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId};
-use crate::platform::{Credentials, LocalEndpoint, LocalSockets};
+use crate::platform::{Credentials, Datagrams, LocalEndpoint, LocalSockets, LocalType};
 use crate::pool::slot::{find, find_open};
 use crate::sockets::send::{find_writable, mark_broken, sent};
 use crate::sockets::{Net, start_listener};
@@ -86,5 +86,26 @@ impl<P: LocalSockets, C: Copy + PartialEq> Net<'_, P, C> {
     pub fn next_descriptor(&mut self, id: SocketId) -> Option<P::Descriptor> {
         let slot = find_open(self.slots, id)?;
         self.platform.next_descriptor(&mut slot.socket)
+    }
+}
+
+impl<P: LocalSockets + Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
+    /// Opens a Unix datagram socket at a path or abstract name, with a mode and a policy for a
+    /// stale path, which [`Self::bind`] has none of. It is used as one of [`Self::bind`], and
+    /// datagrams go [to](crate::Departure::to) and come [from](crate::Arrival::peer)
+    /// [`Address::Local`](crate::Address::Local). Descriptors that a peer passes beside them are
+    /// closed.
+    ///
+    /// The path stays when the socket is closed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the endpoint is of another type, else as [`Self::listen_local`].
+    pub fn bind_local(&mut self, at: LocalEndpoint, context: C) -> Result<SocketId, Error> {
+        if at.socket_type != LocalType::Datagrams {
+            return Err(Error::Invalid);
+        }
+        let id = self.claim_by(|platform, socket, id| platform.bind_local(socket, id, &at))?;
+        self.start_datagrams(id, context);
+        Ok(id)
     }
 }

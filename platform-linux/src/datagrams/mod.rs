@@ -1,4 +1,5 @@
-//! UDP sockets: batches of datagrams, with what the kernel tells of each.
+//! Datagram sockets. UDP: batches of datagrams, with what the kernel tells of each. Unix datagram
+//! sockets are [`usockets_posix::datagrams`].
 //!
 //! | file | what it has |
 //! |---|---|
@@ -23,6 +24,9 @@ use usockets::{
     Address, Arrival, Arrivals, DatagramError, DatagramOption, Datagrams, Departure, Error,
     SocketId,
 };
+#[cfg(feature = "local")]
+use usockets::{LocalEndpoint, LocalSockets};
+use usockets_posix::datagrams::{self as one_by_one, for_family};
 use usockets_posix::{Fd, Kind, canonical, connect_error, error};
 
 use self::control::{Control, Received};
@@ -62,7 +66,15 @@ impl Datagrams for Linux {
     /// A socket at an IPv6 address also serves IPv4 if that is `[::]`. One at a multicast group
     /// shares its port with others at the same group.
     fn bind(&mut self, socket: &mut Fd, id: SocketId, at: Address) -> Result<(), Error> {
-        let at = at.ip().ok_or(Error::Unsupported)?;
+        let at = match at {
+            Address::Ip(at) => at,
+            #[cfg(feature = "local")]
+            Address::Local(at) => {
+                let at = LocalEndpoint::datagrams(at);
+                return LocalSockets::bind_local(self, socket, id, &at);
+            }
+            _ => return Err(Error::Unsupported),
+        };
         let family = match at {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -79,9 +91,12 @@ impl Datagrams for Linux {
     }
 
     fn set_peer(&mut self, socket: &mut Fd, peer: Address) -> Result<(), Error> {
+        if socket.kind() == Kind::LocalDatagrams {
+            return one_by_one::set_peer(socket, &peer);
+        }
         let peer = peer.ip().ok_or(Error::Invalid)?;
         let notes = notes_of(socket)?;
-        let to = names::for_family(peer, notes & V6 != 0)?;
+        let to = for_family(peer, notes & V6 != 0)?;
         net::connect(socket.get()?, &to).map_err(|errno| connect_error(errno, &peer))?;
         let v4 = if canonical(peer).is_ipv4() {
             PEER_V4
@@ -101,6 +116,9 @@ impl Datagrams for Linux {
         memory: &mut [u8],
         arrivals: &mut [Arrival],
     ) -> Result<Arrivals, Error> {
+        if socket.kind() == Kind::LocalDatagrams {
+            return one_by_one::recv_batch(socket, memory, arrivals);
+        }
         let part = memory
             .len()
             .checked_div(arrivals.len())
@@ -153,6 +171,9 @@ impl Datagrams for Linux {
         memory: &[u8],
         departures: &[Departure],
     ) -> Result<usize, Error> {
+        if socket.kind() == Kind::LocalDatagrams {
+            return one_by_one::send_batch(socket, memory, departures);
+        }
         let notes = notes_of(socket)?;
         let fd = socket.get()?;
         let mut count = 0_usize;
@@ -184,6 +205,9 @@ impl Datagrams for Linux {
     }
 
     fn next_error(&mut self, socket: &mut Fd) -> Option<DatagramError> {
+        if socket.kind() == Kind::LocalDatagrams {
+            return one_by_one::next_error(socket);
+        }
         let fd = socket.get().ok()?;
         for _ in 0..BATCH_MAX {
             let mut found = None;
@@ -208,6 +232,9 @@ impl Datagrams for Linux {
         socket: &mut Fd,
         option: DatagramOption,
     ) -> Result<(), Error> {
+        if socket.kind() == Kind::LocalDatagrams {
+            return one_by_one::set_option(socket, option);
+        }
         let is_v6 = notes_of(socket)? & V6 != 0;
         options::set(socket.get()?, is_v6, option)
     }
@@ -351,7 +378,7 @@ impl Linux {
     }
 }
 
-/// Returns the notes of a datagram socket.
+/// Returns the notes of a UDP socket.
 fn notes_of(socket: &Fd) -> Result<u8, Error> {
     match socket.kind() {
         Kind::Datagrams => Ok(socket.notes()),
@@ -437,7 +464,7 @@ fn message<'m>(
         Address::Unnamed => (Name::NONE, !is_v6_socket || notes & PEER_V4 != 0),
         to => {
             let to = to.ip().ok_or(Error::Invalid)?;
-            let name = Name::of(names::for_family(to, is_v6_socket)?);
+            let name = Name::of(for_family(to, is_v6_socket)?);
             (name, canonical(to).is_ipv4())
         }
     };

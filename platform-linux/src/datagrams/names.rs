@@ -2,8 +2,6 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use usockets::Error;
-
 /// `AF_INET`.
 const INET: u16 = 2;
 /// `AF_INET6`.
@@ -76,24 +74,6 @@ pub(super) fn parse(bytes: &[u8]) -> Option<SocketAddr> {
     }
 }
 
-/// Returns an address as a socket of this family sends to it: IPv4 as an IPv4-mapped one on a
-/// socket of IPv6 (RFC 4291, section 2.5.5.2).
-///
-/// # Errors
-/// [`Error::Unsupported`] for IPv6 on a socket of IPv4.
-pub(super) fn for_family(addr: SocketAddr, is_v6: bool) -> Result<SocketAddr, Error> {
-    match addr {
-        SocketAddr::V4(v4) if is_v6 => {
-            Ok(SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()))
-        }
-        SocketAddr::V6(v6) if !is_v6 => {
-            let v4 = v6.ip().to_ipv4_mapped().ok_or(Error::Unsupported)?;
-            Ok(SocketAddr::new(v4.into(), v6.port()))
-        }
-        addr => Ok(addr),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,16 +93,5 @@ mod tests {
             assert_eq!(parse(&name.bytes[..len]), None);
         }
         assert_eq!(parse(&[1; NAME_MAX]), None);
-    }
-
-    #[test]
-    fn ipv4_is_mapped_on_sockets_of_ipv6_only() {
-        let v4: SocketAddr = "192.0.2.1:53".parse().unwrap();
-        let mapped: SocketAddr = "[::ffff:192.0.2.1]:53".parse().unwrap();
-        let v6: SocketAddr = "[2001:db8::1]:53".parse().unwrap();
-        assert_eq!(for_family(v4, true), Ok(mapped));
-        assert_eq!(for_family(v4, false), Ok(v4));
-        assert_eq!(for_family(mapped, false), Ok(v4));
-        assert_eq!(for_family(v6, false), Err(Error::Unsupported));
     }
 }
