@@ -109,6 +109,12 @@
 //! switches and neighbours need not find out. IPv6's extension headers are passed as RFC 8200
 //! asks; of fragments only those that are whole packets.
 //!
+//! # Several queues
+//!
+//! One stack for each receive queue of a card, all with the same addresses, is one host on the link.
+//! What the card hands to one queue only, answers of neighbours, reaches all stacks by a table that
+//! they share ([`SharedNeighbours`]).
+//!
 //! # Listening
 //!
 //! A listener has no sockets; a SYN takes a slot. When its accept queue is full (the endpoint's
@@ -158,6 +164,8 @@ pub use device::{
 pub use hash::Secret;
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};
+#[cfg(target_has_atomic = "32")]
+pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 
 pub use stack::listener::Listener;

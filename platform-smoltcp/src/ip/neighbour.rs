@@ -9,6 +9,8 @@ use core::net::IpAddr;
 use usockets::{Duration, Instant};
 
 use crate::hash::Secret;
+#[cfg(target_has_atomic = "32")]
+use crate::ip::shared::SharedNeighbours;
 use crate::number::{high, low, place};
 
 /// How long an address is used after it was last confirmed (RFC 1122, section 2.3.2.1).
@@ -68,24 +70,55 @@ pub(crate) struct Neighbours<'a> {
     secret: Secret,
     burst: u16,
     burst_from: Instant,
+    /// What other stacks on this link know, and how often they had learnt something when it was
+    /// last looked at.
+    #[cfg(target_has_atomic = "32")]
+    shared: Option<(&'a SharedNeighbours, (u32, u32))>,
 }
 
 impl<'a> Neighbours<'a> {
-    /// Takes over the caller's memory.
-    pub(crate) fn new(table: &'a mut [Neighbour], secret: Secret) -> Self {
-        table.fill(Neighbour::EMPTY);
+    /// Makes a table without memory.
+    pub(crate) fn empty() -> Self {
         Self {
-            table,
-            secret,
+            table: &mut [],
+            secret: Secret::new([0; 16]),
             burst: 0,
             burst_from: Instant::ZERO,
+            #[cfg(target_has_atomic = "32")]
+            shared: None,
         }
+    }
+
+    /// Takes over the caller's memory.
+    pub(crate) fn start(&mut self, table: &'a mut [Neighbour], secret: Secret) {
+        table.fill(Neighbour::EMPTY);
+        self.table = table;
+        self.secret = secret;
     }
 
     /// Finds how to reach `ip`, and whether a question for it is due, which the caller then sends.
     #[inline]
     pub(crate) fn reach(&mut self, ip: IpAddr, now: Instant) -> (Reach, bool) {
-        let Some(at) = self.find(ip) else {
+        let at = self.find(ip);
+        if let Some(entry) = at.and_then(|at| self.table.get(at))
+            && entry.known
+            && now < entry.until.min(entry.ask_at)
+        {
+            return (Reach::Known(entry.mac), false);
+        }
+        if let Some(mac) = self.adopt(ip, now) {
+            return (Reach::Known(mac), false);
+        }
+        let (reach, ask) = self.search(ip, at, now);
+        if ask {
+            self.share_question(ip, now);
+        }
+        (reach, ask)
+    }
+
+    /// The same for a neighbour that nobody has heard of late; `at` is its place in the table.
+    fn search(&mut self, ip: IpAddr, at: Option<usize>, now: Instant) -> (Reach, bool) {
+        let Some(at) = at else {
             return self.begin(ip, now);
         };
         let allowed = self.may_ask(now);
@@ -130,14 +163,23 @@ impl<'a> Neighbours<'a> {
     /// Notes that `ip` is at `mac`; returns whether that is news. A neighbour that was not asked
     /// for and is not in use is noted only with `invited`: it asked for us.
     pub(crate) fn learn(&mut self, ip: IpAddr, mac: [u8; 6], now: Instant, invited: bool) -> bool {
-        let at = match self.find(ip) {
-            Some(at) => at,
-            None if invited => match self.victim(ip, now, true) {
-                Some(at) => at,
-                None => return false,
-            },
-            None => return false,
+        let at = self.find(ip);
+        self.share_answer((ip, mac), now, invited || at.is_some());
+        let at = match at {
+            None if invited => self.victim(ip, now, true),
+            at => at,
         };
+        at.is_some_and(|at| self.note(at, (ip, mac), now, now))
+    }
+
+    /// Notes that a neighbour was heard at `heard`; returns whether it was not known to be there.
+    fn note(
+        &mut self,
+        at: usize,
+        (ip, mac): (IpAddr, [u8; 6]),
+        heard: Instant,
+        now: Instant,
+    ) -> bool {
         let Some(entry) = self.table.get_mut(at) else {
             return false;
         };
@@ -147,8 +189,8 @@ impl<'a> Neighbours<'a> {
             mac,
             known: true,
             asked: 0,
-            until: now.saturating_add(KNOWN_MAX),
-            ask_at: now.saturating_add(FRESH_MAX),
+            until: heard.saturating_add(KNOWN_MAX),
+            ask_at: heard.saturating_add(FRESH_MAX),
         };
         news
     }
@@ -228,6 +270,101 @@ impl<'a> Neighbours<'a> {
     }
 }
 
+/// What is known together with other stacks.
+#[cfg(target_has_atomic = "32")]
+impl<'a> Neighbours<'a> {
+    /// Shares what is learnt with all stacks that have the same table.
+    pub(crate) fn share(&mut self, table: &'a SharedNeighbours) {
+        self.shared = Some((table, table.changes()));
+    }
+
+    /// Takes over what another stack has heard of a neighbour of late; returns where it is.
+    #[cold]
+    fn adopt(&mut self, ip: IpAddr, now: Instant) -> Option<[u8; 6]> {
+        let (shared, _) = self.shared?;
+        let known = shared.find(ip, now)?;
+        if known.age >= FRESH_MAX {
+            return None;
+        }
+        let at = self.find(ip).or_else(|| self.victim(ip, now, true))?;
+        let age = u64::try_from(known.age.as_micros()).unwrap_or(u64::MAX);
+        let heard = Instant::from_micros(now.as_micros().saturating_sub(age));
+        self.note(at, (ip, known.mac), heard, now);
+        Some(known.mac)
+    }
+
+    fn share_question(&self, ip: IpAddr, now: Instant) {
+        if let Some((shared, _)) = self.shared {
+            shared.on_ask(ip, now);
+        }
+    }
+
+    /// Tells the other stacks of an answer, if this one expects it or any of them.
+    fn share_answer(&self, (ip, mac): (IpAddr, [u8; 6]), now: Instant, expected: bool) {
+        if let Some((shared, _)) = self.shared
+            && (expected || shared.is_wanted(ip))
+        {
+            shared.on_heard(ip, mac, now);
+        }
+    }
+
+    /// Returns true if another stack has heard something since the last call that one of this
+    /// stack's connections may wait for.
+    #[inline]
+    pub(crate) fn has_news(&mut self, now: Instant) -> bool {
+        let Some((shared, seen)) = &mut self.shared else {
+            return false;
+        };
+        let changes = shared.changes();
+        if changes == *seen {
+            return false;
+        }
+        let moved = changes.1 != seen.1;
+        *seen = changes;
+        if moved {
+            self.follow(now);
+        }
+        true
+    }
+
+    /// Takes over where neighbours have moved.
+    #[cold]
+    fn follow(&mut self, now: Instant) {
+        for at in 0..self.table.len() {
+            let entry = self.table.get(at).filter(|entry| entry.known);
+            if let Some(ip) = entry.and_then(|entry| entry.ip) {
+                self.adopt(ip, now);
+            }
+        }
+    }
+
+    /// Returns true if an answer that is waited for may come to another stack.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+}
+
+/// Without atomics nothing is shared.
+#[cfg(not(target_has_atomic = "32"))]
+#[expect(clippy::unused_self, reason = "as where something is shared")]
+impl Neighbours<'_> {
+    const fn adopt(&self, _: IpAddr, _: Instant) -> Option<[u8; 6]> {
+        None
+    }
+
+    const fn share_question(&self, _: IpAddr, _: Instant) {}
+
+    const fn share_answer(&self, _: (IpAddr, [u8; 6]), _: Instant, _: bool) {}
+
+    pub(crate) const fn has_news(&self, _: Instant) -> bool {
+        false
+    }
+
+    pub(crate) const fn is_shared(&self) -> bool {
+        false
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of tests")]
 mod tests {
@@ -248,7 +385,8 @@ mod tests {
     #[test]
     fn asks_three_times_a_second_apart_then_is_silent() {
         let mut table = vec![Neighbour::EMPTY; 16];
-        let mut all = Neighbours::new(&mut table, Secret::new([1; 16]));
+        let mut all = Neighbours::empty();
+        all.start(&mut table, Secret::new([1; 16]));
         assert_eq!(all.reach(ip(1), at(0)), (Reach::Asking(at(1_000)), true));
         assert_eq!(all.reach(ip(1), at(500)), (Reach::Asking(at(1_000)), false));
         assert_eq!(
@@ -271,7 +409,8 @@ mod tests {
     #[test]
     fn every_neighbour_is_asked_for_at_once_but_no_flood() {
         let mut table = vec![Neighbour::EMPTY; 512];
-        let mut all = Neighbours::new(&mut table, Secret::new([1; 16]));
+        let mut all = Neighbours::empty();
+        all.start(&mut table, Secret::new([1; 16]));
         let asked = (0..200)
             .filter(|last| all.reach(ip(*last), at(5_000)).1)
             .count();
@@ -285,7 +424,8 @@ mod tests {
     #[test]
     fn questions_never_push_out_the_known() {
         let mut table = vec![Neighbour::EMPTY; 4];
-        let mut all = Neighbours::new(&mut table, Secret::new([1; 16]));
+        let mut all = Neighbours::empty();
+        all.start(&mut table, Secret::new([1; 16]));
         for last in 0..4 {
             assert!(all.learn(ip(last), MAC, at(0), true));
         }
@@ -300,7 +440,8 @@ mod tests {
     #[test]
     fn unasked_answers_are_not_noted_and_old_ones_asked_again() {
         let mut table = vec![Neighbour::EMPTY; 4];
-        let mut all = Neighbours::new(&mut table, Secret::new([1; 16]));
+        let mut all = Neighbours::empty();
+        all.start(&mut table, Secret::new([1; 16]));
         assert!(!all.learn(ip(1), MAC, at(0), false));
         assert_eq!(all.reach(ip(1), at(0)), (Reach::Asking(at(1_000)), true));
         assert!(all.learn(ip(1), MAC, at(1), false));

@@ -10,6 +10,8 @@ use usockets::{
 use crate::config::{Config, SizeClass};
 use crate::counters::Counters;
 use crate::device::{CHAIN_MAX, PollDevice, RxChecksum, TxMeta};
+#[cfg(target_has_atomic = "32")]
+use crate::ip::shared::SharedNeighbours;
 use crate::number::place;
 use crate::stack::memory::Memory;
 use crate::stack::output::{Served, send_copy};
@@ -22,6 +24,8 @@ use crate::tcp::State;
 pub const FRAMES_MAX: usize = 64;
 /// Longest wait for a full device.
 const FULL_WAIT: Duration = Duration::from_millis(1);
+/// How often is looked for what another stack has heard of a neighbour.
+const NEWS_EVERY: Duration = Duration::from_millis(1);
 /// Most looks for a frame in one busy wait. By then the clock does not move.
 const LOOKS_MAX: u32 = 1 << 24;
 
@@ -99,6 +103,16 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         started.ok_or(Error::Invalid)
     }
 
+    /// Shares what this stack learns of neighbours with all that are given the same table, before
+    /// or after it starts. They are on one link, have one hardware address and one clock.
+    ///
+    /// While a connection waits for a neighbour, the stack then looks every millisecond whether
+    /// another has heard of it.
+    #[cfg(target_has_atomic = "32")]
+    pub fn share_neighbours(&mut self, table: &'a SharedNeighbours) {
+        self.shell.neighbours.share(table);
+    }
+
     /// Sends what is due and takes frames in, all in bounds.
     ///
     /// What frames make due goes out at once only if they make no reports. Else it waits for the
@@ -108,6 +122,9 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         self.shell.now = self.device.now();
         if self.shell.listeners_asked {
             self.shell.report_asked();
+        }
+        if self.shell.neighbours.has_news(self.shell.now) {
+            self.shell.unblock();
         }
         self.shell.expire();
         self.serve();
@@ -210,7 +227,9 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         let shell = &self.shell;
         let full = self.full.then(|| shell.now.saturating_add(FULL_WAIT));
         let announcement = shell.next_announcement();
-        let deadlines = [shell.wheel.next(shell.now), full, announcement];
+        let waits = shell.blocked.count() > 0 && shell.neighbours.is_shared();
+        let news = waits.then(|| shell.now.saturating_add(NEWS_EVERY));
+        let deadlines = [shell.wheel.next(shell.now), full, announcement, news];
         deadlines.into_iter().flatten().min()
     }
 

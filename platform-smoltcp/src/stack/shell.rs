@@ -119,7 +119,7 @@ impl<'a> Shell<'a> {
             slots: Slots::empty(),
             table: Table::empty(),
             wheel: Wheel::new(now),
-            neighbours: Neighbours::new(&mut [], Secret::new([0; 16])),
+            neighbours: Neighbours::empty(),
             listeners: &mut [],
             listeners_ready: false,
             listeners_asked: false,
@@ -173,7 +173,8 @@ impl<'a> Shell<'a> {
         self.cookies = config.cookies;
         self.secrets = Secrets::of(config.secret);
         self.table = Table::new(memory.buckets)?;
-        self.neighbours = Neighbours::new(memory.neighbours, config.secret.derive(5));
+        let secret = config.secret.derive(5);
+        self.neighbours.start(memory.neighbours, secret);
         self.listeners = memory.listeners;
         let (scratch, assembly) = memory.scratch.split_at_mut_checked(needed)?;
         self.scratch = scratch;
