@@ -111,8 +111,8 @@
 //!
 //! # Several queues
 //!
-//! One stack for each receive queue of a card, all with the same addresses, is one host on the link.
-//! What the card hands to one queue only, answers of neighbours, reaches all stacks by a table that
+//! Stacks with the same addresses, one for each receive queue of a card, are one host on the link.
+//! What the card hands to one queue only, answers of neighbours, reaches all of them by a table that
 //! they share ([`SharedNeighbours`]).
 //!
 //! # Listening
