@@ -50,7 +50,7 @@ fn serve() -> Result<(), support::Failure> {
     }
     let at = support::address()?;
     support::raise_descriptors(SOCKETS_MAX);
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER);
     let listener = server.net().listen(endpoint, ())?;
@@ -87,7 +87,7 @@ mod secured {
         let mut machine = LinuxMachine::new();
         let config = options.config(&[], &[], &mut machine);
         let config = config.map_err(|error| error.to_string())?;
-        let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+        let platform = support::with_stop_signals(Linux::new()?)?;
         let layer = Tls::new(platform, RustCrypto::new(machine), config, MEMORY.take())
             .with_parking(PARKING.take());
         let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());

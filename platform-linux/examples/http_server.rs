@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
     support::raise_descriptors(SOCKETS_MAX);
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     // Whoever connects and says nothing makes room for the next one.
     let endpoint = Endpoint::tcp(at)

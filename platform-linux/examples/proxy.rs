@@ -48,7 +48,7 @@ fn serve() -> Result<(), support::Failure> {
         return Err("proxy LISTEN UPSTREAM [UPSTREAM]".to_owned().into());
     }
     support::raise_descriptors(SOCKETS_MAX);
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     // A client needs a second slot, for its upstream.
     let endpoint = Endpoint::tcp(at).send_buffer(SEND_BUFFER).reserve(1);

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn connect() -> Result<(), support::Failure> {
     let to = support::address()?;
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     let mut client = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     let mut reconnect = Client::new(to, std::process::id(), tell);
     reconnect.start(&mut client.net());

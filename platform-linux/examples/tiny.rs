@@ -10,7 +10,7 @@
 //! ```
 //!
 //! SIGTERM and SIGINT stop it in order. Without these flags it is an ordinary program that does the
-//! same, and is stopped by them at once.
+//! same.
 #![cfg_attr(freestanding, no_std)]
 #![cfg_attr(freestanding, no_main)]
 
@@ -18,7 +18,7 @@ use core::net::SocketAddrV4;
 
 use static_cell::ConstStaticCell;
 use usockets::{AllSockets, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
-use usockets_linux::Linux;
+use usockets_linux::{Linux, Signal};
 
 struct Echo;
 
@@ -44,24 +44,6 @@ impl<P: Platform> Handler<P> for Echo {
 static SOCKETS: ConstStaticCell<Sockets<Linux, Echo, 1024>> = ConstStaticCell::new(Sockets::new());
 static BUFFER: ConstStaticCell<[u8; 65_536]> = ConstStaticCell::new([0; 65_536]);
 
-/// Makes the platform: one that signals wake, without std.
-#[cfg(freestanding)]
-fn platform() -> Result<Linux, Error> {
-    use usockets::Waker;
-    use usockets_linux::EventFd;
-
-    static WAKER: static_cell::StaticCell<Waker<EventFd>> = static_cell::StaticCell::new();
-    let waker = WAKER.try_init(Waker::new(EventFd::new()?));
-    let waker: &'static Waker<EventFd> = waker.ok_or(Error::Invalid)?;
-    usockets_freestanding::stop_signals(waker)?;
-    Linux::new()?.with_waker(waker)
-}
-
-#[cfg(not(freestanding))]
-fn platform() -> Result<Linux, Error> {
-    Linux::new()
-}
-
 #[cfg(freestanding)]
 usockets_freestanding::main!(serve);
 
@@ -73,7 +55,8 @@ fn serve(addr: Option<&str>) -> Result<(), Error> {
     let (Some(sockets), Some(buffer)) = (SOCKETS.try_take(), BUFFER.try_take()) else {
         return Err(Error::Invalid);
     };
-    let mut server = Loop::new(platform()?, sockets, buffer);
+    let platform = Linux::new()?.with_signals(&[Signal::INTERRUPT, Signal::TERMINATE])?;
+    let mut server = Loop::new(platform, sockets, buffer);
     server.net().listen(at, ())?;
     server.run(&mut Echo)
 }

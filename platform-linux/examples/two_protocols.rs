@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
     support::raise_descriptors(SOCKETS_MAX);
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     let echo = Either::Second(Either::First(()));
     let room = |number| Either::Second(Either::Second(number));

@@ -43,7 +43,7 @@ fn serve() -> Result<(), support::Failure> {
     };
     let addr = addr.map_err(|_| format!("{}: not of 1 to 107 bytes", path.display()))?;
     support::raise_descriptors(SOCKETS_MAX);
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
     let endpoint = LocalEndpoint::stream(addr)
         .mode(0o600)

@@ -95,6 +95,13 @@ impl Events {
         Some(Ready { id, readiness })
     }
 
+    /// Returns true if the last wait brought something with this mark, which is not [`END`].
+    pub(crate) fn contains(&self, mark: u64) -> bool {
+        let data = self.events.iter().map(|event| event.data.u64());
+        data.take_while(|&data| data != END)
+            .any(|data| data == mark)
+    }
+
     /// Returns true if the last wait brought as much as it could, so that more may be ready.
     #[inline]
     pub(crate) const fn were_all(&self) -> bool {

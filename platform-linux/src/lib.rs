@@ -68,6 +68,7 @@ mod local;
 #[cfg(feature = "tls")]
 mod machine;
 mod raw;
+mod signals;
 #[cfg(not(feature = "local"))]
 mod tcp_only;
 mod transfer;
@@ -78,6 +79,7 @@ pub use event_fd::EventFd;
 pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;
+pub use signals::{Signal, block_signals};
 #[cfg(feature = "local")]
 pub use usockets_posix::local::{RECEIVED_MAX, remove_if_refused};
 pub use usockets_posix::{Fd, poll_inside};

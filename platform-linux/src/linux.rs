@@ -15,6 +15,7 @@ use crate::datagrams::Learnt;
 use crate::event_fd::EventFd;
 use crate::events::Events;
 use crate::raw;
+use crate::signals::Signals;
 use crate::transfer;
 
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
@@ -32,10 +33,12 @@ pub struct Linux {
     pub(crate) learnt: Learnt,
     waker: Option<&'static Waker<EventFd>>,
     unregistered: Option<Unregistered>,
+    /// What [`Self::with_signals`] asked for.
+    pub(crate) signals: Option<Signals>,
     /// Descriptors that came beside bytes of a Unix socket.
     #[cfg(feature = "local")]
     pub(crate) received: Received,
-    events: Events,
+    pub(crate) events: Events,
 }
 
 /// A connection that was accepted but could not be registered, as the kernel had no memory for it
@@ -61,6 +64,7 @@ impl Linux {
             learnt: Learnt::default(),
             waker: None,
             unregistered: None,
+            signals: None,
             #[cfg(feature = "local")]
             received: Received::NONE,
             events: Events::new(),
@@ -330,7 +334,9 @@ impl Platform for Linux {
     #[inline]
     fn next_deadline(&self) -> Option<Instant> {
         // An edge-triggered loop around this one is not told a second time.
-        self.events.were_all().then_some(Instant::ZERO)
+        let signals = self.signals.as_ref();
+        let has_more = self.events.were_all() || signals.is_some_and(|signals| signals.has_more);
+        has_more.then_some(Instant::ZERO)
     }
 
     #[inline]
@@ -339,7 +345,8 @@ impl Platform for Linux {
     }
 
     fn woken(&mut self) -> bool {
-        self.waker.is_some_and(Waker::take)
+        let woken = self.waker.is_some_and(Waker::take);
+        self.signalled() || woken
     }
 
     #[inline]

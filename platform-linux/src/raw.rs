@@ -5,16 +5,19 @@
 //! LoongArch, MIPS, PowerPC and s390x.
 #![expect(unsafe_code, reason = "a raw system call is unsafe by its type")]
 
+use linux_raw_sys::general as kernel;
 #[cfg(feature = "local")]
 use linux_raw_sys::net::SO_PEERCRED;
 use linux_raw_sys::net::{IP_BIND_ADDRESS_NO_PORT, SO_PRIORITY, SO_RCVLOWAT, SOL_SOCKET};
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use syscalls::{Sysno, syscall};
 #[cfg(feature = "local")]
 use usockets::Credentials;
 use usockets::Error;
 use usockets_posix::error;
+
+use crate::signals::Set;
 
 /// `IPPROTO_IP`.
 const IP: u32 = 0;
@@ -118,6 +121,49 @@ pub(crate) fn set_low_water(fd: BorrowedFd<'_>, bytes: usize) -> Result<(), Erro
 /// [`Error::Denied`] above 6 without privilege.
 pub(crate) fn set_priority(fd: BorrowedFd<'_>, priority: u8) -> Result<(), Error> {
     set_int(fd, SOL_SOCKET, SO_PRIORITY, i32::from(priority)).map_err(error)
+}
+
+/// Makes a descriptor that is readable while a signal of the set waits (`signalfd(2)`).
+pub(crate) fn signal_fd(set: &Set) -> Result<OwnedFd, Errno> {
+    // The values of `SFD_NONBLOCK` and `SFD_CLOEXEC` are those of `open(2)`.
+    let flags = kernel::O_NONBLOCK | kernel::O_CLOEXEC;
+    let words = set.0.as_ptr();
+    // SAFETY: the kernel reads `size_of::<Set>()` bytes at `words`, which are borrowed meanwhile,
+    // and writes nothing. -1 asks for a new descriptor.
+    let result = unsafe {
+        syscall!(
+            Sysno::signalfd4,
+            usize::MAX,
+            words.expose_provenance(),
+            size_of::<Set>(),
+            usize::try_from(flags).unwrap_or_default()
+        )
+    };
+    let number = result.map_err(|errno| Errno::from_raw_os_error(errno.into_raw()))?;
+    let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
+    // SAFETY: the kernel has just made this descriptor, for this call alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Adds the signals of the set to those that the calling thread blocks (`sigprocmask(2)`).
+pub(crate) fn block_signals(set: &Set) -> Result<(), Errno> {
+    let words = set.0.as_ptr();
+    // SAFETY: the kernel reads `size_of::<Set>()` bytes at `words`, which are borrowed meanwhile,
+    // and writes nothing, as no place for the old mask is given. What a thread blocks is no
+    // matter of memory safety.
+    let result = unsafe {
+        syscall!(
+            Sysno::rt_sigprocmask,
+            usize::try_from(kernel::SIG_BLOCK).unwrap_or_default(),
+            words.expose_provenance(),
+            0,
+            size_of::<Set>()
+        )
+    };
+    match result {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(Errno::from_raw_os_error(errno.into_raw())),
+    }
 }
 
 // Miri does not interpret the instruction that a raw system call is.

@@ -5,23 +5,13 @@ use core::net::SocketAddr;
 use std::io::{self, Write};
 
 use std::process::ExitCode;
-use std::sync::OnceLock;
-use std::thread::Builder;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use usockets::{Error, Waker};
-use usockets_linux::EventFd;
+use usockets::Error;
+use usockets_linux::{Linux, Signal};
 
 /// Descriptors that a server needs besides its sockets.
 const DESCRIPTORS: usize = 16;
-
-/// Bytes of stack of the thread that waits for signals.
-const STACK: usize = 65_536;
-
-/// Wakes the loop when the process is asked to stop.
-static WAKER: OnceLock<Waker<EventFd>> = OnceLock::new();
 
 /// Returns where to listen: the first argument, or port 3000 of this machine.
 ///
@@ -43,27 +33,12 @@ pub(crate) fn parse_address(argument: Option<String>) -> Result<SocketAddr, Stri
     parsed.map_err(|_| format!("{argument}: not an address such as 127.0.0.1:3000 or [::]:80"))
 }
 
-/// Returns a waker that SIGINT and SIGTERM use from now on.
+/// Has SIGINT and SIGTERM wake the loop. Called in the first thread, before there are others.
 ///
 /// # Errors
-/// The process is out of descriptors, or the signals cannot be caught.
-pub(crate) fn stop_signals() -> Result<&'static Waker<EventFd>, String> {
-    let waker = match WAKER.get() {
-        Some(waker) => waker,
-        None => {
-            let notify = EventFd::new().map_err(|error| error.to_string())?;
-            WAKER.get_or_init(|| Waker::new(notify))
-        }
-    };
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
-    let thread = Builder::new().name("signals".to_owned()).stack_size(STACK);
-    let waiting = thread.spawn(move || {
-        for _ in &mut signals {
-            waker.wake();
-        }
-    });
-    waiting.map_err(|error| format!("a thread for signals: {error}"))?;
-    Ok(waker)
+/// The process is out of descriptors.
+pub(crate) fn with_stop_signals(linux: Linux) -> Result<Linux, Error> {
+    linux.with_signals(&[Signal::INTERRUPT, Signal::TERMINATE])
 }
 
 /// Says where the server listens: the one line that it prints. A server that cannot say so serves

@@ -1,6 +1,6 @@
-//! What `std`, libc and the start-up file would bring to a program: the entry point, the end,
-//! stopping by a signal, and the memory functions that the compiler takes for granted. These are in
-//! assembly, because of a loop the compiler would make a call of the very function.
+//! What `std`, libc and the start-up file would bring to a program: the entry point, the end, and
+//! the memory functions that the compiler takes for granted. These are in assembly, because of a
+//! loop the compiler would make a call of the very function.
 //!
 //! A program names its main function with [`main!`], and is linked with
 //! `-nostartfiles -nostdlib -static`; the example `tiny` of `usockets-linux` is one. On x86-64.
@@ -11,12 +11,8 @@
     reason = "the entry point and the memory functions are called by name, from outside Rust"
 )]
 
-mod signals;
-
 use core::arch::{asm, naked_asm};
 use core::ffi::{CStr, c_char};
-
-pub use signals::stop_signals;
 
 /// Makes a function the program's: it gets the first argument, if there is one and it is UTF-8, and
 /// its error is exit code 1. A panic is exit code 101.
