@@ -46,7 +46,7 @@ impl<'m, const IN: usize, const OUT: usize> Upgrading<'m, IN, OUT> {
         store: &'m mut Store<IN, OUT, N>,
     ) -> Self {
         Self {
-            shared: Shared::new(service, store),
+            shared: Shared::new(service, store.tables()),
         }
     }
 }

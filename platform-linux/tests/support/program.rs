@@ -47,8 +47,18 @@ impl Server {
 
     /// Starts a server at an address.
     pub(crate) fn start_at(name: &str, at: &str) -> Self {
+        Self::start_by(name, &[at])
+    }
+
+    /// Starts a server with more arguments than its address.
+    pub(crate) fn start_with(name: &str, arguments: &[&str]) -> Self {
+        Self::start_by(name, &[&["127.0.0.1:0"], arguments].concat())
+    }
+
+    fn start_by(name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(programs().join(name));
-        let mut child = command.arg(at).stdout(Stdio::piped()).spawn().unwrap();
+        let command = command.args(arguments).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let addr = announced(&mut output);
         Self {

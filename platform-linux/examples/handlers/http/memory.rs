@@ -5,27 +5,20 @@ use usockets::{Handler, Platform, Socket, SocketId};
 use super::outgoing::ROOM;
 use super::service::Service;
 
-/// Memory of one connection. Until it is needed it is not touched.
+/// Sizes of the memory of one connection.
 #[derive(Debug)]
-pub(crate) struct Memory<const IN: usize, const OUT: usize> {
-    input: [u8; IN],
-    output: [u8; OUT],
-}
+pub(crate) enum Memory<const IN: usize, const OUT: usize> {}
 
 impl<const IN: usize, const OUT: usize> Memory<IN, OUT> {
     /// Longest receive buffer of the loop.
     pub(crate) const RECEIVE_MAX: usize = IN / 2;
-
-    const ZERO: Self = Self {
-        input: [0; IN],
-        output: [0; OUT],
-    };
 }
 
 /// Memory of a server whose pool has `N` slots: zero bytes, so that a static costs no image space.
 #[derive(Debug)]
 pub(crate) struct Store<const IN: usize, const OUT: usize, const N: usize> {
-    connections: [Memory<IN, OUT>; N],
+    inputs: [[u8; IN]; N],
+    outputs: [[u8; OUT]; N],
     clients: [Option<SocketId>; N],
     draft: [u8; OUT],
 }
@@ -33,44 +26,64 @@ pub(crate) struct Store<const IN: usize, const OUT: usize, const N: usize> {
 impl<const IN: usize, const OUT: usize, const N: usize> Store<IN, OUT, N> {
     /// Makes the memory.
     pub(crate) const fn new() -> Self {
-        const {
-            assert!(OUT >= ROOM, "the head of a response fits");
-        }
         Self {
-            connections: [const { Memory::ZERO }; N],
+            inputs: [[0; IN]; N],
+            outputs: [[0; OUT]; N],
             clients: [None; N],
             draft: [0; OUT],
         }
     }
+
+    /// Returns its parts.
+    pub(crate) const fn tables(&mut self) -> Tables<'_, IN, OUT> {
+        Tables {
+            inputs: &mut self.inputs,
+            outputs: &mut self.outputs,
+            clients: &mut self.clients,
+            draft: &mut self.draft,
+        }
+    }
+}
+
+/// The memory of a server, wherever it is: an entry for each slot of the pool. One connection's is
+/// not touched until it is needed.
+#[derive(Debug)]
+pub(crate) struct Tables<'m, const IN: usize, const OUT: usize> {
+    /// What connections received and have not used.
+    pub(crate) inputs: &'m mut [[u8; IN]],
+    /// What clients have not taken.
+    pub(crate) outputs: &'m mut [[u8; OUT]],
+    /// By slot, the client that had it last.
+    pub(crate) clients: &'m mut [Option<SocketId>],
+    /// Where responses are made as long as the client takes them at once: all connections share
+    /// it, so that it stays in the processor's cache.
+    pub(crate) draft: &'m mut [u8; OUT],
 }
 
 /// What a server's connections work with.
 #[derive(Debug)]
 pub(crate) struct Shared<'m, const IN: usize, const OUT: usize> {
     pub(crate) service: Service,
-    connections: &'m mut [Memory<IN, OUT>],
-    /// By slot, the client that had it last.
-    pub(crate) clients: &'m mut [Option<SocketId>],
-    draft: &'m mut [u8],
+    tables: Tables<'m, IN, OUT>,
 }
 
 impl<'m, const IN: usize, const OUT: usize> Shared<'m, IN, OUT> {
     /// Joins a service with its memory.
-    pub(crate) const fn new<const N: usize>(
-        service: Service,
-        store: &'m mut Store<IN, OUT, N>,
-    ) -> Self {
-        Self {
-            service,
-            connections: &mut store.connections,
-            clients: &mut store.clients,
-            draft: &mut store.draft,
+    pub(crate) const fn new(service: Service, tables: Tables<'m, IN, OUT>) -> Self {
+        const {
+            assert!(OUT >= ROOM, "the head of a response fits");
         }
+        Self { service, tables }
+    }
+
+    /// Returns, by slot, the client that had it last.
+    pub(crate) const fn clients(&self) -> &[Option<SocketId>] {
+        self.tables.clients
     }
 
     /// Notes a client.
     pub(crate) fn opened(&mut self, id: SocketId) {
-        if let Some(client) = id.entry(self.clients) {
+        if let Some(client) = id.entry(self.tables.clients) {
             *client = Some(id);
         }
     }
@@ -80,16 +93,16 @@ impl<'m, const IN: usize, const OUT: usize> Shared<'m, IN, OUT> {
         &mut self,
         socket: &Socket<'_, P, H>,
     ) -> Desk<'_> {
-        let (input, output) = match socket.id().entry(self.connections) {
-            Some(Memory { input, output }) => (&mut input[..], &mut output[..]),
-            None => <(&mut [u8], &mut [u8])>::default(),
-        };
+        let (id, tables) = (socket.id(), &mut self.tables);
+        let input = id.entry(tables.inputs).map(|input| &mut input[..]);
+        let output = id.entry(tables.outputs).map(|output| &mut output[..]);
+        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
         Desk {
             reply: Replying {
                 service: &mut self.service,
                 head_max: input.len().div_ceil(2),
                 memory: output,
-                draft: self.draft,
+                draft: tables.draft,
             },
             input,
         }

@@ -5,7 +5,7 @@ use usockets::{
 };
 
 use super::connection::Connection;
-use super::memory::{Shared, Store};
+use super::memory::{Shared, Store, Tables};
 use super::service::Service;
 
 /// Clients that make room at once when descriptors are out.
@@ -40,8 +40,13 @@ impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
         service: Service,
         store: &'m mut Store<IN, OUT, N>,
     ) -> Self {
+        Self::with_tables(service, store.tables())
+    }
+
+    /// Makes a server of `service`, whose pool has at most as many slots as the tables.
+    pub(crate) const fn with_tables(service: Service, tables: Tables<'m, IN, OUT>) -> Self {
         Self {
-            shared: Shared::new(service, store),
+            shared: Shared::new(service, tables),
             crowded_until: Instant::ZERO,
         }
     }
@@ -56,7 +61,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         let now = socket.net().now();
         if now < self.crowded_until {
             self.crowded_until = now.saturating_add(CROWDED);
-            let idlest = idlest(self.shared.clients, |id| {
+            let idlest = idlest(self.shared.clients(), |id| {
                 socket.other(id).and_then(|(_, it)| it.idle_since())
             });
             if let Some(id) = idlest {
@@ -108,7 +113,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         if error == Error::Exhausted {
             self.crowded_until = sockets.net().now().saturating_add(CROWDED);
             for _ in 0..ROOM_MADE {
-                let idlest = idlest(self.shared.clients, |id| {
+                let idlest = idlest(self.shared.clients(), |id| {
                     sockets.get(id).and_then(|(_, it)| it.idle_since())
                 });
                 if let Some(id) = idlest {

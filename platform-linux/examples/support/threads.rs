@@ -1,0 +1,129 @@
+//! Loops on threads of their own, and their stop. Linux only.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use usockets::{AllSockets, Error, Handler, Loop, Opened, Socket, Sockets, Waker};
+use usockets_linux::{EventFd, Linux};
+
+use crate::support::{Failure, with_stop_signals};
+
+/// A loop that is to run on a thread of its own.
+pub(crate) struct Part<'m, H: Handler<Linux>> {
+    pub(crate) server: Loop<'m, Linux, H>,
+    pub(crate) handler: H,
+    /// Wakes this loop, which then ends in order.
+    pub(crate) waker: &'static Waker<EventFd>,
+    /// The processor that the thread keeps to, if any.
+    pub(crate) cpu: Option<usize>,
+}
+
+/// Returns a waker that lives for ever, as one that other threads use must.
+///
+/// # Errors
+/// The process is out of descriptors.
+pub(crate) fn new_waker() -> Result<&'static Waker<EventFd>, Error> {
+    Ok(Box::leak(Box::new(Waker::new(EventFd::new()?))))
+}
+
+/// Returns the processors that this process may use.
+pub(crate) fn processors() -> Vec<usize> {
+    let allowed = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+    (0..CpuSet::MAX_CPU)
+        .filter(|&cpu| allowed.is_set(cpu))
+        .collect()
+}
+
+/// Runs each loop on a thread of its own until all have ended. SIGINT and SIGTERM, which this
+/// thread waits for, wake all of them; so does the failure of one.
+///
+/// The threads share nothing that a request needs, not even a cache line.
+///
+/// # Errors
+/// What the first loop that failed says.
+pub(crate) fn run_all<H>(parts: Vec<Part<'_, H>>) -> Result<(), Failure>
+where
+    H: Handler<Linux> + Send,
+{
+    let own = new_waker()?;
+    let platform = with_stop_signals(Linux::new()?.with_waker(own)?)?;
+    let wakers = parts.iter().map(|part| part.waker).collect();
+    let running = AtomicUsize::new(parts.len());
+    thread::scope(|scope| {
+        let running = &running;
+        let mut threads = Vec::new();
+        for part in parts {
+            let ended = Ended { running, own };
+            threads.push(scope.spawn(move || run(part, ended)));
+        }
+        let mut sockets = Sockets::<_, _, 1>::new();
+        let mut buffer = [0];
+        let mut waiting = Loop::new(platform, &mut sockets, &mut buffer);
+        waiting.net().keep_alive(true);
+        let mut conductor = Conductor {
+            wakers,
+            running,
+            left: running.load(Ordering::Relaxed),
+        };
+        let waited = waiting.run(&mut conductor);
+        for thread in threads {
+            let ended = thread.join();
+            ended.map_err(|_| Failure::from("a thread panicked".to_owned()))??;
+        }
+        waited.map_err(Failure::from)
+    })
+}
+
+/// Runs one loop to its end.
+fn run<H: Handler<Linux>>(mut part: Part<'_, H>, _ended: Ended<'_>) -> Result<(), Error> {
+    if let Some(cpu) = part.cpu {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        // Where that is forbidden, it runs where the system has it run.
+        let _ = sched_setaffinity(None, &set);
+    }
+    part.server.run(&mut part.handler)
+}
+
+/// Tells the first thread that one has ended, however that came.
+struct Ended<'a> {
+    running: &'a AtomicUsize,
+    own: &'static Waker<EventFd>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.own.wake();
+    }
+}
+
+/// Stops the loops of other threads.
+struct Conductor<'a> {
+    wakers: Vec<&'static Waker<EventFd>>,
+    running: &'a AtomicUsize,
+    /// How many ran when this was last woken.
+    left: usize,
+}
+
+impl Handler<Linux> for Conductor<'_> {
+    type Ext = ();
+    type Context = ();
+
+    fn on_open(&mut self, _: &mut Socket<'_, Linux, Self>, _: Opened<()>) {}
+
+    fn on_data(&mut self, _: &mut Socket<'_, Linux, Self>, _: &mut (), _: &mut [u8]) {}
+
+    fn on_wake(&mut self, sockets: &mut AllSockets<'_, Linux, Self>) {
+        let mut stop = sockets.net().platform_mut().next_signal().is_some();
+        let running = self.running.load(Ordering::Relaxed);
+        // The first that ends unasked takes the others along.
+        stop |= running < self.left && self.left == self.wakers.len();
+        self.left = running;
+        if stop {
+            self.wakers.iter().for_each(|waker| waker.wake());
+        }
+        sockets.net().keep_alive(running > 0);
+    }
+}
