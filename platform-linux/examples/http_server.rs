@@ -1,6 +1,7 @@
 //! An HTTP/1.1 server: `/`, `/echo` (POST), `/bytes/N` and `/stats`.
-//! `cargo run --release --example http_server [ADDR] [--threads N] [--pin]`; SIGINT or SIGTERM stops
-//! it in order.
+//! `cargo run --release --example http_server [ADDR] [--threads N] [--pin]`
+//!
+//! SIGINT or SIGTERM stops it in order.
 //!
 //! With `--threads N` there are N loops, each on a thread of its own with a pool and a listener of
 //! its own; the kernel spreads connections over the listeners (SO_REUSEPORT, `socket(7)`). With

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), support::Failure> {
     let at = support::address()?;
-    let platform = Linux::new()?.with_waker(support::stop_signals()?)?;
+    let platform = support::with_stop_signals(Linux::new()?)?;
     // The receive buffer is for streams, of which there are none.
     let mut buffer = [0; 1];
     let mut server = Loop::new(platform, SOCKETS.take(), &mut buffer);

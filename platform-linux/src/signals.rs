@@ -170,8 +170,8 @@ impl Signals {
 
 impl Linux {
     /// Has signals wake the loop: [`on_wake`] comes after each, and [`Self::next_signal`] says
-    /// which it was. They are blocked in the calling thread, as by [`block_signals`], whose rule about
-    /// threads applies.
+    /// which it was. They are blocked in the calling thread, as by [`block_signals`], whose rule
+    /// about threads applies.
     ///
     /// ```
     /// use usockets::{AllSockets, Error, Handler, Loop, Opened, Socket, Sockets};

@@ -42,7 +42,7 @@ fn main() -> Result<(), Failure> {
         let one = measure(&program, 1)?;
         let two = measure(&program, 2)?;
         println!(
-            "{turn}: {:.2} µs per request with one thread, {:.2} with two: {:.3}; least share {:.3}",
+            "{turn}: {:.2} µs a request with one thread, {:.2} with two: {:.3}; least share {:.3}",
             one.micros,
             two.micros,
             two.micros / one.micros,
