@@ -51,6 +51,11 @@ impl<P: Layer> Handler<P> for Anything {
         self.own(socket, held.filled());
     }
 
+    fn on_readable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
+        self.own(socket, held.filled());
+        P::more_own(socket);
+    }
+
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Buffer<512>) {
         held.consume(socket.write(held.filled()));
         self.own(socket, held.filled());
@@ -141,6 +146,7 @@ impl Anything {
                 }
             }
             17 => self.frames(socket, data),
+            21 => P::more_own(socket),
             _ => self.any(socket.net()),
         }
     }
@@ -247,6 +253,7 @@ impl Anything {
                 _ = net.write_each(&[1, 2], |context| *context > word(), close);
             }
             (23, ..) => self.timer = net.start_timer_in(word(), duration(), duration()).ok(),
+            (24, ..) => P::more(net, id),
             _ => net.platform_mut().call(),
         }
     }
@@ -311,7 +318,7 @@ fn addresses(name: &[u8]) -> bool {
 }
 
 /// Every method of an endpoint.
-fn endpoint() -> Endpoint<'static> {
+pub fn endpoint() -> Endpoint<'static> {
     let security = if yes() {
         Endpoint::tcp(addr())
     } else {

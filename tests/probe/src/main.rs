@@ -12,6 +12,8 @@
 #![no_main]
 
 mod anything;
+mod capable;
+mod composed;
 #[cfg(feature = "tls")]
 mod cryptography;
 #[cfg_attr(
@@ -59,7 +61,8 @@ extern "C" fn _start() -> ! {
             &mut *&raw mut CORK,
         )
     };
-    let _ = match more & 3 {
+    let _ = match more & 7 {
+        4 => composed::run(receive),
         0 => anything::run(Outside, plain, receive, cork),
         2 => {
             let mut slots = [const { Slot::free(0) }; 4];

@@ -4,11 +4,14 @@ use core::fmt::Write;
 use core::net::SocketAddr;
 
 use usockets::{
-    Accepted, Address, Descriptors, Duration, Endpoint, Error, Inserted, Instant, Notify, Platform,
-    Progress, Readiness, Ready, Recv, SocketId, SocketOption,
+    Accepted, Address, Arrival, Arrivals, Credentials, DatagramError, DatagramOption, Datagrams,
+    Departure, Descriptors, Duration, Ecn, Endpoint, Error, Handler, Inserted, Instant,
+    LocalEndpoint, LocalSockets, Net, Notify, Platform, Progress, Readiness, Ready, Recv, Socket,
+    SocketId, SocketOption,
 };
 
-use crate::hidden::{fill, len, long, word, yes};
+use crate::capable;
+use crate::hidden::{fill, hidden, len, long, word, yes};
 
 /// Returns some time.
 pub fn duration() -> Duration {
@@ -229,17 +232,159 @@ impl<const HOLDS: bool> Descriptors for Outside<HOLDS> {
     }
 }
 
-/// A platform with calls of its own.
-pub trait Layer: Platform {
-    /// Makes any of them.
-    fn call(&mut self) {}
+impl<const HOLDS: bool> Datagrams for Outside<HOLDS> {
+    fn bind(&mut self, socket: &mut u32, _: SocketId, _: Address) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn set_peer(&mut self, socket: &mut u32, _: Address) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn recv_batch(
+        &mut self,
+        socket: &mut u32,
+        memory: &mut [u8],
+        arrivals: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        *socket = word();
+        fill(memory);
+        for place in arrivals {
+            *place = Arrival {
+                len: len(),
+                segment: word() as u16,
+                peer: address(),
+                destination: yes().then(|| addr().ip()),
+                interface: word(),
+                ecn: hidden(Ecn::NotEct),
+                hops: yes().then_some(word() as u8),
+                truncated: yes(),
+            };
+        }
+        or_error(Arrivals {
+            count: len(),
+            drained: yes(),
+        })
+    }
+
+    fn send_batch(&mut self, socket: &mut u32, _: &[u8], _: &[Departure]) -> Result<usize, Error> {
+        *socket = word();
+        or_error(len())
+    }
+
+    fn await_room(&mut self, socket: &mut u32, _: SocketId, _: bool) {
+        *socket = word();
+    }
+
+    fn next_error(&mut self, socket: &mut u32) -> Option<DatagramError> {
+        *socket = word();
+        yes().then(|| DatagramError::new(address(), error(), word()))
+    }
+
+    fn set_datagram_option(&mut self, socket: &mut u32, _: DatagramOption) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
 }
 
-impl<const HOLDS: bool> Layer for Outside<HOLDS> {}
+impl<const HOLDS: bool> LocalSockets for Outside<HOLDS> {
+    fn listen_local(
+        &mut self,
+        socket: &mut u32,
+        _: SocketId,
+        _: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
 
-impl<P: Layer> Layer for &mut P {
+    fn connect_local(
+        &mut self,
+        socket: &mut u32,
+        _: SocketId,
+        _: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn bind_local(
+        &mut self,
+        socket: &mut u32,
+        _: SocketId,
+        _: &LocalEndpoint,
+    ) -> Result<(), Error> {
+        *socket = word();
+        or_error(())
+    }
+
+    fn peer_credentials(&self, _: &u32) -> Result<Credentials, Error> {
+        or_error(Credentials {
+            process: word(),
+            user: word(),
+            group: word(),
+        })
+    }
+
+    fn send_with_descriptors(
+        &mut self,
+        socket: &mut u32,
+        _: &[u8],
+        _: &[&u32],
+    ) -> Result<usize, Error> {
+        *socket = word();
+        or_error(len())
+    }
+
+    fn next_descriptor(&mut self, socket: &mut u32) -> Option<u32> {
+        *socket = word();
+        yes().then(word)
+    }
+}
+
+/// A platform with calls of its own.
+pub trait Layer: Platform + Sized {
+    /// Makes any of them.
+    fn call(&mut self) {}
+
+    /// Makes any call that only a platform of more capabilities has, on sockets by name.
+    fn more(net: &mut Net<'_, Self, u32>, id: SocketId) {
+        let _ = (net, id);
+    }
+
+    /// Makes any such call on the socket that a call is about.
+    fn more_own<H: Handler<Self>>(socket: &mut Socket<'_, Self, H>) {
+        let _ = socket;
+    }
+}
+
+impl<const HOLDS: bool> Layer for Outside<HOLDS> {
+    fn more(net: &mut Net<'_, Self, u32>, id: SocketId) {
+        if yes() {
+            capable::datagrams(net, id);
+        } else {
+            capable::local(net, id);
+        }
+    }
+
+    fn more_own<H: Handler<Self>>(socket: &mut Socket<'_, Self, H>) {
+        capable::own_datagrams(socket);
+    }
+}
+
+impl<const HOLDS: bool> Layer for &mut Outside<HOLDS> {
     fn call(&mut self) {
         (**self).call();
+    }
+
+    fn more(net: &mut Net<'_, Self, u32>, id: SocketId) {
+        capable::datagrams(net, id);
+    }
+
+    fn more_own<H: Handler<Self>>(socket: &mut Socket<'_, Self, H>) {
+        capable::own_datagrams(socket);
     }
 }
 
