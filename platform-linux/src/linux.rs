@@ -164,6 +164,8 @@ impl Platform for Linux {
 
     const CLOSED: Fd = Fd::CLOSED;
 
+    const REPORTS_ARRIVALS: bool = true; // `EPOLLET`.
+
     fn listen(&mut self, socket: &mut Fd, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
         let mut fd = stream::listen(at)?;
         self.register(&fd, id, EventFlags::IN)?;

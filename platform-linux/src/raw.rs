@@ -59,6 +59,31 @@ pub(crate) fn set_bytes(
     }
 }
 
+/// Reads an option of the socket itself, whose value is these words (`getsockopt(2)`).
+fn socket_option<const WORDS: usize>(
+    fd: BorrowedFd<'_>,
+    option: u32,
+) -> Result<[u32; WORDS], Error> {
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let mut words = [0_u32; WORDS];
+    let mut len = u32::try_from(size_of_val(&words)).unwrap_or_default();
+    let (at, len_at) = (&raw mut words, &raw mut len);
+    // SAFETY: the kernel writes at most `len` bytes at `at`, which are those of a local, and how
+    // many at `len_at`, another; both outlive the call.
+    let result = unsafe {
+        syscall!(
+            Sysno::getsockopt,
+            usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX),
+            number(SOL_SOCKET),
+            number(option),
+            at.expose_provenance(),
+            len_at.expose_provenance()
+        )
+    };
+    result.map_err(|errno| error(Errno::from_raw_os_error(errno.into_raw())))?;
+    Ok(words)
+}
+
 /// Who connected to a Unix socket, or whom we connected to (`SO_PEERCRED`, `unix(7)`).
 ///
 /// rustix has it too, in a type that cannot hold the process number 0 of a peer that is in another
@@ -68,25 +93,8 @@ pub(crate) fn set_bytes(
 /// [`Error::Invalid`] for a socket that is not connected.
 #[cfg(feature = "local")]
 pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials, Error> {
-    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    // `struct ucred`: process, user, group.
-    let mut credentials = [0_u32; 3];
-    let mut len = u32::try_from(size_of_val(&credentials)).unwrap_or_default();
-    let (at, len_at) = (&raw mut credentials, &raw mut len);
-    // SAFETY: the kernel writes at most `len` bytes at `at`, which are those of a local, and how
-    // many at `len_at`, another; both outlive the call.
-    let result = unsafe {
-        syscall!(
-            Sysno::getsockopt,
-            usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX),
-            number(SOL_SOCKET),
-            number(SO_PEERCRED),
-            at.expose_provenance(),
-            len_at.expose_provenance()
-        )
-    };
-    result.map_err(|errno| error(Errno::from_raw_os_error(errno.into_raw())))?;
-    let [process, user, group] = credentials;
+    // `struct ucred`.
+    let [process, user, group] = socket_option(fd, SO_PEERCRED)?;
     // A socket that is not connected has no peer, and no user (`sk_peer_cred`).
     if user == u32::MAX && process == 0 {
         return Err(Error::Invalid);
@@ -109,10 +117,20 @@ pub(crate) fn set_bind_address_no_port(fd: BorrowedFd<'_>) -> Result<(), Errno> 
 /// Has a connection reported as readable only when it holds `bytes` (`SO_RCVLOWAT`, `socket(7)`).
 ///
 /// # Errors
-/// [`Error::Invalid`] for more than an `int` counts.
+/// [`Error::Invalid`] for more than the socket's receive buffer will hold: the mark is 1 then.
 pub(crate) fn set_low_water(fd: BorrowedFd<'_>, bytes: usize) -> Result<(), Error> {
-    let bytes = i32::try_from(bytes).map_err(|_| Error::Invalid)?;
-    set_int(fd, SOL_SOCKET, SO_RCVLOWAT, bytes).map_err(error)
+    let mark = i32::try_from(bytes).map_err(|_| Error::Invalid)?;
+    set_int(fd, SOL_SOCKET, SO_RCVLOWAT, mark).map_err(error)?;
+    if mark <= 1 {
+        return Ok(());
+    }
+    // The kernel lowers it to half of a buffer whose size was set (`tcp_set_rcvlowat`).
+    let [set] = socket_option::<1>(fd, SO_RCVLOWAT)?;
+    if usize::try_from(set).is_ok_and(|set| set >= bytes) {
+        return Ok(());
+    }
+    set_int(fd, SOL_SOCKET, SO_RCVLOWAT, 1).map_err(error)?;
+    Err(Error::Invalid)
 }
 
 /// Sets the priority of what is sent (`SO_PRIORITY`, `socket(7)`).

@@ -117,6 +117,8 @@ impl<S: Selector> Platform for Posix<S> {
         index: 0,
     };
 
+    const REPORTS_ARRIVALS: bool = S::REPORTS_ARRIVALS;
+
     fn listen(
         &mut self,
         socket: &mut PosixSocket,

@@ -28,6 +28,9 @@ pub enum Watch {
 /// true. One that asks the system for what *is* true, as `poll` does, stops asking for what it has
 /// reported, until [`Self::drained`] or [`Self::blocked`] says that it is used up.
 pub trait Selector {
+    /// See [`Platform::REPORTS_ARRIVALS`](usockets::Platform::REPORTS_ARRIVALS).
+    const REPORTS_ARRIVALS: bool = false;
+
     /// Watches a descriptor under the name `id`.
     ///
     /// # Errors
@@ -83,6 +86,8 @@ pub trait Selector {
 
 /// A selector that its platform borrows, so that a large one need not move.
 impl<S: Selector> Selector for &mut S {
+    const REPORTS_ARRIVALS: bool = S::REPORTS_ARRIVALS;
+
     fn add(&mut self, fd: BorrowedFd<'_>, id: SocketId, watch: Watch) -> Result<(), Errno> {
         (**self).add(fd, id, watch)
     }

@@ -19,6 +19,8 @@ impl<P: Platform> Platform for &mut P {
 
     const HOLDS_OUTPUT: bool = P::HOLDS_OUTPUT;
 
+    const REPORTS_ARRIVALS: bool = P::REPORTS_ARRIVALS;
+
     #[inline]
     fn listen(
         &mut self,

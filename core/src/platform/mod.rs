@@ -135,6 +135,12 @@ pub trait Platform {
     /// before an open socket is closed in order.
     const HOLDS_OUTPUT: bool = false;
 
+    /// Is true if every arrival of bytes is reported, also when what came before is still there,
+    /// as edge-triggered systems do (`EPOLLET`, `EV_CLEAR`). A layer that looks at what is
+    /// incomplete ([`Self::peek`]) then need not set a mark to learn of the rest
+    /// ([`Self::set_low_water`]), which would cost two calls.
+    const REPORTS_ARRIVALS: bool = false;
+
     /// Starts listening at `at`, in `socket`, which is [`Self::CLOSED`]. Reports carry `id`.
     ///
     /// # Errors

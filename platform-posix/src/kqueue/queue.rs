@@ -126,6 +126,8 @@ fn kevent(event: &Event) -> Kevent {
 }
 
 impl Selector for Kqueue {
+    const REPORTS_ARRIVALS: bool = true; // `EV_CLEAR`.
+
     fn add(&mut self, fd: BorrowedFd<'_>, id: SocketId, watch: Watch) -> Result<(), Errno> {
         let (raw, name) = (fd.as_raw_fd(), mark(id.to_bits()));
         let once = EventFlags::ADD.union(EventFlags::CLEAR);

@@ -32,8 +32,10 @@ impl Flags {
 
     /// Its handshake is parked.
     pub(crate) const PARKED: Self = Self(1 << 14);
-    /// What has come of a record waits in the platform, which has a low-water mark for it.
-    pub(crate) const MARKED: Self = Self(1 << 12);
+    /// What has come of a record was looked at and waits in the platform.
+    pub(crate) const PEEKED: Self = Self(1 << 12);
+    /// The platform's receive buffer was made small: it may never hold a whole record.
+    pub(crate) const NARROW: Self = Self(1 << 15);
     /// The peer's end or an error was reported: what has come of a record is all there will be.
     pub(crate) const ENDING: Self = Self(1 << 13);
 

@@ -10,7 +10,7 @@ use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::pool::{Index, Lease};
 use crate::tls::layer::slab::{Parked, Tail};
-use crate::tls::layer::socket::TlsSocket;
+use crate::tls::layer::socket::{TlsSocket, Wait};
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Releases everything that was leased to the socket, and wipes its keys.
@@ -28,7 +28,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if let Some(peer) = peer {
             peer.clear();
         }
-        socket.set_low_water(0);
+        socket.set_wait(Wait::NONE);
         socket.connection = Connection::CLOSED;
         socket.id = 0;
         socket.flags = Flags::NONE;
@@ -125,17 +125,17 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         socket.set_handshake(index);
     }
 
-    /// Releases the input and whatever is in it. The platform's low-water mark stays.
+    /// Releases the input and whatever is in it. What waits in the platform stays there.
     pub(crate) fn release_input(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let index = socket.input();
         if index.is_some() {
-            let mut low_water = 0;
+            let mut wait = Wait::NONE;
             if let Some(record) = self.pools.inputs.get(index) {
-                low_water = record.low_water();
+                wait = record.wait();
                 record.reset();
             }
             self.pools.inputs.release(index);
-            socket.set_low_water(low_water);
+            socket.set_wait(wait);
         }
     }
 
@@ -204,7 +204,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return Ok(false);
         };
         if let Some(record) = self.pools.inputs.get(index) {
-            record.set_low_water(socket.low_water());
+            record.set_wait(socket.wait());
         }
         socket.set_input(index);
         Ok(true)

@@ -5,6 +5,7 @@ use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::layer::pool::{Entry, Pool};
 use crate::tls::layer::slab::Slab;
+use crate::tls::layer::socket::Wait;
 use crate::tls::record::protection::RECORD_MAX;
 use crate::tls::wire::copy;
 
@@ -150,8 +151,8 @@ pub(crate) struct Record {
     plain_start: usize,
     plain_end: usize,
     consumed: usize,
-    /// Of an input: at how many bytes the platform reports the socket; 0 and 1 if at any.
-    low_water: u16,
+    /// Of an input: how what has come waits in the platform, if that is where it is.
+    wait: Wait,
 }
 
 impl Record {
@@ -166,16 +167,16 @@ impl Record {
         plain_start: 0,
         plain_end: 0,
         consumed: 0,
-        low_water: 0,
+        wait: Wait::NONE,
     };
 
-    /// Returns the platform's low-water mark of the socket, 0 if it has none.
-    pub(crate) const fn low_water(&self) -> u16 {
-        self.low_water
+    /// Returns how a part of the socket's next record waits in the platform.
+    pub(crate) const fn wait(&self) -> Wait {
+        self.wait
     }
 
-    pub(crate) const fn set_low_water(&mut self, bytes: u16) {
-        self.low_water = bytes;
+    pub(crate) const fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
     }
 
     /// Returns the first `len` bytes of [`Self::spare`], which were written but not committed.
@@ -184,7 +185,7 @@ impl Record {
         self.bytes.get(self.end..end).unwrap_or_default()
     }
 
-    /// Forgets everything in it but the low-water mark.
+    /// Forgets everything in it but what is known of the platform.
     pub(crate) const fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
@@ -196,7 +197,7 @@ impl Record {
     /// Makes it ready for another socket.
     pub(crate) const fn reset(&mut self) {
         self.clear();
-        self.low_water = 0;
+        self.wait = Wait::NONE;
     }
 
     /// Returns true if nothing is in it.

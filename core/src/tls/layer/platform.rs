@@ -17,6 +17,7 @@ use crate::tls::layer::memory::{Pools, TlsMemory};
 use crate::tls::layer::pool::Report;
 use crate::tls::layer::slab::{ParkingPlace, Slab};
 use crate::tls::layer::socket::{Kind, TlsSocket};
+use crate::tls::record::protection::RECORD_MAX;
 
 /// Handshakes that are carried on per iteration; others wait for the next, so that data of open
 /// connections is not held up for longer than these take.
@@ -257,6 +258,16 @@ fn done_if_over<S>(
     }
 }
 
+/// Notes a receive buffer that was made so small that it may never hold a whole record. Systems
+/// count their own overhead as part of it, which may be most.
+const fn note_recv_buffer(flags: &mut Flags, bytes: Option<usize>) {
+    match bytes {
+        Some(bytes) if bytes < RECORD_MAX * 4 => flags.set(Flags::NARROW),
+        Some(_) => flags.clear(Flags::NARROW),
+        None => {}
+    }
+}
+
 /// The same endpoint for the platform below, which knows nothing of TLS.
 fn plain<'a>(endpoint: &Endpoint<'a>) -> Endpoint<'a> {
     Endpoint {
@@ -283,6 +294,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
                 return Err(Error::Invalid);
             }
             socket.flags.set(Flags::SECURE);
+            note_recv_buffer(&mut socket.flags, at.recv_buffer);
         }
         let result = self.inner.listen(&mut socket.inner, id, &plain(at));
         if result.is_err() {
@@ -303,6 +315,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             socket.id = id.to_bits();
             socket.flags.set(Flags::SECURE);
             socket.flags.set(Flags::STARTING);
+            note_recv_buffer(&mut socket.flags, to.recv_buffer);
         }
         let result = self.inner.connect(&mut socket.inner, id, &plain(to));
         if result.is_err() {
@@ -321,8 +334,11 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             .inner
             .accept(&mut listener.inner, &mut socket.inner, id)?;
         if accepted.is_some()
-            && let Kind::Secured(_) = listener.kind()
+            && let Kind::Secured(listener) = listener.kind()
         {
+            if listener.flags.has(Flags::NARROW) {
+                socket.flags.set(Flags::NARROW);
+            }
             socket.id = id.to_bits();
             socket.flags.set(Flags::SECURE);
             socket.connection = Connection::server();
@@ -376,7 +392,11 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
     }
 
     fn set_option(&mut self, socket: &mut Self::Socket, option: SocketOption) -> Result<(), Error> {
-        self.inner.set_option(&mut socket.inner, option)
+        self.inner.set_option(&mut socket.inner, option)?;
+        if let SocketOption::RecvBuffer(bytes) = option {
+            note_recv_buffer(&mut socket.flags, Some(bytes));
+        }
+        Ok(())
     }
 
     fn send(&mut self, socket: &mut Self::Socket, data: &[u8]) -> Result<usize, Error> {

@@ -4,16 +4,25 @@
 //!
 //! A record that has come in part stays in the input it was read into only while other inputs are
 //! free. When the last one is leased, it is looked at without taking it ([`Platform::peek`]): what
-//! is whole is taken, and of what is not the platform reports the rest
-//! ([`Platform::set_low_water`]). So the last input is leased for the length of a call, and peers
-//! that never finish a record hold up nobody.
+//! is whole is taken, and what is not is looked at again when more has come. So the last input is
+//! leased for the length of a call, and peers that never finish a record hold up nobody.
 //!
-//! In calls of the platform: a record costs none more than without TLS while inputs are free.
-//! Else one more if it comes whole, and four if it does not: two looks, a mark, and its removal.
+//! The platform reports every arrival ([`Platform::REPORTS_ARRIVALS`]), or it is told when the
+//! rest will be there ([`Platform::set_low_water`]); the latter also after [`LOOKS_MAX`] looks in
+//! vain, so that who sends bytes one by one wakes nobody.
 //!
-//! A platform that cannot be looked into, or never holds a whole record, has records taken in part
-//! whenever there is an input; then leases end when others wait, see
-//! [`Pool`](crate::tls::layer::pool::Pool).
+//! # Calls of the platform
+//!
+//! While inputs are free, a record costs as many as without TLS: one for each part it comes in. Else
+//! one more, for it is taken after the last look, and never more than [`LOOKS_MAX`] and four: the
+//! mark, a last look, the receive, and the mark's removal. The same with a platform that does not
+//! report every arrival, without the looks in vain but one.
+//!
+//! # Where that cannot be
+//!
+//! A platform that cannot be looked into, reports no arrival and sets no mark, or never holds a
+//! whole record, has records taken in part whenever there is an input; then leases end when others
+//! wait, see [`Pool`](crate::tls::layer::pool::Pool).
 
 use crate::error::Error;
 use crate::platform::{Platform, Recv};
@@ -22,14 +31,19 @@ use crate::tls::connection::unit::Unit;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
-use crate::tls::layer::socket::TlsSocket;
+use crate::tls::layer::socket::{TlsSocket, Wait};
 use crate::tls::record::protection::OVERHEAD;
 use crate::tls::wire::Output;
 
+/// Looks in vain at a record that comes in parts, before the platform is to report its rest only.
+///
+/// A mark costs two calls, and spares one for each further part.
+const LOOKS_MAX: u16 = 8;
+
 /// What a look into the platform has shown.
 enum Looked {
-    /// So many bytes are whole units, to be taken.
-    Whole(usize),
+    /// So many bytes are whole units, to be taken; and whether they are all there is.
+    Whole { len: usize, is_all: bool },
     /// Nothing is to be taken now.
     Wait(Recv),
     /// Whatever there is has to be taken, in part too.
@@ -153,22 +167,29 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             true => need,
             false => most,
         };
+        let mut takes_all = false;
         if inputs.is_short() && !socket.flags.has(Flags::ENDING) {
             most = match self.look(socket, most)? {
-                Looked::Whole(len) => len,
+                Looked::Whole { len, is_all } => {
+                    takes_all = is_all;
+                    len
+                }
                 Looked::Wait(waits) => return Ok(waits),
                 Looked::Cannot => need,
             };
         }
         let record = self.pools.inputs.get(socket.input());
         let record = record.ok_or(Error::Invalid)?;
-        let received = self
+        let mut received = self
             .inner
             .recv(&mut socket.inner, record.spare_up_to(most))?;
-        if let Recv::Data { len, .. } = received {
-            record.commit(len);
-            if record.low_water() > 0 {
-                record.set_low_water(0);
+        if let Recv::Data { len, drained } = &mut received {
+            record.commit(*len);
+            // What has come since is reported. This spares a receive that would find nothing.
+            *drained |= takes_all && *len == most;
+            let wait = record.wait();
+            record.set_wait(Wait::NONE);
+            if wait.is_marked() {
                 self.inner.set_low_water(&mut socket.inner, 1)?;
             }
         }
@@ -183,25 +204,36 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             // Some of it was taken while others were free.
             return Ok(Looked::Cannot);
         }
-        let len = match self.inner.peek(&mut socket.inner, record.spare()) {
+        let spare = record.spare();
+        let room = spare.len();
+        let seen = match self.inner.peek(&mut socket.inner, spare) {
             Ok(Recv::Data { len, .. }) => len,
             Ok(waits) => return Ok(Looked::Wait(waits)),
             Err(Error::Unsupported) => return Ok(Looked::Cannot),
             Err(error) => return Err(error),
         };
-        match socket.connection.unit(record.uncommitted(len), most) {
-            Unit::Whole(len) => Ok(Looked::Whole(len)),
-            // Set again if it is the same, for a report without a reason, so that the next comes.
-            Unit::Partial(need) => match self.inner.set_low_water(&mut socket.inner, need) {
-                Ok(()) => {
-                    record.set_low_water(u16::try_from(need).unwrap_or(u16::MAX));
-                    Ok(Looked::Wait(Recv::WouldBlock))
-                }
-                // Reported with every byte instead.
-                Err(Error::Unsupported) => Ok(Looked::Wait(Recv::WouldBlock)),
-                // It never holds as many.
-                Err(_) => Ok(Looked::Cannot),
-            },
+        let need = match socket.connection.unit(record.uncommitted(seen), most) {
+            Unit::Whole(len) => {
+                let is_all = P::REPORTS_ARRIVALS && len == seen && seen < room;
+                return Ok(Looked::Whole { len, is_all });
+            }
+            Unit::Partial(need) => need,
+        };
+        // Where the window may be full before a record is whole, nothing would arrive.
+        let reports = P::REPORTS_ARRIVALS && !socket.flags.has(Flags::NARROW);
+        if reports && let Some(wait) = record.wait().after_look(LOOKS_MAX) {
+            record.set_wait(wait);
+            return Ok(Looked::Wait(Recv::WouldBlock));
+        }
+        // Set again if it is the same, for a report without a reason, so that the next comes.
+        match self.inner.set_low_water(&mut socket.inner, need) {
+            Ok(()) => {
+                record.set_wait(Wait::MARKED);
+                Ok(Looked::Wait(Recv::WouldBlock))
+            }
+            Err(Error::Unsupported) if reports => Ok(Looked::Wait(Recv::WouldBlock)),
+            // It never holds as many, or would not report them.
+            Err(_) => Ok(Looked::Cannot),
         }
     }
 }

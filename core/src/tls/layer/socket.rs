@@ -13,7 +13,7 @@ pub struct TlsSocket<S> {
     pub(crate) id: u64,
     /// See [`Self::handshake`] and [`Self::parked`]: two bytes for both, since no socket has both.
     handshake_bits: u16,
-    /// See [`Self::input`] and [`Self::low_water`], likewise.
+    /// See [`Self::input`] and [`Self::wait`], likewise.
     input_bits: u16,
     pub(crate) output: Index,
     pub(crate) flags: Flags,
@@ -124,32 +124,62 @@ impl<S> TlsSocket<S> {
 
     /// Returns the input that is leased.
     pub(crate) const fn input(&self) -> Index {
-        match self.flags.has(Flags::MARKED) {
+        match self.flags.has(Flags::PEEKED) {
             true => Index::NONE,
             false => Index::from_bits(self.input_bits),
         }
     }
 
-    /// Returns the platform's low-water mark while no input is leased, 0 if it has none.
-    pub(crate) const fn low_water(&self) -> u16 {
-        match self.flags.has(Flags::MARKED) {
-            true => self.input_bits,
-            false => 0,
+    /// Returns how a part of a record waits in the platform while no input is leased.
+    pub(crate) const fn wait(&self) -> Wait {
+        match self.flags.has(Flags::PEEKED) {
+            true => Wait(self.input_bits),
+            false => Wait::NONE,
         }
     }
 
     /// Notes an input that was leased.
     pub(crate) const fn set_input(&mut self, index: Index) {
-        self.flags.clear(Flags::MARKED);
+        self.flags.clear(Flags::PEEKED);
         self.input_bits = index.to_bits();
     }
 
-    /// Notes that no input is leased, and the platform's low-water mark, 0 if it has none.
-    pub(crate) const fn set_low_water(&mut self, bytes: u16) {
-        match bytes {
-            0 => self.flags.clear(Flags::MARKED),
-            _ => self.flags.set(Flags::MARKED),
+    /// Notes that no input is leased, and how a part of a record waits in the platform.
+    pub(crate) const fn set_wait(&mut self, wait: Wait) {
+        match wait.is_none() {
+            true => self.flags.clear(Flags::PEEKED),
+            false => self.flags.set(Flags::PEEKED),
         }
-        self.input_bits = bytes;
+        self.input_bits = wait.0;
+    }
+}
+
+/// How a part of a record waits in the platform, where it was looked at: how often that was in
+/// vain, or that there is a low-water mark for its rest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Wait(u16);
+
+impl Wait {
+    /// Nothing waits there, or nobody has looked yet.
+    pub(crate) const NONE: Self = Self(0);
+    /// The platform has a low-water mark.
+    pub(crate) const MARKED: Self = Self(u16::MAX);
+
+    pub(crate) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn is_marked(self) -> bool {
+        self.0 == Self::MARKED.0
+    }
+
+    /// Counts one more look in vain; `None` if that would be more than `most`.
+    pub(crate) const fn after_look(self, most: u16) -> Option<Self> {
+        let looks = self.0.saturating_add(1);
+        if looks > most {
+            None
+        } else {
+            Some(Self(looks))
+        }
     }
 }

@@ -1,0 +1,354 @@
+//! What a record that comes in parts costs in calls of the platform, when memory for records is
+//! short and when it is not.
+#![cfg(feature = "tls")]
+
+use std::cell::Cell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+use usockets::tls::{Tls, TlsMemory};
+use usockets::{
+    Accepted, Address, Endpoint, Error, Instant, Loop, Platform, Progress, Readiness, Ready, Recv,
+    SocketId, Sockets,
+};
+use usockets_linux::Linux;
+use usockets_posix::{Poll, Posix};
+use usockets_tests::slow::peers::{Asks, Echo};
+use usockets_tests::steady::{Crypto, Steady, config};
+
+/// Calls that take or look at what has come, and that set a mark.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Calls {
+    receives: u32,
+    peeks: u32,
+    marks: u32,
+}
+
+impl Calls {
+    fn all(self) -> u32 {
+        self.receives + self.peeks + self.marks
+    }
+}
+
+/// A platform whose calls are counted.
+struct Counted<P> {
+    inner: P,
+    calls: Rc<Cell<Calls>>,
+}
+
+impl<P> Counted<P> {
+    fn count(&self, which: impl FnOnce(&mut Calls) -> &mut u32) {
+        let mut calls = self.calls.get();
+        *which(&mut calls) += 1;
+        self.calls.set(calls);
+    }
+}
+
+impl<P: Platform> Platform for Counted<P> {
+    type Socket = P::Socket;
+
+    const CLOSED: P::Socket = P::CLOSED;
+
+    const REPORTS_ARRIVALS: bool = P::REPORTS_ARRIVALS;
+
+    fn listen(&mut self, s: &mut P::Socket, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
+        self.inner.listen(s, id, at)
+    }
+
+    fn connect(&mut self, s: &mut P::Socket, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
+        self.inner.connect(s, id, to)
+    }
+
+    fn accept(
+        &mut self,
+        listener: &mut P::Socket,
+        socket: &mut P::Socket,
+        id: SocketId,
+    ) -> Result<Option<Accepted>, Error> {
+        self.inner.accept(listener, socket, id)
+    }
+
+    fn refuse(&mut self, listener: &mut P::Socket) -> Result<bool, Error> {
+        self.inner.refuse(listener)
+    }
+
+    fn open(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
+        self.inner.open(socket, ready)
+    }
+
+    fn take_error(&mut self, socket: &mut P::Socket) -> Option<Error> {
+        self.inner.take_error(socket)
+    }
+
+    fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.count(|calls| &mut calls.receives);
+        self.inner.recv(socket, buffer)
+    }
+
+    fn peek(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.count(|calls| &mut calls.peeks);
+        self.inner.peek(socket, buffer)
+    }
+
+    fn set_low_water(&mut self, socket: &mut P::Socket, bytes: usize) -> Result<(), Error> {
+        self.count(|calls| &mut calls.marks);
+        self.inner.set_low_water(socket, bytes)
+    }
+
+    fn send(&mut self, socket: &mut P::Socket, data: &[u8]) -> Result<usize, Error> {
+        self.inner.send(socket, data)
+    }
+
+    fn finish(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
+        self.inner.finish(socket)
+    }
+
+    fn close(&mut self, socket: &mut P::Socket) {
+        self.inner.close(socket);
+    }
+
+    fn abort(&mut self, socket: &mut P::Socket) {
+        self.inner.abort(socket);
+    }
+
+    fn local_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
+        self.inner.local_addr(socket)
+    }
+
+    fn peer_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
+        self.inner.peer_addr(socket)
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        self.inner.poll(until)
+    }
+
+    fn next_ready(&mut self) -> Option<Ready> {
+        self.inner.next_ready()
+    }
+
+    fn woken(&mut self) -> bool {
+        self.inner.woken()
+    }
+
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+}
+
+/// A connection of a client's through a relay that passes on as much as it is told.
+struct Relayed {
+    id: SocketId,
+    near: TcpStream,
+    far: TcpStream,
+    /// What the client has sent and the server has not got.
+    held: Vec<u8>,
+    /// Bytes that pass whatever they are told.
+    is_open: bool,
+}
+
+impl Relayed {
+    /// Moves what is there, both ways.
+    fn relay(&mut self) {
+        let mut buffer = [0; 65_536];
+        if let Some(len) = read(&mut self.near, &mut buffer) {
+            self.held.extend_from_slice(&buffer[..len]);
+        }
+        if self.is_open {
+            self.pass(self.held.len());
+        }
+        if let Some(len) = read(&mut self.far, &mut buffer) {
+            self.near.write_all(&buffer[..len]).unwrap();
+        }
+    }
+
+    fn pass(&mut self, count: usize) {
+        self.far.write_all(&self.held[..count]).unwrap();
+        self.held.drain(..count);
+    }
+}
+
+fn read(from: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    match from.read(buffer) {
+        Ok(len) => Some(len),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+type Layer<P> = Tls<'static, P, Crypto>;
+
+/// A server with two inputs, and clients of it behind relays.
+struct Stage<P: Platform + 'static> {
+    server: Loop<'static, Layer<Counted<P>>, Echo>,
+    client: Loop<'static, Layer<Linux>, Asks>,
+    asks: Asks,
+    calls: Rc<Cell<Calls>>,
+    at: SocketAddr,
+    relay: TcpListener,
+    relayed: Vec<Relayed>,
+}
+
+fn leak<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}
+
+impl<P: Platform + 'static> Stage<P> {
+    fn new(platform: P, recv_buffer: Option<usize>) -> Self {
+        let calls = Rc::default();
+        let inner = Counted {
+            inner: platform,
+            calls: Rc::clone(&calls),
+        };
+        let near = leak(TlsMemory::<Crypto, 8, 8, 2, 8>::NEW);
+        let far = leak(TlsMemory::<Crypto, 8, 8, 8, 8>::NEW);
+        let layer = Tls::new(inner, Crypto::new(Steady(1)), config(), near);
+        let buffer = leak([0; 65_536]);
+        let mut server = Loop::new(layer, leak(Sockets::<_, Echo, 8>::new()), buffer);
+        let layer = Tls::new(Linux::new().unwrap(), Crypto::new(Steady(2)), config(), far);
+        let buffer = leak([0; 65_536]);
+        let client = Loop::new(layer, leak(Sockets::<_, Asks, 8>::new()), buffer);
+        let mut at = Endpoint::tls(([127, 0, 0, 1], 0).into(), None);
+        at.recv_buffer = recv_buffer;
+        let listener = server.net().listen(at, ()).unwrap();
+        let at = server.net().local_addr(listener.into()).unwrap();
+        Self {
+            server,
+            client,
+            asks: Asks::default(),
+            calls,
+            at: at.ip().unwrap(),
+            relay: TcpListener::bind("127.0.0.1:0").unwrap(),
+            relayed: Vec::new(),
+        }
+    }
+
+    /// Lets everything run for a while.
+    fn run(&mut self) {
+        for _ in 0..12 {
+            let soon = |now: Instant| Some(now.saturating_add(Duration::from_micros(500)));
+            let until = soon(self.server.platform().now());
+            self.server.poll(&mut Echo, until).unwrap();
+            self.relayed.iter_mut().for_each(Relayed::relay);
+            let until = soon(self.client.platform().now());
+            self.client.poll(&mut self.asks, until).unwrap();
+        }
+    }
+
+    /// Opens a connection; returns its index.
+    fn open(&mut self) -> usize {
+        let to = self.relay.local_addr().unwrap();
+        let to = Endpoint::tls(to, Some("localhost"));
+        let id = self.client.net().connect(to, ()).unwrap();
+        let near = self.relay.accept().unwrap().0;
+        let far = TcpStream::connect(self.at).unwrap();
+        for stream in [&near, &far] {
+            stream.set_nonblocking(true).unwrap();
+            stream.set_nodelay(true).unwrap();
+        }
+        self.relayed.push(Relayed {
+            id,
+            near,
+            far,
+            held: Vec::new(),
+            is_open: true,
+        });
+        let opened = self.asks.opened;
+        while self.asks.opened == opened {
+            assert_eq!(self.asks.failed, []);
+            self.run();
+        }
+        self.relayed.len() - 1
+    }
+
+    /// Has a client send a record that the relay holds back.
+    fn write(&mut self, index: usize, len: usize) {
+        self.relayed[index].is_open = false;
+        let id = self.relayed[index].id;
+        assert_eq!(self.client.net().write(id, &vec![7; len]), len);
+        self.run();
+        assert!(self.relayed[index].held.len() > len);
+    }
+
+    /// Counts the server's calls for a record that comes in so many parts, until it is echoed.
+    fn count(&mut self, index: usize, len: usize, parts: usize) -> Calls {
+        self.write(index, len);
+        self.calls.set(Calls::default());
+        let all = self.relayed[index].held.len();
+        for part in 0..parts {
+            let left = self.relayed[index].held.len();
+            let heard = self.asks.heard;
+            let count = if part + 1 == parts { left } else { all / parts };
+            self.relayed[index].pass(count);
+            if part + 1 < parts {
+                self.run();
+                continue;
+            }
+            for _ in 0..200 {
+                if self.asks.heard == heard + len {
+                    break;
+                }
+                self.run();
+            }
+            assert_eq!(self.asks.heard, heard + len, "echoed, of {parts} parts");
+        }
+        self.calls.get()
+    }
+
+    /// Has a connection begin a record that it never ends, which takes one of the two inputs.
+    fn make_short(&mut self) {
+        let index = self.open();
+        self.write(index, 100);
+        self.relayed[index].pass(10);
+        self.run();
+    }
+}
+
+#[test]
+fn cost_one_call_more_when_memory_is_short() {
+    let mut stage = Stage::new(Linux::new().unwrap(), None);
+    let index = stage.open();
+    // A receive for each part, and none that finds nothing.
+    for parts in [1, 2, 3, 8] {
+        let calls = stage.count(index, 3_000, parts);
+        assert_eq!(calls.all(), parts as u32, "{calls:?}");
+    }
+    stage.make_short();
+    for (len, parts) in [(3_000, 1), (3_000, 2), (16_000, 3), (3_000, 8), (5, 2)] {
+        let calls = stage.count(index, len, parts);
+        println!("{len} bytes in {parts} parts: {calls:?}");
+        assert_eq!(calls.all(), parts as u32 + 1, "{calls:?}");
+    }
+    // The mark, a last look, the receive, and the mark's removal.
+    for parts in [10, 40] {
+        let calls = stage.count(index, 3_000, parts);
+        println!("3,000 bytes in {parts} parts: {calls:?}");
+        assert_eq!(calls.all(), 8 + 1 + 4, "{calls:?}");
+    }
+    // The mark is gone: what is smaller comes too.
+    assert_eq!(stage.count(index, 5, 1).all(), 2);
+}
+
+/// A receive buffer in which no whole record has room.
+#[test]
+fn larger_than_the_window_come_through() {
+    let mut stage = Stage::new(Linux::new().unwrap(), Some(4_096));
+    let index = stage.open();
+    stage.make_short();
+    for (len, parts) in [(16_000, 1), (16_000, 3), (100, 2)] {
+        stage.count(index, len, parts);
+    }
+}
+
+/// `poll(2)` says that there is something as long as there is, so what is incomplete is taken.
+#[test]
+fn come_through_over_poll() {
+    let mut stage = Stage::new(Posix::new(leak(Poll::<16>::new())), None);
+    let index = stage.open();
+    stage.make_short();
+    for (len, parts) in [(3_000, 1), (3_000, 2), (16_000, 3), (5, 2)] {
+        stage.count(index, len, parts);
+    }
+}
