@@ -27,21 +27,26 @@
 //! |---|---|---|---|
 //! | handshake | 9,600 | a whole hello is answered, or more is awaited | it waits; connects fail |
 //! | parking place | 160 | only the client's last message is awaited | it is not parked |
+//! | exchange place | 1,500 | a client's certificate or second hello is awaited | likewise |
 //! | input | 16,720 | a record is read | it waits |
 //! | output | 16,720 | records are sent | it waits |
 //! | place to wait | 24 | | |
 //!
-//! Parking places are given apart ([`Tls::with_parking`]), eight for each handshake at best. A
-//! record that has come or was taken in part keeps its input or output as long as others are free.
+//! Parking places are given apart ([`Tls::with_parking`]), eight for each handshake at best, and
+//! for servers that ask for certificates as many exchange places
+//! ([`Tls::with_exchange_parking`]). A record that has come or was taken in part keeps its input or output as long as others are free.
 //! Where the last input is in use, a record that has not come as a whole is left in the platform
 //! ([`Platform::peek`], [`Platform::set_low_water`]); where the last output is, records are small,
 //! and the end of one that was taken in part is parked. Leases end only when others wait, the
 //! sooner the more there are ([`Tls::with_lease_max`]): whoever has made no progress for longest
 //! gives way first, and is closed.
 //!
+//! A handshake of which a part of a client's certificate has come, or all of it but no proof that
+//! it is the client's, cannot be parked: it loses its lease as soon as others wait, the oldest
+//! first. Clients send all of that in one go.
+//!
 //! What is not bounded so: where a platform cannot be looked into, or never holds a whole record,
-//! and in handshakes that show a client's certificate or need a `HelloRetryRequest`, slow peers
-//! can make others wait for leases to end.
+//! slow peers can make others wait for leases to end.
 //!
 //! | for | sockets | handshakes | inputs | outputs | memory |
 //! |---|---|---|---|---|---|
@@ -100,7 +105,7 @@ pub use handshake::session::Session;
 pub use handshake::ticket_keys::TicketKeys;
 pub use layer::memory::TlsMemory;
 pub use layer::platform::Tls;
-pub use layer::slab::ParkingPlace;
+pub use layer::slab::{ExchangePlace, ParkingPlace};
 pub use layer::socket::TlsSocket;
 pub use pki_types::{SignatureVerificationAlgorithm, TrustAnchor};
 pub use record::protection::{HEADER, OVERHEAD, PLAINTEXT_MAX, RECORD_MAX};

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use rcgen::{CertificateParams, KeyPair};
 use usockets::tls::{
-    ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig,
+    ClientAuth, ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig,
 };
 
 /// Name of every server.
@@ -35,19 +35,29 @@ pub type Crypto = RustCrypto<Steady>;
 /// Makes one identity, for all servers, that all clients trust.
 pub fn config() -> &'static Config<'static> {
     static CONFIG: OnceLock<Config<'static>> = OnceLock::new();
-    CONFIG.get_or_init(|| {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new([NAME.to_string()]).expect("a name");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let certificate: &'static [u8] = Box::leak(certificate.der().to_vec().into_boxed_slice());
-        let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
-        let chain: &'static [&'static [u8]] = Box::leak(Box::new([certificate]));
-        let identities = Box::leak(Box::new([Identity::new(
-            chain,
-            Box::leak(Box::new(signer)),
-        )]));
-        let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(certificate.into())));
-        let roots = Box::leak(Box::new([anchor.expect("a certificate")]));
-        Config::new(ServerConfig::new(identities), ClientConfig::new(roots))
-    })
+    CONFIG.get_or_init(|| make(false))
+}
+
+/// Makes a configuration with which clients must show a certificate, and do.
+pub fn asking_config() -> &'static Config<'static> {
+    static CONFIG: OnceLock<Config<'static>> = OnceLock::new();
+    CONFIG.get_or_init(|| make(true))
+}
+
+fn make(asks: bool) -> Config<'static> {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([NAME.to_string()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let certificate: &'static [u8] = Box::leak(certificate.der().to_vec().into_boxed_slice());
+    let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
+    let chain: &'static [&'static [u8]] = Box::leak(Box::new([certificate]));
+    let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(certificate.into())));
+    let roots: &'static [_] = Box::leak(Box::new([anchor.expect("a certificate")]));
+    let mut identity = Identity::new(chain, Box::leak(Box::new(signer)));
+    if asks {
+        identity = identity.client_auth(ClientAuth::Required(roots));
+    }
+    let identities: &'static [_] = Box::leak(Box::new([identity]));
+    let client = ClientConfig::new(roots).identity(&identities[0]);
+    Config::new(ServerConfig::new(identities), client)
 }

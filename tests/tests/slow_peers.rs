@@ -27,6 +27,7 @@ fn kind(name: &'static str, slowness: Slowness, piece: usize, period: u64) -> Ki
         piece,
         period: Duration::from_secs(period),
         ends: false,
+        asks: false,
     }
 }
 
@@ -76,6 +77,39 @@ fn handshakes_that_stop_before_the_last_message() {
     attack(kind, 4, Faults::none(), ATTACKERS);
 }
 
+/// A server that asks for certificates among clients that stop before theirs.
+#[test]
+fn handshakes_that_stop_before_the_certificate() {
+    let slowness = Slowness {
+        reads: 100,
+        ..Slowness::NONE
+    };
+    let kind = Kind {
+        ends: true,
+        asks: true,
+        ..kind("handshakes that show no certificate", slowness, 1, 4)
+    };
+    attack(kind, 6, Faults::none(), ATTACKERS);
+}
+
+/// … or between it and their last message.
+#[test]
+fn handshakes_that_stop_behind_the_certificate() {
+    let mut stops = (200..1_100).step_by(7).cycle();
+    let kind = Kind {
+        name: "handshakes that stop behind the certificate",
+        draw: Box::new(move || Slowness {
+            sends: stops.next().unwrap_or_default(),
+            ..Slowness::NONE
+        }),
+        piece: 1,
+        period: Duration::from_secs(4),
+        ends: false,
+        asks: true,
+    };
+    attack(kind, 7, Faults::none(), ATTACKERS);
+}
+
 /// Attackers that hold back anything, at any byte.
 fn drawn_at_random(seed: u64) -> Kind {
     let mut rng = Rng::new(seed);
@@ -85,6 +119,7 @@ fn drawn_at_random(seed: u64) -> Kind {
         piece: 2_000,
         period: Duration::from_secs(3),
         ends: false,
+        asks: false,
     }
 }
 
@@ -93,6 +128,19 @@ fn drawn_at_random_by_the_thousand() {
     for seed in seeds(1) {
         println!("SEED={seed}");
         attack(drawn_at_random(seed), seed, Faults::none(), ATTACKERS);
+    }
+}
+
+/// The same of clients that are asked for a certificate.
+#[test]
+fn drawn_at_random_with_certificates() {
+    for seed in seeds(count_or(8)) {
+        println!("SEED={seed}");
+        let kind = Kind {
+            asks: true,
+            ..drawn_at_random(seed)
+        };
+        attack_with::<160, 8>(kind, seed, Faults::none(), ATTACKERS / 8);
     }
 }
 
@@ -149,6 +197,7 @@ fn of_every_kind() -> Kind {
         piece: 1_500,
         period: Duration::from_secs(4),
         ends: false,
+        asks: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use usockets::tls::{
-    ClientAuth, ClientConfig, Config, Connection, Crypto, Event, Group, Handshake,
+    ClientAuth, ClientConfig, Config, Connection, Crypto, Event, ExchangePlace, Group, Handshake,
     HandshakeFailure, HashAlgorithm, Identity, ObserveHandshakes, Output, ParkingPlace, Peer, Pem,
     Received, Scheme, ServerConfig, Session, Setup, SignatureId, Suite, TicketKeys, Tls, TlsMemory,
     TrustAnchor,
@@ -29,6 +29,7 @@ static mut SOCKETS: Sockets<Tls<'static, Outside<false>, Provider>, Anything, 64
 static mut MEMORY: TlsMemory<Provider, 64, 2, 2, 2> = TlsMemory::NEW;
 static mut HANDSHAKE: Handshake<Provider> = Handshake::EMPTY;
 static mut PARKING: [ParkingPlace; 3] = [const { ParkingPlace::EMPTY }; 3];
+static mut EXCHANGES: [ExchangePlace<Provider>; 3] = [const { ExchangePlace::EMPTY }; 3];
 static mut SESSIONS: [[Session; 2]; 2] = [const { [const { Session::EMPTY }; 2] }; 2];
 static mut PEERS: [[Peer; 2]; 2] = [const { [const { Peer::EMPTY }; 2] }; 2];
 static mut RECORDS: [[u8; 16_720]; 2] = [[0; 16_720]; 2];
@@ -36,7 +37,7 @@ static mut RECORDS: [[u8; 16_720]; 2] = [[0; 16_720]; 2];
 /// Makes any calls of any of it.
 pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Error> {
     // SAFETY: the only place that names the statics, and it is entered once.
-    let (sockets, memory, handshake, sessions, peers, records, parking) = unsafe {
+    let (sockets, memory, handshake, sessions, peers, records, parking, exchanges) = unsafe {
         (
             &mut *&raw mut SOCKETS,
             &mut *&raw mut MEMORY,
@@ -45,13 +46,16 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
             &mut *&raw mut PEERS,
             &mut *&raw mut RECORDS,
             &mut *&raw mut PARKING,
+            &mut *&raw mut EXCHANGES,
         )
     };
     let ([input, output], [own, lent]) = (records, sessions);
     let [[peer, _], others] = peers;
     texts(input);
     engine(provider(), handshake, own, peer, input, output);
-    let layer = layer(Outside::<false>, provider(), memory, lent, parking).with_peers(others);
+    let layer = layer(Outside::<false>, provider(), memory, lent, parking)
+        .with_exchange_parking(exchanges)
+        .with_peers(others);
     anything::run(layer, sockets, receive, cork)
 }
 

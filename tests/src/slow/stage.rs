@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use usockets::tls::{ParkingPlace, Tls, TlsMemory};
+use usockets::tls::{ExchangePlace, ParkingPlace, Tls, TlsMemory};
 use usockets::{Closed, Endpoint, Loop, Sockets};
 use usockets_linux::zeroed;
 
 use super::peers::{Asks, Attacker, Echo};
 use super::{Slow, Slowness};
 use crate::sim::{Faults, Host, Sim};
-use crate::steady::{Crypto, Steady, config};
+use crate::steady::{Crypto, Steady, asking_config, config};
 
 /// Measurements of which the median counts.
 pub const RUNS: usize = 9;
@@ -27,6 +27,8 @@ pub struct Kind {
     pub period: Duration,
     /// Its connections are over by the server's deadlines, as they never open.
     pub ends: bool,
+    /// The server asks for certificates.
+    pub asks: bool,
 }
 
 /// The network: a server, an honest client, attackers.
@@ -136,13 +138,11 @@ pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
     faults: Faults,
     attackers: usize,
 ) {
-    let Kind {
-        name,
-        draw,
-        piece,
-        period,
-        ends,
-    } = kind;
+    let config = match kind.asks {
+        true => asking_config(),
+        false => config(),
+    };
+    let Kind { name, draw, .. } = kind;
     let sim = Sim::new(seed, faults);
     let mut near = zeroed::<TlsMemory<Crypto, SOCKETS, LEASES, LEASES, LEASES>>().unwrap();
     let mut far = zeroed::<TlsMemory<Crypto, 64, 16, 16, 16>>().unwrap();
@@ -152,16 +152,18 @@ pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
     let mut c = Box::new(Sockets::<_, Attacker, SOCKETS>::new());
     let (mut x, mut y, mut z) = (vec![0; 65_536], vec![0; 65_536], vec![0; 65_536]);
     let mut places: Vec<_> = (0..8 * LEASES).map(|_| ParkingPlace::EMPTY).collect();
-    let layer = Tls::new(sim.host(), Crypto::new(Steady(1)), config(), &mut *near)
-        .with_parking(&mut places);
+    let mut exchanges: Vec<_> = (0..8 * LEASES).map(|_| ExchangePlace::EMPTY).collect();
+    let layer = Tls::new(sim.host(), Crypto::new(Steady(1)), config, &mut *near);
+    let layer = layer.with_parking(&mut places);
+    let layer = layer.with_exchange_parking(&mut exchanges);
     let mut server = Loop::new(layer, &mut *a, &mut x);
-    let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config(), &mut *far);
+    let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config, &mut *far);
     let mut honest = Loop::new(layer, &mut *b, &mut y);
     let slow = Slow {
         inner: sim.host(),
         draw,
     };
-    let layer = Tls::new(slow, Crypto::new(Steady(3)), config(), &mut *many);
+    let layer = Tls::new(slow, Crypto::new(Steady(3)), config, &mut *many);
     let mut attack = Loop::new(layer, &mut *c, &mut z);
     let at = (sim.addresses(0)[0], 443).into();
     let listens = Endpoint::tls(at, None).backlog(4_096);
@@ -173,8 +175,8 @@ pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
         attack: &mut attack,
         asks: Asks::default(),
         attacker: Attacker {
-            piece: vec![7; piece],
-            period,
+            piece: vec![7; kind.piece],
+            period: kind.period,
             opened: 0,
             ended: 0,
         },
@@ -190,7 +192,7 @@ pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
     for (calm, busy) in calm.into_iter().zip(busy) {
         assert!(busy <= 2 * calm, "{name}: {busy} µs, {calm} without");
     }
-    if ends {
+    if kind.ends {
         stage.attackers = 0;
         stage.run(Duration::from_secs(15), |_| false);
         let open = stage.server.stats().in_use;
@@ -224,6 +226,7 @@ pub fn fuzz(bytes: &[u8]) {
         piece: 700,
         period: Duration::from_secs(2),
         ends: false,
+        asks: false,
     };
     attack_with::<32, 2>(kind, 1, Faults::none(), attackers);
 }

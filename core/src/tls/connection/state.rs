@@ -156,6 +156,18 @@ impl Connection {
         )
     }
 
+    /// Returns true if it is a server's side that has answered a hello, and waits for its client.
+    pub(crate) const fn awaits_client(&self) -> bool {
+        let waits = matches!(
+            self.state,
+            State::AwaitSecondClientHello
+                | State::AwaitCertificate
+                | State::AwaitVerify
+                | State::AwaitFinished
+        );
+        waits && matches!(self.role, Role::Server)
+    }
+
     /// Returns whether a message that may come now is answered. A ticket is no answer.
     pub(crate) const fn answers(&self) -> bool {
         let hellos = matches!(

@@ -336,7 +336,7 @@ pub(crate) struct Exchange<C: Crypto> {
 }
 
 impl<C: Crypto> Exchange<C> {
-    const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         transcript: C::Hasher::EMPTY,
         other_transcript: C::Hasher::EMPTY,
         schedule: Schedule::EMPTY,

@@ -1,5 +1,7 @@
 //! What one socket has leased, and its release.
 
+use core::mem::swap;
+
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::SocketId;
@@ -9,7 +11,7 @@ use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::pool::{Index, Lease};
-use crate::tls::layer::slab::{Parked, Tail};
+use crate::tls::layer::slab::{Parked, ParkedExchange, Tail, Value};
 use crate::tls::layer::socket::{TlsSocket, Wait};
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {
@@ -65,7 +67,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     pub(crate) fn release_parked(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let parked = socket.parked();
         if parked.is_some() {
-            drop(self.pools.parked.remove(parked, socket.id));
+            match socket.is_exchange_parked() {
+                true => self.pools.exchanges.remove(parked, socket.id),
+                false => self.pools.parked.remove(parked, socket.id),
+            }
             socket.set_handshake(Index::NONE);
         }
     }
@@ -81,7 +86,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return;
         }
         if let Some(tail) = Tail::new(record.filled())
-            && let Some(index) = self.pools.parked.insert_tail(socket.id, tail)
+            && let Some(index) = self.pools.parked.insert_tail(socket.id, Parked::Tail(tail))
         {
             record.clear();
             socket.set_parked(index);
@@ -90,6 +95,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Returns the end of a record that is parked.
     pub(crate) fn tail(&mut self, socket: &TlsSocket<P::Socket>) -> Option<&mut Tail> {
+        if socket.is_exchange_parked() {
+            return None;
+        }
         match self.pools.parked.get(socket.parked(), socket.id)? {
             Parked::Tail(tail) => Some(tail),
             Parked::Handshake(_) | Parked::Empty => None,
@@ -103,25 +111,67 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let Some(handshake) = self.pools.handshakes.get(socket.handshake()) else {
             return;
         };
-        if let Some(parked) = handshake.park()
-            && let Some(index) = self
-                .pools
-                .parked
-                .insert_handshake(socket.id, parked, is_wanted)
-        {
+        let Some(parked) = handshake.park() else {
+            return self.park_exchange(socket);
+        };
+        let mut parked = Parked::Handshake(parked);
+        let places = &mut self.pools.parked;
+        if let Some(index) = places.insert_handshake(socket.id, &mut parked, is_wanted) {
             self.release_handshake(socket);
             socket.set_parked(index);
         }
     }
 
+    /// Moves all of a server's handshake but its buffer, which is empty while it waits for its
+    /// client, to where it takes less memory, and releases its lease. It stays where it is with a
+    /// part of a message in the buffer.
+    pub(crate) fn park_exchange(&mut self, socket: &mut TlsSocket<P::Socket>) {
+        let index = socket.handshake();
+        let is_wanted = self.pools.handshakes.is_short();
+        let Some(handshake) = self.pools.handshakes.get(index) else {
+            return;
+        };
+        if !handshake.message.is_empty() {
+            return;
+        }
+        let mut parked = ParkedExchange::EMPTY;
+        swap(&mut parked.0, &mut handshake.exchange);
+        let places = &mut self.pools.exchanges;
+        match places.insert_handshake(socket.id, &mut parked, is_wanted) {
+            Some(place) => {
+                self.release_handshake(socket);
+                socket.set_exchange_parked(place);
+            }
+            None => swap(&mut parked.0, &mut handshake.exchange),
+        }
+    }
+
+    /// Has a server's handshake that waits for the rest of a client's message, or for the one that
+    /// proves a certificate, lose its lease when others wait: it cannot be parked with what has
+    /// come.
+    pub(crate) fn let_give_way(&mut self, socket: &TlsSocket<P::Socket>) {
+        let index = socket.handshake();
+        let handshake = self.pools.handshakes.get(index);
+        let is_partial = handshake.is_some_and(|handshake| !handshake.message.is_empty());
+        if is_partial && socket.connection.awaits_client() {
+            self.pools.handshakes.let_give_way(index);
+        }
+    }
+
     /// Moves a parked handshake into the one at `index`, which was leased for it.
     fn unpark_handshake(&mut self, socket: &mut TlsSocket<P::Socket>, index: Index) {
-        let parked = self.pools.parked.remove(socket.parked(), socket.id);
-        if let (Some(Parked::Handshake(parked)), Some(handshake)) =
-            (parked, self.pools.handshakes.get(index))
-        {
-            handshake.unpark(&parked);
+        let parked = socket.parked();
+        if let Some(handshake) = self.pools.handshakes.get(index) {
+            if socket.is_exchange_parked() {
+                if let Some(place) = self.pools.exchanges.get(parked, socket.id) {
+                    swap(&mut place.0, &mut handshake.exchange);
+                }
+            } else if let Some(Parked::Handshake(place)) = self.pools.parked.get(parked, socket.id)
+            {
+                handshake.unpark(place);
+            }
         }
+        self.release_parked(socket);
         socket.set_handshake(index);
     }
 
@@ -156,7 +206,11 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// [`Error::TimedOut`]: it has, and the connection is over.
     pub(crate) fn check_leases(&self, socket: &TlsSocket<P::Socket>) -> Result<(), Error> {
         let parked = socket.parked();
-        if parked.is_some() && !self.pools.parked.is_of(parked, socket.id) {
+        let is_there = match socket.is_exchange_parked() {
+            true => self.pools.exchanges.is_of(parked, socket.id),
+            false => self.pools.parked.is_of(parked, socket.id),
+        };
+        if parked.is_some() && !is_there {
             return Err(Error::TimedOut);
         }
         if self.pools.handshakes.is_recalled(socket.handshake())

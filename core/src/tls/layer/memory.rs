@@ -4,7 +4,7 @@ use crate::time::Instant;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::layer::pool::{Entry, Pool};
-use crate::tls::layer::slab::Slab;
+use crate::tls::layer::slab::{ExchangePlace, ParkingPlace, Slab};
 use crate::tls::layer::socket::Wait;
 use crate::tls::record::protection::RECORD_MAX;
 use crate::tls::wire::copy;
@@ -14,8 +14,8 @@ use crate::tls::wire::copy;
 /// - `SOCKETS`: connections that may wait for their turn at once. With the pool's number of
 ///   sockets none is ever turned away; 24 bytes each.
 /// - `HANDSHAKES`: hellos that may be answered at once, and handshakes that take longer: of
-///   clients, of servers that ask for a certificate or wait for a signature; the others wait. About
-///   9.5 KiB each.
+///   clients, and of servers that wait for a signature or for what has no place to be parked; the
+///   others wait. About 9.5 KiB each.
 /// - `INPUTS`: records that may be read at once. One that has come in part takes an input as long
 ///   as others are free; then it waits in the platform. 16.3 KiB each.
 /// - `OUTPUTS`: connections whose peers may be slow to take what was sent at once; the others
@@ -65,6 +65,7 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize>
         Pools {
             handshakes: Pool::new(handshakes, for_handshakes, Handshake::reset),
             parked: Slab::new(&mut []),
+            exchanges: Slab::new(&mut []),
             inputs: Pool::new(inputs, for_inputs, Record::reset),
             outputs: Pool::new(outputs, for_outputs, Record::reset),
         }
@@ -83,7 +84,9 @@ impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize> 
 pub(crate) struct Pools<'s, C: Crypto> {
     pub(crate) handshakes: Pool<'s, Handshake<C>>,
     /// Nobody waits for these: who gets none keeps what it has leased.
-    pub(crate) parked: Slab<'s>,
+    pub(crate) parked: Slab<'s, ParkingPlace>,
+    /// Likewise, of which each has more.
+    pub(crate) exchanges: Slab<'s, ExchangePlace<C>>,
     pub(crate) inputs: Pool<'s, Record>,
     pub(crate) outputs: Pool<'s, Record>,
 }
@@ -95,6 +98,7 @@ impl<C: Crypto> Pools<'_, C> {
         self.inputs.set_now(now.as_micros());
         self.outputs.set_now(now.as_micros());
         self.parked.set_now(now.as_micros());
+        self.exchanges.set_now(now.as_micros());
     }
 
     /// Starts an iteration; returns when the next lease will be over, in microseconds, if others
@@ -105,7 +109,7 @@ impl<C: Crypto> Pools<'_, C> {
             self.inputs.begin_iteration(lease_max),
             self.outputs.begin_iteration(lease_max),
             // Whoever found no place to park in may find one now.
-            match self.parked.has_room() {
+            match self.has_room_to_park() {
                 true => self.handshakes.ask_oldest(),
                 false => None,
             },
@@ -119,12 +123,17 @@ impl<C: Crypto> Pools<'_, C> {
             self.handshakes.due(lease_max),
             self.inputs.due(lease_max),
             self.outputs.due(lease_max),
-            match self.parked.has_room() {
+            match self.has_room_to_park() {
                 true => self.handshakes.ask_due(),
                 false => None,
             },
         ];
         dues.into_iter().flatten().min()
+    }
+
+    /// Returns true if a handshake may find a place without a lease.
+    fn has_room_to_park(&self) -> bool {
+        self.parked.has_room() || self.exchanges.has_room()
     }
 
     /// Returns how many sockets are to be reported.

@@ -141,6 +141,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         };
         let is_flushed = self.flush_output(socket)?;
         self.put_away(socket);
+        if matches!(pause, Pause::Drained) {
+            self.let_give_way(socket);
+        }
         Ok(match pause {
             Pause::Open if is_flushed => {
                 self.release_handshake(socket);
@@ -412,6 +415,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             }
         } else if socket.connection.awaits_client_finished() {
             self.park_handshake(socket);
+        } else if socket.connection.awaits_client() {
+            self.park_exchange(socket);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::tls::handshake::session::Session;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::memory::{Pools, TlsMemory};
 use crate::tls::layer::pool::Report;
-use crate::tls::layer::slab::{ParkingPlace, Slab};
+use crate::tls::layer::slab::{ExchangePlace, ParkingPlace, Slab};
 use crate::tls::layer::socket::{Kind, TlsSocket};
 use crate::tls::record::protection::RECORD_MAX;
 
@@ -114,10 +114,21 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// eight for each handshake of the [`TlsMemory`], peers that stop there hold up nobody: when
     /// all are taken and others wait, the handshake that has been parked for longest gives way,
     /// after a quarter of a second at least, and times out. Without any place, they keep their
-    /// leases as long as [`Self::with_lease_max`] allows.
+    /// leases as long as [`Self::with_lease_max`] allows. Of use up to 32,767.
     #[must_use]
     pub const fn with_parking(mut self, places: &'s mut [ParkingPlace]) -> Self {
         self.pools.parked = Slab::new(places);
+        self
+    }
+
+    /// Adds places in which a server's handshakes wait of which more than the last message is to
+    /// come: those of clients that are asked for a certificate, or for another hello. As
+    /// [`Self::with_parking`] does for all others, and with as many places the same holds. Who has
+    /// sent a part of what it was asked for, or has proved nothing but a certificate, keeps
+    /// its lease until others wait, and times out then. Of use up to 32,767.
+    #[must_use]
+    pub const fn with_exchange_parking(mut self, places: &'s mut [ExchangePlace<C>]) -> Self {
+        self.pools.exchanges = Slab::new(places);
         self
     }
 

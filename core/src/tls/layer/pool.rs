@@ -16,6 +16,8 @@ pub(crate) struct Entry<T> {
     next: u16,
     /// Its owner has been asked whether it can do without, since it was leased.
     was_asked: bool,
+    /// Its owner waits for its peer with it, and is to lose it at once if others wait.
+    gives_way: bool,
     /// When it was leased, or its owner last made progress with it, in microseconds.
     since: u64,
     value: T,
@@ -28,6 +30,7 @@ impl<T> Entry<T> {
             state: State::Free,
             next: 0,
             was_asked: false,
+            gives_way: false,
             since: 0,
             value,
         }
@@ -231,6 +234,11 @@ impl<'s, T> Pool<'s, T> {
         if self.waiting.len == 0 {
             return None;
         }
+        for _ in 0..self.waiting.len {
+            if !self.recall_idle() {
+                break;
+            }
+        }
         let since = self.oldest()?;
         let due = since.saturating_add(self.lease_len(lease_max));
         if due <= self.now {
@@ -240,6 +248,30 @@ impl<'s, T> Pool<'s, T> {
             self.set(index, State::Recalled, owner);
         }
         Some(due)
+    }
+
+    /// Has the owner of an entry lose it as soon as others wait; of several, the one that has had
+    /// it for longest is the first. Until it leases it again.
+    pub(crate) fn let_give_way(&mut self, index: Index) {
+        if let Some(entry) = self.entry(index) {
+            entry.gives_way = entry.state == State::Leased;
+        }
+    }
+
+    /// Recalls the entry that gives way first; false if there is none.
+    fn recall_idle(&mut self) -> bool {
+        let used = self.entries.iter().take(usize::from(self.fresh));
+        let idle = used
+            .enumerate()
+            .filter(|(_, entry)| entry.state == State::Leased && entry.gives_way);
+        let Some((position, entry)) = idle.min_by_key(|(_, entry)| entry.since) else {
+            return false;
+        };
+        let owner = entry.owner;
+        if let Some(index) = index_at(position) {
+            self.set(index, State::Recalled, owner);
+        }
+        true
     }
 
     /// Has an owner reported that may be able to do without its entry now, if others wait: the one
@@ -285,6 +317,10 @@ impl<'s, T> Pool<'s, T> {
         }
         if self.waiting.len == 0 {
             return None;
+        }
+        let gives_way = |entry: &Entry<T>| entry.state == State::Leased && entry.gives_way;
+        if self.entries.iter().any(gives_way) {
+            return Some(0);
         }
         Some(self.oldest()?.saturating_add(self.lease_len(lease_max)))
     }
@@ -520,6 +556,7 @@ impl<'s, T> Pool<'s, T> {
             State::Leased => {
                 entry.since = self.now;
                 entry.was_asked = false;
+                entry.gives_way = false;
             }
             _ => {}
         }

@@ -13,10 +13,11 @@
 //!
 //! # Calls of the platform
 //!
-//! While inputs are free, a record costs as many as without TLS: one for each part it comes in. Else
-//! one more, for it is taken after the last look, and never more than [`LOOKS_MAX`] and four: the
-//! mark, a last look, the receive, and the mark's removal. The same with a platform that does not
-//! report every arrival, without the looks in vain but one.
+//! While inputs are free, a record costs a receive for each part it comes in, and one that finds
+//! nothing behind each part but the last. Else it costs a look for each part and one receive: one
+//! call more than it has parts, and never more than [`LOOKS_MAX`] and five: looks, the mark, a last
+//! look, the receive, and the mark's removal. The same with a platform that does not report every
+//! arrival, with one look before the mark.
 //!
 //! # Where that cannot be
 //!

@@ -1,14 +1,70 @@
-//! A fixed number of small places, for which nobody waits.
+//! A fixed number of places, for which nobody waits.
 
-use crate::tls::handshake::exchange::ParkedHandshake;
+use core::mem::{replace, swap};
+
+use crate::tls::crypto::provider::Crypto;
+use crate::tls::handshake::exchange::{Exchange, ParkedHandshake};
 use crate::tls::layer::pool::{Index, LEASE_MIN};
 use crate::tls::wire::copy;
 
 /// A place in which a server's handshake of which only the client's last message is to come, or the
 /// end of a record that a slow peer has taken in part, waits in little memory. See
 /// [`Tls::with_parking`](crate::tls::Tls::with_parking). 176 bytes at most, all zero when empty.
-pub struct ParkingPlace {
-    value: Parked,
+pub struct ParkingPlace(Place<Parked>);
+
+impl ParkingPlace {
+    /// A place with nothing in it.
+    pub const EMPTY: Self = Self(Place::EMPTY);
+}
+
+/// A place in which a server's handshake waits of which more than the last message is to come: of a
+/// client that is asked for a certificate, or for another hello. See
+/// [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking). About 1.5 KB, all zero
+/// when empty.
+pub struct ExchangePlace<C: Crypto>(Place<ParkedExchange<C>>);
+
+impl<C: Crypto> ExchangePlace<C> {
+    /// A place with nothing in it.
+    pub const EMPTY: Self = Self(Place::EMPTY);
+}
+
+/// One of the two.
+pub(crate) trait Slot {
+    /// What it may have.
+    type Value: Value;
+
+    fn place(&self) -> &Place<Self::Value>;
+
+    fn place_mut(&mut self) -> &mut Place<Self::Value>;
+}
+
+impl Slot for ParkingPlace {
+    type Value = Parked;
+
+    fn place(&self) -> &Place<Parked> {
+        &self.0
+    }
+
+    fn place_mut(&mut self) -> &mut Place<Parked> {
+        &mut self.0
+    }
+}
+
+impl<C: Crypto> Slot for ExchangePlace<C> {
+    type Value = ParkedExchange<C>;
+
+    fn place(&self) -> &Place<Self::Value> {
+        &self.0
+    }
+
+    fn place_mut(&mut self) -> &mut Place<Self::Value> {
+        &mut self.0
+    }
+}
+
+/// A value, and whose it is.
+pub(crate) struct Place<T> {
+    value: T,
     /// Bits of the socket whose it is.
     owner: u64,
     /// When it was taken, in microseconds.
@@ -17,28 +73,33 @@ pub struct ParkingPlace {
     next: u16,
     /// The handshake that was parked before, likewise.
     previous: u16,
+    /// What is in it is the end of a record.
+    is_tail: bool,
 }
 
-impl ParkingPlace {
-    /// A place with nothing in it.
-    pub const EMPTY: Self = Self {
-        value: Parked::EMPTY,
+impl<T: Value> Place<T> {
+    const EMPTY: Self = Self {
+        value: T::EMPTY,
         owner: 0,
         since: 0,
         next: 0,
         previous: 0,
+        is_tail: false,
     };
 }
 
 const _: () = assert!(size_of::<ParkingPlace>() <= 176, "as documented");
+
+/// Places of which use is made. Sockets keep the highest bit of an index for something else.
+const PLACES_MAX: usize = 0x7fff;
 
 /// Places in the caller's memory.
 ///
 /// A handshake that finds none takes that of the one that has been parked for longest, if others
 /// wait for its lease: that one is over, since the place is no longer its owner's. The ends of
 /// records take at most half of the places and are never replaced.
-pub(crate) struct Slab<'s> {
-    slots: &'s mut [ParkingPlace],
+pub(crate) struct Slab<'s, S> {
+    slots: &'s mut [S],
     /// Head of the list of free places, as [`Index`].
     free: u16,
     /// Places from here on were never used.
@@ -51,9 +112,9 @@ pub(crate) struct Slab<'s> {
     now: u64,
 }
 
-impl<'s> Slab<'s> {
+impl<'s, S: Slot> Slab<'s, S> {
     /// Makes a slab in the caller's memory. What is in it is never read: it is replaced first.
-    pub(crate) const fn new(slots: &'s mut [ParkingPlace]) -> Self {
+    pub(crate) const fn new(slots: &'s mut [S]) -> Self {
         Self {
             slots,
             free: 0,
@@ -71,18 +132,19 @@ impl<'s> Slab<'s> {
     }
 
     /// Puts a handshake into a free place, or if `is_wanted` into that of the one that has been
-    /// parked for longest; drops it, and returns `None`, if there is none.
+    /// parked for longest, and leaves an empty value for it; `None`, and it stays, if there is no
+    /// place.
     pub(crate) fn insert_handshake(
         &mut self,
         owner: u64,
-        handshake: ParkedHandshake,
+        handshake: &mut S::Value,
         is_wanted: bool,
     ) -> Option<Index> {
         if is_wanted && !self.has_free() && self.can_replace() {
             self.remove_at(Index::from_bits(self.oldest));
         }
-        let index = self.put(owner, Parked::Handshake(handshake))?;
-        let newest = core::mem::replace(&mut self.newest, index.to_bits());
+        let index = self.put(owner, handshake)?;
+        let newest = replace(&mut self.newest, index.to_bits());
         match self.slot(Index::from_bits(newest)) {
             Some(slot) => slot.next = index.to_bits(),
             None => self.oldest = index.to_bits(),
@@ -95,11 +157,11 @@ impl<'s> Slab<'s> {
 
     /// Puts the end of a record into a free place; drops it, and returns `None`, if there is none,
     /// or half of them have others.
-    pub(crate) fn insert_tail(&mut self, owner: u64, tail: Tail) -> Option<Index> {
+    pub(crate) fn insert_tail(&mut self, owner: u64, mut tail: S::Value) -> Option<Index> {
         if usize::from(self.tails) >= self.slots.len().div_ceil(2) {
             return None;
         }
-        let index = self.put(owner, Parked::Tail(tail))?;
+        let index = self.put(owner, &mut tail)?;
         self.tails = self.tails.saturating_add(1);
         Some(index)
     }
@@ -110,7 +172,7 @@ impl<'s> Slab<'s> {
     }
 
     /// Returns the value at `index`, if that is still the owner's.
-    pub(crate) fn get(&mut self, index: Index, owner: u64) -> Option<&mut Parked> {
+    pub(crate) fn get(&mut self, index: Index, owner: u64) -> Option<&mut S::Value> {
         let slot = self.slot(index)?;
         (slot.owner == owner).then_some(&mut slot.value)
     }
@@ -118,26 +180,28 @@ impl<'s> Slab<'s> {
     /// Returns true if the place at `index` is still the owner's.
     pub(crate) fn is_of(&self, index: Index, owner: u64) -> bool {
         let slot = index.get().and_then(|at| self.slots.get(at));
-        slot.is_some_and(|slot| slot.owner == owner)
+        slot.is_some_and(|slot| slot.place().owner == owner)
     }
 
     /// Takes the value at `index`, which becomes free, if it is still the owner's.
-    pub(crate) fn remove(&mut self, index: Index, owner: u64) -> Option<Parked> {
-        match self.is_of(index, owner) {
-            true => self.remove_at(index),
-            false => None,
+    pub(crate) fn remove(&mut self, index: Index, owner: u64) {
+        if self.is_of(index, owner) {
+            self.remove_at(index);
         }
     }
 
-    fn remove_at(&mut self, index: Index) -> Option<Parked> {
+    fn remove_at(&mut self, index: Index) {
         let free = self.free;
-        let slot = self.slot(index)?;
-        let value = core::mem::replace(&mut slot.value, Parked::EMPTY);
-        let next = core::mem::replace(&mut slot.next, free);
+        let Some(slot) = self.slot(index) else {
+            return;
+        };
+        let is_tail = slot.is_tail;
+        slot.value = S::Value::EMPTY;
+        let next = replace(&mut slot.next, free);
         let previous = core::mem::take(&mut slot.previous);
         slot.owner = 0;
         self.free = index.to_bits();
-        if let Parked::Handshake(_) = value {
+        if !is_tail {
             match self.slot(Index::from_bits(previous)) {
                 Some(slot) => slot.next = next,
                 None => self.oldest = next,
@@ -149,10 +213,12 @@ impl<'s> Slab<'s> {
         } else {
             self.tails = self.tails.saturating_sub(1);
         }
-        Some(value)
     }
 
-    fn put(&mut self, owner: u64, value: Parked) -> Option<Index> {
+    fn put(&mut self, owner: u64, value: &mut S::Value) -> Option<Index> {
+        if !self.has_free() {
+            return None;
+        }
         let bits = match self.free {
             0 => self.fresh.saturating_add(1),
             free => free,
@@ -160,7 +226,9 @@ impl<'s> Slab<'s> {
         let (index, now) = (Index::from_bits(bits), self.now);
         let slot = self.slot(index)?;
         let next = slot.next;
-        slot.value = value;
+        slot.is_tail = value.is_tail();
+        slot.value = S::Value::EMPTY;
+        swap(&mut slot.value, value);
         slot.owner = owner;
         slot.since = now;
         match self.free {
@@ -171,18 +239,38 @@ impl<'s> Slab<'s> {
     }
 
     fn has_free(&self) -> bool {
-        self.free != 0 || usize::from(self.fresh) < self.slots.len()
+        self.free != 0 || usize::from(self.fresh) < self.slots.len().min(PLACES_MAX)
     }
 
     /// Returns true if the handshake that has been parked for longest has had its time.
     fn can_replace(&self) -> bool {
         let oldest = Index::from_bits(self.oldest).get();
         let oldest = oldest.and_then(|at| self.slots.get(at));
-        oldest.is_some_and(|slot| slot.since.saturating_add(LEASE_MIN) <= self.now)
+        oldest.is_some_and(|slot| slot.place().since.saturating_add(LEASE_MIN) <= self.now)
     }
 
-    fn slot(&mut self, index: Index) -> Option<&mut ParkingPlace> {
-        self.slots.get_mut(index.get()?)
+    fn slot(&mut self, index: Index) -> Option<&mut Place<S::Value>> {
+        self.slots.get_mut(index.get()?).map(Slot::place_mut)
+    }
+}
+
+/// What a [`Place`] may have.
+pub(crate) trait Value {
+    /// Nothing, all zero bytes.
+    const EMPTY: Self;
+
+    /// Returns true if it is the end of a record, and no handshake.
+    fn is_tail(&self) -> bool;
+}
+
+/// All of a server's handshake but the message that is being put together. Wiped when replaced.
+pub(crate) struct ParkedExchange<C: Crypto>(pub(crate) Exchange<C>);
+
+impl<C: Crypto> Value for ParkedExchange<C> {
+    const EMPTY: Self = Self(Exchange::EMPTY);
+
+    fn is_tail(&self) -> bool {
+        false
     }
 }
 
@@ -190,6 +278,7 @@ impl<'s> Slab<'s> {
 /// empty, wiped when replaced.
 #[repr(u8)]
 pub(crate) enum Parked {
+    /// Nothing.
     Empty = 0,
     /// A server's handshake that waits for the client's `Finished`.
     Handshake(ParkedHandshake),
@@ -197,8 +286,12 @@ pub(crate) enum Parked {
     Tail(Tail),
 }
 
-impl Parked {
-    pub(crate) const EMPTY: Self = Self::Empty;
+impl Value for Parked {
+    const EMPTY: Self = Self::Empty;
+
+    fn is_tail(&self) -> bool {
+        matches!(self, Self::Tail(_))
+    }
 }
 
 /// Most bytes of a [`Tail`].

@@ -19,6 +19,9 @@ pub struct TlsSocket<S> {
     pub(crate) flags: Flags,
 }
 
+/// In the bits of a parked socket's place: it is one for an exchange.
+const EXCHANGE: u16 = 1 << 15;
+
 /// Whose a socket of the layer is. Everything that the layer does goes one way or the other by it.
 pub(crate) enum Kind<P, S> {
     /// The platform's own: this socket passes through.
@@ -105,9 +108,20 @@ impl<S> TlsSocket<S> {
     /// Returns where the handshake is parked.
     pub(crate) const fn parked(&self) -> Index {
         match self.flags.has(Flags::PARKED) {
-            true => Index::from_bits(self.handshake_bits),
+            true => Index::from_bits(self.handshake_bits & !EXCHANGE),
             false => Index::NONE,
         }
+    }
+
+    /// Returns true if what is parked is a whole exchange, and in a place for that.
+    pub(crate) const fn is_exchange_parked(&self) -> bool {
+        self.flags.has(Flags::PARKED) && self.handshake_bits & EXCHANGE != 0
+    }
+
+    /// Notes where the exchange is parked.
+    pub(crate) const fn set_exchange_parked(&mut self, index: Index) {
+        self.flags.set(Flags::PARKED);
+        self.handshake_bits = index.to_bits() | EXCHANGE;
     }
 
     /// Notes a handshake that was leased, or none.
