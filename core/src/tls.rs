@@ -34,7 +34,8 @@
 //!
 //! Parking places are given apart ([`Tls::with_parking`]), eight for each handshake at best, and
 //! for servers that ask for certificates as many exchange places
-//! ([`Tls::with_exchange_parking`]). A record that has come or was taken in part keeps its input or output as long as others are free.
+//! ([`Tls::with_exchange_parking`]). A record that has come or was taken in part keeps its input or
+//! output as long as others are free.
 //! Where the last input is in use, a record that has not come as a whole is left in the platform
 //! ([`Platform::peek`], [`Platform::set_low_water`]); where the last output is, records are small,
 //! and the end of one that was taken in part is parked. Leases end only when others wait, the
