@@ -2,8 +2,8 @@
 
 use crate::closed::Closed;
 use crate::error::Error;
-use crate::event_loop::Loop;
 use crate::event_loop::state::{Turn, Work};
+use crate::event_loop::{Loop, split_around};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
@@ -60,8 +60,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.state.needs_more = true;
         }
         if let Some(data) = buffer.get_mut(..len)
-            && let Some((before, rest)) = self.exts.split_at_mut_checked(to_index(id.index()))
-            && let Some((Place::Occupied(ext), after)) = rest.split_first_mut()
+            && let Some((Place::Occupied(ext), before, after)) = split_around(self.exts, id)
         {
             let sum = self.state.stats.received.wrapping_add(widen(len));
             self.state.stats.received = sum;

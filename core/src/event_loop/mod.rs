@@ -334,10 +334,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Calls `f` with a socket and its data.
     #[inline]
     fn call(&mut self, id: SocketId, f: impl FnOnce(&mut Socket<'_, P, H>, &mut H::Ext)) {
-        let Some((before, rest)) = self.exts.split_at_mut_checked(to_index(id.index())) else {
-            return;
-        };
-        let Some((Place::Occupied(ext), after)) = rest.split_first_mut() else {
+        let Some((Place::Occupied(ext), before, after)) = split_around(self.exts, id) else {
             return;
         };
         let net = Net {
@@ -429,6 +426,18 @@ fn clear_used<P: Platform, H: Handler<P>>(
         slot.socket = P::CLOSED;
         *place = Place::Vacant;
     }
+}
+
+/// A place, those before it and those after it.
+type Around<'a, T> = (&'a mut Place<T>, &'a mut [Place<T>], &'a mut [Place<T>]);
+
+/// Returns the data of a socket apart from that of the sockets before it and after it.
+#[inline]
+fn split_around<T>(exts: &mut [Place<T>], id: SocketId) -> Option<Around<'_, T>> {
+    // One comparison: what is split off has the place itself at its end.
+    let (before, after) = exts.split_at_mut_checked(to_index(id.index()).wrapping_add(1))?;
+    let (ext, before) = before.split_last_mut()?;
+    Some((ext, before, after))
 }
 
 /// Most slots of a pool: an index plus one fits 32 bits.

@@ -32,10 +32,13 @@ pub fn measure(report: &mut Report, programs: &Programs) -> io::Result<()> {
     }
     sched_setaffinity(None, &one)?;
     let ours = per_echo(&programs.valgrind.join("plain_echo"));
+    let composed = per_echo(&programs.valgrind.join("composed_echo"));
     let bare = per_echo(&programs.valgrind.join("bare_echo"));
     sched_setaffinity(None, &before)?;
-    let (ours, bare) = (ours?, bare?);
+    let (ours, composed, bare) = (ours?, composed?, bare?);
     report.bounded("instructions per 64-byte echo", ours, 100.0, "147", HOW);
+    let name = "  the same, beside a second protocol that writes";
+    report.bounded(name, composed, 100.0, "", HOW);
     report.told("  the same, barest loop on rustix", bare, HOW);
     report.told("  ratio", ours / bare, "same run");
     Ok(())

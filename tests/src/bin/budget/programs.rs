@@ -23,7 +23,8 @@ pub fn build() -> io::Result<Programs> {
     let bins = ["--bin", "plain_echo", "--bin", "scenario"];
     cargo(&plain, &[&["build"], &tests[..], &bins].concat())?;
     let valgrind = base.join("valgrind");
-    let bins = ["--bin", "plain_echo", "--bin", "bare_echo"];
+    let echoes = ["plain_echo", "composed_echo", "bare_echo"];
+    let bins: Vec<_> = echoes.iter().flat_map(|echo| ["--bin", echo]).collect();
     let features = ["--features", "valgrind"];
     cargo(
         &valgrind,

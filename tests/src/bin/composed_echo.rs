@@ -1,0 +1,78 @@
+//! The echo server of `plain_echo` composed of two protocols that both write, as `budget` measures
+//! it. Prints its address, then serves until it is killed.
+
+use std::net::SocketAddr;
+
+use usockets::compose::{Both, Composed, Either, PartSocket, Protocol, Scope};
+use usockets::{Endpoint, Error, Loop, Opened, Sockets};
+use usockets_linux::Linux;
+
+/// Sends back what comes.
+struct Echo;
+
+/// Sends back what comes, the first letter as a capital, and counts it.
+struct Title;
+
+impl Protocol for Echo {
+    type Context = ();
+    type Data = ();
+
+    fn on_open<S: Scope<Self>>(&mut self, _: &mut PartSocket<'_, '_, Self, S>, _: Opened<()>) {}
+
+    fn on_data<S: Scope<Self>>(
+        &mut self,
+        socket: &mut PartSocket<'_, '_, Self, S>,
+        _: &mut (),
+        bytes: &mut [u8],
+    ) {
+        if socket.write(bytes) < bytes.len() {
+            socket.close();
+        }
+    }
+}
+
+impl Protocol for Title {
+    type Context = ();
+    type Data = u64;
+
+    fn on_open<S: Scope<Self>>(
+        &mut self,
+        _: &mut PartSocket<'_, '_, Self, S>,
+        _: Opened<()>,
+    ) -> u64 {
+        0
+    }
+
+    fn on_data<S: Scope<Self>>(
+        &mut self,
+        socket: &mut PartSocket<'_, '_, Self, S>,
+        count: &mut u64,
+        bytes: &mut [u8],
+    ) {
+        if let Some(first) = bytes.first_mut() {
+            first.make_ascii_uppercase();
+        }
+        let written = socket.write(bytes);
+        *count = count.saturating_add(u64::try_from(written).unwrap_or_default());
+        if written < bytes.len() {
+            socket.close();
+        }
+    }
+}
+
+type Program = Composed<Both<Echo, Title>>;
+
+fn main() -> Result<(), Error> {
+    let mut sockets: Box<Sockets<Linux, Program, 1024>> = Box::default();
+    let mut buffer = vec![0; 65_536];
+    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+    let addrs = [Either::First(()), Either::Second(())].map(|context| {
+        let at = Endpoint::tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = server.net().listen(at, context)?;
+        server.net().listening_addr(listener).ok_or(Error::Invalid)
+    });
+    for addr in addrs {
+        println!("{}", addr?);
+    }
+    server.run(&mut Composed(Both(Echo, Title)))
+}
