@@ -29,10 +29,14 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     fn report_expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
-        match self.phase(id) {
-            Phase::Open | Phase::Broken | Phase::Datagrams => {
-                self.call(id, |socket, ext| handler.on_timeout(socket, ext));
-            }
+        let Some(slot) = find(self.slots, id) else {
+            return;
+        };
+        if slot.is_opened() {
+            // The usual case, by one comparison.
+            return self.call(id, |socket, ext| handler.on_timeout(socket, ext));
+        }
+        match slot.phase() {
             Phase::Bound | Phase::Accepting | Phase::Connecting => {
                 self.report_failed(handler, id, Error::TimedOut);
             }
@@ -40,6 +44,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             Phase::Lingering => self.end_lingering(id),
             Phase::Free
             | Phase::Listening
+            | Phase::Open
+            | Phase::Broken
+            | Phase::Datagrams
             | Phase::Closing
             | Phase::ClosingHeld
             | Phase::Foreign => {}

@@ -85,7 +85,8 @@ pub(crate) struct Wheel {
     draining: u8,
     /// Which lists of a level have entries.
     filled: [u128; LEVELS.len()],
-    /// First slot of each list, plus one.
+    /// First slot of each list, plus one. Its own link backwards means nothing, so that a list is
+    /// walked along without a look at the slot that becomes the first.
     heads: [u32; LISTS_ALL],
 }
 
@@ -177,7 +178,7 @@ impl Wheel {
     /// Returns the list for a tick to come: on the lowest level that reaches as far.
     #[inline]
     fn list_of(&self, due: u64) -> u8 {
-        let [ticks, near, middle, further @ .., top] = const { &LEVELS };
+        let [ticks, near, middle, far, further @ .., top] = const { &LEVELS };
         let differs = due ^ self.tick;
         if near.lists_to(differs) == 0 {
             return ticks.list_of(due);
@@ -185,7 +186,10 @@ impl Wheel {
         if middle.lists_to(differs) == 0 {
             return near.list_of(due);
         }
-        let mut below = middle;
+        if far.lists_to(differs) == 0 {
+            return middle.list_of(due);
+        }
+        let mut below = far;
         for level in further {
             if level.lists_to(differs) == 0 {
                 return below.list_of(due);
@@ -208,7 +212,6 @@ impl Wheel {
         let second = self.put_first(list, link);
         if let Some(slot) = slots.get_mut(to_index(index)) {
             slot.bucket = list.wrapping_add(1);
-            slot.prev = 0;
             slot.next = second;
         }
         self.put_second(slots, second, link, list);
@@ -242,19 +245,20 @@ impl Wheel {
         };
         let (prev, next) = (slot.prev, slot.next);
         slot.bucket = 0;
+        let head = self.heads.get_mut(usize::from(list));
+        if let Some(head) = head.filter(|head| **head == index.wrapping_add(1)) {
+            *head = next;
+            if next == 0 {
+                self.clear_filled(list);
+                self.earliest();
+            }
+            return;
+        }
         if let Some(slot) = linked(slots, next) {
             slot.prev = prev;
         }
         if let Some(slot) = linked(slots, prev) {
             slot.next = next;
-            return;
-        }
-        if let Some(head) = self.heads.get_mut(usize::from(list)) {
-            *head = next;
-        }
-        if next == 0 {
-            self.clear_filled(list);
-            self.earliest();
         }
     }
 
@@ -296,8 +300,8 @@ impl Wheel {
     /// Walks along the list that is being drained up to the next slot that is due, and moves the
     /// others to the lists that they belong to by now.
     ///
-    /// The list is a whole until this returns: only then the first slot left on it learns that it
-    /// is the first. Nothing is added to it meanwhile, nor between two walks, as everything that
+    /// The list is a whole until this returns: only then it begins with the first slot left on it.
+    /// Nothing is added to it meanwhile, nor between two walks, as everything that
     /// is due later than its first tick belongs to another list.
     #[inline]
     fn walk<S, C>(&mut self, slots: &mut [Slot<S, C>], list: u8, budget: &mut u32) -> Walked {
@@ -307,7 +311,7 @@ impl Wheel {
         let mut link = first;
         while let Some(slot) = linked(slots, link) {
             let Some(left) = budget.checked_sub(1) else {
-                self.cut(slots, list, link);
+                self.cut(list, link);
                 return Walked::Spent;
             };
             *budget = left;
@@ -319,30 +323,26 @@ impl Wheel {
             } else if due <= self.tick {
                 slot.bucket = 0;
                 slot.deadline = Deadline::NEVER;
-                self.cut(slots, list, next);
+                self.cut(list, next);
                 return Walked::Due(link.wrapping_sub(1), deadline);
             } else {
                 let list = self.list_of(due);
                 let second = self.put_first(list, link);
                 slot.bucket = list.wrapping_add(1);
-                slot.prev = 0;
                 slot.next = second;
                 self.put_second(slots, second, link, list);
             }
             link = next;
         }
-        self.cut(slots, list, 0);
+        self.cut(list, 0);
         Walked::Done
     }
 
     /// Lets a list begin with the slot of a link.
     #[inline]
-    fn cut<S, C>(&mut self, slots: &mut [Slot<S, C>], list: u8, link: u32) {
+    fn cut(&mut self, list: u8, link: u32) {
         if let Some(head) = self.heads.get_mut(usize::from(list)) {
             *head = link;
-        }
-        if let Some(slot) = linked(slots, link) {
-            slot.prev = 0;
         }
     }
 

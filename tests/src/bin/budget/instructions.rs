@@ -1,4 +1,4 @@
-//! User-space instructions per echo.
+//! User-space instructions per echo, and per timeout that is over.
 
 use std::fs;
 use std::io;
@@ -17,12 +17,32 @@ const CONNECTIONS: usize = 10;
 const ROUNDS: [usize; 2] = [200, 1_200];
 const HOW: &str = "callgrind, 1,200 rounds less 200, 10 connections";
 
-/// Measures this library's server and the barest loop there can be.
+/// Timeouts that `expiries` has.
+const TIMEOUTS: f64 = 1e6;
+
+/// Measures this library's servers and the barest loop there can be, and a million timeouts.
 pub fn measure(report: &mut Report, programs: &Programs) -> io::Result<()> {
     if !installed("valgrind") {
         report.skipped("instructions per echo", "valgrind not installed");
         return Ok(());
     }
+    measure_echoes(report, programs)?;
+    let expiries = programs.valgrind.join("expiries");
+    let armed = total(&expiries, &["arm"], "arm", |child| child.wait().map(drop))?;
+    let expired = total(&expiries, &["expire"], "expire", |child| {
+        child.wait().map(drop)
+    })?;
+    report.bounded(
+        "instructions per timeout that is over",
+        (expired - armed) / TIMEOUTS,
+        200.0,
+        "",
+        "callgrind, 1,000,000 armed twice, over within 96 s",
+    );
+    Ok(())
+}
+
+fn measure_echoes(report: &mut Report, programs: &Programs) -> io::Result<()> {
     // Client and server take turns on one processor, so that all of a round is there at each
     // wait, and the figure does not depend on how many processors there are.
     let before = sched_getaffinity(None)?;
@@ -46,26 +66,37 @@ pub fn measure(report: &mut Report, programs: &Programs) -> io::Result<()> {
 
 /// The difference of two runs, per echo.
 fn per_echo(server: &Path) -> io::Result<f64> {
+    let of = |rounds: usize| {
+        total(server, &[], &rounds.to_string(), |child| {
+            let served = serve(child, rounds);
+            peer::end(child);
+            served
+        })
+    };
     let [short, long] = ROUNDS;
-    let more = total(server, long)? - total(server, short)?;
+    let more = of(long)? - of(short)?;
     let echoes = u32::try_from((long - short) * CONNECTIONS).map_err(io::Error::other)?;
     Ok(more / f64::from(echoes))
 }
 
-/// All instructions of one run.
-fn total(server: &Path, rounds: usize) -> io::Result<f64> {
-    let profile = server.with_extension(format!("{rounds}.callgrind"));
+/// All instructions of one run, named `run`, which is over when `finish` is.
+fn total(
+    program: &Path,
+    arguments: &[&str],
+    run: &str,
+    finish: impl FnOnce(&mut Child) -> io::Result<()>,
+) -> io::Result<f64> {
+    let profile = program.with_extension(format!("{run}.callgrind"));
     let mut child = Command::new("valgrind")
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", profile.display()))
-        .arg(server)
+        .arg(program)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let served = serve(&mut child, rounds);
-    peer::end(&mut child);
-    served?;
+    finish(&mut child)?;
     let text = fs::read_to_string(&profile)?;
     let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
     let count = totals.and_then(|count| count.trim().parse().ok());

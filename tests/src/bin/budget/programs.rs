@@ -23,8 +23,8 @@ pub fn build() -> io::Result<Programs> {
     let bins = ["--bin", "plain_echo", "--bin", "scenario"];
     cargo(&plain, &[&["build"], &tests[..], &bins].concat())?;
     let valgrind = base.join("valgrind");
-    let echoes = ["plain_echo", "composed_echo", "bare_echo"];
-    let bins: Vec<_> = echoes.iter().flat_map(|echo| ["--bin", echo]).collect();
+    let counted = ["plain_echo", "composed_echo", "bare_echo", "expiries"];
+    let bins: Vec<_> = counted.iter().flat_map(|bin| ["--bin", bin]).collect();
     let features = ["--features", "valgrind"];
     cargo(
         &valgrind,
