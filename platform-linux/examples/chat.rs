@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use static_cell::ConstStaticCell;
 use usockets::{
-    AllSockets, Closed, Duration, Endpoint, Frame, FrameError, Frames, Handler, Loop, Opened,
-    Output, Platform, Socket, SocketId, Sockets,
+    AllSockets, Duration, Endpoint, Frame, FrameError, Frames, Handler, Loop, Opened, Output,
+    Platform, Socket, Sockets,
 };
 use usockets_linux::Linux;
 
@@ -36,63 +36,47 @@ const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: cl
     document.forms[0].onsubmit = event => { event.preventDefault();\
     it.send(event.target[0].value); event.target.reset() }</script>\n";
 
-/// A client: at first of HTTP, then of the chat.
-struct Client {
-    frames: Frames<{ MESSAGE_MAX + 16 + RECEIVE }, OUT>,
-    joined: bool,
+/// What of a client has come and what it has to hear.
+type Client = Frames<{ MESSAGE_MAX + 16 + RECEIVE }, OUT>;
+
+/// The groups of sockets, which the loop keeps: their contexts.
+#[derive(Clone, Copy, PartialEq)]
+enum Group {
+    /// The listener, and clients that speak HTTP.
+    Guests,
+    /// Clients that have gone over to WebSocket.
+    Members,
 }
 
-/// Which slots of the pool are clients of the chat.
-struct Chat {
-    members: [Option<SocketId>; CLIENTS_MAX],
-}
+struct Chat;
 
 impl<P: Platform> Handler<P> for Chat {
-    type Context = ();
+    type Context = Group;
     type Ext = Client;
 
-    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) -> Client {
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<Group>) -> Client {
         socket.set_timeout(IDLE_MAX);
-        let frames = Frames::EMPTY;
-        Client {
-            frames,
-            joined: false,
-        }
+        Frames::EMPTY
     }
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, client: &mut Client, data: &mut [u8]) {
         socket.set_timeout(IDLE_MAX);
-        let Client { frames, joined } = client;
-        let result = frames.on_data(socket, data, |socket, bytes, output| {
-            self.frame(socket, joined, bytes, output)
-        });
+        let result = client.on_data(socket, data, frame);
         give_up(socket, result);
     }
 
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, client: &mut Client) {
-        let Client { frames, joined } = client;
-        let result = frames.on_writable(socket, |socket, bytes, output| {
-            self.frame(socket, joined, bytes, output)
-        });
+        let result = client.on_writable(socket, frame);
         give_up(socket, result);
     }
 
     fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, client: &mut Client) {
-        let Client { frames, joined } = client;
-        let _ = frames.on_end(socket, |socket, bytes, output| {
-            self.frame(socket, joined, bytes, output)
-        });
-    }
-
-    fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut Client, _: Closed) {
-        if let Some(member) = socket.id().entry(&mut self.members) {
-            *member = None;
-        }
+        let _ = client.on_end(socket, frame);
     }
 
     /// The program was asked to stop.
     fn on_wake(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
-        sockets.net().close_all((), 0);
+        sockets.net().close_where(0, |_| true);
     }
 }
 
@@ -103,50 +87,43 @@ fn give_up<P: Platform>(socket: &mut Socket<'_, P, Chat>, result: Result<(), Fra
     }
 }
 
-impl Chat {
-    /// Acts on a request or, once the client has joined, on a frame of WebSocket.
-    fn frame<P: Platform>(
-        &mut self,
-        socket: &mut Socket<'_, P, Self>,
-        joined: &mut bool,
-        bytes: &mut [u8],
-        output: &mut Output<'_>,
-    ) -> Frame {
-        if !*joined {
-            let frame = websocket::request(bytes, MESSAGE_MAX, PAGE, output);
-            *joined = matches!(frame, Frame::Used(_));
-            if *joined && let Some(member) = socket.id().entry(&mut self.members) {
-                *member = Some(socket.id());
-            }
-            return frame;
+/// Acts on a request or, once the client has joined, on a frame of WebSocket.
+fn frame<P: Platform>(
+    socket: &mut Socket<'_, P, Chat>,
+    bytes: &mut [u8],
+    output: &mut Output<'_>,
+) -> Frame {
+    if socket.context() != Some(Group::Members) {
+        let frame = websocket::request(bytes, MESSAGE_MAX, PAGE, output);
+        if matches!(frame, Frame::Used(_)) {
+            socket.adopt(Group::Members);
         }
-        let mut text = [0; MESSAGE_MAX];
-        match websocket::read(bytes, &mut text, output) {
-            Sent::Text(text, len) if websocket::say(output, text) => {
-                self.tell_others(socket, text);
-                Frame::Used(len)
-            }
-            Sent::Text(..) => Frame::NoRoom,
-            Sent::Other(frame) => frame,
-        }
+        return frame;
     }
+    let mut text = [0; MESSAGE_MAX];
+    match websocket::read(bytes, &mut text, output) {
+        Sent::Text(text, len) if websocket::say(output, text) => {
+            tell_others(socket.all(), text);
+            Frame::Used(len)
+        }
+        Sent::Text(..) => Frame::NoRoom,
+        Sent::Other(frame) => frame,
+    }
+}
 
-    /// Sends a message to every other member, and drops those that are too far behind.
-    fn tell_others<P: Platform>(&mut self, socket: &mut Socket<'_, P, Self>, text: &str) {
-        let (header, len) = websocket::text_header(text);
-        let header = header.get(..len).unwrap_or_default();
-        for member in self.members.iter_mut() {
-            // The one that speaks has it already.
-            let Some((id, (net, client))) = member.and_then(|id| Some((id, socket.other(id)?)))
-            else {
-                continue;
-            };
-            if !client.frames.send(net, id, &[header, text.as_bytes()]) {
+/// Sends a message to every member but the one that speaks, which has it already, and drops those
+/// that are too far behind.
+fn tell_others<P: Platform>(sockets: &mut AllSockets<'_, P, Chat>, text: &str) {
+    let (header, len) = websocket::text_header(text);
+    let header = header.get(..len).unwrap_or_default();
+    sockets.visit(
+        |group| *group == Group::Members,
+        |net, id, client| {
+            if !client.send(net, id, &[header, text.as_bytes()]) {
                 net.abort(id, 0);
-                *member = None;
             }
-        }
-    }
+        },
+    );
 }
 
 static SOCKETS: ConstStaticCell<Sockets<Linux, Chat, CLIENTS_MAX>> =
@@ -162,9 +139,8 @@ fn serve() -> Result<(), support::Failure> {
     support::raise_descriptors(CLIENTS_MAX);
     let platform = support::with_stop_signals(Linux::new()?)?;
     let mut server = Loop::new(platform, SOCKETS.take(), BUFFER.take());
-    let listener = server.net().listen(Endpoint::tcp(at), ())?;
+    let listener = server.net().listen(Endpoint::tcp(at), Group::Guests)?;
     support::announce(server.net().listening_addr(listener));
-    let members = [None; CLIENTS_MAX];
-    server.run(&mut Chat { members })?;
+    server.run(&mut Chat)?;
     Ok(())
 }

@@ -72,7 +72,10 @@ impl Room {
     }
 
     /// Makes a loop and its handler of the memory.
-    fn server(&mut self, platform: Linux) -> (Loop<'_, Linux, Handler<'_>>, Handler<'_>) {
+    fn server(
+        &mut self,
+        platform: Linux,
+    ) -> Result<(Loop<'_, Linux, Handler<'_>>, Handler<'_>), usockets::Error> {
         let tables = Tables {
             inputs: &mut self.inputs,
             outputs: &mut self.outputs,
@@ -81,8 +84,8 @@ impl Room {
         };
         let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
         let handler = Server::with_tables(Service::new(route, clock), tables);
-        let server = Loop::with_slices(platform, &mut self.slots, &mut self.data, &mut self.buffer);
-        (server, handler)
+        let server = Loop::with_slices(platform, &mut self.slots, &mut self.data, &mut self.buffer)?;
+        Ok((server, handler))
     }
 }
 
@@ -105,7 +108,7 @@ fn serve() -> Result<(), support::Failure> {
     if options.threads == 1 {
         let platform = support::with_stop_signals(Linux::new()?)?;
         let mut room = Room::new()?;
-        let (mut server, mut handler) = room.server(platform);
+        let (mut server, mut handler) = room.server(platform)?;
         let listener = server.net().listen(endpoint(options.at), Group::Listener)?;
         support::announce(server.net().listening_addr(listener));
         return Ok(server.run(&mut handler)?);

@@ -32,7 +32,7 @@ fn serve() -> Result<(), support::Failure> {
     let mut held = zeroed_slice::<[u8; RECEIVE]>(len)?;
     let mut buffer = zeroed_slice(RECEIVE)?;
     let platform = support::with_stop_signals(Linux::new()?)?;
-    let mut server = Loop::with_slices(platform, &mut slots, &mut data, &mut buffer);
+    let mut server = Loop::with_slices(platform, &mut slots, &mut data, &mut buffer)?;
     let listener = server.net().listen(Endpoint::tcp(at), ())?;
     support::announce(server.net().listening_addr(listener));
     server.run(&mut EchoServer::new(&mut held))?;

@@ -61,7 +61,7 @@ impl Host {
         let sockets = Box::leak(Box::new(Sockets::new()));
         let sockets: &'static mut Sockets<Linux, Keep, 8> = sockets;
         Self {
-            lp: Loop::new(Linux::new().unwrap(), sockets, vec![0; 64].leak()),
+            lp: Loop::with_buffer(Linux::new().unwrap(), sockets, vec![0; 64].leak()).unwrap(),
             keep: Keep {
                 got: Vec::new(),
                 errors: Vec::new(),

@@ -65,7 +65,7 @@ mod apple {
     pub(crate) fn serve() -> Result<(), Error> {
         let sockets = Box::leak(Box::new(Sockets::<_, _, 64>::new()));
         let platform = Posix::new(Kqueue::new()?);
-        let mut server = Loop::new(platform, sockets, vec![0; 4096].leak());
+        let mut server = Loop::new(platform, sockets, Box::leak(Box::new([0; 4096])));
         let at = Endpoint::tcp(([127, 0, 0, 1], 3000).into());
         server.net().listen(at, ())?;
         let fd = server.as_fd().as_raw_fd().unsigned_abs();

@@ -87,7 +87,7 @@ pub fn zeroed<T: ZeroIsEmpty>() -> Result<Box<T>, Error> {
 /// let mut data = zeroed_slice(count)?;
 /// let mut buffer = zeroed_slice(65_536)?;
 /// let platform = Posix::new(Poll::<16>::new());
-/// let server = Loop::with_slices(platform, &mut slots, &mut data, &mut buffer);
+/// let server = Loop::with_slices(platform, &mut slots, &mut data, &mut buffer)?;
 /// # let _: Loop<'_, _, Ignore> = server;
 /// # Ok::<(), Error>(())
 /// ```

@@ -182,7 +182,7 @@ fn main() -> Result<(), Error> {
         return Err(Error::Invalid);
     };
     let mut pool = Box::new(Sockets::<Network, Bulk, { CONNECTIONS + 3 }>::new());
-    let mut server = Loop::new(network(&options)?, &mut *pool, memory(CHUNK, || 0));
+    let mut server = Loop::with_buffer(network(&options)?, &mut *pool, memory(CHUNK, || 0))?;
     for port in [ECHO, SOURCE, SINK] {
         let at = Endpoint::tcp((options.address.ip, port).into());
         server.net().listen(at, port)?;

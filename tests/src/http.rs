@@ -159,7 +159,7 @@ fn run(seed: u64, faults: Faults, stream: &[u8]) -> Vec<Response> {
         0 => &mut buffer[..1 + rng.below(200) as usize],
         _ => &mut buffer[..],
     };
-    let mut server = Loop::new(sim.host(), &mut sockets, buffer);
+    let mut server = Loop::with_buffer(sim.host(), &mut sockets, buffer).expect("a buffer");
     let mut client_sockets = Sockets::<_, Client<'_>, 2>::new();
     let mut client_buffer = [0; 4_096];
     let mut client = Loop::new(sim.host(), &mut client_sockets, &mut client_buffer);

@@ -171,7 +171,7 @@ impl<P: Datagrams + 'static> Office<P> {
         let buffer = vec![0; 64].leak();
         Self {
             host,
-            lp: Loop::new(bed.platform(), sockets, buffer),
+            lp: Loop::with_buffer(bed.platform(), sockets, buffer).expect("a buffer"),
             post: Post::default(),
         }
     }

@@ -27,7 +27,9 @@ impl<P: Platform + 'static> Side<P> {
         let cork = vec![0; cork].leak();
         Self {
             host,
-            lp: Loop::new(platform, sockets, buffer).with_cork(cork),
+            lp: Loop::with_buffer(platform, sockets, buffer)
+                .expect("a buffer")
+                .with_cork(cork),
             script: Script::default(),
         }
     }

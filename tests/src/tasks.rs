@@ -26,7 +26,7 @@ pub type Shared<P> = &'static Reactor<'static, P>;
 pub fn reactor<B: Bed>(bed: &mut B) -> Shared<B::P> {
     let sockets = Box::leak(Box::new(Sockets::<_, _, SLOTS>::new()));
     let waiters = Box::leak(Box::new([const { Waiters::new() }; SLOTS]));
-    let reactor = Reactor::new(bed.platform(), sockets, waiters, vec![0; 1].leak());
+    let reactor = Reactor::new(bed.platform(), sockets, waiters, Box::leak(Box::new([0])));
     Box::leak(Box::new(reactor))
 }
 

@@ -78,7 +78,7 @@ fn links_in_the_data_hold_in_a_mass_close<B: Bed>(bed: &mut B) {
     const MEMBERS: usize = 6;
     let sockets = Box::leak(Box::new(Sockets::<B::P, Ring, 8>::new()));
     let buffer = vec![0; 4_096].leak();
-    let mut server = Loop::new(bed.platform(), sockets, buffer);
+    let mut server = Loop::with_buffer(bed.platform(), sockets, buffer).unwrap();
     let listener = server.net().listen(Endpoint::tcp(bed.addr(0)), 1).unwrap();
     let addr = server.net().listening_addr(listener).unwrap();
     let mut clients = Side::new(bed, 1);

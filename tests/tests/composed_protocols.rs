@@ -161,7 +161,7 @@ const CONTEXTS: [ContextOfThree; 3] = [
 impl<P: Platform + 'static> Composition<P> {
     fn new<B: Bed<P = P>, const N: usize>(bed: &mut B) -> Self {
         let sockets = Box::leak(Box::new(Sockets::<P, Three, N>::new()));
-        let mut lp = Loop::new(bed.platform(), sockets, vec![0; 4_096].leak());
+        let mut lp = Loop::with_buffer(bed.platform(), sockets, vec![0; 4_096].leak()).unwrap();
         let ports = CONTEXTS.map(|context| {
             let at = Endpoint::tcp(bed.addr(0)).when_full(WhenFull::Pause);
             let listener = lp.net().listen(at, context).unwrap();

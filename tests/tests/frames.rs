@@ -212,7 +212,7 @@ fn run(seed: u64, stream: &[u8]) -> (Vec<u8>, Server) {
     let mut sockets = Sockets::<_, Server, 2>::new();
     let mut buffer = [0; RECEIVE];
     let len = 1 + rng.below(RECEIVE as u64) as usize;
-    let mut serving = Loop::new(sim.host(), &mut sockets, &mut buffer[..len]);
+    let mut serving = Loop::with_buffer(sim.host(), &mut sockets, &mut buffer[..len]).unwrap();
     let mut client_sockets = Sockets::<_, Client<'_>, 1>::new();
     let mut client_buffer = [0; 300];
     let mut asking = Loop::new(sim.host(), &mut client_sockets, &mut client_buffer);

@@ -231,7 +231,7 @@ fn of_every_kind_on_real_sockets() {
                 &mut memory,
             );
             let layer = layer.with_parking(&mut places);
-            let mut server = Loop::new(layer, &mut *sockets, &mut buffer);
+            let mut server = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
             let at = ([127, 0, 0, 1], 0).into();
             let listens = Endpoint::tls(at, None).backlog(4_096);
             let listener = server.net().listen(listens, ()).unwrap();
@@ -281,7 +281,7 @@ fn attack_socket(at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
         draw,
     };
     let layer = Tls::new(slow, Crypto::new(Steady(3)), config(), &mut *memory);
-    let mut attack = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut attack = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let mut attacker = Attacker {
         piece: vec![7; piece],
         period,
@@ -326,7 +326,7 @@ fn measure_in_turns(servers: [SocketAddr; 2]) -> [[u64; 2]; 2] {
         config(),
         &mut *memory,
     );
-    let mut honest = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut honest = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let mut asks = Asks::default();
     let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
     for _ in 0..RUNS * 3 {

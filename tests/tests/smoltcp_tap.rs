@@ -22,7 +22,7 @@ fn serve_with(class: SizeClass, offload: bool, losses: Losses, clients: usize, l
         let net = stack(offload, &[class], losses);
         let mut sockets = Box::new(Sockets::<_, Echo, 64>::new());
         let mut buffer = vec![0; 65_536];
-        let mut server = Loop::new(net, &mut sockets, &mut buffer);
+        let mut server = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
         let at = Endpoint::tcp(([0_u16; 8], 80).into());
         server.net().listen(at, ()).unwrap();
         let mut echo = Echo::default();
@@ -165,7 +165,7 @@ fn the_kernel_serves_our_clients() {
                     back: Vec::new(),
                     done: false,
                 };
-                let mut looped = Loop::new(net, &mut sockets, &mut buffer);
+                let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
                 looped.net().connect(Endpoint::tcp(to), ()).unwrap();
                 while !client.done {
                     looped.poll(&mut client, None).unwrap();

@@ -57,6 +57,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
             slice::from_raw_parts_mut(buffer.start::<u8>().as_ptr(), RECV),
         )
     };
+    let inner = inner.ok()?;
     let value = us_loop_t {
         waker,
         reach: Reach::new(inner),

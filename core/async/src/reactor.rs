@@ -72,13 +72,14 @@ impl<P: Platform> fmt::Debug for Reactor<'_, P> {
 impl<'s, P: Platform> Reactor<'s, P> {
     /// Makes a reactor of the caller's memory: a pool, an entry of `waiters` for each of its
     /// slots, and a receive buffer of at least one byte. Nothing is received into that buffer, as
-    /// each task has its own, but a loop demands one.
+    /// each task has its own, but a loop demands one. A pool of no sockets and a buffer of no bytes
+    /// do not compile.
     #[must_use]
-    pub fn new<const N: usize>(
+    pub fn new<const N: usize, const B: usize>(
         platform: P,
         sockets: &'s mut Sockets<P, Tasks<'s>, N>,
         waiters: &'s mut [Waiters; N],
-        buffer: &'s mut [u8],
+        buffer: &'s mut [u8; B],
     ) -> Self {
         Self::over(Loop::new(platform, sockets, buffer), waiters)
     }

@@ -76,19 +76,58 @@ pub struct Loop<'s, P: Platform, H: Handler<P>> {
 
 impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Makes a loop of the caller's memory. `buffer` bounds the bytes of one `on_data`; any
-    /// length from 1 works, and an empty one makes every [`Self::poll`] fail.
+    /// length from 1 works.
+    ///
+    /// A pool of no sockets and a buffer of no bytes do not compile:
+    ///
+    /// ```compile_fail
+    /// # use usockets::{Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+    /// # use usockets_linux::Linux;
+    /// # struct Ignore;
+    /// # impl<P: Platform> Handler<P> for Ignore {
+    /// #     type Ext = ();
+    /// #     type Context = ();
+    /// #     fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
+    /// #     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {}
+    /// # }
+    /// let mut sockets = Sockets::<Linux, Ignore, 16>::new();
+    /// let mut buffer = [0; 0];
+    /// let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+    /// server.run(&mut Ignore)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[must_use]
-    pub fn new<const N: usize>(
+    pub fn new<const N: usize, const B: usize>(
+        platform: P,
+        sockets: &'s mut Sockets<P, H, N>,
+        buffer: &'s mut [u8; B],
+    ) -> Self {
+        const { assert!(N > 0, "a pool of no sockets") };
+        const { assert!(B > 0, "a receive buffer of no bytes") };
+        let Sockets { slots, exts } = sockets;
+        Self::with(platform, slots, exts, buffer)
+    }
+
+    /// Makes a loop of a receive buffer whose length is decided at run time. Otherwise as
+    /// [`Self::new`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: the buffer is empty.
+    pub fn with_buffer<const N: usize>(
         platform: P,
         sockets: &'s mut Sockets<P, H, N>,
         buffer: &'s mut [u8],
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        const { assert!(N > 0, "a pool of no sockets") };
         let Sockets { slots, exts } = sockets;
         Self::with_slices(platform, slots, exts, buffer)
     }
 
     /// Makes a loop of a pool whose length is decided at run time: as many sockets as the shorter
     /// of the two slices has places. [`Slot::free`] and [`Place::Vacant`] fill them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: one of the slices is empty.
     ///
     /// ```
     /// use usockets::{Error, Handler, Loop, Opened, Place, Platform, Slot, Socket};
@@ -105,12 +144,24 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// let mut slots: Vec<_> = (0..count).map(|_| Slot::free(Linux::CLOSED)).collect();
     /// let mut data: Vec<_> = (0..count).map(|_| Place::Vacant).collect();
     /// let mut buffer = vec![0; 65_536];
-    /// let server = Loop::with_slices(Linux::new()?, &mut slots, &mut data, &mut buffer);
+    /// let server = Loop::with_slices(Linux::new()?, &mut slots, &mut data, &mut buffer)?;
     /// # let _: Loop<'_, Linux, Ignore> = server;
     /// # Ok::<(), Error>(())
     /// ```
-    #[must_use]
     pub fn with_slices(
+        platform: P,
+        slots: &'s mut [Slot<P::Socket, H::Context>],
+        data: &'s mut [Place<H::Ext>],
+        buffer: &'s mut [u8],
+    ) -> Result<Self, Error> {
+        if slots.is_empty() || data.is_empty() || buffer.is_empty() {
+            return Err(Error::Invalid);
+        }
+        Ok(Self::with(platform, slots, data, buffer))
+    }
+
+    /// Makes a loop of slices that are not empty.
+    fn with(
         platform: P,
         slots: &'s mut [Slot<P::Socket, H::Context>],
         data: &'s mut [Place<H::Ext>],
@@ -173,11 +224,8 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// all calls that are due. `Some(Instant::ZERO)` does not wait.
     ///
     /// # Errors
-    /// What [`Platform::poll`] says, and [`Error::Invalid`] if the receive buffer is empty.
+    /// What [`Platform::poll`] says.
     pub fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
-        if self.buffer.is_empty() {
-            return Err(Error::Invalid);
-        }
         // 1. What is due before the wait. The program may have waited elsewhere since.
         self.state.clock.expire();
         handler.before_wait(&mut self.all_sockets_now());

@@ -89,6 +89,12 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
         &mut self.all.net
     }
 
+    /// Returns every socket and its data, but for that of this one.
+    #[inline]
+    pub const fn all(&mut self) -> &mut AllSockets<'a, P, H> {
+        &mut self.all
+    }
+
     /// Returns another socket's data, and the way to write to it. See [`AllSockets::get`].
     #[expect(
         clippy::type_complexity,

@@ -57,7 +57,7 @@ impl Running {
             let mut sockets = Box::new(Sockets::<Linux, H, N>::new());
             let mut buffer = vec![0; receive];
             let platform = Linux::new().unwrap().with_waker(waker).unwrap();
-            let mut server = Loop::new(platform, &mut sockets, &mut buffer);
+            let mut server = Loop::with_buffer(platform, &mut sockets, &mut buffer).unwrap();
             let at = Endpoint::tcp(([127, 0, 0, 1], 0).into())
                 .send_buffer(65_536)
                 .reserve(reserve);

@@ -59,7 +59,7 @@ pub(crate) fn operations(count: usize) -> &'static mut [Operation] {
 /// Makes a loop on a platform.
 pub(crate) fn server(platform: Windows) -> Server {
     let sockets = Box::leak(Box::new(Sockets::<_, _, SLOTS>::new()));
-    Loop::new(platform, sockets, vec![0; 4_096].leak())
+    Loop::new(platform, sockets, Box::leak(Box::new([0; 4_096])))
 }
 
 /// Runs iterations until `done`, for ten seconds at most.

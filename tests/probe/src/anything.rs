@@ -389,7 +389,7 @@ pub fn run<P: Layer + 'static>(
     cork: &'static mut [u8],
 ) -> Result<(), Error> {
     let mut anything = Anything::default();
-    let mut server = Loop::new(platform, sockets, receive);
+    let mut server = Loop::with_buffer(platform, sockets, receive)?;
     if yes() {
         server = server.with_cork(cork);
     }

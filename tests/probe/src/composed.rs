@@ -175,7 +175,7 @@ pub fn run(receive: &mut [u8]) -> Result<(), Error> {
     let mut slots = [const { Slot::free(0) }; 4];
     let mut data = [const { Place::Vacant }; 4];
     let mut server: Loop<'_, Outside<false>, Program> =
-        Loop::with_slices(Outside, &mut slots, &mut data, receive);
+        Loop::with_slices(Outside, &mut slots, &mut data, receive)?;
     let mut program = Program::default();
     for _ in 0..len() {
         let context = match word() {

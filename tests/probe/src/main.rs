@@ -67,10 +67,9 @@ extern "C" fn _start() -> ! {
         2 => {
             let mut slots = [const { Slot::free(0) }; 4];
             let mut data = [const { Place::Vacant }; 3];
-            let mut server: Loop<'_, Outside<false>, Anything> =
+            let server: Result<Loop<'_, Outside<false>, Anything>, _> =
                 Loop::with_slices(Outside, &mut slots, &mut data, receive);
-            anything::descriptors(&mut server.net());
-            Ok(())
+            server.map(|mut server| anything::descriptors(&mut server.net()))
         }
         #[cfg(feature = "tls")]
         1 => secured::run(receive, cork),

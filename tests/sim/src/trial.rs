@@ -93,17 +93,19 @@ fn play<H: Handler<Host>>(
     sim: &Sim,
     counts: &mut Outcome,
 ) -> Result<(), Wrong> {
-    let (mut slots, mut exts) = memory::<H>(driver.slots);
+    let (mut slots, mut exts) = memory::<H>(driver.slots.max(1));
     let (mut peer_slots, mut peer_exts) = memory::<Crowd>(driver.slots + 64);
     let mut buffer = vec![0; driver.buffer.max(1)];
     let mut peer_buffer = vec![0; 2_048];
-    let server = Loop::with_slices(sim.host(), &mut slots, &mut exts, &mut buffer);
+    let server = Loop::with_slices(sim.host(), &mut slots, &mut exts, &mut buffer)
+        .expect("a place and a byte");
     let peers = Loop::with_slices(
         sim.host(),
         &mut peer_slots,
         &mut peer_exts,
         &mut peer_buffer,
-    );
+    )
+    .expect("places and bytes");
     let address = |host: usize| SocketAddr::new(sim.addresses(host)[0], PORT);
     let mut timed: Vec<_> = (driver.timed.iter())
         .map(|(at, step)| (sim.now_micros() + micros(*at), *step))

@@ -47,7 +47,7 @@ fn main() -> Result<(), Error> {
     let mut data: Vec<_> = (0..COUNT).map(|_| usockets::Place::Vacant).collect();
     let mut buffer = [0];
     let platform = Null::default();
-    let mut sockets = Loop::with_slices(platform, &mut slots, &mut data, &mut buffer);
+    let mut sockets = Loop::with_slices(platform, &mut slots, &mut data, &mut buffer)?;
     let mut count = Count::default();
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 1));
     let connected: Result<Vec<SocketId>, _> = (0..COUNT)

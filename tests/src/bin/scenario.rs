@@ -41,7 +41,7 @@ fn main() -> Result<(), Error> {
         .ok_or(Error::Invalid)?;
     let mut sockets: Box<Sockets<Linux, Open, 1024>> = Box::default();
     let mut buffer = vec![0; 4_096];
-    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+    let mut server = Loop::with_buffer(Linux::new()?, &mut sockets, &mut buffer)?;
     let mut open = Open::default();
     // The same in every scene, so that it drops out of differences.
     open.0.reserve(1024);

@@ -127,7 +127,7 @@ fn pin() {
 fn serve<P: Platform>(platform: P, task: Task) {
     let mut sockets = Box::new(Sockets::<P, Server, 300>::new());
     let mut buffer = vec![0; 65_536];
-    let mut server = Loop::new(platform, &mut sockets, &mut buffer);
+    let mut server = Loop::with_buffer(platform, &mut sockets, &mut buffer).unwrap();
     let at = Endpoint::tcp((SERVER, 80).into()).backlog(256);
     server.net().listen(at, ()).unwrap();
     let mut handler = Server {
@@ -227,7 +227,8 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
         pin();
         let mut sockets = Box::new(Sockets::<Linux, Client, 600>::new());
         let mut buffer = vec![0; 65_536];
-        let mut clients = Loop::new(Linux::new().unwrap(), &mut sockets, &mut buffer);
+        let mut clients =
+            Loop::with_buffer(Linux::new().unwrap(), &mut sockets, &mut buffer).unwrap();
         let mut handler = Client {
             task,
             again: connections,

@@ -61,7 +61,7 @@ impl<'s, const HOLDS: bool> Bystander<'s, HOLDS> {
     pub(super) fn new(sim: &Sim, pool: &'s mut Pool<HOLDS>, buffer: &'s mut [u8]) -> Self {
         let host = sim.add_host::<HOLDS>();
         let index = host.index();
-        let mut lp = Loop::new(Bare(host), pool, buffer);
+        let mut lp = Loop::with_buffer(Bare(host), pool, buffer).expect("a buffer");
         let at = Endpoint::tcp(SocketAddr::new(sim.addresses(index)[0], PORT));
         // Where that fails, it only connects.
         let listener = lp.net().listen(at, ()).ok();

@@ -84,10 +84,11 @@ fn run_on<const HOLDS: bool>(case: &Case, trace: bool) -> Outcome {
         let host = sim.add_host::<HOLDS>();
         let index = host.index();
         let lp = match pool {
-            Pool::Tiny(sockets) => Loop::new(host, sockets, buffer),
-            Pool::Small(sockets) => Loop::new(host, sockets, buffer),
-            Pool::Usual(sockets) => Loop::new(host, sockets, buffer),
-        };
+            Pool::Tiny(sockets) => Loop::with_buffer(host, sockets, buffer),
+            Pool::Small(sockets) => Loop::with_buffer(host, sockets, buffer),
+            Pool::Usual(sockets) => Loop::with_buffer(host, sockets, buffer),
+        }
+        .expect("a buffer");
         let books = Books {
             host: index,
             capacity: *capacity,

@@ -156,15 +156,15 @@ pub fn attack_with<const SOCKETS: usize, const LEASES: usize>(
     let layer = Tls::new(sim.host(), Crypto::new(Steady(1)), config, &mut *near);
     let layer = layer.with_parking(&mut places);
     let layer = layer.with_exchange_parking(&mut exchanges);
-    let mut server = Loop::new(layer, &mut *a, &mut x);
+    let mut server = Loop::with_buffer(layer, &mut *a, &mut x).expect("a buffer");
     let layer = Tls::new(sim.host(), Crypto::new(Steady(2)), config, &mut *far);
-    let mut honest = Loop::new(layer, &mut *b, &mut y);
+    let mut honest = Loop::with_buffer(layer, &mut *b, &mut y).expect("a buffer");
     let slow = Slow {
         inner: sim.host(),
         draw,
     };
     let layer = Tls::new(slow, Crypto::new(Steady(3)), config, &mut *many);
-    let mut attack = Loop::new(layer, &mut *c, &mut z);
+    let mut attack = Loop::with_buffer(layer, &mut *c, &mut z).expect("a buffer");
     let at = (sim.addresses(0)[0], 443).into();
     let listens = Endpoint::tls(at, None).backlog(4_096);
     server.net().listen(listens, ()).unwrap();

@@ -38,7 +38,7 @@ fn run(
         &config,
         &mut *memory,
     );
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), Part::Echo);
     let addr = the_loop.net().listening_addr(listener.unwrap()).unwrap();

@@ -56,7 +56,7 @@ impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
         let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
         let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *self.memory)
             .with_lease_max(self.lease_max);
-        let mut the_loop = Loop::new(layer, &mut *sockets, &mut self.buffer);
+        let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut self.buffer).unwrap();
         let any = ([127, 0, 0, 1], 0).into();
         let listener = the_loop
             .net()

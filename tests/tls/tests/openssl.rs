@@ -47,7 +47,7 @@ fn run(
     let mut buffer = vec![0; 16_384];
     let crypto = Crypto::new(Machine::new(9));
     let layer = Tls::new(Linux::new().unwrap(), crypto, config, &mut *memory);
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let mut addr = any;
     if !config.server.identities.is_empty() {
@@ -333,7 +333,7 @@ fn curl_fetches_a_long_page() {
     let mut buffer = vec![0; 16_384];
     let crypto = Crypto::new(Machine::new(9));
     let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *memory);
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), ());
     let addr = the_loop.net().listening_addr(listener.unwrap()).unwrap();

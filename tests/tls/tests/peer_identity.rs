@@ -129,7 +129,7 @@ impl Stage {
         .with_peers(&mut self.peers);
         let mut sockets = Box::new(Sockets::<Layer<'_>, Asks, SOCKETS>::new());
         let mut buffer = vec![0; 4_096];
-        let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+        let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
         let any = ([127, 0, 0, 1], 0).into();
         let listener = the_loop.net().listen(Endpoint::tls(any, None), false);
         let addr = the_loop.net().listening_addr(listener.unwrap()).unwrap();
@@ -391,7 +391,7 @@ fn lost_handshakes_are_counted() {
     );
     let mut sockets = Box::new(Sockets::<Layer<'_>, Asks, SOCKETS>::new());
     let mut buffer = vec![0; 4_096];
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), false);
     let addr = the_loop.net().listening_addr(listener.unwrap()).unwrap();

@@ -166,7 +166,7 @@ fn on_stage<const I: usize>(
     let mut sockets = Box::new(Sockets::<Layer<'_>, Notes, SOCKETS>::new());
     let mut buffer = vec![0; 65_536];
     let layer = Tls::new(Linux::new().unwrap(), crypto, &config, memory).with_lease_max(lease_max);
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), ()).unwrap();
     let addr = the_loop.net().listening_addr(listener).unwrap();

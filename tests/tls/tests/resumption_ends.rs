@@ -189,7 +189,7 @@ fn with_the_port() {
     let layer = layer.with_sessions(&mut places);
     let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, 8>::new());
     let mut buffer = vec![0; 4_096];
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let addrs = [(); 2].map(|()| {
         let listener = the_loop.net().listen(Endpoint::tls(any, None), Part::Echo);

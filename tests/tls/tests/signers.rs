@@ -192,7 +192,7 @@ fn with_layer<const H: usize>(
     let crypto = Crypto::new(Machine::new(5));
     let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *memory)
         .with_lease_max(Duration::from_millis(200));
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = ([127, 0, 0, 1], 0).into();
     let listener = the_loop.net().listen(Endpoint::tls(any, None), Part::Echo);
     let addr = the_loop.net().listening_addr(listener.unwrap()).unwrap();

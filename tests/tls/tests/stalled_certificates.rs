@@ -116,7 +116,7 @@ fn give_way_to_who_waits() {
     let crypto = Crypto::new(Machine::new(5));
     let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *memory)
         .with_exchange_parking(&mut places);
-    let mut server = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut server = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let at = Endpoint::tls(([127, 0, 0, 1], 0).into(), None);
     let listener = server.net().listen(at, Part::Echo).unwrap();
     let at = server.net().listening_addr(listener).unwrap();

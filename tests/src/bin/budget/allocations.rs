@@ -102,7 +102,7 @@ pub fn measure(report: &mut Report) -> io::Result<()> {
 fn serve(sender: &mpsc::Sender<SocketAddr>) -> Result<u32, usockets::Error> {
     let mut sockets: Box<Sockets<Linux, Echo, 1024>> = Box::default();
     let mut buffer = vec![0; 65_536];
-    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
+    let mut server = Loop::with_buffer(Linux::new()?, &mut sockets, &mut buffer)?;
     let at = Endpoint::tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = server.net().listen(at, ())?;
     let addr = server.net().listening_addr(listener);

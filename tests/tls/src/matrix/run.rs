@@ -230,7 +230,8 @@ fn run(
     let crypto = Crypto::new(Machine::new(9));
     let linux = Linux::new().map_err(|error| error.to_string())?;
     let layer = Tls::new(linux, crypto, config, &mut *memory);
-    let mut the_loop = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut the_loop =
+        Loop::with_buffer(layer, &mut *sockets, &mut buffer).map_err(|error| error.to_string())?;
     let mut addr = ([127, 0, 0, 1], 0).into();
     let net = &mut the_loop.net();
     let started = match to {
@@ -264,7 +265,7 @@ pub fn serve(config: &Config<'_>, at: SocketAddr) -> Result<(), Error> {
     let mut buffer = vec![0; 65_536];
     let crypto = Wall::new(LinuxMachine::new());
     let layer = Tls::new(Linux::new()?, crypto, config, &mut *memory);
-    let mut server = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut server = Loop::with_buffer(layer, &mut *sockets, &mut buffer)?;
     let listener = server.net().listen(Endpoint::tls(at, None), ())?;
     println!("{:?}", server.net().listening_addr(listener));
     server.run(&mut Answer::default())

@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn serve<H: Handler<Linux>>(
     sockets: &mut Sockets<Linux, H, SOCKETS>,
-    buffer: &mut [u8],
+    buffer: &mut [u8; READ_MAX],
     handler: &mut H,
     context: H::Context,
 ) -> Result<(), Box<dyn Error>> {

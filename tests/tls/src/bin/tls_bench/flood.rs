@@ -90,7 +90,7 @@ fn serve(config: &Config<'_>, addr: &mpsc::Sender<SocketAddr>, is_over: &AtomicB
     let mut buffer = vec![0; 65_536];
     let crypto = Crypto::new(LinuxMachine::new());
     let layer = Tls::new(Linux::new().expect("epoll"), crypto, config, &mut *memory);
-    let mut server = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut server = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let any = Endpoint::tls(([127, 0, 0, 1], 0).into(), None).backlog(4_096);
     let listener = server.net().listen(any, Part::Echo).expect("a listener");
     let at = server.net().listening_addr(listener).expect("its address");
@@ -109,7 +109,7 @@ fn flood(config: &Config<'_>, to: SocketAddr, opened: &AtomicUsize, is_over: &At
     let mut buffer = vec![0; 65_536];
     let crypto = Crypto::new(LinuxMachine::new());
     let layer = Tls::new(Linux::new().expect("epoll"), crypto, config, &mut *memory);
-    let mut client = Loop::new(layer, &mut *sockets, &mut buffer);
+    let mut client = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     for _ in 0..HANDSHAKES {
         let to = Endpoint::tls(to, Some("localhost"));
         client.net().connect(to, Part::Wait).expect("a connection");
