@@ -84,7 +84,8 @@ impl Room {
         };
         let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
         let handler = Server::with_tables(Service::new(route, clock), tables);
-        let server = Loop::with_slices(platform, &mut self.slots, &mut self.data, &mut self.buffer)?;
+        let server =
+            Loop::with_slices(platform, &mut self.slots, &mut self.data, &mut self.buffer)?;
         Ok((server, handler))
     }
 }
@@ -126,7 +127,7 @@ fn serve() -> Result<(), support::Failure> {
     let mut at = None;
     for (room, index) in rooms.iter_mut().zip(0_usize..) {
         let waker = new_waker()?;
-        let (mut server, handler) = room.server(Linux::new()?.with_waker(waker)?);
+        let (mut server, handler) = room.server(Linux::new()?.with_waker(waker)?)?;
         // All listen where the first one does, also if the system chose the port.
         let mut net = server.net();
         let listener = net.listen(endpoint(at.unwrap_or(options.at)), Group::Listener)?;
