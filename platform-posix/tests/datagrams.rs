@@ -32,7 +32,11 @@ type Host = Loop<'static, Posix<Poll<4>>, Idle>;
 
 fn host() -> Host {
     let sockets = Box::leak(Box::new(Sockets::<_, _, 4>::new()));
-    Loop::new(Posix::new(Poll::new()), sockets, vec![0; 64].leak())
+    Loop::new(
+        Posix::new(Poll::new()),
+        sockets,
+        Box::leak(Box::new([0; 64])),
+    )
 }
 
 fn bind(host: &mut Host, at: &str) -> (SocketId, SocketAddr) {
