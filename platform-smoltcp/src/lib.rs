@@ -112,8 +112,8 @@
 //! # Several queues
 //!
 //! Stacks with the same addresses, one for each receive queue of a card, are one host on the link.
-//! What the card hands to one queue only, answers of neighbours, reaches all of them by a table that
-//! they share ([`SharedNeighbours`]).
+//! What the card hands to one queue only, answers of neighbours, reaches all of them by a table
+//! that they share ([`SharedNeighbours`]).
 //!
 //! # Listening
 //!
