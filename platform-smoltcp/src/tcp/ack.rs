@@ -9,6 +9,7 @@ use super::outstanding::Outstanding;
 use super::segment::{Block, Events, Flags, Segment};
 use super::seq::Seq;
 use super::timers::{Main, micros32, millis};
+use crate::number::low16;
 
 /// What one acknowledgement has told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +28,8 @@ struct Told {
     repeated: bool,
     /// With it, all that was sent again in this repair has been reported so.
     needless: bool,
+    /// It is the answer to what was sent first, not to what was sent again (RFC 3522).
+    original: bool,
 }
 
 impl Connection {
@@ -53,6 +56,7 @@ impl Connection {
             self.take_sack(now, segment, buffers, &mut told);
         }
         if ack.is_after(self.send.una) {
+            told.original = self.is_for_original(now, segment);
             self.take_cumulative(now, ack, buffers, &mut told);
         }
         self.update_window(now, segment);
@@ -128,7 +132,10 @@ impl Connection {
                 continue;
             }
             told.delivered = told.delivered.saturating_add(u32::from(entry.len));
-            self.rack.on_delivered(&entry, now32, self.rtt.least);
+            // When the original was sent is no longer known (RFC 8985, section 6.2, step 2).
+            if entry.transmissions == 1 || !told.original {
+                self.rack.on_delivered(&entry, now32, self.rtt.least);
+            }
             let clear = entry.transmissions == 1 || injected_bug!(AmbiguousRoundTrip);
             told.sent_at = clear.then_some(entry.sent_at);
         }
@@ -140,6 +147,28 @@ impl Connection {
         self.timers.progress_ms = millis(now);
         self.rack.on_ack(ack);
         self.marks.clear(Marks::SOFT_ERROR);
+    }
+
+    /// Returns true if an acknowledgement echoes a time before anything was sent again in the
+    /// repair in progress: what it acknowledges had arrived by itself (RFC 3522, the Eifel
+    /// detection).
+    fn is_for_original(&self, now: u64, segment: &Segment<'_>) -> bool {
+        if !self.marks.has(Marks::MAY_UNDO)
+            || !self.marks.has(Marks::TIMESTAMPS)
+            || self.unneeded == 0
+        {
+            return false;
+        }
+        let Some(echo) = segment.options.timestamps.map(|stamps| stamps.echo) else {
+            return false;
+        };
+        let clock = self.clock.value(now);
+        let again = clock.wrapping_sub(u32::from(
+            low16(u64::from(clock)).wrapping_sub(self.clock.again_at),
+        ));
+        let before = again.wrapping_sub(echo);
+        // Older than the longest timeout is no echo of this.
+        echo != 0 && before > 0 && before <= 60_000
     }
 
     /// Measures the round trip, if that can be told: from a segment that was sent once (Karn's
@@ -205,6 +234,10 @@ impl Connection {
             };
         }
         self.on_tail_probe_answered(told);
+        if told.original && self.is_needless(buffers) {
+            self.board.clear_lost(buffers.outstanding);
+            self.undo();
+        }
         let before = self.board.lost;
         let (next, lost) = self.detect_losses(now, buffers, told);
         self.update_congestion(now, told, lost && self.board.lost > before);
@@ -212,6 +245,21 @@ impl Connection {
         if told.acked > 0 && self.phase == Phase::Repair && !self.marks.has(Marks::SACK) {
             self.marks.set(Marks::PARTIAL);
         }
+    }
+
+    /// Returns true if nothing else that was sent again in this repair is still on its way, so that
+    /// what the acknowledgement says of one segment holds for all.
+    fn is_needless(&mut self, buffers: &Buffers<'_>) -> bool {
+        self.phase == Phase::Timeout || !self.board.has_sent_again(buffers.outstanding)
+    }
+
+    /// Takes the last reduction of the window back: nothing was lost (RFC 4015; RFC 9438, section
+    /// 4.9).
+    fn undo(&mut self) {
+        self.marks.clear(Marks::MAY_UNDO);
+        self.phase = Phase::Open;
+        self.duplicates = 0;
+        self.congestion.on_undo();
     }
 
     /// Finds what is lost; returns when more may be, and whether something new is.
@@ -303,6 +351,10 @@ impl Connection {
                         .window((delivered, pipe), threshold, mss, progress);
             }
             Phase::Timeout => {
+                // Only the first acknowledgement tells whether the timeout was needed.
+                if told.acked > 0 {
+                    self.marks.clear(Marks::MAY_UNDO);
+                }
                 // What had arrived before is acknowledged in leaps, which release no bursts (RFC
                 // 3465, section 2.3).
                 let acked = told.acked.min(told.delivered).min(mss.saturating_mul(2));
@@ -313,11 +365,8 @@ impl Connection {
                 }
             }
         }
-        let undo = told.needless && self.marks.has(Marks::MAY_UNDO);
-        if undo && self.phase != Phase::Timeout {
-            self.marks.clear(Marks::MAY_UNDO);
-            self.phase = Phase::Open;
-            self.congestion.on_undo();
+        if told.needless && self.marks.has(Marks::MAY_UNDO) && self.phase != Phase::Timeout {
+            self.undo();
         }
     }
 
@@ -440,10 +489,13 @@ impl Connection {
             let mss = self.segment_len();
             let keep = !self.board.has_reneged(buffers.outstanding);
             let before = self.congestion.window;
-            if self.phase != Phase::Timeout || self.rtt.backoff == 0 {
+            let first = self.phase != Phase::Timeout || self.rtt.backoff == 0;
+            if first {
                 self.congestion
                     .on_timeout(self.algorithm, self.flight(), mss);
+                self.unneeded = 0;
             }
+            self.marks.assign(Marks::MAY_UNDO, first);
             self.congestion.window = mss;
             if injected_bug!(NoSlowStart) {
                 self.congestion.window = before;
@@ -454,7 +506,7 @@ impl Connection {
             self.duplicates = 0;
             self.marks.set(Marks::FIRST_AGAIN);
             self.marks
-                .clear(Marks::MAY_UNDO | Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
+                .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
         }
         if !injected_bug!(NoBackOff) {
             self.rtt.back_off();

@@ -212,6 +212,9 @@ pub(super) struct Clock {
     pub(super) recent: u32,
     /// When TS.Recent was noted, in units of 256 seconds, wrapping.
     pub(super) recent_at: u16,
+    /// RetransmitTS (RFC 3522, section 3.2): the low bits of our clock when the first segment of
+    /// the repair in progress was sent again.
+    pub(super) again_at: u16,
     /// What is added to our clock.
     pub(super) offset: u32,
 }
@@ -308,6 +311,7 @@ impl Connection {
         clock: Clock {
             recent: 0,
             recent_at: 0,
+            again_at: 0,
             offset: 0,
         },
         marks: Marks(0),

@@ -12,6 +12,7 @@ use super::outstanding::Outstanding;
 use super::segment::{Flags, Options, SACK_BLOCKS_MAX, Timestamps, Transmit};
 use super::seq::Seq;
 use super::timers::{Main, micros32, millis};
+use crate::number::low16;
 
 /// Most octets of one segment that the device cuts to size: what fits in an IPv4 packet and in an
 /// entry of the table of outstanding segments.
@@ -224,6 +225,9 @@ impl Connection {
         self.board
             .mark_sent(buffers.outstanding, index, micros32(now));
         self.recovery.on_sent(u32::from(entry.len));
+        if self.unneeded == 0 {
+            self.clock.again_at = low16(u64::from(self.clock.value(now)));
+        }
         self.unneeded = self.unneeded.saturating_add(1);
         let restart = index == 0 && !self.is_impatient();
         if restart || self.timers.main == Main::Stopped {

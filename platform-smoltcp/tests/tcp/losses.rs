@@ -1,9 +1,9 @@
 //! Losses: how they are found, how fast they are repaired, and what must not be taken for one.
 
-use usockets_smoltcp::tcp::{Block, Options, Seq, State};
+use usockets_smoltcp::tcp::{Block, Options, Seq, Settings, State, Timestamps};
 
 use crate::host::{Host, Packet};
-use crate::script::{OURS, Script, options};
+use crate::script::{MSS, OURS, Script, options};
 
 /// A duplicate acknowledgement that reports blocks, as offsets from our first octet.
 fn sack(script: &Script, ack: u32, blocks: &[(u32, u32)]) -> Packet {
@@ -219,4 +219,68 @@ fn a_repair_that_was_not_needed_is_taken_back() {
         new + more >= 10,
         "{new} and {more}: the window is as before"
     );
+}
+
+/// A connection with timestamps.
+fn stamped() -> Script {
+    let mut offered = options(true);
+    offered.timestamps = Some(Timestamps { value: 1, echo: 0 });
+    let settings = Settings::new(MSS).nagle(false);
+    Script::accepted(Host::new(65_536, 65_535), &settings, offered)
+}
+
+/// An acknowledgement that echoes what `packet` said of the time.
+fn echo(script: &Script, ack: u32, packet: &Packet) -> Packet {
+    let mut answer = script.ack(OURS + ack);
+    answer.options.timestamps = Some(Timestamps {
+        value: 2,
+        echo: packet.options.timestamps.map_or(0, |stamps| stamps.value),
+    });
+    answer
+}
+
+/// RFC 3522 and RFC 4015: an acknowledgement of what was sent first, not of what was sent again,
+/// takes the repair back at once, and slow start goes on.
+#[test]
+fn the_answer_to_the_original_takes_a_repair_back() {
+    for spurious in [true, false] {
+        let mut script = stamped();
+        let first = script.write(60_000);
+        assert_eq!(first.len(), 10);
+        script.now += 30_000;
+        let again = script.get(sack(&script, 0, &[(1_448, 5_792)]));
+        assert!(starts(&again).contains(&0), "{:?}", starts(&again));
+        script.now += 10_000;
+        let which = if spurious { &first[0] } else { &again[0] };
+        let sent = script.get(echo(&script, 14_480, which)).len();
+        let sent = sent + script.get(script.ack(OURS + 14_480)).len();
+        // The initial window is full again or, after a loss, seven tenths of it.
+        assert_eq!(sent + again.len() > 10, spurious, "{sent}");
+    }
+}
+
+/// The same after a timeout: what is still on its way is not sent once more.
+#[test]
+fn the_answer_to_the_original_takes_a_timeout_back() {
+    for spurious in [true, false] {
+        let mut script = stamped();
+        let first = script.write(14_480);
+        script.now += 10_000;
+        // The tail loss probe, and then the first segment.
+        let again: Vec<Packet> = script
+            .wait(300_000)
+            .into_iter()
+            .map(|(_, sent)| sent)
+            .collect();
+        assert_eq!(starts(&again), [13_032, 0]);
+        let which = if spurious { &first[0] } else { &again[1] };
+        let sent = script.get(echo(&script, 1_448, which));
+        let repeated = sent
+            .iter()
+            .filter(|packet| starts(&[(*packet).clone()])[0] < 14_480);
+        assert_eq!(repeated.count() == 0, spurious, "{:?}", starts(&sent));
+        script.get(echo(&script, 14_480, &first[9]));
+        let sent = script.write(40_000).len();
+        assert_eq!(sent >= 10, spurious, "{sent}");
+    }
 }

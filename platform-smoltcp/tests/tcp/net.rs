@@ -21,6 +21,9 @@ pub(crate) struct Link {
     pub(crate) queue: u64,
     pub(crate) loss: u64,
     pub(crate) reorder: u64,
+    /// How many microseconds later than others a reordered frame comes, at most; 0 for a little
+    /// more than a round trip.
+    pub(crate) late: u64,
     pub(crate) duplicate: u64,
     /// Frames larger than this are dropped, and ICMP says so; 0 for no limit.
     pub(crate) mtu: u64,
@@ -170,7 +173,11 @@ impl Net {
         self.trace(from, &packet, "");
         let mut at = self.idle_at[from].max(start) + link.delay;
         if self.chance(link.reorder) {
-            at += 500 + self.random.below(2 * link.delay + 1_000);
+            let most = match link.late {
+                0 => 2 * link.delay + 1_500,
+                late => late,
+            };
+            at += 500 + self.random.below(most - 500);
         }
         if self.chance(link.duplicate) {
             let later = at + self.random.below(link.delay + 1_000);

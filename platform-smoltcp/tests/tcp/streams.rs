@@ -41,6 +41,7 @@ impl Run {
             queue: pick(&[5, 50]),
             loss: pick(&[0, 1_000, 20_000, 150_000]),
             reorder: pick(&[0, 0, 20_000, 200_000]),
+            late: 0,
             duplicate: pick(&[0, 0, 20_000]),
             mtu: 0,
         };

@@ -34,21 +34,30 @@ impl Cubic {
         w_est_credit: 0,
     };
 
-    /// Notes a loss at a window of `window` octets and returns the new threshold.
-    pub(super) fn on_loss(&mut self, window: u32) -> u32 {
+    /// Returns the threshold after a loss at a window of `window` octets. The curve stays as it is
+    /// until the loss is certain ([`Self::on_reduced`]).
+    pub(super) fn reduced(window: u32) -> u32 {
+        share(window, BETA)
+    }
+
+    /// Begins a new curve after a loss that has made `threshold` the threshold.
+    pub(super) fn on_reduced(&mut self, threshold: u32) {
+        let window = u64::from(threshold).saturating_mul(1_024).div_ceil(BETA);
+        let window = u32::try_from(window).unwrap_or(u32::MAX);
         self.epoch = None;
         self.w_max = if window < self.w_max {
             share(window, CONVERGE)
         } else {
             window
         };
-        share(window, BETA)
     }
 
-    /// Takes the last loss back, which was at a window of `window` octets.
+    /// Notes that the window is `window` octets again as before the last loss, which was none. If
+    /// the curve has not been given up yet, it goes on (section 4.9.1).
     pub(super) fn on_undo(&mut self, window: u32) {
-        self.w_max = self.w_max.max(window);
-        self.epoch = None;
+        if self.epoch.is_none() {
+            self.w_max = self.w_max.max(window);
+        }
     }
 
     /// Forgets the epoch: the clock must not run while nothing is sent (section 5.8).
@@ -184,8 +193,9 @@ mod tests {
     fn the_window_returns_after_k() {
         let mss = 1_000;
         let mut cubic = Cubic::NEW;
-        let window = cubic.on_loss(100_000);
+        let window = Cubic::reduced(100_000);
         assert_eq!(window, 70_019);
+        cubic.on_reduced(window);
         cubic.begin(window, mss, 0);
         assert!((4_200..4_230).contains(&cubic.k), "{}", cubic.k);
         assert!(cubic.at(0, mss).abs_diff(70_019) < 200);
@@ -197,8 +207,8 @@ mod tests {
     #[test]
     fn a_second_loss_below_w_max_lowers_it() {
         let mut cubic = Cubic::NEW;
-        cubic.on_loss(100_000);
-        cubic.on_loss(80_000);
+        cubic.on_reduced(Cubic::reduced(100_000));
+        cubic.on_reduced(Cubic::reduced(80_000));
         assert!(cubic.w_max.abs_diff(68_000) < 200, "{}", cubic.w_max);
     }
 }

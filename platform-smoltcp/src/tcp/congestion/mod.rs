@@ -11,7 +11,7 @@
 //! | `on_timeout` | a retransmission timeout, the first for this SND.UNA |
 //! | `on_recovered` | everything that was on its way at the loss has been acknowledged |
 //! | `on_idle` | something is sent after nothing was on its way for an RTO |
-//! | `on_undo` | the peer has reported all that was sent again as duplicates: nothing was lost |
+//! | `on_undo` | duplicates or timestamps say that nothing was lost: takes the reduction back |
 
 mod cubic;
 
@@ -34,9 +34,37 @@ pub(super) struct Congestion {
     pub(super) threshold: u32,
     /// Octets acknowledged towards the next segment of growth.
     credit: u32,
-    /// The window before the last reduction, for [`Self::on_undo`].
-    before: u32,
+    /// What was before the last reduction, for [`Self::on_undo`].
+    before: Before,
     cubic: Cubic,
+}
+
+/// Window and threshold as they were once: the window in units of 8 octets, and in five bits how
+/// often it has to be doubled to come near the threshold.
+#[derive(Clone, Copy, Debug)]
+struct Before(u32);
+
+impl Before {
+    const NONE: Self = Self(0);
+
+    fn new(window: u32, threshold: u32) -> Self {
+        let window = window.min(WINDOW_MAX);
+        let doublings = threshold
+            .checked_div(window)
+            .and_then(u32::checked_ilog2)
+            .unwrap_or(0);
+        Self(((window >> 3) << 5) | (doublings & 31))
+    }
+
+    const fn window(self) -> u32 {
+        (self.0 >> 5) << 3
+    }
+
+    /// Returns the threshold, less than half of it too low; never below the window.
+    fn threshold(self) -> u32 {
+        let doubled = u64::from(self.window()) << (self.0 & 31);
+        u32::try_from(doubled).map_or(WINDOW_MAX, |doubled| doubled.min(WINDOW_MAX))
+    }
 }
 
 impl Congestion {
@@ -46,7 +74,7 @@ impl Congestion {
             window: 0,
             threshold: WINDOW_MAX,
             credit: 0,
-            before: 0,
+            before: Before::NONE,
             cubic: Cubic::NEW,
         }
     }
@@ -59,7 +87,7 @@ impl Congestion {
             window,
             threshold: WINDOW_MAX,
             credit: 0,
-            before: window,
+            before: Before::NONE,
             cubic: Cubic::NEW,
         }
     }
@@ -118,12 +146,13 @@ impl Congestion {
     /// Notes a timeout: the window is one segment (RFC 5681, section 3.1).
     pub(super) fn on_timeout(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
         self.reduce(algorithm, flight, mss);
+        self.cubic.on_reduced(self.threshold);
         self.window = mss;
         self.credit = 0;
     }
 
     fn reduce(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
-        self.before = self.window;
+        self.before = Before::new(self.window, self.threshold);
         let least = mss.saturating_mul(WINDOW_MIN_SEGMENTS);
         self.threshold = match algorithm {
             Algorithm::Reno => (flight >> 1).max(least),
@@ -132,7 +161,7 @@ impl Congestion {
                 let used = self
                     .window
                     .min(flight.saturating_add(mss.saturating_mul(3)));
-                self.cubic.on_loss(used).max(least)
+                Cubic::reduced(used).max(least)
             }
         };
         self.credit = 0;
@@ -144,6 +173,7 @@ impl Congestion {
     /// up for the difference.
     pub(super) fn on_recovered(&mut self, pipe: u32, mss: u32) {
         let burst = mss.saturating_mul(INITIAL_SEGMENTS);
+        self.cubic.on_reduced(self.threshold);
         self.window = self.threshold.min(pipe.saturating_add(burst));
     }
 
@@ -159,9 +189,9 @@ impl Congestion {
 
     /// Takes the last reduction back.
     pub(super) fn on_undo(&mut self) {
-        self.window = self.window.max(self.before);
-        self.threshold = self.threshold.max(self.before);
-        self.cubic.on_undo(self.before);
+        self.window = self.window.max(self.before.window());
+        self.threshold = self.threshold.max(self.before.threshold());
+        self.cubic.on_undo(self.window);
     }
 }
 

@@ -343,6 +343,33 @@ impl Scoreboard {
         self.last_block = Block::EMPTY;
     }
 
+    /// Forgets what is taken to be lost: nothing is.
+    pub(in crate::tcp) fn clear_lost(&mut self, table: &mut [Outstanding]) {
+        let mut index = 0;
+        while self.lost > 0
+            && let Some(entry) = self.get_mut(table, index)
+        {
+            if entry.has(Outstanding::LOST) {
+                entry.marks &= !Outstanding::LOST;
+                let octets = u32::from(entry.len);
+                self.lost = self.lost.saturating_sub(octets);
+            }
+            index = index.saturating_add(1);
+        }
+    }
+
+    /// Returns true if a segment that was sent more than once is on its way.
+    pub(in crate::tcp) fn has_sent_again(&self, table: &[Outstanding]) -> bool {
+        let mut index = 0;
+        while let Some(entry) = self.get(table, index) {
+            if entry.transmissions > 1 && !entry.has(Outstanding::SACKED | Outstanding::LOST) {
+                return true;
+            }
+            index = index.saturating_add(1);
+        }
+        false
+    }
+
     /// Returns true if the first entry is marked SACKED, which cannot be unless the peer has
     /// discarded what it acknowledged.
     pub(in crate::tcp) fn has_reneged(&self, table: &[Outstanding]) -> bool {
