@@ -4,11 +4,13 @@
     reason = "rustix's event may hold a pointer; ours never does"
 )]
 
+use rustix::event::epoll;
 use rustix::event::epoll::{EventData, EventFlags};
-use rustix::event::{Timespec, epoll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use usockets::{Readiness, Ready, SocketId};
+
+use crate::transfer;
 
 /// Kernel events taken per system call; one less than a `u8` counts, for the end mark.
 const EVENTS_MAX: u8 = 255;
@@ -19,9 +21,6 @@ const END: u64 = 0;
 pub(crate) struct Events {
     /// The next of `events` to hand out.
     next: u8,
-    /// `epoll_pwait2` is missing (`ENOSYS`, before Linux 5.11) or a sandbox that does not know it
-    /// forbids it (`EPERM`): whole milliseconds it is.
-    only_millis: bool,
     /// What the last wait brought, and then an [`END`]. Only numbers, never pointers.
     events: [epoll::Event; 256],
 }
@@ -38,35 +37,25 @@ impl Events {
         };
         Self {
             next: 0,
-            only_millis: false,
             events: [empty; 256],
         }
     }
 
-    /// Waits for events, at most for `timeout`, and adds `extra`.
+    /// Waits for events, at most for `millis` and as long as it takes if that is negative, and adds
+    /// `extra`.
     ///
     /// # Errors
     /// The `epoll` instance is broken. An interrupted wait is one that brought nothing.
+    #[inline]
     pub(crate) fn wait(
         &mut self,
         epoll: &OwnedFd,
-        timeout: Option<&Timespec>,
+        millis: i32,
         extra: Option<SocketId>,
     ) -> Result<(), Errno> {
         let most = usize::from(EVENTS_MAX).saturating_sub(usize::from(extra.is_some()));
         let room = self.events.get_mut(..most).unwrap_or_default();
-        let result = if self.only_millis {
-            wait_millis(epoll, room, timeout)
-        } else {
-            match epoll::wait(epoll, &mut *room, timeout) {
-                Err(Errno::NOSYS | Errno::PERM) => {
-                    self.only_millis = true;
-                    wait_millis(epoll, room, timeout)
-                }
-                result => result,
-            }
-        };
-        let mut count = match result {
+        let mut count = match transfer::decode(transfer::wait(epoll.as_fd(), room, millis)) {
             Ok(count) => count,
             Err(Errno::INTR) => 0,
             Err(errno) => return Err(errno),
@@ -81,6 +70,12 @@ impl Events {
             event.data = EventData::new_u64(END);
         }
         Ok(())
+    }
+
+    /// Returns true if the last wait brought something.
+    #[inline]
+    pub(crate) fn were_any(&self) -> bool {
+        self.next != 0
     }
 
     /// Takes the next event.
@@ -106,30 +101,5 @@ impl Events {
     #[inline]
     pub(crate) const fn were_all(&self) -> bool {
         self.next == EVENTS_MAX
-    }
-}
-
-/// Waits for whole milliseconds: later is right, earlier not.
-#[cold]
-fn wait_millis(
-    epoll: &OwnedFd,
-    room: &mut [epoll::Event],
-    timeout: Option<&Timespec>,
-) -> Result<usize, Errno> {
-    let millis = timeout.copied().map(round_up_to_millis);
-    epoll::wait(epoll, room, millis.as_ref())
-}
-
-/// A wait in whole milliseconds, cut to what `epoll_wait` takes.
-fn round_up_to_millis(wait: Timespec) -> Timespec {
-    let millis = wait.tv_nsec.saturating_add(999_999) / 1_000_000;
-    let carry = i64::from(millis >= 1_000);
-    Timespec {
-        tv_sec: wait.tv_sec.min(2_000_000).saturating_add(carry),
-        tv_nsec: if carry == 1 {
-            0
-        } else {
-            millis.saturating_mul(1_000_000)
-        },
     }
 }

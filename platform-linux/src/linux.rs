@@ -1,11 +1,12 @@
 //! The platform: one `epoll` instance.
 
-use rustix::event::Timespec;
+use core::cell::Cell;
+
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use usockets::{
-    Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
-    Recv, SocketId, SocketOption, Waker,
+    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
+    SocketId, SocketOption, Waker,
 };
 #[cfg(feature = "local")]
 use usockets_posix::local::Received;
@@ -21,6 +22,11 @@ use crate::transfer;
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
 
+/// Microseconds from which on a time is far: iterations mostly take less than half of that.
+const FAR: u64 = 1 << 14;
+/// Divides microseconds into halves of milliseconds, a little short, by a shift.
+const MICROS_OF_HALF_A_MILLI: u64 = 1 << 11;
+
 /// One `epoll` instance (`epoll(7)`).
 ///
 /// A connection is registered once, edge-triggered for everything, for its whole life. A listener
@@ -35,6 +41,8 @@ pub struct Linux {
     unregistered: Option<Unregistered>,
     /// What [`Self::with_signals`] asked for.
     pub(crate) signals: Option<Signals>,
+    /// The clock's last reading since the last wait; zero if there was none.
+    read: Cell<Instant>,
     /// Descriptors that came beside bytes of a Unix socket.
     #[cfg(feature = "local")]
     pub(crate) received: Received,
@@ -61,6 +69,7 @@ impl Linux {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error)?,
             waits: 0,
+            read: Cell::new(Instant::ZERO),
             learnt: Learnt::default(),
             waker: None,
             unregistered: None,
@@ -91,6 +100,29 @@ impl Linux {
         .map_err(error)?;
         self.waker = Some(waker);
         Ok(self)
+    }
+
+    /// Returns the milliseconds to wait for a time, rounded up.
+    ///
+    /// A busy loop that has read the clock since its last wait does not read it again (45 of 700
+    /// instructions of an HTTP request with a timeout, callgrind): it waits for less than half of
+    /// the time since that reading. If nothing comes, the next wait is by the clock. So the loop
+    /// is late only after an iteration that took longer than that half, and by less than it took,
+    /// as if the time had come while it ran.
+    #[inline]
+    fn millis_to(&self, until: Instant) -> i32 {
+        if until == Instant::ZERO {
+            return 0;
+        }
+        let read = self.read.replace(Instant::ZERO);
+        if read != Instant::ZERO && self.events.were_any() {
+            let wait = until.as_micros().saturating_sub(read.as_micros());
+            if wait >= FAR {
+                return i32::try_from(wait / MICROS_OF_HALF_A_MILLI).unwrap_or(i32::MAX);
+            }
+        }
+        let wait = until.as_micros().saturating_sub(stream::now().as_micros());
+        i32::try_from(wait.div_ceil(1_000)).unwrap_or(i32::MAX)
     }
 
     pub(crate) fn register(&self, fd: &Fd, id: SocketId, flags: EventFlags) -> Result<(), Error> {
@@ -314,23 +346,20 @@ impl Platform for Linux {
         Self::peer_address(socket)
     }
 
+    #[inline]
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let mut timeout = until.map(|until| {
-            if until == Instant::ZERO {
-                return Timespec::default();
-            }
-            timespec(until.saturating_since(self.now()))
-        });
+        let mut millis = match until {
+            None => -1,
+            Some(until) => self.millis_to(until),
+        };
         let mut extra = None;
         if let Some(waiting) = &mut self.unregistered
             && let Some(listener) = waiting.report.take()
         {
-            (extra, timeout) = (Some(listener), Some(Timespec::default()));
+            (extra, millis) = (Some(listener), 0);
         }
         self.waits = self.waits.wrapping_add(1);
-        self.events
-            .wait(&self.epoll, timeout.as_ref(), extra)
-            .map_err(error)
+        self.events.wait(&self.epoll, millis, extra).map_err(error)
     }
 
     #[inline]
@@ -346,6 +375,7 @@ impl Platform for Linux {
         self.events.next_ready()
     }
 
+    #[inline]
     fn woken(&mut self) -> bool {
         let woken = self.waker.is_some_and(Waker::take);
         self.signalled() || woken
@@ -353,7 +383,9 @@ impl Platform for Linux {
 
     #[inline]
     fn now(&self) -> Instant {
-        stream::now()
+        let now = stream::now();
+        self.read.set(now);
+        now
     }
 }
 
@@ -361,14 +393,6 @@ impl AsFd for Linux {
     /// The `epoll` instance, for other event loops: readable when the loop has something to do.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
-    }
-}
-
-/// A wait, in the kernel's form. One longer than it can express is cut, and repeated.
-fn timespec(wait: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(wait.subsec_nanos()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two system calls of every echo, as short as they can be. On x86-64 they are raw, since
+//! The system calls of every echo, as short as they can be. On x86-64 they are raw, since
 //! rustix's check of what comes back costs 5 of 100 instructions per 64-byte echo (callgrind);
 //! other processors take rustix's, and so does Miri, which does not interpret the instruction.
 //!
@@ -10,6 +10,9 @@
     expect(unsafe_code, reason = "a raw system call is unsafe by its type")
 )]
 
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+use rustix::event::Timespec;
+use rustix::event::epoll::Event;
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
@@ -34,6 +37,19 @@ pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8]) -> usize {
     unsafe { syscalls::raw_syscall!(syscalls::Sysno::sendto, number(fd), at, len, flags, 0, 0) }
 }
 
+/// Waits for events, at most for `millis` if that is not negative (`epoll_pwait(2)`).
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+pub(crate) fn wait(epoll: BorrowedFd<'_>, room: &mut [Event], millis: i32) -> usize {
+    let (at, len) = (room.as_mut_ptr().expose_provenance(), room.len());
+    // SAFETY: the kernel writes at most `len` events at `at`, which are the caller's, exclusively
+    // borrowed, and whose numbers may have every value. The set of signals is none.
+    unsafe {
+        let wait = syscalls::Sysno::epoll_pwait;
+        syscalls::raw_syscall!(wait, number(epoll), at, len, millis, 0, 0)
+    }
+}
+
 /// Returns a descriptor as the kernel takes it.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
@@ -53,6 +69,16 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> usize {
 pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8]) -> usize {
     let flags = rustix::net::SendFlags::NOSIGNAL;
     encode(rustix::net::send(fd, data, flags))
+}
+
+/// Waits for events, at most for `millis` if that is not negative (`epoll_pwait(2)`).
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+pub(crate) fn wait(epoll: BorrowedFd<'_>, room: &mut [Event], millis: i32) -> usize {
+    let timeout = u32::try_from(millis).ok().map(|millis| Timespec {
+        tv_sec: i64::from(millis / 1_000),
+        tv_nsec: i64::from(millis % 1_000).saturating_mul(1_000_000),
+    });
+    encode(rustix::event::epoll::wait(epoll, room, timeout.as_ref()))
 }
 
 /// Returns a result as the kernel has it: the last 4095 numbers are negated errors.

@@ -12,13 +12,17 @@ use crate::pool::slot::{find, id_of};
 const EXPIRIES_MAX: u32 = 4096;
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
+    /// Moves the wheel's clock on; returns true if a deadline may be over.
+    #[inline]
+    pub(super) fn has_expired(&mut self) -> bool {
+        let now = self.state.now_micros(&self.platform);
+        self.state.wheel.advance(now)
+    }
+
     /// Makes the calls of the deadlines that are over, up to a bound.
     #[inline(never)]
     pub(super) fn expire_deadlines(&mut self, handler: &mut H) {
         let now = self.state.now_micros(&self.platform);
-        if !self.state.wheel.advance(now) {
-            return;
-        }
         let mut budget = EXPIRIES_MAX;
         while let Some((index, deadline)) = self.state.wheel.expire(self.slots, now, &mut budget) {
             if let Some(id) = id_of(self.slots, index) {

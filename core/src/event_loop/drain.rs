@@ -76,7 +76,11 @@ impl Drain {
     }
 
     /// Returns when there is something to do, in microseconds.
+    #[inline]
     pub(crate) fn due(&self) -> u64 {
+        if !self.has_work() {
+            return NEVER;
+        }
         match self.step {
             Step::Off | Step::Over => NEVER,
             Step::Reading { look_at, .. } => look_at.min(self.ends_at),

@@ -247,7 +247,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             is_quiet = self.dispatch(handler, work);
         }
         // 5. Deadlines.
-        if self.state.wheel.next_micros() != NEVER {
+        if self.state.wheel.next_micros() != NEVER && self.has_expired() {
             self.expire_deadlines(handler);
         }
         // 6. The end.
@@ -291,6 +291,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
 
     /// Returns when the loop next has something to do, once an iteration has ended. The platform's
     /// own deadlines are not among it: it minds them while it waits.
+    #[inline]
     fn own_deadline(&self) -> Option<Instant> {
         if self.state.run_queue.has_next() || !self.state.closing.is_empty() {
             return Some(Instant::ZERO);
@@ -492,6 +493,7 @@ fn split_around<T>(exts: &mut [Place<T>], id: SocketId) -> Option<Around<'_, T>>
 const POOL_MAX: usize = 0xffff_fffe;
 
 /// Returns the earlier of two deadlines, where `None` is never.
+#[inline]
 fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

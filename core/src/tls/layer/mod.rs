@@ -11,10 +11,12 @@
 //! | `platform` | [`Tls`](platform::Tls), and its implementation of the contract |
 //! | `leases` | what one socket has leased, and its release |
 //! | `opening` | the handshake through the layer |
+//! | `datagrams` | datagram sockets, which pass through |
 //! | `receiving`, `sending` | data of an open connection through the layer |
 //!
 //! May import all of [`tls`](crate::tls) but `embedded`.
 
+pub(crate) mod datagrams;
 pub(crate) mod flags;
 pub(crate) mod leases;
 pub(crate) mod memory;
