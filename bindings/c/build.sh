@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# build.sh PREFIX [plain|tls ...]: builds the library and installs it into PREFIX/include,
+# build.sh PREFIX [plain|tls|smoltcp ...]: builds the library and installs it into PREFIX/include,
 # PREFIX/lib and PREFIX/lib/pkgconfig. Without a choice: plain and tls.
 #
 #   plain    libusockets_c          usockets.pc          TCP of the kernel, in the clear
 #   tls      libusockets_c_tls      usockets-tls.pc      the same with TLS 1.3
+#   smoltcp  libusockets_c_smoltcp  usockets-smoltcp.pc  TCP in user space on a TAP of Linux
 #
 # USOCKETS_C_SOCKETS=N makes room for N sockets and listeners a loop, at most 2^20, the default.
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd)
 shift
@@ -44,6 +45,7 @@ for flavour in "${@:-plain}" $([ $# -gt 0 ] || echo tls); do
     case $flavour in
         plain) name=usockets_c module=usockets features= ;;
         tls) name=usockets_c_tls module=usockets-tls features=tls ;;
+        smoltcp) name=usockets_c_smoltcp module=usockets-smoltcp features=smoltcp ;;
         *) echo "no such build: $flavour" >&2; exit 2 ;;
     esac
     (cd "$here" && USOCKETS_C_NAME=$name cargo build --quiet --release --locked \

@@ -10,7 +10,7 @@ mkdir -p "$target"
 work=$(mktemp -d "$target/c-tests.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Wpedantic -Werror"
-behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c exceptions.cpp"
+behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c datagrams.c exceptions.cpp"
 prefix=$work/prefix
 
 fail() {
@@ -18,7 +18,7 @@ fail() {
     exit 1
 }
 
-for tool in gcc g++ clang clang++ valgrind strace pkg-config nm objcopy openssl python3; do
+for tool in gcc g++ clang clang++ valgrind strace pkg-config nm objcopy openssl python3 ip unshare; do
     command -v "$tool" >/dev/null || fail "$tool is not here"
 done
 cd "$work"
@@ -53,7 +53,7 @@ $source: $*: failed"
 }
 
 build() {
-    "$here/build.sh" "$prefix" plain tls >/dev/null
+    "$here/build.sh" "$prefix" plain tls smoltcp >/dev/null
     (cd "$here" && USOCKETS_C_SOCKETS=8 cargo build --quiet --release --locked \
         --target-dir "$target/eight")
     (cd "$here" && cargo build --quiet --locked --target-dir "$target/debug-build")
@@ -61,6 +61,7 @@ build() {
         --target x86_64-unknown-linux-gnu --target-dir "$target/address")
     plain=$prefix/lib/libusockets_c.a
     tls=$prefix/lib/libusockets_c_tls.a
+    stack=$prefix/lib/libusockets_c_smoltcp.a
     eight=$target/eight/release/libusockets_c.a
     debug=$target/debug-build/debug/libusockets_c.a
     address=$target/address/x86_64-unknown-linux-gnu/release/libusockets_c.a
@@ -71,7 +72,7 @@ check_symbols() {
     local library option
     grep -o '\bus_[a-z0-9_]*(' "$here/include/libusockets.h" | tr -d '(' | sort -u >declared
     [ "$(wc -l <declared)" -gt 60 ] || fail "the header declares $(wc -l <declared) functions"
-    for library in usockets_c usockets_c_tls; do
+    for library in usockets_c usockets_c_tls usockets_c_smoltcp; do
         nm -D --defined-only "$prefix/lib/lib$library.so" | awk '{print $3}' | sort >exported
         diff declared exported || fail "lib$library.so does not export what is declared"
         nm -g --defined-only "$prefix/lib/lib$library.a" | awk 'NF == 3 {print $3}' | sort >exported
@@ -79,7 +80,7 @@ check_symbols() {
         readelf -d "$prefix/lib/lib$library.so" | grep -q "soname: \[lib$library.so.0\]" \
             || fail "lib$library.so has another soname"
     done
-    for option in usockets usockets-tls; do
+    for option in usockets usockets-tls usockets-smoltcp; do
         pkg-config --exists "$option" || fail "$option.pc is not found"
     done
 }
@@ -182,6 +183,27 @@ check_examples() {
     CERTIFICATES=$certificates timeout 120 python3 "$here/tests/examples.py" examples
 }
 
+# The stack in user space against the kernel, in a network namespace of its own.
+check_tap() {
+    if [ ! -c /dev/net/tun ] || ! unshare --net true 2>/dev/null; then
+        [ -z "${CI:-}" ] || fail "no right to make a network namespace with a TAP"
+        echo "SKIPPED: tap.c: no right to make a network namespace with a TAP"
+        return
+    fi
+    local run
+    compile clang "$here/tests/tap.c" program "$stack"
+    for run in "" "valgrind --quiet --leak-check=full --show-leak-kinds=all --error-exitcode=9"; do
+        # shellcheck disable=SC2016,SC2086 # The inner shell's; a command of many words.
+        check "$here/tests/tap.c" unshare --net bash -c '
+            ip link set lo up
+            ip tuntap add us0 mode tap vnet_hdr
+            ip addr add 10.77.0.1/24 dev us0
+            ip link set us0 up
+            USOCKETS_TAP=us0 USOCKETS_IP=10.77.0.2/24 exec "$@" 10.77.0.1 10.77.0.2
+        ' tap $run ./program
+    done
+}
+
 # Instructions, system calls and bytes, of which there may be no more.
 check_figures() {
     mkdir -p optimised
@@ -197,5 +219,6 @@ check_behaviours
 check_hammer
 check_tls
 check_examples
+check_tap
 check_figures
 echo "the C interface behaves"

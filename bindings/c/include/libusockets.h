@@ -31,10 +31,20 @@
  *  - us_loop_run counts only what it should: closing a fallthrough timer does not end it.
  *  - A path that is too long for a socket of the file system is refused.
  *  - The library prints nothing.
+ *  - Datagrams: IPv6 addresses are whole, drain_cb is called, errors that come back for a datagram
+ *    are none of the socket's, and sockets and buffers can be freed.
+ *
+ * A library built with the feature smoltcp has TCP in user space, on a TAP of Linux, instead of the
+ * kernel's, and no datagrams. The environment says which: USOCKETS_TAP=us0, USOCKETS_IP=10.77.0.2/24 (or several, with
+ * commas), and USOCKETS_GATEWAY if packets leave the link. There is one loop, as a TAP has one user;
+ * us_create_loop is NULL without one. There are no descriptors: us_poll_fd is -1, on_pre_open is not
+ * called, us_socket_shutdown_read does nothing, sockets of the file system and
+ * us_adopt_accepted_socket are refused with EOPNOTSUPP, and us_loop_fd tells of frames only, not of
+ * us_wakeup_loop. us_loop_run returns when peers have taken everything that closed sockets left.
  *
  * What is not here, on purpose: QUIC; SSL and SSL_CTX handles, as certificates and keys are loaded
  * from PEM files; TLS below 1.3; TLS clients that verify nothing; polls of one's own; runs inside
- * of runs; us_socket_send_buffer. UDP (us_udp_*) is not here yet.
+ * of runs; us_socket_send_buffer; us_udp_socket_bind, which µSockets declares but does not have.
  */
 #ifndef LIBUSOCKETS_H
 #define LIBUSOCKETS_H
@@ -46,6 +56,9 @@
 /* Seconds. Kept for programs that read it: timeouts here are exact to 16 ms, and never early. */
 #define LIBUS_TIMEOUT_GRANULARITY 4
 #define LIBUS_EXT_ALIGNMENT 16
+/* Datagrams of a buffer, and bytes of each. */
+#define LIBUS_UDP_MAX_NUM 1024
+#define LIBUS_UDP_MAX_SIZE 65528
 #define LIBUS_SOCKET_DESCRIPTOR int
 #define LIBUS_USE_EPOLL
 
@@ -83,6 +96,8 @@ struct us_socket_context_t;
 struct us_socket_t;
 struct us_listen_socket_t;
 struct us_poll_t;
+struct us_udp_socket_t;
+struct us_udp_packet_buffer_t;
 
 /* Files of a TLS context, in PEM; NULL where there is none. Copied and read when the context is
  * made. */
@@ -377,6 +392,62 @@ void us_poll_change(struct us_poll_t *p, struct us_loop_t *loop, int events);
 /* The descriptor, or -1. */
 LIBUS_SOCKET_DESCRIPTOR us_poll_fd(struct us_poll_t *p);
 void *us_poll_ext(struct us_poll_t *p);
+
+/* ---- Datagrams ----
+ *
+ * A datagram socket is one of the loop's sockets, which keeps us_loop_run from returning. Its
+ * pointer may be cast to a poll's. Datagrams are sent and received by the buffer: up to
+ * LIBUS_UDP_MAX_NUM of up to LIBUS_UDP_MAX_SIZE bytes, as many as a datagram can have. A buffer
+ * belongs to one thread; what of it is used takes memory, the rest 67 MB of address space. */
+
+/* Makes a buffer; NULL without memory. */
+struct us_udp_packet_buffer_t *us_create_udp_packet_buffer(void);
+
+/* Beyond µSockets: frees a buffer, whose sockets must be closed and gone, which they are after the
+ * iteration in which they closed. */
+void us_udp_packet_buffer_free(struct us_udp_packet_buffer_t *buf);
+
+/* Opens a socket at a host's address, an IPv6 one if there is, or at every address of both families
+ * if host is NULL; with port 0 at one of the kernel's choice. NULL, with errno, if that cannot be.
+ * data_cb comes with the datagrams that were received into `buf`, or into a buffer of the socket's
+ * own if that is NULL; what it does not look at then is gone. drain_cb comes when there is room
+ * after us_udp_socket_send took fewer than it was given. */
+struct us_udp_socket_t *us_create_udp_socket(struct us_loop_t *loop,
+    struct us_udp_packet_buffer_t *buf,
+    void (*data_cb)(struct us_udp_socket_t *s, struct us_udp_packet_buffer_t *buf, int count),
+    void (*drain_cb)(struct us_udp_socket_t *s), const char *host, unsigned short port, void *user);
+
+/* Beyond µSockets: closes a socket. Its pointer is good until the iteration is over. */
+void us_udp_socket_close(struct us_udp_socket_t *s);
+
+/* The user pointer that the socket was made with. */
+void *us_udp_socket_user(struct us_udp_socket_t *s);
+
+int us_udp_socket_bound_port(struct us_udp_socket_t *s);
+
+/* Receives what has come into a buffer and returns how many; 0 if nothing has. For reading on
+ * inside of data_cb; otherwise data_cb comes by itself. */
+int us_udp_socket_receive(struct us_udp_socket_t *s, struct us_udp_packet_buffer_t *buf);
+
+/* Of a datagram that was received: its bytes and how many, which may also be written to; its
+ * sender, a struct sockaddr_in or sockaddr_in6 (an IPv4 address never comes as an IPv6 one); the
+ * own address that it was sent to, of which 4 or 16 bytes are written to `ip`, 0 if it is not
+ * known; its congestion mark (RFC 3168). */
+char *us_udp_packet_buffer_payload(struct us_udp_packet_buffer_t *buf, int index);
+int us_udp_packet_buffer_payload_length(struct us_udp_packet_buffer_t *buf, int index);
+char *us_udp_packet_buffer_peer(struct us_udp_packet_buffer_t *buf, int index);
+int us_udp_packet_buffer_local_ip(struct us_udp_packet_buffer_t *buf, int index, char *ip);
+int us_udp_packet_buffer_ecn(struct us_udp_packet_buffer_t *buf, int index);
+
+/* Puts a datagram for `peer_addr`, a struct sockaddr_in or sockaddr_in6, into a buffer: `length`
+ * bytes behind `offset` bytes that are there already. */
+void us_udp_buffer_set_packet_payload(struct us_udp_packet_buffer_t *send_buf, int index, int offset,
+    void *payload, int length, void *peer_addr);
+
+/* Sends the first `num` datagrams of a buffer and returns how many were taken. Fewer, 0 included,
+ * if there is no room, and drain_cb follows; or if the next cannot be sent at all. -1, with errno, if
+ * that is the first. */
+int us_udp_socket_send(struct us_udp_socket_t *s, struct us_udp_packet_buffer_t *buf, int num);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@ use usockets::{
 };
 
 use crate::handles::{Flags, LoopRef, Origin, SocketRef};
-use crate::{Stack, socket};
+use crate::{Stack, socket, udp};
 
 /// Passes the core's calls on.
 pub(crate) struct Calls {
@@ -186,6 +186,8 @@ impl Handler<Stack> for Calls {
                 self.lp.side(socket.id()).socket.set(null_mut());
                 self.accepted(socket, origin, peer);
             }
+            // The program has it already.
+            Opened::Bound { .. } => {}
             _ => match SocketRef::from_ptr(side) {
                 Some(block) => self.connected(socket, block),
                 None => socket.close(),
@@ -209,12 +211,20 @@ impl Handler<Stack> for Calls {
         }
     }
 
+    fn on_readable(&mut self, socket: Own<'_, '_>, (): &mut ()) {
+        if let Some(block) = self.lp.socket(socket.id()) {
+            self.lp.reach.during(socket.net(), || udp::readable(block));
+        }
+    }
+
     fn on_writable(&mut self, socket: Own<'_, '_>, (): &mut ()) {
         let Some(block) = self.lp.socket(socket.id()) else {
             return;
         };
         block.clear(Flags::SHORT);
-        if let Some(callback) = block.context.get().on_writable.get() {
+        if block.any(Flags::DATAGRAMS) {
+            self.lp.reach.during(socket.net(), || udp::drained(block));
+        } else if let Some(callback) = block.context.get().on_writable.get() {
             self.lp.reach.during(socket.net(), || {
                 // SAFETY: the program's callback, with what it expects.
                 unsafe { callback(block) };

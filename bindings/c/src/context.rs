@@ -23,7 +23,12 @@ pub struct us_socket_context_options_t {
     pub ssl_prefer_low_memory_usage: c_int,
 }
 
-fn create(lp: LoopRef, secure: bool, owner: Option<ContextRef>, ext: c_int) -> Option<ContextRef> {
+pub(crate) fn create(
+    lp: LoopRef,
+    secure: bool,
+    owner: Option<ContextRef>,
+    ext: c_int,
+) -> Option<ContextRef> {
     lp.check_thread();
     let context = us_socket_context_t {
         lp,

@@ -68,6 +68,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         high: Cell::new(0),
         live: Cell::new(0),
         iteration: Cell::new(0),
+        tick_after: Cell::new(0),
         closed: RefCell::default(),
         origins: RefCell::default(),
         listeners: RefCell::default(),
@@ -135,7 +136,7 @@ pub unsafe extern "C-unwind" fn us_loop_free(lp: LoopRef) {
     unsafe {
         ptr::drop_in_place(lp.as_ptr());
         for socket in sockets {
-            block::free(socket.block());
+            socket.free();
         }
         block::free(lp.block());
     }
@@ -162,6 +163,7 @@ fn run(lp: LoopRef, until: Option<Instant>) -> bool {
         fn drop(&mut self) {
             let lp = self.0;
             lp.reason.set(0);
+            lp.tick_after.set(0);
             lp.reach.with(|net| net.platform_mut().interrupt(lp));
         }
     }
@@ -169,6 +171,7 @@ fn run(lp: LoopRef, until: Option<Instant>) -> bool {
     let interrupted = Interrupted(lp);
     let result = lp.reach.poll(&mut Calls { lp }, until);
     std::mem::forget(interrupted);
+    lp.tick_after.set(0);
     result.is_ok()
 }
 
@@ -183,7 +186,7 @@ fn is_busy(lp: LoopRef) -> bool {
 fn lingers(lp: LoopRef) -> bool {
     // A layer may still be sending what closed sockets left.
     let in_use = lp.reach.peek(|inner| inner.stats().in_use).unwrap_or(0);
-    in_use > lp.leaked.get()
+    in_use > lp.leaked.get() || lp.with(|net| crate::kernel(net).is_delivering())
 }
 
 #[unsafe(no_mangle)]

@@ -125,6 +125,8 @@ impl Flags {
     pub(crate) const SHORT: Self = Self::bit(5);
     /// Made of a descriptor: open for the program, not yet for the core.
     pub(crate) const ADOPTED: Self = Self::bit(6);
+    /// A datagram socket, whose block is another; see `udp`.
+    pub(crate) const DATAGRAMS: Self = Self::bit(7);
 
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -151,6 +153,12 @@ impl us_socket_t {
             context: Cell::new(context),
             name: Cell::new(id.map_or(0, SocketId::to_bits) | flags.0),
         }
+    }
+
+    /// Returns the number of the core's slot; of no meaning for a listener.
+    #[inline]
+    pub(crate) fn index(&self) -> u32 {
+        (self.name.get() & (INDEX_MAX as u64 - 1)) as u32
     }
 
     /// Returns the name in the core; `None` for a listener.
@@ -277,6 +285,8 @@ pub struct us_loop_t {
     /// Sockets, listeners and timers that keep `us_loop_run` from returning.
     pub(crate) live: Cell<usize>,
     pub(crate) iteration: Cell<i64>,
+    /// A tick after the time of the running iteration, in microseconds; 0 until it is asked for.
+    pub(crate) tick_after: Cell<u64>,
     /// Blocks that are freed when the iteration is over.
     pub(crate) closed: RefCell<Vec<SocketRef>>,
     pub(crate) origins: RefCell<Vec<Origin>>,
@@ -299,12 +309,35 @@ pub struct us_loop_t {
     pub(crate) secrets: Reservation,
 }
 
+impl Ref<us_socket_t> {
+    /// Frees the block of a socket or listener, and what only it has.
+    ///
+    /// # Safety
+    /// Nobody uses it afterwards.
+    pub(crate) unsafe fn free(self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.any(Flags::DATAGRAMS) {
+                crate::udp::free_parts(self);
+            }
+            block::free(self.block());
+        }
+    }
+}
+
 impl Ref<us_loop_t> {
     /// Calls `f` with every socket. Nothing, where there is no way to them: in `on_pre_open`.
     #[inline]
     pub(crate) fn with<R: Default>(self, f: impl FnOnce(&mut Net<'_>) -> R) -> R {
         self.check_thread();
         self.reach.with(f).unwrap_or_default()
+    }
+
+    /// Calls `f` with every socket of the running call; `None`, without a call, if there is none.
+    #[inline]
+    pub(crate) fn inside<R>(self, f: impl FnOnce(&mut Net<'_>) -> R) -> Option<R> {
+        self.check_thread();
+        self.reach.inside(f)
     }
 
     /// Returns the number of the slot that the core keeps a socket in.
@@ -364,13 +397,18 @@ impl Ref<us_loop_t> {
         flags: Flags,
     ) -> Option<SocketRef> {
         let socket = SocketRef::allocate(us_socket_t::new(context, Some(id), flags), ext)?;
+        self.place(id, socket);
+        Some(socket)
+    }
+
+    /// Puts a socket of the program into its slot's place.
+    pub(crate) fn place(self, id: SocketId, socket: SocketRef) {
         let side = self.side(id);
         side.socket.set(socket.as_ptr());
         side.short.set(0);
         side.long.set(0);
         self.high.set(self.high.get().max(id.index() + 1));
         self.live.set(self.live.get() + 1);
-        Some(socket)
     }
 
     /// Takes a socket or listener out of its place. The block stays until the iteration is over.
@@ -404,7 +442,7 @@ impl Ref<us_loop_t> {
     fn free_all_closed(self) {
         for socket in self.closed.borrow_mut().drain(..) {
             // SAFETY: the program was told that the block lives until now.
-            unsafe { block::free(socket.block()) };
+            unsafe { socket.free() };
         }
     }
 

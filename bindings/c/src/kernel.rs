@@ -137,6 +137,16 @@ impl Kernel {
         }))
     }
 
+    /// Returns the platform that has datagrams.
+    pub(crate) const fn datagrams(&mut self) -> &mut Linux {
+        &mut self.linux
+    }
+
+    /// Returns false: the kernel delivers what closed sockets left.
+    pub(crate) const fn is_delivering(&self) -> bool {
+        false
+    }
+
     /// Returns the descriptor that is readable when the loop has something to do.
     pub(crate) fn descriptor(&self) -> c_int {
         self.linux.as_fd().as_raw_fd()

@@ -5,9 +5,11 @@
 //! - [`handles`]: the blocks that C programs hold pointers to;
 //! - [`reach`]: how a call of the program finds the core, and why that is sound;
 //! - [`calls`]: the core's calls, passed on to the program's callbacks;
-//! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond;
+//! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond; with feature
+//!   `smoltcp` the file `tap.rs` has its place;
 //! - what the header declares, a file for each of its parts: [`event_loop`], [`timer`],
-//!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`]; with feature `tls` also `secure`.
+//!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`], [`udp`]; with feature `tls` also
+//!   `secure`.
 //!
 //! Everything that the header declares is declared `extern "C-unwind"`: a C++ exception may leave
 //! any callback, passes through the core's frames, and leaves `us_loop_run`. What the core had
@@ -31,8 +33,13 @@ mod block;
 mod calls;
 mod connect;
 mod context;
+mod datagrams;
 mod event_loop;
 mod handles;
+#[cfg(not(feature = "smoltcp"))]
+mod kernel;
+#[cfg(feature = "smoltcp")]
+#[path = "tap.rs"]
 mod kernel;
 mod listen;
 mod margins;
@@ -42,6 +49,7 @@ mod reach;
 mod secure;
 mod socket;
 mod timer;
+mod udp;
 
 use kernel::Kernel;
 use margins::Margins;

@@ -35,6 +35,9 @@ const FAREWELL_MAX: Duration = Duration::from_millis(100);
 
 /// A platform below the margins.
 pub(crate) trait Inner: Platform {
+    /// True if what closed sockets left is delivered by polling, not by a kernel.
+    const DELIVERS: bool = false;
+
     /// Called before a connection in this slot opens, or is carried on with opening.
     fn before_open(&mut self, lp: LoopRef, index: u32) {
         let _ = (lp, index);
@@ -216,7 +219,7 @@ impl<P: Inner> Platform for Margins<P> {
         };
         let timer = if lp.live.get() > 0 {
             lp.timers.next().map(Instant::from_micros)
-        } else if P::HOLDS_OUTPUT {
+        } else if P::HOLDS_OUTPUT || P::DELIVERS {
             Some(self.inner.now().saturating_add(FAREWELL_MAX))
         } else {
             Some(Instant::ZERO)
@@ -225,7 +228,9 @@ impl<P: Inner> Platform for Margins<P> {
             (Some(timer), Some(until)) => Some(timer.min(until)),
             (timer, until) => timer.or(until),
         };
-        self.inner.poll(until)
+        let result = self.inner.poll(until);
+        lp.tick_after.set(0);
+        result
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -7,7 +7,7 @@
 //! # Soundness
 //!
 //! 1. At most one `&mut Net` or `&mut Loop` that came from a [`Reach`] is in use at any time.
-//!    [`Reach::with`] takes the pointer out for as long as its closure runs, so that a call made
+//!    [`Reach::inside`] takes the pointer out for as long as its closure runs, so that a call made
 //!    inside the closure finds none and does nothing.
 //! 2. The pointer that [`Reach::during`] stores is made of the core's own `&mut Net`, which
 //!    `during` borrows until its closure returned. While the closure runs nobody uses the
@@ -45,19 +45,20 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
     /// iterations. `None`, without a call, where there is no way: inside of the platform.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Net<'_, P, H::Context>) -> R) -> Option<R> {
-        let Some(mut net) = NonNull::new(self.net.replace(ptr::null_mut())) else {
+        if self.net.get().is_null() {
             return self.between(f);
-        };
+        }
+        self.inside(f)
+    }
+
+    /// Calls `f` with the sockets of the running call; `None`, without a call, between iterations.
+    #[inline]
+    pub(crate) fn inside<R>(&self, f: impl FnOnce(&mut Net<'_, P, H::Context>) -> R) -> Option<R> {
+        let mut net = NonNull::new(self.net.replace(ptr::null_mut()))?;
         // SAFETY: the pointer is of the `during` that runs (2), and nobody else has it (1).
         let result = f(unsafe { net.as_mut() });
         self.net.set(net.as_ptr());
         Some(result)
-    }
-
-    /// Returns the time of the running iteration. See [`Net::now`].
-    #[inline]
-    pub(crate) fn now(&self) -> Option<Instant> {
-        self.with(|net| net.now())
     }
 
     #[cold]

@@ -68,6 +68,8 @@ pub(crate) struct Secure {
 }
 
 impl Inner for Layer {
+    const DELIVERS: bool = Kernel::DELIVERS;
+
     fn before_open(&mut self, lp: LoopRef, index: u32) {
         lp.secure.opening.set(Some(index));
         let owner = lp.context_at(index).and_then(|context| context.owner.get());

@@ -39,9 +39,8 @@ pub unsafe extern "C-unwind" fn us_socket_close_reason(_ssl: c_int, block: Socke
 
 /// Returns the ticks of a time, rounded down.
 #[inline]
-fn tick(now: Instant) -> u32 {
-    let [a, b, c, d, ..] = (now.as_micros() >> TICK).to_le_bytes();
-    u32::from_le_bytes([a, b, c, d]) & !DISARMED
+fn tick(micros: u64) -> u32 {
+    (micros >> TICK & u64::from(!DISARMED)) as u32
 }
 
 /// Whether a tick is not after another. Ticks go round, so they are within 200 days.
@@ -51,17 +50,6 @@ const fn is_by(one: u32, other: u32) -> bool {
 
 /// Most seconds of a timeout: 200 days, within which ticks can be compared.
 const SECONDS_MAX: u64 = 200 * 86_400;
-
-/// Returns the tick when what is set `seconds` from `now` is over, rounded up; never 0.
-#[inline]
-fn due(now: Instant, seconds: u64) -> u32 {
-    let seconds = seconds.min(SECONDS_MAX);
-    let micros = now
-        .as_micros()
-        .wrapping_add(seconds.wrapping_mul(1_000_000));
-    let due = tick(Instant::from_micros(micros.wrapping_add(1 << TICK)));
-    due.max(1)
-}
 
 /// Hands the earlier of a socket's two timeouts to the core.
 ///
@@ -83,9 +71,9 @@ pub(crate) fn arm(lp: LoopRef, id: SocketId) {
     };
     lp.with(|net| {
         let now = net.now();
-        let ticks = u64::from(first.wrapping_sub(tick(now)) & !DISARMED);
+        let ticks = u64::from(first.wrapping_sub(tick(now.as_micros())) & !DISARMED);
         let over = now.as_micros() & ((1 << TICK) - 1);
-        let after = if is_by(first, tick(now)) {
+        let after = if is_by(first, tick(now.as_micros())) {
             1
         } else {
             (ticks << TICK) - over
@@ -107,7 +95,7 @@ fn disarm(one: &Cell<u32>) {
 /// Takes the timeout of a socket if it is due at `now`.
 pub(crate) fn take_due(one: &Cell<u32>, now: Instant) -> bool {
     let due = one.get();
-    let is_due = due != 0 && due & DISARMED == 0 && is_by(due, tick(now));
+    let is_due = due != 0 && due & DISARMED == 0 && is_by(due, tick(now.as_micros()));
     if is_due {
         one.set(0);
     }
@@ -117,31 +105,60 @@ pub(crate) fn take_due(one: &Cell<u32>, now: Instant) -> bool {
 /// Sets one of the two timeouts, 0 for none. A listener has none.
 #[inline(always)]
 fn set_timeout(block: SocketRef, seconds: u64, one: impl Fn(&Side) -> &Cell<u32>) {
-    let (false, Some(id)) = (block.any(Flags::CLOSED.with(Flags::LISTEN)), block.id()) else {
+    if block.any(Flags::CLOSED.with(Flags::LISTEN)) {
         return;
-    };
+    }
     let lp = block.lp();
-    let own = one(lp.side(id));
+    let own = one(lp.side_at(block.index()));
     if seconds == 0 {
         disarm(own);
         if block.any(Flags::CONNECTING) {
             // Here the core's time is the time to connect.
-            arm(lp, id);
+            arm_again(block);
         }
         return;
     }
-    set_due(lp, id, own, seconds);
+    match lp.tick_after.get() {
+        0 => set_due_by_clock(block, own, seconds),
+        now => set_due(block, own, now, seconds),
+    }
 }
 
-/// Sets a timeout of a socket. Out of line, to keep disarming short.
-#[inline(never)]
-fn set_due(lp: LoopRef, id: SocketId, own: &Cell<u32>, seconds: u64) {
-    let now = lp.reach.now().unwrap_or(Instant::ZERO);
-    let (before, due) = (own.replace(due(now, seconds)) & !DISARMED, own.get());
+/// Sets a timeout, where `now` is a tick after the time of the running iteration, in microseconds.
+#[inline(always)]
+fn set_due(block: SocketRef, own: &Cell<u32>, now: u64, seconds: u64) {
+    // Rounded up to a tick; never 0, which is for none.
+    let seconds = seconds.min(SECONDS_MAX);
+    let due = tick(now.wrapping_add(seconds.wrapping_mul(1_000_000))).max(1);
+    let before = own.replace(due) & !DISARMED;
     if before == 0 || !is_by(before, due) {
-        arm(lp, id);
+        arm_again(block);
     }
     // Else the core is armed for then or earlier, and asks again.
+}
+
+/// Sets the first timeout of an iteration, or one between iterations. Out of line, to keep the
+/// others short.
+#[inline(never)]
+fn set_due_by_clock(block: SocketRef, own: &Cell<u32>, seconds: u64) {
+    let lp = block.lp();
+    let after = |now: Instant| now.as_micros() + (1 << TICK);
+    let now = match lp.inside(|net| net.now()) {
+        Some(now) => {
+            lp.tick_after.set(after(now));
+            after(now)
+        }
+        None => after(lp.with(|net| net.now())),
+    };
+    set_due(block, own, now, seconds);
+}
+
+#[cold]
+#[inline(never)]
+fn arm_again(block: SocketRef) {
+    if let Some(id) = block.id() {
+        arm(block.lp(), id);
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -189,15 +206,27 @@ pub unsafe extern "C-unwind" fn us_socket_write(
     length: c_int,
     more: c_int,
 ) -> c_int {
-    let (true, Some(id)) = (is_writable(block), block.id()) else {
+    if !is_writable(block) {
+        return 0;
+    }
+    let Some(id) = block.id() else {
         return 0;
     };
     let data = bytes(data, length);
+    if more == 0
+        && let Some(count) = block.lp().inside(|net| net.write(id, data))
+    {
+        return taken(block, count, data.len());
+    }
+    write_rare(block, id, data, more != 0)
+}
+
+/// Writes between iterations, or with more to come.
+#[cold]
+#[inline(never)]
+fn write_rare(block: SocketRef, id: SocketId, data: &[u8], more: bool) -> c_int {
     let count = block.lp().with(|net| {
-        if more == 0 {
-            return net.write(id, data);
-        }
-        crate::kernel(net).more = true;
+        crate::kernel(net).more = more;
         let count = net.write(id, data);
         crate::kernel(net).more = false;
         count

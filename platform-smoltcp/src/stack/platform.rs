@@ -266,6 +266,14 @@ impl<D> Stack<'_, D> {
         place(self.shell.slots.free_count())
     }
 
+    /// Returns true while a connection that its owner has closed has octets, or our end, that the
+    /// peer has not acknowledged: a program that ends then cuts them off. Looks at every slot.
+    #[must_use]
+    pub fn is_delivering(&self) -> bool {
+        let mut slots = self.shell.slots.all.iter();
+        slots.any(|slot| slot.phase == Phase::Delivering)
+    }
+
     /// Lends the device.
     #[must_use]
     pub const fn device(&self) -> &D {
