@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# build.sh PREFIX [plain|tls|smoltcp ...]: builds the library and installs it into PREFIX/include,
+# build.sh PREFIX [plain|tls|smoltcp|libuv ...]: builds the library and installs it into PREFIX/include,
 # PREFIX/lib and PREFIX/lib/pkgconfig. Without a choice: plain and tls.
 #
 #   plain    libusockets_c          usockets.pc          TCP of the kernel, in the clear
 #   tls      libusockets_c_tls      usockets-tls.pc      the same with TLS 1.3
 #   smoltcp  libusockets_c_smoltcp  usockets-smoltcp.pc  TCP in user space on a TAP of Linux
+#   libuv    libusockets_c_libuv    usockets-libuv.pc    loops inside of libuv's
 #
 # USOCKETS_C_SOCKETS=N makes room for N sockets and listeners a loop, at most 2^20, the default.
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd)
 shift
@@ -41,11 +42,13 @@ exported() {
 # The libraries that a static link needs besides.
 rest="-lpthread -ldl -lm"
 
+requires=
 for flavour in "${@:-plain}" $([ $# -gt 0 ] || echo tls); do
     case $flavour in
         plain) name=usockets_c module=usockets features= ;;
         tls) name=usockets_c_tls module=usockets-tls features=tls ;;
         smoltcp) name=usockets_c_smoltcp module=usockets-smoltcp features=smoltcp ;;
+        libuv) name=usockets_c_libuv module=usockets-libuv features=libuv requires=libuv ;;
         *) echo "no such build: $flavour" >&2; exit 2 ;;
     esac
     (cd "$here" && USOCKETS_C_NAME=$name cargo build --quiet --release --locked \
@@ -62,7 +65,8 @@ libdir=\${prefix}/lib
 Name: $module
 Description: The C interface of µSockets on usockets ($flavour)
 Version: $version
-Cflags: -I\${includedir}
+${requires:+Requires.private: $requires
+}Cflags: -I\${includedir}
 Libs: -L\${libdir} -l$name
 Libs.private: $rest
 END

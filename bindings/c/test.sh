@@ -53,7 +53,7 @@ $source: $*: failed"
 }
 
 build() {
-    "$here/build.sh" "$prefix" plain tls smoltcp >/dev/null
+    "$here/build.sh" "$prefix" plain tls smoltcp libuv >/dev/null
     (cd "$here" && USOCKETS_C_SOCKETS=8 cargo build --quiet --release --locked \
         --target-dir "$target/eight")
     (cd "$here" && cargo build --quiet --locked --target-dir "$target/debug-build")
@@ -72,7 +72,7 @@ check_symbols() {
     local library option
     grep -o '\bus_[a-z0-9_]*(' "$here/include/libusockets.h" | tr -d '(' | sort -u >declared
     [ "$(wc -l <declared)" -gt 60 ] || fail "the header declares $(wc -l <declared) functions"
-    for library in usockets_c usockets_c_tls usockets_c_smoltcp; do
+    for library in usockets_c usockets_c_tls usockets_c_smoltcp usockets_c_libuv; do
         nm -D --defined-only "$prefix/lib/lib$library.so" | awk '{print $3}' | sort >exported
         diff declared exported || fail "lib$library.so does not export what is declared"
         nm -g --defined-only "$prefix/lib/lib$library.a" | awk 'NF == 3 {print $3}' | sort >exported
@@ -80,7 +80,7 @@ check_symbols() {
         readelf -d "$prefix/lib/lib$library.so" | grep -q "soname: \[lib$library.so.0\]" \
             || fail "lib$library.so has another soname"
     done
-    for option in usockets usockets-tls usockets-smoltcp; do
+    for option in usockets usockets-tls usockets-smoltcp usockets-libuv; do
         pkg-config --exists "$option" || fail "$option.pc is not found"
     done
 }
@@ -204,6 +204,18 @@ check_tap() {
     done
 }
 
+# Loops inside of libuv's, and everything else with the library that can have them.
+check_libuv() {
+    # shellcheck disable=SC2046 # pkg-config prints many words.
+    compile gcc "$here/tests/libuv.c" program $(pkg-config --libs --static usockets-libuv)
+    check "$here/tests/libuv.c" env LD_LIBRARY_PATH="$prefix/lib" ./program
+    compile clang "$here/tests/libuv.c" program "$prefix/lib/libusockets_c_libuv.a" -luv
+    check "$here/tests/libuv.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./program
+    compile gcc "$here/tests/loops.c" program "$prefix/lib/libusockets_c_libuv.a" -luv
+    check "$here/tests/loops.c" ./program
+}
+
 # Instructions, system calls and bytes, of which there may be no more.
 check_figures() {
     mkdir -p optimised
@@ -220,5 +232,6 @@ check_hammer
 check_tls
 check_examples
 check_tap
+check_libuv
 check_figures
 echo "the C interface behaves"

@@ -35,10 +35,10 @@
  *    are none of the socket's, and sockets and buffers can be freed.
  *
  * A library built with the feature smoltcp has TCP in user space, on a TAP of Linux, instead of the
- * kernel's, and no datagrams. The environment says which: USOCKETS_TAP=us0, USOCKETS_IP=10.77.0.2/24 (or several, with
- * commas), and USOCKETS_GATEWAY if packets leave the link. There is one loop, as a TAP has one user;
- * us_create_loop is NULL without one. There are no descriptors: us_poll_fd is -1, on_pre_open is not
- * called, us_socket_shutdown_read does nothing, sockets of the file system and
+ * kernel's, and no datagrams. The environment says which: USOCKETS_TAP=us0,
+ * USOCKETS_IP=10.77.0.2/24 (or several, with commas), and USOCKETS_GATEWAY if packets leave the
+ * link. There is one loop, as a TAP has one user; us_create_loop is NULL without one. There are no descriptors: us_poll_fd is -1,
+ * on_pre_open is not called, us_socket_shutdown_read does nothing, sockets of the file system and
  * us_adopt_accepted_socket are refused with EOPNOTSUPP, and us_loop_fd tells of frames only, not of
  * us_wakeup_loop. us_loop_run returns when peers have taken everything that closed sockets left.
  *
@@ -134,9 +134,14 @@ struct us_loop_statistics_t {
 
 /* ---- Loops ---- */
 
-/* Makes a loop. NULL without memory or descriptors. `hint` is ignored. wakeup_cb is called on the
- * loop's thread after us_wakeup_loop, pre_cb before the loop waits, post_cb after all other calls
- * of an iteration. */
+/* Makes a loop. NULL without memory or descriptors. wakeup_cb is called on the loop's thread after
+ * us_wakeup_loop, pre_cb before the loop waits, post_cb after all other calls of an iteration.
+ *
+ * `hint` is ignored, but by a library built with the feature libuv: there it is a uv_loop_t, inside
+ * of which the loop then runs, or NULL for a loop of its own. uv_run serves it, and does not return
+ * while the loop has sockets, listeners or timers; us_loop_run is uv_run. An iteration of the loop,
+ * with pre_cb and post_cb, comes when it has something to do. Callbacks must not throw there. Free
+ * the loop before the uv_loop_t, which must run once more to let go of it. */
 struct us_loop_t *us_create_loop(void *hint, void (*wakeup_cb)(struct us_loop_t *loop),
     void (*pre_cb)(struct us_loop_t *loop), void (*post_cb)(struct us_loop_t *loop),
     unsigned int ext_size);
@@ -441,12 +446,12 @@ int us_udp_packet_buffer_ecn(struct us_udp_packet_buffer_t *buf, int index);
 
 /* Puts a datagram for `peer_addr`, a struct sockaddr_in or sockaddr_in6, into a buffer: `length`
  * bytes behind `offset` bytes that are there already. */
-void us_udp_buffer_set_packet_payload(struct us_udp_packet_buffer_t *send_buf, int index, int offset,
-    void *payload, int length, void *peer_addr);
+void us_udp_buffer_set_packet_payload(struct us_udp_packet_buffer_t *send_buf, int index,
+    int offset, void *payload, int length, void *peer_addr);
 
 /* Sends the first `num` datagrams of a buffer and returns how many were taken. Fewer, 0 included,
- * if there is no room, and drain_cb follows; or if the next cannot be sent at all. -1, with errno, if
- * that is the first. */
+ * if there is no room, and drain_cb follows; or if the next cannot be sent at all. -1, with errno,
+ * if that is the first. */
 int us_udp_socket_send(struct us_udp_socket_t *s, struct us_udp_packet_buffer_t *buf, int num);
 
 #ifdef __cplusplus

@@ -75,6 +75,8 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         timers: Timers::default(),
         reason: Cell::new(0),
         leaked: Cell::new(0),
+        #[cfg(feature = "libuv")]
+        host: Cell::new(None),
         thread: Cell::new(this_thread()),
         #[cfg(feature = "tls")]
         secure: crate::secure::Secure::default(),
@@ -110,18 +112,35 @@ fn free_waker(waker: &'static Waker<EventFd>) {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn us_create_loop(
-    _hint: *mut c_void,
+    hint: *mut c_void,
     on_wake: OnLoop,
     before: OnLoop,
     after: OnLoop,
     ext: c_uint,
 ) -> Option<LoopRef> {
-    make(on_wake, before, after, ext as usize)
+    let lp = make(on_wake, before, after, ext as usize)?;
+    #[cfg(feature = "libuv")]
+    if !hint.is_null() {
+        let fd = lp.with(|net| crate::kernel(net).descriptor());
+        let host = crate::libuv::Host::enter(hint, lp, fd);
+        if host.is_none() {
+            // SAFETY: nobody has seen it.
+            unsafe { us_loop_free(lp) };
+            return None;
+        }
+        lp.host.set(host);
+    }
+    let _ = hint;
+    Some(lp)
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn us_loop_free(lp: LoopRef) {
     lp.check_thread();
+    #[cfg(feature = "libuv")]
+    if let Some(host) = lp.host.take() {
+        host.leave();
+    }
     let mut sockets = lp.closed.take();
     sockets.extend((0..lp.high.get()).filter_map(|index| lp.socket_at(index)));
     sockets.extend(
@@ -177,7 +196,7 @@ fn run(lp: LoopRef, until: Option<Instant>) -> bool {
 
 /// Whether something is left that could make a call.
 #[inline]
-fn is_busy(lp: LoopRef) -> bool {
+pub(crate) fn is_busy(lp: LoopRef) -> bool {
     lp.live.get() > 0 || lingers(lp)
 }
 
@@ -196,6 +215,10 @@ pub unsafe extern "C-unwind" fn us_loop_run(lp: LoopRef) {
         return;
     }
     lp.thread.set(this_thread());
+    #[cfg(feature = "libuv")]
+    if let Some(host) = lp.host.get() {
+        return host.run();
+    }
     while is_busy(lp) && run(lp, None) {}
 }
 
@@ -203,13 +226,20 @@ pub unsafe extern "C-unwind" fn us_loop_run(lp: LoopRef) {
 /// itself; -1 for never, or if the loop is broken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn us_loop_poll(lp: LoopRef) -> c_int {
+    if run_at_once(lp) { next_millis(lp) } else { -1 }
+}
+
+/// Runs one iteration without waiting; false inside of another, or if the loop is broken.
+pub(crate) fn run_at_once(lp: LoopRef) -> bool {
     if lp.reach.peek(|_| ()).is_none() {
-        return -1;
+        return false;
     }
     lp.thread.set(this_thread());
-    if !run(lp, Some(Instant::ZERO)) {
-        return -1;
-    }
+    run(lp, Some(Instant::ZERO))
+}
+
+/// Returns the milliseconds until the next iteration is due by itself; -1 for never.
+pub(crate) fn next_millis(lp: LoopRef) -> c_int {
     let deadline = lp.reach.peek(Loop::next_deadline).flatten();
     let timer = lp.timers.next().map(Instant::from_micros);
     let next = match (deadline, timer) {

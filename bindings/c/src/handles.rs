@@ -298,6 +298,9 @@ pub struct us_loop_t {
     pub(crate) leaked: Cell<u32>,
     /// The thread that runs it.
     pub(crate) thread: Cell<usize>,
+    /// What the loop runs inside of, if it is one of libuv's.
+    #[cfg(feature = "libuv")]
+    pub(crate) host: Cell<Option<crate::libuv::Host>>,
     #[cfg(feature = "tls")]
     pub(crate) secure: crate::secure::Secure,
     /// Memory that the core uses: dropped last.
@@ -408,7 +411,17 @@ impl Ref<us_loop_t> {
         side.short.set(0);
         side.long.set(0);
         self.high.set(self.high.get().max(id.index() + 1));
+        self.count_up();
+    }
+
+    /// Counts something that keeps the loop running.
+    pub(crate) fn count_up(self) {
         self.live.set(self.live.get() + 1);
+        #[cfg(feature = "libuv")]
+        if let Some(host) = self.host.get() {
+            // At once: the program may run libuv next.
+            host.keep(true);
+        }
     }
 
     /// Takes a socket or listener out of its place. The block stays until the iteration is over.

@@ -5,11 +5,11 @@
 //! - [`handles`]: the blocks that C programs hold pointers to;
 //! - [`reach`]: how a call of the program finds the core, and why that is sound;
 //! - [`calls`]: the core's calls, passed on to the program's callbacks;
-//! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond; with feature
-//!   `smoltcp` the file `tap.rs` has its place;
+//! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond; with
+//!   feature `smoltcp` the file `tap.rs` has its place;
 //! - what the header declares, a file for each of its parts: [`event_loop`], [`timer`],
 //!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`], [`udp`]; with feature `tls` also
-//!   `secure`.
+//!   `secure`, with `libuv` the file of that name.
 //!
 //! Everything that the header declares is declared `extern "C-unwind"`: a C++ exception may leave
 //! any callback, passes through the core's frames, and leaves `us_loop_run`. What the core had
@@ -41,6 +41,8 @@ mod kernel;
 #[cfg(feature = "smoltcp")]
 #[path = "tap.rs"]
 mod kernel;
+#[cfg(feature = "libuv")]
+mod libuv;
 mod listen;
 mod margins;
 mod poll;

@@ -98,7 +98,7 @@ fn made(context: ContextRef, listener: ListenerId, origin: usize) -> Option<List
         return None;
     };
     lp.listeners.borrow_mut().push(block);
-    lp.live.set(lp.live.get() + 1);
+    lp.count_up();
     Some(block)
 }
 

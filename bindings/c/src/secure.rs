@@ -440,7 +440,7 @@ pub(crate) fn adopt(context: ContextRef, fd: OwnedFd, ext: c_uint) -> Option<Soc
         }
         lp.secure.adopts.set(true);
     }
-    lp.live.set(lp.live.get() + 1);
+    lp.count_up();
     lp.with(|net| crate::kernel(net).adopt(fd, number));
     None
 }

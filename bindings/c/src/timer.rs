@@ -157,8 +157,8 @@ pub unsafe extern "C-unwind" fn us_create_timer(
     let timer = TimerRef::allocate(timer, ext as usize);
     if timer.is_none() {
         lp.timers.created.set(lp.timers.created.get() - 1);
-    } else {
-        lp.live.set(lp.live.get() + usize::from(counts));
+    } else if counts {
+        lp.count_up();
     }
     timer
 }

@@ -56,7 +56,8 @@ static void echo(Udp *s, Packets *packets, int count) {
         SAY("%.*s: family %d, its port %d, sent to %d bytes ending in %d, mark %d",
             us_udp_packet_buffer_payload_length(packets, i),
             us_udp_packet_buffer_payload(packets, i), family == AF_INET6 ? 6 : 4,
-            number == us_udp_socket_bound_port(family == AF_INET6 ? third : sender), length, length ? ip[length - 1] : 0,
+            number == us_udp_socket_bound_port(family == AF_INET6 ? third : sender), length,
+            length ? ip[length - 1] : 0,
             us_udp_packet_buffer_ecn(packets, i));
         us_udp_buffer_set_packet_payload(sending, i, 0, (void *) "re: ", 4, peer);
         us_udp_buffer_set_packet_payload(sending, i, 4, us_udp_packet_buffer_payload(packets, i),

@@ -40,7 +40,9 @@ static void *kernel_client(void *unused) {
     }
     shutdown(fd, SHUT_WR);
     while ((got = read(fd, buffer, sizeof buffer)) > 0) {
-        for (long i = 0; i < got; i++) wrong += buffer[i] != block[(kernel_got + i) % (long) sizeof block];
+        for (long i = 0; i < got; i++) {
+            wrong += buffer[i] != block[(kernel_got + i) % (long) sizeof block];
+        }
         kernel_got += (int) got;
     }
     close(fd);
