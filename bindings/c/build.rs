@@ -5,5 +5,10 @@ fn main() {
     println!("cargo::rerun-if-env-changed=USOCKETS_C_NAME");
     println!("cargo::rerun-if-env-changed=USOCKETS_C_SOCKETS");
     let name = std::env::var("USOCKETS_C_NAME").unwrap_or_else(|_| "usockets_c".into());
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,lib{name}.so.0");
+    let vendor = std::env::var("CARGO_CFG_TARGET_VENDOR").unwrap_or_default();
+    if vendor == "apple" {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/lib{name}.0.dylib");
+    } else {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,lib{name}.so.0");
+    }
 }

@@ -10,7 +10,8 @@ mkdir -p "$target"
 work=$(mktemp -d "$target/c-tests.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Wpedantic -Werror"
-behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c datagrams.c exceptions.cpp"
+behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c exceptions.cpp"
+datagrams="datagrams.c datagram_exceptions.cpp"
 prefix=$work/prefix
 
 fail() {
@@ -59,6 +60,9 @@ build() {
     (cd "$here" && cargo build --quiet --locked --target-dir "$target/debug-build")
     (cd "$here" && RUSTFLAGS=-Zsanitizer=address cargo +nightly build --quiet --release --locked \
         --target x86_64-unknown-linux-gnu --target-dir "$target/address")
+    (cd "$here" && cargo build --quiet --release --locked --features poll \
+        --target-dir "$target/poll")
+    posix=$target/poll/release/libusockets_c.a
     plain=$prefix/lib/libusockets_c.a
     tls=$prefix/lib/libusockets_c_tls.a
     stack=$prefix/lib/libusockets_c_smoltcp.a
@@ -99,7 +103,7 @@ check_compilers() {
 
 check_behaviours() {
     local source compiler
-    for source in $behaviours; do
+    for source in $behaviours $datagrams; do
         compiler=gcc
         [ "${source##*.}" = c ] || compiler=g++
         compile $compiler "$here/tests/$source" program "$plain"
@@ -118,6 +122,21 @@ check_behaviours() {
     ./program >got 2>err && fail "wrong_thread.c: the program went on"
     expected "$here/tests/wrong_thread.c" | diff - got || fail "wrong_thread.c: prints something else"
     grep -q "thread that is not the loop's" err || fail "wrong_thread.c: $(cat err)"
+}
+
+# What other systems than Linux run on, over poll(2).
+check_posix() {
+    local source compiler
+    for source in $behaviours; do
+        compiler=clang
+        [ "${source##*.}" = c ] || compiler=clang++
+        compile $compiler "$here/tests/$source" program "$posix"
+        check "$here/tests/$source" ./program
+    done
+    compile gcc "$here/tests/hammer.c" hammer "$posix"
+    check "$here/tests/hammer.c" ./hammer 1000 "$seed"
+    check "$here/tests/hammer.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./hammer 300 "$seed"
 }
 
 # Ten thousand sockets at random, with a seed of its own each time.
@@ -229,6 +248,7 @@ check_symbols
 check_compilers
 check_behaviours
 check_hammer
+check_posix
 check_tls
 check_examples
 check_tap

@@ -32,8 +32,12 @@ pub(crate) unsafe fn free<T>(block: NonNull<T>) {
 /// # Safety
 /// The block is one of [`allocate`], not freed.
 pub(crate) unsafe fn room<T>(block: NonNull<T>) -> usize {
+    #[cfg(target_vendor = "apple")]
+    use libc::malloc_size as size;
+    #[cfg(not(target_vendor = "apple"))]
+    use libc::malloc_usable_size as size;
     // SAFETY: the caller's promise.
-    let bytes = unsafe { libc::malloc_usable_size(block.as_ptr().cast()) };
+    let bytes = unsafe { size(block.as_ptr().cast()) };
     bytes.saturating_sub(size_of::<T>())
 }
 
@@ -48,7 +52,10 @@ impl Reservation {
     /// Reserves `bytes`; `None` when the system has no such space.
     pub(crate) fn new(bytes: usize) -> Option<Self> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+        // Others promise no memory before it is touched.
+        #[cfg(target_os = "linux")]
+        let flags = flags | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at a place of the kernel's choice.
         let start = unsafe { libc::mmap(null_mut(), bytes, access, flags, -1, 0) };
         if start == libc::MAP_FAILED {

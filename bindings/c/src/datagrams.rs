@@ -64,13 +64,13 @@ impl<P: Inner + Datagrams> Datagrams for Margins<P> {
     pass!(inner_mut);
 }
 
-#[cfg(not(feature = "smoltcp"))]
+#[cfg(not(any(feature = "smoltcp", feature = "poll", not(target_os = "linux"))))]
 impl Datagrams for Kernel {
     pass!(datagrams);
 }
 
-/// The stack in user space has no datagrams.
-#[cfg(feature = "smoltcp")]
+/// There are datagrams on Linux so far; the stack in user space has none.
+#[cfg(any(feature = "smoltcp", feature = "poll", not(target_os = "linux")))]
 impl Datagrams for Kernel {
     fn bind(&mut self, _: &mut Self::Socket, _: SocketId, _: Address) -> Result<(), Error> {
         Err(Error::Unsupported)

@@ -6,12 +6,11 @@ use std::ptr;
 use std::slice;
 
 use usockets::{Instant, Loop, Place, Waker};
-use usockets_linux::EventFd;
 
 use crate::block::{self, Reservation};
 use crate::calls::Calls;
 use crate::handles::{LoopRef, OnLoop, Side, us_loop_t};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Notifier};
 use crate::margins::{Margins, PADDING, RECV};
 use crate::reach::Reach;
 use crate::timer::Timers;
@@ -39,8 +38,8 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     let margins = Reservation::new(RECV + 2 * PADDING)?;
     #[cfg(feature = "tls")]
     let secrets = Reservation::new(crate::secure::MEMORY)?;
-    let waker = Box::new(Waker::new(EventFd::new().ok()?));
-    let waker: &'static Waker<EventFd> = Box::leak(waker);
+    let waker = Box::new(Waker::new(Notifier::new().ok()?));
+    let waker: &'static Waker<Notifier> = Box::leak(waker);
     let unused = Unused(waker);
     let kernel = Kernel::new(waker).ok()?;
     #[cfg(not(feature = "tls"))]
@@ -97,7 +96,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
 }
 
 /// Frees a waker of a loop that could not be made.
-struct Unused(&'static Waker<EventFd>);
+struct Unused(&'static Waker<Notifier>);
 
 impl Drop for Unused {
     fn drop(&mut self) {
@@ -105,7 +104,7 @@ impl Drop for Unused {
     }
 }
 
-fn free_waker(waker: &'static Waker<EventFd>) {
+fn free_waker(waker: &'static Waker<Notifier>) {
     // SAFETY: made by `Box::leak`, and the loop that used it is gone.
     drop(unsafe { Box::from_raw(ptr::from_ref(waker).cast_mut()) });
 }

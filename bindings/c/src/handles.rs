@@ -10,10 +10,10 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use usockets::{ListenerId, SocketId, Waker};
-use usockets_linux::EventFd;
 
 use crate::block::{self, Reservation};
 use crate::calls::Calls;
+use crate::kernel::Notifier;
 use crate::reach::Reach;
 use crate::timer::Timers;
 use crate::{Net, Stack};
@@ -273,7 +273,7 @@ pub(crate) const DISARMED: u32 = 1 << 31;
 #[repr(C, align(16))]
 pub struct us_loop_t {
     /// First, as other threads reach it.
-    pub(crate) waker: &'static Waker<EventFd>,
+    pub(crate) waker: &'static Waker<Notifier>,
     pub(crate) reach: Reach<Stack, Calls>,
     pub(crate) on_wake: OnLoop,
     pub(crate) before: OnLoop,

@@ -28,6 +28,9 @@ const TAKEN_MAX: u32 = 64;
 pub(crate) const NOWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// What wakes a loop.
+pub(crate) type Notifier = EventFd;
+
 /// See the module.
 pub(crate) struct Kernel {
     linux: Linux,
@@ -76,7 +79,7 @@ fn send_more(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
 }
 
 impl Kernel {
-    pub(crate) fn new(waker: &'static Waker<EventFd>) -> Result<Self, Error> {
+    pub(crate) fn new(waker: &'static Waker<Notifier>) -> Result<Self, Error> {
         let linux = Linux::new()?.with_waker(waker)?;
         Ok(Self {
             linux,

@@ -6,7 +6,7 @@
 //! - [`reach`]: how a call of the program finds the core, and why that is sound;
 //! - [`calls`]: the core's calls, passed on to the program's callbacks;
 //! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond; with
-//!   feature `smoltcp` the file `tap.rs` has its place;
+//!   feature `smoltcp` the file `tap.rs` has its place, on systems that are not Linux `posix.rs`;
 //! - what the header declares, a file for each of its parts: [`event_loop`], [`timer`],
 //!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`], [`udp`]; with feature `tls` also
 //!   `secure`, with `libuv` the file of that name.
@@ -36,7 +36,13 @@ mod context;
 mod datagrams;
 mod event_loop;
 mod handles;
-#[cfg(not(feature = "smoltcp"))]
+#[cfg(not(any(feature = "smoltcp", feature = "poll", not(target_os = "linux"))))]
+mod kernel;
+#[cfg(all(
+    not(feature = "smoltcp"),
+    any(feature = "poll", not(target_os = "linux"))
+))]
+#[path = "posix.rs"]
 mod kernel;
 #[cfg(feature = "smoltcp")]
 #[path = "tap.rs"]

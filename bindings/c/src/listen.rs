@@ -34,8 +34,12 @@ pub(crate) fn set_errno(error: Error) {
         Error::Platform(number) => number.into(),
         _ => libc::EINVAL,
     };
+    #[cfg(target_os = "linux")]
+    use libc::__errno_location as place;
+    #[cfg(not(target_os = "linux"))]
+    use libc::__error as place;
     // SAFETY: the running thread's own number.
-    unsafe { *libc::__errno_location() = number };
+    unsafe { *place() = number };
 }
 
 /// Returns the number of an origin, a new one if there is none like it.
@@ -167,11 +171,13 @@ pub(crate) fn path_address(path: *const c_char) -> Option<(libc::sockaddr_un, li
 }
 
 pub(crate) fn path_socket() -> Option<OwnedFd> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: a plain system call.
-    let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+    let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) };
     // SAFETY: made just now, and nobody else has it.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    let fd = (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })?;
+    rustix::io::ioctl_fionbio(&fd, true).ok()?;
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC).ok()?;
+    Some(fd)
 }
 
 /// Binds a socket to a path, which only the own user may connect to.

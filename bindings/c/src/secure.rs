@@ -19,7 +19,6 @@ use usockets::tls::{
     Pem, RustCrypto, ServerConfig, Signer, TicketKeys, Tls, TlsMemory, TrustAnchor,
 };
 use usockets::{Endpoint, Error};
-use usockets_linux::LinuxMachine;
 
 use crate::block::Reservation;
 use crate::context::us_socket_context_options_t;
@@ -27,8 +26,12 @@ use crate::handles::{ContextRef, LoopRef, SocketRef};
 use crate::kernel::{Kernel, NOWHERE};
 use crate::listen::{origin, set_errno};
 use crate::margins::Inner;
+#[cfg(not(target_os = "linux"))]
+use system::System;
+#[cfg(target_os = "linux")]
+use usockets_linux::LinuxMachine as System;
 
-type Crypto = RustCrypto<LinuxMachine>;
+type Crypto = RustCrypto<System>;
 /// TLS over the kernel's sockets.
 pub(crate) type Layer = Tls<'static, Kernel, Crypto>;
 
@@ -52,7 +55,7 @@ pub(crate) fn layer(kernel: Kernel, memory: &Reservation) -> Option<Layer> {
     let memory: &'static mut Memory = unsafe { memory.start::<Memory>().as_mut() };
     Some(Tls::new(
         kernel,
-        RustCrypto::new(LinuxMachine::new()),
+        RustCrypto::new(System::new()),
         &NOBODY,
         memory,
     ))
@@ -267,7 +270,7 @@ pub(crate) fn add(
 /// Makes the credentials of a context.
 fn start(context: ContextRef, loaded: Box<Loaded>) -> bool {
     let mut secret = [0; 32];
-    let tickets = LinuxMachine::new()
+    let tickets = System::new()
         .random(&mut secret)
         .then(|| Box::new(TicketKeys::new(secret, TICKET_SECONDS)));
     let credentials = Box::into_raw(Box::new(Credentials {
@@ -443,4 +446,37 @@ pub(crate) fn adopt(context: ContextRef, fd: OwnedFd, ext: c_uint) -> Option<Soc
     lp.count_up();
     lp.with(|net| crate::kernel(net).adopt(fd, number));
     None
+}
+
+/// Random bytes and the wall clock of systems that are not Linux.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::time::SystemTime;
+
+    use usockets::tls::Machine;
+
+    /// Most bytes that `getentropy` gives in one call.
+    const ENTROPY_MAX: usize = 256;
+
+    pub(super) struct System;
+
+    impl System {
+        pub(super) const fn new() -> Self {
+            Self
+        }
+    }
+
+    impl Machine for System {
+        fn random(&mut self, out: &mut [u8]) -> bool {
+            out.chunks_mut(ENTROPY_MAX).all(|part| {
+                // SAFETY: the bytes are ours, and not more than it gives.
+                unsafe { libc::getentropy(part.as_mut_ptr().cast(), part.len()) == 0 }
+            })
+        }
+
+        fn unix_seconds(&self) -> u64 {
+            let now = SystemTime::UNIX_EPOCH.elapsed();
+            now.map_or(0, |now| now.as_secs())
+        }
+    }
 }

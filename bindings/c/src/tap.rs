@@ -45,6 +45,9 @@ const SCRATCH: usize = 65_600;
 /// The address that a ready-made descriptor is listened or connected at, which is not looked at.
 pub(crate) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// What wakes a loop.
+pub(crate) type Notifier = EventFd;
+
 type Below = Stack<'static, Tap<'static>>;
 
 /// See the module.
@@ -183,7 +186,7 @@ impl Wanted {
 }
 
 impl Kernel {
-    pub(crate) fn new(waker: &'static Waker<EventFd>) -> Result<Self, Error> {
+    pub(crate) fn new(waker: &'static Waker<Notifier>) -> Result<Self, Error> {
         let wanted = Wanted::read()?;
         let mut secret = [0; 16];
         File::open("/dev/urandom")

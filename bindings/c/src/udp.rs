@@ -116,6 +116,10 @@ fn storage(addr: SocketAddr) -> libc::sockaddr_storage {
         SocketAddr::V4(addr) => {
             // SAFETY: any of the kernel's forms fits.
             let place = unsafe { &mut *(&raw mut all).cast::<libc::sockaddr_in>() };
+            #[cfg(not(target_os = "linux"))]
+            {
+                place.sin_len = size_of::<libc::sockaddr_in>() as u8;
+            }
             place.sin_family = libc::AF_INET as libc::sa_family_t;
             place.sin_port = addr.port().to_be();
             place.sin_addr.s_addr = u32::from_ne_bytes(addr.ip().octets());
@@ -123,6 +127,10 @@ fn storage(addr: SocketAddr) -> libc::sockaddr_storage {
         SocketAddr::V6(addr) => {
             // SAFETY: any of the kernel's forms fits.
             let place = unsafe { &mut *(&raw mut all).cast::<libc::sockaddr_in6>() };
+            #[cfg(not(target_os = "linux"))]
+            {
+                place.sin6_len = size_of::<libc::sockaddr_in6>() as u8;
+            }
             place.sin6_family = libc::AF_INET6 as libc::sa_family_t;
             place.sin6_port = addr.port().to_be();
             place.sin6_flowinfo = addr.flowinfo().to_be();
@@ -138,9 +146,9 @@ fn storage(addr: SocketAddr) -> libc::sockaddr_storage {
 /// # Safety
 /// They are.
 unsafe fn address(at: *const c_void) -> Option<SocketAddr> {
-    let family = at.cast::<libc::sa_family_t>();
-    // SAFETY: every form begins with its family; the rest is the caller's promise.
+    // SAFETY: the caller's promise; every form has its family where this one has.
     unsafe {
+        let family = &raw const (*at.cast::<libc::sockaddr>()).sa_family;
         match c_int::from(family.read_unaligned()) {
             libc::AF_INET => {
                 let place = at.cast::<libc::sockaddr_in>().read_unaligned();

@@ -1,6 +1,5 @@
 // Exceptions out of every callback: they leave us_loop_run, and the loop goes on.
 #include <libusockets.h>
-#include <netinet/in.h>
 
 #include <cstdio>
 #include <ctime>
@@ -72,22 +71,6 @@ us_socket_t *on_connect_error(us_socket_t *s, int) {
 int on_pre_open(us_socket_context_t *, int fd, char *, int) {
     thrower("on_pre_open");
     return fd;
-}
-
-us_udp_socket_t *udp;
-us_udp_packet_buffer_t *packets;
-
-void on_datagrams(us_udp_socket_t *, us_udp_packet_buffer_t *, int) { thrower("data_cb"); }
-
-// Sends a datagram to the socket itself.
-void send_datagram() {
-    sockaddr_in to = {};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(static_cast<uint16_t>(us_udp_socket_bound_port(udp)));
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    char text[] = "x";
-    us_udp_buffer_set_packet_payload(packets, 0, 0, text, 1, &to);
-    us_udp_socket_send(udp, packets, 1);
 }
 
 void on_wake(us_loop_t *) { thrower("wakeup_cb"); }
@@ -206,12 +189,6 @@ int main() {
         us_socket_context_connect(0, context, "127.0.0.1", 1, nullptr, 0, sizeof(int));
     });
 
-    packets = us_create_udp_packet_buffer();
-    udp = us_create_udp_socket(loop, nullptr, on_datagrams, nullptr, "127.0.0.1", 0, nullptr);
-    test("data_cb", send_datagram);
-    test("data_cb", send_datagram);
-    us_udp_socket_close(udp);
-
     // What an interrupted iteration had not served is served by the next: a hundred sockets get
     // bytes at once, and each call throws.
     std::size_t sockets = 100, calls = 0, caught = 0;
@@ -242,7 +219,6 @@ int main() {
     us_loop_run(loop);
     us_socket_context_free(0, context);
     us_loop_free(loop);
-    us_udp_packet_buffer_free(packets);
     return 0;
 }
 /* Prints:
@@ -259,7 +235,5 @@ on_close: caught 1, goes on 1
 on_close by us_socket_close: caught 1, goes on 1
 on_timeout: caught 1, goes on 1
 on_connect_error: caught 1, goes on 1
-data_cb: caught 1, goes on 1
-data_cb: caught 1, goes on 1
 of 100 calls 100 threw, for 200 sockets
 */
