@@ -19,11 +19,7 @@ impl<P: Datagrams, C: Crypto> Datagrams for Tls<'_, P, C> {
         self.inner.bind(&mut socket.inner, id, at)
     }
 
-    fn set_peer(
-        &mut self,
-        socket: &mut TlsSocket<P::Socket>,
-        peer: Address,
-    ) -> Result<(), Error> {
+    fn set_peer(&mut self, socket: &mut TlsSocket<P::Socket>, peer: Address) -> Result<(), Error> {
         self.inner.set_peer(&mut socket.inner, peer)
     }
 
