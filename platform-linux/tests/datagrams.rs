@@ -16,6 +16,9 @@ use usockets::{
 };
 use usockets_linux::Linux;
 
+#[path = "support/namespace.rs"]
+mod namespace;
+
 /// Keeps what came.
 struct Keep {
     got: Vec<(Arrival, Vec<u8>)>,
@@ -388,36 +391,19 @@ fn broadcast_is_an_option() {
     assert_ne!(sent.error, Some(Error::Denied));
 }
 
-/// Tells the test below that it runs in a network namespace of its own.
-const APART: &str = "USOCKETS_TEST_APART";
-
 /// A socket whose buffer is full is told of room once, and sends on. On the loopback interface no
 /// send ever blocks; what waits for a neighbour that does not answer fills a buffer, until it is
 /// given up. That takes an interface of its own, in a namespace of its own.
 #[test]
 fn room_is_told_once_after_a_send_would_block() {
-    if std::env::var_os(APART).is_some() {
-        return in_a_namespace();
-    }
-    let own = std::env::current_exe().unwrap();
-    let script = "ip link add d0 type veth peer name d1 && ip addr add 10.9.8.1/24 dev d0 && \
-                  ip link set d0 up && ip link set d1 up && ip link set lo up || exit 99; \
-                  exec \"$0\" --exact room_is_told_once_after_a_send_would_block --nocapture";
-    let output = std::process::Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "sh", "-c", script])
-        .arg(own)
-        .env(APART, "1")
-        .output();
-    let output = match output {
-        Ok(output) => output,
-        Err(error) => return println!("skipped: unshare: {error}"),
-    };
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !text.contains("running 1 test") {
-        return println!("skipped: no network namespace can be made: {text}{told}");
-    }
-    assert!(output.status.success(), "{text}{told}");
+    const WIRE: &str = "
+        ip link add d0 type veth peer name d1
+        ip addr add 10.9.8.1/24 dev d0
+        ip link set d0 up
+        ip link set d1 up
+        ip link set lo up";
+    let own = "room_is_told_once_after_a_send_would_block";
+    namespace::run_apart(own, WIRE, in_a_namespace);
 }
 
 fn in_a_namespace() {

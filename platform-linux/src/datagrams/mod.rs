@@ -321,21 +321,31 @@ impl Linux {
         memory: &[u8],
         run: &Departure,
     ) -> Result<usize, Error> {
-        let mut batch = Outgoing::new();
-        let mut piece = Departure { len: 0, ..*run };
-        let mut left = run.len;
-        while left > 0 && batch.len() < BATCH_MAX {
-            piece.len = left.min(usize::from(run.segment));
-            let (name, control, bytes) = message(notes, memory, &piece, 0)?;
-            batch.push(&name, &control, bytes);
-            piece.start = piece.start.saturating_add(piece.len);
-            left = left.saturating_sub(piece.len);
+        let segment = usize::from(run.segment);
+        let mut sent = 0_usize;
+        while sent < run.len {
+            let mut batch = Outgoing::new();
+            let mut done = sent;
+            while done < run.len && batch.len() < BATCH_MAX {
+                let piece = Departure {
+                    start: run.start.saturating_add(done),
+                    len: run.len.saturating_sub(done).min(segment),
+                    ..*run
+                };
+                let (name, control, bytes) = message(notes, memory, &piece, 0)?;
+                batch.push(&name, &control, bytes);
+                done = done.saturating_add(segment);
+            }
+            match self.send_all(fd, &mut batch) {
+                // One by one where a sandbox refuses more.
+                Ok(count) => sent = sent.saturating_add(segment.saturating_mul(count)),
+                // The rest of a run that was begun is lost, as datagrams may be.
+                Err(_) if sent > 0 => break,
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(errno) => return Err(send_error(errno)),
+            }
         }
-        match self.send_all(fd, &mut batch) {
-            Ok(_) => Ok(1),
-            Err(Errno::AGAIN) => Ok(0),
-            Err(errno) => Err(send_error(errno)),
-        }
+        Ok(1)
     }
 
     /// Sends a batch, and returns how many of it were taken, at least one.
