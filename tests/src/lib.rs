@@ -3,6 +3,8 @@
 
 pub mod bare;
 pub mod bed;
+#[cfg(target_os = "linux")]
+pub mod control;
 mod forward;
 pub mod fuzz;
 pub mod http;

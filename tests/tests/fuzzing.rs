@@ -17,6 +17,35 @@ fn the_corpus_of_http_passes() {
     assert!(replay("http", fuzz_http) >= 20);
 }
 
+/// As above, for control messages of datagrams.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_corpus_of_control_messages_passes() {
+    assert!(replay("control_messages", usockets_tests::control::fuzz_control) >= 20);
+}
+
+/// Control messages of random bytes, and of those of the corpus with some changed.
+#[test]
+#[cfg(target_os = "linux")]
+fn random_control_messages_pass() {
+    use usockets_tests::control::fuzz_control;
+
+    let rng = &mut Rng::new(seed_or(1));
+    let files = corpus("control_messages");
+    for _ in 0..20_000 {
+        let path = &files[rng.below(files.len() as u64) as usize];
+        let mut bytes = std::fs::read(path).expect("its bytes");
+        bytes.extend((0..rng.below(40)).map(|_| rng.next() as u8));
+        for _ in 0..rng.below(4) {
+            let at = rng.below(bytes.len().max(1) as u64) as usize;
+            if let Some(place) = bytes.get_mut(at) {
+                *place = rng.next() as u8;
+            }
+        }
+        fuzz_control(&bytes);
+    }
+}
+
 /// Runs `body` on each file of a corpus and returns how many there are.
 fn replay(name: &str, body: fn(&[u8])) -> usize {
     let files = corpus(name);

@@ -1,12 +1,14 @@
 //! One thing done many times on the Linux platform, for `budget` to count the system calls of:
-//! `scenario connect|close|timers|timeouts|idle COUNT ADDR`. Something must listen at `ADDR`.
+//! `scenario connect|close|timers|timeouts|idle|datagrams COUNT ADDR`. Something must listen at
+//! `ADDR`.
 
 use std::env;
 use std::net::SocketAddr;
 use std::process;
 
 use usockets::{
-    Duration, Endpoint, Error, Handler, Instant, Loop, Opened, Platform, Socket, SocketId, Sockets,
+    Arrival, Departure, Duration, Endpoint, Error, Handler, Instant, Loop, Opened, Platform,
+    Socket, SocketId, Sockets,
 };
 use usockets_linux::Linux;
 
@@ -73,10 +75,42 @@ fn main() -> Result<(), Error> {
             server.net().start_timer(HOUR, HOUR)?;
             server.run(&mut open)?;
         }
+        "datagrams" => datagrams(&mut server, &mut open, count)?,
         _ => return Err(Error::Invalid),
     }
     // Returning would close every connection, and that is a figure of its own.
     process::exit(0)
+}
+
+/// Sends 64 datagrams at once and receives them at once, `count` times.
+fn datagrams(
+    server: &mut Loop<'_, Linux, Open>,
+    open: &mut Open,
+    count: usize,
+) -> Result<(), Error> {
+    const BATCH: usize = 64;
+
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let from = server.net().bind(anywhere.into(), ())?;
+    let to = server.net().bind(anywhere.into(), ())?;
+    let departure = Departure {
+        len: BATCH,
+        to: server.net().local_addr(to).ok_or(Error::Invalid)?,
+        ..Departure::default()
+    };
+    let (mut memory, mut arrivals) = ([0; 64 * BATCH], [Arrival::default(); BATCH]);
+    for _ in 0..count {
+        let sent = server.net().send_batch(from, &[1; 64], &[departure; BATCH]);
+        let mut received = 0;
+        while received == 0 {
+            server.poll(open, Some(Instant::ZERO))?;
+            received = server.net().recv_batch(to, &mut memory, &mut arrivals)?;
+        }
+        if (sent.count, received) != (BATCH, BATCH) {
+            return Err(Error::Truncated);
+        }
+    }
+    Ok(())
 }
 
 /// Connects `count` times at once and waits until all are open.

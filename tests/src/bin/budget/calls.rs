@@ -28,6 +28,7 @@ pub fn measure(report: &mut Report, programs: &Programs) -> io::Result<()> {
     server(report, programs)?;
     short_connections(report, programs)?;
     client(report, programs)?;
+    datagrams(report, programs)?;
     timers(report, programs)?;
     idle(report, programs)
 }
@@ -123,6 +124,29 @@ fn client(report: &mut Report, programs: &Programs) -> io::Result<()> {
     report.told("  shared waits", connect.waits() / per(COUNT), "strace");
     let close = (closed.own() - connected.own()) / per(COUNT);
     report.bounded("calls to close a connection", close, 1.0, "2", HOW);
+    Ok(())
+}
+
+/// What sending and receiving 64 datagrams takes. The call that finds a socket empty, once it is,
+/// is not among them: here the next 64 come before.
+fn datagrams(report: &mut Report, programs: &Programs) -> io::Result<()> {
+    let addr = peer::sink()?;
+    let none = scenario(programs, "datagrams", 0, addr)?;
+    let all = scenario(programs, "datagrams", COUNT, addr)?;
+    let calls = &all - &none;
+    let how = "strace, 100 times 64 datagrams";
+    for (name, names) in [
+        (
+            "calls to send 64 datagrams",
+            ["sendmmsg", "sendmsg", "sendto"],
+        ),
+        (
+            "calls to receive 64 datagrams",
+            ["recvmmsg", "recvmsg", "recvfrom"],
+        ),
+    ] {
+        report.bounded(name, calls.of(&names) / per(COUNT), 1.0, "1", how);
+    }
     Ok(())
 }
 

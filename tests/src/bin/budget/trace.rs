@@ -110,6 +110,13 @@ impl Counts {
         own.map(|(_, count)| f64::from(*count)).sum()
     }
 
+    /// Calls of these names.
+    pub fn of(&self, names: &[&str]) -> f64 {
+        let calls = self.calls.iter();
+        let calls = calls.filter(|(name, _)| names.contains(&name.as_str()));
+        calls.map(|(_, count)| f64::from(*count)).sum()
+    }
+
     /// The calls by name, for a reader.
     pub fn list(&self) -> String {
         let calls = self
