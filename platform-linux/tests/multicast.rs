@@ -82,7 +82,7 @@ struct Host {
 impl Host {
     fn bind(at: &str) -> Self {
         let sockets = Box::leak(Box::new(Sockets::<Linux, Keep, 1>::new()));
-        let mut lp = Loop::new(Linux::new().unwrap(), sockets, vec![0; 1].leak());
+        let mut lp = Loop::new(Linux::new().unwrap(), sockets, Box::leak(Box::new([0; 1])));
         let at: SocketAddr = at.parse().unwrap();
         let id = lp.net().bind(at.into(), ()).unwrap();
         let port = lp.net().local_addr(id).unwrap().ip().unwrap().port();
