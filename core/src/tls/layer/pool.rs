@@ -41,6 +41,10 @@ impl<T> Entry<T> {
     fn can_be_asked(&self) -> bool {
         self.state == State::Leased && !self.was_asked
     }
+
+    fn is_idle(&self) -> bool {
+        self.state == State::Leased && self.gives_way
+    }
 }
 
 /// What an entry is doing.
@@ -260,17 +264,16 @@ impl<'s, T> Pool<'s, T> {
 
     /// Recalls the entry that gives way first; false if there is none.
     fn recall_idle(&mut self) -> bool {
-        let used = self.entries.iter().take(usize::from(self.fresh));
-        let idle = used
-            .enumerate()
-            .filter(|(_, entry)| entry.state == State::Leased && entry.gives_way);
-        let Some((position, entry)) = idle.min_by_key(|(_, entry)| entry.since) else {
+        let idle = self.entries.iter().filter(|entry| entry.is_idle());
+        let Some(since) = idle.map(|entry| entry.since).min() else {
             return false;
         };
-        let owner = entry.owner;
-        if let Some(index) = index_at(position) {
-            self.set(index, State::Recalled, owner);
-        }
+        let is_first = |entry: &Entry<T>| entry.is_idle() && entry.since == since;
+        let Some(index) = self.entries.iter().position(is_first).and_then(index_at) else {
+            return false;
+        };
+        let owner = self.entry(index).map_or(0, |entry| entry.owner);
+        self.set(index, State::Recalled, owner);
         true
     }
 
@@ -318,8 +321,7 @@ impl<'s, T> Pool<'s, T> {
         if self.waiting.len == 0 {
             return None;
         }
-        let gives_way = |entry: &Entry<T>| entry.state == State::Leased && entry.gives_way;
-        if self.entries.iter().any(gives_way) {
+        if self.entries.iter().any(Entry::is_idle) {
             return Some(0);
         }
         Some(self.oldest()?.saturating_add(self.lease_len(lease_max)))
