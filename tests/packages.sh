@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 crates=(usockets usockets-async usockets-linux usockets-posix usockets-smoltcp usockets-windows
-    usockets-sim)
+    usockets-sim usockets-conformance)
 # What every package has.
 contents=(README.md LICENSE-MIT LICENSE-APACHE CHANGELOG.md Cargo.toml)
 

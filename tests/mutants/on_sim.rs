@@ -1,18 +1,12 @@
 //! The tests of behaviour on the simulated network, and the model's random runs, in one program.
 #![cfg(all(test, feature = "sim-only"))]
 
-#[path = "../tests/addresses.rs"]
-mod addresses;
-#[path = "../tests/back_pressure.rs"]
-mod back_pressure;
 #[path = "../tests/calls_inside_calls.rs"]
 mod calls_inside_calls;
-#[path = "../tests/closing_data.rs"]
-mod closing_data;
+#[path = "../tests/conformance.rs"]
+mod conformance;
 #[path = "../tests/connect_errors.rs"]
 mod connect_errors;
-#[path = "../tests/contexts.rs"]
-mod contexts;
 #[path = "../tests/cork.rs"]
 mod cork;
 #[path = "../tests/cut_off.rs"]
@@ -31,22 +25,12 @@ mod fewest_calls;
 mod full_pool;
 #[path = "../tests/fuzzing.rs"]
 mod fuzzing;
-#[path = "../tests/half_close.rs"]
-mod half_close;
 #[path = "../tests/listeners_take_turns.rs"]
 mod listeners_take_turns;
-#[path = "../tests/on_demand.rs"]
-mod on_demand;
 #[path = "../tests/out_of_descriptors.rs"]
 mod out_of_descriptors;
 #[path = "../tests/queues.rs"]
 mod queues;
-#[path = "../tests/slots_at_capacity.rs"]
-mod slots_at_capacity;
-#[path = "../tests/stale_names.rs"]
-mod stale_names;
-#[path = "../tests/stats.rs"]
-mod stats;
 #[path = "../tests/timeouts.rs"]
 mod timeouts;
 #[path = "../tests/timers.rs"]
@@ -55,5 +39,3 @@ mod timers;
 mod waker;
 #[path = "../tests/words.rs"]
 mod words;
-#[path = "../tests/write_before_open.rs"]
-mod write_before_open;

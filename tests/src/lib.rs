@@ -10,14 +10,14 @@ pub mod fuzz;
 pub mod http;
 pub mod mail;
 pub mod model;
-pub mod script;
-pub mod side;
 pub mod slow;
 pub mod smoltcp;
 #[cfg(feature = "tls")]
 pub mod steady;
 pub mod tasks;
 
+/// The scripted handler, and loops that are driven.
+pub use usockets_conformance::{script, side};
 /// The simulated network.
 pub use usockets_sim as sim;
 /// Random numbers that a seed repeats.

@@ -2,70 +2,10 @@
 //! `on_close`, whether the program reads or not.
 
 use std::time::Duration;
-
 use usockets::{Closed, Error, Platform, SocketId};
+use usockets_conformance::suite::broken_connections::ends;
 use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::{At, Event};
-use usockets_tests::side::{Pair, Side};
-
-on_every_platform!(
-    a_paused_socket_that_broke_delivers_what_came_and_closes,
-    a_reset_that_comes_with_bytes_is_told_though_they_paused,
-    a_peers_end_waits_for_a_paused_socket,
-);
-
-const A_WHILE: Duration = Duration::from_millis(50);
-
-fn ends<P: Platform>(side: &Side<P>, id: SocketId) -> usize {
-    side.script.count(|event| *event == Event::End(id))
-}
-
-/// The reset is known while the socket is paused. Bytes may be lost with it, where a reset throws
-/// away what waits, but the close does not wait for `resume`.
-fn a_paused_socket_that_broke_delivers_what_came_and_closes<B: Bed>(bed: &mut B) {
-    let mut pair = Pair::open(bed);
-    let (accepted, connected) = (pair.accepted, pair.connected);
-    pair.server.net().pause(accepted);
-    pair.client.say(connected, b"before");
-    pair.for_time(bed, A_WHILE);
-    assert_eq!(pair.server.script.received(accepted), b"");
-    pair.client.net().abort(connected, 0);
-    pair.until(bed, |server, _| server.script.closed(accepted).is_some());
-    assert!(matches!(
-        pair.server.script.closed(accepted),
-        Some(Closed::Failed(_))
-    ));
-    assert_eq!(ends(&pair.server, accepted), 0, "it was no orderly end");
-}
-
-/// The handler pauses at every byte, and nobody resumes.
-fn a_reset_that_comes_with_bytes_is_told_though_they_paused<B: Bed>(bed: &mut B) {
-    let mut pair = Pair::open(bed);
-    let (accepted, connected) = (pair.accepted, pair.connected);
-    pair.server.script.act(|at, event| {
-        if let (At::Socket(socket), Event::Data(..)) = (at, event) {
-            socket.pause();
-        }
-    });
-    pair.client.say(connected, b"request");
-    pair.client.net().abort(connected, 0);
-    pair.until(bed, |server, _| server.script.closed(accepted).is_some());
-    assert_eq!(ends(&pair.server, accepted), 0);
-}
-
-fn a_peers_end_waits_for_a_paused_socket<B: Bed>(bed: &mut B) {
-    let mut pair = Pair::open(bed);
-    let (accepted, connected) = (pair.accepted, pair.connected);
-    pair.server.net().pause(accepted);
-    pair.client.finish(connected);
-    pair.for_time(bed, A_WHILE);
-    assert_eq!(ends(&pair.server, accepted), 0);
-    assert_eq!(pair.server.script.closed(accepted), None);
-    pair.server.net().resume(accepted);
-    pair.until(bed, |server, _| server.script.closed(accepted).is_some());
-    assert_eq!(ends(&pair.server, accepted), 1);
-}
+use usockets_tests::side::Side;
 
 /// Peers of the operating system's own, which reset as it does.
 #[cfg(unix)]

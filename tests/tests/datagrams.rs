@@ -606,9 +606,10 @@ where
     let mut right = Office::new(bed, 1);
     let (to, port) = right.bind(any, 1);
     let port = port.port();
+    let v6 = |bed: &B, host| bed.addr_v6(host).expect("IPv6");
     let sides = [
         (left.bind(bed.addr(0), 4), bed.addr(1).ip()),
-        (left.bind(bed.addr_v6(0), 6), bed.addr_v6(1).ip()),
+        (left.bind(v6(bed, 0), 6), v6(bed, 1).ip()),
     ];
     let long = bed.long();
     for ((from, from_addr), ip) in sides {

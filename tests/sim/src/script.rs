@@ -59,6 +59,19 @@ impl Step {
     pub(crate) const fn disturbs(&self) -> bool {
         matches!(self, Self::Cut(_) | Self::Stall(_) | Self::Jump(_))
     }
+
+    /// Returns the number of the connection that the step is about, if it is about one.
+    pub(crate) const fn line(&self) -> Option<usize> {
+        match *self {
+            Self::Open { line, .. }
+            | Self::Say { line, .. }
+            | Self::Pause { line }
+            | Self::Resume { line }
+            | Self::Finish { line }
+            | Self::Reset { line } => Some(line),
+            Self::Wait(_) | Self::Cut(_) | Self::Stall(_) | Self::Jump(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Step {

@@ -112,6 +112,12 @@ fn play<H: Handler<Host>>(
         .collect();
     timed.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let disturbed = case.steps.iter().chain(timed.iter().map(|(_, step)| step));
+    // The numbers that steps name are the peers', whoever the handler connects to meanwhile.
+    let named = disturbed.clone().filter_map(|step| step.line()).max();
+    let mut crowd = Crowd::default();
+    crowd
+        .lines
+        .resize_with(named.map_or(0, |line| line + 1), Line::default);
     let harmful = case.faults.is_harmful();
     let mut trial = Trial {
         driver,
@@ -120,7 +126,7 @@ fn play<H: Handler<Host>>(
         server,
         handler: driver.handler(),
         peers,
-        crowd: Crowd::default(),
+        crowd,
         places: Places::new(address(HANDLER), address(PEERS)),
         cut_until: None,
         broken: harmful || disturbed.into_iter().any(Step::disturbs),
@@ -192,9 +198,6 @@ impl<H: Handler<Host>> Trial<'_, '_, H> {
         let mut net = self.peers.net();
         match step {
             Step::Open { line, peer } => {
-                while crowd.lines.len() <= line {
-                    crowd.lines.push(Line::default());
-                }
                 crowd.lines[line].peer = Some(peer);
                 crowd.lines[line].input = input(&self.driver.peers[peer], self.case.seed, line);
                 crowd.lines[line].id = None;

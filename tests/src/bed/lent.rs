@@ -37,7 +37,7 @@ impl Bed for LentBed {
         self.0.addr(host)
     }
 
-    fn addr_v6(&self, host: usize) -> SocketAddr {
+    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
         self.0.addr_v6(host)
     }
 

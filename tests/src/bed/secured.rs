@@ -26,8 +26,8 @@ pub struct SecuredBed<'b, B> {
 }
 
 /// Runs a test with TLS on a smooth simulated network and on some rough ones.
-pub fn on_secured_sim(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, SimBed>) + Send) {
-    with_stack(name, || {
+pub fn on_secured_sim(mut test: impl FnMut(&mut SecuredBed<'_, SimBed>) + Send) {
+    with_stack(|| {
         let mut run = |mut inner: SimBed| {
             test(&mut SecuredBed {
                 inner: &mut inner,
@@ -43,8 +43,8 @@ pub fn on_secured_sim(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, SimBe
 }
 
 /// Runs a test with TLS on Linux.
-pub fn on_secured_linux(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, LinuxBed>) + Send) {
-    with_stack(name, || {
+pub fn on_secured_linux(mut test: impl FnMut(&mut SecuredBed<'_, LinuxBed>) + Send) {
+    with_stack(|| {
         test(&mut SecuredBed {
             inner: &mut LinuxBed::default(),
             hosts: 0,
@@ -53,11 +53,8 @@ pub fn on_secured_linux(name: &str, mut test: impl FnMut(&mut SecuredBed<'_, Lin
 }
 
 /// Runs a test with TLS on stacks of our own.
-pub fn on_secured_user_space(
-    name: &str,
-    mut test: impl FnMut(&mut SecuredBed<'_, UserSpaceBed>) + Send,
-) {
-    with_stack(name, || {
+pub fn on_secured_user_space(mut test: impl FnMut(&mut SecuredBed<'_, UserSpaceBed>) + Send) {
+    with_stack(|| {
         for delay in [0, 30] {
             test(&mut SecuredBed {
                 inner: &mut UserSpaceBed::new(Duration::from_micros(delay), 0, 1),
@@ -87,12 +84,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Runs `f`, the test `name`, with enough stack for the layer's memory on its way to the heap.
-fn with_stack(name: &str, f: impl FnOnce() + Send) {
-    if let Some((_, why)) = EXCEPTIONS.iter().find(|(exception, _)| *exception == name) {
-        println!("{name} is left out: {why}");
-        return;
-    }
+/// Runs `f` with enough stack for the layer's memory on its way to the heap.
+fn with_stack(f: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(64 << 20);
         let thread = thread.spawn_scoped(scope, f).expect("a thread");
@@ -120,7 +113,7 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
         self.inner.addr(host)
     }
 
-    fn addr_v6(&self, host: usize) -> SocketAddr {
+    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
         self.inner.addr_v6(host)
     }
 
@@ -167,6 +160,10 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
 
     fn is_virtual(&self) -> bool {
         self.inner.is_virtual()
+    }
+
+    fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
+        EXCEPTIONS
     }
 }
 

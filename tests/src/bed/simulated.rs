@@ -54,8 +54,8 @@ impl Bed for SimBed {
         SocketAddr::new(self.sim.addresses(host)[0], 0)
     }
 
-    fn addr_v6(&self, host: usize) -> SocketAddr {
-        SocketAddr::new(self.sim.addresses(host)[1], 0)
+    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.sim.addresses(host)[1], 0))
     }
 
     fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {

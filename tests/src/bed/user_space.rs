@@ -320,8 +320,8 @@ impl<P: Platform + 'static> Bed for LinkBed<P> {
         ([10, 0, 0, host as u8 + 1], 0).into()
     }
 
-    fn addr_v6(&self, host: usize) -> SocketAddr {
-        v6(host as u16 + 1, 0)
+    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
+        Some(v6(host as u16 + 1, 0))
     }
 
     fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {

@@ -2,26 +2,20 @@
 //!
 //! `tests/broken_connections.rs` is left out: its peers reset by rustix, which is not for Windows.
 
-#[path = "../../tests/addresses.rs"]
-mod addresses;
 #[path = "../../tests/async_cancellation.rs"]
 mod async_cancellation;
 #[path = "../../tests/async_streams.rs"]
 mod async_streams;
-#[path = "../../tests/back_pressure.rs"]
-mod back_pressure;
 #[path = "../../tests/broken_connections.rs"]
 mod broken_connections;
 #[path = "../../tests/calls_inside_calls.rs"]
 mod calls_inside_calls;
-#[path = "../../tests/closing_data.rs"]
-mod closing_data;
+#[path = "../../tests/conformance.rs"]
+mod conformance;
 #[path = "../../tests/composed_protocols.rs"]
 mod composed_protocols;
 #[path = "../../tests/connect_errors.rs"]
 mod connect_errors;
-#[path = "../../tests/contexts.rs"]
-mod contexts;
 #[path = "../../tests/cork.rs"]
 mod cork;
 #[path = "../../tests/delivery_before_close.rs"]
@@ -32,23 +26,11 @@ mod fairness;
 mod foreign_loops;
 #[path = "../../tests/full_pool.rs"]
 mod full_pool;
-#[path = "../../tests/half_close.rs"]
-mod half_close;
 #[path = "../../tests/listeners_take_turns.rs"]
 mod listeners_take_turns;
 #[path = "../../tests/memory.rs"]
 mod memory;
-#[path = "../../tests/on_demand.rs"]
-mod on_demand;
-#[path = "../../tests/slots_at_capacity.rs"]
-mod slots_at_capacity;
-#[path = "../../tests/stale_names.rs"]
-mod stale_names;
-#[path = "../../tests/stats.rs"]
-mod stats;
 #[path = "../../tests/timeouts.rs"]
 mod timeouts;
 #[path = "../../tests/timers.rs"]
 mod timers;
-#[path = "../../tests/write_before_open.rs"]
-mod write_before_open;

@@ -1,16 +1,12 @@
 //! A closing socket's data can be reached by others until its own `on_close` has been made, so that
 //! links kept in the data of sockets can be taken apart in a mass close.
 
+use crate::bed::Bed;
+use crate::side::Side;
 use std::collections::HashMap;
-
 use usockets::{
     AllSockets, Closed, Endpoint, Handler, Loop, Opened, Platform, Socket, SocketId, Sockets,
 };
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::side::Side;
-
-on_every_platform!(links_in_the_data_hold_in_a_mass_close);
 
 /// Members of a ring, linked both ways through their data.
 #[derive(Default)]
@@ -74,7 +70,8 @@ impl<P: Platform> Handler<P> for Ring {
     }
 }
 
-fn links_in_the_data_hold_in_a_mass_close<B: Bed>(bed: &mut B) {
+/// Each of many that close at once still reaches the data of its neighbours.
+pub fn links_in_the_data_hold_in_a_mass_close<B: Bed>(bed: &mut B) {
     const MEMBERS: usize = 6;
     let sockets = Box::leak(Box::new(Sockets::<B::P, Ring, 8>::new()));
     let buffer = vec![0; 4_096].leak();

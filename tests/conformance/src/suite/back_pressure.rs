@@ -1,28 +1,18 @@
 //! Writing more than there is room for.
 
+use crate::bed::Bed;
+use crate::script::Event;
+use crate::side::{Pair, pattern};
 use std::cell::Cell;
 use std::rc::Rc;
 
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::Event;
-use usockets_tests::side::{Pair, pattern};
-
-on_every_platform!(
-    writing_until_full_in_on_writable_never_stalls,
-    writing_vectored_until_full_never_stalls,
-    a_full_socket_does_not_stall_another,
-    a_short_write_promises_one_on_writable,
-    a_slow_reader_gets_everything,
-);
-
 /// `on_writable` writes until nothing is taken, again and again, and never waits in vain (W5).
-fn writing_until_full_in_on_writable_never_stalls<B: Bed>(bed: &mut B) {
+pub fn writing_until_full_in_on_writable_never_stalls<B: Bed>(bed: &mut B) {
     transfer(bed, false);
 }
 
 /// The same with vectored writes, whose failure must be noted as well (W5, W6).
-fn writing_vectored_until_full_never_stalls<B: Bed>(bed: &mut B) {
+pub fn writing_vectored_until_full_never_stalls<B: Bed>(bed: &mut B) {
     transfer(bed, true);
 }
 
@@ -48,7 +38,7 @@ fn transfer<B: Bed>(bed: &mut B, vectored: bool) {
 }
 
 /// Two sockets of one loop are full at once; the room of one says nothing of the other (W7).
-fn a_full_socket_does_not_stall_another<B: Bed>(bed: &mut B) {
+pub fn a_full_socket_does_not_stall_another<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let second = pair.client.connect(pair.addr, 3).unwrap();
     pair.until(bed, |server, client| {
@@ -71,7 +61,7 @@ fn a_full_socket_does_not_stall_another<B: Bed>(bed: &mut B) {
 }
 
 /// After a short write, `on_writable` comes; without one it never does.
-fn a_short_write_promises_one_on_writable<B: Bed>(bed: &mut B) {
+pub fn a_short_write_promises_one_on_writable<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.client.net().pause(connected);
@@ -109,7 +99,7 @@ fn a_short_write_promises_one_on_writable<B: Bed>(bed: &mut B) {
 }
 
 /// A reader that pauses after every delivery still gets all bytes, in order.
-fn a_slow_reader_gets_everything<B: Bed>(bed: &mut B) {
+pub fn a_slow_reader_gets_everything<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     let pauses = Rc::new(Cell::new(0));

@@ -1,24 +1,11 @@
 //! What a full pool still can do: whoever gives a slot up can take it again in the same call, and
 //! listeners leave what is reserved.
 
+use crate::bed::Bed;
+use crate::script::{At, Event};
+use crate::side::{Side, run_for, run_until};
 use std::time::Duration;
-
 use usockets::{Endpoint, Error, WhenFull};
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::{At, Event};
-use usockets_tests::side::{Side, run_for, run_until};
-
-on_every_platform!(
-    a_failed_connect_can_be_tried_elsewhere_in_a_full_pool,
-    the_last_call_of_a_socket_can_connect_in_its_slot,
-    a_one_shot_timer_restarts_itself_in_a_pool_of_one,
-    a_moved_timer_takes_no_other_slot,
-    accepting_leaves_the_reserve,
-    a_listener_has_no_more_connections_than_it_may,
-    a_listener_at_its_cap_evicts_its_own,
-    a_paused_listener_loses_nobody,
-);
 
 const A_WHILE: Duration = Duration::from_millis(50);
 
@@ -29,7 +16,8 @@ fn nowhere<B: Bed>(bed: &mut B, side: &mut Side<B::P>) -> std::net::SocketAddr {
     addr
 }
 
-fn a_failed_connect_can_be_tried_elsewhere_in_a_full_pool<B: Bed>(bed: &mut B) {
+/// `on_connect_error` may connect again in the very slot that failed.
+pub fn a_failed_connect_can_be_tried_elsewhere_in_a_full_pool<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::with::<1>(1, bed.platform(), 4_096, 0);
     let closed = nowhere(bed, &mut server);
@@ -51,7 +39,8 @@ fn a_failed_connect_can_be_tried_elsewhere_in_a_full_pool<B: Bed>(bed: &mut B) {
     ));
 }
 
-fn the_last_call_of_a_socket_can_connect_in_its_slot<B: Bed>(bed: &mut B) {
+/// `on_close` may connect in the slot that it frees.
+pub fn the_last_call_of_a_socket_can_connect_in_its_slot<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::with::<1>(1, bed.platform(), 4_096, 0);
     let (_, addr) = server.listen(bed, 1);
@@ -78,7 +67,8 @@ fn the_last_call_of_a_socket_can_connect_in_its_slot<B: Bed>(bed: &mut B) {
     assert_ne!(ids[0], ids[1], "the old id is stale");
 }
 
-fn a_one_shot_timer_restarts_itself_in_a_pool_of_one<B: Bed>(bed: &mut B) {
+/// `on_timer` may start a timer in the slot of the one that has fired.
+pub fn a_one_shot_timer_restarts_itself_in_a_pool_of_one<B: Bed>(bed: &mut B) {
     let mut side = Side::with::<1>(0, bed.platform(), 4_096, 0);
     side.script.act(|at, event| {
         if let (At::AllSockets(sockets), Event::Timer(..)) = (at, event) {
@@ -96,7 +86,8 @@ fn a_one_shot_timer_restarts_itself_in_a_pool_of_one<B: Bed>(bed: &mut B) {
     }));
 }
 
-fn a_moved_timer_takes_no_other_slot<B: Bed>(bed: &mut B) {
+/// A timer that is moved keeps its slot and its id.
+pub fn a_moved_timer_takes_no_other_slot<B: Bed>(bed: &mut B) {
     let mut side = Side::with::<1>(0, bed.platform(), 4_096, 0);
     let timer = side.net().start_timer(A_WHILE * 4, Duration::ZERO).unwrap();
     assert!(side.net().move_timer(timer, A_WHILE, A_WHILE));
@@ -118,7 +109,7 @@ fn a_moved_timer_takes_no_other_slot<B: Bed>(bed: &mut B) {
 }
 
 /// However many want in, the slots that connects need stay free.
-fn accepting_leaves_the_reserve<B: Bed>(bed: &mut B) {
+pub fn accepting_leaves_the_reserve<B: Bed>(bed: &mut B) {
     let mut server = Side::with::<6>(0, bed.platform(), 4_096, 0);
     let mut client = Side::new(bed, 1);
     let at = Endpoint::tcp(bed.addr(0)).reserve(2);
@@ -164,7 +155,7 @@ fn capped<B: Bed>(bed: &mut B, policy: WhenFull) -> (Side<B::P>, Side<B::P>) {
 }
 
 /// One that goes makes room for one that waits.
-fn a_listener_has_no_more_connections_than_it_may<B: Bed>(bed: &mut B) {
+pub fn a_listener_has_no_more_connections_than_it_may<B: Bed>(bed: &mut B) {
     let (mut server, mut client) = capped(bed, WhenFull::Pause);
     let long = bed.long();
     let sides = &mut [&mut server, &mut client];
@@ -180,7 +171,8 @@ fn a_listener_has_no_more_connections_than_it_may<B: Bed>(bed: &mut B) {
         .is_some()));
 }
 
-fn a_listener_at_its_cap_evicts_its_own<B: Bed>(bed: &mut B) {
+/// A listener at its cap evicts a connection of its own, and nobody else's.
+pub fn a_listener_at_its_cap_evicts_its_own<B: Bed>(bed: &mut B) {
     let (mut server, mut client) = capped(bed, WhenFull::EvictIdle);
     let long = bed.long();
     let sides = &mut [&mut server, &mut client];
@@ -191,7 +183,8 @@ fn a_listener_at_its_cap_evicts_its_own<B: Bed>(bed: &mut B) {
         > 0));
 }
 
-fn a_paused_listener_loses_nobody<B: Bed>(bed: &mut B) {
+/// Who connects while a listener is paused is served when it goes on.
+pub fn a_paused_listener_loses_nobody<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
     let (listener, addr) = server.listen(bed, 1);

@@ -1,20 +1,12 @@
 //! The end of one direction.
 
+use crate::bed::Bed;
+use crate::script::Event;
+use crate::side::{Pair, pattern};
 use usockets::Closed;
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::Event;
-use usockets_tests::side::{Pair, pattern};
-
-on_every_platform!(
-    both_ends_close_in_order,
-    bytes_before_the_end_come_first,
-    we_still_receive_after_our_own_end,
-    the_end_comes_once
-);
 
 /// Both sides finish: both close with `Finished`, and `on_close` comes once (W21).
-fn both_ends_close_in_order<B: Bed>(bed: &mut B) {
+pub fn both_ends_close_in_order<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     pair.client.finish(pair.connected);
     let (accepted, connected) = (pair.accepted, pair.connected);
@@ -26,7 +18,7 @@ fn both_ends_close_in_order<B: Bed>(bed: &mut B) {
 }
 
 /// Bytes that arrive before or together with the end are delivered before `on_end` (W4).
-fn bytes_before_the_end_come_first<B: Bed>(bed: &mut B) {
+pub fn bytes_before_the_end_come_first<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let bytes = pattern(bed.plenty());
     pair.client.say(pair.connected, &bytes);
@@ -44,7 +36,7 @@ fn bytes_before_the_end_come_first<B: Bed>(bed: &mut B) {
 }
 
 /// What the peer says after our own end, together with its end, arrives in full (W4).
-fn we_still_receive_after_our_own_end<B: Bed>(bed: &mut B) {
+pub fn we_still_receive_after_our_own_end<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.script.finish_on_end = false;
@@ -60,7 +52,7 @@ fn we_still_receive_after_our_own_end<B: Bed>(bed: &mut B) {
 }
 
 /// `on_end` comes once, also when there is more to write than fits and room comes back (W11).
-fn the_end_comes_once<B: Bed>(bed: &mut B) {
+pub fn the_end_comes_once<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     let bytes = pattern(bed.plenty());

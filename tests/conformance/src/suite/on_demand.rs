@@ -1,23 +1,12 @@
 //! Reading on demand: the program is told, and reads into its own memory when it likes.
 
+use crate::bed::Bed;
+use crate::script::{At, Event};
+use crate::side::{Pair, Side, pattern};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
-
 use usockets::{Closed, Error, Platform, Read};
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::{At, Event};
-use usockets_tests::side::{Pair, Side, pattern};
-
-on_every_platform!(
-    all_bytes_and_the_end_are_read_into_the_programs_memory,
-    the_program_is_told_once_until_it_has_read_all,
-    bytes_before_a_reset_stay_readable,
-    a_socket_that_is_not_open_cannot_be_read,
-    the_loop_reads_again_when_the_program_no_longer_wants_to,
-    a_paused_socket_is_not_told_of,
-);
 
 const A_WHILE: Duration = Duration::from_millis(50);
 
@@ -56,7 +45,7 @@ fn told<P: Platform>(side: &Side<P>) -> usize {
 }
 
 /// Nothing comes by `on_data` or `on_end`, and the end can be read as often as one likes.
-fn all_bytes_and_the_end_are_read_into_the_programs_memory<B: Bed>(bed: &mut B) {
+pub fn all_bytes_and_the_end_are_read_into_the_programs_memory<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.net().set_pull(accepted, true);
@@ -77,7 +66,7 @@ fn all_bytes_and_the_end_are_read_into_the_programs_memory<B: Bed>(bed: &mut B) 
 
 /// However much comes meanwhile; and again when more comes after all was read. (A rough network
 /// gives bytes in pieces.)
-fn the_program_is_told_once_until_it_has_read_all<B: Bed>(bed: &mut B) {
+pub fn the_program_is_told_once_until_it_has_read_all<B: Bed>(bed: &mut B) {
     if !bed.is_smooth() {
         return;
     }
@@ -106,7 +95,7 @@ fn the_program_is_told_once_until_it_has_read_all<B: Bed>(bed: &mut B) {
 }
 
 /// Although the reset is known, and until the program has read them.
-fn bytes_before_a_reset_stay_readable<B: Bed>(bed: &mut B) {
+pub fn bytes_before_a_reset_stay_readable<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.net().set_pull(accepted, true);
@@ -145,7 +134,8 @@ fn bytes_before_a_reset_stay_readable<B: Bed>(bed: &mut B) {
     );
 }
 
-fn a_socket_that_is_not_open_cannot_be_read<B: Bed>(bed: &mut B) {
+/// A read of a socket that is not open, or no more, is an error and not an end.
+pub fn a_socket_that_is_not_open_cannot_be_read<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let accepted = pair.accepted;
     assert_eq!(
@@ -162,7 +152,8 @@ fn a_socket_that_is_not_open_cannot_be_read<B: Bed>(bed: &mut B) {
     pair.until(bed, |server, _| server.script.closed(accepted).is_some());
 }
 
-fn the_loop_reads_again_when_the_program_no_longer_wants_to<B: Bed>(bed: &mut B) {
+/// What waited for the program is delivered by the loop once the program gives reading back.
+pub fn the_loop_reads_again_when_the_program_no_longer_wants_to<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.net().set_pull(accepted, true);
@@ -174,7 +165,8 @@ fn the_loop_reads_again_when_the_program_no_longer_wants_to<B: Bed>(bed: &mut B)
     });
 }
 
-fn a_paused_socket_is_not_told_of<B: Bed>(bed: &mut B) {
+/// A paused socket has no `on_readable`; it comes once the socket is resumed.
+pub fn a_paused_socket_is_not_told_of<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.net().set_pull(accepted, true);

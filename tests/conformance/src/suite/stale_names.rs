@@ -1,20 +1,13 @@
 //! A name outlives its socket and reaches nobody else.
 
+use crate::bed::Bed;
+use crate::side::{Pair, Side, run_until};
 use std::time::Duration;
-
 use usockets::{Closed, SocketId};
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::side::{Pair, Side, run_until};
-
-on_every_platform!(
-    a_stale_name_reaches_nobody,
-    stale_names_of_listeners_and_timers_do_nothing
-);
 
 /// The slot is used again by another connection; every call by the old name leaves it alone
 /// (W2, W16).
-fn a_stale_name_reaches_nobody<B: Bed>(bed: &mut B) {
+pub fn a_stale_name_reaches_nobody<B: Bed>(bed: &mut B) {
     let server = Side::new(bed, 0);
     let client = Side::with::<1>(1, bed.platform(), 4_096, 256);
     let mut pair = Pair::of(bed, server, client);
@@ -65,7 +58,7 @@ fn a_stale_name_reaches_nobody<B: Bed>(bed: &mut B) {
 }
 
 /// Listeners and timers have names of their own; an old one does nothing (W32).
-fn stale_names_of_listeners_and_timers_do_nothing<B: Bed>(bed: &mut B) {
+pub fn stale_names_of_listeners_and_timers_do_nothing<B: Bed>(bed: &mut B) {
     let mut side = Side::with::<1>(0, bed.platform(), 16, 0);
     let (old, _) = side.listen(bed, 1);
     side.net().stop_listening(old);
@@ -90,6 +83,6 @@ fn stale_names_of_listeners_and_timers_do_nothing<B: Bed>(bed: &mut B) {
         .log
         .is_empty()));
     let events: Vec<_> = side.script.events().cloned().collect();
-    assert_eq!(events, [usockets_tests::script::Event::Timer(second, 0)]);
+    assert_eq!(events, [crate::script::Event::Timer(second, 0)]);
     assert_eq!(side.net().stats().in_use, 0);
 }

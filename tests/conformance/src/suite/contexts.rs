@@ -1,17 +1,9 @@
 //! Groups of sockets.
 
+use crate::bed::Bed;
+use crate::script::Event;
+use crate::side::{Pair, Side};
 use usockets::{Closed, Endpoint};
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::Event;
-use usockets_tests::side::{Pair, Side};
-
-on_every_platform!(
-    all_of_a_context_close_and_no_others,
-    what_on_close_connects_stays,
-    an_adopted_socket_keeps_its_name_and_timeout,
-    a_group_is_counted_written_to_and_visited,
-);
 
 /// Opens `count` connections; returns the names on the client, whose contexts are 10, 11, …
 fn opened<B: Bed>(bed: &mut B, count: u8) -> (Pair<B::P>, Vec<usockets::SocketId>) {
@@ -30,7 +22,7 @@ fn opened<B: Bed>(bed: &mut B, count: u8) -> (Pair<B::P>, Vec<usockets::SocketId
 
 /// `close_all` closes open, opening and listening sockets of its context, adopted ones included,
 /// and leaves the rest (W10).
-fn all_of_a_context_close_and_no_others<B: Bed>(bed: &mut B) {
+pub fn all_of_a_context_close_and_no_others<B: Bed>(bed: &mut B) {
     let (mut pair, ids) = opened(bed, 4);
     let listener = pair
         .client
@@ -56,7 +48,7 @@ fn all_of_a_context_close_and_no_others<B: Bed>(bed: &mut B) {
 }
 
 /// A socket that `on_close` connects, with the context that is being closed, is not closed (W10).
-fn what_on_close_connects_stays<B: Bed>(bed: &mut B) {
+pub fn what_on_close_connects_stays<B: Bed>(bed: &mut B) {
     let (mut pair, ids) = opened(bed, 2);
     let to = pair.addr;
     pair.client.script.act(move |at, event| {
@@ -72,7 +64,7 @@ fn what_on_close_connects_stays<B: Bed>(bed: &mut B) {
 }
 
 /// Adopting in place: the name, the data and the timeout stay, and events go on (W1).
-fn an_adopted_socket_keeps_its_name_and_timeout<B: Bed>(bed: &mut B) {
+pub fn an_adopted_socket_keeps_its_name_and_timeout<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let id = pair.connected;
     let millis = std::time::Duration::from_millis(5);
@@ -94,7 +86,7 @@ fn an_adopted_socket_keeps_its_name_and_timeout<B: Bed>(bed: &mut B) {
 
 /// One write to each member; one that is held up is handed over with what it took, and takes
 /// nothing more until it has room.
-fn a_group_is_counted_written_to_and_visited<B: Bed>(bed: &mut B) {
+pub fn a_group_is_counted_written_to_and_visited<B: Bed>(bed: &mut B) {
     let (mut pair, ids) = opened(bed, 4);
     let is_meant = |context: &u8| (10..13).contains(context);
     let mut net = pair.client.net();

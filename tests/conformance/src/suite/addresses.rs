@@ -1,22 +1,16 @@
 //! Who is talking to whom.
 
+use crate::bed::Bed;
+use crate::script::Event;
+use crate::side::{Side, run_until};
 use std::net::SocketAddr;
-
 use usockets::{Endpoint, Error};
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::Event;
-use usockets_tests::side::{Side, run_until};
-
-on_every_platform!(
-    a_mapped_peer_appears_as_ipv4,
-    a_v6_only_listener_takes_no_ipv4,
-    a_connect_comes_from_its_source,
-    a_shared_port_is_opt_in,
-);
 
 /// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere.
-fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
+pub fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
+    if bed.addr_v6(0).is_none() {
+        return;
+    }
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
     let any: SocketAddr = "[::]:0".parse().unwrap();
@@ -40,14 +34,18 @@ fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
 }
 
 /// With `v6_only` the same connect is refused, and one by IPv6 is not.
-fn a_v6_only_listener_takes_no_ipv4<B: Bed>(bed: &mut B) {
+pub fn a_v6_only_listener_takes_no_ipv4<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
+    // An address is known only of a host that is there.
+    let Some(v6) = bed.addr_v6(0) else {
+        return;
+    };
     let any: SocketAddr = "[::]:0".parse().unwrap();
     let (_, addr) = server.listen_at(Endpoint::tcp(any).v6_only(true), 1);
     let refused = SocketAddr::new(bed.addr(0).ip(), addr.port());
     let id = client.connect(refused, 2).unwrap();
-    let taken = SocketAddr::new(bed.addr_v6(0).ip(), addr.port());
+    let taken = SocketAddr::new(v6.ip(), addr.port());
     let other = client.connect(taken, 3).unwrap();
     let long = bed.long();
     assert!(run_until(
@@ -66,7 +64,7 @@ fn a_v6_only_listener_takes_no_ipv4<B: Bed>(bed: &mut B) {
 }
 
 /// The local address can be chosen, with its port.
-fn a_connect_comes_from_its_source<B: Bed>(bed: &mut B) {
+pub fn a_connect_comes_from_its_source<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
     let (_, addr) = server.listen(bed, 1);
@@ -91,7 +89,7 @@ fn a_connect_comes_from_its_source<B: Bed>(bed: &mut B) {
 }
 
 /// Two listeners share a port only if both ask for it (W24).
-fn a_shared_port_is_opt_in<B: Bed>(bed: &mut B) {
+pub fn a_shared_port_is_opt_in<B: Bed>(bed: &mut B) {
     let mut side = Side::new(bed, 0);
     let (_, addr) = side.listen(bed, 1);
     let exclusive = side.net().listen(Endpoint::tcp(addr), 1);

@@ -1,13 +1,10 @@
 //! What the loop counts.
 
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::side::{Pair, pattern};
-
-on_every_platform!(everything_is_counted, pausing_holds_the_peer_up);
+use crate::bed::Bed;
+use crate::side::{Pair, pattern};
 
 /// Connections, bytes, slots and iterations are counted (W34: and nothing is printed).
-fn everything_is_counted<B: Bed>(bed: &mut B) {
+pub fn everything_is_counted<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let bytes = pattern(2_000);
     let (accepted, connected) = (pair.accepted, pair.connected);
@@ -46,7 +43,7 @@ fn everything_is_counted<B: Bed>(bed: &mut B) {
 
 /// A paused socket is not read: its peer fills what lies between, and no more; `resume` delivers
 /// everything, then the end.
-fn pausing_holds_the_peer_up<B: Bed>(bed: &mut B) {
+pub fn pausing_holds_the_peer_up<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.net().pause(accepted);

@@ -218,6 +218,11 @@ impl<P: Platform + 'static> Pair<P> {
 /// Returns `len` bytes in which no stretch repeats for a long time.
 #[must_use]
 pub fn pattern(len: usize) -> Vec<u8> {
-    let mix = |index: usize| crate::rng::mix(index as u64) as u8;
+    // The finalizer of SplitMix64.
+    let mix = |index: usize| {
+        let index = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let index = (index ^ (index >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (index ^ (index >> 27)) as u8
+    };
     (0..len).map(mix).collect()
 }

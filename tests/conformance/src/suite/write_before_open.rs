@@ -1,19 +1,12 @@
 //! Using a connection before it is open.
 
+use crate::bed::Bed;
+use crate::script::Event;
+use crate::side::{Pair, Side, run_for, run_until};
 use usockets::{Closed, Endpoint};
-use usockets_tests::bed::Bed;
-use usockets_tests::on_every_platform;
-use usockets_tests::script::Event;
-use usockets_tests::side::{Pair, Side, run_for, run_until};
-
-on_every_platform!(
-    a_write_before_open_takes_nothing_and_open_still_comes,
-    closing_before_open_makes_no_call,
-    other_calls_before_open_do_no_harm,
-);
 
 /// A write to a connecting socket takes 0 bytes, and `on_open` comes all the same (W8).
-fn a_write_before_open_takes_nothing_and_open_still_comes<B: Bed>(bed: &mut B) {
+pub fn a_write_before_open_takes_nothing_and_open_still_comes<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
     let (_, addr) = server.listen(bed, 1);
@@ -44,7 +37,7 @@ fn a_write_before_open_takes_nothing_and_open_still_comes<B: Bed>(bed: &mut B) {
 }
 
 /// A connecting socket that is closed gets no call at all; the server sees it come and go (W10).
-fn closing_before_open_makes_no_call<B: Bed>(bed: &mut B) {
+pub fn closing_before_open_makes_no_call<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
     let (_, addr) = server.listen(bed, 1);
@@ -64,7 +57,7 @@ fn closing_before_open_makes_no_call<B: Bed>(bed: &mut B) {
 }
 
 /// Finishing, pausing, corking, aborting a socket that connects: nothing, or as documented (W8).
-fn other_calls_before_open_do_no_harm<B: Bed>(bed: &mut B) {
+pub fn other_calls_before_open_do_no_harm<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let id = pair.client.connect(pair.addr, 2).unwrap();
     let gone = pair

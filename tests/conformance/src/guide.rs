@@ -1,0 +1,55 @@
+//! What is unclear when one writes a platform, and which test notices.
+//!
+//! The contract is the documentation of [`Platform`](usockets::Platform). Here are the questions
+//! that it answered too briefly for those who wrote one with nothing else.
+//!
+//! # Must an accepted socket be reported as writable?
+//! No. The loop calls `open` once right after `accept`, with
+//! [`Readiness::NONE`](usockets::Readiness::NONE). If that says
+//! [`Progress::Done`](usockets::Progress::Done), the socket is open and is written to without a
+//! report. Only an `open` that says `Pending` needs one. A *connecting* socket must be reported as
+//! writable when it opens: without that nothing opens at all, and most tests fail.
+//!
+//! # Are facts from before `accept` reported again, under the new id?
+//! Yes. Before `accept` a connection has no id, so its bytes, its end or its error could not be
+//! reported. The loop does not read a socket that it has just accepted; it waits for the report.
+//! Look at what holds when `accept` is called and report it, as `EPOLL_CTL_ADD` does
+//! (`epoll_ctl(2)`). Found by `full_pool::a_full_pool_pauses_the_listener_and_loses_nobody` and
+//! `write_before_open::closing_before_open_makes_no_call`.
+//!
+//! # Does `ENDED` come beside `READABLE`, or instead of it?
+//! Either will do: [`ENDED`](usockets::Readiness::ENDED), `HUNG_UP` and `ERROR` each have the loop
+//! read, as `READABLE` has, and they have it read on until `recv` says `Finished` or fails, whatever
+//! `drained` says. What is wrong is to leave `ENDED` out *and* to say `drained` of the last bytes
+//! before the end: nobody then reads the end. `recv` may say `drained: false` as long as anything
+//! follows, the end included; the loop then reads on by itself. Fifteen tests fail where both are
+//! wrong, `back_pressure::a_slow_reader_gets_everything` among them.
+//!
+//! # What is `take_error` asked of while bytes are unread?
+//! Of a paused socket, which is reported with `ERROR` and closes without reading. Say why it broke,
+//! and keep the error for `recv`, which delivers the bytes first. A platform that answers `None`
+//! until all is read keeps such a slot for ever. Found by
+//! `broken_connections::a_paused_socket_that_broke_delivers_what_came_and_closes`.
+//!
+//! # May a connect to a listener whose queue is full open?
+//! No. Those that wait beyond [`Endpoint::backlog`](usockets::Endpoint::backlog) must not open
+//! before there is a place: the connect goes on (a SYN that is dropped is sent again) until its time
+//! is over, or is refused if the bed says so ([`Bed::drops_surplus`](crate::Bed::drops_surplus)).
+//! Found by `connect_errors::a_connect_can_be_given_less_time`.
+//!
+//! # How many reports may one poll give?
+//! A number that you choose and that does not grow with the number of sockets; some hundred is
+//! usual. The next poll gives the rest and does not wait, and `next_deadline` is then in the past,
+//! as an edge-triggered outer loop would not be told again. The number itself is not checked, as no
+//! test knows it; that nobody is forgotten is, by
+//! `foreign_loops::more_ready_sockets_than_one_wait_holds_are_all_served`, with 280 sockets that
+//! are ready at once.
+//!
+//! # What else is noticed at once
+//! Room that comes back after a short send and is not reported as writable: 26 tests. A platform
+//! that takes everything and is never short: all of `back_pressure`.
+//!
+//! # In virtual time
+//! [`Bed::edge`](crate::Bed::edge) must not be left at its default, which is always true: an outer
+//! loop would never be idle, and time would stand still. And [`Bed::pass`](crate::Bed::pass) must
+//! pass over deadlines that are past: they are those of hosts that a test has dropped.

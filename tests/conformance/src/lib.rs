@@ -1,0 +1,53 @@
+//! The tests that every platform of [`usockets`] must pass, for platforms of your own too.
+//!
+//! A platform is an implementation of [`Platform`](usockets::Platform). Whether it keeps the contract is hard to tell
+//! from the outside: a report that is missing stalls one connection in a thousand. These tests run
+//! loops on it, open, write, pause, finish, reset and fill, and check what the program is told.
+//!
+//! # One command
+//!
+//! ```ignore
+//! // tests/conformance.rs of your package
+//! fn my_bed() -> MyBed {
+//!     MyBed::default()
+//! }
+//!
+//! usockets_conformance::conformance!(my_bed);
+//! ```
+//!
+//! Then `cargo test --test conformance` runs all of it, and
+//! `cargo test --test conformance half_close::the_end_comes_once` one test.
+//!
+//! # What you write
+//! A [`Bed`]: it makes platforms, one for each host of a network, says at which addresses they are,
+//! and moves time. What your platform cannot do, it declares ([`Bed::has_ipv6`],
+//! [`Bed::shares_ports`], [`Bed::drops_surplus`], [`Bed::learns_unasked`]); tests of it then check
+//! that it is refused, or are left out. `tests/outside` in the repository is a whole
+//! platform with its bed, in a package outside the workspace.
+//!
+//! The module [`guide`] answers what is unclear when one writes a platform.
+//!
+//! # Where to look
+//! `bed` (what you implement), `suite` (the tests, by behaviour), `list` (which there are, and the
+//! macro); `script` and `side` (a handler that writes down every call, and loops that are driven).
+
+pub mod bed;
+pub mod guide;
+mod list;
+pub mod script;
+pub mod side;
+pub mod suite;
+
+pub use self::bed::Bed;
+
+/// Runs a test on a bed, or says why the bed leaves it out.
+pub fn hold<B: Bed>(name: &str, bed: &mut B, test: impl FnOnce(&mut B)) {
+    match bed
+        .exceptions()
+        .iter()
+        .find(|(left_out, _)| *left_out == name)
+    {
+        Some((_, why)) => println!("{name} is left out: {why}"),
+        None => test(bed),
+    }
+}
