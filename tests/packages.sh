@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
+readme=$PWD/README.md
 crates=(usockets usockets-async usockets-linux usockets-posix usockets-smoltcp usockets-windows
     usockets-sim usockets-conformance)
 # What every package has.
@@ -64,3 +65,19 @@ for crate in "${crates[@]}"; do
     RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --package "$crate" "${features[@]}"
     echo "$crate stands alone"
 done
+
+# The first page of the README, pasted: its dependencies and its thirty lines. The packages are not
+# published yet, so they are taken from here.
+block() {
+    awk -v kind="$1" '$0 == "```" kind { inside = 1; next } /^```/ { if (inside) exit } inside' "$readme"
+}
+mkdir -p pasted/src
+{
+    printf '[package]\nname = "pasted"\nversion = "0.0.0"\nedition = "2024"\n\n'
+    block toml
+} >pasted/Cargo.toml
+block rust >pasted/src/main.rs
+[ "$(wc -l <pasted/src/main.rs)" -gt 30 ] || fail "the README has no thirty lines"
+sed -i 's/^members = \[/members = ["pasted", /' Cargo.toml
+cargo check --quiet --package pasted
+echo "the README's thirty lines compile as pasted"

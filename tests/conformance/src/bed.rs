@@ -46,8 +46,8 @@ pub trait Bed {
         true
     }
 
-    /// Returns until when a loop is to be polled, at most, while others also want their turn. `None`
-    /// where [`Platform::poll`] does not wait, as time is virtual.
+    /// Returns until when a loop is to be polled, at most, while others also want their turn.
+    /// `None` where [`Platform::poll`] does not wait, as time is virtual.
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         (!self.is_virtual()).then(|| platform.now().saturating_add(Duration::from_micros(100)))
     }

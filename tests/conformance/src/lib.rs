@@ -1,8 +1,9 @@
 //! The tests that every platform of [`usockets`] must pass, for platforms of your own too.
 //!
-//! A platform is an implementation of [`Platform`](usockets::Platform). Whether it keeps the contract is hard to tell
-//! from the outside: a report that is missing stalls one connection in a thousand. These tests run
-//! loops on it, open, write, pause, finish, reset and fill, and check what the program is told.
+//! A platform is an implementation of [`Platform`](usockets::Platform). Whether it keeps the
+//! contract is hard to tell from the outside: a report that is missing stalls one connection in a
+//! thousand. These tests run loops on it, open, write, pause, finish, reset and fill, and check
+//! what the program is told.
 //!
 //! # One command
 //!

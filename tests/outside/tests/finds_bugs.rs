@@ -16,7 +16,7 @@ const STEPS_MAX: usize = 20;
 /// The copies that `build.rs` made.
 macro_rules! copies {
     ($($name:ident)*) => {$(
-        #[allow(dead_code, unused_imports, unused_variables, unused_mut)]
+        #[allow(dead_code, unused_variables, clippy::all)]
         mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
         }

@@ -1,8 +1,10 @@
 //! Drives a handler against peers, seed by seed.
 
 use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -299,11 +301,21 @@ impl<H: Handler<Host>> Driver<H> {
     /// Runs the seeds, for a test.
     ///
     /// # Panics
-    /// A seed fails: with its shortest script, and how to see it again.
+    /// A seed fails: with its shortest script, and how to see it again. With `CHARTS` in the
+    /// environment, a page that shows it is left in the folder of that name
+    /// ([`Failure::page`]).
     pub fn check(&self) -> Report {
         match self.run() {
             Ok(report) => report,
-            Err(failure) => panic!("{failure}"),
+            Err(failure) => {
+                if let Some(folder) = std::env::var_os("CHARTS") {
+                    let file = format!("seed-{}.html", failure.seed());
+                    let path = Path::new(&folder).join(file);
+                    let written = fs::write(&path, failure.page());
+                    println!("{}: {written:?}", path.display());
+                }
+                panic!("{failure}")
+            }
         }
     }
 

@@ -107,6 +107,14 @@ impl Failure {
     pub const fn seed(&self) -> u64 {
         self.original.seed
     }
+
+    /// Returns a page of HTML that shows the failure: what is wrong, the shortest script, and
+    /// everything that happens in it as a [`message_chart`](crate::message_chart).
+    #[must_use]
+    pub fn page(&self) -> String {
+        let heading = format!("seed {} fails", self.seed());
+        crate::chart_page(&heading, &self.to_string(), &self.trace)
+    }
 }
 
 /// Lines of a trace that are shown.

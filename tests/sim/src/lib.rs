@@ -63,7 +63,9 @@
 //! # When a seed fails
 //! The message has the shortest script that still fails, in words, what happened, and the seed.
 //! `SEED=17 cargo test` runs that one alone. [`Driver::run`] returns the [`Failure`] instead; its
-//! [`Case`] can be changed, kept as a test, and replayed ([`Driver::replay`]).
+//! [`Case`] can be changed, kept as a test, and replayed ([`Driver::replay`]). With
+//! `CHARTS=folder`, [`Driver::check`] also leaves a page there that shows the run: a message
+//! sequence chart of every call, report and byte ([`Failure::page`], [`message_chart`]).
 //!
 //! # Scenarios, fuzzers, clients
 //! - "After 3 s, cut the link for 2 s": [`Driver::at`] with [`Step::Cut`]; also [`Step::Stall`] and
@@ -87,6 +89,7 @@
 mod address;
 mod bell;
 mod calls;
+mod chart;
 mod crowd;
 mod datagrams;
 mod driver;
@@ -110,6 +113,7 @@ use std::time::Duration;
 
 use usockets::{Error, Instant};
 
+pub use self::chart::{chart_page, message_chart};
 pub use self::driver::{Driver, Places};
 use self::end::Kind;
 pub use self::failure::{Case, Failure, Report, Wrong};

@@ -134,9 +134,15 @@ impl Network {
             sum.wrapping_mul(31).wrapping_add(u64::from(byte))
         });
         self.digest = mix(self.digest ^ mix(name ^ mix(a ^ mix(b ^ self.now))));
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>12} µs  {what} {a} {b}", self.now));
+        if self.trace.is_none() {
+            return;
         }
+        let is_step = what.starts_with("step ") || what == "jump" || what == "stall";
+        let key = u32::try_from(a).ok().filter(|_| !is_step);
+        let host = key.and_then(|key| self.end(key)).map(|end| end.host);
+        let host = host.map_or(String::new(), |host| format!("host {host}: "));
+        let line = format!("{:>12} µs  {host}{what} {a} {b}", self.now);
+        self.trace.get_or_insert_default().push(line);
     }
 
     pub(super) fn end(&mut self, key: u32) -> Option<&mut End> {

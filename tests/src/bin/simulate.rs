@@ -2,12 +2,14 @@
 //!
 //! `cargo run --release -p usockets-tests --bin simulate -- --seeds 5000`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use usockets_tests::model::{Case, Failure, minimise, run};
+use usockets_tests::sim::chart_page;
 
 /// Plays random programs on simulated networks against a model.
 #[derive(Parser)]
@@ -27,6 +29,10 @@ struct Arguments {
     /// Prints everything that happens.
     #[arg(long)]
     trace: bool,
+    /// Writes a page to this file that shows what happens, as a message sequence chart; with
+    /// `--seed`.
+    #[arg(long, requires = "seed")]
+    chart: Option<PathBuf>,
 }
 
 /// Lines of a failure's trace that are printed.
@@ -45,9 +51,18 @@ fn main() -> ExitCode {
     let (mut opened, mut received, mut count) = (0, 0, 0_u32);
     for seed in seeds {
         let case = Case::of(seed, arguments.steps);
-        let outcome = run(&case, arguments.trace);
-        for line in &outcome.trace {
-            println!("{line}");
+        let outcome = run(&case, arguments.trace || arguments.chart.is_some());
+        if arguments.trace {
+            for line in &outcome.trace {
+                println!("{line}");
+            }
+        }
+        if let Some(path) = &arguments.chart {
+            let page = chart_page(&format!("seed {seed}"), "", &outcome.trace);
+            if let Err(error) = std::fs::write(path, page) {
+                println!("{}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
         }
         let again = run(&case, false);
         if outcome.wrong.is_none() && outcome.digest != again.digest {

@@ -8,11 +8,12 @@ use usockets::{Endpoint, Error};
 
 /// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere.
 pub fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
+    let mut server = Side::new(bed, 0);
+    let mut client = Side::new(bed, 1);
+    // An address is known only of a host that is there.
     if bed.addr_v6(0).is_none() {
         return;
     }
-    let mut server = Side::new(bed, 0);
-    let mut client = Side::new(bed, 1);
     let any: SocketAddr = "[::]:0".parse().unwrap();
     let (_, addr) = server.listen_at(Endpoint::tcp(any), 1);
     let to = SocketAddr::new(bed.addr(0).ip(), addr.port());
@@ -37,7 +38,6 @@ pub fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
 pub fn a_v6_only_listener_takes_no_ipv4<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
-    // An address is known only of a host that is there.
     let Some(v6) = bed.addr_v6(0) else {
         return;
     };

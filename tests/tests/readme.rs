@@ -1,0 +1,87 @@
+//! The first page of the README is true: its lines compile, and where it says what is.
+
+use std::net::SocketAddr;
+
+use usockets::{Buffer, Endpoint, Error, Handler, Net, Opened, Platform, Socket, SocketId};
+use usockets_sim::{Driver, Peer};
+
+const README: &str = include_str!("../../README.md");
+
+/// The echo of the README.
+struct Echo;
+
+impl<P: Platform> Handler<P> for Echo {
+    type Context = ();
+    type Ext = Buffer<4096>;
+
+    fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) -> Self::Ext {
+        Buffer::EMPTY
+    }
+
+    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext, data: &mut [u8]) {
+        let sent = socket.write(data);
+        if held.push(data.get(sent..).unwrap_or_default()) > 0 {
+            socket.pause();
+        }
+    }
+
+    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext) {
+        held.consume(socket.write(held.filled()));
+        if held.is_empty() {
+            socket.resume();
+        }
+    }
+}
+
+fn client<P: Platform>(net: &mut Net<'_, P, ()>, server: SocketAddr) -> Result<SocketId, Error> {
+    let id = net.connect(Endpoint::tcp(server), ())?;
+    Ok(id)
+}
+
+fn proxy<P: Platform>(net: &mut Net<'_, P, ()>, other: SocketId, data: &[u8]) -> usize {
+    net.write(other, data)
+}
+
+fn broadcast<P: Platform>(net: &mut Net<'_, P, ()>) -> usize {
+    net.write_each(b"news", |_| true, |net, id, _| net.close(id))
+}
+
+#[test]
+fn the_thirty_lines_are_tested_as_the_readme_says() {
+    let report = Driver::listening(|| Echo, ())
+        .peer(Peer::random(2_000).expects(<[u8]>::to_vec))
+        .check();
+    assert_eq!(report.seeds, 200);
+}
+
+/// Each line of the table stands above, where the compiler has seen it.
+#[test]
+fn the_one_liners_compile() {
+    type OnSim = usockets_sim::Host;
+    let _compiled = (client::<OnSim>, proxy::<OnSim>, broadcast::<OnSim>);
+    // However they are broken into lines.
+    let plain = |text: &str| text.split_whitespace().collect::<String>();
+    let here = plain(include_str!("readme.rs"));
+    let (_, table) = README.split_once("And besides serving:").unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| a "))
+        .collect();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let code = row.split('`').nth(1).unwrap().replace("\\|", "|");
+        assert!(
+            here.contains(&plain(&code)),
+            "{code} is not what was compiled"
+        );
+    }
+}
+
+/// Figures are in one place, which the README names.
+#[test]
+fn figures_are_in_the_benchmarks() {
+    let benchmarks = include_str!("../BENCHMARKS.md");
+    assert!(README.contains("(tests/BENCHMARKS.md)"));
+    assert!(benchmarks.contains("| user-space instructions per 64-byte echo |"));
+    assert!(!README.contains("| workload |"));
+}
