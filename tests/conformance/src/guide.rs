@@ -20,10 +20,10 @@
 //! # Does `ENDED` come beside `READABLE`, or instead of it?
 //! Either will do: [`ENDED`](usockets::Readiness::ENDED), `HUNG_UP` and `ERROR` each have the loop
 //! read, as `READABLE` has, and they have it read on until `recv` says `Finished` or fails,
-//! whatever `drained` says. What is wrong is to leave `ENDED` out *and* to say `drained` of the last bytes
-//! before the end: nobody then reads the end. `recv` may say `drained: false` as long as anything
-//! follows, the end included; the loop then reads on by itself. Fifteen tests fail where both are
-//! wrong, `back_pressure::a_slow_reader_gets_everything` among them.
+//! whatever `drained` says. What is wrong is to leave `ENDED` out *and* to say `drained` of the
+//! last bytes before the end: nobody then reads the end. `recv` may say `drained: false` as long as
+//! anything follows, the end included; the loop then reads on by itself. Fifteen tests fail where
+//! both are wrong, `back_pressure::a_slow_reader_gets_everything` among them.
 //!
 //! # What is `take_error` asked of while bytes are unread?
 //! Of a paused socket, which is reported with `ERROR` and closes without reading. Say why it broke,
@@ -34,8 +34,9 @@
 //! # May a connect to a listener whose queue is full open?
 //! No. Those that wait beyond [`Endpoint::backlog`](usockets::Endpoint::backlog) must not open
 //! before there is a place: the connect goes on (a SYN that is dropped is sent again) until its
-//! time is over, or is refused if the bed says so ([`Bed::drops_surplus`](crate::Bed::drops_surplus)).
-//! Found by `connect_errors::a_connect_can_be_given_less_time`.
+//! time is over, or is refused if the bed says so
+//! ([`Bed::drops_surplus`](crate::Bed::drops_surplus)). Found by
+//! `connect_errors::a_connect_can_be_given_less_time`.
 //!
 //! # How many reports may one poll give?
 //! A number that you choose and that does not grow with the number of sockets; some hundred is
