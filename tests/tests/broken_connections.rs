@@ -2,7 +2,7 @@
 //! `on_close`, whether the program reads or not.
 
 use std::time::Duration;
-use usockets::{Closed, Error, Platform, SocketId};
+use usockets::{Closed, Error, SocketId};
 use usockets_conformance::suite::broken_connections::ends;
 use usockets_tests::bed::Bed;
 use usockets_tests::side::Side;

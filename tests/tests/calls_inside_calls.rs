@@ -1,6 +1,6 @@
 //! Everything may be done to everyone from inside every call.
 
-use usockets::{Closed, Platform};
+use usockets::Closed;
 use usockets_tests::bed::Bed;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_until};

@@ -2,7 +2,7 @@
 //! `next_deadline`: nothing is forgotten, nothing comes late, and nothing spins.
 
 use std::time::Duration;
-use usockets::{Closed, Error, Platform};
+use usockets::{Closed, Error};
 use usockets_conformance::suite::foreign_loops::{Inner, run};
 use usockets_tests::bed::Bed;
 use usockets_tests::script::Event;

@@ -1,7 +1,6 @@
 //! Who gets a slot when there are too few: listeners that wait take turns, one that evicts takes
 //! the slot it freed, and nobody is evicted or refused while a slot is free.
 
-use usockets::Platform;
 use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::side::{Side, run_until};
 use usockets_tests::sim::Faults;

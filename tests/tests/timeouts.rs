@@ -3,7 +3,7 @@
 use std::time::Duration;
 use usockets::Instant;
 use usockets_conformance::suite::timeouts::TICK;
-use usockets_tests::bed::{Bed, SimBed, on_sim};
+use usockets_tests::bed::{SimBed, on_sim};
 use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::script::Event;
 use usockets_tests::side::{Pair, run_for};

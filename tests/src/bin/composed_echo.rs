@@ -65,7 +65,7 @@ type Program = Composed<Both<Echo, Title>>;
 fn main() -> Result<(), Error> {
     let mut sockets: Box<Sockets<Linux, Program, 1024>> = Box::default();
     let mut buffer = Box::new([0; 65_536]);
-    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut *buffer);
+    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
     let addrs = [Either::First(()), Either::Second(())].map(|context| {
         let at = Endpoint::tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let listener = server.net().listen(at, context)?;

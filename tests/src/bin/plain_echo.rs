@@ -24,7 +24,7 @@ impl<P: Platform> Handler<P> for Echo {
 fn main() -> Result<(), Error> {
     let mut sockets: Box<Sockets<Linux, Echo, 1024>> = Box::default();
     let mut buffer = Box::new([0; 65_536]);
-    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut *buffer);
+    let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
     let listener = server
         .net()
         .listen(Endpoint::tcp(SocketAddr::from(([127, 0, 0, 1], 0))), ())?;
