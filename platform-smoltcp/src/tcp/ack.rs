@@ -495,7 +495,9 @@ impl Connection {
                     .on_timeout(self.algorithm, self.flight(), mss);
                 self.unneeded = 0;
             }
-            self.marks.assign(Marks::MAY_UNDO, first);
+            // Otherwise what is acknowledged next may have been sent again before.
+            self.marks
+                .assign(Marks::MAY_UNDO, self.phase == Phase::Open);
             self.congestion.window = mss;
             if injected_bug!(NoSlowStart) {
                 self.congestion.window = before;
