@@ -84,7 +84,7 @@ mod wire;
 
 pub use alert::Alert;
 pub use certificate::error::CertificateError;
-pub use certificate::pem::Pem;
+pub use certificate::pem::{Pem, PemError};
 pub use connection::event::{Event, Received};
 pub use connection::state::Connection;
 pub use connection::traffic::CONTROL_MAX;
@@ -96,6 +96,7 @@ pub use crypto::rustcrypto::{RustCrypto, Sha2};
 pub use crypto::signature::{EcdsaP256Key, Ed25519Key};
 #[cfg(feature = "embedded-tls")]
 pub use embedded::client::{EmbeddedClient, EmbeddedError, EmbeddedLink, EmbeddedState};
+pub use handshake::check::IdentityError;
 pub use handshake::config::{
     ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup,
 };

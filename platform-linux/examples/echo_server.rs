@@ -43,9 +43,9 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), support::Failure> {
     #[cfg(feature = "tls")]
     {
-        let options = identity::Options::parse(std::env::args().skip(1));
+        let options = identity::Options::parse(std::env::args().skip(1))?;
         if options.tls {
-            return secured::serve(&options);
+            return secured::serve(options);
         }
     }
     let at = support::address()?;
@@ -81,15 +81,14 @@ mod secured {
     static MEMORY: ConstStaticCell<TlsMemory<Crypto, SOCKETS_MAX, 64, 64, 256>> =
         ConstStaticCell::new(TlsMemory::NEW);
 
-    pub(crate) fn serve(options: &Options) -> Result<(), support::Failure> {
+    pub(crate) fn serve(mut options: Options) -> Result<(), support::Failure> {
         let at = support::parse_address(options.rest.first().cloned())?;
         support::raise_descriptors(SOCKETS_MAX);
-        let mut machine = LinuxMachine::new();
-        let config = options.config(&[], &[], &mut machine);
+        let mut crypto = RustCrypto::new(LinuxMachine::new());
+        let config = options.config(&[], &[], &mut crypto);
         let config = config.map_err(|error| error.to_string())?;
         let platform = support::with_stop_signals(Linux::new()?)?;
-        let layer = Tls::new(platform, RustCrypto::new(machine), config, MEMORY.take())
-            .with_parking(PARKING.take());
+        let layer = Tls::new(platform, crypto, config, MEMORY.take()).with_parking(PARKING.take());
         let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
         let endpoint = Endpoint::tls(at, None).send_buffer(SEND_BUFFER);
         let listener = server.net().listen(endpoint, ())?;

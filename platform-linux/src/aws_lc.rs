@@ -189,7 +189,8 @@ fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> 
     })
 }
 
-/// A private key that signs by aws-lc-rs: P-256 with SHA-256, or RSA-PSS with SHA-256.
+/// A private key that signs by aws-lc-rs: P-256 with SHA-256, P-384 with SHA-384, or RSA-PSS with
+/// SHA-256.
 ///
 /// Unlike the keys of the core it takes random bytes for each ECDSA signature, from aws-lc's own
 /// source.
@@ -199,20 +200,28 @@ pub struct AwsLcKey(Key);
 #[derive(Debug)]
 enum Key {
     P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
     Rsa(RsaKeyPair),
 }
 
 impl AwsLcKey {
-    /// Returns the key in a PKCS #8 DER document (RFC 5958). `None` if it holds no P-256 key and
-    /// no RSA key of 2,048 to 8,192 bits.
+    /// Returns the key in a DER document: PKCS #8 (RFC 5958), SEC 1 (RFC 5915) or PKCS #1 (RFC
+    /// 8017). `None` if it holds no P-256 or P-384 key and no RSA key of 2,048 to 8,192 bits.
     #[must_use]
     pub fn from_der(document: &[u8]) -> Option<Self> {
-        let algorithm = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
-        if let Ok(key) = EcdsaKeyPair::from_pkcs8(algorithm, document) {
+        let ecdsa = |algorithm| {
+            EcdsaKeyPair::from_pkcs8(algorithm, document)
+                .or_else(|_| EcdsaKeyPair::from_private_key_der(algorithm, document))
+                .ok()
+        };
+        if let Some(key) = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING) {
             return Some(Self(Key::P256(key)));
         }
-        let key = RsaKeyPair::from_pkcs8(document).ok()?;
-        Some(Self(Key::Rsa(key)))
+        if let Some(key) = ecdsa(&signature::ECDSA_P384_SHA384_ASN1_SIGNING) {
+            return Some(Self(Key::P384(key)));
+        }
+        let key = RsaKeyPair::from_pkcs8(document).or_else(|_| RsaKeyPair::from_der(document));
+        Some(Self(Key::Rsa(key.ok()?)))
     }
 }
 
@@ -220,6 +229,7 @@ impl Signer for AwsLcKey {
     fn scheme(&self) -> Scheme {
         match &self.0 {
             Key::P256(_) => Scheme::ECDSA_P256_SHA256,
+            Key::P384(_) => Scheme::ECDSA_P384_SHA384,
             Key::Rsa(_) => Scheme::RSA_PSS_RSAE_SHA256,
         }
     }
@@ -227,7 +237,7 @@ impl Signer for AwsLcKey {
     fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
         let random = SystemRandom::new();
         match &self.0 {
-            Key::P256(key) => {
+            Key::P256(key) | Key::P384(key) => {
                 let made = key.sign(&random, message).ok()?;
                 let made = made.as_ref();
                 signature.get_mut(..made.len())?.copy_from_slice(made);

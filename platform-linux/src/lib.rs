@@ -62,6 +62,8 @@ pub mod datagrams;
 mod descriptors;
 mod event_fd;
 mod events;
+#[cfg(all(feature = "std", feature = "tls"))]
+mod keys;
 mod linux;
 #[cfg(feature = "local")]
 mod local;
@@ -76,6 +78,8 @@ mod transfer;
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::{AwsLc, AwsLcKey};
 pub use event_fd::EventFd;
+#[cfg(all(feature = "std", feature = "tls"))]
+pub use keys::{KeyFileError, KeyFileReason, KeyFiles};
 pub use linux::Linux;
 #[cfg(feature = "tls")]
 pub use machine::LinuxMachine;

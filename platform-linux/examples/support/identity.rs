@@ -1,8 +1,10 @@
 //! Who the servers over TLS are, by `--cert PEM --key PEM`, or else `localhost` by their own word.
 
 use usockets::tls::{
-    Config, EcdsaP256Key, Ed25519Key, Identity, Machine, Pem, ServerConfig, Signer, TicketKeys,
+    Config, Crypto, HandshakeFailure, Identity, Machine, ObserveHandshakes, ServerConfig,
+    TicketKeys,
 };
+use usockets_linux::KeyFiles;
 
 /// What the arguments ask for, and the arguments that are not about TLS.
 #[derive(Default)]
@@ -10,88 +12,107 @@ pub(crate) struct Options {
     /// Whether `--tls` is among them.
     #[allow(dead_code, reason = "for servers that can do without")]
     pub(crate) tls: bool,
-    cert: Option<String>,
-    key: Option<String>,
+    /// Whether `--help` is among them.
+    #[allow(dead_code, reason = "for servers that have no help")]
+    pub(crate) help: bool,
+    certs: Vec<String>,
+    keys: Vec<String>,
+    /// The secret of the tickets, which stays when files are read again.
+    tickets: Option<&'static TicketKeys>,
     /// The others.
     pub(crate) rest: Vec<String>,
 }
 
 impl Options {
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Self {
+    /// Reads arguments; `--cert` and `--key` may be there several times.
+    ///
+    /// # Errors
+    /// An option lacks its value, or is none.
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} wants a file"));
             match argument.as_str() {
                 "--tls" => options.tls = true,
-                "--cert" => options.cert = arguments.next(),
-                "--key" => options.key = arguments.next(),
+                "--help" | "-h" => options.help = true,
+                "--cert" => options.certs.push(value()?),
+                "--key" => options.keys.push(value()?),
+                other if other.starts_with('-') => return Err(format!("{other}: no option")),
                 _ => options.rest.push(argument),
             }
         }
-        options
+        if options.certs.len() != options.keys.len() {
+            return Err("each --cert goes with a --key".to_owned());
+        }
+        Ok(options)
     }
 
-    /// Makes the configuration of a server that lives as long as the program.
+    /// Makes the configuration of a server that lives as long as the program: an identity for each
+    /// `--cert` and `--key`, chosen by the names in its certificate (SNI), the first for others.
     ///
     /// Without a certificate, one is made for `localhost` and `names`, and written to
-    /// `localhost.pem`.
+    /// `localhost.pem`. What is read stays in memory for ever, also when it is read again.
     ///
     /// # Errors
-    /// The files cannot be read or written, or hold no certificate or key.
-    pub(crate) fn config(
-        &self,
+    /// Which of the files cannot be used and why, be it that clients would refuse it.
+    pub(crate) fn config<C: Crypto>(
+        &mut self,
         names: &[String],
         protocols: &'static [&'static [u8]],
-        machine: &mut impl Machine,
+        crypto: &mut C,
     ) -> Result<&'static Config<'static>, Box<dyn core::error::Error>> {
-        let (chain, key) = match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => (std::fs::read(cert)?, std::fs::read(key)?),
-            (None, None) => self_signed(names)?,
-            _ => return Err("--cert and --key go together".into()),
+        let mut identities = Vec::new();
+        if self.certs.is_empty() {
+            identities.push(leak(self_signed(names)?));
+        }
+        for (cert, key) in self.certs.iter().zip(&self.keys) {
+            let identity = leak(KeyFiles::read(cert, key)?);
+            let checked = identity.check(crypto, &[]);
+            checked.map_err(|error| format!("{cert} with {key}: {error}"))?;
+            identities.push(identity);
+        }
+        let tickets = match self.tickets {
+            Some(tickets) => tickets,
+            None => {
+                let mut secret = [0; 32];
+                if !crypto.machine_mut().random(&mut secret) {
+                    return Err("no random bytes".into());
+                }
+                self.tickets
+                    .insert(Box::leak(Box::new(TicketKeys::new(secret, 7_200))))
+            }
         };
-        let mut pem = Pem::new(&chain);
-        let mut certificates: Vec<&[u8]> = Vec::new();
-        while let Some(found) = pem.next("CERTIFICATE", Box::leak(Box::new([0; 4096]))) {
-            certificates.push(found);
-        }
-        if certificates.is_empty() {
-            return Err("no certificate".into());
-        }
-        let signer = signer(&key).ok_or("no P-256 or Ed25519 key")?;
-        let identities = [Identity::new(certificates.leak(), Box::leak(signer))];
-        let mut secret = [0; 32];
-        if !machine.random(&mut secret) {
-            return Err("no random bytes".into());
-        }
-        let tickets = Box::leak(Box::new(TicketKeys::new(secret, 7_200)));
-        let server = ServerConfig::new(Box::leak(Box::new(identities)))
+        let server = ServerConfig::new(identities.leak())
             .protocols(protocols)
             .tickets(tickets);
-        Ok(Box::leak(Box::new(Config::server(server))))
+        let config = Config::server(server).observer(&Log);
+        Ok(Box::leak(Box::new(config)))
     }
 }
 
-/// Finds the private key in a PEM text.
-fn signer(text: &[u8]) -> Option<Box<dyn Signer>> {
-    for label in ["PRIVATE KEY", "EC PRIVATE KEY"] {
-        let mut memory = [0; 256];
-        if let Some(document) = Pem::new(text).next(label, &mut memory) {
-            if let Some(key) = EcdsaP256Key::from_der(document) {
-                return Some(Box::new(key));
-            }
-            return Some(Box::new(Ed25519Key::from_der(document)?));
-        }
+/// Keeps an identity for ever, for the names in its certificate.
+fn leak(files: KeyFiles) -> Identity<'static> {
+    let files: &'static KeyFiles = Box::leak(Box::new(files));
+    let chain = files.chain().leak();
+    files.identity(chain).names(files.names(chain).leak())
+}
+
+/// Says on standard error why handshakes failed.
+struct Log;
+
+impl ObserveHandshakes for Log {
+    fn on_failure(&self, failure: &HandshakeFailure) {
+        eprintln!("{failure}");
     }
-    None
 }
 
 /// Makes a certificate that signs itself, and its key.
-fn self_signed(names: &[String]) -> Result<(Vec<u8>, Vec<u8>), Box<dyn core::error::Error>> {
+fn self_signed(names: &[String]) -> Result<KeyFiles, Box<dyn core::error::Error>> {
     let mut all = vec!["localhost".into(), "127.0.0.1".into(), "::1".into()];
     all.extend_from_slice(names);
     let made = rcgen::generate_simple_self_signed(all)?;
-    std::fs::write("localhost.pem", made.cert.pem())?;
-    Ok((
-        made.cert.pem().into_bytes(),
-        made.signing_key.serialize_pem().into_bytes(),
-    ))
+    let cert = made.cert.pem();
+    std::fs::write("localhost.pem", &cert).map_err(|error| format!("localhost.pem: {error}"))?;
+    let key = made.signing_key.serialize_pem();
+    Ok(KeyFiles::parse(cert.as_bytes(), key.as_bytes())?)
 }

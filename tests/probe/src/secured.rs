@@ -135,6 +135,8 @@ fn engine<C: Crypto>(
     let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
     let policy = policy(anchors);
     let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
+    let _ = identity.check(&crypto, anchors).map_err(|error| write!(Sink, "{error}"));
+    let _ = identity.certificate_names().last();
     let identities = [identity];
     let server = ServerConfig::new(&identities)
         .protocols(protocols)
@@ -250,7 +252,7 @@ fn facts(connection: &Connection) {
 /// Reads certificates in text.
 fn texts(memory: &mut [u8]) {
     let mut pem = Pem::new(bytes());
-    while let Some(found) = pem.next(text(), memory) {
+    while let Ok(Some(found)) = pem.next(text(), memory) {
         fill(found);
     }
 }

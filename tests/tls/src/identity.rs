@@ -51,7 +51,9 @@ pub fn rsa(bits: u32, algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair 
         .output()
         .expect("openssl");
     let mut memory = [0; 4_096];
-    let document = Pem::new(&made.stdout).next("PRIVATE KEY", &mut memory);
+    let document = Pem::new(&made.stdout)
+        .next("PRIVATE KEY", &mut memory)
+        .unwrap();
     let document = PrivatePkcs8KeyDer::from(&*document.expect("a key"));
     KeyPair::from_pkcs8_der_and_sign_algo(&document, algorithm).unwrap()
 }

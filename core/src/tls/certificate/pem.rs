@@ -1,20 +1,51 @@
 //! PEM (RFC 7468): certificates and keys as text.
 
+use core::fmt;
+
 /// The sections of a PEM text, decoded one by one into the caller's memory.
 ///
 /// ```
-/// use usockets::tls::Pem;
+/// use usockets::tls::{Pem, PemError};
 ///
-/// let text = "-----BEGIN NOTHING-----\nAQID\n-----END NOTHING-----\n";
+/// let text = "-----BEGIN NOTHING-----\nAQID\n-----END NOTHING-----\n-----BEGIN NOTHING-----\nAQ";
 /// let mut pem = Pem::new(text.as_bytes());
 /// let mut memory = [0; 16];
-/// assert_eq!(pem.next("NOTHING", &mut memory), Some(&mut [1, 2, 3][..]));
-/// assert_eq!(pem.next("NOTHING", &mut memory), None);
+/// assert_eq!(pem.next("NOTHING", &mut memory), Ok(Some(&mut [1, 2, 3][..])));
+/// assert_eq!(pem.next("NOTHING", &mut memory), Err(PemError::Cut));
+/// assert_eq!(pem.next("NOTHING", &mut memory), Ok(None));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Pem<'t> {
     rest: &'t [u8],
 }
+
+/// Why a section of a [`Pem`] text cannot be had.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum PemError {
+    /// The text ends within the section: it was cut.
+    Cut,
+    /// What is in the section is no base64, or its end is that of another.
+    Malformed,
+    /// The section does not fit the memory: three bytes are needed for every four characters.
+    TooLong,
+    /// The section is encrypted with a password (RFC 1421, section 4.6.1.1). A key in PKCS #8 that
+    /// is encrypted has a label of its own instead, `ENCRYPTED PRIVATE KEY`.
+    Encrypted,
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cut => "the PEM text ends within a section",
+            Self::Malformed => "a section of the PEM text is no base64, or has no end of its own",
+            Self::TooLong => "a section of the PEM text is too long",
+            Self::Encrypted => "a section of the PEM text is encrypted with a password",
+        })
+    }
+}
+
+impl core::error::Error for PemError {}
 
 impl<'t> Pem<'t> {
     /// Starts at the beginning of `text`.
@@ -24,28 +55,42 @@ impl<'t> Pem<'t> {
     }
 
     /// Decodes the next section whose label is `label`, such as `CERTIFICATE`, to the front of
-    /// `memory` and returns it; others are skipped. `None` when there is no more, when it is
-    /// malformed, or when it does not fit: three bytes are needed for every four characters.
-    pub fn next<'m>(&mut self, label: &str, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
+    /// `memory` and returns it; others are skipped. `None` when there is no more.
+    ///
+    /// # Errors
+    /// The section is cut, malformed, too long or encrypted. The next call goes on behind what was
+    /// read of it.
+    pub fn next<'m>(
+        &mut self,
+        label: &str,
+        memory: &'m mut [u8],
+    ) -> Result<Option<&'m mut [u8]>, PemError> {
         loop {
-            let found = self.line()?.strip_prefix(b"-----BEGIN ");
-            let found = found.and_then(|line| line.strip_suffix(b"-----"));
-            if found == Some(label.as_bytes()) {
+            let Some(line) = self.line() else {
+                return Ok(None);
+            };
+            if labelled(line, b"-----BEGIN ") == Some(label.as_bytes()) {
                 break;
             }
         }
         let mut decoder = Decoder::default();
         let mut len = 0_usize;
         loop {
-            let line = self.line()?;
-            if line.starts_with(b"-----END ") {
-                return memory.get_mut(..len);
+            let line = self.line().ok_or(PemError::Cut)?;
+            if let Some(end) = labelled(line, b"-----END ") {
+                let is_whole = end == label.as_bytes() && decoder.is_whole();
+                let document = memory.get_mut(..len).filter(|_| is_whole);
+                return document.map(Some).ok_or(PemError::Malformed);
+            }
+            if line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED") {
+                return Err(PemError::Encrypted);
             }
             for character in line {
-                if let Some(byte) = decoder.push(*character)? {
-                    *memory.get_mut(len)? = byte;
-                    len = len.saturating_add(1);
-                }
+                let Some(byte) = decoder.push(*character).ok_or(PemError::Malformed)? else {
+                    continue;
+                };
+                *memory.get_mut(len).ok_or(PemError::TooLong)? = byte;
+                len = len.saturating_add(1);
             }
         }
     }
@@ -65,6 +110,10 @@ impl<'t> Pem<'t> {
     }
 }
 
+/// Returns the label of a line that begins or ends a section.
+fn labelled<'t>(line: &'t [u8], start: &[u8]) -> Option<&'t [u8]> {
+    line.strip_prefix(start)?.strip_suffix(b"-----")
+}
 /// Base64 (RFC 4648, section 4), a character at a time.
 #[derive(Default)]
 struct Decoder {
@@ -74,6 +123,11 @@ struct Decoder {
 }
 
 impl Decoder {
+    /// Returns true if no character is missing at the end.
+    const fn is_whole(&self) -> bool {
+        self.count < 6
+    }
+
     /// Takes a character and returns a byte if one is complete; `None` if it has no place there.
     fn push(&mut self, character: u8) -> Option<Option<u8>> {
         let value = match character {

@@ -125,12 +125,7 @@ impl<'a> ServerConfig<'a> {
 
     /// Returns whether there may be an identity, and each one's chain fits a flight.
     pub(crate) fn is_usable(&self) -> bool {
-        let fits = |identity: &Identity<'_>| {
-            let sum = |sum: usize, len: usize| sum.saturating_add(len).saturating_add(5);
-            let chain = identity.chain.iter().map(|certificate| certificate.len());
-            chain.fold(REST_MAX, sum) <= MESSAGE_MAX
-        };
-        self.serves() && self.identities.iter().all(fits)
+        self.serves() && self.identities.iter().all(Identity::fits_flight)
     }
 
     /// Returns the identity that [`Self::choose`] chose for a client that asked for `name`.
@@ -283,6 +278,13 @@ impl<'a> Identity<'a> {
         self
     }
 
+    /// Returns true if the chain is short enough for a flight.
+    pub(crate) fn fits_flight(&self) -> bool {
+        let sum = |sum: usize, len: usize| sum.saturating_add(len).saturating_add(5);
+        let chain = self.chain.iter().map(|certificate| certificate.len());
+        chain.fold(REST_MAX, sum) <= MESSAGE_MAX
+    }
+
     /// Returns whether one of the names is, or covers, `name`.
     fn fits(&self, name: &[u8]) -> bool {
         self.names.iter().any(|own| covers(own.as_bytes(), name))
@@ -290,7 +292,7 @@ impl<'a> Identity<'a> {
 }
 
 /// Returns whether a name of ours, perhaps with a wildcard, covers the name asked for.
-fn covers(own: &[u8], asked: &[u8]) -> bool {
+pub(crate) fn covers(own: &[u8], asked: &[u8]) -> bool {
     let Some(suffix) = own.strip_prefix(b"*") else {
         return own.eq_ignore_ascii_case(asked);
     };

@@ -5,6 +5,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `config` | what a program configures: identities, authorities, protocols |
+//! | `check` | what is wrong with an identity of one's own |
 //! | `extension`, `hello` | the hellos and their extensions, read from the wire |
 //! | `exchange` | what a connection needs only while it shakes hands |
 //! | `failure` | handshakes that failed, reported to the program and counted |
@@ -20,6 +21,7 @@
 //! [`connection`](crate::tls::connection).
 
 pub(crate) mod auth;
+pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod exchange;
