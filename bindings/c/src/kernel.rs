@@ -228,6 +228,7 @@ impl Drop for Asked<'_> {
 impl Platform for Kernel {
     type Socket = Fd;
     const CLOSED: Fd = Linux::CLOSED;
+    const REPORTS_ARRIVALS: bool = Linux::REPORTS_ARRIVALS;
 
     fn listen(&mut self, socket: &mut Fd, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
         if let Some(fd) = self.ready_made.take() {
@@ -327,6 +328,14 @@ impl Platform for Kernel {
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
         self.linux.recv(socket, buffer)
+    }
+
+    fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+        self.linux.peek(socket, buffer)
+    }
+
+    fn set_low_water(&mut self, socket: &mut Fd, bytes: usize) -> Result<(), Error> {
+        self.linux.set_low_water(socket, bytes)
     }
 
     #[inline(always)]

@@ -15,8 +15,9 @@ use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull, null_mut};
 
 use usockets::tls::{
-    ClientAuth, ClientConfig, Config, EcdsaP256Key, Ed25519Key, FindIdentity, Identity, Machine,
-    Pem, RustCrypto, ServerConfig, Signer, TicketKeys, Tls, TlsMemory, TrustAnchor,
+    ClientAuth, ClientConfig, Config, EcdsaP256Key, Ed25519Key, ExchangePlace, FindIdentity,
+    Identity, Machine, ParkingPlace, Pem, RustCrypto, ServerConfig, Signer, TicketKeys, Tls,
+    TlsMemory, TrustAnchor,
 };
 use usockets::{Endpoint, Error};
 
@@ -35,8 +36,14 @@ type Crypto = RustCrypto<System>;
 /// TLS over the kernel's sockets.
 pub(crate) type Layer = Tls<'static, Kernel, Crypto>;
 
-/// What connections lease: 64 handshakes, 64 parts of records that came, 256 that go.
-type Memory = TlsMemory<Crypto, 65_535, 64, 64, 256>;
+/// What connections lease: 64 handshakes, 64 parts of records that came, 256 that go; and where
+/// handshakes wait for their clients without a lease. All zero bytes while nothing is in it.
+struct Memory {
+    leased: TlsMemory<Crypto, 65_535, 64, 64, 256>,
+    parking: [ParkingPlace; 512],
+    exchanges: [ExchangePlace<Crypto>; 512],
+}
+
 /// Bytes of [`Memory`].
 pub(crate) const MEMORY: usize = size_of::<Memory>();
 
@@ -50,15 +57,18 @@ static NOBODY: Config<'static> = Config::server(ServerConfig::new(&[]));
 
 /// Makes the layer of a loop.
 pub(crate) fn layer(kernel: Kernel, memory: &Reservation) -> Option<Layer> {
-    // SAFETY: memory of which nothing is leased is all zero bytes (`TlsMemory`), and nobody else
-    // has this, which outlives the loop.
+    // SAFETY: memory of which nothing is leased is all zero bytes (`TlsMemory`), as are places
+    // with nothing in them, and nobody else has this, which outlives the loop.
     let memory: &'static mut Memory = unsafe { memory.start::<Memory>().as_mut() };
-    Some(Tls::new(
-        kernel,
-        RustCrypto::new(System::new()),
-        &NOBODY,
-        memory,
-    ))
+    let Memory {
+        leased,
+        parking,
+        exchanges,
+    } = memory;
+    let crypto = RustCrypto::new(System::new());
+    let layer = Tls::new(kernel, crypto, &NOBODY, leased);
+    let layer = layer.with_parking(parking);
+    Some(layer.with_exchange_parking(exchanges))
 }
 
 /// What a loop keeps of TLS.
@@ -153,20 +163,21 @@ fn read(path: *const c_char) -> Option<Vec<u8>> {
     std::fs::read(path.to_str().ok()?).ok()
 }
 
-fn certificates(text: &[u8]) -> Vec<Vec<u8>> {
+/// Reads the certificates of a text; `None` if one of them cannot be read.
+fn certificates(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut pem = Pem::new(text);
     let mut found = Vec::new();
     let mut memory = vec![0; DOCUMENT_MAX];
-    while let Some(document) = pem.next("CERTIFICATE", &mut memory) {
+    while let Some(document) = pem.next("CERTIFICATE", &mut memory).ok()? {
         found.push(document.to_vec());
     }
-    found
+    Some(found)
 }
 
 fn signer(text: &[u8]) -> Option<Box<dyn Signer>> {
     for label in ["PRIVATE KEY", "EC PRIVATE KEY"] {
         let mut memory = vec![0; DOCUMENT_MAX];
-        let Some(document) = Pem::new(text).next(label, &mut memory) else {
+        let Some(document) = Pem::new(text).next(label, &mut memory).ok()? else {
             continue;
         };
         if let Some(key) = EcdsaP256Key::from_der(document) {
@@ -186,7 +197,7 @@ fn load(options: &us_socket_context_options_t) -> Option<Box<Loaded>> {
         roots: Vec::new(),
     });
     if !options.ca_file_name.is_null() {
-        for certificate in certificates(&read(options.ca_file_name)?) {
+        for certificate in certificates(&read(options.ca_file_name)?)? {
             let certificate = certificate.as_slice().into();
             let anchor = webpki::anchor_from_trusted_cert(&certificate).ok()?;
             loaded.roots.push(anchor.to_owned());
@@ -203,7 +214,7 @@ fn load(options: &us_socket_context_options_t) -> Option<Box<Loaded>> {
         (false, false) => {}
         _ => return None,
     }
-    loaded.certificates = certificates(&read(options.cert_file_name)?);
+    loaded.certificates = certificates(&read(options.cert_file_name)?)?;
     if loaded.certificates.is_empty() {
         return None;
     }
