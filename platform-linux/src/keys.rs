@@ -1,23 +1,5 @@
 //! Certificates and keys from files, with words for what is wrong with them. Features `std` and
 //! `tls`.
-//!
-//! ```no_run
-//! use usockets::tls::{Config, RustCrypto, ServerConfig};
-//! use usockets_linux::{KeyFiles, LinuxMachine};
-//!
-//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
-//! let crypto = RustCrypto::new(LinuxMachine::new());
-//! let files = KeyFiles::read("server.pem", "server.key")?;
-//! let chain = files.chain();
-//! let names = files.names(&chain);
-//! let identity = files.identity(&chain).names(&names);
-//! // Here, and not at the first client.
-//! identity.check(&crypto, &[])?;
-//! let identities = [identity];
-//! let config = Config::server(ServerConfig::new(&identities));
-//! # Ok(())
-//! # }
-//! ```
 
 extern crate std;
 
@@ -49,6 +31,24 @@ const LABELS: [&str; 3] = ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"];
 ///
 /// Keys are P-256 and Ed25519; with the feature `aws-lc-rs` also P-384 and RSA of 2,048 to 8,192
 /// bits. They are in PKCS #8, SEC 1 or PKCS #1, and not encrypted.
+///
+/// ```no_run
+/// use usockets::tls::{Config, RustCrypto, ServerConfig};
+/// use usockets_linux::{KeyFiles, LinuxMachine};
+///
+/// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// let crypto = RustCrypto::new(LinuxMachine::new());
+/// let files = KeyFiles::read("server.pem", "server.key")?;
+/// let chain = files.chain();
+/// let names = files.names(&chain);
+/// let identity = files.identity(&chain).names(&names);
+/// // Here, and not at the first client.
+/// identity.check(&crypto, &[])?;
+/// let identities = [identity];
+/// let config = Config::server(ServerConfig::new(&identities));
+/// # Ok(())
+/// # }
+/// ```
 pub struct KeyFiles {
     certificates: Vec<Vec<u8>>,
     signer: Box<dyn Signer + Send>,
@@ -80,7 +80,8 @@ impl KeyFiles {
         let text = text.map_err(|error| of(certificates)(KeyFileReason::Unreadable(error)))?;
         let certificates = read_certificates(&text).map_err(of(certificates))?;
         let text = fs::read(key).map_err(|error| of(key)(KeyFileReason::Unreadable(error)))?;
-        let signer = read_key(&text).map_err(of(key))?;
+        let text = Wiped(text);
+        let signer = read_key(&text.0).map_err(of(key))?;
         Ok(Self {
             certificates,
             signer,
@@ -190,7 +191,6 @@ fn read_certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, KeyFileReason> {
 }
 
 fn read_key(text: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
-    // Whatever was a key is zero when this returns.
     let mut memory = Wiped(vec![0; text.len()]);
     for label in LABELS {
         let found = Pem::new(text).next(label, &mut memory.0);
