@@ -39,4 +39,4 @@ cargo test "${cargo[@]}" --package usockets-windows
 
 # What needs no platform of Windows runs on every other one already. The tests mostly wait.
 cargo test "${cargo[@]}" --manifest-path tests/wine/Cargo.toml --test conformance -- \
-    --skip on_sim --skip on_lent_sim --skip on_user_space --test-threads 4 "$@"
+    --skip on_sim --skip on_lent_sim --skip on_user_space --skip on_stock --test-threads 4 "$@"
