@@ -17,6 +17,8 @@ fail() {
     exit 1
 }
 
+cargo metadata --format-version 1 --locked | python3 tests/licences.py
+
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
 
