@@ -21,7 +21,7 @@
 //!
 //! # What you write
 //! A [`Bed`]: it makes platforms, one for each host of a network, says at which addresses they are,
-//! and moves time. What your platform cannot do, it declares ([`Bed::has_ipv6`],
+//! and moves time. What your platform cannot do, it declares ([`Bed::addr_v6`],
 //! [`Bed::shares_ports`], [`Bed::drops_surplus`], [`Bed::learns_unasked`]); tests of it then check
 //! that it is refused, or are left out. `tests/outside` in the repository is a whole
 //! platform with its bed, in a package outside the workspace.
