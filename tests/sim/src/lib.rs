@@ -84,7 +84,8 @@
 //!
 //! # Where to look
 //! `driver` (what is run), `peer` and `script` (what peers do), `crowd` (the handler that plays
-//! them), `trial` (one run), `shrink`, `chart` (a run as a picture); below: `network` and `host`, `end` and `stream`, `faults`.
+//! them), `trial` (one run), `shrink`, `chart` (a run as a picture); below: `network` and `host`,
+//! `end` and `stream`, `faults`.
 
 mod address;
 mod bell;

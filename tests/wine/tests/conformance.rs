@@ -1,5 +1,5 @@
-//! The conformance suite, and what else runs on every platform, as one program: what starts it takes
-//! longer than it.
+//! The conformance suite, and what else runs on every platform, as one program: what starts it
+//! takes longer than it.
 
 #[path = "../../tests/async_cancellation.rs"]
 mod async_cancellation;
