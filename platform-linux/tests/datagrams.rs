@@ -229,6 +229,66 @@ fn runs_go_and_come() {
     }
 }
 
+/// Datagrams in a row that are alike arrive each by itself, and a shorter one ends a row: whatever
+/// the lengths, destinations and marks, as many come as were sent.
+#[test]
+fn datagrams_that_are_alike_stay_themselves() {
+    let mut host = Host::new();
+    let (from, _) = host.bind("127.0.0.1:0");
+    let (to, addr) = host.bind("127.0.0.1:0");
+    let (_, other) = host.bind("127.0.0.1:0");
+    let memory: Vec<u8> = (0..=250).cycle().take(20_000).collect();
+    for lens in [
+        &[1_000; 70][..],
+        &[100, 100, 100, 60, 100, 100, 60, 60, 60, 0, 0, 60, 100],
+        // What fits a packet of Ethernet, and what does not.
+        &[
+            1_452, 1_452, 1_453, 1_453, 1_452, 1_500, 1_500, 1_400, 1_400,
+        ],
+        &[9_000, 9_000, 9_000],
+    ] {
+        for ecn in [Ecn::NotEct, Ecn::Ect0] {
+            let batch = lens.iter().enumerate().map(|(index, len)| Departure {
+                start: index,
+                len: *len,
+                to: addr.into(),
+                ecn: if index % 5 == 4 { ecn } else { Ecn::NotEct },
+                ..Departure::default()
+            });
+            let mut batch: Vec<_> = batch.collect();
+            // One for another in between, which is not looked at.
+            batch.insert(
+                batch.len() / 2,
+                Departure {
+                    to: other.into(),
+                    ..batch[0]
+                },
+            );
+            (host.keep.part, host.keep.parts) = (10_000, 16);
+            let sent = host.lp.net().send_batch(from, &memory, &batch);
+            assert_eq!((sent.count, sent.error), (batch.len(), None));
+            host.until(|host| host.keep.got.len() == batch.len());
+            let got = std::mem::take(&mut host.keep.got);
+            let mine = batch.iter().filter(|sent| sent.to == Address::from(addr));
+            let came = got
+                .iter()
+                .filter(|(arrival, _)| arrival.destination.is_some() && arrival.interface == 1);
+            assert_eq!(came.count(), batch.len());
+            let mut rest: Vec<_> = got.iter().collect();
+            for wanted in mine {
+                let bytes = &memory[wanted.start..wanted.start + wanted.len];
+                let at = rest.iter().position(|(arrival, got)| {
+                    got == bytes && arrival.ecn == wanted.ecn && arrival.segment == 0
+                });
+                let at = at.expect("each comes as it was sent");
+                rest.remove(at);
+            }
+            assert_eq!(rest.len(), 1);
+        }
+    }
+    assert!(host.lp.net().is_open(to));
+}
+
 /// A run that the kernel refuses, because each piece is longer than a packet, is split here.
 #[test]
 fn a_run_of_large_datagrams_goes() {
@@ -418,9 +478,16 @@ fn in_a_namespace() {
         to: SocketAddr::from(([10, 9, 8, 2], 9)).into(),
         ..Departure::default()
     }; 64];
-    let sent = host.lp.net().send_batch(id, &memory, &batch);
-    assert_eq!(sent.error, None);
-    assert!((1..64).contains(&sent.count), "{sent:?}");
+    // Datagrams that are alike are one to the buffer.
+    let mut batches = 0;
+    let mut sent = 64;
+    while sent == 64 && batches < 20 {
+        let taken = host.lp.net().send_batch(id, &memory, &batch);
+        assert_eq!(taken.error, None);
+        sent = taken.count;
+        batches += 1;
+    }
+    assert!(sent < 64 && batches < 20, "{sent} in batch {batches}");
     for _ in 0..3 {
         host.turn();
     }

@@ -219,12 +219,17 @@ unsafe fn incoming<'a>(header: &msghdr, len: usize) -> Incoming<'a> {
     }
 }
 
-/// Datagrams to send in one call.
+/// Messages to send in one call. Each is a datagram, or a run of them, of one piece of memory or of
+/// several.
 pub(super) struct Outgoing<'m> {
     len: usize,
     names: [MaybeUninit<Name>; BATCH_MAX],
     controls: [MaybeUninit<Control>; BATCH_MAX],
+    /// For each message, behind which of the pieces its own end.
+    ends: [u8; BATCH_MAX],
     slices: [Slice; BATCH_MAX],
+    /// Pieces of all messages.
+    pieces: usize,
     /// The bytes are borrowed for as long as they may be sent.
     memory: PhantomData<&'m [u8]>,
 }
@@ -236,39 +241,74 @@ impl<'m> Outgoing<'m> {
             len: 0,
             names: [MaybeUninit::uninit(); BATCH_MAX],
             controls: [MaybeUninit::uninit(); BATCH_MAX],
+            ends: [0; BATCH_MAX],
             slices: [Slice::NONE; BATCH_MAX],
+            pieces: 0,
             memory: PhantomData,
         }
     }
 
-    /// Returns how many datagrams, or runs, there are.
+    /// Returns how many messages there are.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds one, if there are fewer than [`BATCH_MAX`].
+    /// Returns how many pieces the first `count` messages have.
+    pub(super) fn pieces(&self, count: usize) -> usize {
+        let last = count.min(self.len).checked_sub(1);
+        let end = last.and_then(|last| self.ends.get(last));
+        end.map_or(0, |end| usize::from(*end))
+    }
+
+    /// Adds a message of one piece, if there are fewer than [`BATCH_MAX`] pieces.
     pub(super) fn push(&mut self, name: &Name, control: &Control, bytes: &'m [u8]) {
-        if let (Some(to), Some(with), Some(slice)) = (
+        if let (Some(to), Some(with), true) = (
             self.names.get_mut(self.len),
             self.controls.get_mut(self.len),
-            self.slices.get_mut(self.len),
+            self.pieces < BATCH_MAX,
         ) {
             to.write(*name);
             with.write(*control);
+            self.len = self.len.saturating_add(1);
+            self.push_piece(bytes);
+        }
+    }
+
+    /// Adds a piece to the last message, which is a datagram or a run of them of `segment` bytes
+    /// each, and becomes a longer run. Nothing if there is no message, or no room.
+    pub(super) fn extend(&mut self, segment: u16, bytes: &'m [u8]) {
+        let Some(last) = self.len.checked_sub(1) else {
+            return;
+        };
+        let is_one = self.pieces(self.len) == self.pieces(last).saturating_add(1);
+        if is_one && let Some(control) = self.controls.get_mut(last) {
+            // SAFETY: those before `len` have been written.
+            unsafe { control.assume_init_mut() }.push_segment(segment);
+        }
+        self.push_piece(bytes);
+    }
+
+    fn push_piece(&mut self, bytes: &'m [u8]) {
+        let last = self.len.saturating_sub(1);
+        if let (Some(slice), Some(end)) =
+            (self.slices.get_mut(self.pieces), self.ends.get_mut(last))
+        {
             *slice = Slice {
                 base: bytes.as_ptr().cast_mut().cast(),
                 len: bytes.len(),
             };
-            self.len = self.len.saturating_add(1);
+            self.pieces = self.pieces.saturating_add(1);
+            *end = u8::try_from(self.pieces).unwrap_or(u8::MAX);
         }
     }
 
-    /// Makes the header of the datagram at `index`; `None` if there is none.
+    /// Makes the header of the message at `index`; `None` if there is none.
     fn header(&mut self, index: usize) -> Option<msghdr> {
         if index >= self.len {
             return None;
         }
-        let slice = self.slices.get_mut(index)?;
+        let (start, end) = (self.pieces(index), self.pieces(index.saturating_add(1)));
+        let slices = self.slices.get_mut(start..end)?;
         let (name, control) = (self.names.get(index)?, self.controls.get(index)?);
         // SAFETY: those before `len` have been written.
         let (name, control) = unsafe { (name.assume_init_ref(), control.assume_init_ref()) };
@@ -276,8 +316,8 @@ impl<'m> Outgoing<'m> {
         Some(msghdr {
             msg_name: name.bytes.as_ptr().cast_mut().cast(),
             msg_namelen: name.len.into(),
-            msg_iov: ptr::from_mut(slice).cast::<iovec>(),
-            msg_iovlen: 1,
+            msg_iov: slices.as_mut_ptr().cast::<iovec>(),
+            msg_iovlen: slices.len(),
             msg_control: control.as_ptr().cast_mut().cast(),
             msg_controllen: control.len(),
             msg_flags: 0,
@@ -297,8 +337,8 @@ impl<'m> Outgoing<'m> {
             }
         }
         // SAFETY: `headers` has `count` headers whose pointers lead into `self`, to names, control
-        // bytes and slices of the lengths that they say, and each slice to bytes that `self`
-        // borrows. The kernel only reads them, and writes the lengths in the headers.
+        // bytes and slices of the lengths and numbers that they say, and each slice to bytes that
+        // `self` borrows. The kernel only reads them, and writes the lengths in the headers.
         let sent = unsafe {
             syscall!(
                 Sysno::sendmmsg,

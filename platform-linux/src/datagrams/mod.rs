@@ -50,6 +50,13 @@ const V6: u8 = 1;
 const PEER_V4: u8 = 2;
 /// The kernel puts runs together (`UDP_GRO`).
 const RUNS: u8 = 4;
+/// Datagrams in a row are not made runs of: the kernel has refused one.
+const SINGLY: u8 = 8;
+
+/// Bytes of the longest datagram that runs are made of: what a packet of Ethernet holds (1,500
+/// bytes), less the headers of IPv6 and UDP. The kernel splits a run into datagrams that need no
+/// fragments.
+const MERGED_MAX: usize = 1_452;
 
 /// What was learnt of the kernel, or of a sandbox around the program.
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,8 +170,10 @@ impl Datagrams for Linux {
         })
     }
 
-    /// Sends by `sendmmsg`, 64 datagrams or runs a call; one by one where a sandbox refuses it. A
-    /// run is split here where the kernel, a device or a sandbox does not.
+    /// Sends by `sendmmsg`, 64 datagrams or runs a call; one by one where a sandbox refuses it.
+    /// Datagrams in a row that differ in nothing but their bytes are a run to the kernel
+    /// (`UDP_SEGMENT`), which spares it most of the work on each. A run is split here where the
+    /// kernel, a device or a sandbox does not.
     fn send_batch(
         &mut self,
         socket: &mut Fd,
@@ -174,22 +183,26 @@ impl Datagrams for Linux {
         if socket.kind() == Kind::LocalDatagrams {
             return one_by_one::send_batch(socket, memory, departures);
         }
-        let notes = notes_of(socket)?;
+        let mut notes = notes_of(socket)?;
         let fd = socket.get()?;
         let mut count = 0_usize;
+        let mut failed = None;
         while let Some(rest) = departures.get(count..).filter(|rest| !rest.is_empty()) {
-            let taken = match self.send_some(fd, notes, memory, rest) {
-                Ok(taken) => taken,
-                // What was taken counts; the next call tells of the error.
-                Err(_) if count > 0 => break,
-                Err(error) => return Err(error),
-            };
-            if taken == 0 {
-                break;
+            match self.send_some(fd, &mut notes, memory, rest) {
+                Ok(0) => break,
+                Ok(taken) => count = count.saturating_add(taken),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
-            count = count.saturating_add(taken);
         }
-        Ok(count)
+        socket.set_notes(notes);
+        match failed {
+            // What was taken counts; the next call tells of the error.
+            Some(error) if count == 0 => Err(error),
+            _ => Ok(count),
+        }
     }
 
     fn await_room(&mut self, socket: &mut Fd, id: SocketId, on: bool) {
@@ -275,39 +288,44 @@ impl Linux {
     fn send_some(
         &mut self,
         fd: BorrowedFd<'_>,
-        notes: u8,
+        notes: &mut u8,
         memory: &[u8],
         departures: &[Departure],
     ) -> Result<usize, Error> {
-        let splits = departures.iter().any(is_run) && self.splits_runs(fd);
-        let mut batch = Outgoing::new();
-        for departure in departures.iter().take(BATCH_MAX) {
-            let whole = !is_run(departure) || splits && departure.len <= RUN_BYTES_MAX;
-            if !whole {
-                break;
-            }
-            match message(notes, memory, departure, departure.segment) {
-                Ok((name, control, bytes)) => batch.push(&name, &control, bytes),
-                Err(_) if batch.len() > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
         let Some(first) = departures.first() else {
             return Ok(0);
         };
+        let has_runs = departures.iter().any(is_run);
+        let may_merge = *notes & SINGLY == 0 && departures.len() > 1;
+        let splits = (has_runs || may_merge) && self.splits_runs(fd);
+        let mut batch = Outgoing::new();
+        fill(&mut batch, *notes, memory, departures, splits)?;
         if batch.len() == 0 {
-            return self.send_split(fd, notes, memory, first);
+            return self.send_split(fd, *notes, memory, first);
         }
         match self.send_all(fd, &mut batch) {
-            Ok(count) => Ok(count),
+            Ok(count) => Ok(batch.pieces(count)),
             Err(Errno::AGAIN) => Ok(0),
-            Err(errno @ (Errno::IO | Errno::INVAL | Errno::OPNOTSUPP)) if is_run(first) => {
+            Err(errno @ (Errno::IO | Errno::INVAL | Errno::OPNOTSUPP))
+                if is_run(first) || batch.pieces(1) > 1 =>
+            {
                 if errno == Errno::IO {
                     // A device that makes no checksums: it takes no run, ever.
                     self.learnt.splits = Some(false);
                 }
                 // Otherwise its segments are longer than what goes in one packet.
-                self.send_split(fd, notes, memory, first)
+                if is_run(first) {
+                    return self.send_split(fd, *notes, memory, first);
+                }
+                *notes |= SINGLY;
+                let merged = departures.get(..batch.pieces(1)).unwrap_or_default();
+                let mut batch = Outgoing::new();
+                fill(&mut batch, *notes, memory, merged, false)?;
+                match self.send_all(fd, &mut batch) {
+                    Ok(count) => Ok(batch.pieces(count)),
+                    Err(Errno::AGAIN) => Ok(0),
+                    Err(errno) => Err(send_error(errno)),
+                }
             }
             Err(errno) => Err(send_error(errno)),
         }
@@ -407,6 +425,59 @@ fn receive_runs(socket: &mut Fd, on: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// Puts departures into an empty batch, up to the first that has to be split here, or is wrong.
+fn fill<'m>(
+    batch: &mut Outgoing<'m>,
+    notes: u8,
+    memory: &'m [u8],
+    departures: &[Departure],
+    splits: bool,
+) -> Result<(), Error> {
+    let merges = splits && notes & SINGLY == 0;
+    // The first of the datagrams that the last message is a run of, unless that is full or ended.
+    let mut run: Option<(&Departure, usize)> = None;
+    for departure in departures.iter().take(BATCH_MAX) {
+        if is_run(departure) && !(splits && departure.len <= RUN_BYTES_MAX) {
+            break;
+        }
+        if let Some((first, len)) = run
+            && continues(first, departure)
+            && len.saturating_add(departure.len) <= RUN_BYTES_MAX
+            && let Some(bytes) = bytes_of(memory, departure)
+        {
+            batch.extend(u16::try_from(first.len).unwrap_or_default(), bytes);
+            let len = len.saturating_add(departure.len);
+            // A shorter one is the last of its run.
+            run = (departure.len == first.len).then_some((first, len));
+            continue;
+        }
+        match message(notes, memory, departure, departure.segment) {
+            Ok((name, control, bytes)) => batch.push(&name, &control, bytes),
+            Err(_) if batch.len() > 0 => break,
+            Err(error) => return Err(error),
+        }
+        let begins = merges && !is_run(departure) && (1..=MERGED_MAX).contains(&departure.len);
+        run = begins.then_some((departure, departure.len));
+    }
+    Ok(())
+}
+
+/// Returns true if a datagram may be the next of the run that `first` begins.
+fn continues(first: &Departure, next: &Departure) -> bool {
+    !is_run(next)
+        && (1..=first.len).contains(&next.len)
+        && next.to == first.to
+        && next.source == first.source
+        && next.interface == first.interface
+        && next.ecn == first.ecn
+}
+
+/// Returns the bytes of a departure; `None` if they lie outside the memory.
+fn bytes_of<'m>(memory: &'m [u8], departure: &Departure) -> Option<&'m [u8]> {
+    let end = departure.start.checked_add(departure.len)?;
+    memory.get(departure.start..end)
+}
+
 /// Returns true if `departure` is more than one datagram.
 fn is_run(departure: &Departure) -> bool {
     departure.segment > 0 && departure.len > usize::from(departure.segment)
@@ -468,8 +539,7 @@ fn message<'m>(
     segment: u16,
 ) -> Result<(Name, Control, &'m [u8]), Error> {
     let is_v6_socket = notes & V6 != 0;
-    let end = departure.start.saturating_add(departure.len);
-    let bytes = memory.get(departure.start..end).ok_or(Error::Invalid)?;
+    let bytes = bytes_of(memory, departure).ok_or(Error::Invalid)?;
     let (name, is_v4) = match departure.to {
         Address::Unnamed => (Name::NONE, !is_v6_socket || notes & PEER_V4 != 0),
         to => {
