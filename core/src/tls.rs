@@ -100,8 +100,9 @@ pub use handshake::check::IdentityError;
 pub use handshake::config::{
     ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Setup,
 };
-pub use handshake::exchange::{Handshake, MESSAGE_MAX};
+pub use handshake::exchange::Handshake;
 pub use handshake::failure::{HandshakeFailure, HandshakeStats, ObserveHandshakes};
+pub use handshake::message::MESSAGE_MAX;
 pub use handshake::peer::Peer;
 pub use handshake::session::Session;
 pub use handshake::ticket_keys::TicketKeys;

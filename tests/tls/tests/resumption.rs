@@ -97,6 +97,33 @@ fn clients_that_must_show_a_certificate_are_not_resumed() {
 }
 
 #[test]
+fn clients_that_must_show_a_certificate_are_given_no_ticket() {
+    let authority = Authority::new(Kind::P256);
+    let person = authority.issue(Kind::P256, &["person"]);
+    let roots = authority.anchors();
+    let leaf = authority.issue(Kind::P256, &["a.example"]);
+    let slices = leaf.slices();
+    let keys = TicketKeys::new([1; 32], 1_000);
+    let client = client_config(&authority, &person);
+    for (policy, tickets) in [
+        (ClientAuth::Off, 1),
+        (ClientAuth::Requested(&roots), 0),
+        (ClientAuth::Required(&roots), 0),
+    ] {
+        let identities = [leaf.identity(&slices).client_auth(policy)];
+        let config = Config::server(ServerConfig::new(&identities).tickets(&keys));
+        let mut theirs = Theirs::client(client.clone(), "a.example");
+        let mut ours = Ours::server_at(1, NOW);
+        pump(&mut ours, &config, &mut theirs, usize::MAX);
+        assert!(ours.connection.is_open(), "{:?}", ours.broken);
+        let rustls::Connection::Client(connection) = &theirs.connection else {
+            panic!("it is a client");
+        };
+        assert_eq!(connection.tls13_tickets_received(), tickets);
+    }
+}
+
+#[test]
 fn after_a_retry_too() {
     let authority = Authority::new(Kind::P256);
     let leaf = authority.issue(Kind::P256, &["a.example"]);

@@ -4,12 +4,13 @@ use crate::tls::alert::Alert;
 use crate::tls::connection::event::{Event, Received};
 use crate::tls::connection::state::{Connection, Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
-use crate::tls::handshake::auth::{self, Step};
+use crate::tls::handshake::auth::Step;
 use crate::tls::handshake::client;
 use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::{Exchange, Handshake};
 use crate::tls::handshake::extension::fragment_len;
-use crate::tls::handshake::server;
+use crate::tls::handshake::message;
+use crate::tls::handshake::session::Target;
 use crate::tls::record::protection::{Content, HEADER, Header};
 use crate::tls::wire::Output;
 
@@ -31,7 +32,7 @@ impl Connection {
         name: &str,
         out: &mut Output<'_>,
     ) -> Result<Self, Alert> {
-        if !handshake.expect_name(name) {
+        if !handshake.expect_server(name, Target::ANY) {
             return Err(Alert::INTERNAL_ERROR);
         }
         client::start(setup, &mut handshake.exchange, out)?;
@@ -90,7 +91,7 @@ impl Connection {
             });
         }
         if let Some(handshake) = handshake.as_mut()
-            && handshake.exchange.pace.is_paused()
+            && handshake.exchange.common.pace.is_paused()
         {
             self.on_whole_messages(setup, handshake, true, out)?;
             return Ok(Received {
@@ -149,7 +150,8 @@ impl Connection {
                 self.protected(setup, Some(handshake), head, body, out)
             }
             Content::Data if self.state == State::AwaitSecondClientHello => {
-                handshake.exchange.skip_early(body.len())
+                handshake.exchange.skip_early(body.len())?;
+                Ok(Event::Nothing)
             }
             _ => Err(Alert::UNEXPECTED_MESSAGE),
         }
@@ -161,11 +163,11 @@ impl Connection {
         handshake: &mut Handshake<C>,
         body: &[u8],
     ) -> Result<Event, Alert> {
-        let changes = handshake.exchange.changes;
+        let changes = handshake.exchange.common.changes;
         if body != [1] || changes >= CHANGES_MAX || self.state == State::AwaitClientHello {
             return Err(Alert::UNEXPECTED_MESSAGE);
         }
-        handshake.exchange.changes = changes.saturating_add(1);
+        handshake.exchange.common.changes = changes.saturating_add(1);
         Ok(Event::Nothing)
     }
 
@@ -184,7 +186,8 @@ impl Connection {
             Ok(opened) => opened,
             Err(Alert::BAD_RECORD_MAC) if !self.has_opened => {
                 let handshake = handshake.as_mut().ok_or(Alert::BAD_RECORD_MAC)?;
-                return handshake.exchange.skip_early(sealed_len);
+                handshake.exchange.skip_early(sealed_len)?;
+                return Ok(Event::Nothing);
             }
             Err(alert) => return Err(alert),
         };
@@ -244,7 +247,7 @@ impl Connection {
         is_all: bool,
         out: &mut Output<'_>,
     ) -> Result<bool, Alert> {
-        handshake.exchange.pace.start(is_all);
+        handshake.exchange.common.pace.start(is_all);
         while let Some(total) = handshake.message.complete(|kind| self.expects(kind))? {
             // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
             // so that the peer can read the alert.
@@ -260,60 +263,18 @@ impl Connection {
                 Step::Next => handshake.message.consume(total),
                 Step::Flight => {
                     handshake.message.consume(total);
-                    out.whole(|out| self.answer(setup, handshake, out))?;
+                    out.whole(|out| self.begin_flight(setup, handshake, out))?;
                     return Ok(true);
                 }
                 // What is left of the record has no place to wait.
                 Step::Pause if !is_all => return Err(Alert::HANDSHAKE_FAILURE),
                 Step::Pause => {
-                    handshake.exchange.pace.pause();
+                    handshake.exchange.common.pace.pause();
                     return Ok(true);
                 }
             }
         }
         Ok(false)
-    }
-
-    /// Starts a flight, and finishes it unless its signature comes later.
-    fn answer<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        match self.role {
-            Role::Server => server::answer(self, setup, handshake)?,
-            Role::Client => client::answer(self, setup, handshake, out)?,
-        }
-        if handshake.awaits_signature() {
-            self.state = State::AwaitSignature;
-            return Ok(());
-        }
-        self.finish_flight(setup, handshake, out)
-    }
-
-    /// Finishes a flight and protects it.
-    fn finish_flight<C: Crypto>(
-        &mut self,
-        setup: &mut Setup<'_, C>,
-        handshake: &mut Handshake<C>,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        let Handshake { message, exchange } = handshake;
-        if exchange.is_unsigned {
-            return Err(Alert::INTERNAL_ERROR);
-        }
-        let mut flight = message.flight_output();
-        let base = self.send.secret();
-        auth::put_finished(&mut flight, exchange, self.suite.hash(), &base)?;
-        let len = flight.len();
-        self.seal_all(setup.crypto, Content::Handshake, message.flight(len), out)?;
-        message.clear();
-        match self.role {
-            Role::Server => server::follow(self, setup, exchange),
-            Role::Client => client::follow(self, setup, exchange),
-        }
-        Ok(())
     }
 
     /// Returns how far the handshake is.
@@ -328,13 +289,19 @@ impl Connection {
     /// Returns whether a message of this kind may come now.
     const fn expects(&self, kind: u8) -> bool {
         match self.state {
-            State::AwaitClientHello | State::AwaitSecondClientHello => kind == server::CLIENT_HELLO,
-            State::AwaitServerHello | State::AwaitSecondServerHello => kind == client::SERVER_HELLO,
-            State::AwaitExtensions => kind == client::ENCRYPTED_EXTENSIONS,
-            State::AwaitRequest => kind == auth::CERTIFICATE_REQUEST || kind == auth::CERTIFICATE,
-            State::AwaitCertificate => kind == auth::CERTIFICATE,
-            State::AwaitVerify => kind == auth::CERTIFICATE_VERIFY,
-            State::AwaitFinished => kind == auth::FINISHED,
+            State::AwaitClientHello | State::AwaitSecondClientHello => {
+                kind == message::CLIENT_HELLO
+            }
+            State::AwaitServerHello | State::AwaitSecondServerHello => {
+                kind == message::SERVER_HELLO
+            }
+            State::AwaitExtensions => kind == message::ENCRYPTED_EXTENSIONS,
+            State::AwaitRequest => {
+                kind == message::CERTIFICATE_REQUEST || kind == message::CERTIFICATE
+            }
+            State::AwaitCertificate => kind == message::CERTIFICATE,
+            State::AwaitVerify => kind == message::CERTIFICATE_VERIFY,
+            State::AwaitFinished => kind == message::FINISHED,
             State::Closed | State::AwaitSignature | State::Open | State::Failed => false,
         }
     }
@@ -356,7 +323,7 @@ impl Connection {
                 self.on_server_hello(setup, exchange, message, out)
             }
             (State::AwaitExtensions, _) => self.on_extensions(setup, exchange, message),
-            (State::AwaitRequest, _) if kind == auth::CERTIFICATE_REQUEST => {
+            (State::AwaitRequest, _) if kind == message::CERTIFICATE_REQUEST => {
                 self.on_request(setup, exchange, message)
             }
             (State::AwaitRequest | State::AwaitCertificate, _) => {

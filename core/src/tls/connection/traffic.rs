@@ -5,13 +5,13 @@ use crate::tls::connection::event::Event;
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
-use crate::tls::handshake::client;
 use crate::tls::handshake::config::Setup;
+use crate::tls::handshake::flight;
+use crate::tls::handshake::message::NEW_SESSION_TICKET;
 use crate::tls::record::parts::Parts;
 use crate::tls::record::protection::{Content, HEADER, OVERHEAD, put_header};
 use crate::tls::wire::Output;
 
-const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
 /// Bytes of a `KeyUpdate` message.
 const KEY_UPDATE_LEN: usize = 5;
@@ -121,7 +121,7 @@ impl Connection {
         if self.can_seal {
             // RFC 8446, appendix D.4: before the first protected record, whatever that is.
             if core::mem::take(&mut self.owes_change) {
-                client::put_change(out)?;
+                flight::put_change(out)?;
             }
             self.seal_all(crypto, Content::Alert, &content, out)
         } else {

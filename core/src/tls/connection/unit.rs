@@ -4,8 +4,7 @@
 //! there have to be.
 
 use crate::tls::connection::state::Connection;
-use crate::tls::handshake::exchange::{MESSAGE_HEADER, MESSAGE_MAX};
-use crate::tls::handshake::server::CLIENT_HELLO;
+use crate::tls::handshake::message::{CLIENT_HELLO, MESSAGE_HEADER, MESSAGE_MAX};
 use crate::tls::record::protection::{Content, HEADER, Header, RECORD_MAX};
 
 /// What is at the front of some bytes.

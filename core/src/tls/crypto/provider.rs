@@ -227,6 +227,17 @@ impl Suite {
         }
     }
 
+    /// Returns the suite with the number that is on the wire; `None` if it is not known.
+    #[must_use]
+    pub const fn from_code(code: u16) -> Option<Self> {
+        match code {
+            0x1301 => Some(Self::Aes128GcmSha256),
+            0x1302 => Some(Self::Aes256GcmSha384),
+            0x1303 => Some(Self::ChaCha20Poly1305Sha256),
+            _ => None,
+        }
+    }
+
     /// Returns the suite's hash function.
     #[must_use]
     pub const fn hash(self) -> HashAlgorithm {
@@ -363,9 +374,6 @@ pub trait Signer: Sync {
 pub struct SignatureId(u64);
 
 impl SignatureId {
-    /// In the place of a name: no signature is waited for.
-    pub(crate) const NONE: Self = Self(0);
-
     /// Returns the name of a signature over this transcript hash.
     pub(crate) fn of(digest: &[u8]) -> Self {
         let front = digest.first_chunk().copied().unwrap_or_default();

@@ -12,15 +12,18 @@ use crate::tls::crypto::provider::{
 };
 use crate::tls::crypto::signature::scheme_of;
 use crate::tls::handshake::config::{ClientAuth, Identity, Setup};
-use crate::tls::handshake::exchange::{Exchange, Handshake, MESSAGE_HEADER};
+use crate::tls::handshake::exchange::{
+    Asked, Common, Exchange, Handshake, Proof, Server, ServerStage, Side, Signing,
+};
 use crate::tls::handshake::extension;
+use crate::tls::handshake::message::{
+    CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, FINISHED, MESSAGE_HEADER, content,
+    put_message,
+};
+use crate::tls::handshake::session::Authentication;
+use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::schedule::finished;
 use crate::tls::wire::{Output, Reader};
-
-pub(crate) const CERTIFICATE: u8 = 11;
-pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
-pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
-pub(crate) const FINISHED: u8 = 20;
 
 /// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
 const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
@@ -59,37 +62,46 @@ impl Connection {
         message: &[u8],
     ) -> Result<Step, Alert> {
         let chain = Chain::parse(content(message))?;
-        let identity = setup
-            .config
-            .server
-            .identity(exchange.identity, exchange.name());
-        let roots = match (self.role, identity) {
-            (Role::Client, _) if chain.is_empty() => return Err(Alert::DECODE_ERROR),
-            (Role::Client, _) => setup.config.client.roots,
-            (Role::Server, None) => return Err(Alert::INTERNAL_ERROR),
-            (Role::Server, Some(identity)) if chain.is_empty() => {
-                if !matches!(identity.client_auth, ClientAuth::Requested(_)) {
-                    return Err(self.refuse_certificate(CertificateError::Missing));
+        let Exchange { common, side } = exchange;
+        let roots = match side {
+            Side::Client(_) if chain.is_empty() => return Err(Alert::DECODE_ERROR),
+            Side::Client(_) => setup.config.client.roots,
+            Side::Server(Server {
+                stage: ServerStage::Asked(Asked { identity, .. }),
+                ..
+            }) => {
+                let config = &setup.config.server;
+                let identity = config.identity(*identity, common.name.get());
+                let client_auth = identity.ok_or(Alert::INTERNAL_ERROR)?.client_auth;
+                if chain.is_empty() {
+                    if !matches!(client_auth, ClientAuth::Requested(_)) {
+                        return Err(self.refuse_certificate(CertificateError::Missing));
+                    }
+                    common.transcript.update(message);
+                    self.state = State::AwaitFinished;
+                    return Ok(Step::Next);
                 }
-                exchange.transcript.update(message);
-                self.state = State::AwaitFinished;
-                return Ok(Step::Next);
+                client_auth.roots()
             }
-            (Role::Server, Some(identity)) => identity.client_auth.roots(),
+            Side::Server(_) | Side::None => return Err(Alert::INTERNAL_ERROR),
         };
-        let (name, path, pace) = exchange.verification();
+        let (name, path, pace) = common.verification();
         let subject = match self.role {
             Role::Client => Subject::Server(name),
             Role::Server => Subject::Client,
         };
         let verified = chain.verify(setup.crypto, roots, subject, path, || pace.may_verify());
-        match verified {
-            Ok(Some(not_after)) => exchange.not_after = not_after,
+        let not_after = match verified {
+            Ok(Some(not_after)) => not_after,
             Ok(None) => return Ok(Step::Pause),
             Err(error) => return Err(self.refuse_certificate(error)),
-        }
-        exchange.authenticated_at = setup.crypto.unix_seconds();
-        exchange.transcript.update(message);
+        };
+        let (common, agreed) = exchange.agreed()?;
+        agreed.proof = Proof::Chain(Authentication {
+            at: setup.crypto.unix_seconds(),
+            not_after,
+        });
+        common.transcript.update(message);
         self.state = State::AwaitVerify;
         Ok(Step::Keep)
     }
@@ -108,46 +120,47 @@ impl Connection {
         kept: &[u8],
         message: &[u8],
     ) -> Result<Step, Alert> {
-        if !exchange.pace.may_verify() {
+        let (common, agreed) = exchange.agreed()?;
+        let Proof::Chain(authentication) = agreed.proof else {
+            return Err(Alert::INTERNAL_ERROR);
+        };
+        if !common.pace.may_verify() {
             return Ok(Step::Pause);
         }
         let mut reader = Reader::new(content(message));
         let scheme = Scheme::from_code(reader.u16()?);
         let signature = reader.vector16()?;
         reader.end()?;
-        let digest = exchange.transcript.digest();
+        let digest = common.transcript.digest();
         let signed = Signed::new(self.role.other(), digest.get(self.suite.hash()));
         let chain = Chain::parse(content(kept))?;
         chain.verify_signature::<C>(scheme, signed.get(), signature)?;
         if let (Some(peer), Some(certificate)) = (&mut setup.peer, chain.own()) {
             peer.set_certificate::<C::Hasher>(certificate);
         }
-        exchange.transcript.update(message);
-        exchange.is_authenticated = true;
+        common.transcript.update(message);
+        agreed.proof = Proof::Certificate(authentication);
         self.state = State::AwaitFinished;
         Ok(Step::Next)
     }
 
-    /// Checks the peer's `Finished` and adds it to the transcript.
-    pub(crate) fn check_finished<C: Crypto>(
-        &self,
-        exchange: &mut Exchange<C>,
-        message: &[u8],
-    ) -> Result<(), Alert> {
-        let hash = self.suite.hash();
+    /// Returns the content of the peer's `Finished` as it must be after the messages so far.
+    pub(crate) fn peer_finished<C: Crypto>(&self, common: &Common<C>) -> Secret {
+        let transcript = common.transcript.digest();
+        finished::<C::Hasher>(self.suite.hash(), &self.receive.secret(), &transcript)
+    }
+
+    /// Checks the peer's `Finished`, whose content must be what is expected.
+    pub(crate) fn check_finished(&self, expected: &Secret, message: &[u8]) -> Result<(), Alert> {
+        let expected = expected.get(self.suite.hash());
         let content = content(message);
-        if content.len() != hash.digest_len() {
+        if content.len() != expected.len() {
             return Err(Alert::DECODE_ERROR);
         }
-        if !exchange.is_finished_known {
-            let transcript = exchange.transcript.digest();
-            exchange.verify_data = finished::<C::Hasher>(hash, &self.receive.secret(), &transcript);
-            exchange.transcript.update(message);
+        match bool::from(expected.ct_eq(content)) {
+            true => Ok(()),
+            false => Err(Alert::DECRYPT_ERROR),
         }
-        if !bool::from(exchange.verify_data.get(hash).ct_eq(content)) {
-            return Err(Alert::DECRYPT_ERROR);
-        }
-        Ok(())
     }
 }
 
@@ -162,7 +175,14 @@ impl<C: Crypto> Handshake<C> {
     #[must_use]
     pub fn supply(&mut self, id: SignatureId, signature: &[u8]) -> bool {
         let Self { message, exchange } = self;
-        if id == SignatureId::NONE || exchange.signing != id {
+        let Signing::Awaited {
+            id: awaited,
+            scheme,
+        } = exchange.common.signing
+        else {
+            return false;
+        };
+        if id != awaited {
             return false;
         }
         let mut out = message.flight_output();
@@ -170,41 +190,25 @@ impl<C: Crypto> Handshake<C> {
         if out.room() < room {
             return false;
         }
-        let scheme = exchange.scheme;
-        let written = put_signature(&mut out, exchange, scheme, |out| out.put(signature));
+        let common = &mut exchange.common;
+        let transcript = &mut common.transcript;
+        let written = put_signature(&mut out, transcript, scheme, |out| out.put(signature));
         let len = out.len();
-        exchange.signing = SignatureId::NONE;
-        exchange.is_unsigned = signature.is_empty() || written.is_err();
+        common.signing = match signature.is_empty() || written.is_err() {
+            true => Signing::GivenUp,
+            false => Signing::None,
+        };
         message.set_unsent(len);
         true
     }
 }
 
-/// Returns a message's content, without its header.
-pub(crate) fn content(message: &[u8]) -> &[u8] {
-    message.get(MESSAGE_HEADER..).unwrap_or_default()
-}
-
-/// Adds a handshake message whose content `body` writes, and hashes it.
-pub(crate) fn put_message<C: Crypto>(
-    out: &mut Output<'_>,
-    exchange: &mut Exchange<C>,
-    kind: u8,
-    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
-) -> Result<(), Alert> {
-    let start = out.len();
-    out.u8(kind)?;
-    out.vector24(body)?;
-    exchange.transcript.update(out.written(start)?);
-    Ok(())
-}
-
 /// Adds a `CertificateRequest`.
 pub(crate) fn put_request<C: Crypto>(
     out: &mut Output<'_>,
-    exchange: &mut Exchange<C>,
+    common: &mut Common<C>,
 ) -> Result<(), Alert> {
-    put_message(out, exchange, CERTIFICATE_REQUEST, |out| {
+    put_message(out, &mut common.transcript, CERTIFICATE_REQUEST, |out| {
         out.u8(0)?;
         out.vector16(put_schemes::<C>)
     })
@@ -224,13 +228,16 @@ pub(crate) fn put_schemes<C: Crypto>(out: &mut Output<'_>) -> Result<(), Alert> 
     })
 }
 
-/// Adds our `Certificate`: the chain of `identity`, or an empty one.
-pub(crate) fn put_certificate<C: Crypto>(
+/// Adds our proof of who we are: the `Certificate` of an identity and its `CertificateVerify`, or an
+/// empty `Certificate`.
+pub(crate) fn put_proof<C: Crypto>(
     out: &mut Output<'_>,
-    exchange: &mut Exchange<C>,
+    common: &mut Common<C>,
+    role: Role,
+    hash: HashAlgorithm,
     identity: Option<&Identity<'_>>,
 ) -> Result<(), Alert> {
-    put_message(out, exchange, CERTIFICATE, |out| {
+    put_message(out, &mut common.transcript, CERTIFICATE, |out| {
         out.u8(0)?;
         out.vector24(|out| {
             for certificate in identity.map(|identity| identity.chain).unwrap_or_default() {
@@ -239,27 +246,30 @@ pub(crate) fn put_certificate<C: Crypto>(
             }
             Ok(())
         })
-    })
+    })?;
+    match identity {
+        Some(identity) => put_verify(out, common, role, hash, identity.signer),
+        None => Ok(()),
+    }
 }
 
-/// Adds our `CertificateVerify`, or notes in the exchange that its signature comes later.
-pub(crate) fn put_verify<C: Crypto>(
+/// Adds our `CertificateVerify`, or notes that its signature comes later.
+fn put_verify<C: Crypto>(
     out: &mut Output<'_>,
-    exchange: &mut Exchange<C>,
+    common: &mut Common<C>,
     role: Role,
     hash: HashAlgorithm,
     signer: &dyn Signer,
 ) -> Result<(), Alert> {
-    let digest = exchange.transcript.digest();
+    let digest = common.transcript.digest();
     let signed = Signed::new(role, digest.get(hash));
     let id = SignatureId::of(digest.get(hash));
     let scheme = signer.scheme();
     if signer.begin(id, signed.get()) {
-        exchange.signing = id;
-        exchange.scheme = scheme;
+        common.signing = Signing::Awaited { id, scheme };
         return Ok(());
     }
-    put_signature(out, exchange, scheme, |out| {
+    put_signature(out, &mut common.transcript, scheme, |out| {
         let len = signer
             .sign(signed.get(), out.spare())
             .ok_or(Alert::INTERNAL_ERROR)?;
@@ -268,28 +278,27 @@ pub(crate) fn put_verify<C: Crypto>(
 }
 
 /// Adds a `CertificateVerify` whose signature `body` writes.
-pub(crate) fn put_signature<C: Crypto>(
+fn put_signature<H: Hasher>(
     out: &mut Output<'_>,
-    exchange: &mut Exchange<C>,
+    transcript: &mut Transcript<H>,
     scheme: Scheme,
     body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
 ) -> Result<(), Alert> {
-    put_message(out, exchange, CERTIFICATE_VERIFY, |out| {
+    put_message(out, transcript, CERTIFICATE_VERIFY, |out| {
         out.u16(scheme.code())?;
         out.vector16(body)
     })
 }
 
 /// Adds our `Finished`; `base` is the traffic secret of our handshake keys.
-pub(crate) fn put_finished<C: Crypto>(
+pub(crate) fn put_finished<H: Hasher>(
     out: &mut Output<'_>,
-    exchange: &mut Exchange<C>,
+    transcript: &mut Transcript<H>,
     hash: HashAlgorithm,
     base: &Secret,
 ) -> Result<(), Alert> {
-    let transcript = exchange.transcript.digest();
-    let content = finished::<C::Hasher>(hash, base, &transcript);
-    put_message(out, exchange, FINISHED, |out| out.put(content.get(hash)))
+    let content = finished::<H>(hash, base, &transcript.digest());
+    put_message(out, transcript, FINISHED, |out| out.put(content.get(hash)))
 }
 
 /// Bytes in front of the digest in what a `CertificateVerify` signs.

@@ -4,88 +4,92 @@ use crate::tls::alert::Alert;
 use crate::tls::certificate::name::parse_dns;
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
-use crate::tls::crypto::provider::{Crypto, Group, HashAlgorithm, Hasher, Secret, Shared, Suite};
-use crate::tls::handshake::auth::{self, Step, content, put_schemes};
+use crate::tls::crypto::provider::{
+    Crypto, Group, Hasher, Private, SHARE_MAX, Secret, Shared, Suite,
+};
+use crate::tls::handshake::auth::{self, Step, put_schemes};
 use crate::tls::handshake::config::Setup;
-use crate::tls::handshake::exchange::{Exchange, Handshake};
+use crate::tls::handshake::exchange::{
+    Agreed, CertificateRequest, ClientStage, Common, Exchange, Offer, OfferedKey, Proof, SessionId,
+};
 use crate::tls::handshake::extension::{self, Extensions};
+use crate::tls::handshake::flight;
 use crate::tls::handshake::hello::{ServerHello, TLS12, TLS13};
+use crate::tls::handshake::message::{CLIENT_HELLO, content};
 use crate::tls::handshake::session::{self, Session};
 use crate::tls::handshake::ticket::make_binder;
-use crate::tls::record::protection::{Content, Keys, PLAINTEXT_MAX};
+use crate::tls::handshake::transcript::Transcript;
+use crate::tls::record::protection::{HEADER, Keys};
 use crate::tls::wire::{Output, Reader, numbers};
 
-const CLIENT_HELLO: u8 = 1;
 /// Resumption with a fresh key exchange (RFC 8446, section 4.2.9), the only kind we do.
 const PSK_DHE_KE: u8 = 1;
-pub(crate) const SERVER_HELLO: u8 = 2;
-pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
 
-/// Writes the first hello. The exchange has the name that the server must prove to have.
+/// Writes the first hello. The exchange knows the server that is called.
 pub(crate) fn start<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    if exchange.name().is_empty() || setup.config.client.roots.is_empty() {
+    let (common, client) = exchange.client()?;
+    if common.name.get().is_empty() || setup.config.client.roots.is_empty() {
         return Err(Alert::INTERNAL_ERROR);
     }
     let group = C::GROUPS.first().ok_or(Alert::INTERNAL_ERROR)?;
     if let Some(peer) = &mut setup.peer {
         peer.clear();
     }
-    setup.crypto.random(&mut exchange.random)?;
+    setup.crypto.random(&mut common.random)?;
     let mut session_id = [0; 32];
     setup.crypto.random(&mut session_id)?;
-    exchange.set_session_id(&session_id);
-    exchange.transcript = C::Hasher::new(HashAlgorithm::Sha256);
-    exchange.other_transcript = C::Hasher::new(HashAlgorithm::Sha384);
+    common.transcript = Transcript::both();
     let now = setup.crypto.unix_seconds();
-    exchange.target.set_roots(setup.config.client.roots);
-    let target = exchange.target;
-    exchange.session = session::take(setup.sessions, exchange.name(), &target, now);
-    if let Some(session) = exchange.session.get(setup.sessions) {
-        (exchange.authenticated_at, exchange.not_after) = session.authentication();
-    }
-    make_share(setup.crypto, exchange, *group)?;
-    put_hello(setup, exchange, None, out)
+    client.target.set_roots(setup.config.client.roots);
+    client.stage = ClientStage::Offered(Offer {
+        session_id: SessionId::new(session_id),
+        group: *group,
+        private: Private::ZERO,
+        share: [0; SHARE_MAX],
+        share_len: 0,
+        session: session::take(setup.sessions, common.name.get(), &client.target, now),
+        key: None,
+    });
+    let offer = client.offer()?;
+    make_share(setup.crypto, offer, *group)?;
+    put_hello(setup, common, offer, None, out)
 }
 
 /// Makes a fresh share of `group`.
-fn make_share<C: Crypto>(
-    crypto: &mut C,
-    exchange: &mut Exchange<C>,
-    group: Group,
-) -> Result<(), Alert> {
-    exchange.share_len = crypto.offer(group, &mut exchange.private, &mut exchange.share)?;
-    exchange.group = group.code();
+fn make_share<C: Crypto>(crypto: &mut C, offer: &mut Offer, group: Group) -> Result<(), Alert> {
+    offer.share_len = crypto.offer(group, &mut offer.private, &mut offer.share)?;
+    offer.group = group;
     Ok(())
 }
 
-/// Adds a `ClientHello` with the share that has been made, in a record of its own.
+/// Adds a `ClientHello` with the share that has been made; the second if it answers a `retry`.
 fn put_hello<C: Crypto>(
     setup: &mut Setup<'_, C>,
-    exchange: &mut Exchange<C>,
-    cookie: Option<&[u8]>,
+    common: &mut Common<C>,
+    offer: &mut Offer,
+    retry: Option<&ServerHello<'_>>,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let group = known_group::<C>(exchange.group)?;
-    let share = exchange.share.get(..exchange.share_len);
+    let share = offer.share.get(..offer.share_len);
     let share = share.ok_or(Alert::INTERNAL_ERROR)?;
     // RFC 8446, section 5.1: the first record may say TLS 1.0, which old middleboxes want.
-    let minor = if exchange.has_changed { 3 } else { 1 };
-    out.put(&[Content::Handshake.code(), 3, minor])?;
-    let start = out.len().saturating_add(2);
+    let minor = if retry.is_some() { 3 } else { 1 };
+    // Behind the record's header.
+    let start = out.len().saturating_add(HEADER);
     let protocols = setup.config.client.protocols;
     let knows_tickets = !setup.sessions.is_empty();
     let now = setup.crypto.unix_seconds();
-    let session = exchange.session.get(setup.sessions);
-    out.vector16(|out| {
+    let session = offer.session.get(setup.sessions);
+    flight::put_hello(out, minor, |out| {
         out.u8(CLIENT_HELLO)?;
         out.vector24(|out| {
             out.u16(TLS12)?;
-            out.put(&exchange.random)?;
-            out.vector8(|out| out.put(exchange.session_id()))?;
+            out.put(&common.random)?;
+            out.vector8(|out| out.put(offer.session_id.get()))?;
             out.vector16(|out| {
                 Suite::ALL
                     .iter()
@@ -93,9 +97,9 @@ fn put_hello<C: Crypto>(
             })?;
             out.vector8(|out| out.u8(0))?;
             out.vector16(|out| {
-                put_name(exchange.name(), out)?;
-                put_extensions::<C>(protocols, group, share, out)?;
-                if let Some(cookie) = cookie {
+                put_name(common.name.get(), out)?;
+                put_extensions::<C>(protocols, offer.group, share, out)?;
+                if let Some(cookie) = retry.and_then(|retry| retry.cookie) {
                     extension::put(out, extension::COOKIE, |out| {
                         out.vector16(|out| out.put(cookie))
                     })?;
@@ -112,15 +116,19 @@ fn put_hello<C: Crypto>(
             })
         })
     })?;
-    exchange.offers_psk = session.is_some();
-    if let Some(session) = session {
-        exchange.psk = session.secret().clone();
-        exchange.psk_hash = session.suite().hash();
-        put_binder(exchange, start, out)?;
+    offer.key = session.map(|session| OfferedKey {
+        secret: session.secret().clone(),
+        hash: session.suite().hash(),
+        authentication: session.authentication(),
+    });
+    if let Some(key) = &offer.key {
+        let before = match retry {
+            Some(_) => common.transcript.hasher().clone(),
+            None => C::Hasher::new(key.hash),
+        };
+        put_binder::<C>(before, key, start, out)?;
     }
-    let message = out.written(start)?;
-    exchange.transcript.update(message);
-    exchange.other_transcript.update(message);
+    common.transcript.update(out.written(start)?);
     Ok(())
 }
 
@@ -137,14 +145,15 @@ fn put_session(session: &Session, now: u64, out: &mut Output<'_>) -> Result<(), 
     })
 }
 
-/// Writes the binder to the end of the hello that begins at `start`.
+/// Writes the binder to the end of the hello that begins at `start`, after the messages that
+/// `before` has hashed.
 fn put_binder<C: Crypto>(
-    exchange: &Exchange<C>,
+    before: C::Hasher,
+    key: &OfferedKey,
     start: usize,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let hash = exchange.psk_hash;
-    let len = hash.digest_len();
+    let len = key.hash.digest_len();
     let message = out.written(start)?;
     // The binders' list, with its length and the binder's.
     let list_len = len.saturating_add(3);
@@ -153,13 +162,10 @@ fn put_binder<C: Crypto>(
         .checked_sub(list_len)
         .and_then(|len| message.get(..len))
         .ok_or(Alert::INTERNAL_ERROR)?;
-    let before = match exchange.has_changed {
-        true => exchange.transcript.clone(),
-        false => C::Hasher::new(hash),
-    };
-    let binder = make_binder::<C>(before, &exchange.psk, hash, covered);
+    let binder = make_binder::<C>(before, &key.secret, key.hash, covered);
     let at = out.len().saturating_sub(len);
-    out.written_mut(at, len)?.copy_from_slice(binder.get(hash));
+    out.written_mut(at, len)?
+        .copy_from_slice(binder.get(key.hash));
     Ok(())
 }
 
@@ -210,10 +216,7 @@ fn put_extensions<C: Crypto>(
             out.vector16(|out| out.put(end))
         })
     })?;
-    extension::put(out, extension::RECORD_SIZE_LIMIT, |out| {
-        let limit = u16::try_from(PLAINTEXT_MAX).unwrap_or(u16::MAX);
-        out.u16(limit.saturating_add(1))
-    })?;
+    extension::put_record_size_limit(out)?;
     if protocols.is_empty() {
         return Ok(());
     }
@@ -231,49 +234,52 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
         let hello = ServerHello::parse(content(message))?;
+        let (common, client) = exchange.client()?;
+        let offer = client.offer()?;
         let is_second = self.state == State::AwaitSecondServerHello;
-        let suite = Suite::ALL
-            .iter()
-            .find(|suite| suite.code() == hello.suite)
-            .copied()
-            .ok_or(Alert::ILLEGAL_PARAMETER)?;
-        if hello.session_id != exchange.session_id() || (is_second && suite != self.suite) {
+        let suite = Suite::from_code(hello.suite).ok_or(Alert::ILLEGAL_PARAMETER)?;
+        if hello.session_id != offer.session_id.get() || (is_second && suite != self.suite) {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         self.suite = suite;
-        if !is_second && suite.hash() == HashAlgorithm::Sha384 {
-            core::mem::swap(&mut exchange.transcript, &mut exchange.other_transcript);
-        }
+        common.transcript.choose(suite.hash());
         if hello.is_retry {
             if is_second {
                 return Err(Alert::UNEXPECTED_MESSAGE);
             }
-            return self.hello_again(setup, exchange, &hello, message, out);
+            return self.hello_again(setup, common, offer, &hello, message, out);
         }
         let (group, share) = hello.share.ok_or(Alert::MISSING_EXTENSION)?;
         let group = known_group::<C>(group)?;
-        if !has_offered::<C>(exchange, group) {
+        if !has_offered(offer, group) {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        if let Some(index) = hello.psk {
+        let key = match (hello.psk, &offer.key) {
+            (None, _) => None,
             // One was offered at most, and is good with its own hash function only.
-            if !exchange.offers_psk || index != 0 || exchange.psk_hash != suite.hash() {
-                return Err(Alert::ILLEGAL_PARAMETER);
-            }
-            exchange.is_resumed = true;
-            self.is_resumed = true;
-        }
+            (Some(0), Some(key)) if key.hash == suite.hash() => Some(key.clone()),
+            (Some(_), _) => return Err(Alert::ILLEGAL_PARAMETER),
+        };
+        self.is_resumed = key.is_some();
         // Another connection may have taken the place meanwhile.
-        if let Some(session) = exchange.session.get(setup.sessions) {
+        if let Some(session) = offer.session.get(setup.sessions) {
             session.clear();
         }
-        exchange.group = group.code();
-        exchange.transcript.update(message);
+        common.transcript.update(message);
         let mut shared = Shared::EMPTY;
         setup
             .crypto
-            .agree(group, &exchange.private, share, &mut shared)?;
-        self.start_keys(setup.crypto, exchange, &shared);
+            .agree(group, &offer.private, share, &mut shared)?;
+        let psk = key.as_ref().map(|key| &key.secret);
+        let agreed = Agreed {
+            schedule: self.start_keys(setup.crypto, common, psk, &shared),
+            group,
+            proof: key.map_or(Proof::None, |key| Proof::Resumed(key.authentication)),
+        };
+        client.stage = ClientStage::Agreed {
+            agreed,
+            request: CertificateRequest::None,
+        };
         self.state = State::AwaitExtensions;
         Ok(Step::Next)
     }
@@ -282,37 +288,39 @@ impl Connection {
     fn hello_again<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
-        exchange: &mut Exchange<C>,
+        common: &mut Common<C>,
+        offer: &mut Offer,
         hello: &ServerHello<'_>,
         message: &[u8],
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
-        let asked = hello.share.map(|(group, _)| group);
-        let group = known_group::<C>(asked.unwrap_or(exchange.group))?;
+        let asked = match hello.share {
+            Some((group, _)) => Some(known_group::<C>(group)?),
+            None => None,
+        };
         // RFC 8446, section 4.1.4: it must change something, and only to what was offered.
         let changes = match asked {
-            Some(_) => !has_offered::<C>(exchange, group),
+            Some(group) => !has_offered(offer, group),
             None => hello.cookie.is_some(),
         };
         if !changes {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
-        exchange.wrap_transcript(self.suite.hash());
-        exchange.transcript.update(message);
-        put_change(out)?;
+        common.transcript.wrap(self.suite.hash());
+        common.transcript.update(message);
+        flight::put_change(out)?;
         self.owes_change = false;
-        exchange.has_changed = true;
         // A ticket of the other hash function cannot be taken any more.
-        if let Some(session) = exchange.session.get(setup.sessions)
+        if let Some(session) = offer.session.get(setup.sessions)
             && session.suite().hash() != self.suite.hash()
         {
             session.clear();
         }
         // RFC 8446, section 4.1.2: for a cookie alone nothing else may change.
-        if asked.is_some() {
-            make_share(setup.crypto, exchange, group)?;
+        if let Some(group) = asked {
+            make_share(setup.crypto, offer, group)?;
         }
-        put_hello(setup, exchange, hello.cookie, out)?;
+        put_hello(setup, common, offer, Some(hello), out)?;
         self.state = State::AwaitSecondServerHello;
         Ok(Step::Next)
     }
@@ -337,10 +345,11 @@ impl Connection {
                     self.protocol = found.ok_or(Alert::ILLEGAL_PARAMETER)?.1;
                 }
                 extension::RECORD_SIZE_LIMIT => {
-                    let limit = extension::record_size_limit(&mut content)?;
-                    self.limit = limit.saturating_sub(1).min(self.limit);
+                    self.limit_records(extension::record_size_limit(&mut content)?);
                 }
-                extension::SERVER_NAME if sends_name(exchange.name()) => content.end()?,
+                extension::SERVER_NAME if sends_name(exchange.common.name.get()) => {
+                    content.end()?
+                }
                 // Of use for later connections only (RFC 8446, section 4.2.7).
                 extension::SUPPORTED_GROUPS => {
                     content.numbers16()?;
@@ -348,8 +357,8 @@ impl Connection {
                 _ => return Err(Alert::UNSUPPORTED_EXTENSION),
             }
         }
-        exchange.transcript.update(message);
-        self.state = match exchange.is_resumed {
+        exchange.common.transcript.update(message);
+        self.state = match self.is_resumed {
             true => State::AwaitFinished,
             false => State::AwaitRequest,
         };
@@ -375,12 +384,19 @@ impl Connection {
             }
         }
         let schemes = schemes.ok_or(Alert::MISSING_EXTENSION)?;
-        exchange.is_requested = true;
-        exchange.is_scheme_known = setup.config.client.identity.is_some_and(|identity| {
+        let is_suitable = setup.config.client.identity.is_some_and(|identity| {
             let own = identity.signer.scheme().code();
             numbers(schemes).any(|scheme| scheme == own)
         });
-        exchange.transcript.update(message);
+        let (common, client) = exchange.client()?;
+        let ClientStage::Agreed { request, .. } = &mut client.stage else {
+            return Err(Alert::INTERNAL_ERROR);
+        };
+        *request = match is_suitable {
+            true => CertificateRequest::Suitable,
+            false => CertificateRequest::Unsuitable,
+        };
+        common.transcript.update(message);
         self.state = State::AwaitCertificate;
         Ok(Step::Next)
     }
@@ -392,43 +408,46 @@ impl Connection {
         exchange: &mut Exchange<C>,
         message: &[u8],
     ) -> Result<Step, Alert> {
+        let (common, client) = exchange.client()?;
+        let ClientStage::Agreed { agreed, request } = &client.stage else {
+            return Err(Alert::INTERNAL_ERROR);
+        };
         // The order of states has seen to it; nothing else may ever open a connection.
-        if !exchange.is_authenticated && !exchange.is_resumed {
+        if !matches!(agreed.proof, Proof::Certificate(_) | Proof::Resumed(_)) {
             return Err(Alert::INTERNAL_ERROR);
         }
-        self.check_finished(exchange, message)?;
-        let [client, server] = self.data_secrets(setup.crypto, exchange);
-        self.receive = Keys::new::<C>(self.suite, &server);
-        exchange.client_secret = client;
+        self.check_finished(&self.peer_finished(common), message)?;
+        common.transcript.update(message);
+        let secrets = self.data_secrets(setup.crypto, common, agreed);
+        self.receive = Keys::new::<C>(self.suite, &secrets.server);
+        client.stage = ClientStage::Finishing {
+            agreed: agreed.clone(),
+            request: *request,
+            secret: secrets.client,
+            exporter: secrets.exporter,
+        };
         Ok(Step::Flight)
     }
 }
 
 /// Makes the client's flight before `Finished`: a `Certificate` if one is asked for.
-pub(crate) fn answer<C: Crypto>(
-    connection: &mut Connection,
+pub(crate) fn put_flight<C: Crypto>(
+    connection: &Connection,
     setup: &Setup<'_, C>,
-    handshake: &mut Handshake<C>,
-    out: &mut Output<'_>,
+    exchange: &mut Exchange<C>,
+    flight: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let Handshake { message, exchange } = handshake;
-    if connection.owes_change {
-        put_change(out)?;
-        connection.owes_change = false;
-    }
-    let mut flight = message.output();
-    if exchange.is_requested {
-        let identity = setup.config.client.identity;
-        let identity = identity.filter(|_| exchange.is_scheme_known);
-        auth::put_certificate(&mut flight, exchange, identity)?;
-        if let Some(identity) = identity {
-            let hash = connection.suite.hash();
-            auth::put_verify(&mut flight, exchange, Role::Client, hash, identity.signer)?;
-        }
-    }
-    let len = flight.len();
-    message.set_unsent(len);
-    Ok(())
+    let (common, client) = exchange.client()?;
+    let ClientStage::Finishing { request, .. } = &client.stage else {
+        return Err(Alert::INTERNAL_ERROR);
+    };
+    let identity = match request {
+        CertificateRequest::None => return Ok(()),
+        CertificateRequest::Suitable => setup.config.client.identity,
+        CertificateRequest::Unsuitable => None,
+    };
+    let hash = connection.suite.hash();
+    auth::put_proof(flight, common, Role::Client, hash, identity)
 }
 
 /// Takes the keys that follow the client's flight: the connection is open.
@@ -436,36 +455,43 @@ pub(crate) fn follow<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
-) {
-    connection.send = Keys::new::<C>(connection.suite, &exchange.client_secret);
+) -> Result<(), Alert> {
+    let (common, client) = exchange.client()?;
+    let ClientStage::Finishing {
+        agreed,
+        secret,
+        exporter,
+        ..
+    } = &client.stage
+    else {
+        return Err(Alert::INTERNAL_ERROR);
+    };
+    connection.send = Keys::new::<C>(connection.suite, secret);
     connection.state = State::Open;
+    let name = common.name.get();
     if let Some(peer) = &mut setup.peer {
-        peer.set(connection, exchange);
+        peer.set(connection, name, agreed, exporter);
     }
-    if !setup.sessions.is_empty() {
-        let master = exchange.derive(connection.suite.hash(), b"res master");
-        let now = setup.crypto.unix_seconds();
+    if !setup.sessions.is_empty()
+        && let Proof::Certificate(authentication) | Proof::Resumed(authentication) = agreed.proof
+    {
         let suite = connection.suite;
-        let (name, target) = (exchange.name(), &exchange.target);
-        connection.session = session::reserve(setup.sessions, name, target, now);
+        let master = common.derive(&agreed.schedule, suite.hash(), b"res master");
+        let now = setup.crypto.unix_seconds();
+        connection.session = session::reserve(setup.sessions, name, &client.target, now);
         if let Some(session) = connection.session.get(setup.sessions) {
-            let authentication = (exchange.authenticated_at, exchange.not_after);
             session.expect_ticket(suite, master, authentication);
         }
     }
-}
-
-/// Adds a change-cipher-spec record: we are in middlebox compatibility mode (RFC 8446, appendix
-/// D.4).
-pub(crate) fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
-    out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
+    let exporter = exporter.clone();
+    client.stage = ClientStage::Open { exporter };
+    Ok(())
 }
 
 /// Returns whether a share of the group has been sent.
-fn has_offered<C: Crypto>(exchange: &Exchange<C>, group: Group) -> bool {
-    let sent = known_group::<C>(exchange.group).ok();
-    let half = sent.and_then(Group::half).map(|(half, _)| half);
-    sent == Some(group) || half == Some(group)
+fn has_offered(offer: &Offer, group: Group) -> bool {
+    let half = offer.group.half().map(|(half, _)| half);
+    offer.group == group || half == Some(group)
 }
 
 /// Returns the group with this number, which must be one that we offer.

@@ -3,8 +3,8 @@
 use pki_types::TrustAnchor;
 
 use crate::tls::crypto::provider::{Scheme, Signer};
-use crate::tls::handshake::exchange::MESSAGE_MAX;
 use crate::tls::handshake::failure::ObserveHandshakes;
+use crate::tls::handshake::message::MESSAGE_MAX;
 use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
 use crate::tls::handshake::ticket_keys::TicketKeys;

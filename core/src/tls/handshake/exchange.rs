@@ -1,28 +1,41 @@
-//! What a connection needs only while it shakes hands.
+//! What a connection needs only while it shakes hands: what both sides have, and the states of
+//! each.
+//!
+//! Which message comes next is the connection's own state; here is what has been gathered for it. A
+//! state is made by the message that ends the one before, and the secrets of that one are wiped
+//! with it:
+//!
+//! | side | state | from | to |
+//! |---|---|---|---|
+//! | client | [`ClientStage::Named`] | the call to connect | its hello |
+//! | | [`ClientStage::Offered`] | its hello | the server's |
+//! | | [`ClientStage::Agreed`] | the server's hello | the server's `Finished` |
+//! | | [`ClientStage::Finishing`] | the server's `Finished` | its own |
+//! | | [`ClientStage::Open`] | its own `Finished` | the end of the lease |
+//! | server | [`ServerStage::Retried`] | its `HelloRetryRequest` | the second hello |
+//! | | [`ServerStage::Answering`] | the client's hello | its own `Finished` |
+//! | | [`ServerStage::Asked`] | its own `Finished`, with a `CertificateRequest` before | the client's |
+//! | | [`ServerStage::Expecting`] | its own `Finished`, without | the client's |
+//! | | [`ServerStage::Parked`] | the return of what was parked | the client's `Finished` |
+//! | | [`ServerStage::Open`] | the client's `Finished` | the end of the lease |
 
 use zeroize::Zeroize;
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::name;
 use crate::tls::certificate::path::Progress;
-use crate::tls::connection::event::Event;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{
-    Crypto, HashAlgorithm, Hasher, Private, SHARE_MAX, Scheme, Secret, SignatureId, TAG,
+    Crypto, Group, HashAlgorithm, Private, SHARE_MAX, Scheme, Secret, SignatureId, TAG,
 };
 use crate::tls::handshake::hello::NAME_MAX;
+use crate::tls::handshake::message::Message;
 use crate::tls::handshake::pace::Pace;
-use crate::tls::handshake::session::{SessionAt, Target};
+use crate::tls::handshake::session::{Authentication, SessionAt, Target};
+use crate::tls::handshake::ticket::TicketKey;
+use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::schedule::{Schedule, export};
-use crate::tls::wire::{Output, Reader, copy};
-
-/// Most bytes of one handshake message, and of all we send in one flight.
-///
-/// Certificate chains are the longest. A peer's longer message is answered with
-/// `decode_error`.
-pub const MESSAGE_MAX: usize = 8_192;
-/// Bytes of a handshake message's header.
-pub(crate) const MESSAGE_HEADER: usize = 4;
+use crate::tls::wire::copy;
 
 /// What a connection borrows from a pool until it is open. It may hold secrets until
 /// [`Self::reset`] or drop.
@@ -34,11 +47,7 @@ pub struct Handshake<C: Crypto> {
 impl<C: Crypto> Handshake<C> {
     /// A handshake that has not begun, all zero bytes.
     pub const EMPTY: Self = Self {
-        message: Message {
-            bytes: [0; MESSAGE_MAX],
-            len: 0,
-            start: 0,
-        },
+        message: Message::EMPTY,
         exchange: Exchange::EMPTY,
     };
 
@@ -48,11 +57,15 @@ impl<C: Crypto> Handshake<C> {
         self.exchange = Exchange::EMPTY;
     }
 
-    /// Notes the name that a server must prove to have; `false` if it is neither a DNS name nor
-    /// an IP address.
+    /// Makes it a client's, to the server that must prove to have `name`; `false` if that is
+    /// neither a DNS name nor an IP address. Tickets are good for `target` only.
     #[must_use]
-    pub(crate) fn expect_name(&mut self, name: &str) -> bool {
-        name::parse(name.as_bytes()).is_some() && self.exchange.set_name(name.as_bytes())
+    pub(crate) fn expect_server(&mut self, name: &str, target: Target) -> bool {
+        self.exchange.side = Side::Client(Client {
+            target,
+            stage: ClientStage::Named,
+        });
+        name::parse(name.as_bytes()).is_some() && self.exchange.common.name.set(name.as_bytes())
     }
 
     /// Makes key material for another protocol (RFC 8446, section 7.5) of an open connection,
@@ -69,362 +82,163 @@ impl<C: Crypto> Handshake<C> {
         out: &mut [u8],
     ) -> bool {
         let hash = connection.suite().hash();
+        let exporter = match &self.exchange.side {
+            Side::Client(client) => client.exporter(),
+            Side::Server(server) => server.exporter(),
+            Side::None => None,
+        };
         connection.is_open()
-            && export::<C::Hasher>(hash, &self.exchange.exporter, label, context, out)
+            && exporter
+                .is_some_and(|exporter| export::<C::Hasher>(hash, exporter, label, context, out))
     }
 
     /// Returns whether it waits for a signature that comes later.
-    pub(crate) fn awaits_signature(&self) -> bool {
-        self.exchange.signing != SignatureId::NONE
+    pub(crate) const fn awaits_signature(&self) -> bool {
+        matches!(self.exchange.common.signing, Signing::Awaited { .. })
     }
 
     /// Moves out all that a server still needs of a handshake that waits for the client's
     /// `Finished`, and no certificate before it; `None`, and nothing has changed, if more is
     /// needed. The handshake is to be [reset](Self::reset) then.
     pub(crate) fn park(&self) -> Option<ParkedHandshake> {
-        let exchange = &self.exchange;
-        let is_bare = exchange.is_finished_known && self.message.is_empty();
-        is_bare.then(|| ParkedHandshake {
-            verify_data: exchange.verify_data.clone(),
-            ticket: exchange.psk.clone(),
-            name_hash: exchange.name_hash,
-            early_left: u16::try_from(exchange.early_left).unwrap_or(u16::MAX),
-            changes: exchange.changes,
-            wants_tickets: exchange.wants_tickets,
-            is_past_early: exchange.is_past_early,
-            authenticated_at: exchange.authenticated_at,
+        let Side::Server(server) = &self.exchange.side else {
+            return None;
+        };
+        let (ServerStage::Expecting { expected, .. } | ServerStage::Parked(expected)) =
+            &server.stage
+        else {
+            return None;
+        };
+        self.message.is_empty().then(|| ParkedHandshake {
+            verify_data: expected.verify_data.clone(),
+            ticket: expected.ticket.clone(),
+            authenticated_at: expected.authenticated_at,
+            early: server.early,
+            changes: self.exchange.common.changes,
         })
     }
 
     /// Takes back what [`Self::park`] moved out, into a handshake that is fresh.
     pub(crate) fn unpark(&mut self, parked: &ParkedHandshake) {
-        let exchange = &mut self.exchange;
-        exchange.verify_data = parked.verify_data.clone();
-        exchange.is_finished_known = true;
-        exchange.was_parked = true;
-        exchange.psk = parked.ticket.clone();
-        exchange.name_hash = parked.name_hash;
-        exchange.early_left = usize::from(parked.early_left);
-        exchange.changes = parked.changes;
-        exchange.wants_tickets = parked.wants_tickets;
-        exchange.is_past_early = parked.is_past_early;
-        exchange.authenticated_at = parked.authenticated_at;
+        self.exchange.common.changes = parked.changes;
+        self.exchange.side = Side::Server(Server {
+            early: parked.early,
+            stage: ServerStage::Parked(Expected {
+                verify_data: parked.verify_data.clone(),
+                ticket: parked.ticket.clone(),
+                authenticated_at: parked.authenticated_at,
+            }),
+        });
     }
 
     /// Returns the name that the client asked for, or that a client expects; empty if none.
     #[must_use]
     pub fn server_name(&self) -> &[u8] {
-        self.exchange.name()
+        self.exchange.common.name.get()
     }
 }
 
 /// What is left of a server's handshake once its flight is out and only the client's `Finished` is
 /// to come: two hundred bytes instead of nine thousand, so that clients that never send it take no
 /// handshake from the others. Wiped when dropped.
+///
+/// [`Expected`], field by field: in one struct they take less.
 pub(crate) struct ParkedHandshake {
     verify_data: Secret,
-    ticket: Secret,
-    name_hash: [u8; 32],
-    early_left: u16,
-    changes: u8,
-    wants_tickets: bool,
-    is_past_early: bool,
+    ticket: Option<TicketKey>,
     authenticated_at: u64,
-}
-
-/// Handshake messages put together from records, and the next flight before it is protected.
-pub(crate) struct Message {
-    bytes: [u8; MESSAGE_MAX],
-    len: usize,
-    /// Where the current message starts: behind an earlier one that it refers to, or, in a flight
-    /// of ours, behind what has been sent.
-    start: usize,
-}
-
-impl Message {
-    /// Adds the front of `bytes`, as much as there is room for, and returns how much.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
-        let spare = self.bytes.get_mut(self.len..).unwrap_or_default();
-        let count = bytes.len().min(spare.len());
-        if !copy(spare, bytes.get(..count).unwrap_or_default()) {
-            return 0;
-        }
-        self.len = self.len.saturating_add(count);
-        count
-    }
-
-    /// Returns the length of the current message, header included, once it is complete. Its kind
-    /// is checked by `expects` as soon as it is known, its length as soon as that is.
-    pub(crate) fn complete(
-        &self,
-        expects: impl FnOnce(u8) -> bool,
-    ) -> Result<Option<usize>, Alert> {
-        let mut reader = Reader::new(self.bytes.get(self.start..self.len).unwrap_or_default());
-        if reader.is_empty() {
-            return Ok(None);
-        }
-        if !expects(reader.u8()?) {
-            return Err(Alert::UNEXPECTED_MESSAGE);
-        }
-        let Ok(len) = reader.u24() else {
-            return Ok(None);
-        };
-        let total = len.saturating_add(MESSAGE_HEADER);
-        if total > MESSAGE_MAX.saturating_sub(self.start) {
-            return Err(Alert::DECODE_ERROR);
-        }
-        Ok((reader.len() >= len).then_some(total))
-    }
-
-    /// Returns the message kept in front and the current one, which is `total` bytes long.
-    pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
-        let (kept, rest) = self.bytes.split_at_checked(self.start).unwrap_or_default();
-        (kept, rest.get(..total).unwrap_or_default())
-    }
-
-    /// Returns whether nothing is behind the current message, which is `total` bytes long.
-    pub(crate) const fn ends_with(&self, total: usize) -> bool {
-        self.start.saturating_add(total) == self.len
-    }
-
-    /// Drops the current message, `total` bytes long, and the one kept in front.
-    pub(crate) fn consume(&mut self, total: usize) {
-        let end = self.start.saturating_add(total).min(self.len);
-        if end <= self.len && self.len <= MESSAGE_MAX {
-            self.bytes.copy_within(end..self.len, 0);
-        }
-        self.len = self.len.saturating_sub(end);
-        self.start = 0;
-    }
-
-    /// Keeps the current message, `total` bytes long, in front of the next.
-    pub(crate) fn keep(&mut self, total: usize) {
-        self.start = total.min(self.len);
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Returns whether a message has begun and is not complete.
-    pub(crate) const fn is_partial(&self) -> bool {
-        self.len > self.start
-    }
-
-    /// Returns the buffer as an output for our next flight. No message may be in it.
-    pub(crate) fn output(&mut self) -> Output<'_> {
-        debug_assert!(self.is_empty(), "a flight is made when all was read");
-        Output::new(&mut self.bytes)
-    }
-
-    /// Returns the buffer as an output that goes on behind [`Self::unsent`].
-    pub(crate) const fn flight_output(&mut self) -> Output<'_> {
-        Output::behind(&mut self.bytes, self.len)
-    }
-
-    /// Returns the first `len` bytes of what [`Self::output`] wrote.
-    pub(crate) fn flight(&self, len: usize) -> &[u8] {
-        self.bytes.get(..len).unwrap_or_default()
-    }
-
-    /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
-    pub(crate) const fn set_unsent(&mut self, len: usize) {
-        self.len = len;
-        self.start = 0;
-    }
-
-    /// Returns what is left of them.
-    pub(crate) fn unsent(&self) -> &[u8] {
-        self.bytes.get(self.start..self.len).unwrap_or_default()
-    }
-
-    /// Counts `count` bytes that were sent; whether nothing is left.
-    pub(crate) const fn sent(&mut self, count: usize) -> bool {
-        self.start = self.start.saturating_add(count);
-        if self.start >= self.len {
-            self.clear();
-        }
-        self.is_empty()
-    }
-
-    pub(crate) const fn clear(&mut self) {
-        self.len = 0;
-        self.start = 0;
-    }
+    early: EarlyData,
+    changes: u8,
 }
 
 /// The handshake's own state. Wiped when dropped.
 pub(crate) struct Exchange<C: Crypto> {
-    pub(crate) transcript: C::Hasher,
-    /// A client's transcript with the other hash function, until the server has chosen.
-    pub(crate) other_transcript: C::Hasher,
-    pub(crate) schedule: Schedule,
-    /// The secret of the client's data, until it is in the keys' place: at a client with its
-    /// `Finished`, at a server with the client's, or before that if [`Self::is_finished_known`].
-    pub(crate) client_secret: Secret,
-    /// The client's `Finished` as a server expects it, computed with its own flight unless the
-    /// client is asked for a certificate. [`Self::is_finished_known`] tells.
-    pub(crate) verify_data: Secret,
-    pub(crate) is_finished_known: bool,
-    /// It was parked: what is of no use for the client's `Finished` is gone.
-    pub(crate) was_parked: bool,
-    /// The secret that keys for other protocols are made of.
-    pub(crate) exporter: Secret,
-    /// A pre-shared key that a client offers or both have agreed on; then, of a server, the key
-    /// of the ticket that it will send.
-    pub(crate) psk: Secret,
-    /// A hash of the name for which that ticket will be good.
-    pub(crate) name_hash: [u8; 32],
-    /// The hash function of the key that a client offers. Beside [`Self::offers_psk`], since a
-    /// `None` would not be all zeros, and memory that is stays out of an image.
-    pub(crate) psk_hash: HashAlgorithm,
-    /// The session that a client offers to resume.
-    pub(crate) session: SessionAt,
-    /// A client's private key.
-    pub(crate) private: Private,
-    /// The share that goes with it, and its length.
-    pub(crate) share: [u8; SHARE_MAX],
-    pub(crate) share_len: usize,
-    /// The client's random.
-    pub(crate) random: [u8; 32],
-    session_id: [u8; 32],
-    session_id_len: u8,
-    name: [u8; NAME_MAX],
-    name_len: u8,
-    /// The group agreed on or asked for; 0 if none is yet.
-    pub(crate) group: u16,
-    /// The signature that comes later.
-    pub(crate) signing: SignatureId,
-    pub(crate) scheme: Scheme,
-    /// The signer gave up.
-    pub(crate) is_unsigned: bool,
-    /// Index of the server's identity.
-    pub(crate) identity: usize,
-    /// Bytes of early data that may still be skipped.
-    pub(crate) early_left: usize,
-    /// Early data would have been skipped, before a second hello.
-    pub(crate) is_past_early: bool,
-    /// Change-cipher-spec records seen.
-    pub(crate) changes: u8,
-    /// The client has sent its change-cipher-spec record.
-    pub(crate) has_changed: bool,
-    /// The client's last hello offers the pre-shared key.
-    pub(crate) offers_psk: bool,
-    /// The pre-shared key is in use, so nobody shows a certificate.
-    pub(crate) is_resumed: bool,
-    /// The server asks the client for a certificate.
-    pub(crate) is_requested: bool,
-    /// The client's signature scheme suits the server.
-    pub(crate) is_scheme_known: bool,
-    /// The peer has proved who it is.
-    pub(crate) is_authenticated: bool,
-    /// The client offers `psk_dhe_ke`, so a ticket is of use to it.
-    pub(crate) wants_tickets: bool,
-    /// The server's identity was chosen by the name.
-    pub(crate) uses_name: bool,
-    /// When certificates were last shown, in seconds since 1970, and until when those are good: in
-    /// this handshake or, if it is resumed, in an earlier one.
-    pub(crate) authenticated_at: u64,
-    pub(crate) not_after: u64,
-    /// What a client's tickets are good for besides the name.
-    pub(crate) target: Target,
-    /// The client limits the size of records.
-    pub(crate) record_size_limit: bool,
-    /// Which signatures of the peer's certificates have been verified, and how many may be.
-    path: Progress,
-    pub(crate) pace: Pace,
+    pub(crate) common: Common<C>,
+    pub(crate) side: Side,
 }
 
 impl<C: Crypto> Exchange<C> {
     pub(crate) const EMPTY: Self = Self {
-        transcript: C::Hasher::EMPTY,
-        other_transcript: C::Hasher::EMPTY,
-        schedule: Schedule::EMPTY,
-        client_secret: Secret::ZERO,
-        verify_data: Secret::ZERO,
-        is_finished_known: false,
-        was_parked: false,
-        exporter: Secret::ZERO,
-        psk: Secret::ZERO,
-        name_hash: [0; 32],
-        psk_hash: HashAlgorithm::Sha256,
-        session: SessionAt::NOWHERE,
-        private: Private::ZERO,
-        share: [0; SHARE_MAX],
-        share_len: 0,
-        random: [0; 32],
-        session_id: [0; 32],
-        session_id_len: 0,
-        name: [0; NAME_MAX],
-        name_len: 0,
-        group: 0,
-        signing: SignatureId::NONE,
-        scheme: Scheme::from_code(0),
-        is_unsigned: false,
-        identity: 0,
-        early_left: 0,
-        is_past_early: false,
-        changes: 0,
-        has_changed: false,
-        offers_psk: false,
-        is_resumed: false,
-        is_requested: false,
-        is_scheme_known: false,
-        is_authenticated: false,
-        wants_tickets: false,
-        uses_name: false,
-        authenticated_at: 0,
-        not_after: 0,
-        target: Target::ANY,
-        record_size_limit: false,
-        path: Progress::NONE,
-        pace: Pace::FREE,
+        common: Common::EMPTY,
+        side: Side::None,
     };
 
-    /// Derives a secret of the present stage over the messages so far.
-    pub(crate) fn derive(&self, hash: HashAlgorithm, label: &[u8]) -> Secret {
-        let transcript = self.transcript.digest();
-        self.schedule.derive::<C::Hasher>(hash, label, &transcript)
+    /// Returns a client's state beside what both sides have.
+    ///
+    /// # Errors
+    /// `internal_error`: it is not a client's handshake. A caller has mixed handshakes up, see
+    /// [`Connection::receive`]; so for the others of these.
+    pub(crate) const fn client(&mut self) -> Result<(&mut Common<C>, &mut Client), Alert> {
+        match &mut self.side {
+            Side::Client(client) => Ok((&mut self.common, client)),
+            _ => Err(Alert::INTERNAL_ERROR),
+        }
     }
 
-    /// Replaces the transcript by a hash of itself, as a `HelloRetryRequest` demands (RFC 8446,
-    /// section 4.4.1).
-    pub(crate) fn wrap_transcript(&mut self, algorithm: HashAlgorithm) {
-        let digest = self.transcript.digest();
-        let digest = digest.get(algorithm);
-        self.transcript = C::Hasher::new(algorithm);
-        let len = u8::try_from(digest.len()).unwrap_or_default();
-        self.transcript.update(&[254, 0, 0, len]);
-        self.transcript.update(digest);
+    /// Returns a server's state beside what both sides have.
+    pub(crate) const fn server(&mut self) -> Result<(&mut Common<C>, &mut Server), Alert> {
+        match &mut self.side {
+            Side::Server(server) => Ok((&mut self.common, server)),
+            _ => Err(Alert::INTERNAL_ERROR),
+        }
+    }
+
+    /// Returns what the hellos have agreed on, as long as the peer may have to prove who it is.
+    pub(crate) const fn agreed(&mut self) -> Result<(&mut Common<C>, &mut Agreed), Alert> {
+        match &mut self.side {
+            Side::Client(Client {
+                stage: ClientStage::Agreed { agreed, .. },
+                ..
+            })
+            | Side::Server(Server {
+                stage: ServerStage::Asked(Asked { agreed, .. }),
+                ..
+            }) => Ok((&mut self.common, agreed)),
+            _ => Err(Alert::INTERNAL_ERROR),
+        }
     }
 
     /// Skips a record of early data, which we never accept, as far as a client may send it. `len`
     /// is that of the protected record; what counts is the plaintext in it (RFC 8446, section
     /// 4.2.10), and an empty one as a byte.
-    pub(crate) fn skip_early(&mut self, len: usize) -> Result<Event, Alert> {
-        let plaintext = len.saturating_sub(TAG).saturating_sub(1);
-        match self.early_left.checked_sub(plaintext.max(1)) {
-            Some(left) => {
-                self.early_left = left;
-                Ok(Event::Nothing)
-            }
-            // It knows by now that none may come (RFC 8446, section 4.1.2).
-            None if self.is_past_early => Err(Alert::UNEXPECTED_MESSAGE),
-            None => Err(Alert::BAD_RECORD_MAC),
+    ///
+    /// # Errors
+    /// `bad_record_mac`, `unexpected_message`: it is none, or too much.
+    pub(crate) fn skip_early(&mut self, len: usize) -> Result<(), Alert> {
+        match &mut self.side {
+            Side::Server(server) => server.early.skip(len),
+            Side::Client(_) | Side::None => Err(Alert::BAD_RECORD_MAC),
         }
     }
+}
 
-    /// Notes that no more early data may come, since a second hello has.
-    pub(crate) const fn end_early(&mut self) {
-        self.is_past_early = self.early_left > 0;
-        self.early_left = 0;
-    }
+/// What both sides have from the first hello to the end.
+pub(crate) struct Common<C: Crypto> {
+    pub(crate) transcript: Transcript<C::Hasher>,
+    /// The client's random.
+    pub(crate) random: [u8; 32],
+    /// The name of the server.
+    pub(crate) name: ServerName,
+    /// Change-cipher-spec records seen.
+    pub(crate) changes: u8,
+    /// Whether the flight waits for its signature.
+    pub(crate) signing: Signing,
+    /// Which signatures of the peer's certificates have been verified.
+    path: Progress,
+    /// How many may be.
+    pub(crate) pace: Pace,
+}
 
-    pub(crate) fn session_id(&self) -> &[u8] {
-        self.session_id
-            .get(..usize::from(self.session_id_len))
-            .unwrap_or_default()
-    }
+impl<C: Crypto> Common<C> {
+    const EMPTY: Self = Self {
+        transcript: Transcript::EMPTY,
+        random: [0; 32],
+        name: ServerName::NONE,
+        changes: 0,
+        signing: Signing::None,
+        path: Progress::NONE,
+        pace: Pace::FREE,
+    };
 
     /// Sets the client's random, 32 bytes.
     pub(crate) fn set_random(&mut self, random: &[u8]) {
@@ -434,32 +248,43 @@ impl<C: Crypto> Exchange<C> {
         }
     }
 
-    /// Sets the session id, at most 32 bytes.
-    pub(crate) fn set_session_id(&mut self, id: &[u8]) {
-        self.session_id_len = match u8::try_from(id.len()) {
-            Ok(len) if copy(&mut self.session_id, id) => len,
-            _ => 0,
-        };
-    }
-
     /// Returns the server's name and what counts the verification of the peer's certificates.
     pub(crate) fn verification(&mut self) -> (&[u8], &mut Progress, &mut Pace) {
-        let name = self.name.get(..usize::from(self.name_len));
-        (name.unwrap_or_default(), &mut self.path, &mut self.pace)
+        (self.name.get(), &mut self.path, &mut self.pace)
+    }
+}
+
+impl<C: Crypto> Drop for Common<C> {
+    fn drop(&mut self) {
+        // The secrets wipe themselves; this is what identifies the connection.
+        self.random.zeroize();
+    }
+}
+
+/// A server's name, as a client asks for it.
+pub(crate) struct ServerName {
+    bytes: [u8; NAME_MAX],
+    len: u8,
+}
+
+impl ServerName {
+    /// The client asks for none.
+    pub(crate) const NONE: Self = Self {
+        bytes: [0; NAME_MAX],
+        len: 0,
+    };
+
+    /// Returns the name; empty if there is none.
+    pub(crate) fn get(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    pub(crate) fn name(&self) -> &[u8] {
-        self.name
-            .get(..usize::from(self.name_len))
-            .unwrap_or_default()
-    }
-
-    /// Sets the server's name; `false` if it is too long.
+    /// Sets the name; `false` if it is too long.
     #[must_use]
-    pub(crate) fn set_name(&mut self, name: &[u8]) -> bool {
+    pub(crate) fn set(&mut self, name: &[u8]) -> bool {
         match u8::try_from(name.len()) {
-            Ok(len) if copy(&mut self.name, name) => {
-                self.name_len = len;
+            Ok(len) if copy(&mut self.bytes, name) => {
+                self.len = len;
                 true
             }
             _ => false,
@@ -467,9 +292,278 @@ impl<C: Crypto> Exchange<C> {
     }
 }
 
-impl<C: Crypto> Drop for Exchange<C> {
-    fn drop(&mut self) {
-        // The secrets wipe themselves; this is what identifies the connection.
-        self.random.zeroize();
+/// The session id of a hello, which a server echoes (RFC 8446, section 4.1.3).
+#[derive(Clone, Copy)]
+pub(crate) struct SessionId {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl SessionId {
+    /// Returns a client's own.
+    pub(crate) const fn new(bytes: [u8; 32]) -> Self {
+        Self { bytes, len: 32 }
+    }
+
+    /// Keeps a client's, at most 32 bytes.
+    pub(crate) fn of(id: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        let len = match u8::try_from(id.len()) {
+            Ok(len) if copy(&mut bytes, id) => len,
+            _ => 0,
+        };
+        Self { bytes, len }
+    }
+
+    pub(crate) fn get(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// Whether a flight waits for a signature that comes later.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Signing {
+    /// It does not.
+    None = 0,
+    /// It waits for this one.
+    Awaited { id: SignatureId, scheme: Scheme },
+    /// The signer gave up.
+    GivenUp,
+}
+
+/// Whether a client that resumes may have sent early data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum EarlyData {
+    /// It has told of none.
+    None = 0,
+    /// So many bytes may still be skipped.
+    Skipped(u16),
+    /// It has told of some in its first hello, and knows since that none may come (RFC 8446,
+    /// section 4.1.2).
+    Over,
+}
+
+impl EarlyData {
+    fn skip(&mut self, len: usize) -> Result<(), Alert> {
+        let plaintext = len.saturating_sub(TAG).saturating_sub(1).max(1);
+        let left = match *self {
+            Self::None => return Err(Alert::BAD_RECORD_MAC),
+            Self::Over => return Err(Alert::UNEXPECTED_MESSAGE),
+            Self::Skipped(left) => usize::from(left).checked_sub(plaintext),
+        };
+        let left = left.and_then(|left| u16::try_from(left).ok());
+        *self = Self::Skipped(left.ok_or(Alert::BAD_RECORD_MAC)?);
+        Ok(())
+    }
+
+    /// Returns what a second hello makes of it.
+    pub(crate) const fn after_second_hello(self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Skipped(_) | Self::Over => Self::Over,
+        }
+    }
+}
+
+/// What the hellos have agreed on.
+#[derive(Clone)]
+pub(crate) struct Agreed {
+    pub(crate) schedule: Schedule,
+    pub(crate) group: Group,
+    /// How the peer has proved who it is.
+    pub(crate) proof: Proof,
+}
+
+/// How the peer has proved who it is, as far as it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proof {
+    /// Not at all.
+    None,
+    /// Its certificates are good. Whether it has the key of the first is still to be seen.
+    Chain(Authentication),
+    /// It has the key too.
+    Certificate(Authentication),
+    /// In an earlier handshake, which a client has resumed.
+    Resumed(Authentication),
+}
+
+/// Which side of the handshake we are, and where it stands.
+#[repr(u8)]
+pub(crate) enum Side {
+    /// No hello has been made or read.
+    None = 0,
+    Client(Client),
+    Server(Server),
+}
+
+/// A client's side.
+pub(crate) struct Client {
+    /// What its tickets are good for besides the name.
+    pub(crate) target: Target,
+    pub(crate) stage: ClientStage,
+}
+
+/// The states of a client.
+pub(crate) enum ClientStage {
+    /// It knows whom it calls.
+    Named,
+    /// Its hello is made, and the server's comes next, or a second one is made.
+    Offered(Offer),
+    /// The server is to prove who it is.
+    Agreed {
+        agreed: Agreed,
+        request: CertificateRequest,
+    },
+    /// The server has; its own flight is made.
+    Finishing {
+        agreed: Agreed,
+        request: CertificateRequest,
+        /// The secret of its data.
+        secret: Secret,
+        exporter: Secret,
+    },
+    /// Its flight is out.
+    Open {
+        /// The secret that keys for other protocols are made of.
+        exporter: Secret,
+    },
+}
+
+/// What a client has offered and the server has not answered yet.
+pub(crate) struct Offer {
+    pub(crate) session_id: SessionId,
+    pub(crate) group: Group,
+    pub(crate) private: Private,
+    /// The share that goes with it, and its length.
+    pub(crate) share: [u8; SHARE_MAX],
+    pub(crate) share_len: usize,
+    /// Where the session is that it would resume.
+    pub(crate) session: SessionAt,
+    /// The pre-shared key that the last hello offers.
+    pub(crate) key: Option<OfferedKey>,
+}
+
+/// A pre-shared key that a client offers.
+#[derive(Clone)]
+pub(crate) struct OfferedKey {
+    pub(crate) secret: Secret,
+    pub(crate) hash: HashAlgorithm,
+    /// When the server has shown its certificates.
+    pub(crate) authentication: Authentication,
+}
+
+/// Whether the server asks a client for a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CertificateRequest {
+    None,
+    /// It does, and the client's signatures suit it.
+    Suitable,
+    /// It does, but cannot verify them, or the client has no certificate.
+    Unsuitable,
+}
+
+impl Client {
+    /// Returns the offer that the server's hello answers.
+    ///
+    /// # Errors
+    /// `internal_error`: there is none.
+    pub(crate) const fn offer(&mut self) -> Result<&mut Offer, Alert> {
+        match &mut self.stage {
+            ClientStage::Offered(offer) => Ok(offer),
+            _ => Err(Alert::INTERNAL_ERROR),
+        }
+    }
+
+    const fn exporter(&self) -> Option<&Secret> {
+        match &self.stage {
+            ClientStage::Open { exporter } => Some(exporter),
+            _ => None,
+        }
+    }
+}
+
+/// A server's side.
+pub(crate) struct Server {
+    pub(crate) early: EarlyData,
+    pub(crate) stage: ServerStage,
+}
+
+/// The states of a server.
+pub(crate) enum ServerStage {
+    /// Another hello is to come.
+    Retried(Retried),
+    /// Its flight is made.
+    Answering(Answering),
+    /// The client is to show a certificate, or none, before its `Finished`.
+    Asked(Asked),
+    /// Only the client's `Finished` is to come.
+    Expecting {
+        expected: Expected,
+        exporter: Secret,
+    },
+    /// As before, in another lease: what else there was has gone.
+    Parked(Expected),
+    /// The client's `Finished` has come.
+    Open {
+        /// The secret that keys for other protocols are made of.
+        exporter: Secret,
+    },
+}
+
+/// What a second hello must be like.
+#[derive(Clone, Copy)]
+pub(crate) struct Retried {
+    pub(crate) session_id: SessionId,
+    /// The group that a share is asked for.
+    pub(crate) group: Group,
+}
+
+/// What a server's flight is made of.
+pub(crate) struct Answering {
+    pub(crate) agreed: Agreed,
+    /// Index of its identity.
+    pub(crate) identity: usize,
+    /// The identity was chosen by the name.
+    pub(crate) is_named: bool,
+    /// The client limits the size of records.
+    pub(crate) limits_records: bool,
+    /// The client can resume, so a ticket is of use to it.
+    pub(crate) wants_ticket: bool,
+    /// The flight asks the client for a certificate.
+    pub(crate) asks_client: bool,
+    /// When the server has shown its certificates, in seconds since 1970: now or, if it resumes,
+    /// in an earlier handshake.
+    pub(crate) authenticated_at: u64,
+}
+
+/// What a server needs for the client's certificate and `Finished`. No ticket follows: where
+/// certificates are asked for, nobody resumes.
+pub(crate) struct Asked {
+    pub(crate) agreed: Agreed,
+    /// Index of its identity, which tells whom to trust.
+    pub(crate) identity: usize,
+    /// The secret of the client's data.
+    pub(crate) secret: Secret,
+    pub(crate) exporter: Secret,
+}
+
+/// The client's last message as it must be, and what its ticket will hold.
+pub(crate) struct Expected {
+    /// The content of the client's `Finished`.
+    pub(crate) verify_data: Secret,
+    /// `None` if the client is given no ticket.
+    pub(crate) ticket: Option<TicketKey>,
+    /// As in [`Answering`].
+    pub(crate) authenticated_at: u64,
+}
+
+impl Server {
+    const fn exporter(&self) -> Option<&Secret> {
+        match &self.stage {
+            ServerStage::Open { exporter } => Some(exporter),
+            _ => None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Extensions of hellos (RFC 8446, section 4.2).
 
 use crate::tls::alert::Alert;
+use crate::tls::record::protection::PLAINTEXT_MAX;
 use crate::tls::wire::{Output, Reader};
 
 pub(crate) const SERVER_NAME: u16 = 0;
@@ -112,6 +113,14 @@ pub(crate) const fn fragment_len(code: u8) -> u16 {
         0..=4 => 256 << code,
         _ => u16::MAX,
     }
+}
+
+/// Adds our own record size limit, the protocol's, which counts the content type.
+pub(crate) fn put_record_size_limit(out: &mut Output<'_>) -> Result<(), Alert> {
+    let limit = u16::try_from(PLAINTEXT_MAX).unwrap_or(u16::MAX);
+    put(out, RECORD_SIZE_LIMIT, |out| {
+        out.u16(limit.saturating_add(1))
+    })
 }
 
 /// Reads a record size limit (RFC 8449, section 4): the peer's most plaintext bytes, which count

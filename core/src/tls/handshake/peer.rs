@@ -5,8 +5,8 @@ use zeroize::Zeroize;
 use crate::id::SocketId;
 use crate::tls::certificate::fields::{Certificate, Names};
 use crate::tls::connection::state::Connection;
-use crate::tls::crypto::provider::{Crypto, Group, HashAlgorithm, Hasher, Secret, Suite};
-use crate::tls::handshake::exchange::Exchange;
+use crate::tls::crypto::provider::{Group, HashAlgorithm, Hasher, Secret, Suite};
+use crate::tls::handshake::exchange::{Agreed, Proof};
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::record::schedule::export;
 use crate::tls::wire::copy;
@@ -99,16 +99,22 @@ impl Peer {
     }
 
     /// Keeps what a handshake that is done has agreed on.
-    pub(crate) fn set<C: Crypto>(&mut self, connection: &Connection, exchange: &Exchange<C>) {
-        let name = exchange.name();
+    pub(crate) fn set(
+        &mut self,
+        connection: &Connection,
+        name: &[u8],
+        agreed: &Agreed,
+        exporter: &Secret,
+    ) {
         self.name_len = match u8::try_from(name.len()) {
             Ok(len) if copy(&mut self.name, name) => len,
             _ => 0,
         };
-        self.exporter = exchange.exporter.clone();
+        self.exporter = exporter.clone();
         self.suite = connection.suite();
-        self.group = exchange.group;
-        self.is_authenticated = exchange.is_authenticated || connection.is_client();
+        self.group = agreed.group.code();
+        self.is_authenticated =
+            matches!(agreed.proof, Proof::Certificate(_)) || connection.is_client();
         self.is_resumed = connection.is_resumed();
         self.is_known = true;
     }

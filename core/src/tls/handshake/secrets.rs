@@ -2,31 +2,57 @@
 
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::Role;
-use crate::tls::crypto::provider::{Crypto, Secret, Shared};
-use crate::tls::handshake::exchange::Exchange;
+use crate::tls::crypto::provider::{Crypto, HashAlgorithm, Secret, Shared};
+use crate::tls::handshake::exchange::{Agreed, Common};
 use crate::tls::record::protection::Keys;
 use crate::tls::record::schedule::Schedule;
 
+/// What is made of everything up to the server's `Finished`.
+pub(crate) struct DataSecrets {
+    /// Of the client's data.
+    pub(crate) client: Secret,
+    /// Of the server's data.
+    pub(crate) server: Secret,
+    /// Of keys for other protocols.
+    pub(crate) exporter: Secret,
+}
+
+impl<C: Crypto> Common<C> {
+    /// Derives a secret of the schedule's present stage over the messages so far.
+    pub(crate) fn derive(&self, schedule: &Schedule, hash: HashAlgorithm, label: &[u8]) -> Secret {
+        schedule.derive::<C::Hasher>(hash, label, &self.transcript.digest())
+    }
+
+    /// Lets the machine log secrets, see [`Machine::log_secret`].
+    ///
+    /// [`Machine::log_secret`]: crate::tls::Machine::log_secret
+    fn log(&self, crypto: &mut C, hash: HashAlgorithm, secrets: &[(&str, &Secret)]) {
+        for (name, secret) in secrets {
+            crypto.log_secret(name, &self.random, secret.get(hash));
+        }
+    }
+}
+
 impl Connection {
-    /// Takes the keys of the handshake, made of the key exchange and the hellos.
+    /// Takes the keys of the handshake, made of the key exchange, the hellos and the pre-shared
+    /// key, if they have agreed on one; returns the schedule at its last stage.
     pub(crate) fn start_keys<C: Crypto>(
         &mut self,
         crypto: &mut C,
-        exchange: &mut Exchange<C>,
+        common: &Common<C>,
+        psk: Option<&Secret>,
         shared: &Shared,
-    ) {
+    ) -> Schedule {
         let hash = self.suite.hash();
-        let psk = exchange.is_resumed.then_some(&exchange.psk);
-        exchange.schedule = Schedule::early::<C::Hasher>(hash, psk);
-        exchange.schedule.advance::<C::Hasher>(hash, shared.get());
-        let client = exchange.derive(hash, b"c hs traffic");
-        let server = exchange.derive(hash, b"s hs traffic");
-        for (name, secret) in [
+        let mut schedule = Schedule::early::<C::Hasher>(hash, psk);
+        schedule.advance::<C::Hasher>(hash, shared.get());
+        let client = common.derive(&schedule, hash, b"c hs traffic");
+        let server = common.derive(&schedule, hash, b"s hs traffic");
+        let secrets = [
             ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client),
             ("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server),
-        ] {
-            crypto.log_secret(name, &exchange.random, secret.get(hash));
-        }
+        ];
+        common.log(crypto, hash, &secrets);
         let (receive, send) = match self.role {
             Role::Server => (client, server),
             Role::Client => (server, client),
@@ -35,27 +61,31 @@ impl Connection {
         self.send = Keys::new::<C>(self.suite, &send);
         self.can_open = true;
         self.can_seal = true;
-        exchange.schedule.advance_to_master::<C::Hasher>(hash);
+        schedule.advance_to_master::<C::Hasher>(hash);
+        schedule
     }
 
-    /// Returns the secrets of the client's and the server's data, made of everything up to the
-    /// server's `Finished`.
+    /// Returns the secrets of the data, made of everything up to the server's `Finished`, which is
+    /// the transcript's last message.
     pub(crate) fn data_secrets<C: Crypto>(
         &self,
         crypto: &mut C,
-        exchange: &mut Exchange<C>,
-    ) -> [Secret; 2] {
+        common: &Common<C>,
+        agreed: &Agreed,
+    ) -> DataSecrets {
         let hash = self.suite.hash();
-        let client = exchange.derive(hash, b"c ap traffic");
-        let server = exchange.derive(hash, b"s ap traffic");
-        exchange.exporter = exchange.derive(hash, b"exp master");
-        for (name, secret) in [
-            ("CLIENT_TRAFFIC_SECRET_0", &client),
-            ("SERVER_TRAFFIC_SECRET_0", &server),
-            ("EXPORTER_SECRET", &exchange.exporter),
-        ] {
-            crypto.log_secret(name, &exchange.random, secret.get(hash));
-        }
-        [client, server]
+        let derive = |label: &[u8]| common.derive(&agreed.schedule, hash, label);
+        let secrets = DataSecrets {
+            client: derive(b"c ap traffic"),
+            server: derive(b"s ap traffic"),
+            exporter: derive(b"exp master"),
+        };
+        let logged = [
+            ("CLIENT_TRAFFIC_SECRET_0", &secrets.client),
+            ("SERVER_TRAFFIC_SECRET_0", &secrets.server),
+            ("EXPORTER_SECRET", &secrets.exporter),
+        ];
+        common.log(crypto, hash, &logged);
+        secrets
     }
 }

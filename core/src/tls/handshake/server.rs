@@ -3,24 +3,28 @@
 use crate::tls::alert::Alert;
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
-use crate::tls::crypto::provider::{Crypto, Group, Hasher, SHARE_MAX, Scheme, Shared, Suite};
-use crate::tls::handshake::auth::{self, Step, content, put_message};
+use crate::tls::crypto::provider::{Crypto, Group, HASH_MAX, SHARE_MAX, Scheme, Shared, Suite};
+use crate::tls::handshake::auth::{self, Step};
 use crate::tls::handshake::config::{ClientAuth, Mismatch, Setup};
-use crate::tls::handshake::exchange::{Exchange, Handshake};
+use crate::tls::handshake::exchange::{
+    Agreed, Answering, Asked, Common, EarlyData, Exchange, Expected, Proof, Retried, Server,
+    ServerStage, SessionId, Side,
+};
 use crate::tls::handshake::extension::{self, fragment_len};
+use crate::tls::handshake::flight;
 use crate::tls::handshake::hello::{ClientHello, RETRY, TLS12, TLS13};
+use crate::tls::handshake::message::{
+    ENCRYPTED_EXTENSIONS, FINISHED, MESSAGE_HEADER, SERVER_HELLO, content, put_message,
+};
 use crate::tls::handshake::ticket;
-use crate::tls::record::protection::{Content, Keys, PLAINTEXT_MAX};
-use crate::tls::record::schedule::finished;
+use crate::tls::handshake::transcript::Transcript;
+use crate::tls::record::protection::{Keys, PLAINTEXT_MAX};
 use crate::tls::wire::Output;
-
-pub(crate) const CLIENT_HELLO: u8 = 1;
-const SERVER_HELLO: u8 = 2;
-const ENCRYPTED_EXTENSIONS: u8 = 8;
 
 /// Most bytes of early data that are skipped: the most a client sends to a server whose tickets
 /// allow none, before it learns that, is what another server allowed. Two full records.
-const EARLY_MAX: usize = 2 * PLAINTEXT_MAX;
+const EARLY_MAX: u16 = 32_768;
+const _: () = assert!(2 * PLAINTEXT_MAX == 32_768, "two full records");
 
 impl Connection {
     /// Reads a `ClientHello` and answers with a `ServerHello` or a `HelloRetryRequest`.
@@ -33,43 +37,26 @@ impl Connection {
     ) -> Result<Step, Alert> {
         let hello = ClientHello::parse(content(message))?;
         let suite = choose_suite(&hello)?;
-        let is_second = self.state == State::AwaitSecondClientHello;
-        if is_second {
-            check_second(&hello, exchange, suite == self.suite)?;
-            exchange.end_early();
-        } else {
-            self.suite = suite;
-            if let Some(peer) = &mut setup.peer {
-                peer.clear();
-            }
-            exchange.transcript = C::Hasher::new(suite.hash());
-            exchange.set_session_id(hello.session_id);
-            exchange.set_random(hello.random);
-            if hello.early_data {
-                exchange.early_left = EARLY_MAX;
-            }
-        }
+        let (retried, early) = self.begin_hello(setup, exchange, &hello, suite)?;
+        let common = &mut exchange.common;
         let group = choose_group::<C>(&hello)?;
-        self.choose_identity(setup, exchange, &hello)?;
+        let (identity, is_named) = choose_identity(setup, common, &hello)?;
         self.choose_protocol(setup, &hello)?;
-        let Some(share) = hello.share(group.code())? else {
-            if is_second {
+        let session_id = SessionId::of(hello.session_id);
+        let share = match (hello.share(group.code())?, retried) {
+            (Some(_), Some(retried)) if group != retried.group => {
                 return Err(Alert::ILLEGAL_PARAMETER);
             }
-            return self.ask_again(exchange, group, message, out);
+            (Some(share), _) => share,
+            (None, Some(_)) => return Err(Alert::ILLEGAL_PARAMETER),
+            (None, None) => {
+                let retried = Retried { session_id, group };
+                return self.ask_again(exchange, early, retried, message, out);
+            }
         };
-        if is_second && group.code() != exchange.group {
-            return Err(Alert::ILLEGAL_PARAMETER);
-        }
-        exchange.group = group.code();
-        self.limit_records(exchange, &hello);
-        exchange.wants_tickets = hello.psk_with_exchange;
-        let psk = ticket::find(setup, exchange, &hello, message, suite)?;
-        exchange.transcript.update(message);
-        exchange.is_resumed = psk.is_some();
-        if psk.is_none() {
-            exchange.authenticated_at = setup.crypto.unix_seconds();
-        }
+        self.limit_by(&hello);
+        let psk = ticket::find(setup, common, identity, &hello, message, suite)?;
+        common.transcript.update(message);
         self.is_resumed = psk.is_some();
 
         let mut shared = Shared::EMPTY;
@@ -78,62 +65,124 @@ impl Connection {
         let ours = ours.get(..len).ok_or(Alert::INTERNAL_ERROR)?;
         let mut random = [0; 32];
         setup.crypto.random(&mut random)?;
-        self.put_hello(exchange, &random, out, |out| {
+        self.put_hello(common, &session_id, &random, out, |out| {
             extension::put(out, extension::KEY_SHARE, |out| {
                 out.u16(group.code())?;
                 out.vector16(|out| out.put(ours))
             })?;
-            match psk {
-                Some(index) => extension::put(out, extension::PRE_SHARED_KEY, |out| out.u16(index)),
+            match &psk {
+                Some(psk) => {
+                    extension::put(out, extension::PRE_SHARED_KEY, |out| out.u16(psk.index))
+                }
                 None => Ok(()),
             }
         })?;
-        if !is_second {
-            put_change(exchange, out)?;
+        if retried.is_none() {
+            put_change(&session_id, out)?;
         }
-        self.start_keys(setup.crypto, exchange, &shared);
+        let key = psk.as_ref().map(|psk| &psk.key);
+        let schedule = self.start_keys(setup.crypto, common, key, &shared);
+        let answering = Answering {
+            agreed: Agreed {
+                schedule,
+                group,
+                proof: Proof::None,
+            },
+            identity,
+            is_named,
+            limits_records: hello.record_size_limit.is_some(),
+            wants_ticket: hello.psk_with_exchange,
+            asks_client: false,
+            authenticated_at: match &psk {
+                Some(psk) => psk.authenticated_at,
+                None => setup.crypto.unix_seconds(),
+            },
+        };
+        exchange.side = Side::Server(Server {
+            early,
+            stage: ServerStage::Answering(answering),
+        });
         Ok(Step::Flight)
     }
 
-    /// Answers a hello without a usable key share: asks for one of `group`.
+    /// Takes what a hello begins with, and checks a second one; returns what that had to be like,
+    /// and what early data may be there to be skipped.
+    fn begin_hello<C: Crypto>(
+        &mut self,
+        setup: &mut Setup<'_, C>,
+        exchange: &mut Exchange<C>,
+        hello: &ClientHello<'_>,
+        suite: Suite,
+    ) -> Result<(Option<Retried>, EarlyData), Alert> {
+        let common = &mut exchange.common;
+        match (&exchange.side, self.state) {
+            (Side::None, State::AwaitClientHello) => {
+                self.suite = suite;
+                if let Some(peer) = &mut setup.peer {
+                    peer.clear();
+                }
+                common.transcript = Transcript::new(suite.hash());
+                common.set_random(hello.random);
+                let early = match hello.early_data {
+                    true => EarlyData::Skipped(EARLY_MAX),
+                    false => EarlyData::None,
+                };
+                Ok((None, early))
+            }
+            (
+                Side::Server(Server {
+                    early,
+                    stage: ServerStage::Retried(retried),
+                }),
+                State::AwaitSecondClientHello,
+            ) => {
+                check_second(hello, common, retried, suite == self.suite)?;
+                Ok((Some(*retried), early.after_second_hello()))
+            }
+            // Not the handshake that the connection began with.
+            _ => Err(Alert::INTERNAL_ERROR),
+        }
+    }
+
+    /// Answers a hello without a usable key share: asks for one of the group.
     fn ask_again<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
-        group: Group,
+        early: EarlyData,
+        retried: Retried,
         message: &[u8],
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
-        exchange.transcript.update(message);
-        exchange.wrap_transcript(self.suite.hash());
-        exchange.group = group.code();
-        self.put_hello(exchange, &RETRY, out, |out| {
-            extension::put(out, extension::KEY_SHARE, |out| out.u16(group.code()))
+        let common = &mut exchange.common;
+        common.transcript.update(message);
+        common.transcript.wrap(self.suite.hash());
+        self.put_hello(common, &retried.session_id, &RETRY, out, |out| {
+            let code = retried.group.code();
+            extension::put(out, extension::KEY_SHARE, |out| out.u16(code))
         })?;
-        put_change(exchange, out)?;
+        put_change(&retried.session_id, out)?;
+        exchange.side = Side::Server(Server {
+            early,
+            stage: ServerStage::Retried(retried),
+        });
         self.state = State::AwaitSecondClientHello;
         Ok(Step::Next)
     }
 
-    /// Adds a `ServerHello`, or a `HelloRetryRequest`, in a record of its own.
+    /// Adds a `ServerHello`, or a `HelloRetryRequest`.
     fn put_hello<C: Crypto>(
         &self,
-        exchange: &mut Exchange<C>,
+        common: &mut Common<C>,
+        session_id: &SessionId,
         random: &[u8; 32],
         out: &mut Output<'_>,
         extensions: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
     ) -> Result<(), Alert> {
-        let mut id = [0; 32];
-        let id_len = exchange.session_id().len();
-        for (target, source) in id.iter_mut().zip(exchange.session_id()) {
-            *target = *source;
-        }
-        let id = id.get(..id_len).unwrap_or_default();
-        out.put(&[Content::Handshake.code(), 3, 3])?;
-        out.vector16(|out| {
-            put_message(out, exchange, SERVER_HELLO, |out| {
+        flight::put_hello(out, 3, |out| {
+            put_message(out, &mut common.transcript, SERVER_HELLO, |out| {
                 out.u16(TLS12)?;
                 out.put(random)?;
-                out.vector8(|out| out.put(id))?;
+                out.vector8(|out| out.put(session_id.get()))?;
                 out.u16(self.suite.code())?;
                 out.u8(0)?;
                 out.vector16(|out| {
@@ -142,29 +191,6 @@ impl Connection {
                 })
             })
         })
-    }
-
-    fn choose_identity<C: Crypto>(
-        &self,
-        setup: &Setup<'_, C>,
-        exchange: &mut Exchange<C>,
-        hello: &ClientHello<'_>,
-    ) -> Result<(), Alert> {
-        let name = hello.server_name;
-        if !exchange.set_name(name.unwrap_or_default()) {
-            return Err(Alert::DECODE_ERROR);
-        }
-        // Asked once before, so that an absent list is distinguished from an unsuitable one.
-        hello.offers_scheme(0)?;
-        let knows = |scheme: Scheme| matches!(hello.offers_scheme(scheme.code()), Ok(true));
-        let chosen = setup.config.server.choose(name, knows);
-        exchange.identity = chosen.map_err(|mismatch| match mismatch {
-            Mismatch::Name => Alert::UNRECOGNIZED_NAME,
-            Mismatch::Scheme => Alert::HANDSHAKE_FAILURE,
-        })?;
-        let server = &setup.config.server;
-        exchange.uses_name = name.is_some_and(|name| server.is_named(exchange.identity, name));
-        Ok(())
     }
 
     /// Chooses the first of our protocols that the client speaks (RFC 7301, section 3.2).
@@ -192,12 +218,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Obeys the client's limit of record sizes (RFC 8449; RFC 6066, section 4).
-    fn limit_records<C: Crypto>(&mut self, exchange: &mut Exchange<C>, hello: &ClientHello<'_>) {
+    /// Obeys the client's limits of record sizes (RFC 8449; RFC 6066, section 4).
+    fn limit_by(&mut self, hello: &ClientHello<'_>) {
         if let Some(limit) = hello.record_size_limit {
-            exchange.record_size_limit = true;
-            // The limit counts the content type.
-            self.limit = limit.saturating_sub(1).min(self.limit);
+            self.limit_records(limit);
         } else if let Some(code) = hello.max_fragment_length {
             self.fragment = code;
             self.limit = fragment_len(code).min(self.limit);
@@ -212,48 +236,62 @@ impl Connection {
         message: &[u8],
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
-        self.check_finished(exchange, message)?;
-        let secret = match exchange.is_requested {
-            true => &exchange.client_secret,
-            false => &self.receive.secret(),
-        };
-        self.receive = Keys::new::<C>(self.suite, secret);
-        self.state = State::Open;
-        if let Some(peer) = &mut setup.peer {
-            match exchange.was_parked {
-                true => peer.set_known(),
-                false => peer.set(self, exchange),
+        let (common, server) = exchange.server()?;
+        match &server.stage {
+            ServerStage::Expecting { expected, .. } | ServerStage::Parked(expected) => {
+                self.check_finished(&expected.verify_data, message)?;
+                self.receive = Keys::new::<C>(self.suite, &self.receive.secret());
+                if let Some(peer) = &mut setup.peer {
+                    peer.set_known();
+                }
+                ticket::send(self, setup, expected, out)?;
+            }
+            ServerStage::Asked(asked) => {
+                self.check_finished(&self.peer_finished(common), message)?;
+                self.receive = Keys::new::<C>(self.suite, &asked.secret);
+                if let Some(peer) = &mut setup.peer {
+                    peer.set(self, common.name.get(), &asked.agreed, &asked.exporter);
+                }
+            }
+            ServerStage::Retried(_) | ServerStage::Answering(_) | ServerStage::Open { .. } => {
+                return Err(Alert::INTERNAL_ERROR);
             }
         }
-        ticket::send(self, setup, exchange, out)?;
+        if let ServerStage::Expecting { exporter, .. }
+        | ServerStage::Asked(Asked { exporter, .. }) = &server.stage
+        {
+            let exporter = exporter.clone();
+            server.stage = ServerStage::Open { exporter };
+        }
+        self.state = State::Open;
         Ok(Step::Next)
     }
 }
 
 /// Makes the server's flight after the hello, from `EncryptedExtensions` to before `Finished`.
-pub(crate) fn answer<C: Crypto>(
+pub(crate) fn put_flight<C: Crypto>(
     connection: &Connection,
     setup: &Setup<'_, C>,
-    handshake: &mut Handshake<C>,
+    exchange: &mut Exchange<C>,
+    flight: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let Handshake { message, exchange } = handshake;
-    let mut flight = message.output();
-    let server = &setup.config.server;
-    put_extensions(connection, server.protocols, exchange, &mut flight)?;
-    if !exchange.is_resumed {
-        let identity = server.identity(exchange.identity, exchange.name());
-        let identity = identity.ok_or(Alert::INTERNAL_ERROR)?;
-        if !matches!(identity.client_auth, ClientAuth::Off) {
-            auth::put_request(&mut flight, exchange)?;
-            exchange.is_requested = true;
-        }
-        auth::put_certificate(&mut flight, exchange, Some(&identity))?;
-        let hash = connection.suite.hash();
-        auth::put_verify(&mut flight, exchange, Role::Server, hash, identity.signer)?;
+    let (common, server) = exchange.server()?;
+    let ServerStage::Answering(answering) = &mut server.stage else {
+        return Err(Alert::INTERNAL_ERROR);
+    };
+    let config = &setup.config.server;
+    put_extensions(connection, config.protocols, common, answering, flight)?;
+    if connection.is_resumed {
+        return Ok(());
     }
-    let len = flight.len();
-    message.set_unsent(len);
-    Ok(())
+    let identity = config.identity(answering.identity, common.name.get());
+    let identity = identity.ok_or(Alert::INTERNAL_ERROR)?;
+    if !matches!(identity.client_auth, ClientAuth::Off) {
+        auth::put_request(flight, common)?;
+        answering.asks_client = true;
+    }
+    let hash = connection.suite.hash();
+    auth::put_proof(flight, common, Role::Server, hash, Some(&identity))
 }
 
 /// Takes the keys that follow the server's flight.
@@ -264,58 +302,72 @@ pub(crate) fn follow<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
-) {
-    connection.state = match exchange.is_requested {
-        true => State::AwaitCertificate,
-        false => State::AwaitFinished,
+) -> Result<(), Alert> {
+    let (common, server) = exchange.server()?;
+    let ServerStage::Answering(answering) = &server.stage else {
+        return Err(Alert::INTERNAL_ERROR);
     };
-    let [client, server] = connection.data_secrets(setup.crypto, exchange);
-    connection.send = Keys::new::<C>(connection.suite, &server);
-    if exchange.is_requested {
-        exchange.client_secret = client;
-        return;
+    let secrets = connection.data_secrets(setup.crypto, common, &answering.agreed);
+    connection.send = Keys::new::<C>(connection.suite, &secrets.server);
+    if answering.asks_client {
+        server.stage = ServerStage::Asked(Asked {
+            agreed: answering.agreed.clone(),
+            identity: answering.identity,
+            secret: secrets.client,
+            exporter: secrets.exporter,
+        });
+        connection.state = State::AwaitCertificate;
+        return Ok(());
     }
     let hash = connection.suite.hash();
-    let transcript = exchange.transcript.digest();
-    exchange.verify_data = finished::<C::Hasher>(hash, &connection.receive.secret(), &transcript);
-    exchange.is_finished_known = true;
-    connection.receive.set_next_secret(client);
-    let content = exchange.verify_data.get(hash);
-    let len = u8::try_from(content.len()).unwrap_or_default();
-    exchange.transcript.update(&[auth::FINISHED, 0, 0, len]);
-    exchange.transcript.update(content);
-    ticket::prepare(connection.suite, setup, exchange);
+    let verify_data = connection.peer_finished(common);
+    connection.receive.set_next_secret(secrets.client);
+    let content = verify_data.get(hash);
+    let mut room = [0; MESSAGE_HEADER + HASH_MAX];
+    put_message(
+        &mut Output::new(&mut room),
+        &mut common.transcript,
+        FINISHED,
+        |out| out.put(content),
+    )?;
     if let Some(peer) = &mut setup.peer {
-        peer.set(connection, exchange);
+        let agreed = &answering.agreed;
+        peer.set(connection, common.name.get(), agreed, &secrets.exporter);
         peer.set_unknown();
     }
+    let expected = Expected {
+        ticket: ticket::prepare(hash, setup, common, answering),
+        verify_data,
+        authenticated_at: answering.authenticated_at,
+    };
+    server.stage = ServerStage::Expecting {
+        expected,
+        exporter: secrets.exporter,
+    };
+    connection.state = State::AwaitFinished;
+    Ok(())
 }
 
 fn put_extensions<C: Crypto>(
     connection: &Connection,
     protocols: &[&[u8]],
-    exchange: &mut Exchange<C>,
+    common: &mut Common<C>,
+    answering: &Answering,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
     let chosen = connection.protocol().and_then(|index| protocols.get(index));
-    let limited = exchange.record_size_limit;
-    let uses_name = exchange.uses_name;
     let code = connection.fragment;
-    put_message(out, exchange, ENCRYPTED_EXTENSIONS, |out| {
+    put_message(out, &mut common.transcript, ENCRYPTED_EXTENSIONS, |out| {
         out.vector16(|out| {
-            if uses_name {
+            if answering.is_named {
                 // RFC 6066, section 3: so that the client knows.
                 extension::put(out, extension::SERVER_NAME, |_| Ok(()))?;
             }
             if let Some(protocol) = chosen {
                 extension::put_protocols(out, core::iter::once(*protocol))?;
             }
-            if limited {
-                // Our own limit is the protocol's, and counts the content type.
-                let own = u16::try_from(PLAINTEXT_MAX).unwrap_or(u16::MAX);
-                extension::put(out, extension::RECORD_SIZE_LIMIT, |out| {
-                    out.u16(own.saturating_add(1))
-                })?;
+            if answering.limits_records {
+                extension::put_record_size_limit(out)?;
             } else if code != 0 {
                 extension::put(out, extension::MAX_FRAGMENT_LENGTH, |out| out.u8(code))?;
             }
@@ -326,11 +378,36 @@ fn put_extensions<C: Crypto>(
 
 /// Adds a change-cipher-spec record if the client is in middlebox compatibility mode (RFC 8446,
 /// appendix D.4).
-fn put_change<C: Crypto>(exchange: &Exchange<C>, out: &mut Output<'_>) -> Result<(), Alert> {
-    if exchange.session_id().is_empty() {
-        return Ok(());
+fn put_change(session_id: &SessionId, out: &mut Output<'_>) -> Result<(), Alert> {
+    match session_id.get().is_empty() {
+        true => Ok(()),
+        false => flight::put_change(out),
     }
-    out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
+}
+
+/// Keeps the name that the client asks for and chooses an identity; returns its index, and whether
+/// it was chosen by the name.
+fn choose_identity<C: Crypto>(
+    setup: &Setup<'_, C>,
+    common: &mut Common<C>,
+    hello: &ClientHello<'_>,
+) -> Result<(usize, bool), Alert> {
+    let name = hello.server_name;
+    if !common.name.set(name.unwrap_or_default()) {
+        return Err(Alert::DECODE_ERROR);
+    }
+    // Asked once before, so that an absent list is distinguished from an unsuitable one.
+    hello.offers_scheme(0)?;
+    let knows = |scheme: Scheme| matches!(hello.offers_scheme(scheme.code()), Ok(true));
+    let server = &setup.config.server;
+    let identity = server
+        .choose(name, knows)
+        .map_err(|mismatch| match mismatch {
+            Mismatch::Name => Alert::UNRECOGNIZED_NAME,
+            Mismatch::Scheme => Alert::HANDSHAKE_FAILURE,
+        })?;
+    let is_named = name.is_some_and(|name| server.is_named(identity, name));
+    Ok((identity, is_named))
 }
 
 /// Chooses the first suite of the client that we know: all are good, and the client knows best
@@ -338,8 +415,7 @@ fn put_change<C: Crypto>(exchange: &Exchange<C>, out: &mut Output<'_>) -> Result
 fn choose_suite(hello: &ClientHello<'_>) -> Result<Suite, Alert> {
     hello
         .suites()
-        .find_map(|code| Suite::ALL.iter().find(|suite| suite.code() == code))
-        .copied()
+        .find_map(Suite::from_code)
         .ok_or(Alert::HANDSHAKE_FAILURE)
 }
 
@@ -362,13 +438,14 @@ fn choose_group<C: Crypto>(hello: &ClientHello<'_>) -> Result<Group, Alert> {
 /// Checks that a second hello is what a `HelloRetryRequest` asked for (RFC 8446, section 4.1.2).
 fn check_second<C: Crypto>(
     hello: &ClientHello<'_>,
-    exchange: &Exchange<C>,
+    common: &Common<C>,
+    retried: &Retried,
     same_suite: bool,
 ) -> Result<(), Alert> {
     if !same_suite
         || hello.early_data
-        || hello.session_id != exchange.session_id()
-        || hello.server_name.unwrap_or_default() != exchange.name()
+        || hello.session_id != retried.session_id.get()
+        || hello.server_name.unwrap_or_default() != common.name.get()
         || hello.shares_count()? != 1
     {
         return Err(Alert::ILLEGAL_PARAMETER);

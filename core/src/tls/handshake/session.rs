@@ -46,9 +46,7 @@ pub struct Session {
     lifetime: u32,
     /// When the ticket or the wait for it began, in seconds since 1970.
     since: u64,
-    /// When the server showed its certificates, and until when they are good.
-    authenticated_at: u64,
-    not_after: u64,
+    authentication: Authentication,
     target: Target,
 }
 
@@ -81,6 +79,15 @@ impl Target {
         }
         self.roots = sum;
     }
+}
+
+/// When certificates were shown, and how long they may stand for who showed them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Authentication {
+    /// In seconds since 1970, as the other.
+    pub(crate) at: u64,
+    /// Until when the certificates are good.
+    pub(crate) not_after: u64,
 }
 
 /// Where a session is, as long as it is there. All zero bytes if nowhere.
@@ -119,8 +126,10 @@ impl Session {
         age_add: 0,
         lifetime: 0,
         since: 0,
-        authenticated_at: 0,
-        not_after: 0,
+        authentication: Authentication {
+            at: 0,
+            not_after: 0,
+        },
         target: Target::ANY,
     };
 
@@ -167,14 +176,14 @@ impl Session {
     fn is_good(&self, now: u64) -> bool {
         let age = now.checked_sub(self.since);
         let is_young = age.is_some_and(|age| age < u64::from(self.lifetime));
-        let since_shown = now.checked_sub(self.authenticated_at);
+        let since_shown = now.checked_sub(self.authentication.at);
         let is_proved = since_shown.is_some_and(|age| age < RESUMPTION_MAX);
-        self.ticket_len != 0 && is_young && is_proved && now <= self.not_after
+        self.ticket_len != 0 && is_young && is_proved && now <= self.authentication.not_after
     }
 
-    /// Returns when the server showed its certificates, and until when they are good.
-    pub(crate) const fn authentication(&self) -> (u64, u64) {
-        (self.authenticated_at, self.not_after)
+    /// Returns how long the server's certificates stand for it.
+    pub(crate) const fn authentication(&self) -> Authentication {
+        self.authentication
     }
 
     /// Notes what the ticket that may come will be made of, the `master` secret of resumption, and
@@ -183,11 +192,11 @@ impl Session {
         &mut self,
         suite: Suite,
         master: Secret,
-        authentication: (u64, u64),
+        authentication: Authentication,
     ) {
         self.suite = suite;
         self.secret = master;
-        (self.authenticated_at, self.not_after) = authentication;
+        self.authentication = authentication;
     }
 
     /// Starts a `NewSessionTicket`. Only the first of a connection is kept.

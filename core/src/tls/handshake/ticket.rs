@@ -7,15 +7,15 @@ use crate::tls::alert::Alert;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Secret, Suite, TAG};
 use crate::tls::handshake::config::{ClientAuth, Setup};
-use crate::tls::handshake::exchange::Exchange;
+use crate::tls::handshake::exchange::{Answering, Common, Expected};
 use crate::tls::handshake::hello::ClientHello;
+use crate::tls::handshake::message::NEW_SESSION_TICKET;
 use crate::tls::handshake::session::RESUMPTION_MAX;
 use crate::tls::handshake::ticket_keys::TicketKeys;
 use crate::tls::record::protection::Content;
 use crate::tls::record::schedule::{Schedule, expand_label, finished};
 use crate::tls::wire::{Output, Reader, copy};
 
-const NEW_SESSION_TICKET: u8 = 4;
 /// Tickets of one hello that are tried.
 const TRIES_MAX: usize = 4;
 /// Content of a ticket: suite, time of issue, time of the handshake with certificates, hash of the
@@ -26,22 +26,39 @@ const TICKET: usize = 8 + 12 + SEALED + TAG;
 /// Room that a message with a ticket needs, even in the smallest records.
 const ROOM: usize = 512;
 
-/// Looks for a ticket of ours that the client may resume with, and puts its key into the
-/// exchange; returns its index in the hello.
+/// What a ticket that will be sent is made of.
+#[derive(Clone)]
+pub(crate) struct TicketKey {
+    secret: Secret,
+    /// A hash of the name for which the ticket will be good.
+    name_hash: [u8; 32],
+}
+
+/// A ticket of ours that a client resumes with.
+pub(crate) struct Found {
+    /// Its index in the hello.
+    pub(crate) index: u16,
+    pub(crate) key: Secret,
+    /// When the server has shown its certificates, in seconds since 1970.
+    pub(crate) authenticated_at: u64,
+}
+
+/// Looks for a ticket of ours that the client may resume with.
 ///
 /// # Errors
 /// `decrypt_error`: the client does not have the key that belongs to its ticket.
 pub(crate) fn find<C: Crypto>(
     setup: &mut Setup<'_, C>,
-    exchange: &mut Exchange<C>,
+    common: &Common<C>,
+    identity: usize,
     hello: &ClientHello<'_>,
     message: &[u8],
     suite: Suite,
-) -> Result<Option<u16>, Alert> {
+) -> Result<Option<Found>, Alert> {
     let (Some(offer), Some(keys)) = (&hello.psk, setup.config.server.tickets) else {
         return Ok(None);
     };
-    if !hello.psk_with_exchange || !may_resume(setup, exchange) {
+    if !hello.psk_with_exchange || !may_resume(setup, common, identity) {
         return Ok(None);
     }
     let mut identities = offer.identities;
@@ -53,40 +70,45 @@ pub(crate) fn find<C: Crypto>(
         let ticket = identities.vector16()?;
         let _age = identities.u32()?;
         let binder = binders.vector8()?;
-        if open(setup, exchange, keys, suite.hash(), ticket)?.is_none() {
+        let opened = open(setup, common, keys, suite.hash(), ticket)?;
+        let Some((key, authenticated_at)) = opened else {
             continue;
-        }
+        };
         let covered = message
             .len()
             .checked_sub(offer.binders_len)
             .and_then(|len| message.get(..len))
             .ok_or(Alert::INTERNAL_ERROR)?;
-        let before = exchange.transcript.clone();
-        let expected = make_binder::<C>(before, &exchange.psk, suite.hash(), covered);
+        let before = common.transcript.hasher().clone();
+        let expected = make_binder::<C>(before, &key, suite.hash(), covered);
         if !bool::from(expected.get(suite.hash()).ct_eq(binder)) {
             return Err(Alert::DECRYPT_ERROR);
         }
-        return Ok(Some(index));
+        return Ok(Some(Found {
+            index,
+            key,
+            authenticated_at,
+        }));
     }
     Ok(None)
 }
 
 /// Returns whether resumption may stand in for certificates: not where the client has to show
 /// one, which is looked at anew every time.
-fn may_resume<C: Crypto>(setup: &Setup<'_, C>, exchange: &Exchange<C>) -> bool {
+fn may_resume<C: Crypto>(setup: &Setup<'_, C>, common: &Common<C>, identity: usize) -> bool {
     let server = &setup.config.server;
-    let identity = server.identity(exchange.identity, exchange.name());
+    let identity = server.identity(identity, common.name.get());
     identity.is_some_and(|identity| matches!(identity.client_auth, ClientAuth::Off))
 }
 
-/// Opens a ticket; `None` if it is not ours, too old, or for another name or hash function.
+/// Opens a ticket; returns its key, and when the server had shown its certificates. `None` if it is not ours, too old, or for another name or hash function.
 fn open<C: Crypto>(
     setup: &mut Setup<'_, C>,
-    exchange: &mut Exchange<C>,
+    common: &Common<C>,
     keys: &TicketKeys,
     hash: HashAlgorithm,
     ticket: &[u8],
-) -> Result<Option<()>, Alert> {
+) -> Result<Option<(Secret, u64)>, Alert> {
     if ticket.len() != TICKET {
         return Ok(None);
     }
@@ -124,23 +146,21 @@ fn open<C: Crypto>(
     let issued = reader.u64()?;
     let authenticated_at = reader.u64()?;
     let name = reader.take(32)?;
-    let known = Suite::ALL.iter().find(|suite| suite.code() == code);
-    let is_good = known.is_some_and(|suite| suite.hash() == hash)
+    let is_good = Suite::from_code(code).is_some_and(|suite| suite.hash() == hash)
         && now
             .checked_sub(issued)
             .is_some_and(|age| age <= u64::from(keys.lifetime_seconds))
         && now
             .checked_sub(authenticated_at)
             .is_some_and(|age| age < RESUMPTION_MAX)
-        && name == hash_name(exchange);
+        && name == hash_name(common);
     if !is_good {
         return Ok(None);
     }
-    exchange.authenticated_at = authenticated_at;
-    exchange.psk = Secret::ZERO;
-    let key = reader.take(hash.digest_len())?;
-    exchange.psk.get_mut(hash).copy_from_slice(key);
-    Ok(Some(()))
+    let mut key = Secret::ZERO;
+    key.get_mut(hash)
+        .copy_from_slice(reader.take(hash.digest_len())?);
+    Ok(Some((key, authenticated_at)))
 }
 
 /// Makes the binder of the key `psk` for the hello's front `covered`, which comes after the
@@ -161,39 +181,45 @@ pub(crate) fn make_binder<C: Crypto>(
 
 /// Makes the key of the connection's ticket, if both sides care for one. The transcript ends with
 /// the client's `Finished`.
-pub(crate) fn prepare<C: Crypto>(suite: Suite, setup: &Setup<'_, C>, exchange: &mut Exchange<C>) {
-    let is_wanted = exchange.wants_tickets && setup.config.server.tickets.is_some();
-    exchange.wants_tickets = is_wanted && may_resume(setup, exchange);
-    if !exchange.wants_tickets {
-        return;
+pub(crate) fn prepare<C: Crypto>(
+    hash: HashAlgorithm,
+    setup: &Setup<'_, C>,
+    common: &Common<C>,
+    answering: &Answering,
+) -> Option<TicketKey> {
+    let is_wanted = answering.wants_ticket && setup.config.server.tickets.is_some();
+    if !is_wanted || !may_resume(setup, common, answering.identity) {
+        return None;
     }
-    let hash = suite.hash();
-    let master = exchange.derive(hash, b"res master");
-    let mut psk = Secret::ZERO;
+    let master = common.derive(&answering.agreed.schedule, hash, b"res master");
+    let mut secret = Secret::ZERO;
     let label = b"resumption";
-    expand_label::<C::Hasher>(hash, &master, label, &[0], psk.get_mut(hash));
-    exchange.psk = psk;
-    exchange.name_hash = hash_name(exchange);
+    expand_label::<C::Hasher>(hash, &master, label, &[0], secret.get_mut(hash));
+    Some(TicketKey {
+        secret,
+        name_hash: hash_name(common),
+    })
 }
 
 /// Adds a ticket for the connection that has just opened, if [`prepare`] has made its key.
 pub(crate) fn send<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
-    exchange: &Exchange<C>,
+    expected: &Expected,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
-    let Some(keys) = setup.config.server.tickets else {
+    let (Some(keys), Some(key)) = (setup.config.server.tickets, &expected.ticket) else {
         return Ok(());
     };
-    if !exchange.wants_tickets || out.room() < ROOM {
+    if out.room() < ROOM {
         return Ok(());
     }
     let mut bytes = Zeroizing::new([0; TICKET]);
     seal(
         connection.suite,
         setup,
-        exchange,
+        key,
+        expected.authenticated_at,
         keys,
         bytes.as_mut_slice(),
     )?;
@@ -217,7 +243,8 @@ pub(crate) fn send<C: Crypto>(
 fn seal<C: Crypto>(
     suite: Suite,
     setup: &mut Setup<'_, C>,
-    exchange: &Exchange<C>,
+    own: &TicketKey,
+    authenticated_at: u64,
     keys: &TicketKeys,
     bytes: &mut [u8],
 ) -> Result<(), Alert> {
@@ -231,9 +258,9 @@ fn seal<C: Crypto>(
     let start = out.len();
     out.u16(suite.code())?;
     out.u64(now)?;
-    out.u64(exchange.authenticated_at)?;
-    out.put(&exchange.name_hash)?;
-    out.put(&exchange.psk.0)?;
+    out.u64(authenticated_at)?;
+    out.put(&own.name_hash)?;
+    out.put(&own.secret.0)?;
     let key = TicketKeys::key::<C::Hasher>(&keys.secret, period);
     let content = out.written_mut(start, SEALED)?;
     let associated = period.to_be_bytes();
@@ -245,9 +272,9 @@ fn seal<C: Crypto>(
 }
 
 /// Returns a hash of the name that the client asked for, so that a ticket is good for it only.
-fn hash_name<C: Crypto>(exchange: &Exchange<C>) -> [u8; 32] {
+fn hash_name<C: Crypto>(common: &Common<C>) -> [u8; 32] {
     let mut hasher = C::Hasher::new(HashAlgorithm::Sha256);
-    for byte in exchange.name() {
+    for byte in common.name.get() {
         hasher.update(&[byte.to_ascii_lowercase()]);
     }
     let digest = hasher.digest();

@@ -8,6 +8,7 @@ use crate::id::SocketId;
 use crate::platform::Platform;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::Crypto;
+use crate::tls::handshake::session::Target;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::pool::{Index, Lease};
@@ -237,12 +238,15 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let index = handshakes.lease_now(id, keep).ok_or(Error::Exhausted)?;
         socket.set_handshake(index);
         let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;
-        if self.config.client.roots.is_empty() || !handshake.expect_name(name) {
+        let target = Target {
+            port: to.addr.port(),
+            config: to.config,
+            ..Target::ANY
+        };
+        if self.config.client.roots.is_empty() || !handshake.expect_server(name, target) {
             self.release_handshake(socket);
             return Err(Error::Invalid);
         }
-        handshake.exchange.target.port = to.addr.port();
-        handshake.exchange.target.config = to.config;
         Ok(())
     }
 

@@ -280,7 +280,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let mut output = pools.outputs.get(socket.output);
         let mut handshake = pools.handshakes.get(socket.handshake());
         if let Some(handshake) = &mut handshake {
-            handshake.exchange.pace.bound(verifications_left);
+            handshake.exchange.common.pace.bound(verifications_left);
         }
         let spare = output.as_mut().map(|record| record.spare());
         let mut out = Output::new(spare.unwrap_or_default());
@@ -289,8 +289,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let received = connection.receive(&mut setup, handshake.as_deref_mut(), bytes, &mut out);
         let mut is_paused = false;
         if let Some(handshake) = handshake {
-            self.verifications_left = handshake.exchange.pace.left();
-            is_paused = handshake.exchange.pace.is_paused();
+            self.verifications_left = handshake.exchange.common.pace.left();
+            is_paused = handshake.exchange.common.pace.is_paused();
         }
         let len = out.len();
         if let Some(output) = output {

@@ -128,11 +128,6 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Not started.
-    pub(crate) const EMPTY: Self = Self {
-        secret: Secret::ZERO,
-    };
-
     /// Makes the early secret from a pre-shared key, or from none.
     pub(crate) fn early<H: Hasher>(algorithm: HashAlgorithm, psk: Option<&Secret>) -> Self {
         let zero = Secret::ZERO;

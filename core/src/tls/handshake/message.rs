@@ -1,0 +1,170 @@
+//! Handshake messages (RFC 8446, section 4): their kinds, and the buffer in which they are put
+//! together.
+
+use crate::tls::alert::Alert;
+use crate::tls::crypto::provider::Hasher;
+use crate::tls::handshake::transcript::Transcript;
+use crate::tls::wire::{Output, Reader, copy};
+
+/// Most bytes of one handshake message, and of all we send in one flight.
+///
+/// Certificate chains are the longest. A peer's longer message is answered with
+/// `decode_error`.
+pub const MESSAGE_MAX: usize = 8_192;
+/// Bytes of a handshake message's header.
+pub(crate) const MESSAGE_HEADER: usize = 4;
+
+pub(crate) const CLIENT_HELLO: u8 = 1;
+pub(crate) const SERVER_HELLO: u8 = 2;
+pub(crate) const NEW_SESSION_TICKET: u8 = 4;
+pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
+pub(crate) const CERTIFICATE: u8 = 11;
+pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
+pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
+pub(crate) const FINISHED: u8 = 20;
+
+/// Returns a message's content, without its header.
+pub(crate) fn content(message: &[u8]) -> &[u8] {
+    message.get(MESSAGE_HEADER..).unwrap_or_default()
+}
+
+/// Adds a handshake message whose content `body` writes, and hashes it.
+pub(crate) fn put_message<H: Hasher>(
+    out: &mut Output<'_>,
+    transcript: &mut Transcript<H>,
+    kind: u8,
+    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
+    let start = out.len();
+    out.u8(kind)?;
+    out.vector24(body)?;
+    transcript.update(out.written(start)?);
+    Ok(())
+}
+
+/// Handshake messages put together from records, and the next flight before it is protected.
+pub(crate) struct Message {
+    bytes: [u8; MESSAGE_MAX],
+    len: usize,
+    /// Where the current message starts: behind an earlier one that it refers to, or, in a flight
+    /// of ours, behind what has been sent.
+    start: usize,
+}
+
+impl Message {
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; MESSAGE_MAX],
+        len: 0,
+        start: 0,
+    };
+
+    /// Adds the front of `bytes`, as much as there is room for, and returns how much.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+        let spare = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let count = bytes.len().min(spare.len());
+        if !copy(spare, bytes.get(..count).unwrap_or_default()) {
+            return 0;
+        }
+        self.len = self.len.saturating_add(count);
+        count
+    }
+
+    /// Returns the length of the current message, header included, once it is complete. Its kind
+    /// is checked by `expects` as soon as it is known, its length as soon as that is.
+    pub(crate) fn complete(
+        &self,
+        expects: impl FnOnce(u8) -> bool,
+    ) -> Result<Option<usize>, Alert> {
+        let mut reader = Reader::new(self.bytes.get(self.start..self.len).unwrap_or_default());
+        if reader.is_empty() {
+            return Ok(None);
+        }
+        if !expects(reader.u8()?) {
+            return Err(Alert::UNEXPECTED_MESSAGE);
+        }
+        let Ok(len) = reader.u24() else {
+            return Ok(None);
+        };
+        let total = len.saturating_add(MESSAGE_HEADER);
+        if total > MESSAGE_MAX.saturating_sub(self.start) {
+            return Err(Alert::DECODE_ERROR);
+        }
+        Ok((reader.len() >= len).then_some(total))
+    }
+
+    /// Returns the message kept in front and the current one, which is `total` bytes long.
+    pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
+        let (kept, rest) = self.bytes.split_at_checked(self.start).unwrap_or_default();
+        (kept, rest.get(..total).unwrap_or_default())
+    }
+
+    /// Returns whether nothing is behind the current message, which is `total` bytes long.
+    pub(crate) const fn ends_with(&self, total: usize) -> bool {
+        self.start.saturating_add(total) == self.len
+    }
+
+    /// Drops the current message, `total` bytes long, and the one kept in front.
+    pub(crate) fn consume(&mut self, total: usize) {
+        let end = self.start.saturating_add(total).min(self.len);
+        if end <= self.len && self.len <= MESSAGE_MAX {
+            self.bytes.copy_within(end..self.len, 0);
+        }
+        self.len = self.len.saturating_sub(end);
+        self.start = 0;
+    }
+
+    /// Keeps the current message, `total` bytes long, in front of the next.
+    pub(crate) fn keep(&mut self, total: usize) {
+        self.start = total.min(self.len);
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns whether a message has begun and is not complete.
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.len > self.start
+    }
+
+    /// Returns the buffer as an output for our next flight. No message may be in it.
+    pub(crate) fn output(&mut self) -> Output<'_> {
+        debug_assert!(self.is_empty(), "a flight is made when all was read");
+        Output::new(&mut self.bytes)
+    }
+
+    /// Returns the buffer as an output that goes on behind [`Self::unsent`].
+    pub(crate) const fn flight_output(&mut self) -> Output<'_> {
+        Output::behind(&mut self.bytes, self.len)
+    }
+
+    /// Returns the first `len` bytes of what [`Self::output`] wrote.
+    pub(crate) fn flight(&self, len: usize) -> &[u8] {
+        self.bytes.get(..len).unwrap_or_default()
+    }
+
+    /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
+    pub(crate) const fn set_unsent(&mut self, len: usize) {
+        self.len = len;
+        self.start = 0;
+    }
+
+    /// Returns what is left of them.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.bytes.get(self.start..self.len).unwrap_or_default()
+    }
+
+    /// Counts `count` bytes that were sent; whether nothing is left.
+    pub(crate) const fn sent(&mut self, count: usize) -> bool {
+        self.start = self.start.saturating_add(count);
+        if self.start >= self.len {
+            self.clear();
+        }
+        self.is_empty()
+    }
+
+    pub(crate) const fn clear(&mut self) {
+        self.len = 0;
+        self.start = 0;
+    }
+}
