@@ -14,7 +14,7 @@ macro_rules! injected_bug {
 }
 pub(crate) use injected_bug;
 
-/// A bug in the loop.
+/// A bug in the loop or in TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(
     feature = "injected-bugs",
@@ -56,6 +56,15 @@ pub enum InjectedBug {
     PausedRead,
     /// A socket that waits only for a layer to let its end go is not closed then.
     HeldEnd,
+    /// TLS takes any `Finished` for the peer's.
+    #[cfg(feature = "tls")]
+    UncheckedFinished,
+    /// A TLS peer's certificate is enough, without a signature by its key.
+    #[cfg(feature = "tls")]
+    UnprovedKey,
+    /// After a TLS peer's `KeyUpdate` its records are opened with the keys from before.
+    #[cfg(feature = "tls")]
+    StaleKeys,
 }
 
 #[cfg(feature = "injected-bugs")]

@@ -1,5 +1,8 @@
 //! Bounds-checked reading and writing of TLS's presentation language (RFC 8446, section 3).
 
+use core::slice::SliceIndex;
+
+use crate::invariant::{impossible, invariant};
 use crate::tls::alert::Alert;
 
 /// What is left to read of a message.
@@ -125,6 +128,61 @@ pub(crate) fn copy(target: &mut [u8], source: &[u8]) -> bool {
     true
 }
 
+/// Returns a part of `items`, all of which the caller knows to be there.
+#[track_caller]
+pub(crate) fn part<T, I: SliceIndex<[T], Output = [T]>>(items: &[T], range: I) -> &[T] {
+    match items.get(range) {
+        Some(part) => part,
+        None => {
+            impossible!("a part is beyond the end");
+            &[]
+        }
+    }
+}
+
+/// As [`part`], for writing.
+#[track_caller]
+pub(crate) fn part_mut<T, I: SliceIndex<[T], Output = [T]>>(items: &mut [T], range: I) -> &mut [T] {
+    match items.get_mut(range) {
+        Some(part) => part,
+        None => {
+            impossible!("a part is beyond the end");
+            &mut []
+        }
+    }
+}
+
+/// Splits `bytes` at a place that the caller knows to be there.
+#[track_caller]
+pub(crate) fn split(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
+    match bytes.split_at_checked(at) {
+        Some(parts) => parts,
+        None => {
+            impossible!("bytes are split beyond their end");
+            (&[], &[])
+        }
+    }
+}
+
+/// Copies `source` to the front of `target`, where the caller knows that it fits.
+#[track_caller]
+pub(crate) fn copy_whole(target: &mut [u8], source: &[u8]) {
+    let fits = copy(target, source);
+    invariant!(fits, "a copy does not fit");
+}
+
+/// Returns a number that the caller knows to fit its type.
+#[track_caller]
+pub(crate) fn fit<T: Default + TryFrom<usize>>(number: usize) -> T {
+    match T::try_from(number) {
+        Ok(number) => number,
+        Err(_) => {
+            impossible!("a number does not fit its type");
+            T::default()
+        }
+    }
+}
+
 /// Bytes on their way out, in a buffer of the caller's.
 ///
 /// Every method that adds fails with `internal_error` when the buffer is full.
@@ -161,7 +219,7 @@ impl<'a> Output<'a> {
     /// Returns what has been written.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+        part(self.buffer, ..self.len)
     }
 
     /// Returns how many more bytes fit.
@@ -186,7 +244,7 @@ impl<'a> Output<'a> {
 
     /// Returns the unused rest of the buffer; [`Self::commit`] tells how much was used.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(self.len..).unwrap_or_default()
+        part_mut(self.buffer, self.len..)
     }
 
     pub(crate) fn commit(&mut self, len: usize) -> Result<(), Alert> {

@@ -55,10 +55,7 @@ fn a_handshake_of_another_connection_ends_this_one() {
         let identities = [server.identity(&server_slices).client_auth(policy)];
         let client = ClientConfig::new(&roots).identity(&person);
         let config = Config::new(ServerConfig::new(&identities), client);
-        let mut whole = (
-            Ours::client(1, &config, "localhost"),
-            Ours::server(2),
-        );
+        let mut whole = (Ours::client(1, &config, "localhost"), Ours::server(2));
         settle(&mut whole.0, &config, &mut whole.1, &config);
         assert!(whole.0.connection.is_open() && whole.1.connection.is_open());
         for is_client in [false, true] {

@@ -18,7 +18,7 @@ use crate::tls::certificate::name;
 use crate::tls::certificate::path::{Affirmed, CERTIFICATES_MAX, PATH_MAX, Path, Progress, Search};
 use crate::tls::crypto::provider::{Crypto, Scheme};
 use crate::tls::crypto::signature::scheme_of;
-use crate::tls::wire::Reader;
+use crate::tls::wire::{Reader, part};
 
 /// id-kp-serverAuth, 1.3.6.1.5.5.7.3.1 (RFC 5280, section 4.2.1.12).
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
@@ -133,12 +133,12 @@ impl<'a> Chain<'a> {
             count = count.saturating_add(1);
         }
         let search = Search {
-            certificates: certificates.get(..count).unwrap_or_default(),
+            certificates: part(&certificates, ..count),
             roots,
             algorithms: C::ALGORITHMS,
             now: crypto.unix_seconds(),
         };
-        let first = certificates.first().copied().unwrap_or_default();
+        let [first, ..] = certificates;
         if Certificate::parse(first).is_none() {
             return Err(CertificateError::Malformed);
         }
@@ -208,7 +208,7 @@ fn check_path(
     if !leaf.may_sign() {
         return Err(CertificateError::KeyUsage);
     }
-    let authorities = path.certificates.get(1..path.len).unwrap_or_default();
+    let authorities = part(&path.certificates, 1..path.len);
     let mut not_after = leaf.not_after;
     for document in authorities {
         let certificate = Certificate::parse(document).ok_or(CertificateError::Malformed)?;
@@ -266,7 +266,7 @@ fn check_certificates(
     let verified = peer.verify_for_usage(
         &algorithms,
         core::slice::from_ref(root),
-        authorities.get(1..path.len).unwrap_or_default(),
+        part(&authorities, 1..path.len),
         UnixTime::since_unix_epoch(Duration::from_secs(now)),
         Usage(purpose),
         None,

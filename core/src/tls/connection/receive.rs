@@ -1,5 +1,6 @@
 //! One TLS connection: records in, records out, no transport.
 
+use crate::invariant::impossible;
 use crate::tls::alert::Alert;
 use crate::tls::connection::event::{Event, Received};
 use crate::tls::connection::state::{Connection, Failure, Role, State};
@@ -12,7 +13,7 @@ use crate::tls::handshake::extension::fragment_len;
 use crate::tls::handshake::message;
 use crate::tls::handshake::session::Target;
 use crate::tls::record::protection::{Content, HEADER, Header};
-use crate::tls::wire::Output;
+use crate::tls::wire::{Output, part, part_mut};
 
 /// Most change-cipher-spec records of one handshake; a peer in middlebox compatibility mode
 /// sends one (RFC 8446, appendix D.4).
@@ -108,9 +109,10 @@ impl Connection {
             return Ok(Received::incomplete(consumed));
         }
         let Some((head, rest)) = input.split_first_chunk_mut::<HEADER>() else {
+            impossible!("a header that was read is not there");
             return Err(Alert::INTERNAL_ERROR);
         };
-        let body = rest.get_mut(..header.len).unwrap_or_default();
+        let body = part_mut(rest, ..header.len);
         let event = if self.is_ended {
             Event::Nothing
         } else {
@@ -195,7 +197,7 @@ impl Connection {
         if self.fragment != 0 && len > usize::from(fragment_len(self.fragment)) {
             return Err(Alert::RECORD_OVERFLOW);
         }
-        let body = body.get(..len).unwrap_or_default();
+        let body = part(body, ..len);
         let partial = match &handshake {
             Some(handshake) => handshake.message.is_partial(),
             None => self.header_len > 0,
@@ -229,7 +231,7 @@ impl Connection {
             if taken == 0 {
                 return Err(Alert::HANDSHAKE_FAILURE);
             }
-            rest = rest.get(taken..).unwrap_or_default();
+            rest = part(rest, taken..);
             let has_stopped = self.on_whole_messages(setup, handshake, rest.is_empty(), out)?;
             if has_stopped {
                 break;
@@ -314,7 +316,7 @@ impl Connection {
         message: &[u8],
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
-        let kind = message.first().copied().unwrap_or_default();
+        let kind = message.first().copied();
         match (self.state, self.role) {
             (State::AwaitClientHello | State::AwaitSecondClientHello, _) => {
                 self.on_client_hello(setup, exchange, message, out)
@@ -323,7 +325,7 @@ impl Connection {
                 self.on_server_hello(setup, exchange, message, out)
             }
             (State::AwaitExtensions, _) => self.on_extensions(setup, exchange, message),
-            (State::AwaitRequest, _) if kind == message::CERTIFICATE_REQUEST => {
+            (State::AwaitRequest, _) if kind == Some(message::CERTIFICATE_REQUEST) => {
                 self.on_request(setup, exchange, message)
             }
             (State::AwaitRequest | State::AwaitCertificate, _) => {
@@ -337,6 +339,7 @@ impl Connection {
                 self.on_server_finished(setup, exchange, message)
             }
             (State::Closed | State::AwaitSignature | State::Open | State::Failed, _) => {
+                impossible!("a message is processed that was not expected");
                 Err(Alert::INTERNAL_ERROR)
             }
         }

@@ -1,5 +1,6 @@
 //! A connection after the handshake: data, alerts, new keys.
 
+use crate::injected_bug::injected_bug;
 use crate::tls::alert::Alert;
 use crate::tls::connection::event::Event;
 use crate::tls::connection::state::Connection;
@@ -10,7 +11,7 @@ use crate::tls::handshake::flight;
 use crate::tls::handshake::message::NEW_SESSION_TICKET;
 use crate::tls::record::parts::Parts;
 use crate::tls::record::protection::{Content, HEADER, OVERHEAD, put_header};
-use crate::tls::wire::Output;
+use crate::tls::wire::{Output, split};
 
 const KEY_UPDATE: u8 = 24;
 /// Bytes of a `KeyUpdate` message.
@@ -270,7 +271,7 @@ impl Connection {
     ) -> Result<&'a [u8], Alert> {
         let left = usize::try_from(self.skip).unwrap_or(usize::MAX);
         let count = left.min(bytes.len());
-        let (part, rest) = bytes.split_at_checked(count).unwrap_or_default();
+        let (part, rest) = split(bytes, count);
         self.skip = self
             .skip
             .saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
@@ -293,7 +294,9 @@ impl Connection {
             return Err(Alert::ILLEGAL_PARAMETER);
         }
         self.header_len = 0;
-        self.receive.update::<C>(self.suite);
+        if !injected_bug!(StaleKeys) {
+            self.receive.update::<C>(self.suite);
+        }
         self.owes_update |= request == 1;
         Ok(())
     }

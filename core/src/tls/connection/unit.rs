@@ -6,6 +6,7 @@
 use crate::tls::connection::state::Connection;
 use crate::tls::handshake::message::{CLIENT_HELLO, MESSAGE_HEADER, MESSAGE_MAX};
 use crate::tls::record::protection::{Content, HEADER, Header, RECORD_MAX};
+use crate::tls::wire::part;
 
 /// What is at the front of some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,7 +38,7 @@ impl Connection {
 
 /// Returns where the record ends that starts at byte `start`.
 fn record(input: &[u8], start: usize) -> Unit {
-    let rest = input.get(start..).unwrap_or_default();
+    let rest = part(input, start..);
     let len = match Header::read(rest) {
         Ok(Some(header)) => HEADER.saturating_add(header.len),
         Ok(None) => HEADER,

@@ -3,7 +3,9 @@
 use pki_types::SignatureVerificationAlgorithm;
 use zeroize::Zeroize;
 
+use crate::invariant::impossible;
 use crate::tls::alert::Alert;
+use crate::tls::wire::{part, part_mut};
 
 /// Most bytes of a hash that TLS 1.3's suites use.
 pub const HASH_MAX: usize = 48;
@@ -376,8 +378,11 @@ pub struct SignatureId(u64);
 impl SignatureId {
     /// Returns the name of a signature over this transcript hash.
     pub(crate) fn of(digest: &[u8]) -> Self {
-        let front = digest.first_chunk().copied().unwrap_or_default();
-        Self(u64::from_be_bytes(front).max(1))
+        let Some(front) = digest.first_chunk() else {
+            impossible!("a digest is shorter than a name");
+            return Self(1);
+        };
+        Self(u64::from_be_bytes(*front).max(1))
     }
 
     /// Returns the name as a number, never 0, for a signer elsewhere.
@@ -404,12 +409,12 @@ impl Secret {
     /// Returns the front that `algorithm` fills.
     #[must_use]
     pub fn get(&self, algorithm: HashAlgorithm) -> &[u8] {
-        self.0.get(..algorithm.digest_len()).unwrap_or_default()
+        part(&self.0, ..algorithm.digest_len())
     }
 
     /// Returns the front that `algorithm` fills, for writing.
     pub fn get_mut(&mut self, algorithm: HashAlgorithm) -> &mut [u8] {
-        self.0.get_mut(..algorithm.digest_len()).unwrap_or_default()
+        part_mut(&mut self.0, ..algorithm.digest_len())
     }
 }
 
@@ -457,7 +462,7 @@ impl Shared {
     /// Returns the secret.
     #[must_use]
     pub fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        part(&self.bytes, ..self.len)
     }
 }
 

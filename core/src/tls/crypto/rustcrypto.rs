@@ -16,7 +16,7 @@ use crate::tls::crypto::provider::{
 };
 use crate::tls::crypto::signature;
 use crate::tls::crypto::x25519;
-use crate::tls::wire::copy;
+use crate::tls::wire::{copy, part};
 
 /// Tries to find a private P-256 key among random numbers; each fails with a chance of 2^-32.
 const DRAWS_MAX: usize = 16;
@@ -218,8 +218,8 @@ fn put(share: &mut [u8; SHARE_MAX], bytes: &[u8]) -> Result<usize, Alert> {
 }
 
 fn cipher<A: KeyInit>(key: &[u8; 32]) -> Result<A, Alert> {
-    let key = key.get(..<A as KeySizeUser>::key_size());
-    A::new_from_slice(key.unwrap_or_default()).map_err(|_| Alert::INTERNAL_ERROR)
+    let key = part(key, ..<A as KeySizeUser>::key_size());
+    A::new_from_slice(key).map_err(|_| Alert::INTERNAL_ERROR)
 }
 
 fn seal<A>(

@@ -17,6 +17,7 @@ use crate::tls::crypto::provider::Crypto;
 use crate::tls::embedded::prover::Prover;
 use crate::tls::handshake::config::ClientConfig;
 use crate::tls::record::protection::{HEADER, OVERHEAD};
+use crate::tls::wire::{part, part_mut};
 
 /// Content type of protected records (RFC 8446, section 5.2).
 const PROTECTED: u8 = 23;
@@ -308,7 +309,7 @@ impl<const N: usize> EmbeddedLink<N> {
         let mut chunk = [0; CHUNK];
         loop {
             let room = self.when(|inside| inside.incoming.spare().len()).await;
-            let target = chunk.get_mut(..room.min(CHUNK)).unwrap_or_default();
+            let target = part_mut(&mut chunk, ..room.min(CHUNK));
             let count = reader.read(target).await?;
             let data = target.get(..count).unwrap_or_default();
             self.with(|inside| inside.incoming.push(data));
@@ -335,7 +336,7 @@ impl<const N: usize> EmbeddedLink<N> {
                 }
                 continue;
             }
-            let mut rest = chunk.get(..count).unwrap_or_default();
+            let mut rest = part(&chunk, ..count);
             while !rest.is_empty() {
                 let written = writer.write(rest).await?;
                 rest = rest.get(written..).unwrap_or_default();
@@ -383,7 +384,7 @@ impl<const N: usize> Read for Pipe<'_, N> {
         poll_fn(|_| {
             self.0.with(|inside| {
                 let count = take(&mut inside.received, target);
-                let read = target.get(..count).unwrap_or_default();
+                let read = part(target, ..count);
                 if !inside.gate.pass(read) {
                     return Poll::Ready(Err(ErrorKind::InvalidData));
                 }
@@ -438,7 +439,7 @@ impl Gate {
             if self.rest > 0 {
                 let count = self.rest.min(bytes.len());
                 self.rest = self.rest.saturating_sub(count);
-                bytes = bytes.get(count..).unwrap_or_default();
+                bytes = part(bytes, count..);
                 continue;
             }
             if let Some(slot) = self.header.get_mut(self.header_len) {

@@ -16,7 +16,7 @@ use crate::tls::connection::state::Role;
 use crate::tls::crypto::provider::{Crypto, Scheme, Signer};
 use crate::tls::handshake::auth::Signed;
 use crate::tls::handshake::config::ClientConfig;
-use crate::tls::wire::Output;
+use crate::tls::wire::{Output, part};
 
 /// Most bytes of the certificates of a chain, and of what is kept of the first.
 const CHAIN_MAX: usize = 6_144;
@@ -98,7 +98,7 @@ impl<'a, C: Crypto> Prover<'a, C> {
                 leaf_len = list.len();
             }
         }
-        let leaf = list.filled().get(..leaf_len).unwrap_or_default();
+        let leaf = part(list.filled(), ..leaf_len);
         let kept = self.leaf.get_mut(..leaf_len);
         kept.ok_or(Alert::BAD_CERTIFICATE)?.copy_from_slice(leaf);
         let subject = Subject::Server(self.name.as_bytes());
@@ -122,7 +122,7 @@ impl<'a, C: Crypto> Prover<'a, C> {
         let transcript = self.transcript.take().ok_or(Alert::UNEXPECTED_MESSAGE)?;
         let digest: [u8; 32] = transcript.finalize().into();
         let signed = Signed::new(Role::Server, &digest);
-        let leaf = self.leaf.get(..self.leaf_len).unwrap_or_default();
+        let leaf = part(&self.leaf, ..self.leaf_len);
         let scheme = Scheme::from_code(scheme);
         Chain::of(leaf).verify_signature::<C>(scheme, signed.get(), signature)?;
         self.has_proof = true;

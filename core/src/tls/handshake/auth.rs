@@ -2,6 +2,7 @@
 
 use subtle::ConstantTimeEq;
 
+use crate::injected_bug::injected_bug;
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::verify::{Chain, Subject};
@@ -23,7 +24,7 @@ use crate::tls::handshake::message::{
 use crate::tls::handshake::session::Authentication;
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::schedule::finished;
-use crate::tls::wire::{Output, Reader};
+use crate::tls::wire::{Output, Reader, part};
 
 /// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
 const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
@@ -102,6 +103,10 @@ impl Connection {
             not_after,
         });
         common.transcript.update(message);
+        if injected_bug!(UnprovedKey) {
+            self.state = State::AwaitFinished;
+            return Ok(Step::Next);
+        }
         self.state = State::AwaitVerify;
         Ok(Step::Keep)
     }
@@ -157,7 +162,7 @@ impl Connection {
         if content.len() != expected.len() {
             return Err(Alert::DECODE_ERROR);
         }
-        match bool::from(expected.ct_eq(content)) {
+        match bool::from(expected.ct_eq(content)) || injected_bug!(UncheckedFinished) {
             true => Ok(()),
             false => Err(Alert::DECRYPT_ERROR),
         }
@@ -326,6 +331,6 @@ impl Signed {
     }
 
     pub(crate) fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        part(&self.bytes, ..self.len)
     }
 }

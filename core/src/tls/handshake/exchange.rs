@@ -35,7 +35,7 @@ use crate::tls::handshake::session::{Authentication, SessionAt, Target};
 use crate::tls::handshake::ticket::TicketKey;
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::schedule::{Schedule, export};
-use crate::tls::wire::copy;
+use crate::tls::wire::{copy, copy_whole, fit, part};
 
 /// What a connection borrows from a pool until it is open. It may hold secrets until
 /// [`Self::reset`] or drop.
@@ -276,7 +276,7 @@ impl ServerName {
 
     /// Returns the name; empty if there is none.
     pub(crate) fn get(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        part(&self.bytes, ..usize::from(self.len))
     }
 
     /// Sets the name; `false` if it is too long.
@@ -308,15 +308,15 @@ impl SessionId {
     /// Keeps a client's, at most 32 bytes.
     pub(crate) fn of(id: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        let len = match u8::try_from(id.len()) {
-            Ok(len) if copy(&mut bytes, id) => len,
-            _ => 0,
-        };
-        Self { bytes, len }
+        copy_whole(&mut bytes, id);
+        Self {
+            bytes,
+            len: fit(id.len()),
+        }
     }
 
     pub(crate) fn get(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        part(&self.bytes, ..usize::from(self.len))
     }
 }
 
@@ -390,6 +390,13 @@ pub(crate) enum Proof {
 }
 
 /// Which side of the handshake we are, and where it stands.
+#[cfg_attr(
+    feature = "tls-mlkem",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a lease has room for the share of ML-KEM, whatever the state"
+    )
+)]
 #[repr(u8)]
 pub(crate) enum Side {
     /// No hello has been made or read.
@@ -406,6 +413,13 @@ pub(crate) struct Client {
 }
 
 /// The states of a client.
+#[cfg_attr(
+    feature = "tls-mlkem",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a lease has room for the share of ML-KEM, whatever the state"
+    )
+)]
 pub(crate) enum ClientStage {
     /// It knows whom it calls.
     Named,

@@ -1,10 +1,11 @@
 //! Handshake messages (RFC 8446, section 4): their kinds, and the buffer in which they are put
 //! together.
 
+use crate::invariant::{impossible, invariant};
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::Hasher;
 use crate::tls::handshake::transcript::Transcript;
-use crate::tls::wire::{Output, Reader, copy};
+use crate::tls::wire::{Output, Reader, copy_whole, part, part_mut, split};
 
 /// Most bytes of one handshake message, and of all we send in one flight.
 ///
@@ -25,7 +26,7 @@ pub(crate) const FINISHED: u8 = 20;
 
 /// Returns a message's content, without its header.
 pub(crate) fn content(message: &[u8]) -> &[u8] {
-    message.get(MESSAGE_HEADER..).unwrap_or_default()
+    part(message, MESSAGE_HEADER..)
 }
 
 /// Adds a handshake message whose content `body` writes, and hashes it.
@@ -60,11 +61,9 @@ impl Message {
 
     /// Adds the front of `bytes`, as much as there is room for, and returns how much.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
-        let spare = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let spare = part_mut(&mut self.bytes, self.len..);
         let count = bytes.len().min(spare.len());
-        if !copy(spare, bytes.get(..count).unwrap_or_default()) {
-            return 0;
-        }
+        copy_whole(spare, part(bytes, ..count));
         self.len = self.len.saturating_add(count);
         count
     }
@@ -75,7 +74,7 @@ impl Message {
         &self,
         expects: impl FnOnce(u8) -> bool,
     ) -> Result<Option<usize>, Alert> {
-        let mut reader = Reader::new(self.bytes.get(self.start..self.len).unwrap_or_default());
+        let mut reader = Reader::new(part(&self.bytes, self.start..self.len));
         if reader.is_empty() {
             return Ok(None);
         }
@@ -94,8 +93,8 @@ impl Message {
 
     /// Returns the message kept in front and the current one, which is `total` bytes long.
     pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
-        let (kept, rest) = self.bytes.split_at_checked(self.start).unwrap_or_default();
-        (kept, rest.get(..total).unwrap_or_default())
+        let (kept, rest) = split(&self.bytes, self.start);
+        (kept, part(rest, ..total))
     }
 
     /// Returns whether nothing is behind the current message, which is `total` bytes long.
@@ -105,9 +104,13 @@ impl Message {
 
     /// Drops the current message, `total` bytes long, and the one kept in front.
     pub(crate) fn consume(&mut self, total: usize) {
-        let end = self.start.saturating_add(total).min(self.len);
+        let end = self.start.saturating_add(total);
+        invariant!(end <= self.len, "a message is dropped that is not whole");
+        let end = end.min(self.len);
         if end <= self.len && self.len <= MESSAGE_MAX {
             self.bytes.copy_within(end..self.len, 0);
+        } else {
+            impossible!("there are more bytes than there is room for");
         }
         self.len = self.len.saturating_sub(end);
         self.start = 0;
@@ -115,6 +118,7 @@ impl Message {
 
     /// Keeps the current message, `total` bytes long, in front of the next.
     pub(crate) fn keep(&mut self, total: usize) {
+        invariant!(total <= self.len, "a message is kept that is not whole");
         self.start = total.min(self.len);
     }
 
@@ -129,7 +133,7 @@ impl Message {
 
     /// Returns the buffer as an output for our next flight. No message may be in it.
     pub(crate) fn output(&mut self) -> Output<'_> {
-        debug_assert!(self.is_empty(), "a flight is made when all was read");
+        invariant!(self.is_empty(), "a flight is made when all was read");
         Output::new(&mut self.bytes)
     }
 
@@ -140,7 +144,7 @@ impl Message {
 
     /// Returns the first `len` bytes of what [`Self::output`] wrote.
     pub(crate) fn flight(&self, len: usize) -> &[u8] {
-        self.bytes.get(..len).unwrap_or_default()
+        part(&self.bytes, ..len)
     }
 
     /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
@@ -151,7 +155,7 @@ impl Message {
 
     /// Returns what is left of them.
     pub(crate) fn unsent(&self) -> &[u8] {
-        self.bytes.get(self.start..self.len).unwrap_or_default()
+        part(&self.bytes, self.start..self.len)
     }
 
     /// Counts `count` bytes that were sent; whether nothing is left.

@@ -7,7 +7,7 @@ use crate::tls::crypto::provider::{Crypto, Secret, Suite};
 use crate::tls::handshake::extension::Extensions;
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::record::schedule::expand_label;
-use crate::tls::wire::{Reader, copy};
+use crate::tls::wire::{Reader, copy, fit, part};
 
 /// Longest `NewSessionTicket` whose ticket is kept. Most tickets have 100 to 300 bytes; those that
 /// have a client's certificates in them are longer.
@@ -146,9 +146,8 @@ impl Session {
 
     /// Returns the ticket; empty while there is none.
     pub(crate) fn ticket(&self) -> &[u8] {
-        let ticket = self.message.get(usize::from(self.ticket_start)..);
-        let ticket = ticket.and_then(|ticket| ticket.get(..usize::from(self.ticket_len)));
-        ticket.unwrap_or_default()
+        let ticket = part(&self.message, usize::from(self.ticket_start)..);
+        part(ticket, ..usize::from(self.ticket_len))
     }
 
     pub(crate) const fn secret(&self) -> &Secret {
@@ -248,13 +247,13 @@ impl Session {
             return Ok(());
         }
         let start = end.saturating_sub(ticket.len());
-        let ticket_len = u16::try_from(ticket.len()).unwrap_or_default();
+        let ticket_len = fit(ticket.len());
         let hash = self.suite.hash();
         let mut key = Secret::ZERO;
         let label = b"resumption";
         expand_label::<C::Hasher>(hash, &self.secret, label, nonce, key.get_mut(hash));
         self.secret = key;
-        self.ticket_start = u16::try_from(start).unwrap_or_default();
+        self.ticket_start = fit(start);
         self.ticket_len = ticket_len;
         self.lifetime = lifetime.min(LIFETIME_MAX);
         self.age_add = age_add;

@@ -2,6 +2,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::invariant::impossible;
 use crate::tls::crypto::provider::{HashAlgorithm, Hasher};
 use crate::tls::record::schedule::hmac;
 
@@ -50,8 +51,11 @@ impl TicketKeys {
 
     /// Returns the period that the second belongs to.
     pub(super) fn period(&self, now: u64) -> u64 {
-        now.checked_div(u64::from(self.lifetime_seconds))
-            .unwrap_or_default()
+        let Some(period) = now.checked_div(u64::from(self.lifetime_seconds)) else {
+            impossible!("tickets live for less than a second");
+            return 0;
+        };
+        period
     }
 
     pub(super) fn key<H: Hasher>(secret: &[u8; 32], period: u64) -> Zeroizing<[u8; 32]> {

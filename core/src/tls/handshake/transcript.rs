@@ -2,6 +2,7 @@
 
 use crate::invariant::impossible;
 use crate::tls::crypto::provider::{HashAlgorithm, Hasher, Secret};
+use crate::tls::wire::fit;
 
 /// The hash of the messages so far.
 #[repr(u8)]
@@ -73,9 +74,7 @@ impl<H: Hasher> Transcript<H> {
         let digest = self.digest();
         let digest = digest.get(algorithm);
         let mut hasher = H::new(algorithm);
-        // Digests have at most 48 bytes.
-        let len = u8::try_from(digest.len()).unwrap_or(u8::MAX);
-        hasher.update(&[254, 0, 0, len]);
+        hasher.update(&[254, 0, 0, fit(digest.len())]);
         hasher.update(digest);
         *self = Self::One(hasher);
     }

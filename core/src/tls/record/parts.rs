@@ -1,5 +1,7 @@
 //! Bytes that lie in several places.
 
+use crate::tls::wire::split;
+
 /// The rest of several slices, read as if they were one.
 pub(crate) struct Parts<'a> {
     first: &'a [u8],
@@ -19,10 +21,7 @@ impl<'a> Parts<'a> {
         if self.is_empty() {
             return &[];
         }
-        let (taken, first) = self
-            .first
-            .split_at_checked(max.min(self.first.len()))
-            .unwrap_or_default();
+        let (taken, first) = split(self.first, max.min(self.first.len()));
         self.first = first;
         taken
     }

@@ -2,11 +2,12 @@
 
 use zeroize::Zeroize;
 
+use crate::invariant::impossible;
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::{Crypto, HASH_MAX, Secret, Suite, TAG};
 use crate::tls::record::parts::Parts;
 use crate::tls::record::schedule::expand_label;
-use crate::tls::wire::Output;
+use crate::tls::wire::{Output, part_mut};
 
 /// Bytes of a record's header.
 pub const HEADER: usize = 5;
@@ -111,7 +112,7 @@ impl Keys {
         let mut keys = Self::NONE;
         keys.secret = secret.0;
         let hash = suite.hash();
-        let key = keys.key.get_mut(..suite.key_len()).unwrap_or_default();
+        let key = part_mut(&mut keys.key, ..suite.key_len());
         expand_label::<C::Hasher>(hash, secret, b"key", &[], key);
         expand_label::<C::Hasher>(hash, secret, b"iv", &[], &mut keys.vector);
         keys
@@ -184,8 +185,11 @@ impl Keys {
         }
         let end = data.iter().rposition(|byte| *byte != 0);
         let end = end.ok_or(Alert::UNEXPECTED_MESSAGE)?;
-        let code = data.get(end).copied().unwrap_or_default();
-        Ok((Content::from_code(code)?, end))
+        let Some(code) = data.get(end) else {
+            impossible!("a byte that was found is not there");
+            return Err(Alert::INTERNAL_ERROR);
+        };
+        Ok((Content::from_code(*code)?, end))
     }
 
     /// Adds one protected record to `out`, with as much of `data` as `limit` plaintext bytes and

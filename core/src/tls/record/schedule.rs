@@ -2,19 +2,19 @@
 
 use zeroize::Zeroizing;
 
+use crate::invariant::invariant;
 use crate::tls::crypto::provider::{HashAlgorithm, Hasher, Secret};
-use crate::tls::wire::copy;
+use crate::tls::wire::{copy_whole, fit, part, part_mut};
 
 /// Computes HMAC (RFC 2104) over the concatenation of `parts`. `key` is at most a block long.
 pub(crate) fn hmac<H: Hasher>(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
-    debug_assert!(
+    invariant!(
         key.len() <= algorithm.block_len(),
         "longer keys are not hashed down"
     );
     let mut block = Zeroizing::new([0_u8; 128]);
-    let fits = copy(block.as_mut_slice(), key);
-    debug_assert!(fits, "no caller's key is longer than a block");
-    let block = block.get_mut(..algorithm.block_len()).unwrap_or_default();
+    copy_whole(block.as_mut_slice(), key);
+    let block = part_mut(block.as_mut_slice(), ..algorithm.block_len());
     for byte in block.iter_mut() {
         *byte ^= 0x36;
     }
@@ -44,16 +44,16 @@ pub(crate) fn expand_label<H: Hasher>(
     out: &mut [u8],
 ) {
     const PREFIX: &[u8] = b"tls13 ";
-    debug_assert!(label.len() <= LABEL_MAX, "a label has a length of one byte");
-    let len = u16::try_from(out.len()).unwrap_or_default().to_be_bytes();
+    invariant!(label.len() <= LABEL_MAX, "a label has a length of one byte");
+    let len = fit::<u16>(out.len()).to_be_bytes();
     let label_len = PREFIX.len().saturating_add(label.len());
-    let lens = [label_len, context.len()].map(|len| [u8::try_from(len).unwrap_or_default()]);
+    let lens = [label_len, context.len()].map(|len| [fit::<u8>(len)]);
     let [label_len, context_len] = &lens;
     let mut block = Secret::ZERO;
     // Each block begins with the one before (RFC 5869, section 2.3).
     let mut block_len = 0;
     for (chunk, count) in out.chunks_mut(algorithm.digest_len()).zip(1..=u8::MAX) {
-        let before = block.get(algorithm).get(..block_len).unwrap_or_default();
+        let before = part(block.get(algorithm), ..block_len);
         block = hmac::<H>(
             algorithm,
             secret.get(algorithm),
