@@ -129,6 +129,10 @@ pub(crate) fn copy(target: &mut [u8], source: &[u8]) -> bool {
 }
 
 /// Returns a part of `items`, all of which the caller knows to be there.
+///
+/// Inlined like the others of its kind, so that callers see its length: or else a copy of it would
+/// check that, and a panic could be reached.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn part<T, I: SliceIndex<[T], Output = [T]>>(items: &[T], range: I) -> &[T] {
     match items.get(range) {
@@ -141,6 +145,7 @@ pub(crate) fn part<T, I: SliceIndex<[T], Output = [T]>>(items: &[T], range: I) -
 }
 
 /// As [`part`], for writing.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn part_mut<T, I: SliceIndex<[T], Output = [T]>>(items: &mut [T], range: I) -> &mut [T] {
     match items.get_mut(range) {
@@ -153,6 +158,7 @@ pub(crate) fn part_mut<T, I: SliceIndex<[T], Output = [T]>>(items: &mut [T], ran
 }
 
 /// Splits `bytes` at a place that the caller knows to be there.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn split(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     match bytes.split_at_checked(at) {
@@ -165,6 +171,7 @@ pub(crate) fn split(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
 }
 
 /// Copies `source` to the front of `target`, where the caller knows that it fits.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn copy_whole(target: &mut [u8], source: &[u8]) {
     let fits = copy(target, source);
@@ -172,6 +179,7 @@ pub(crate) fn copy_whole(target: &mut [u8], source: &[u8]) {
 }
 
 /// Returns a number that the caller knows to fit its type.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn fit<T: Default + TryFrom<usize>>(number: usize) -> T {
     match T::try_from(number) {

@@ -20,7 +20,7 @@ use crate::tls::handshake::session::{self, Session};
 use crate::tls::handshake::ticket::make_binder;
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::protection::{HEADER, Keys};
-use crate::tls::wire::{Output, Reader, numbers};
+use crate::tls::wire::{Output, Reader, copy_whole, numbers};
 
 /// Resumption with a fresh key exchange (RFC 8446, section 4.2.9), the only kind we do.
 const PSK_DHE_KE: u8 = 1;
@@ -164,8 +164,7 @@ fn put_binder<C: Crypto>(
         .ok_or(Alert::INTERNAL_ERROR)?;
     let binder = make_binder::<C>(before, &key.secret, key.hash, covered);
     let at = out.len().saturating_sub(len);
-    out.written_mut(at, len)?
-        .copy_from_slice(binder.get(key.hash));
+    copy_whole(out.written_mut(at, len)?, binder.get(key.hash));
     Ok(())
 }
 

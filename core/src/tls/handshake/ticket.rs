@@ -14,7 +14,7 @@ use crate::tls::handshake::session::RESUMPTION_MAX;
 use crate::tls::handshake::ticket_keys::TicketKeys;
 use crate::tls::record::protection::Content;
 use crate::tls::record::schedule::{Schedule, expand_label, finished};
-use crate::tls::wire::{Output, Reader, copy};
+use crate::tls::wire::{Output, Reader, copy, copy_whole};
 
 /// Tickets of one hello that are tried.
 const TRIES_MAX: usize = 4;
@@ -158,8 +158,7 @@ fn open<C: Crypto>(
         return Ok(None);
     }
     let mut key = Secret::ZERO;
-    key.get_mut(hash)
-        .copy_from_slice(reader.take(hash.digest_len())?);
+    copy_whole(key.get_mut(hash), reader.take(hash.digest_len())?);
     Ok(Some((key, authenticated_at)))
 }
 

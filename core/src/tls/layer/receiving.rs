@@ -34,7 +34,7 @@ use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::socket::{TlsSocket, Wait};
 use crate::tls::record::protection::OVERHEAD;
-use crate::tls::wire::Output;
+use crate::tls::wire::{Output, part_mut};
 
 /// Looks in vain at a record that comes in parts, before the platform is to report its rest only.
 ///
@@ -95,7 +95,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let mut len = 0_usize;
         let mut drained = false;
         loop {
-            let rest = buffer.get_mut(len..).unwrap_or_default();
+            let rest = part_mut(buffer, len..);
             if rest.is_empty() {
                 return Ok(and_more(len));
             }

@@ -11,7 +11,7 @@ use crate::tls::layer::pool::Index;
 use crate::tls::layer::slab::{Parked, TAIL_MAX};
 use crate::tls::layer::socket::TlsSocket;
 use crate::tls::record::parts::Parts;
-use crate::tls::wire::Output;
+use crate::tls::wire::{Output, part_mut};
 
 /// Most bytes of a record where the last output is in use, with new keys before it: what is left of
 /// it can be parked, and an alert behind it.
@@ -70,7 +70,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             let mut spare = record.spare();
             if is_last {
                 let len = SMALL_RECORD.min(spare.len());
-                spare = spare.get_mut(..len).unwrap_or_default();
+                spare = part_mut(spare, ..len);
             }
             let mut out = Output::new(spare);
             let taken = socket

@@ -5,7 +5,7 @@ use core::mem::{replace, swap};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::{Exchange, ParkedHandshake};
 use crate::tls::layer::pool::{Index, LEASE_MIN};
-use crate::tls::wire::copy;
+use crate::tls::wire::{copy, part, part_mut};
 
 /// A place in which a server's handshake of which only the client's last message is to come, or the
 /// end of a record that a slow peer has taken in part, waits in little memory. See
@@ -19,7 +19,7 @@ impl ParkingPlace {
 
 /// A place in which a server's handshake waits of which more than the last message is to come: of a
 /// client that is asked for a certificate, or for another hello. See
-/// [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking). About 1.5 KB, all zero
+/// [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking). About 1.1 KB, all zero
 /// when empty.
 pub struct ExchangePlace<C: Crypto>(Place<ParkedExchange<C>>);
 
@@ -318,8 +318,8 @@ impl Tail {
     /// Adds `bytes`; false, and nothing has changed, if they do not fit.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         let len = usize::from(self.end).saturating_add(bytes.len());
-        let spare = self.bytes.get_mut(usize::from(self.end)..);
-        let fits = copy(spare.unwrap_or_default(), bytes);
+        let spare = part_mut(&mut self.bytes, usize::from(self.end)..);
+        let fits = copy(spare, bytes);
         if let (true, Ok(end)) = (fits, u8::try_from(len)) {
             self.end = end;
         }
@@ -329,7 +329,7 @@ impl Tail {
     /// Returns the bytes that are left.
     pub(crate) fn filled(&self) -> &[u8] {
         let range = usize::from(self.start)..usize::from(self.end);
-        self.bytes.get(range).unwrap_or_default()
+        part(&self.bytes, range)
     }
 
     /// Marks `count` bytes from the front as sent.
