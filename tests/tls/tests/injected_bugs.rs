@@ -1,7 +1,7 @@
 //! The fuzzers' bodies are able to fail: they find bugs that are injected in TLS, one at a time.
 //!
-//! TLS has them only with the feature `injected-bugs`, so this file has two halves: the search, with
-//! it, and a test that runs the search in a build of its own, without it.
+//! TLS has them only with the feature `injected-bugs`, so this file has two halves: the search,
+//! with it, and a test that runs the search in a build of its own, without it.
 
 /// Runs the other half of this file, with the bugs.
 #[test]

@@ -4,8 +4,8 @@
 use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, Handshake, ServerConfig};
 use usockets_tests_tls::{Authority, Broken, Kind, Ours, settle};
 
-/// Shakes hands with one record at a time, and mixes up one side's handshake before record `at` that
-/// it reads; returns how that side ended, and false if there was no such record.
+/// Shakes hands with one record at a time, and mixes up one side's handshake before record `at`
+/// that it reads; returns how that side ended, and false if there was no such record.
 fn mix_up(config: &Config<'_>, is_client: bool, at: usize) -> (Ours, bool) {
     let mut client = Ours::client(1, config, "localhost");
     let mut server = Ours::server(2);

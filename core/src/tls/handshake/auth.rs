@@ -233,8 +233,8 @@ pub(crate) fn put_schemes<C: Crypto>(out: &mut Output<'_>) -> Result<(), Alert> 
     })
 }
 
-/// Adds our proof of who we are: the `Certificate` of an identity and its `CertificateVerify`, or an
-/// empty `Certificate`.
+/// Adds our proof of who we are: the `Certificate` of an identity and its `CertificateVerify`, or
+/// an empty `Certificate`.
 pub(crate) fn put_proof<C: Crypto>(
     out: &mut Output<'_>,
     common: &mut Common<C>,

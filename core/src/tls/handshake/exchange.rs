@@ -14,7 +14,7 @@
 //! | | [`ClientStage::Open`] | its own `Finished` | the end of the lease |
 //! | server | [`ServerStage::Retried`] | its `HelloRetryRequest` | the second hello |
 //! | | [`ServerStage::Answering`] | the client's hello | its own `Finished` |
-//! | | [`ServerStage::Asked`] | its own `Finished`, with a `CertificateRequest` before | the client's |
+//! | | [`ServerStage::Asked`] | its own `Finished`, with a request before | the client's |
 //! | | [`ServerStage::Expecting`] | its own `Finished`, without | the client's |
 //! | | [`ServerStage::Parked`] | the return of what was parked | the client's `Finished` |
 //! | | [`ServerStage::Open`] | the client's `Finished` | the end of the lease |

@@ -43,16 +43,9 @@ impl Connection {
         let (identity, is_named) = choose_identity(setup, common, &hello)?;
         self.choose_protocol(setup, &hello)?;
         let session_id = SessionId::of(hello.session_id);
-        let share = match (hello.share(group.code())?, retried) {
-            (Some(_), Some(retried)) if group != retried.group => {
-                return Err(Alert::ILLEGAL_PARAMETER);
-            }
-            (Some(share), _) => share,
-            (None, Some(_)) => return Err(Alert::ILLEGAL_PARAMETER),
-            (None, None) => {
-                let retried = Retried { session_id, group };
-                return self.ask_again(exchange, early, retried, message, out);
-            }
+        let Some(share) = find_share(&hello, group, retried)? else {
+            let retried = Retried { session_id, group };
+            return self.ask_again(exchange, early, retried, message, out);
         };
         self.limit_by(&hello);
         let psk = ticket::find(setup, common, identity, &hello, message, suite)?;
@@ -433,6 +426,20 @@ fn choose_group<C: Crypto>(hello: &ClientHello<'_>) -> Result<Group, Alert> {
     // Asked even if no group is known: its absence is the greater fault.
     hello.share(0)?;
     known.ok_or(Alert::HANDSHAKE_FAILURE)
+}
+
+/// Returns the client's share of the group; `None` if it is to be asked for, which a second hello
+/// answers already.
+fn find_share<'a>(
+    hello: &ClientHello<'a>,
+    group: Group,
+    retried: Option<Retried>,
+) -> Result<Option<&'a [u8]>, Alert> {
+    let share = hello.share(group.code())?;
+    match retried {
+        Some(retried) if share.is_none() || group != retried.group => Err(Alert::ILLEGAL_PARAMETER),
+        _ => Ok(share),
+    }
 }
 
 /// Checks that a second hello is what a `HelloRetryRequest` asked for (RFC 8446, section 4.1.2).

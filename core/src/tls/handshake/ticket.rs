@@ -101,7 +101,8 @@ fn may_resume<C: Crypto>(setup: &Setup<'_, C>, common: &Common<C>, identity: usi
     identity.is_some_and(|identity| matches!(identity.client_auth, ClientAuth::Off))
 }
 
-/// Opens a ticket; returns its key, and when the server had shown its certificates. `None` if it is not ours, too old, or for another name or hash function.
+/// Opens a ticket; returns its key, and when the server had shown its certificates. `None` if it is
+/// not ours, too old, or for another name or hash function.
 fn open<C: Crypto>(
     setup: &mut Setup<'_, C>,
     common: &Common<C>,
