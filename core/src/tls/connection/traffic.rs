@@ -7,8 +7,7 @@ use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::config::Setup;
-use crate::tls::handshake::flight;
-use crate::tls::handshake::message::NEW_SESSION_TICKET;
+use crate::tls::handshake::message::{self, NEW_SESSION_TICKET};
 use crate::tls::record::parts::Parts;
 use crate::tls::record::protection::{Content, HEADER, OVERHEAD, put_header};
 use crate::tls::wire::{Output, split};
@@ -122,7 +121,7 @@ impl Connection {
         if self.can_seal {
             // RFC 8446, appendix D.4: before the first protected record, whatever that is.
             if core::mem::take(&mut self.owes_change) {
-                flight::put_change(out)?;
+                message::put_change(out)?;
             }
             self.seal_all(crypto, Content::Alert, &content, out)
         } else {

@@ -13,9 +13,8 @@ use crate::tls::handshake::exchange::{
     Agreed, CertificateRequest, ClientStage, Common, Exchange, Offer, OfferedKey, Proof, SessionId,
 };
 use crate::tls::handshake::extension::{self, Extensions};
-use crate::tls::handshake::flight;
 use crate::tls::handshake::hello::{ServerHello, TLS12, TLS13};
-use crate::tls::handshake::message::{CLIENT_HELLO, content};
+use crate::tls::handshake::message::{self, CLIENT_HELLO, content};
 use crate::tls::handshake::session::{self, Session};
 use crate::tls::handshake::ticket::make_binder;
 use crate::tls::handshake::transcript::Transcript;
@@ -84,7 +83,7 @@ fn put_hello<C: Crypto>(
     let knows_tickets = !setup.sessions.is_empty();
     let now = setup.crypto.unix_seconds();
     let session = offer.session.get(setup.sessions);
-    flight::put_hello(out, minor, |out| {
+    message::put_hello(out, minor, |out| {
         out.u8(CLIENT_HELLO)?;
         out.vector24(|out| {
             out.u16(TLS12)?;
@@ -307,7 +306,7 @@ impl Connection {
         }
         common.transcript.wrap(self.suite.hash());
         common.transcript.update(message);
-        flight::put_change(out)?;
+        message::put_change(out)?;
         self.owes_change = false;
         // A ticket of the other hash function cannot be taken any more.
         if let Some(session) = offer.session.get(setup.sessions)

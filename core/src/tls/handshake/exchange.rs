@@ -32,7 +32,6 @@ use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::handshake::message::Message;
 use crate::tls::handshake::pace::Pace;
 use crate::tls::handshake::session::{Authentication, SessionAt, Target};
-use crate::tls::handshake::ticket::TicketKey;
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::schedule::{Schedule, export};
 use crate::tls::wire::{copy, copy_whole, fit, part};
@@ -571,6 +570,14 @@ pub(crate) struct Expected {
     pub(crate) ticket: Option<TicketKey>,
     /// As in [`Answering`].
     pub(crate) authenticated_at: u64,
+}
+
+/// What a ticket that will be sent is made of.
+#[derive(Clone)]
+pub(crate) struct TicketKey {
+    pub(crate) secret: Secret,
+    /// A hash of the name for which the ticket will be good.
+    pub(crate) name_hash: [u8; 32],
 }
 
 impl Server {

@@ -6,6 +6,7 @@ use crate::tls::connection::state::{Connection, Role, State};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::{Handshake, Signing};
+use crate::tls::handshake::message::put_change;
 use crate::tls::handshake::{auth, client, server};
 use crate::tls::record::protection::Content;
 use crate::tls::wire::Output;
@@ -68,20 +69,4 @@ impl Connection {
     pub(crate) fn limit_records(&mut self, limit: u16) {
         self.limit = limit.saturating_sub(1).min(self.limit);
     }
-}
-
-/// Adds a hello in a record of its own. `minor` is that of the record's version.
-pub(crate) fn put_hello(
-    out: &mut Output<'_>,
-    minor: u8,
-    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
-) -> Result<(), Alert> {
-    out.put(&[Content::Handshake.code(), 3, minor])?;
-    out.vector16(body)
-}
-
-/// Adds a change-cipher-spec record, which means nothing but lets old middleboxes believe that it
-/// is TLS 1.2 (RFC 8446, appendix D.4).
-pub(crate) fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
-    out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
 }

@@ -5,6 +5,7 @@ use crate::invariant::{impossible, invariant};
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::Hasher;
 use crate::tls::handshake::transcript::Transcript;
+use crate::tls::record::protection::Content;
 use crate::tls::wire::{Output, Reader, copy_whole, part, part_mut, split};
 
 /// Most bytes of one handshake message, and of all we send in one flight.
@@ -41,6 +42,22 @@ pub(crate) fn put_message<H: Hasher>(
     out.vector24(body)?;
     transcript.update(out.written(start)?);
     Ok(())
+}
+
+/// Adds a hello in a record of its own. `minor` is that of the record's version.
+pub(crate) fn put_hello(
+    out: &mut Output<'_>,
+    minor: u8,
+    body: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
+) -> Result<(), Alert> {
+    out.put(&[Content::Handshake.code(), 3, minor])?;
+    out.vector16(body)
+}
+
+/// Adds a change-cipher-spec record, which means nothing but lets old middleboxes believe that it
+/// is TLS 1.2 (RFC 8446, appendix D.4).
+pub(crate) fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
+    out.put(&[Content::ChangeCipherSpec.code(), 3, 3, 0, 1, 1])
 }
 
 /// Handshake messages put together from records, and the next flight before it is protected.

@@ -11,10 +11,9 @@ use crate::tls::handshake::exchange::{
     ServerStage, SessionId, Side,
 };
 use crate::tls::handshake::extension::{self, fragment_len};
-use crate::tls::handshake::flight;
 use crate::tls::handshake::hello::{ClientHello, RETRY, TLS12, TLS13};
 use crate::tls::handshake::message::{
-    ENCRYPTED_EXTENSIONS, FINISHED, MESSAGE_HEADER, SERVER_HELLO, content, put_message,
+    self, ENCRYPTED_EXTENSIONS, FINISHED, MESSAGE_HEADER, SERVER_HELLO, content, put_message,
 };
 use crate::tls::handshake::ticket;
 use crate::tls::handshake::transcript::Transcript;
@@ -171,7 +170,7 @@ impl Connection {
         out: &mut Output<'_>,
         extensions: impl FnOnce(&mut Output<'_>) -> Result<(), Alert>,
     ) -> Result<(), Alert> {
-        flight::put_hello(out, 3, |out| {
+        message::put_hello(out, 3, |out| {
             put_message(out, &mut common.transcript, SERVER_HELLO, |out| {
                 out.u16(TLS12)?;
                 out.put(random)?;
@@ -374,7 +373,7 @@ fn put_extensions<C: Crypto>(
 fn put_change(session_id: &SessionId, out: &mut Output<'_>) -> Result<(), Alert> {
     match session_id.get().is_empty() {
         true => Ok(()),
-        false => flight::put_change(out),
+        false => message::put_change(out),
     }
 }
 

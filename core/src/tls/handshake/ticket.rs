@@ -7,7 +7,7 @@ use crate::tls::alert::Alert;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{Crypto, HASH_MAX, HashAlgorithm, Hasher, Secret, Suite, TAG};
 use crate::tls::handshake::config::{ClientAuth, Setup};
-use crate::tls::handshake::exchange::{Answering, Common, Expected};
+use crate::tls::handshake::exchange::{Answering, Common, Expected, TicketKey};
 use crate::tls::handshake::hello::ClientHello;
 use crate::tls::handshake::message::NEW_SESSION_TICKET;
 use crate::tls::handshake::session::RESUMPTION_MAX;
@@ -25,14 +25,6 @@ const SEALED: usize = 2 + 8 + 8 + 32 + HASH_MAX;
 const TICKET: usize = 8 + 12 + SEALED + TAG;
 /// Room that a message with a ticket needs, even in the smallest records.
 const ROOM: usize = 512;
-
-/// What a ticket that will be sent is made of.
-#[derive(Clone)]
-pub(crate) struct TicketKey {
-    secret: Secret,
-    /// A hash of the name for which the ticket will be good.
-    name_hash: [u8; 32],
-}
 
 /// A ticket of ours that a client resumes with.
 pub(crate) struct Found {
