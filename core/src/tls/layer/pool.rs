@@ -1,6 +1,7 @@
 //! A fixed number of entries, leased to sockets one at a time and in order.
 
 use crate::id::SocketId;
+use crate::invariant::impossible;
 
 /// Shortest lease while others wait, in microseconds: some round trips of an honest peer.
 pub(crate) const LEASE_MIN: u64 = 250_000;
@@ -109,9 +110,11 @@ impl Queue<'_> {
             return false;
         }
         let at = self.at(self.len);
-        if let Some(slot) = self.ring.get_mut(at) {
-            *slot = bits;
-        }
+        let Some(slot) = self.ring.get_mut(at) else {
+            impossible!("a place in the ring is beyond its end");
+            return false;
+        };
+        *slot = bits;
         self.len = self.len.saturating_add(1);
         true
     }
@@ -128,8 +131,9 @@ impl Queue<'_> {
         for offset in position..self.len.saturating_sub(1) {
             let next = self.ring.get(self.at(offset.saturating_add(1))).copied();
             let at = self.at(offset);
-            if let (Some(slot), Some(next)) = (self.ring.get_mut(at), next) {
-                *slot = next;
+            match (self.ring.get_mut(at), next) {
+                (Some(slot), Some(next)) => *slot = next,
+                _ => impossible!("a place in the ring is beyond its end"),
             }
         }
         self.len = self.len.saturating_sub(1);
