@@ -1,9 +1,11 @@
 //! A loop that was busy waits for half of the time to a far deadline by its last look at the clock,
 //! and for the rest by the clock: it is woken once more, and neither early nor late.
 
+use core::net::SocketAddr;
+use core::time::Duration;
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use usockets::{Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
@@ -25,7 +27,7 @@ impl<P: Platform> Handler<P> for Timed {
     fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) {}
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
-        self.received += data.len();
+        self.received = self.received.saturating_add(data.len());
         self.set_at = Some(Instant::now());
         socket.set_timeout(TIMEOUT);
     }
@@ -41,7 +43,7 @@ fn a_far_deadline_after_busy_iterations_takes_two_waits() {
     let mut sockets = Sockets::<_, Timed, 4>::new();
     let mut buffer = [0; 64];
     let mut net = Loop::new(Linux::new().unwrap(), &mut sockets, &mut buffer);
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = net.net().listen(Endpoint::tcp(any), ()).unwrap();
     let at = net.net().listening_addr(listener).unwrap();
     let mut peer = TcpStream::connect(at).unwrap();
