@@ -9,16 +9,21 @@ use usockets_tests::side::{Side, run_for, run_until, turns_in};
 use usockets_tests::sim::Faults;
 
 /// `RLIMIT_NOFILE` is reached for real: the loop does not spin, who waits is not lost, and all are
-/// served when there are descriptors again (W3).
+/// served when there are descriptors again (W3). One after the other, as the limit is the
+/// process's.
 #[test]
 #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn a_reached_limit_costs_no_spinning_and_loses_nobody() {
+    usockets_tests::bed::on_linux(|bed| reach_limit(bed));
+    usockets_tests::bed::on_poll(|bed| reach_limit(bed));
+}
+
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+fn reach_limit<B: usockets_tests::bed::Bed>(bed: &mut B) {
     use std::io::{Read, Write};
     use std::net::TcpStream;
-    use usockets_tests::bed::{Bed, LinuxBed};
 
     const PEERS: usize = 20;
-    let bed = &mut LinuxBed::default();
     let mut server = Side::with::<64>(0, bed.platform(), 4_096, 0);
     server.script.echo = true;
     let (_, addr) = server.listen(bed, 1);

@@ -30,13 +30,15 @@
 //!
 //! # Where to look
 //! `bed` (what you implement), `suite` (the tests, by behaviour), `list` (which there are, and the
-//! macro); `script` and `side` (a handler that writes down every call, and loops that are driven).
+//! macro); `script` and `side` (a handler that writes down every call, and loops that are driven); `strict` (a layer that
+//! watches both sides).
 
 pub mod bed;
 pub mod guide;
 mod list;
 pub mod script;
 pub mod side;
+pub mod strict;
 pub mod suite;
 
 pub use self::bed::Bed;

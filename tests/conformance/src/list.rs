@@ -87,6 +87,12 @@ macro_rules! conformance {
                 an_adopted_socket_keeps_its_name_and_timeout,
                 a_group_is_counted_written_to_and_visited,
                 ;
+            contract:
+                sockets_end_in_every_way,
+                an_accept_that_finds_none_leaves_the_slot_closed,
+                a_reset_is_no_end,
+                what_came_before_an_error_while_connecting_is_delivered,
+                ;
             cork:
                 corked_writes_go_out_together_at_the_end,
                 a_cork_that_is_full_keeps_the_order,

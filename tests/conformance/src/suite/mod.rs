@@ -10,6 +10,7 @@ pub mod calls_inside_calls;
 pub mod closing_data;
 pub mod connect_errors;
 pub mod contexts;
+pub mod contract;
 pub mod cork;
 pub mod delivery_before_close;
 pub mod draining;
