@@ -309,6 +309,7 @@ impl Books {
         let mut conn = Conn::new(State::Connecting, context);
         conn.deadline = Some(net.now().as_micros() + 10_000_000);
         self.conns.insert(id, conn);
+        self.note_free();
     }
 
     /// A call failed at once, which can only be for a reason on our side.
@@ -322,7 +323,7 @@ impl Books {
         net: &mut Net<'_, Host<HOLDS>, u8>,
         rng: &mut Rng,
     ) {
-        if self.listeners.len() >= 2 {
+        if self.listeners.len() >= 3 {
             return;
         }
         let policy = rng.pick(&[
@@ -344,6 +345,7 @@ impl Books {
         self.evicts |= policy == WhenFull::EvictIdle;
         self.contexts.insert(context);
         self.listeners.insert(listener, Listening { context });
+        self.note_free();
     }
 
     fn stop_listening<const HOLDS: bool>(
@@ -378,6 +380,7 @@ impl Books {
                 period: millis * 1_000,
             };
             let other = self.timers.insert(timer, timing);
+            self.note_free();
             self.check(other.is_none(), || format!("two timers are {timer:?}"));
         }
     }
@@ -409,6 +412,9 @@ impl Books {
         for timer in std::mem::take(&mut self.timers).into_keys() {
             net.stop_timer(timer);
         }
+        if self.drains {
+            return self.drain(net);
+        }
         while self.listeners.len() >= self.capacity {
             // What waits there could never be accepted.
             if let Some((listener, _)) = self.listeners.pop_first() {
@@ -418,6 +424,27 @@ impl Books {
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
             self.let_go(net, id);
         }
+    }
+
+    fn states(&self) -> Vec<(SocketId, State)> {
+        let conns = self.conns.iter();
+        conns.map(|(id, conn)| (*id, conn.state)).collect()
+    }
+
+    /// Leaves the end to the loop, which has more time than anything takes.
+    fn drain<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>) {
+        for (id, state) in self.states() {
+            if state == State::Connecting {
+                // The program's to end.
+                self.let_go(net, id);
+            } else {
+                self.resume(net, id);
+                self.set_timeout(net, id, 0);
+            }
+        }
+        net.drain(Duration::from_secs(1_000_000));
+        let draining = net.is_draining();
+        self.check(draining, || "it does not drain".into());
     }
 
     /// Ends our direction of a connection, but not before a write that was cut short may go on.

@@ -45,7 +45,13 @@ impl App {
     fn act<const HOLDS: bool>(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>) {
         let own = socket.id();
         if self.books.draining {
-            return self.books.let_go(socket, own);
+            let books = &self.books;
+            let ends = books.told_to_drain.contains(&own) || books.connected.contains(&own);
+            let waits = books.drains && !ends;
+            if !waits {
+                self.books.let_go(socket, own);
+            }
+            return;
         }
         if self.rng.chance(self.eager) {
             for _ in 0..self.rng.between(1, 3) {
@@ -164,10 +170,14 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
             }
             _ => books.wrong(format!("{id:?}: {opened:?}, but it was {was:?}")),
         }
+        if self.books.drains && matches!(opened, Opened::Connected { .. }) {
+            self.books.connected.insert(id);
+        }
         let mut conn = Conn::new(State::Open, context);
         let line = socket.net().platform_mut().line(id);
         conn.key = line.map(|line| (line.serial, line.client));
         self.books.conns.insert(id, conn);
+        self.books.note_free();
         self.note("on_open", id, u64::from(context));
         self.act(socket);
         Own {
@@ -234,6 +244,18 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
         self.act(socket);
     }
 
+    fn on_drain(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, own: &mut Own) {
+        let id = socket.id();
+        self.note("on_drain", id, 0);
+        let is_open = self.conn("on_drain", id, own).is_some();
+        let first = self.books.told_to_drain.insert(id);
+        let fits = is_open && first && self.books.drains;
+        self.books.check(fits, || {
+            format!("on_drain of {id:?} came unasked, or twice")
+        });
+        self.books.let_go(socket, id);
+    }
+
     fn on_timeout(&mut self, socket: &mut Socket<'_, Host<HOLDS>, Self>, own: &mut Own) {
         let id = socket.id();
         self.note("on_timeout", id, 0);
@@ -268,6 +290,10 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
                 let fits = self.is_true(&conn, error, closed);
                 self.books.check(fits, || {
                     format!("{id:?} closed as {closed:?}; the line says {error:?}; {conn:?}")
+                });
+                let (sound, drains) = (self.books.sound.remove(&id), self.books.drains);
+                self.books.check(!sound || closed == Closed::Finished, || {
+                    format!("{id:?} closed as {closed:?} in the end (drains: {drains}); {conn:?}")
                 });
                 self.settle(&conn, closed);
             }

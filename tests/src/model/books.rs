@@ -109,6 +109,18 @@ pub(super) struct Books {
     pub(super) variety: Variety,
     pub(super) woken: bool,
     pub(super) draining: bool,
+    /// Whether it is the loop that drains, and not the program that ends what it has.
+    pub(super) drains: bool,
+    /// Connections that nothing has harmed when everything is brought to its end, at either end.
+    pub(super) sound: HashSet<SocketId>,
+    /// What the program connected, and so ends by itself, while the loop drains.
+    pub(super) connected: HashSet<SocketId>,
+    /// Who was told that the loop drains.
+    pub(super) told_to_drain: HashSet<SocketId>,
+    /// The fewest slots that were free in this iteration.
+    pub(super) least_free: usize,
+    /// Connections refused and evicted until now.
+    pub(super) turned_away: u64,
     /// The first thing that was wrong.
     pub(super) wrong: Option<String>,
 }
@@ -147,6 +159,12 @@ impl Books {
     pub(super) fn open_count(&self) -> usize {
         let open = |conn: &&Conn| conn.state == State::Open;
         self.conns.values().filter(open).count()
+    }
+
+    /// Notes how many slots are free.
+    pub(super) fn note_free(&mut self) {
+        let free = self.capacity.saturating_sub(self.in_use());
+        self.least_free = self.least_free.min(free);
     }
 
     /// The slots in use.

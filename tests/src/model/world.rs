@@ -1,13 +1,14 @@
 //! Playing one case.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use usockets::{Loop, Sockets};
+use usockets::{ListenerId, Loop, Sockets};
 
 use super::app::App;
-use super::books::Books;
+use super::books::{Books, State};
 use super::bystander::{self, Bystander};
 use super::case::Case;
 use crate::rng::Rng;
@@ -56,6 +57,7 @@ struct World<'s, const HOLDS: bool> {
     sim: Sim,
     nodes: Vec<Node<'s, HOLDS>>,
     bystander: Option<Bystander<'s, HOLDS>>,
+    seed: u64,
 }
 
 /// Plays a case. With `trace`, writes down what happens.
@@ -112,6 +114,7 @@ fn run_on<const HOLDS: bool>(case: &Case, trace: bool) -> Outcome {
         sim: sim.clone(),
         nodes,
         bystander,
+        seed: case.seed,
     };
     world.tell_addresses();
     let mut wrong = world.play(rng, case.steps).or_else(|| world.wind_up());
@@ -229,8 +232,10 @@ impl<const HOLDS: bool> World<'_, HOLDS> {
     /// slot come back, every byte arrive.
     fn wind_up(&mut self) -> Option<String> {
         self.sim.set_faults(self.sim.faults().without_harm());
-        for node in &mut self.nodes {
+        self.find_sound();
+        for (index, node) in self.nodes.iter_mut().enumerate() {
             node.app.books.draining = true;
+            node.app.books.drains = ((self.seed >> 3) + index as u64).is_multiple_of(2);
             node.app.books.wind_up(&mut node.lp.net());
         }
         if let Some(bystander) = &mut self.bystander {
@@ -265,6 +270,29 @@ impl<const HOLDS: bool> World<'_, HOLDS> {
         Some(format!(
             "not everything came to its end (waiting: {waiting}): {left:#?}"
         ))
+    }
+
+    /// Notes which connections are open at both ends, and unharmed: they end in order, whoever ends
+    /// them. (Whoever evicts may end any.)
+    fn find_sound(&mut self) {
+        if self.nodes.iter().any(|node| node.app.books.evicts) {
+            return;
+        }
+        let mut ends = HashMap::new();
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            for (id, conn) in &node.app.books.conns {
+                let line = node.lp.platform_mut().line(*id);
+                let sound = conn.state == State::Open && line.is_some_and(|it| it.error.is_none());
+                if let Some((serial, _)) = conn.key.filter(|_| sound) {
+                    ends.entry(serial)
+                        .or_insert_with(Vec::new)
+                        .push((index, *id));
+                }
+            }
+        }
+        for (index, id) in ends.into_values().filter(|it| it.len() == 2).flatten() {
+            self.nodes[index].app.books.sound.insert(id);
+        }
     }
 
     /// Ends what can wait for ever although nothing is wrong: connections that fill a pool and
@@ -320,9 +348,29 @@ impl<const HOLDS: bool> World<'_, HOLDS> {
 
 /// Runs one iteration, and compares what can be seen from outside.
 fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
+    node.app.books.least_free = usize::MAX;
+    node.app.books.note_free();
     let result = node.lp.poll(&mut node.app, None);
     let stats = node.lp.stats();
+    if node.app.books.drains {
+        // The loop stops them.
+        let mut net = node.lp.net();
+        let mut listens = |listener: &ListenerId| net.listening_addr(*listener).is_some();
+        node.app
+            .books
+            .listeners
+            .retain(|listener, _| listens(listener));
+    }
     let books = &mut node.app.books;
+    // Others that wait are ahead of whoever is turned away; of what a layer does by itself the
+    // program is not told.
+    let turned_away = stats.refused + stats.evicted;
+    let (free, ahead) = (books.least_free, books.listeners.len().saturating_sub(1));
+    let is_full = HOLDS || free <= ahead;
+    let is_new = turned_away > std::mem::replace(&mut books.turned_away, turned_away);
+    books.check(is_full || !is_new, || {
+        format!("somebody was turned away although {free} slots were free")
+    });
     books.check(result.is_ok(), || format!("poll failed: {result:?}"));
     // Of what a layer does by itself the program is not told.
     let hidden = node.lp.platform().hidden();
