@@ -34,7 +34,8 @@
 //!
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
-//! What RFC 9293 demands, and which test shows each, stands in `RFC9293.md` beside this file.
+//! What RFC 9293 demands, and which test shows each, stands in `RFC9293.md` beside this file; how
+//! fast bulk data gets through, in `PATHS.md`.
 //!
 //! # Reading order
 //!

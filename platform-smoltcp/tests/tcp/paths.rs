@@ -1,5 +1,12 @@
 //! How fast bulk data gets through: delay, rate, queue, loss, reordering and buffers, each cell a
 //! path in virtual time. The bounds are shares of what the path allows.
+//!
+//! What comes out is the same on every machine, and stands in `src/tcp/PATHS.md`, which this test
+//! compares with its run; `WRITE_PATHS=1` has it write that table and its picture.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use usockets_smoltcp::tcp::{Algorithm, Settings, State};
 
@@ -194,32 +201,118 @@ const CELLS: [Cell; 15] = [
         .least(30_000),
 ];
 
-/// `TCP_CELL` takes those whose names have it in them.
-#[test]
-fn bulk_data_gets_through_on_all_paths() {
-    let seed = std::env::var("TCP_SEED").ok();
-    let seed = seed.and_then(|text| text.parse().ok()).unwrap_or(1);
-    let mut slow = Vec::new();
-    let only = std::env::var("TCP_CELL").unwrap_or_default();
-    for cell in CELLS.iter().filter(|cell| cell.name.contains(&only)) {
+/// What came out for a cell.
+struct Row {
+    cell: Cell,
+    /// Octets a second.
+    rate: u64,
+    count: Count,
+}
+
+impl Row {
+    fn of(cell: Cell, seed: u64) -> Self {
         // Fast paths carry as many frames in less time.
         let seconds = if cell.rate > 20_000_000 { 2 } else { 8 };
         let (each, count) = cell.run(seed, 2 + seconds);
         let rate = each[2..].iter().sum::<u64>() / seconds;
-        let line = format!(
-            "{:28} {:>9.3} MB/s; {} frames, {} again, {} lost, {} overflowed; {:?}",
-            cell.name,
-            rate as f64 / 1e6,
-            count.sent,
-            count.again,
-            count.lost,
-            count.overflowed,
-            each.iter().map(|bytes| bytes / 10_000).collect::<Vec<_>>(),
-        );
-        println!("{line}");
-        if rate < cell.least {
-            slow.push(line);
-        }
+        let row = Self { cell, rate, count };
+        let tens: Vec<u64> = each.iter().map(|bytes| bytes / 10_000).collect();
+        println!("{}   {tens:?}", row.line());
+        row
     }
+
+    /// The row as it stands in the table.
+    fn line(&self) -> String {
+        let Self { cell, rate, count } = self;
+        format!(
+            "| {} | {} | {} | {:.2} | {:.2} | {:.0} % | {} | {} | {} |",
+            cell.name,
+            cell.send_buffer >> 10,
+            cell.receive_buffer >> 10,
+            cell.rate as f64 / 1e6,
+            *rate as f64 / 1e6,
+            *rate as f64 / cell.rate as f64 * 100.0,
+            count.data,
+            count.again,
+            count.lost + count.overflowed,
+        )
+    }
+}
+
+const HEAD: &str = "# Bulk data over paths
+
+One sender and one receiver of this engine in virtual time, so that a run gives the same on every
+machine: megabytes a second that arrive from the third second on, at seed 1. The share is that of
+the bottleneck's rate, headers included; what a path allows is less where it loses or where the
+buffers are shorter than it.
+
+    cargo test -p usockets-smoltcp --test tcp bulk_data                  # compares
+    WRITE_PATHS=1 cargo test -p usockets-smoltcp --test tcp bulk_data    # writes this file
+
+![Shares of the rate](PATHS.svg)
+
+| path | KiB to send | KiB to receive | MB/s at most | MB/s | share | segments | again | lost |
+|---|---|---|---|---|---|---|---|---|
+";
+
+/// Draws a bar for each row.
+fn picture(rows: &[Row]) -> String {
+    let height = rows.len() * 22 + 10;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"640\" height=\"{height}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"640\" height=\"{height}\" fill=\"white\"/>\n"
+    );
+    for (index, row) in rows.iter().enumerate() {
+        let share = row.rate as f64 / row.cell.rate as f64;
+        let (top, width) = (index * 22 + 6, share * 340.0);
+        let text = top + 13;
+        let _ = writeln!(
+            svg,
+            "<text x=\"8\" y=\"{text}\">{}</text>\n\
+             <rect x=\"230\" y=\"{top}\" width=\"{width:.0}\" height=\"16\" fill=\"#4878a8\"/>\n\
+             <text x=\"{:.0}\" y=\"{text}\">{:.0} %</text>",
+            row.cell.name,
+            width + 236.0,
+            share * 100.0,
+        );
+    }
+    svg + "</svg>\n"
+}
+
+/// `TCP_CELL` takes those whose names have it in them, and `TCP_SEED` another seed; then nothing is
+/// compared.
+#[test]
+fn bulk_data_gets_through_on_all_paths() {
+    let seed = std::env::var("TCP_SEED").ok();
+    let seed: Option<u64> = seed.and_then(|text| text.parse().ok());
+    let only = std::env::var("TCP_CELL").unwrap_or_default();
+    let cells = CELLS.iter().filter(|cell| cell.name.contains(&only));
+    let rows: Vec<Row> = cells
+        .map(|cell| Row::of(*cell, seed.unwrap_or(1)))
+        .collect();
+    let slow: Vec<String> = rows
+        .iter()
+        .filter(|row| row.rate < row.cell.least)
+        .map(Row::line)
+        .collect();
     assert!(slow.is_empty(), "too slow:\n{}", slow.join("\n"));
+    if !only.is_empty() || seed.is_some() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tcp");
+    let lines: Vec<String> = rows.iter().map(|row| row.line() + "\n").collect();
+    let table = HEAD.to_owned() + &lines.concat();
+    let files = [("PATHS.md", table), ("PATHS.svg", picture(&rows))];
+    for (name, text) in files {
+        let path = folder.join(name);
+        if std::env::var_os("WRITE_PATHS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let there = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            there == text,
+            "{name} is of another TCP: WRITE_PATHS=1 writes it anew"
+        );
+    }
 }
