@@ -63,13 +63,9 @@ pub fn message_chart(trace: &[String]) -> String {
     );
     for host in 0..hosts {
         let (x, end) = (at(host), height - BOTTOM / 2);
-        let name = match host {
-            0 => "host 0: the handler".to_owned(),
-            host => format!("host {host}: peers"),
-        };
         let _ = writeln!(
             svg,
-            "<text x=\"{x}\" y=\"30\" text-anchor=\"middle\" font-weight=\"bold\">{name}</text>\n\
+            "<text x=\"{x}\" y=\"30\" text-anchor=\"middle\" font-weight=\"bold\">host {host}</text>\n\
              <line x1=\"{x}\" y1=\"40\" x2=\"{x}\" y2=\"{end}\" stroke=\"#999\"/>"
         );
     }

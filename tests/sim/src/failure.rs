@@ -113,7 +113,8 @@ impl Failure {
     #[must_use]
     pub fn page(&self) -> String {
         let heading = format!("seed {} fails", self.seed());
-        crate::chart_page(&heading, &self.to_string(), &self.trace)
+        let text = format!("{self}\n\nHost 0 runs the handler, host 1 plays the peers.");
+        crate::chart_page(&heading, &text, &self.trace)
     }
 }
 
