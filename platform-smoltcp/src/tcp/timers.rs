@@ -150,11 +150,20 @@ impl Timers {
     }
 
     /// Returns the first deadline, in microseconds.
+    #[inline]
     fn first(&self) -> Option<u64> {
-        let main = (self.main != Main::Stopped).then(|| self.main_due());
-        let ack = self.ack_runs.then(|| near(self.base, self.ack_at));
-        let life = self.life_runs.then(|| self.life_due());
-        [main, ack, life].into_iter().flatten().min()
+        let mut first = None;
+        if self.main != Main::Stopped {
+            first = Some(self.main_due());
+        }
+        // Mostly neither is running.
+        if self.ack_runs {
+            first = sooner(first, near(self.base, self.ack_at));
+        }
+        if self.life_runs {
+            first = sooner(first, self.life_due());
+        }
+        first
     }
 
     /// Starts the main timer anew.
@@ -220,6 +229,11 @@ impl Timers {
     }
 }
 
+/// Returns the sooner of two deadlines.
+fn sooner(first: Option<u64>, other: u64) -> Option<u64> {
+    Some(first.map_or(other, |first| first.min(other)))
+}
+
 /// Returns the clock whose low bits are `low_bits`, the one nearest to `base`.
 fn near(base: u64, low_bits: u32) -> u64 {
     let ahead = low_bits.wrapping_sub(low(base)).cast_signed();
@@ -230,6 +244,7 @@ impl Connection {
     /// Returns when [`Self::on_timer`] is due; `None` when nothing is waited for. Ask after each
     /// call, when [`Self::poll_transmit`] has returned `None`.
     #[must_use]
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.first().map(Instant::from_micros)
     }
