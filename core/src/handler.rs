@@ -5,6 +5,7 @@ use crate::closed::Closed;
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, Readiness};
+use crate::sockets::incoming::{Incoming, PreOpen};
 use crate::sockets::receive::Read;
 use crate::sockets::socket::{AllSockets, Socket};
 
@@ -28,6 +29,18 @@ pub trait Handler<P: Platform>: Sized {
     ///
     /// [`Net::close_all`]: crate::Net::close_all
     type Context: Copy + PartialEq + Send;
+
+    /// A listener has accepted a connection, of which nothing has been read: says whether the loop
+    /// takes it in. It may be refused, or taken out and handed over to another loop
+    /// ([`Incoming::take`]); `on_open` is not called then. Without it every connection is kept.
+    ///
+    /// A slot must be free for it to be asked: see [`WhenFull`](crate::WhenFull) for what happens
+    /// to connections that come when there is none.
+    #[inline]
+    fn on_pre_open(&mut self, incoming: &mut Incoming<'_, P, Self::Context>) -> PreOpen {
+        let _ = incoming;
+        PreOpen::Keep
+    }
 
     /// A connection is open: data can flow. Returns its data.
     fn on_open(
@@ -138,6 +151,13 @@ pub trait Handler<P: Platform>: Sized {
         let _ = sockets;
     }
 
+    /// The wait is over: [`Net::now`](crate::Net::now) is the time at which it ended. For those who
+    /// measure.
+    #[inline]
+    fn after_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        let _ = sockets;
+    }
+
     /// The iteration made all its calls.
     fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         let _ = sockets;
@@ -183,6 +203,15 @@ impl<C: Copy> Opened<C> {
             | Self::Inserted { context, .. }
             | Self::Bound { context }
             | Self::Connected { context } => context,
+        }
+    }
+
+    /// Returns the peer's address of a connection that was accepted or inserted; `None` of others.
+    #[must_use]
+    pub const fn peer(&self) -> Option<Address> {
+        match *self {
+            Self::Accepted { peer, .. } | Self::Inserted { peer, .. } => Some(peer),
+            Self::Bound { .. } | Self::Connected { .. } => None,
         }
     }
 

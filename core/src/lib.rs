@@ -80,11 +80,15 @@ mod error;
 mod event_loop;
 mod frames;
 mod handler;
+mod happy_eyeballs;
 mod id;
 mod injected_bug;
 mod invariant;
+mod limits;
+mod logging;
 mod platform;
 mod pool;
+pub mod proxy;
 mod sockets;
 mod stats;
 mod time;
@@ -101,9 +105,11 @@ pub use error::Error;
 pub use event_loop::Loop;
 pub use frames::{Frame, FrameError, FrameSpans, Frames, FramesRef, Output};
 pub use handler::{Handler, Opened};
+pub use happy_eyeballs::{Connecting, HappyEyeballs};
 pub use id::{ListenerId, SocketId, TimerId};
 #[cfg(feature = "injected-bugs")]
 pub use injected_bug::{InjectedBug, inject};
+pub use limits::{AddressLimit, AddressLimits, OverLimit};
 pub use platform::{
     Accepted, Arrival, Arrivals, Credentials, DatagramError, DatagramOption, Datagrams, Departure,
     Descriptors, Ecn, Inserted, Keepalive, LocalEndpoint, LocalSockets, LocalType, Platform,
@@ -113,6 +119,7 @@ pub use pool::Sockets;
 pub use pool::slot::{Place, Slot};
 pub use sockets::Net;
 pub use sockets::datagrams::Sent;
+pub use sockets::incoming::{Incoming, PreOpen};
 pub use sockets::receive::Read;
 pub use sockets::socket::{AllSockets, Socket};
 pub use stats::Stats;

@@ -14,7 +14,8 @@ pub struct Stats {
     /// and ones that died while they waited to be accepted.
     pub failed: u64,
     /// Connections reset because the pool was full, under
-    /// [`WhenFull::Refuse`](crate::WhenFull::Refuse).
+    /// [`WhenFull::Refuse`](crate::WhenFull::Refuse), or because the program refused them
+    /// ([`PreOpen::Refuse`](crate::PreOpen::Refuse)).
     pub refused: u64,
     /// Connections closed because the pool was full, under
     /// [`WhenFull::EvictIdle`](crate::WhenFull::EvictIdle).

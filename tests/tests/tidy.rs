@@ -383,6 +383,7 @@ const WITH_STD: [&str; 4] = [
     "core/src/event_loop/descriptor.rs",
     "platform-linux/src/keys.rs",
     "platform-posix/src/zeroed.rs",
+    "platform-posix/src/passed.rs",
 ];
 
 /// Without `std` and libc a library can neither print (W34) nor look a name up (W18).

@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 
+use crate::address::Address;
 use crate::closed::Closed;
 use crate::compose::protocol::{ContextIn, DataIn, PartSocket, PartSockets, Protocol, Scope};
 use crate::error::Error;
@@ -9,6 +10,8 @@ use crate::handler::Opened;
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::Readiness;
 use crate::pool::slot::find;
+use crate::sockets::incoming::PreOpen;
+use crate::time::Instant;
 
 /// Two protocols, neither aware of the other, as one. Three are `Both<A, Both<B, C>>`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -104,6 +107,13 @@ macro_rules! second {
 impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
     type Data = Either<A::Data, B::Data>;
     type Context = Either<A::Context, B::Context>;
+
+    fn on_pre_open(&mut self, peer: Address, now: Instant, context: Self::Context) -> PreOpen {
+        match context {
+            Either::First(context) => self.0.on_pre_open(peer, now, context),
+            Either::Second(context) => self.1.on_pre_open(peer, now, context),
+        }
+    }
 
     #[inline]
     fn on_open<S: Scope<Self>>(
@@ -269,6 +279,12 @@ impl<A: Protocol, B: Protocol> Protocol for Both<A, B> {
     fn before_wait<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
         first!(self, sockets.before_wait());
         second!(self, sockets.before_wait());
+    }
+
+    #[inline]
+    fn after_wait<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
+        first!(self, sockets.after_wait());
+        second!(self, sockets.after_wait());
     }
 
     fn after_dispatch<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {

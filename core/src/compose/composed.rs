@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::handler::{Handler, Opened};
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, Readiness};
+use crate::sockets::incoming::{Incoming, PreOpen};
 use crate::sockets::socket::{AllSockets, Socket};
 
 /// The handler of a loop that one protocol, usually [`Both`](super::Both), is the whole of.
@@ -42,6 +43,12 @@ impl<P: Platform, Q: Protocol> Scope<Q> for Outermost<P> {
 impl<P: Platform, Q: Protocol> Handler<P> for Composed<Q> {
     type Ext = Q::Data;
     type Context = Q::Context;
+
+    #[inline]
+    fn on_pre_open(&mut self, incoming: &mut Incoming<'_, P, Q::Context>) -> PreOpen {
+        let (peer, now, context) = (incoming.peer(), incoming.now(), incoming.context());
+        self.0.on_pre_open(peer, now, context)
+    }
 
     #[inline]
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<Q::Context>) -> Q::Data {
@@ -117,6 +124,11 @@ impl<P: Platform, Q: Protocol> Handler<P> for Composed<Q> {
 
     fn before_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         self.0.before_wait(&mut parts(sockets));
+    }
+
+    #[inline]
+    fn after_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.0.after_wait(&mut parts(sockets));
     }
 
     fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, P, Self>) {

@@ -79,7 +79,10 @@
 //!   `on_accept_error`.
 //! - The part that has the data gets `on_data`, `on_readable`, `on_writable`, `on_end`,
 //!   `on_timeout`, `on_drain` and `on_close`.
-//! - Every part gets `on_wake`, `before_wait` and `after_dispatch`, the first before the second.
+//! - Every part gets `on_wake`, `before_wait`, `after_wait` and `after_dispatch`, the first before
+//!   the second.
+//! - The part whose context a listener has is asked about its connections by `on_pre_open`, without
+//!   the platform's socket: a connection can be refused there, and not taken out.
 //!
 //! A timer that is started without a context ([`Net::start_timer`]) is of every part and is told
 //! to each with no context.

@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
+use crate::address::Address;
 use crate::closed::Closed;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -10,9 +11,10 @@ use crate::handler::{Handler, Opened};
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, Readiness};
 use crate::sockets::Net;
+use crate::sockets::incoming::PreOpen;
 use crate::sockets::receive::Read;
 use crate::sockets::socket::{AllSockets, Socket};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// The data of a socket as the handler of the whole loop has it.
 pub type DataIn<Q, S> = <<S as Scope<Q>>::Handler as Handler<<S as Scope<Q>>::Platform>>::Ext;
@@ -56,6 +58,14 @@ pub trait Protocol: Sized {
 
     /// Tells groups of the protocol's sockets apart. As [`Handler::Context`].
     type Context: Copy + PartialEq + Send;
+
+    /// One of the protocol's listeners has accepted a connection of `peer`, at `now`: says whether
+    /// it is kept. As [`Handler::on_pre_open`], but that it cannot be taken out.
+    #[inline]
+    fn on_pre_open(&mut self, peer: Address, now: Instant, context: Self::Context) -> PreOpen {
+        let _ = (peer, now, context);
+        PreOpen::Keep
+    }
 
     /// A connection is open. Returns its data. As [`Handler::on_open`].
     fn on_open<S: Scope<Self>>(
@@ -183,6 +193,12 @@ pub trait Protocol: Sized {
 
     /// The iteration is about to wait. As [`Handler::before_wait`].
     fn before_wait<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
+        let _ = sockets;
+    }
+
+    /// The wait is over. As [`Handler::after_wait`].
+    #[inline]
+    fn after_wait<S: Scope<Self>>(&mut self, sockets: &mut PartSockets<'_, '_, Self, S>) {
         let _ = sockets;
     }
 

@@ -16,10 +16,12 @@ use crate::event_loop::evict::idlest_of;
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, to_index};
 use crate::injected_bug::injected_bug;
+use crate::logging::log_event;
 use crate::platform::{Accepted, Platform};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, find};
 use crate::sockets::Admission;
+use crate::sockets::incoming::{Incoming, PreOpen};
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
@@ -125,11 +127,29 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 if drained && !from.flags.any(Flags::MUTED) {
                     from.flags.clear(Flags::READABLE);
                 }
+                let context = from.context.as_ref().copied();
+                if let Some(context) = context {
+                    let mut incoming = Incoming {
+                        platform: &mut self.platform,
+                        socket: &mut to.socket,
+                        state: &mut self.state,
+                        listener: ListenerId(listener),
+                        context,
+                        peer,
+                        is_taken: false,
+                    };
+                    let asked = handler.on_pre_open(&mut incoming);
+                    if incoming.is_taken || asked == PreOpen::Refuse {
+                        let is_taken = incoming.is_taken;
+                        self.turn_away(id, is_taken);
+                        return Attempt::Taken;
+                    }
+                }
                 to.enter(Phase::Accepting, 0);
-                to.listener = listener.index().wrapping_add(1);
-                if let Some(&context) = from.context.as_ref() {
+                if let Some(context) = context {
                     to.context = Place::Occupied(context);
                 }
+                to.listener = listener.index().wrapping_add(1);
                 let mut population = from.population();
                 population.count = population.count.saturating_add(1);
                 from.deadline = population.to_deadline();
@@ -150,6 +170,21 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
             }
         }
+    }
+
+    /// Gives back the slot of a connection that the program did not keep: it took it out, or has it
+    /// reset.
+    #[cold]
+    #[inline(never)]
+    fn turn_away(&mut self, id: SocketId, is_taken: bool) {
+        if let Some(slot) = self.slots.get_mut(to_index(id.index()))
+            && !is_taken
+        {
+            log_event!(debug, "{:?} refused before it opened", id);
+            self.platform.abort(&mut slot.socket);
+            self.state.stats.refused = self.state.stats.refused.wrapping_add(1);
+        }
+        self.state.give_back(self.slots, id);
     }
 
     /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
@@ -290,6 +325,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         let first = !was_muted || (error == Error::Exhausted && !was_exhausted);
         if first {
+            log_event!(warn, "{:?} pauses: {:?}", listener, error);
             self.state.stats.pauses = self.state.stats.pauses.wrapping_add(1);
             handler.on_accept_error(&mut self.all_sockets_now(), ListenerId(listener), error);
         }

@@ -8,6 +8,7 @@ use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
 use crate::invariant::{breach, impossible};
+use crate::logging::log_event;
 use crate::platform::{Platform, Progress, Readiness, Recv};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, Slot, find};
@@ -452,6 +453,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             impossible!("a socket has a context");
             return;
         };
+        log_event!(debug, "{:?} closed: {:?}", id, closed);
         let calls = if injected_bug!(DoubleClose) { 2 } else { 1 };
         for _ in 0..calls {
             self.call(id, |socket, ext| {

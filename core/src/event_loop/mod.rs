@@ -235,6 +235,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.platform.poll(until)?;
         self.state.clock.expire();
         self.state.stats.iterations = self.state.stats.iterations.wrapping_add(1);
+        handler.after_wait(&mut self.all_sockets_now());
         // 3. Wake-ups from elsewhere.
         if self.platform.woken() {
             handler.on_wake(&mut self.all_sockets_now());

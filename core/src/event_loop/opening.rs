@@ -6,6 +6,7 @@ use crate::event_loop::Loop;
 use crate::handler::{Handler, Opened};
 use crate::id::{SocketId, to_index};
 use crate::invariant::impossible;
+use crate::logging::log_event;
 use crate::platform::{Platform, Progress, Readiness};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Deadline, Place, find};
@@ -84,6 +85,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Opened::Connected { context }
             }
         };
+        log_event!(debug, "{:?} opened, peer {:?}", id, peer);
         let all = self.all_sockets_now();
         let ext = handler.on_open(&mut Socket::new(all, id), opened);
         if let Some(place) = self.exts.get_mut(to_index(id.index())) {
@@ -103,6 +105,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = find(self.slots, id) else {
             return;
         };
+        log_event!(debug, "{:?} did not open: {:?}", id, error);
         self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
         let connecting = slot.phase() == Phase::Connecting;
         let context = slot.context.as_ref().copied();

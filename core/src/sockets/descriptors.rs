@@ -7,7 +7,7 @@ use crate::id::{ListenerId, SocketId};
 use crate::platform::{Descriptors, Inserted};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, find, find_open};
-use crate::sockets::{Net, start_listener};
+use crate::sockets::{Net, OPENING_MAX, start_listener};
 
 /// The descriptor that could not be inserted, and why.
 type Refused<P> = (<P as Descriptors>::Descriptor, Error);
@@ -49,6 +49,8 @@ impl<P: Descriptors, C: Copy + PartialEq> Net<'_, P, C> {
             slot.flags.set(Flags::INSERTED);
             self.state.run_queue.push_slot(slot, id);
         }
+        // A layer's handshake may follow.
+        self.set_timeout(id, OPENING_MAX);
         Ok(id)
     }
 

@@ -8,6 +8,7 @@
 //! | `receive.rs` | pausing, and reading on demand |
 //! | `close.rs` | ending, closing and resetting |
 //! | `datagrams.rs` | datagram sockets |
+//! | `incoming.rs` | a connection that was accepted and is not open yet |
 //! | `groups.rs` | closing, counting, visiting and writing to many |
 //! | `descriptors.rs` | sockets and descriptors made elsewhere |
 //! | `local.rs` | Unix sockets |
@@ -18,6 +19,7 @@ pub(crate) mod cork;
 pub(crate) mod datagrams;
 pub(crate) mod descriptors;
 pub(crate) mod groups;
+pub(crate) mod incoming;
 pub(crate) mod local;
 pub(crate) mod receive;
 pub(crate) mod send;

@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use usockets::{
-    AllSockets, Closed, Error, Handler, Instant, ListenerId, Net, Opened, Platform, Socket,
-    SocketId, TimerId,
+    AllSockets, Closed, Error, Handler, Incoming, Instant, ListenerId, Net, Opened, Platform,
+    PreOpen, Socket, SocketId, TimerId,
 };
 
 /// One call to the handler.
@@ -109,6 +109,8 @@ pub struct Script<P: Platform> {
     /// Whether `on_timeout` leaves the socket open.
     pub keep_on_timeout: bool,
     #[expect(clippy::type_complexity, reason = "said once")]
+    pre_open: Option<Box<dyn FnMut(&mut Incoming<'_, P, u8>) -> PreOpen>>,
+    #[expect(clippy::type_complexity, reason = "said once")]
     act: Option<Box<dyn FnMut(&mut At<'_, '_, P>, &Event)>>,
 }
 
@@ -126,6 +128,7 @@ impl<P: Platform> Default for Script<P> {
             finish_on_end: true,
             echo: false,
             keep_on_timeout: false,
+            pre_open: None,
             act: None,
         }
     }
@@ -139,6 +142,11 @@ impl<P: Platform> Script<P> {
     /// Does this in every call from now on, besides keeping the log.
     pub fn act(&mut self, act: impl FnMut(&mut At<'_, '_, P>, &Event) + 'static) {
         self.act = Some(Box::new(act));
+    }
+
+    /// Asks this about every connection that is accepted from now on.
+    pub fn pre_open(&mut self, ask: impl FnMut(&mut Incoming<'_, P, u8>) -> PreOpen + 'static) {
+        self.pre_open = Some(Box::new(ask));
     }
 
     /// Returns the calls so far, without their times.
@@ -227,6 +235,11 @@ impl<P: Platform> Script<P> {
 impl<P: Platform> Handler<P> for Script<P> {
     type Ext = Own;
     type Context = u8;
+
+    fn on_pre_open(&mut self, incoming: &mut Incoming<'_, P, u8>) -> PreOpen {
+        let ask = self.pre_open.as_mut();
+        ask.map_or(PreOpen::Keep, |ask| ask(incoming))
+    }
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<u8>) -> Own {
         let id = socket.id();

@@ -7,6 +7,8 @@ mod lent;
 mod linux;
 #[cfg(unix)]
 mod posix;
+#[cfg(target_os = "linux")]
+mod proxied;
 #[cfg(feature = "tls")]
 mod secured;
 mod simulated;
@@ -27,6 +29,10 @@ pub use self::linux::LinuxBed as SystemBed;
 pub use self::linux::{LinuxBed, on_linux};
 #[cfg(unix)]
 pub use self::posix::{PosixBed, on_poll};
+#[cfg(target_os = "linux")]
+pub use self::proxied::{ProxiedBed, on_proxied_linux, on_proxied_sim};
+#[cfg(all(feature = "tls", target_os = "linux"))]
+pub use self::secured::on_secured_proxied;
 #[cfg(feature = "tls")]
 pub use self::secured::{
     Secured, SecuredBed, on_secured_linux, on_secured_sim, on_secured_user_space,
@@ -98,6 +104,20 @@ macro_rules! on_every_platform {
             $(#[test]
             fn $name() {
                 $crate::bed::on_poll(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+        mod on_proxied_sim {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_proxied_sim(|bed| super::$name(bed));
+            })*
+        }
+        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+        mod on_proxied_linux {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_proxied_linux(|bed| super::$name(bed));
             })*
         }
         #[cfg(all(feature = "tls", not(feature = "sim-only")))]

@@ -12,11 +12,13 @@
 //! | `leases` | what one socket has leased, and its release |
 //! | `opening` | the handshake through the layer |
 //! | `datagrams` | datagram sockets, which pass through |
+//! | `descriptors` | descriptors that go in and out below TLS |
 //! | `receiving`, `sending` | data of an open connection through the layer |
 //!
 //! May import all of [`tls`](crate::tls) but `embedded`.
 
 pub(crate) mod datagrams;
+mod descriptors;
 pub(crate) mod flags;
 pub(crate) mod leases;
 pub(crate) mod memory;

@@ -71,6 +71,8 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     ending: Option<SocketId>,
     /// Microseconds that a lease lasts without progress while others wait for it.
     lease_max: u64,
+    /// What is inserted is secured.
+    pub(crate) secures_inserts: bool,
 }
 
 impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
@@ -96,6 +98,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             reports_left: 0,
             ending: None,
             lease_max: LEASE_MAX,
+            secures_inserts: false,
         }
     }
 
@@ -106,6 +109,15 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     #[must_use]
     pub fn with_lease_max(mut self, lease_max: Duration) -> Self {
         self.lease_max = u64::try_from(lease_max.as_micros()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Has sockets and listeners that are inserted ([`Net::insert`](crate::Net::insert)) secured,
+    /// as a server's: such as those that another loop hands over before they open, and those of a
+    /// service manager. Without it they are plain.
+    #[must_use]
+    pub const fn with_secured_inserts(mut self) -> Self {
+        self.secures_inserts = true;
         self
     }
 
