@@ -1,25 +1,34 @@
 //! An HTTP/1.1 server: `/`, `/echo` (POST), `/bytes/N` and `/stats`.
-//! `cargo run --release --example http_server [ADDR] [--threads N] [--pin]`
+//! `cargo run --release --example http_server [ADDR] [OPTIONS]`
 //!
 //! SIGINT or SIGTERM stops it in order.
+//!
+//! With `--metrics ADDR`, `http://ADDR/metrics` tells what each loop did, as text for Prometheus,
+//! and how long its iterations took.
+//!
+//! Started by a service manager with sockets that listen already (`LISTEN_FDS`,
+//! `sd_listen_fds(3)`), it serves those; `--inetd` serves the socket that is its standard input, a
+//! connection or one that listens, as inetd passes it.
 //!
 //! With `--threads N` there are N loops, each on a thread of its own with a pool and a listener of
 //! its own; the kernel spreads connections over the listeners (SO_REUSEPORT, `socket(7)`). With
 //! `--pin`, each thread keeps to a processor, and gets the connections whose packets that processor
 //! receives (SO_INCOMING_CPU, since Linux 6.2) as far as the kernel can tell.
 
+use core::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use core::net::SocketAddr;
-
 use rustix::net::sockopt::set_socket_incoming_cpu;
-use usockets::{Endpoint, Loop, Place, Slot, SocketId, WhenFull};
-use usockets_linux::{Linux, zeroed, zeroed_slice};
+use usockets::{Endpoint, ListenerId, Loop, Net, Place, Slot, SocketId, WhenFull};
+use usockets_linux::{Linux, passed_descriptors, zeroed, zeroed_slice};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "handlers/http/mod.rs"]
 mod http;
+#[path = "support/metrics.rs"]
+mod metrics;
 #[expect(dead_code, reason = "it has more arguments than an address")]
 mod support;
 #[path = "support/threads.rs"]
@@ -31,6 +40,7 @@ use http::memory::{Memory, Tables};
 use http::routes::route;
 use http::server::{Group, Server};
 use http::service::Service;
+use metrics::{Metrics, Watch};
 use threads::{Part, new_waker, processors, run_all};
 
 /// Bytes per connection for what it received: half for a request's head, half for what comes at
@@ -99,19 +109,15 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), support::Failure> {
     let options = Options::parse(std::env::args().skip(1))?;
     support::raise_descriptors(SOCKETS_MAX.saturating_mul(options.threads));
-    // Whoever connects and says nothing makes room for the next one.
-    let endpoint = |at| {
-        Endpoint::tcp(at)
-            .send_buffer(SEND_BUFFER)
-            .when_full(WhenFull::EvictIdle)
-            .reuse_port(options.threads > 1)
-    };
-    if options.threads == 1 {
+    let mut source = options.source()?;
+    let shared = options.threads > 1;
+    if !shared && options.metrics.is_none() {
         let platform = support::with_stop_signals(Linux::new()?)?;
         let mut room = Room::new()?;
         let (mut server, mut handler) = room.server(platform)?;
-        let listener = server.net().listen(endpoint(options.at), Group::Listener)?;
-        support::announce(server.net().listening_addr(listener));
+        for listener in source.open(&mut server.net(), shared)? {
+            support::announce(server.net().listening_addr(listener));
+        }
         return Ok(server.run(&mut handler)?);
     }
     let mut rooms = Vec::new();
@@ -123,21 +129,26 @@ fn serve() -> Result<(), support::Failure> {
     } else {
         Vec::new()
     };
+    let watches: Vec<_> = rooms.iter().map(|_| Watch::default()).collect();
+    let watches: &'static [Watch] = Vec::leak(watches);
+    let metrics = options.metrics.map(|at| Metrics { at, watches });
     let mut parts = Vec::new();
-    let mut at = None;
-    for (room, index) in rooms.iter_mut().zip(0_usize..) {
+    for ((room, watch), index) in rooms.iter_mut().zip(watches).zip(0_usize..) {
         let waker = new_waker()?;
-        let (mut server, handler) = room.server(Linux::new()?.with_waker(waker)?)?;
-        // All listen where the first one does, also if the system chose the port.
-        let mut net = server.net();
-        let listener = net.listen(endpoint(at.unwrap_or(options.at)), Group::Listener)?;
-        at = net.listening_addr(listener);
+        let (mut server, mut handler) = room.server(Linux::new()?.with_waker(waker)?)?;
+        if metrics.is_some() {
+            handler.set_observer(watch);
+        }
+        let listeners = source.open(&mut server.net(), shared)?;
         let cpu = index.checked_rem(processors.len());
         let cpu = cpu.and_then(|index| processors.get(index).copied());
-        if let (Some(cpu), Some((_, socket))) = (cpu, net.platform_socket(listener.into())) {
-            let number = u32::try_from(cpu).unwrap_or_default();
-            // A kernel that does not steer by it spreads connections all the same.
-            let _ = set_socket_incoming_cpu(socket.get()?, number);
+        for listener in listeners {
+            if index == 0 {
+                support::announce(server.net().listening_addr(listener));
+            }
+            if let Some(cpu) = cpu {
+                steer(&mut server.net(), listener, cpu)?;
+            }
         }
         parts.push(Part {
             server,
@@ -146,35 +157,130 @@ fn serve() -> Result<(), support::Failure> {
             cpu,
         });
     }
-    support::announce(at);
-    run_all(parts)
+    run_all(parts, metrics)
 }
+
+/// Has a listener get the connections that a processor receives. A kernel that does not steer by
+/// this spreads them all the same.
+fn steer(
+    net: &mut Net<'_, Linux, Group>,
+    listener: ListenerId,
+    cpu: usize,
+) -> Result<(), support::Failure> {
+    if let Some((_, socket)) = net.platform_socket(listener.into()) {
+        let cpu = u32::try_from(cpu).unwrap_or_default();
+        let _ = set_socket_incoming_cpu(socket.get()?, cpu);
+    }
+    Ok(())
+}
+
+/// Where connections come from.
+enum Source {
+    /// It listens itself.
+    Address(SocketAddr),
+    /// Who started the program has passed sockets to it.
+    Passed(Vec<OwnedFd>),
+}
+
+impl Source {
+    /// Has a loop take connections; several do if it is `shared`. Returns its listeners.
+    fn open(
+        &mut self,
+        net: &mut Net<'_, Linux, Group>,
+        shared: bool,
+    ) -> Result<Vec<ListenerId>, support::Failure> {
+        // Whoever connects and says nothing makes room for the next one.
+        let endpoint = |at| {
+            Endpoint::tcp(at)
+                .send_buffer(SEND_BUFFER)
+                .when_full(WhenFull::EvictIdle)
+                .reuse_port(shared)
+        };
+        match self {
+            Self::Address(at) => {
+                let listener = net.listen(endpoint(*at), Group::Listener)?;
+                // All listen where the first one does, also if the system chose the port.
+                *at = net.listening_addr(listener).unwrap_or(*at);
+                Ok(vec![listener])
+            }
+            Self::Passed(all) => {
+                let mut listeners = Vec::new();
+                // What plays a role of this does so whatever the address.
+                let at = endpoint(SocketAddr::from(([0, 0, 0, 0], 0)));
+                for one in all {
+                    let copy = one.try_clone().map_err(|error| error.to_string())?;
+                    match net.insert_listener(copy, &at, Group::Listener) {
+                        Ok(listener) => listeners.push(listener),
+                        Err((copy, _)) => {
+                            let inserted = net.insert(copy, Group::Client);
+                            inserted.map_err(|(_, error)| {
+                                format!("a descriptor that was passed: {error}")
+                            })?;
+                        }
+                    }
+                }
+                Ok(listeners)
+            }
+        }
+    }
+}
+
+const USAGE: &str = "[ADDR] [--threads N] [--pin] [--metrics ADDR] [--inetd]";
 
 /// What the program was asked for.
 struct Options {
-    at: SocketAddr,
+    at: Option<String>,
     threads: usize,
     pin: bool,
+    inetd: bool,
+    metrics: Option<SocketAddr>,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut at, mut threads, mut pin) = (None, 1, false);
+        let (mut at, mut threads, mut pin, mut inetd) = (None, 1, false, false);
+        let mut metrics = None;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--threads" => threads = parse_threads(arguments.next())?,
                 "--pin" => pin = true,
+                "--metrics" => {
+                    let at = arguments.next().ok_or("--metrics: without an address")?;
+                    metrics = Some(support::parse_address(Some(at))?);
+                }
+                "--inetd" => inetd = true,
                 other if other.starts_with('-') => {
-                    return Err(format!(
-                        "{other}: usage: http_server [ADDR] [--threads N] [--pin]"
-                    ));
+                    return Err(format!("{other}: usage: http_server {USAGE}"));
                 }
                 _ if at.is_some() => return Err(format!("{argument}: a second address")),
                 _ => at = Some(argument),
             }
         }
-        let at = support::parse_address(at)?;
-        Ok(Self { at, threads, pin })
+        if inetd && (threads > 1 || at.is_some()) {
+            return Err("--inetd: without an address, and with one thread".to_owned());
+        }
+        Ok(Self {
+            at,
+            threads,
+            pin,
+            inetd,
+            metrics,
+        })
+    }
+
+    /// Returns where connections come from: an address if one is given, or what was passed.
+    fn source(&self) -> Result<Source, String> {
+        if self.inetd {
+            let input = std::io::stdin().as_fd().try_clone_to_owned();
+            let input = input.map_err(|error| format!("standard input: {error}"))?;
+            return Ok(Source::Passed(vec![input]));
+        }
+        let passed = passed_descriptors().map_err(|error| format!("LISTEN_FDS: {error}"))?;
+        let passed: Vec<_> = passed.into_iter().map(|passed| passed.descriptor).collect();
+        if self.at.is_none() && !passed.is_empty() {
+            return Ok(Source::Passed(passed));
+        }
+        support::parse_address(self.at.clone()).map(Source::Address)
     }
 }
 

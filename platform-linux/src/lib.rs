@@ -88,4 +88,4 @@ pub use signals::{Signal, block_signals};
 pub use usockets_posix::local::{RECEIVED_MAX, remove_if_refused};
 pub use usockets_posix::{Fd, poll_inside};
 #[cfg(feature = "std")]
-pub use usockets_posix::{ZeroIsEmpty, zeroed, zeroed_slice};
+pub use usockets_posix::{Passed, ZeroIsEmpty, passed_descriptors, zeroed, zeroed_slice};

@@ -52,6 +52,8 @@ mod inside;
 mod kqueue;
 pub mod local;
 mod options;
+#[cfg(feature = "std")]
+mod passed;
 mod pipe;
 mod poll;
 mod posix;
@@ -73,6 +75,8 @@ pub use inside::poll_inside;
 pub use kqueue::Kqueue;
 pub use kqueue::event::{Kevent, KeventFilter, KeventFlags};
 pub use options::canonical;
+#[cfg(feature = "std")]
+pub use passed::{Passed, passed_descriptors};
 pub use pipe::Pipe;
 pub use poll::Poll;
 pub use posix::{Posix, PosixSocket};

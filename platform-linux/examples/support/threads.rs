@@ -4,10 +4,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use usockets::{AllSockets, Error, Handler, Loop, Opened, Socket, Sockets, Waker};
+use usockets::{
+    AllSockets, Duration, Endpoint, Error, Handler, Loop, Opened, Socket, Sockets, Waker, WhenFull,
+};
 use usockets_linux::{EventFd, Linux};
 
-use crate::support::{Failure, with_stop_signals};
+use crate::metrics::{Metrics, Watch, respond};
+use crate::support::{Failure, say, with_stop_signals};
 
 /// A loop that is to run on a thread of its own.
 pub(crate) struct Part<'m, H: Handler<Linux>> {
@@ -42,7 +45,7 @@ pub(crate) fn processors() -> Vec<usize> {
 ///
 /// # Errors
 /// What the first loop that failed says.
-pub(crate) fn run_all<H>(parts: Vec<Part<'_, H>>) -> Result<(), Failure>
+pub(crate) fn run_all<H>(parts: Vec<Part<'_, H>>, metrics: Option<Metrics>) -> Result<(), Failure>
 where
     H: Handler<Linux> + Send,
 {
@@ -57,14 +60,24 @@ where
             let ended = Ended { running, own };
             threads.push(scope.spawn(move || run(part, ended)));
         }
-        let mut sockets = Sockets::<_, _, 1>::new();
-        let mut buffer = [0];
+        let mut sockets = Sockets::<_, _, 17>::new();
+        let mut buffer = [0; 1_024];
         let mut waiting = Loop::new(platform, &mut sockets, &mut buffer);
         waiting.net().keep_alive(true);
+        if let Some(Metrics { at, .. }) = metrics {
+            let endpoint = Endpoint::tcp(at).when_full(WhenFull::EvictIdle);
+            let listener = waiting.net().listen(endpoint, ())?;
+            let at = waiting.net().listening_addr(listener);
+            say(format_args!(
+                "metrics on http://{}/metrics",
+                at.unwrap_or(endpoint.addr)
+            ));
+        }
         let mut conductor = Conductor {
             wakers,
             running,
             left: running.load(Ordering::Relaxed),
+            watches: metrics.map_or(&[], |metrics| metrics.watches),
         };
         let waited = waiting.run(&mut conductor);
         for thread in threads {
@@ -99,21 +112,71 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// Stops the loops of other threads.
+/// Stops the loops of other threads, and tells what they did.
 struct Conductor<'a> {
     wakers: Vec<&'static Waker<EventFd>>,
     running: &'a AtomicUsize,
     /// How many ran when this was last woken.
     left: usize,
+    watches: &'static [Watch],
+}
+
+/// A request for the page of numbers, until it is whole, and then what is left of the response.
+#[derive(Debug, Default)]
+struct Asked {
+    head: Vec<u8>,
+    response: Vec<u8>,
+    sent: usize,
+}
+
+/// Longest head of such a request.
+const HEAD_MAX: usize = 4_096;
+/// Time that one who asks has for all of it.
+const ASKING_MAX: Duration = Duration::from_secs(10);
+
+impl Asked {
+    fn send(&mut self, socket: &mut Socket<'_, Linux, Conductor<'_>>) {
+        let rest = self.response.get(self.sent..).unwrap_or_default();
+        self.sent = self.sent.saturating_add(socket.write(rest));
+        if self.sent == self.response.len() {
+            socket.finish();
+        }
+    }
 }
 
 impl Handler<Linux> for Conductor<'_> {
-    type Ext = ();
+    type Ext = Asked;
     type Context = ();
 
-    fn on_open(&mut self, _: &mut Socket<'_, Linux, Self>, _: Opened<()>) {}
+    fn on_open(&mut self, socket: &mut Socket<'_, Linux, Self>, _: Opened<()>) -> Asked {
+        socket.set_timeout(ASKING_MAX);
+        Asked::default()
+    }
 
-    fn on_data(&mut self, _: &mut Socket<'_, Linux, Self>, _: &mut (), _: &mut [u8]) {}
+    fn on_data(
+        &mut self,
+        socket: &mut Socket<'_, Linux, Self>,
+        asked: &mut Asked,
+        data: &mut [u8],
+    ) {
+        if !asked.response.is_empty() {
+            // One request each.
+            return;
+        }
+        asked.head.extend_from_slice(data);
+        if asked.head.windows(4).any(|window| window == b"\r\n\r\n") {
+            asked.response = respond(&asked.head, self.watches);
+            asked.send(socket);
+        } else if asked.head.len() > HEAD_MAX {
+            socket.close();
+        }
+    }
+
+    fn on_writable(&mut self, socket: &mut Socket<'_, Linux, Self>, asked: &mut Asked) {
+        if !asked.response.is_empty() {
+            asked.send(socket);
+        }
+    }
 
     fn on_wake(&mut self, sockets: &mut AllSockets<'_, Linux, Self>) {
         let mut stop = sockets.net().platform_mut().next_signal().is_some();
@@ -125,5 +188,8 @@ impl Handler<Linux> for Conductor<'_> {
             self.wakers.iter().for_each(|waker| waker.wake());
         }
         sockets.net().keep_alive(running > 0);
+        if running == 0 {
+            sockets.net().drain(ASKING_MAX);
+        }
     }
 }

@@ -6,7 +6,7 @@ use usockets::{
 
 use super::connection::Connection;
 use super::memory::{Shared, Store, Tables};
-use super::service::Service;
+use super::service::{Observer, Service};
 
 /// Clients that make room at once when descriptors are out.
 const ROOM_MADE: u32 = 16;
@@ -49,6 +49,11 @@ impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
             shared: Shared::new(service, tables),
             crowded_until: Instant::ZERO,
         }
+    }
+
+    /// Has somebody told of each iteration.
+    pub(crate) fn set_observer(&mut self, observer: &'static dyn Observer) {
+        self.shared.service.observer = Some(observer);
     }
 }
 
@@ -120,6 +125,21 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
                     sockets.net().close(id);
                 }
             }
+        }
+    }
+
+    fn after_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        if let Some(observer) = self.shared.service.observer {
+            observer.woke(sockets.net().now());
+        }
+    }
+
+    fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        if let Some(observer) = self.shared.service.observer {
+            let net = sockets.net();
+            let (stats, requests) = (net.stats(), self.shared.service.requests);
+            // The loop's own time is that of the iteration's beginning.
+            observer.dispatched(net.platform_mut().now(), stats, requests);
         }
     }
 

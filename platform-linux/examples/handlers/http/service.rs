@@ -1,6 +1,8 @@
 //! What all connections of a server share.
 
-use usockets::Duration;
+use core::fmt;
+
+use usockets::{Duration, Instant, Stats};
 
 use super::date::{Date, WallClock};
 use super::head::Head;
@@ -64,8 +66,16 @@ impl Default for Limits {
 /// One line of `/status`: a name, and how to find the number out.
 pub(crate) type Fact = (&'static str, fn() -> u64);
 
+/// Is told of each iteration of a server's loop.
+pub(crate) trait Observer: Sync {
+    /// A wait is over.
+    fn woke(&self, now: Instant);
+
+    /// All calls that followed have been made.
+    fn dispatched(&self, now: Instant, stats: Stats, requests: u64);
+}
+
 /// What all connections of a server share.
-#[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) date: Date,
@@ -79,6 +89,17 @@ pub(crate) struct Service {
     pub(crate) stopping: bool,
     /// Requests whose head was understood.
     pub(crate) requests: u64,
+    /// Who is told of each iteration, if somebody is.
+    pub(crate) observer: Option<&'static dyn Observer>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("Service");
+        all.field("limits", &self.limits);
+        all.field("requests", &self.requests)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Service {
@@ -92,6 +113,7 @@ impl Service {
             facts: &[],
             stopping: false,
             requests: 0,
+            observer: None,
         }
     }
 
