@@ -374,7 +374,8 @@ fn a_connection_without_a_valid_header_never_opens() {
     }
 }
 
-/// One who ends within a header has the time to open, and no more.
+/// One who ends within a header is let go, at once or when the time to open is over, and costs no
+/// more than a few looks.
 #[test]
 fn a_header_that_ends_too_early_never_opens() {
     let parts = &[b"PROXY TCP4 1.2.3.4".as_slice()];
@@ -514,7 +515,7 @@ fn connects_begin_with_a_header() {
 #[test]
 #[cfg(feature = "tls")]
 fn it_is_below_tls() {
-    usockets_tests::bed::on_secured_proxied("it_is_below_tls", |bed| {
+    usockets_tests::bed::on_secured_proxied(|bed| {
         let mut pair = Pair::open(bed);
         let (accepted, connected) = (pair.accepted, pair.connected);
         pair.client.say(connected, b"hello");

@@ -378,7 +378,7 @@ fn nothing_is_marked_as_undone() {
 
 /// What needs `std`, each in a feature that says so: what asks the processor for its instructions,
 /// the descriptor of a loop, and memory on the heap.
-const WITH_STD: [&str; 4] = [
+const WITH_STD: [&str; 5] = [
     "core/src/tls/crypto/x25519.rs",
     "core/src/event_loop/descriptor.rs",
     "platform-linux/src/keys.rs",

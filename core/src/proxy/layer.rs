@@ -10,6 +10,10 @@ use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv, Sock
 use crate::proxy::header::{HEADER_MAX, ProxyHeader, ProxyParsed, ProxyValues, ProxyVersion};
 use crate::time::Instant;
 
+/// Looks at the beginning of a header, without any more of it, after which its peer has ended:
+/// reports without a reason are not as many in a row.
+const LOOKS_MAX: u8 = 32;
+
 /// A network: all addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Network {
@@ -130,10 +134,11 @@ impl ProxyPlace {
 pub struct ProxiedSocket<S> {
     inner: S,
     state: State,
-    /// Bytes of a header that went out.
+    /// Bytes of a header that went out; of one that is awaited, looks that found no more than
+    /// those before.
     sent: u8,
     version: u8,
-    /// Bytes of a header that are still to be taken.
+    /// Bytes of a header that are still to be taken; of one that is awaited, how many were seen.
     left: u16,
     ends: Ends,
     id: u64,
@@ -300,9 +305,17 @@ impl<'s, P: Platform> Proxied<'s, P> {
         let looked = self.scratch.get(..len).unwrap_or_default();
         let (header, len) = match ProxyHeader::parse(looked) {
             ProxyParsed::Whole(header, len) => (header, len),
-            // An end that is reported need not be true, and cannot be seen behind bytes that stay:
-            // one who ends within a header has the time to open.
+            // An end that is reported need not be true, and cannot be seen behind bytes that stay;
+            // but a socket that is reported again and again without any more has come to it.
             ProxyParsed::Partial(need) => {
+                let seen = u16::try_from(len).unwrap_or(u16::MAX);
+                if seen > socket.left {
+                    (socket.left, socket.sent) = (seen, 0);
+                }
+                socket.sent = socket.sent.saturating_add(1);
+                if socket.sent > LOOKS_MAX {
+                    return Err(Error::Reset);
+                }
                 return match self.inner.set_low_water(&mut socket.inner, need) {
                     // Where it cannot be set, the socket is reported with every byte.
                     Ok(()) | Err(Error::Unsupported) => Ok(Progress::Pending),
@@ -314,7 +327,7 @@ impl<'s, P: Platform> Proxied<'s, P> {
         self.keep_values(socket.id, len);
         socket.ends = Ends::of(header);
         // At most `HEADER_MAX`.
-        socket.left = u16::try_from(len).unwrap_or(u16::MAX);
+        (socket.left, socket.sent) = (u16::try_from(len).unwrap_or(u16::MAX), 0);
         socket.state = State::Taken;
         self.take(socket)
     }

@@ -53,7 +53,7 @@ impl<B: Bed> Bed for ProxiedBed<'_, B> {
         self.0.addr(host)
     }
 
-    fn addr_v6(&self, host: usize) -> SocketAddr {
+    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
         self.0.addr_v6(host)
     }
 

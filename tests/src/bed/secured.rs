@@ -67,10 +67,9 @@ pub fn on_secured_user_space(mut test: impl FnMut(&mut SecuredBed<'_, UserSpaceB
 /// Runs a test with TLS above the layer of the PROXY protocol, on Linux.
 #[cfg(target_os = "linux")]
 pub fn on_secured_proxied(
-    name: &str,
     mut test: impl FnMut(&mut SecuredBed<'_, super::ProxiedBed<'_, LinuxBed>>) + Send,
 ) {
-    with_stack(name, || {
+    with_stack(|| {
         super::on_proxied_linux(|inner| test(&mut SecuredBed { inner, hosts: 0 }));
     });
 }

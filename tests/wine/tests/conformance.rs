@@ -1,6 +1,8 @@
 //! The conformance suite, and what else runs on every platform, as one program: what starts it
 //! takes longer than it.
 
+#[path = "../../tests/address_limits.rs"]
+mod address_limits;
 #[path = "../../tests/async_cancellation.rs"]
 mod async_cancellation;
 #[path = "../../tests/async_streams.rs"]
@@ -13,3 +15,5 @@ mod conformance;
 mod delivery_before_close;
 #[path = "../../tests/memory.rs"]
 mod memory;
+#[path = "../../tests/pre_open.rs"]
+mod pre_open;
