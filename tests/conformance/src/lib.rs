@@ -30,8 +30,8 @@
 //!
 //! # Where to look
 //! `bed` (what you implement), `suite` (the tests, by behaviour), `list` (which there are, and the
-//! macro); `script` and `side` (a handler that writes down every call, and loops that are driven); `strict` (a layer that
-//! watches both sides).
+//! macro); `script` and `side` (a handler that writes down every call, and loops that are driven);
+//! `strict` (a layer that watches both sides).
 
 pub mod bed;
 pub mod guide;

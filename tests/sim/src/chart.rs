@@ -65,7 +65,8 @@ pub fn message_chart(trace: &[String]) -> String {
         let (x, end) = (at(host), height - BOTTOM / 2);
         let _ = writeln!(
             svg,
-            "<text x=\"{x}\" y=\"30\" text-anchor=\"middle\" font-weight=\"bold\">host {host}</text>\n\
+            "<text x=\"{x}\" y=\"30\" text-anchor=\"middle\" font-weight=\"bold\">\
+             host {host}</text>\n\
              <line x1=\"{x}\" y1=\"40\" x2=\"{x}\" y2=\"{end}\" stroke=\"#999\"/>"
         );
     }
