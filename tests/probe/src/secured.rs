@@ -135,7 +135,9 @@ fn engine<C: Crypto>(
     let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
     let policy = policy(anchors);
     let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
-    let _ = identity.check(&crypto, anchors).map_err(|error| write!(Sink, "{error}"));
+    let _ = identity
+        .check(&crypto, anchors)
+        .map_err(|error| write!(Sink, "{error}"));
     let _ = identity.certificate_names().last();
     let identities = [identity];
     let server = ServerConfig::new(&identities)
