@@ -44,8 +44,10 @@ where
     world.run(secs(900), |world| {
         for (id, to, sent) in &mut all {
             let conn = world.a.conn(*id);
-            // Three questions for the neighbour were lost (RFC 4861, section 10).
+            // Three questions for the neighbour were lost (RFC 4861, section 10). For a while it
+            // is not asked again.
             if !conn.open && conn.error == Some(Error::Unreachable) {
+                world.pass(secs(1));
                 world.a.close(*id);
                 *id = world.a.connect(to, sent);
                 world.a.push(*id, b"", true);
