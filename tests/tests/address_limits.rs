@@ -125,12 +125,12 @@ fn a_refused_attempt_does_not_count_for_the_rate() {
 fn an_ipv6_network_counts_as_one() {
     let mut limits = AddressLimits::<16>::new(AddressLimit::connections(2), SEED);
     for host in 0..2 {
-        assert_eq!(limits.admit(v6(0x2001_db8, host), millis(1)), Ok(()));
-        limits.opened(v6(0x2001_db8, host));
+        assert_eq!(limits.admit(v6(0x2001_0db8, host), millis(1)), Ok(()));
+        limits.opened(v6(0x2001_0db8, host));
     }
-    let third = limits.admit(v6(0x2001_db8, u64::MAX), millis(1));
+    let third = limits.admit(v6(0x2001_0db8, u64::MAX), millis(1));
     assert_eq!(third, Err(OverLimit::Connections));
-    assert_eq!(limits.admit(v6(0x2001_db9, 0), millis(1)), Ok(()));
+    assert_eq!(limits.admit(v6(0x2001_0db9, 0), millis(1)), Ok(()));
     // A network is no IPv4 address of the same bits, but a mapped address is.
     limits.opened(v4(9));
     assert_eq!(limits.connections(v6(9, 0)), 0);

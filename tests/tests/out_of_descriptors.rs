@@ -14,8 +14,8 @@ use usockets_tests::sim::Faults;
 #[test]
 #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
 fn a_reached_limit_costs_no_spinning_and_loses_nobody() {
-    usockets_tests::bed::on_linux(|bed| reach_limit(bed));
-    usockets_tests::bed::on_poll(|bed| reach_limit(bed));
+    usockets_tests::bed::on_linux(reach_limit);
+    usockets_tests::bed::on_poll(reach_limit);
 }
 
 #[cfg(all(target_os = "linux", not(feature = "sim-only")))]

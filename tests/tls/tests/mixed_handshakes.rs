@@ -30,7 +30,7 @@ fn mix_up(config: &Config<'_>, is_client: bool, at: usize) -> (Ours, bool) {
                 };
                 if is_to_client == is_client && !ours.connection.is_open() {
                     if reads == at {
-                        ours.handshake = Box::new(Handshake::EMPTY);
+                        *ours.handshake = Handshake::EMPTY;
                         is_mixed = true;
                     }
                     reads += 1;
