@@ -113,7 +113,7 @@
 //!
 //! Stacks with the same addresses, one for each receive queue of a card, are one host on the link.
 //! What the card hands to one queue only, answers of neighbours, reaches all of them by a table
-//! that they share ([`SharedNeighbours`]).
+//! that they share (`SharedNeighbours`, feature `queues`).
 //!
 //! # Listening
 //!
@@ -164,7 +164,7 @@ pub use device::{
 pub use hash::Secret;
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};
-#[cfg(target_has_atomic = "32")]
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 

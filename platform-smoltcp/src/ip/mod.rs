@@ -5,5 +5,5 @@
 pub(crate) mod neighbour;
 pub(crate) mod resolve;
 pub(crate) mod route;
-#[cfg(target_has_atomic = "32")]
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 pub(crate) mod shared;

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use usockets::{Duration, Instant};
 
 use crate::hash::Secret;
-#[cfg(target_has_atomic = "32")]
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::ip::shared::SharedNeighbours;
 use crate::number::{high, low, place};
 
@@ -72,7 +72,7 @@ pub(crate) struct Neighbours<'a> {
     burst_from: Instant,
     /// What other stacks on this link know, and how often they had learnt something when it was
     /// last looked at.
-    #[cfg(target_has_atomic = "32")]
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
     shared: Option<(&'a SharedNeighbours, (u32, u32))>,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Neighbours<'a> {
             secret: Secret::new([0; 16]),
             burst: 0,
             burst_from: Instant::ZERO,
-            #[cfg(target_has_atomic = "32")]
+            #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             shared: None,
         }
     }
@@ -271,7 +271,7 @@ impl<'a> Neighbours<'a> {
 }
 
 /// What is known together with other stacks.
-#[cfg(target_has_atomic = "32")]
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 impl<'a> Neighbours<'a> {
     /// Shares what is learnt with all stacks that have the same table.
     pub(crate) fn share(&mut self, table: &'a SharedNeighbours) {
@@ -344,8 +344,8 @@ impl<'a> Neighbours<'a> {
     }
 }
 
-/// Without atomics nothing is shared.
-#[cfg(not(target_has_atomic = "32"))]
+/// Without the feature, or without atomics, nothing is shared.
+#[cfg(not(all(feature = "queues", target_has_atomic = "32")))]
 #[expect(clippy::unused_self, reason = "as where something is shared")]
 impl Neighbours<'_> {
     const fn adopt(&self, _: IpAddr, _: Instant) -> Option<[u8; 6]> {

@@ -10,7 +10,7 @@ use usockets::{
 use crate::config::{Config, SizeClass};
 use crate::counters::Counters;
 use crate::device::{CHAIN_MAX, PollDevice, RxChecksum, TxMeta};
-#[cfg(target_has_atomic = "32")]
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::ip::shared::SharedNeighbours;
 use crate::number::place;
 use crate::stack::memory::Memory;
@@ -108,7 +108,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     ///
     /// While a connection waits for a neighbour, the stack then looks every millisecond whether
     /// another has heard of it.
-    #[cfg(target_has_atomic = "32")]
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
     pub fn share_neighbours(&mut self, table: &'a SharedNeighbours) {
         self.shell.neighbours.share(table);
     }
