@@ -72,12 +72,6 @@ impl Events {
         Ok(())
     }
 
-    /// Returns true if the last wait brought something.
-    #[inline]
-    pub(crate) fn were_any(&self) -> bool {
-        self.next != 0
-    }
-
     /// Takes the next event.
     #[inline]
     pub(crate) fn next_ready(&mut self) -> Option<Ready> {

@@ -1,7 +1,5 @@
 //! The platform: one `epoll` instance.
 
-use core::cell::Cell;
-
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use usockets::{
@@ -22,11 +20,6 @@ use crate::transfer;
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
 
-/// Microseconds from which on a time is far: iterations mostly take less than half of that.
-const FAR: u64 = 1 << 14;
-/// Divides microseconds into halves of milliseconds, a little short, by a shift.
-const MICROS_OF_HALF_A_MILLI: u64 = 1 << 11;
-
 /// One `epoll` instance (`epoll(7)`).
 ///
 /// A connection is registered once, edge-triggered for everything, for its whole life. A listener
@@ -41,8 +34,6 @@ pub struct Linux {
     unregistered: Option<Unregistered>,
     /// What [`Self::with_signals`] asked for.
     pub(crate) signals: Option<Signals>,
-    /// The clock's last reading since the last wait; zero if there was none.
-    read: Cell<Instant>,
     /// Descriptors that came beside bytes of a Unix socket.
     #[cfg(feature = "local")]
     pub(crate) received: Received,
@@ -69,7 +60,6 @@ impl Linux {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error)?,
             waits: 0,
-            read: Cell::new(Instant::ZERO),
             learnt: Learnt::default(),
             waker: None,
             unregistered: None,
@@ -103,25 +93,12 @@ impl Linux {
     }
 
     /// Returns the milliseconds to wait for a time, rounded up.
-    ///
-    /// A busy loop that has read the clock since its last wait does not read it again (45 of 700
-    /// instructions of an HTTP request with a timeout, callgrind): it waits for less than half of
-    /// the time since that reading. If nothing comes, the next wait is by the clock. So the loop
-    /// is late only after an iteration that took longer than that half, and by less than it took,
-    /// as if the time had come while it ran.
     #[inline]
-    fn millis_to(&self, until: Instant) -> i32 {
+    fn millis_to(until: Instant) -> i32 {
         if until == Instant::ZERO {
             return 0;
         }
-        let read = self.read.replace(Instant::ZERO);
-        if read != Instant::ZERO && self.events.were_any() {
-            let wait = until.as_micros().saturating_sub(read.as_micros());
-            if wait >= FAR {
-                return i32::try_from(wait / MICROS_OF_HALF_A_MILLI).unwrap_or(i32::MAX);
-            }
-        }
-        let wait = until.as_micros().saturating_sub(stream::now().as_micros());
+        let wait = until.saturating_since(stream::now()).as_micros();
         i32::try_from(wait.div_ceil(1_000)).unwrap_or(i32::MAX)
     }
 
@@ -350,7 +327,7 @@ impl Platform for Linux {
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let mut millis = match until {
             None => -1,
-            Some(until) => self.millis_to(until),
+            Some(until) => Self::millis_to(until),
         };
         let mut extra = None;
         if let Some(waiting) = &mut self.unregistered
@@ -383,9 +360,7 @@ impl Platform for Linux {
 
     #[inline]
     fn now(&self) -> Instant {
-        let now = stream::now();
-        self.read.set(now);
-        now
+        stream::now()
     }
 }
 

@@ -469,10 +469,10 @@ mod system {
     /// Most bytes that `getentropy` gives in one call.
     const ENTROPY_MAX: usize = 256;
 
-    pub(super) struct System;
+    pub(crate) struct System;
 
     impl System {
-        pub(super) const fn new() -> Self {
+        pub(crate) const fn new() -> Self {
             Self
         }
     }
