@@ -1,7 +1,7 @@
 //! The PROXY protocol: headers read and written, and a layer below the program that takes them.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use usockets::proxy::{
@@ -59,6 +59,29 @@ fn lines_are_read() {
         ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
     assert_eq!(longest.len(), 107);
     assert_eq!(whole(longest).addresses, None);
+}
+
+/// Addresses in any form, and in none, are what the standard library takes them for.
+#[test]
+fn addresses_are_read_as_the_standard_library_does() {
+    let mut read = 0;
+    for seed in seeds(100_000) {
+        let mut rng = Rng::new(seed);
+        let letters = (0..rng.below(24)).map(|_| b"01234589aF::::...g"[rng.below(18) as usize]);
+        let text = String::from_utf8(letters.collect()).unwrap();
+        let v4: Option<Ipv4Addr> = text.parse().ok();
+        let v6: Option<Ipv6Addr> = text.parse().ok();
+        read += u32::from(v4.is_some() || v6.is_some());
+        for (family, ip) in [("TCP4", v4.map(IpAddr::V4)), ("TCP6", v6.map(IpAddr::V6))] {
+            let line = format!("PROXY {family} {text} {text} 1 2\r\n");
+            let parsed = match ProxyHeader::parse(line.as_bytes()) {
+                ProxyParsed::Whole(header, _) => header.addresses.map(|(from, _)| from.ip()),
+                _ => None,
+            };
+            assert_eq!(parsed, ip, "{line:?}, seed {seed}");
+        }
+    }
+    assert!(read > 100, "only {read} were addresses");
 }
 
 #[test]

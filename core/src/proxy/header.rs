@@ -2,6 +2,8 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use crate::proxy::text;
+
 /// What a header of version 2 begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes of a header of version 2 before its addresses.
@@ -169,35 +171,21 @@ fn parse_fields(line: &[u8]) -> Option<ProxyHeader> {
         // "The receiver must ignore anything presented before the CRLF."
         return (!line.contains(&b'\r')).then_some(ProxyHeader { addresses: None });
     }
-    let line = core::str::from_utf8(line).ok()?;
-    let mut fields = line.split(' ');
-    let [family, from, to, from_port, to_port] = [(); 5].map(|()| fields.next());
-    if fields.next().is_some() {
+    let mut rest = Some(line);
+    let [family, from, to, from_port, to_port] = [(); 5].map(|()| text::field(&mut rest, b' '));
+    if rest.is_some() {
         return None;
     }
-    let (from_port, to_port) = (parse_port(from_port?)?, parse_port(to_port?)?);
+    let (from_port, to_port) = (text::port(from_port?)?, text::port(to_port?)?);
     let (from, to) = match family? {
-        "TCP4" => {
-            let (from, to): (Ipv4Addr, Ipv4Addr) = (from?.parse().ok()?, to?.parse().ok()?);
-            (IpAddr::V4(from), IpAddr::V4(to))
-        }
-        "TCP6" => {
-            let (from, to): (Ipv6Addr, Ipv6Addr) = (from?.parse().ok()?, to?.parse().ok()?);
-            (IpAddr::V6(from), IpAddr::V6(to))
-        }
+        b"TCP4" => (IpAddr::V4(text::ipv4(from?)?), IpAddr::V4(text::ipv4(to?)?)),
+        b"TCP6" => (IpAddr::V6(text::ipv6(from?)?), IpAddr::V6(text::ipv6(to?)?)),
         _ => return None,
     };
     Some(ProxyHeader::between(
         SocketAddr::new(from, from_port),
         SocketAddr::new(to, to_port),
     ))
-}
-
-/// Reads a port: decimal, without a sign or superfluous zeros.
-fn parse_port(text: &str) -> Option<u16> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_padded = text.starts_with('0') && text != "0";
-    (is_plain && !is_padded).then(|| text.parse().ok())?
 }
 
 /// Reads a header of version 2. `None` if it is invalid.

@@ -5,11 +5,12 @@ use core::fmt::Write;
 
 use usockets::{
     AllSockets, Budget, Buffer, Closed, Descriptors, Endpoint, Error, Frame, FrameSpans, Frames,
-    Handler, Instant, ListenerId, LocalAddress, LocalEndpoint, LocalType, Loop, Net, Opened,
-    Output, Queue, Readiness, Socket, SocketId, SocketOption, Sockets, Span, StalePath, TimerId,
-    Waker, WhenFull,
+    Handler, HappyEyeballs, Incoming, Instant, ListenerId, LocalAddress, LocalEndpoint, LocalType,
+    Loop, Net, Opened, Output, PreOpen, Queue, Readiness, Socket, SocketId, SocketOption, Sockets,
+    Span, StalePath, TimerId, Waker, WhenFull,
 };
 
+use crate::guards;
 use crate::hidden::{len, long, word, yes};
 use crate::outside::{Layer, Outside, Sink, addr, address, duration, error};
 
@@ -22,11 +23,24 @@ pub struct Anything {
     span: Span,
     frames: Frames<64, 64>,
     spans: FrameSpans,
+    eyeballs: Option<HappyEyeballs<4>>,
 }
 
 impl<P: Layer> Handler<P> for Anything {
     type Context = u32;
     type Ext = Buffer<512>;
+
+    fn on_pre_open(&mut self, incoming: &mut Incoming<'_, P, u32>) -> PreOpen {
+        self.listener = Some(incoming.listener());
+        let _ = (incoming.peer(), incoming.context());
+        let _ = (incoming.local_addr(), incoming.now());
+        incoming.platform_mut().call();
+        P::more_incoming(incoming);
+        match yes() {
+            true => PreOpen::Keep,
+            false => PreOpen::Refuse,
+        }
+    }
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<u32>) -> Buffer<512> {
         self.socket = Some(socket.id());
@@ -112,6 +126,10 @@ impl<P: Layer> Handler<P> for Anything {
     }
 
     fn after_dispatch(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
+        self.all(sockets);
+    }
+
+    fn after_wait(&mut self, sockets: &mut AllSockets<'_, P, Self>) {
         self.all(sockets);
     }
 }
@@ -254,6 +272,7 @@ impl Anything {
             }
             (23, ..) => self.timer = net.start_timer_in(word(), duration(), duration()).ok(),
             (24, ..) => P::more(net, id),
+            (25, ..) => guards::connect(net, &mut self.eyeballs, id, self.timer),
             _ => net.platform_mut().call(),
         }
     }

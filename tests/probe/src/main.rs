@@ -16,6 +16,7 @@ mod capable;
 mod composed;
 #[cfg(feature = "tls")]
 mod cryptography;
+mod guards;
 #[cfg_attr(
     not(feature = "tls"),
     expect(dead_code, reason = "some of it is for TLS only")
@@ -63,6 +64,7 @@ extern "C" fn _start() -> ! {
     };
     let _ = match more & 7 {
         4 => composed::run(receive),
+        5 => guards::run(receive, cork),
         0 => anything::run(Outside, plain, receive, cork),
         2 => {
             let mut slots = [const { Slot::free(0) }; 4];

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use usockets::{
     Accepted, Address, Arrival, Arrivals, Credentials, DatagramError, DatagramOption, Datagrams,
-    Departure, Descriptors, Duration, Ecn, Endpoint, Error, Handler, Inserted, Instant,
+    Departure, Descriptors, Duration, Ecn, Endpoint, Error, Handler, Incoming, Inserted, Instant,
     LocalEndpoint, LocalSockets, Net, Notify, Platform, Progress, Readiness, Ready, Recv, Socket,
     SocketId, SocketOption,
 };
@@ -358,6 +358,11 @@ pub trait Layer: Platform + Sized {
     fn more_own<H: Handler<Self>>(socket: &mut Socket<'_, Self, H>) {
         let _ = socket;
     }
+
+    /// Makes any such call on a connection that is not open yet.
+    fn more_incoming(incoming: &mut Incoming<'_, Self, u32>) {
+        let _ = incoming;
+    }
 }
 
 impl<const HOLDS: bool> Layer for Outside<HOLDS> {
@@ -371,6 +376,12 @@ impl<const HOLDS: bool> Layer for Outside<HOLDS> {
 
     fn more_own<H: Handler<Self>>(socket: &mut Socket<'_, Self, H>) {
         capable::own_datagrams(socket);
+    }
+
+    fn more_incoming(incoming: &mut Incoming<'_, Self, u32>) {
+        if yes() {
+            let _ = incoming.take();
+        }
     }
 }
 

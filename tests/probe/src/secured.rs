@@ -56,6 +56,10 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
     let layer = layer(Outside::<false>, provider(), memory, lent, parking)
         .with_exchange_parking(exchanges)
         .with_peers(others);
+    let layer = match yes() {
+        true => layer.with_secured_inserts(),
+        false => layer,
+    };
     anything::run(layer, sockets, receive, cork)
 }
 
