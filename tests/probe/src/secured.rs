@@ -125,6 +125,14 @@ fn policy<'a>(anchors: &'a [TrustAnchor<'a>]) -> ClientAuth<'a> {
     }
 }
 
+/// Makes any call about an identity.
+fn facts_of<C: Crypto>(identity: &Identity<'_>, crypto: &C, anchors: &[TrustAnchor<'_>]) {
+    let _ = identity
+        .check(crypto, anchors)
+        .map_err(|error| write!(Sink, "{error}"));
+    let _ = identity.certificate_names().last();
+}
+
 /// Makes any call of the engine, at any time.
 fn engine<C: Crypto>(
     mut crypto: C,
@@ -139,10 +147,7 @@ fn engine<C: Crypto>(
     let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
     let policy = policy(anchors);
     let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
-    let _ = identity
-        .check(&crypto, anchors)
-        .map_err(|error| write!(Sink, "{error}"));
-    let _ = identity.certificate_names().last();
+    facts_of(&identity, &crypto, anchors);
     let identities = [identity];
     let server = ServerConfig::new(&identities)
         .protocols(protocols)
