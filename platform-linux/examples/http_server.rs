@@ -132,7 +132,7 @@ fn serve() -> Result<(), support::Failure> {
     let watches: Vec<_> = rooms.iter().map(|_| Watch::default()).collect();
     let watches: &'static [Watch] = Vec::leak(watches);
     let metrics = options.metrics.map(|at| Metrics { at, watches });
-    let mut parts = Vec::new();
+    let (mut parts, mut addrs) = (Vec::new(), Vec::new());
     for ((room, watch), index) in rooms.iter_mut().zip(watches).zip(0_usize..) {
         let waker = new_waker()?;
         let (mut server, mut handler) = room.server(Linux::new()?.with_waker(waker)?)?;
@@ -144,7 +144,7 @@ fn serve() -> Result<(), support::Failure> {
         let cpu = cpu.and_then(|index| processors.get(index).copied());
         for listener in listeners {
             if index == 0 {
-                support::announce(server.net().listening_addr(listener));
+                addrs.push(server.net().listening_addr(listener));
             }
             if let Some(cpu) = cpu {
                 steer(&mut server.net(), listener, cpu)?;
@@ -157,6 +157,8 @@ fn serve() -> Result<(), support::Failure> {
             cpu,
         });
     }
+    // Only when all of them listen: who comes before finds them all.
+    addrs.into_iter().for_each(support::announce);
     run_all(parts, metrics)
 }
 
