@@ -395,8 +395,8 @@ pub struct Accepted {
     /// The peer's address. An IPv4-mapped address comes as IPv4; a Unix socket's peer often has
     /// none.
     pub peer: Address,
-    /// Whether the listener will be reported again if more wait. When `false` the loop accepts
-    /// again without waiting for a report.
+    /// True: the loop takes no more until the listener's next report, though more may wait, and
+    /// the platform reports it again if they do. False: the loop accepts again at once.
     pub drained: bool,
 }
 

@@ -59,9 +59,10 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// First every connection that waits is accepted, and what has arrived is delivered, until for
     /// 10 ms nothing has come and no handshake is under way, but for at most half a second. Then
     /// listeners stop, and each open connection gets its `on_drain`, in which it ends or notes that
-    /// it is to. What is left when the time is over closes with [`Closed::TimedOut`]. Timers,
-    /// foreign descriptors, datagram sockets and what the program connects meanwhile are the
-    /// program's to end; then [`Loop::run`](crate::Loop::run) returns.
+    /// it is to. Datagram sockets and what the program connects meanwhile are the program's to end.
+    /// What is left of all these when the time is over closes with [`Closed::TimedOut`], a connect
+    /// without a call. Timers and foreign descriptors stay; without any
+    /// [`Loop::run`](crate::Loop::run) returns.
     ///
     /// Takes no slot. Called again, it replaces the time: zero closes everything in the next
     /// iteration.

@@ -112,7 +112,8 @@ pub trait Bed {
         None
     }
 
-    /// Returns tests that do not hold on the platform, and why. They are left out, and say so.
+    /// Returns tests that do not hold on the platform, and why. They are left out, and say so. Each
+    /// is named by its function alone, without its module: `the_end_comes_once`.
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
