@@ -229,8 +229,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         let announcement = shell.next_announcement();
         let waits = shell.blocked.count() > 0 && shell.neighbours.is_shared();
         let news = waits.then(|| shell.now.saturating_add(NEWS_EVERY));
-        let deadlines = [shell.wheel.next(shell.now), full, announcement, news];
-        deadlines.into_iter().flatten().min()
+        earliest([shell.wheel.next(shell.now), full, announcement, news])
     }
 
     /// Waits for a frame, a wake-up or `until`: looks for it again and again for a while, then
@@ -285,6 +284,16 @@ impl<D> Stack<'_, D> {
     pub const fn device_mut(&mut self) -> &mut D {
         &mut self.device
     }
+}
+
+/// Returns the earliest of these times, if there is one.
+///
+/// None is a time that never comes: if the times of `None` are compared and left out afterwards, as
+/// compilers may do, memcheck takes that for a use of memory that nobody has written.
+fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
+    const NEVER: Instant = Instant::from_micros(u64::MAX);
+    let first = times.into_iter().map(|time| time.unwrap_or(NEVER)).min();
+    first.filter(|first| *first != NEVER)
 }
 
 impl<D: PollDevice> Platform for Stack<'_, D> {
@@ -464,7 +473,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
         self.turn();
         if !self.has_work() {
-            let first = [until, self.deadline()].into_iter().flatten().min();
+            let first = earliest([until, self.deadline()]);
             if first.is_none_or(|first| first > self.shell.now) {
                 self.wait(first);
                 self.turn();
