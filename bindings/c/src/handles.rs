@@ -373,6 +373,16 @@ impl Ref<us_loop_t> {
         unsafe { self.sides.start::<Side>().add(index as usize).as_ref() }
     }
 
+    /// Notes that the slot of `id` has a connection of the listener with this number, until the
+    /// program has a socket of it.
+    pub(crate) fn note_accepted(&self, id: SocketId, origin: usize) {
+        let side = self.side(id);
+        side.socket
+            .set(std::ptr::without_provenance_mut(origin << 1 | 1));
+        #[cfg(feature = "tls")]
+        side.name.set(0);
+    }
+
     /// Returns the program's socket in a slot, if there is one.
     #[inline]
     pub(crate) fn socket_at(&self, index: u32) -> Option<SocketRef> {

@@ -5,7 +5,6 @@ use std::ffi::c_int;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::ptr::without_provenance_mut;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -17,12 +16,9 @@ use usockets::{
 use usockets_linux::{EventFd, Linux};
 use usockets_posix::{Fd, Kind};
 
-use crate::calls::ip_bytes;
 use crate::handles::{ListenRef, LoopRef, Origin};
 use crate::margins::Inner;
-
-/// Connections running that a program takes over by `on_pre_open` before others get their turn.
-const TAKEN_MAX: u32 = 64;
+use crate::pre_open::{TAKEN_MAX, leaves};
 
 /// The address that a ready-made descriptor is listened or connected at, which is not looked at.
 pub(crate) const NOWHERE: SocketAddr =
@@ -129,10 +125,7 @@ impl Kernel {
         lp.live.set(lp.live.get().saturating_sub(1));
         self.register_stream(&fd, id)?;
         *socket = Fd::new(fd, Kind::Stream);
-        lp.side(id)
-            .socket
-            .set(without_provenance_mut(origin << 1 | 1));
-        lp.side(id).name.set(0);
+        lp.note_accepted(id, origin);
         let peer = self.peer_addr(socket)?;
         Ok(Some(Accepted {
             peer,
@@ -185,43 +178,6 @@ impl Kernel {
             peer: Address::Unnamed,
             drained: false,
         }))
-    }
-
-    /// Asks the program whether it leaves an accepted connection to the library.
-    fn leaves(lp: LoopRef, listener: ListenRef, socket: &mut Fd, peer: Address) -> bool {
-        let context = listener.socket.context.get();
-        let Some(callback) = context.on_pre_open.get() else {
-            return true;
-        };
-        let fd = raw(socket);
-        let mut ip = [0; 16];
-        let length = peer.ip().map_or(0, |peer| ip_bytes(peer.ip(), &mut ip));
-        let mut asked = Asked {
-            lp,
-            socket,
-            answered: false,
-        };
-        // SAFETY: the program's callback, with what it expects. The core is in the middle of
-        // accepting, where no call of this loop reaches it, so that they all do nothing.
-        let answer = unsafe { callback(context, fd, ip.as_mut_ptr().cast(), length) };
-        asked.answered = true;
-        answer == fd
-    }
-}
-
-/// Closes a connection about which the program threw. Its slot stays taken.
-struct Asked<'a> {
-    lp: LoopRef,
-    socket: &'a mut Fd,
-    answered: bool,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            *self.socket = Linux::CLOSED;
-            self.lp.leaked.set(self.lp.leaked.get() + 1);
-        }
     }
 }
 
@@ -282,12 +238,9 @@ impl Platform for Kernel {
             let Some(accepted) = accepted else {
                 return Ok(None);
             };
-            if Self::leaves(lp, listening, socket, accepted.peer) {
-                lp.side(id)
-                    .socket
-                    .set(without_provenance_mut(number << 1 | 1));
-                #[cfg(feature = "tls")]
-                lp.side(id).name.set(0);
+            let fd = raw(socket);
+            if leaves::<Linux>(lp, listening, socket, fd, accepted.peer) {
+                lp.note_accepted(id, number);
                 return Ok(Some(accepted));
             }
             // It is the program's descriptor now.

@@ -52,6 +52,8 @@ mod libuv;
 mod listen;
 mod margins;
 mod poll;
+#[cfg(not(feature = "smoltcp"))]
+mod pre_open;
 mod reach;
 #[cfg(feature = "tls")]
 mod secure;

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::ptr::without_provenance_mut;
 
 use usockets::{
     Accepted, Address, Descriptors, Endpoint, Error, Inserted, Instant, Platform, Progress,
@@ -15,9 +14,9 @@ use usockets::{
 };
 use usockets_posix::{Pipe, Posix, PosixSocket};
 
-use crate::calls::ip_bytes;
 use crate::handles::{ListenRef, LoopRef};
 use crate::margins::Inner;
+use crate::pre_open::{TAKEN_MAX, leaves};
 
 /// What wakes a loop.
 pub(crate) type Notifier = Pipe;
@@ -30,9 +29,6 @@ type Selecting = &'static mut usockets_posix::Poll<POLLED>;
 /// Sockets that `poll` is asked about.
 #[cfg(feature = "poll")]
 const POLLED: usize = 4_096;
-
-/// Connections running that a program takes over by `on_pre_open` before others get their turn.
-const TAKEN_MAX: u32 = 64;
 
 /// The address that a ready-made descriptor is listened or connected at, which is not looked at.
 pub(crate) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -123,43 +119,6 @@ impl Kernel {
         #[cfg(feature = "poll")]
         -1
     }
-
-    /// Asks the program whether it leaves an accepted connection to the library.
-    fn leaves(lp: LoopRef, listener: ListenRef, socket: &mut PosixSocket, peer: Address) -> bool {
-        let context = listener.socket.context.get();
-        let Some(callback) = context.on_pre_open.get() else {
-            return true;
-        };
-        let fd = raw(socket);
-        let mut ip = [0; 16];
-        let length = peer.ip().map_or(0, |peer| ip_bytes(peer.ip(), &mut ip));
-        let mut asked = Asked {
-            lp,
-            socket,
-            answered: false,
-        };
-        // SAFETY: the program's callback, with what it expects. The core is in the middle of
-        // accepting, where no call of this loop reaches it, so that they all do nothing.
-        let answer = unsafe { callback(context, fd, ip.as_mut_ptr().cast(), length) };
-        asked.answered = true;
-        answer == fd
-    }
-}
-
-/// Closes a connection about which the program threw. Its slot stays taken.
-struct Asked<'a> {
-    lp: LoopRef,
-    socket: &'a mut PosixSocket,
-    answered: bool,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            *self.socket = Kernel::CLOSED;
-            self.lp.leaked.set(self.lp.leaked.get() + 1);
-        }
-    }
 }
 
 impl Platform for Kernel {
@@ -215,12 +174,9 @@ impl Platform for Kernel {
             let Some(accepted) = self.posix.accept(listener, socket, id)? else {
                 return Ok(None);
             };
-            if Self::leaves(lp, listening, socket, accepted.peer) {
-                lp.side(id)
-                    .socket
-                    .set(without_provenance_mut(listening.origin << 1 | 1));
-                #[cfg(feature = "tls")]
-                lp.side(id).name.set(0);
+            let fd = raw(socket);
+            if leaves::<Posix<Selecting>>(lp, listening, socket, fd, accepted.peer) {
+                lp.note_accepted(id, listening.origin);
                 return Ok(Some(accepted));
             }
             // It is the program's descriptor now.

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::ptr::{NonNull, without_provenance_mut};
+use std::ptr::NonNull;
 use std::slice;
 
 use usockets::{
@@ -303,11 +303,7 @@ impl Platform for Kernel {
                 .find(is_own)
                 .ok_or(Error::Invalid)?
                 .origin;
-            lp.side(id)
-                .socket
-                .set(without_provenance_mut(number << 1 | 1));
-            #[cfg(feature = "tls")]
-            lp.side(id).name.set(0);
+            lp.note_accepted(id, number);
         }
         Ok(accepted)
     }
