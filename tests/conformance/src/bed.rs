@@ -118,3 +118,46 @@ pub trait Bed {
         &[]
     }
 }
+
+/// Forwards to the bed in a field what every bed that wraps another leaves to it: addresses, time
+/// and what the network is like. Stands inside an `impl Bed for`; `0` or another name is the field.
+#[macro_export]
+macro_rules! forward_bed {
+    ($inner:tt) => {
+        fn addr(&self, host: usize) -> ::core::net::SocketAddr {
+            self.$inner.addr(host)
+        }
+
+        fn addr_v6(&self, host: usize) -> ::core::option::Option<::core::net::SocketAddr> {
+            self.$inner.addr_v6(host)
+        }
+
+        fn is_due(
+            &self,
+            host: usize,
+            deadline: ::core::option::Option<::usockets::Instant>,
+        ) -> bool {
+            self.$inner.is_due(host, deadline)
+        }
+
+        fn edge(&mut self, host: usize) -> bool {
+            self.$inner.edge(host)
+        }
+
+        fn pass(&mut self, most: ::core::time::Duration) {
+            self.$inner.pass(most);
+        }
+
+        fn now(&self) -> ::core::time::Duration {
+            self.$inner.now()
+        }
+
+        fn is_smooth(&self) -> bool {
+            self.$inner.is_smooth()
+        }
+
+        fn is_virtual(&self) -> bool {
+            self.$inner.is_virtual()
+        }
+    };
+}

@@ -304,32 +304,10 @@ impl<B: Bed> Bed for StrictBed<'_, B> {
         Strict::new(self.0.platform())
     }
 
-    fn addr(&self, host: usize) -> SocketAddr {
-        self.0.addr(host)
-    }
-
-    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
-        self.0.addr_v6(host)
-    }
-
-    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
-        self.0.is_due(host, deadline)
-    }
-
-    fn edge(&mut self, host: usize) -> bool {
-        self.0.edge(host)
-    }
+    crate::forward_bed!(0);
 
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         self.0.patience(platform.inner())
-    }
-
-    fn pass(&mut self, most: Duration) {
-        self.0.pass(most);
-    }
-
-    fn now(&self) -> Duration {
-        self.0.now()
     }
 
     fn plenty(&self) -> usize {
@@ -342,10 +320,6 @@ impl<B: Bed> Bed for StrictBed<'_, B> {
 
     fn long(&self) -> Duration {
         self.0.long()
-    }
-
-    fn is_smooth(&self) -> bool {
-        self.0.is_smooth()
     }
 
     fn learns_unasked(&self) -> bool {
@@ -362,9 +336,5 @@ impl<B: Bed> Bed for StrictBed<'_, B> {
 
     fn nowhere(&self) -> Option<SocketAddr> {
         self.0.nowhere()
-    }
-
-    fn is_virtual(&self) -> bool {
-        self.0.is_virtual()
     }
 }

@@ -1,8 +1,4 @@
 //! Conformance on platforms that are lent to their loops and leave out what they may.
-
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use usockets::Instant;
 
 use super::{Bed, SimBed};
@@ -33,43 +29,13 @@ impl Bed for LentBed {
         Box::leak(Box::new(Bare(self.0.platform())))
     }
 
-    fn addr(&self, host: usize) -> SocketAddr {
-        self.0.addr(host)
-    }
-
-    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
-        self.0.addr_v6(host)
-    }
-
-    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
-        self.0.is_due(host, deadline)
-    }
-
-    fn edge(&mut self, host: usize) -> bool {
-        self.0.edge(host)
-    }
+    usockets_conformance::forward_bed!(0);
 
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         self.0.patience(&platform.0)
     }
 
-    fn pass(&mut self, most: Duration) {
-        self.0.pass(most);
-    }
-
-    fn now(&self) -> Duration {
-        self.0.now()
-    }
-
     fn plenty(&self) -> usize {
         self.0.plenty()
-    }
-
-    fn is_smooth(&self) -> bool {
-        self.0.is_smooth()
-    }
-
-    fn is_virtual(&self) -> bool {
-        self.0.is_virtual()
     }
 }

@@ -1,7 +1,7 @@
 //! Conformance of the PROXY protocol's layer over another platform: each connect begins with a
 //! header, which each listener takes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use usockets::Instant;
@@ -49,32 +49,10 @@ impl<B: Bed> Bed for ProxiedBed<'_, B> {
         layer
     }
 
-    fn addr(&self, host: usize) -> SocketAddr {
-        self.0.addr(host)
-    }
-
-    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
-        self.0.addr_v6(host)
-    }
-
-    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
-        self.0.is_due(host, deadline)
-    }
-
-    fn edge(&mut self, host: usize) -> bool {
-        self.0.edge(host)
-    }
+    usockets_conformance::forward_bed!(0);
 
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         self.0.patience(platform.inner())
-    }
-
-    fn pass(&mut self, most: Duration) {
-        self.0.pass(most);
-    }
-
-    fn now(&self) -> Duration {
-        self.0.now()
     }
 
     fn plenty(&self) -> usize {
@@ -89,15 +67,7 @@ impl<B: Bed> Bed for ProxiedBed<'_, B> {
         self.0.opening_turns() + 100
     }
 
-    fn is_smooth(&self) -> bool {
-        self.0.is_smooth()
-    }
-
     fn learns_unasked(&self) -> bool {
         self.0.learns_unasked()
-    }
-
-    fn is_virtual(&self) -> bool {
-        self.0.is_virtual()
     }
 }

@@ -1,6 +1,5 @@
 //! Conformance of TLS over another platform: every endpoint is secured on the way down.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory, TlsSocket};
@@ -119,32 +118,10 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
         Secured(layer.with_parking(places))
     }
 
-    fn addr(&self, host: usize) -> SocketAddr {
-        self.inner.addr(host)
-    }
-
-    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
-        self.inner.addr_v6(host)
-    }
-
-    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
-        self.inner.is_due(host, deadline)
-    }
-
-    fn edge(&mut self, host: usize) -> bool {
-        self.inner.edge(host)
-    }
+    usockets_conformance::forward_bed!(inner);
 
     fn patience(&self, platform: &Self::P) -> Option<Instant> {
         self.inner.patience(platform.0.inner())
-    }
-
-    fn pass(&mut self, most: Duration) {
-        self.inner.pass(most);
-    }
-
-    fn now(&self) -> Duration {
-        self.inner.now()
     }
 
     fn plenty(&self) -> usize {
@@ -160,16 +137,8 @@ impl<B: Bed> Bed for SecuredBed<'_, B> {
         self.inner.long()
     }
 
-    fn is_smooth(&self) -> bool {
-        self.inner.is_smooth()
-    }
-
     fn learns_unasked(&self) -> bool {
         self.inner.learns_unasked()
-    }
-
-    fn is_virtual(&self) -> bool {
-        self.inner.is_virtual()
     }
 
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
