@@ -1,6 +1,7 @@
 //! What Linux tells of datagrams beyond what every platform does, and what it does with runs.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::std_instead_of_core,
@@ -18,6 +19,10 @@ use usockets_linux::Linux;
 
 #[path = "support/namespace.rs"]
 mod namespace;
+#[allow(dead_code, reason = "each test crate uses its part")]
+mod support;
+
+use support::has_ipv6;
 
 /// Keeps what came.
 struct Keep {
@@ -109,14 +114,6 @@ impl Host {
         let sent = self.lp.net().send_batch(id, bytes, &[departure]);
         assert_eq!((sent.count, sent.error), (1, None));
     }
-}
-
-fn has_ipv6() -> bool {
-    let has = UdpSocket::bind("[::1]:0").is_ok();
-    if !has {
-        println!("skipped for IPv6: there is none here");
-    }
-    has
 }
 
 /// Destination, interface, hops and congestion mark come with a datagram, and source and mark go

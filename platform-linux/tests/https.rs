@@ -2,6 +2,9 @@
 #![cfg(feature = "tls")]
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     clippy::std_instead_of_core,
     reason = "a test fails by panicking"
 )]
@@ -16,28 +19,16 @@ use std::{env, fs, thread};
 
 use rcgen::{CertificateParams, KeyPair};
 
+#[allow(dead_code, reason = "each test crate uses its part")]
+mod support;
+
+use support::program::built;
+
 /// Where the two programs are, built with TLS.
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
-        let own = env::current_exe().unwrap();
-        let profile = own.parent().unwrap().parent().unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--features", "tls", "--manifest-path"]);
-        cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        cargo.args(["--example", "https_get", "--example", "https_server"]);
-        cargo.arg("--target-dir").arg(profile.parent().unwrap());
-        for (name, _) in env::vars() {
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                cargo.env_remove(name);
-            }
-        }
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success());
-        profile.join("examples")
-    })
+    let examples = ["--example", "https_get", "--example", "https_server"];
+    PROGRAMS.get_or_init(|| built(&[&["--features", "tls"], &examples[..]].concat()))
 }
 
 /// A directory that is removed in the end.

@@ -14,8 +14,8 @@ use std::process::Command;
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
 
-use support::PATIENCE;
 use support::program::{Server, programs};
+use support::{PATIENCE, has_ipv6};
 
 /// A client whose receives end in the end.
 fn client(at: &str, server: SocketAddr) -> UdpSocket {
@@ -30,14 +30,6 @@ fn take(client: &UdpSocket) -> Vec<u8> {
     let mut buffer = [0; 4_096];
     let len = client.recv(&mut buffer).unwrap();
     buffer[..len].to_vec()
-}
-
-fn has_ipv6() -> bool {
-    let has = UdpSocket::bind("[::1]:0").is_ok();
-    if !has {
-        println!("skipped for IPv6: there is none here");
-    }
-    has
 }
 
 #[test]

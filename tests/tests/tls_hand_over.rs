@@ -3,7 +3,7 @@
 #![cfg(all(feature = "tls", target_os = "linux"))]
 
 use std::cell::RefCell;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -95,17 +95,22 @@ fn a_secured_connection_is_handed_over_before_its_handshake() {
     assert_eq!((stats.accepted, stats.open, stats.in_use), (0, 0, 1));
 }
 
+/// Has a side take a listener made elsewhere; returns where it listens.
+fn insert_listener(side: &mut Side<Secured>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let inserted = side
+        .net()
+        .insert_listener(listener.into(), &Endpoint::tcp(addr), 1);
+    assert!(inserted.is_ok());
+    addr
+}
+
 /// A listener of a service manager, whose connections are secured.
 #[test]
 fn a_listener_that_is_inserted_may_be_secured() {
     let (mut server, mut client) = (side(0, true), side(1, false));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let at = Endpoint::tcp(addr);
-    server
-        .net()
-        .insert_listener(listener.into(), &at, 1)
-        .unwrap();
+    let addr = insert_listener(&mut server);
     server.script.echo = true;
     let id = client
         .net()
@@ -121,13 +126,7 @@ fn a_listener_that_is_inserted_may_be_secured() {
 #[test]
 fn what_is_inserted_is_plain_otherwise() {
     let (mut server, mut client) = (side(0, false), side(1, false));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let at = Endpoint::tcp(addr);
-    server
-        .net()
-        .insert_listener(listener.into(), &at, 1)
-        .unwrap();
+    let addr = insert_listener(&mut server);
     let id = client.net().connect(Endpoint::tcp(addr), 2).unwrap();
     let sides = &mut [&mut server, &mut client];
     until(sides, |sides| {

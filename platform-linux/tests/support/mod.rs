@@ -4,7 +4,7 @@
 pub(crate) mod program;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -16,6 +16,15 @@ use usockets_linux::{EventFd, Linux};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Stack of a server's thread, through which the pool passes on its way to the heap.
 const STACK: usize = 64 << 20;
+
+/// Returns true if there is IPv6 on loopback; else says that it is skipped.
+pub(crate) fn has_ipv6() -> bool {
+    let has = UdpSocket::bind("[::1]:0").is_ok();
+    if !has {
+        println!("skipped for IPv6: there is none here");
+    }
+    has
+}
 
 /// A server on a thread of its own.
 pub(crate) struct Running {

@@ -1,4 +1,5 @@
 //! Conformance on platforms that are lent to their loops and leave out what they may.
+
 use usockets::Instant;
 
 use super::{Bed, SimBed};
