@@ -238,7 +238,7 @@ test_lm3s6965() {
     try_tls "HTTPS on the LM3S6965"
     stop "HTTPS on the LM3S6965" 0
     took "trying HTTPS on the LM3S6965"
-    report_lm3s6965 "HTTPS on the LM3S6965 (Cortex-M3)" "$images/https" $((216 * 1024)) \
+    report_lm3s6965 "HTTPS on the LM3S6965 (Cortex-M3)" "$images/https" $((200 * 1024)) \
         $((64 * 1024)) 2
 }
 

@@ -115,6 +115,9 @@ impl<'a> Chain<'a> {
     /// Checks that a path leads from `subject` to one of `roots` and is valid now; returns the last
     /// second in which it is. Asks `may_verify` before each signature; returns `None` if it
     /// refused, to go on later with the same `progress`.
+    ///
+    /// A provider that knows no algorithm refuses every chain before it looks at it, so that
+    /// nothing of the search for a path is in its program.
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
@@ -123,6 +126,9 @@ impl<'a> Chain<'a> {
         progress: &mut Progress,
         mut may_verify: impl FnMut() -> bool,
     ) -> Result<Option<u64>, CertificateError> {
+        if C::ALGORITHMS.is_empty() {
+            return Err(CertificateError::Algorithm);
+        }
         let mut certificates = [&[][..]; CERTIFICATES_MAX];
         let mut count = 0_usize;
         for place in &mut certificates {
@@ -159,6 +165,9 @@ impl<'a> Chain<'a> {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Alert> {
+        if C::ALGORITHMS.is_empty() {
+            return Err(Alert::ILLEGAL_PARAMETER);
+        }
         let first = CertificateDer::from(self.own().ok_or(Alert::BAD_CERTIFICATE)?);
         let peer = EndEntityCert::try_from(&first).map_err(|_| Alert::BAD_CERTIFICATE)?;
         let algorithm = C::ALGORITHMS

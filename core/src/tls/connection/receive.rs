@@ -308,6 +308,8 @@ impl Connection {
         }
     }
 
+    // Each step is a function of its own (`inline(never)`), so that none has another's variables on
+    // the stack: 1,136 bytes for a client's hello instead of 1,392 (frames of a Cortex-M3).
     fn on_message<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,

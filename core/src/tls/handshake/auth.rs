@@ -56,6 +56,7 @@ impl Connection {
     }
 
     /// Reads the peer's `Certificate` and verifies the chain, perhaps in several calls.
+    #[inline(never)]
     pub(crate) fn on_certificate<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -118,6 +119,7 @@ impl Connection {
     }
 
     /// Reads the peer's `CertificateVerify`, which follows the `Certificate` in `kept`.
+    #[inline(never)]
     pub(crate) fn on_verify<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,

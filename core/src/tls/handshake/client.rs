@@ -224,6 +224,7 @@ fn put_extensions<C: Crypto>(
 
 impl Connection {
     /// Reads a `ServerHello` or a `HelloRetryRequest`.
+    #[inline(never)]
     pub(crate) fn on_server_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -324,6 +325,7 @@ impl Connection {
     }
 
     /// Reads `EncryptedExtensions`.
+    #[inline(never)]
     pub(crate) fn on_extensions<C: Crypto>(
         &mut self,
         setup: &Setup<'_, C>,
@@ -364,6 +366,7 @@ impl Connection {
     }
 
     /// Reads a `CertificateRequest`.
+    #[inline(never)]
     pub(crate) fn on_request<C: Crypto>(
         &mut self,
         setup: &Setup<'_, C>,
@@ -400,6 +403,7 @@ impl Connection {
     }
 
     /// Reads the server's `Finished` and takes the keys to receive data with.
+    #[inline(never)]
     pub(crate) fn on_server_finished<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,

@@ -27,6 +27,7 @@ const _: () = assert!(2 * PLAINTEXT_MAX == 32_768, "two full records");
 
 impl Connection {
     /// Reads a `ClientHello` and answers with a `ServerHello` or a `HelloRetryRequest`.
+    #[inline(never)]
     pub(crate) fn on_client_hello<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,
@@ -137,6 +138,7 @@ impl Connection {
     }
 
     /// Answers a hello without a usable key share: asks for one of the group.
+    #[inline(never)]
     fn ask_again<C: Crypto>(
         &mut self,
         exchange: &mut Exchange<C>,
@@ -221,6 +223,7 @@ impl Connection {
     }
 
     /// Reads the client's `Finished`: the connection is open.
+    #[inline(never)]
     pub(crate) fn on_client_finished<C: Crypto>(
         &mut self,
         setup: &mut Setup<'_, C>,

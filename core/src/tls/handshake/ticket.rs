@@ -39,6 +39,9 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// `decrypt_error`: the client does not have the key that belongs to its ticket.
+// Not inlined, as `ask_again`: 96 bytes of stack less while keys are exchanged (frames of a
+// Cortex-M3).
+#[inline(never)]
 pub(crate) fn find<C: Crypto>(
     setup: &mut Setup<'_, C>,
     common: &Common<C>,

@@ -116,7 +116,7 @@ fn main() -> ! {
 
 /// Serves until it is asked to stop and the last connection has ended.
 fn serve() -> Result<(), Error> {
-    let server = server(platform(slots())?);
+    let server = server()?;
     server.net().listen(endpoint(), Group::Listener)?;
     print(LISTENING, None);
     let handler = handler();
@@ -128,13 +128,16 @@ fn serve() -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the loop. Not a part of `serve`, whose stack lasts.
+/// Makes the loop and its platform, which are built on the stack first: not a part of `serve`,
+/// whose stack lasts.
 #[inline(never)]
-fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<'static, IN, OUT>> {
-    SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
+fn server()
+-> Result<&'static mut Loop<'static, Platform, Server<'static, IN, OUT>>, Error> {
+    let platform = platform(slots())?;
+    Ok(SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take())))
 }
 
-/// Makes the handler, which is built on the stack first: not a part of `serve` either.
+/// Makes the handler: not a part of `serve` either.
 #[inline(never)]
 fn handler() -> &'static mut Server<'static, IN, OUT> {
     let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
