@@ -180,7 +180,7 @@ fn read(from: &mut TcpStream, buffer: &mut [u8]) -> Option<usize> {
 
 type Layer<P> = Tls<'static, P, Crypto>;
 
-/// A server with two inputs, and clients of it behind relays.
+/// A server with few inputs, and clients of it behind relays.
 struct Stage<P: Platform + 'static> {
     server: Loop<'static, Layer<Counted<P>>, Echo>,
     client: Loop<'static, Layer<Linux>, Asks>,
@@ -196,20 +196,25 @@ fn leak<T>(value: T) -> &'static mut T {
 }
 
 impl<P: Platform + 'static> Stage<P> {
+    /// With two inputs.
     fn new(platform: P, recv_buffer: Option<usize>) -> Self {
+        Self::with_inputs::<2>(platform, recv_buffer)
+    }
+
+    fn with_inputs<const INPUTS: usize>(platform: P, recv_buffer: Option<usize>) -> Self {
         let calls = Rc::default();
         let inner = Counted {
             inner: platform,
             calls: Rc::clone(&calls),
         };
-        let near = leak(TlsMemory::<Crypto, 8, 8, 2, 8>::NEW);
-        let far = leak(TlsMemory::<Crypto, 8, 8, 8, 8>::NEW);
+        let near = leak(TlsMemory::<Crypto, 24, 8, INPUTS, 8>::NEW);
+        let far = leak(TlsMemory::<Crypto, 24, 8, 8, 8>::NEW);
         let layer = Tls::new(inner, Crypto::new(Steady(1)), config(), near);
         let buffer = leak([0; 65_536]);
-        let mut server = Loop::new(layer, leak(Sockets::<_, Echo, 8>::new()), buffer);
+        let mut server = Loop::new(layer, leak(Sockets::<_, Echo, 24>::new()), buffer);
         let layer = Tls::new(Linux::new().unwrap(), Crypto::new(Steady(2)), config(), far);
         let buffer = leak([0; 65_536]);
-        let client = Loop::new(layer, leak(Sockets::<_, Asks, 8>::new()), buffer);
+        let client = Loop::new(layer, leak(Sockets::<_, Asks, 24>::new()), buffer);
         let mut at = Endpoint::tls(([127, 0, 0, 1], 0).into(), None);
         at.recv_buffer = recv_buffer;
         let listener = server.net().listen(at, ()).unwrap();
@@ -297,11 +302,25 @@ impl<P: Platform + 'static> Stage<P> {
         self.calls.get()
     }
 
-    /// Has a connection begin a record that it never ends, which takes one of the two inputs.
-    fn make_short(&mut self) {
+    /// Has a connection begin a record that it never ends, which takes one of two inputs; returns
+    /// its index.
+    fn make_short(&mut self) -> usize {
         let index = self.open();
+        self.begin(index);
+        index
+    }
+
+    /// Has a connection begin a record.
+    fn begin(&mut self, index: usize) {
         self.write(index, 100);
         self.relayed[index].pass(10);
+        self.run();
+    }
+
+    /// Has a connection end the record that it has begun.
+    fn end(&mut self, index: usize) {
+        let left = self.relayed[index].held.len();
+        self.relayed[index].pass(left);
         self.run();
     }
 }
@@ -329,6 +348,38 @@ fn cost_one_call_more_when_memory_is_short() {
     }
     // The mark is gone: what is smaller comes too.
     assert_eq!(stage.count(index, 5, 1).all(), 2);
+}
+
+/// A record that comes as a whole costs one receive, whatever others do who send theirs in parts:
+/// they get half of the inputs at most.
+#[test]
+fn cost_no_call_more_when_whole_beside_peers_that_send_in_parts() {
+    let mut stage = Stage::with_inputs::<8>(Linux::new().unwrap(), None);
+    let index = stage.open();
+    assert_eq!(stage.count(index, 100, 1).all(), 1, "nobody else is there");
+    let slow: Vec<_> = (0..12).map(|_| stage.make_short()).collect();
+    for len in [5, 100, 3_000, 16_000] {
+        let calls = stage.count(index, len, 1);
+        assert_eq!(
+            (calls.receives, calls.all()),
+            (1, 1),
+            "{len} bytes: {calls:?}"
+        );
+    }
+    // Their next records are no better.
+    for _ in 0..2 {
+        slow.iter().for_each(|index| stage.end(*index));
+        slow.iter().for_each(|index| stage.begin(*index));
+        assert_eq!(stage.count(index, 100, 1).all(), 1);
+    }
+    // Who comes now is looked at once, and then known.
+    let late = stage.open();
+    assert_eq!(stage.count(late, 100, 1).all(), 2);
+    assert_eq!(stage.count(late, 100, 1).all(), 1);
+    // One record in parts, and the next is looked at.
+    assert!(stage.count(late, 3_000, 2).all() <= 3);
+    assert_eq!(stage.count(late, 100, 1).all(), 2);
+    assert_eq!(stage.count(late, 100, 1).all(), 1);
 }
 
 /// A receive buffer in which no whole record has room.

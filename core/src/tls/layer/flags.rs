@@ -32,7 +32,8 @@ impl Flags {
 
     /// Its handshake is parked.
     pub(crate) const PARKED: Self = Self(1 << 14);
-    /// What has come of a record was looked at and waits in the platform.
+    /// No input is leased, and something is known of how records come, see
+    /// [`Wait`](super::socket::Wait).
     pub(crate) const PEEKED: Self = Self(1 << 12);
     /// The platform's receive buffer was made small: it may never hold a whole record.
     pub(crate) const NARROW: Self = Self(1 << 15);

@@ -17,7 +17,8 @@ use crate::tls::wire::{copy, copy_whole, part, part_mut};
 ///   clients, and of servers that wait for a signature or for what has no place to be parked; the
 ///   others wait. About 9.1 KiB each.
 /// - `INPUTS`: records that may be read at once. One that has come in part takes an input as long
-///   as others are free; then it waits in the platform. 16.3 KiB each.
+///   as half of them are free, or of a connection whose last one came as a whole, as long as
+///   another is; then it waits in the platform. 16.3 KiB each.
 /// - `OUTPUTS`: connections whose peers may be slow to take what was sent at once; the others
 ///   cannot write meanwhile. 16.3 KiB each.
 ///
@@ -160,7 +161,7 @@ pub(crate) struct Record {
     plain_start: usize,
     plain_end: usize,
     consumed: usize,
-    /// Of an input: how what has come waits in the platform, if that is where it is.
+    /// Of an input: how its socket's records come.
     wait: Wait,
 }
 
@@ -179,13 +180,20 @@ impl Record {
         wait: Wait::NONE,
     };
 
-    /// Returns how a part of the socket's next record waits in the platform.
+    /// Returns how the socket's records come.
     pub(crate) const fn wait(&self) -> Wait {
         self.wait
     }
 
     pub(crate) const fn set_wait(&mut self, wait: Wait) {
         self.wait = wait;
+    }
+
+    /// Notes that what is left in it, if anything, is a part of a record.
+    pub(crate) const fn note_part(&mut self) {
+        if !self.is_empty() {
+            self.wait = Wait::PART;
+        }
     }
 
     /// Returns the first `len` bytes of [`Self::spare`], which were written but not committed.

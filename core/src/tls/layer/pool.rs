@@ -195,6 +195,8 @@ pub(crate) struct Pool<'s, T> {
     free: u16,
     /// Entries from here on were never leased.
     fresh: u16,
+    /// Entries that are not free.
+    in_use: u16,
     /// Entries whose owners are to be reported.
     to_report: u16,
     /// Entries in [`State::Reported`].
@@ -228,6 +230,7 @@ impl<'s, T> Pool<'s, T> {
             },
             free: 0,
             fresh: 0,
+            in_use: 0,
             to_report: 0,
             reported: 0,
             now: 0,
@@ -426,6 +429,12 @@ impl<'s, T> Pool<'s, T> {
         self.entries.len() > 1 && !is_spare
     }
 
+    /// Returns true if more than half of the entries are in use: who has leased one is to take care
+    /// that it is not for long.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.entries.len() < usize::from(self.in_use).saturating_mul(2)
+    }
+
     /// Returns true if there is but one entry.
     pub(crate) const fn is_single(&self) -> bool {
         self.entries.len() == 1
@@ -557,7 +566,11 @@ impl<'s, T> Pool<'s, T> {
         if entry.state == State::Reported {
             self.reported = self.reported.saturating_sub(1);
         }
+        if entry.state == State::Free {
+            self.in_use = self.in_use.saturating_add(1);
+        }
         match state {
+            State::Free => self.in_use = self.in_use.saturating_sub(1),
             State::Reported => self.reported = self.reported.saturating_add(1),
             State::Leased => {
                 entry.since = self.now;

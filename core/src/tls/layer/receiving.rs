@@ -2,10 +2,12 @@
 //!
 //! # What is incomplete waits where it costs nobody
 //!
-//! A record that has come in part stays in the input it was read into only while other inputs are
-//! free. When the last one is leased, it is looked at without taking it ([`Platform::peek`]): what
-//! is whole is taken, and what is not is looked at again when more has come. So the last input is
-//! leased for the length of a call, and peers that never finish a record hold up nobody.
+//! A record that has come in part stays in the input it was read into only while half of the inputs
+//! are free. Of the other half, none is leased for it to a connection whose last record did not
+//! come as a whole; and of the last one, to none. Instead the platform is looked into
+//! ([`Platform::peek`]): what is whole is taken, and what is not is looked at again when more has
+//! come. So the last input is leased for the length of a call, and peers that never finish a record
+//! hold up nobody.
 //!
 //! The platform reports every arrival ([`Platform::REPORTS_ARRIVALS`]), or it is told when the
 //! rest will be there ([`Platform::set_low_water`]); the latter also after [`LOOKS_MAX`] looks in
@@ -13,11 +15,16 @@
 //!
 //! # Calls of the platform
 //!
-//! While inputs are free, a record costs a receive for each part it comes in, and one that finds
-//! nothing behind each part but the last. Else it costs a look for each part and one receive: one
-//! call more than it has parts, and never more than [`LOOKS_MAX`] and five: looks, the mark, a last
-//! look, the receive, and the mark's removal. The same with a platform that does not report every
-//! arrival, with one look before the mark.
+//! Without a look, a record that comes as a whole costs one receive; one in parts, a receive for
+//! each, and one that finds nothing behind each but the last. With looks, it costs one for each
+//! part and one receive: one call more than it has parts, and never more than [`LOOKS_MAX`] and
+//! five: looks, the mark, a last look, the receive, and the mark's removal. The same with a
+//! platform that does not report every arrival, with one look before the mark.
+//!
+//! So a whole record costs one call more only of a connection that has shown none before, while few
+//! inputs are free, or as long as none is. There it cannot be had for less of a system's sockets:
+//! what is received cannot be given back, there is no memory for a part of it, and nothing but a
+//! call tells how much has come.
 //!
 //! # Where that cannot be
 //!
@@ -74,6 +81,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         let is_idle = match (&received, self.pools.inputs.get(socket.input())) {
             (Ok(Recv::Finished) | Err(_), _) | (_, None) => true,
+            (Ok(Recv::Data { .. }), Some(record)) if record.is_empty() => {
+                record.set_wait(record.wait().after_record());
+                true
+            }
             (_, Some(record)) => record.is_empty(),
         };
         if is_idle {
@@ -123,10 +134,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             };
             match received.event {
                 Event::Data { start, len } => record.set_plain(start, len, received.consumed),
-                Event::Incomplete { .. } if len > 0 => return Ok(Recv::Data { len, drained }),
+                Event::Incomplete { .. } if len > 0 => {
+                    record.note_part();
+                    return Ok(Recv::Data { len, drained });
+                }
                 // With nothing to deliver, whatever the platform says: the loop may have been told
                 // of the peer's end, and would take this for the end of reading.
                 Event::Incomplete { need } => {
+                    record.note_part();
                     // No more than can be delivered at once, so that the input empties.
                     let most = need.max(rest.len().saturating_add(OVERHEAD));
                     match self.fill(socket, need, most)? {
@@ -156,7 +171,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Reads from the platform into the socket's input, so that at most `most` bytes are in it;
     /// `need` make the unit whole that begins there.
     ///
-    /// If no other input is free, only whole units are taken.
+    /// If few inputs are free, only whole units are taken, see the [module](self).
     pub(crate) fn fill(
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
@@ -169,14 +184,17 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             false => most,
         };
         let mut takes_all = false;
-        if inputs.is_short() && !socket.flags.has(Flags::ENDING) {
+        let (is_short, is_scarce) = (inputs.is_short(), inputs.is_scarce());
+        let is_whole = self.comes_whole(socket);
+        if (is_short || is_scarce && !is_whole) && !socket.flags.has(Flags::ENDING) {
             most = match self.look(socket, most)? {
                 Looked::Whole { len, is_all } => {
                     takes_all = is_all;
                     len
                 }
                 Looked::Wait(waits) => return Ok(waits),
-                Looked::Cannot => need,
+                Looked::Cannot if is_short => need,
+                Looked::Cannot => most,
             };
         }
         let record = self.pools.inputs.get(socket.input());
@@ -189,12 +207,18 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             // What has come since is reported. This spares a receive that would find nothing.
             *drained |= takes_all && *len == most;
             let wait = record.wait();
-            record.set_wait(Wait::NONE);
+            record.set_wait(wait.after_receive());
             if wait.is_marked() {
                 self.inner.set_low_water(&mut socket.inner, 1)?;
             }
         }
         Ok(received)
+    }
+
+    /// Returns true if the socket's last record came as a whole.
+    fn comes_whole(&mut self, socket: &TlsSocket<P::Socket>) -> bool {
+        let record = self.pools.inputs.get(socket.input());
+        record.is_some_and(|record| record.wait().is_whole())
     }
 
     /// Looks at what has come without taking it.

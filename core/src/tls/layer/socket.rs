@@ -144,7 +144,7 @@ impl<S> TlsSocket<S> {
         }
     }
 
-    /// Returns how a part of a record waits in the platform while no input is leased.
+    /// Returns how records come while no input is leased.
     pub(crate) const fn wait(&self) -> Wait {
         match self.flags.has(Flags::PEEKED) {
             true => Wait(self.input_bits),
@@ -158,7 +158,7 @@ impl<S> TlsSocket<S> {
         self.input_bits = index.to_bits();
     }
 
-    /// Notes that no input is leased, and how a part of a record waits in the platform.
+    /// Notes that no input is leased, and how records come.
     pub(crate) const fn set_wait(&mut self, wait: Wait) {
         match wait.is_none() {
             true => self.flags.clear(Flags::PEEKED),
@@ -168,16 +168,23 @@ impl<S> TlsSocket<S> {
     }
 }
 
-/// How a part of a record waits in the platform, where it was looked at: how often that was in
-/// vain, or that there is a low-water mark for its rest.
+/// How a connection's records come.
+///
+/// | | means | until |
+/// |---|---|---|
+/// | [`Self::NONE`] | nothing is known | a record has come |
+/// | a number | a part waits in the platform, looked at so often | all of it is there |
+/// | [`Self::MARKED`] | likewise, with a low-water mark for its rest | all of it is there |
+/// | [`Self::PART`] | one that is being read has come in parts | it has been read |
+/// | [`Self::WHOLE`] | the last one came as a whole | one does not |
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Wait(u16);
 
 impl Wait {
-    /// Nothing waits there, or nobody has looked yet.
     pub(crate) const NONE: Self = Self(0);
-    /// The platform has a low-water mark.
     pub(crate) const MARKED: Self = Self(u16::MAX);
+    pub(crate) const PART: Self = Self(u16::MAX - 1);
+    pub(crate) const WHOLE: Self = Self(u16::MAX - 2);
 
     pub(crate) const fn is_none(self) -> bool {
         self.0 == 0
@@ -187,13 +194,55 @@ impl Wait {
         self.0 == Self::MARKED.0
     }
 
+    pub(crate) const fn is_whole(self) -> bool {
+        self.0 == Self::WHOLE.0
+    }
+
     /// Counts one more look in vain; `None` if that would be more than `most`.
     pub(crate) const fn after_look(self, most: u16) -> Option<Self> {
-        let looks = self.0.saturating_add(1);
+        let before = match self {
+            Self::PART | Self::WHOLE => 0,
+            Self(looks) => looks,
+        };
+        let looks = before.saturating_add(1);
         if looks > most {
             None
         } else {
             Some(Self(looks))
         }
+    }
+
+    /// Returns what is known when bytes have been taken from the platform.
+    pub(crate) const fn after_receive(self) -> Self {
+        match self {
+            Self::NONE | Self::WHOLE => self,
+            _ => Self::PART,
+        }
+    }
+
+    /// Returns what is known when the last record has been read.
+    pub(crate) const fn after_record(self) -> Self {
+        match self {
+            Self::PART => Self::NONE,
+            _ => Self::WHOLE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_in_parts_is_forgiven_after_a_whole_one() {
+        let looked = Wait::NONE.after_look(8).and_then(|wait| wait.after_look(8));
+        let looked = looked.expect("two looks");
+        assert_eq!(looked.after_receive(), Wait::PART);
+        assert_eq!(Wait::MARKED.after_receive(), Wait::PART);
+        assert_eq!(Wait::PART.after_record(), Wait::NONE);
+        assert_eq!(Wait::NONE.after_receive().after_record(), Wait::WHOLE);
+        assert_eq!(Wait::WHOLE.after_look(8), Wait::NONE.after_look(8));
+        assert_eq!(looked.after_look(2), None);
+        assert_eq!(Wait::MARKED.after_look(8), None);
     }
 }
