@@ -1,5 +1,6 @@
 //! How far a loop that ends in order has come.
 
+use crate::id::SocketId;
 use crate::pool::wheel::NEVER;
 use crate::stats::Stats;
 
@@ -9,6 +10,11 @@ const LOOK_MICROS: u64 = 2_000;
 const QUIET_MIN: u32 = 5;
 /// Looks after which that does not matter any more: half a second.
 const LOOKS_MAX: u32 = 250;
+/// Time from the opening of a connection to when it is told, if others have been told before, in
+/// microseconds: as long as nothing has come before all are told.
+const LATE_MICROS: u64 = 10_000;
+/// Such connections that are known by name; of more, all are told.
+const LATE_MAX: usize = 4;
 
 /// How far a loop that drains has come.
 ///
@@ -20,6 +26,25 @@ pub(crate) struct Drain {
     pub(super) step: Step,
     /// When what is left is closed, in microseconds.
     pub(super) ends_at: u64,
+    late: Late,
+}
+
+/// Accepted connections that opened when others had been told already.
+#[derive(Debug)]
+struct Late {
+    ids: [Option<SocketId>; LATE_MAX],
+    /// There are more of them.
+    are_more: bool,
+    /// When they are told, in microseconds; not at all without any.
+    tell_at: u64,
+}
+
+impl Late {
+    const NONE: Self = Self {
+        ids: [None; LATE_MAX],
+        are_more: false,
+        tell_at: NEVER,
+    };
 }
 
 /// A step of it.
@@ -36,7 +61,11 @@ pub(super) enum Step {
         look_at: u64,
     },
     /// Listeners stop and connections are told, from this slot on.
-    Telling(u32),
+    Telling {
+        from: u32,
+        /// Not for the first time: those that have ended their direction are not told again.
+        again: bool,
+    },
     /// What is under way ends by itself.
     Ending,
     /// Everything has been closed.
@@ -50,6 +79,7 @@ impl Drain {
     pub(crate) const OFF: Self = Self {
         step: Step::Off,
         ends_at: NEVER,
+        late: Late::NONE,
     };
 
     /// Starts, or gives what has started another time to end.
@@ -84,9 +114,49 @@ impl Drain {
         match self.step {
             Step::Off | Step::Over => NEVER,
             Step::Reading { look_at, .. } => look_at.min(self.ends_at),
-            Step::Telling(_) => 0,
-            Step::Ending => self.ends_at,
+            Step::Telling { .. } => 0,
+            Step::Ending => self.ends_at.min(self.late.tell_at),
         }
+    }
+
+    /// Returns true if the socket at this index would have been told by now.
+    pub(super) fn has_passed(&self, index: u32) -> bool {
+        match self.step {
+            Step::Off | Step::Reading { .. } | Step::Over => false,
+            Step::Telling { from, .. } => index < from,
+            Step::Ending => true,
+        }
+    }
+
+    /// Notes an accepted connection that has opened when others had been told already, to be told
+    /// when what came with the end of its handshake has been read.
+    pub(super) fn note_late(&mut self, id: SocketId, now: u64) {
+        self.late.tell_at = now.saturating_add(LATE_MICROS);
+        match self.late.ids.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(id),
+            None => self.late.are_more = true,
+        }
+    }
+
+    /// Takes the next of those, once it is to be told. If they were too many, all connections are
+    /// to be told instead, some of them again.
+    pub(super) fn take_late(&mut self, now: u64) -> Option<SocketId> {
+        if now < self.late.tell_at {
+            return None;
+        }
+        if self.late.are_more {
+            self.late = Late::NONE;
+            self.step = Step::Telling {
+                from: 0,
+                again: true,
+            };
+            return None;
+        }
+        let taken = self.late.ids.iter_mut().find_map(Option::take);
+        if taken.is_none() {
+            self.late.tell_at = NEVER;
+        }
+        taken
     }
 
     /// Looks whether anything has come. Returns true when all that had arrived counts as read, if

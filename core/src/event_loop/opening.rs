@@ -98,6 +98,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
             self.serve_later(id);
         }
+        if peer.is_some() {
+            self.join_drain(id);
+        }
     }
 
     /// Gives up a connection that did not open; the program is told of a connect.
