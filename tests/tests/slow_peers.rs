@@ -256,12 +256,16 @@ fn of_every_kind_on_real_sockets() {
         scope.spawn(move || attack_socket(busy, stops, &tell));
         // Attackers are all there, and the first of them gone by their deadlines.
         told.recv().unwrap();
-        let [calm, busy] = measure_in_turns([calm, busy]);
-        stops.store(true, Ordering::Relaxed);
-        println!("handshake and echo {calm:?} µs, {busy:?} with attackers");
-        for (calm, busy) in calm.into_iter().zip(busy) {
-            assert!(busy <= 2 * calm, "{busy} µs, {calm} without");
+        // On a machine that has other work too, a whole round may be off; who is held up by
+        // attackers is in every one.
+        let mut rounds = Vec::new();
+        let is_undisturbed = |ratios: &[f64; 2]| ratios.iter().all(|ratio| *ratio <= 2.0);
+        while rounds.len() < 3 && !rounds.last().is_some_and(is_undisturbed) {
+            rounds.push(measure_in_turns([calm, busy]));
         }
+        stops.store(true, Ordering::Relaxed);
+        println!("handshake and echo with attackers, of without: {rounds:.2?}");
+        assert!(rounds.last().is_some_and(is_undisturbed), "{rounds:.2?}");
     });
 }
 
@@ -315,8 +319,9 @@ fn attack_socket(at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
     }
 }
 
-/// Returns the medians of an honest handshake and of an echo, in microseconds, of both servers.
-fn measure_in_turns(servers: [SocketAddr; 2]) -> [[u64; 2]; 2] {
+/// Returns how long an honest handshake and an echo take with the busy server, each divided by the
+/// time with the calm one that was asked right before or after it: the medians of all pairs.
+fn measure_in_turns([calm, busy]: [SocketAddr; 2]) -> [f64; 2] {
     let mut memory = zeroed::<TlsMemory<Crypto, 64, 16, 16, 16>>().unwrap();
     let mut sockets = Box::new(Sockets::<_, Asks, 64>::new());
     let mut buffer = vec![0; 65_536];
@@ -328,39 +333,55 @@ fn measure_in_turns(servers: [SocketAddr; 2]) -> [[u64; 2]; 2] {
     );
     let mut honest = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let mut asks = Asks::default();
-    let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
-    for _ in 0..RUNS * 3 {
-        for (at, times) in servers.into_iter().zip(&mut times) {
-            let start = honest.platform().now();
-            let to = Endpoint::tls(at, Some("localhost"));
-            let id = honest.net().connect(to, ()).unwrap();
-            let (opened, heard) = (asks.opened, asks.heard);
-            while asks.opened == opened {
-                assert_eq!(asks.failed, []);
-                honest.poll(&mut asks, None).unwrap();
+    let mut ratios = [Vec::new(), Vec::new()];
+    for pair in 0..RUNS * 3 {
+        // In both orders, so that what gets slower or faster meanwhile favours neither.
+        let [calm, busy] = match pair % 2 {
+            0 => [calm, busy].map(|at| ask(&mut honest, &mut asks, at)),
+            _ => {
+                let [busy, calm] = [busy, calm].map(|at| ask(&mut honest, &mut asks, at));
+                [calm, busy]
             }
-            times[0].push(honest.platform().now().as_micros() - start.as_micros());
-            let start = honest.platform().now();
-            assert_eq!(honest.net().write(id, b"echo"), 4);
-            while asks.heard < heard + 4 {
-                assert!(asks.closed.iter().all(|closed| *closed == Closed::Local(0)));
-                honest.poll(&mut asks, None).unwrap();
-            }
-            times[1].push(honest.platform().now().as_micros() - start.as_micros());
-            honest.net().close(id);
-            let until = honest
-                .platform()
-                .now()
-                .saturating_add(Duration::from_millis(20));
-            while honest.platform().now() < until {
-                honest.poll(&mut asks, Some(until)).unwrap();
-            }
+        };
+        for (ratios, (calm, busy)) in ratios.iter_mut().zip(calm.into_iter().zip(busy)) {
+            ratios.push(busy / calm);
         }
     }
-    times.map(|times| {
-        times.map(|mut times| {
-            times.sort_unstable();
-            times[times.len() / 2]
-        })
+    ratios.map(|mut ratios| {
+        ratios.sort_unstable_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
     })
+}
+
+/// Returns how long a handshake and an echo take, in microseconds.
+fn ask(
+    honest: &mut Loop<'_, Tls<'_, Linux, Crypto>, Asks>,
+    asks: &mut Asks,
+    at: SocketAddr,
+) -> [f64; 2] {
+    let start = std::time::Instant::now();
+    let to = Endpoint::tls(at, Some("localhost"));
+    let id = honest.net().connect(to, ()).unwrap();
+    let (opened, heard) = (asks.opened, asks.heard);
+    while asks.opened == opened {
+        assert_eq!(asks.failed, []);
+        honest.poll(asks, None).unwrap();
+    }
+    let handshake = start.elapsed().as_secs_f64() * 1e6;
+    let start = std::time::Instant::now();
+    assert_eq!(honest.net().write(id, b"echo"), 4);
+    while asks.heard < heard + 4 {
+        assert!(asks.closed.iter().all(|closed| *closed == Closed::Local(0)));
+        honest.poll(asks, None).unwrap();
+    }
+    let echo = start.elapsed().as_secs_f64() * 1e6;
+    honest.net().close(id);
+    let until = honest
+        .platform()
+        .now()
+        .saturating_add(Duration::from_millis(20));
+    while honest.platform().now() < until {
+        honest.poll(asks, Some(until)).unwrap();
+    }
+    [handshake, echo]
 }
