@@ -14,7 +14,7 @@ pub(crate) fn programs() -> &'static Path {
     PROGRAMS.get_or_init(|| built(&["--examples"]))
 }
 
-/// Builds programs of this package, as these arguments of `cargo build` say; returns where they are.
+/// Builds programs of this package, by these arguments of `cargo build`; returns where they are.
 pub(crate) fn built(arguments: &[&str]) -> PathBuf {
     // This program is target/<profile>/deps/programs-<hash>.
     let own = std::env::current_exe().unwrap();
