@@ -170,34 +170,48 @@ fn scripted_by_random_bytes() {
     }
 }
 
-/// All of these together.
-fn of_every_kind() -> Kind {
-    let kinds = [
+/// What the peers of each kind hold back that need no certificate.
+const KINDS: [(&str, Slowness); 4] = [
+    (
+        "hellos of one byte",
         Slowness {
             sends: 1,
             ..Slowness::NONE
         },
+    ),
+    (
+        "records that take four seconds",
         Slowness {
             tails_after: 400,
             ..Slowness::NONE
         },
+    ),
+    (
+        "readers that stop",
         Slowness {
             reads: 3_000,
             ..Slowness::NONE
         },
+    ),
+    (
+        "handshakes that stop",
         Slowness {
             reads: 100,
             ..Slowness::NONE
         },
-    ];
-    let mut kinds = kinds.into_iter().cycle();
+    ),
+];
+
+/// All of these together.
+fn of_every_kind() -> Kind {
+    let mut kinds = KINDS.into_iter().cycle();
     Kind {
-        name: "of every kind",
-        draw: Box::new(move || kinds.next().unwrap_or(Slowness::NONE)),
-        piece: 1_500,
-        period: Duration::from_secs(4),
-        ends: false,
-        asks: false,
+        draw: Box::new(move || {
+            kinds
+                .next()
+                .map_or(Slowness::NONE, |(_, slowness)| slowness)
+        }),
+        ..kind("of every kind", Slowness::NONE, 1_500, 4)
     }
 }
 
@@ -206,10 +220,24 @@ fn of_every_kind_together() {
     attack(of_every_kind(), 5, Faults::none(), ATTACKERS);
 }
 
-/// The same on the kernel's sockets and its clock: a server among attackers of every kind beside
-/// one without, asked in turns.
+/// The same on the kernel's sockets and its clock.
 #[test]
 fn of_every_kind_on_real_sockets() {
+    on_real_sockets(of_every_kind);
+}
+
+#[test]
+#[ignore = "a minute and a half, which `.ci/soak slow_sockets` takes"]
+fn of_each_kind_on_real_sockets() {
+    on_real_sockets(|| kind(KINDS[0].0, KINDS[0].1, 1_500, 4));
+    on_real_sockets(|| kind(KINDS[1].0, KINDS[1].1, 1_500, 4));
+    on_real_sockets(|| kind(KINDS[2].0, KINDS[2].1, 40_000, 4));
+    on_real_sockets(|| kind(KINDS[3].0, KINDS[3].1, 1_500, 4));
+    on_real_sockets(|| drawn_at_random(1));
+}
+
+/// A server among attackers beside one without, asked in turns.
+fn on_real_sockets(attackers: fn() -> Kind) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let limit = rustix::process::Rlimit {
         current: limit.maximum,
@@ -253,7 +281,7 @@ fn of_every_kind_on_real_sockets() {
             told.recv().unwrap()
         });
         let (tell, told) = mpsc::channel();
-        scope.spawn(move || attack_socket(busy, stops, &tell));
+        scope.spawn(move || attack_socket(attackers(), busy, stops, &tell));
         // Attackers are all there, and the first of them gone by their deadlines.
         told.recv().unwrap();
         // On a machine that has other work too, a whole round may be off; who is held up by
@@ -264,19 +292,23 @@ fn of_every_kind_on_real_sockets() {
             rounds.push(measure_in_turns([calm, busy]));
         }
         stops.store(true, Ordering::Relaxed);
-        println!("handshake and echo with attackers, of without: {rounds:.2?}");
-        assert!(rounds.last().is_some_and(is_undisturbed), "{rounds:.2?}");
+        let name = attackers().name;
+        println!("{name}: handshake and echo with attackers, of without: {rounds:.2?}");
+        assert!(
+            rounds.last().is_some_and(is_undisturbed),
+            "{name}: {rounds:.2?}"
+        );
     });
 }
 
 /// Attacks until it is stopped, and says when all attackers are there.
-fn attack_socket(at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
+fn attack_socket(kind: Kind, at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
     let Kind {
         draw,
         piece,
         period,
         ..
-    } = of_every_kind();
+    } = kind;
     let mut memory = zeroed::<TlsMemory<Crypto, 1_200, 1_200, 64, 64>>().unwrap();
     let mut sockets = Box::new(Sockets::<_, Attacker, 1_200>::new());
     let mut buffer = vec![0; 65_536];

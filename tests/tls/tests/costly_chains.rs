@@ -1,12 +1,19 @@
 //! Chains that take long to verify hold up nobody else: a loop verifies few signatures per
 //! iteration, whatever its peers show.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
 use usockets::tls::{
     ClientAuth, ClientConfig, Config, Identity, ServerConfig, Tls, TlsMemory, TrustAnchor,
 };
 use usockets::{Duration, Endpoint, Loop, Platform as _, Sockets};
 use usockets_linux::Linux;
-use usockets_tests_tls::{Authority, Counting, Echo, Kind, Leaf, Part, verifications};
+use usockets_tests_tls::{
+    Authority, Counting, Crypto, Echo, Kind, Leaf, Machine, Part, verifications,
+};
 
 const SOCKETS: usize = 64;
 /// A leaf's, an authority's under a root, and the handshake's: what one honest peer costs.
@@ -118,4 +125,140 @@ fn nor_if_the_peers_lie() {
     // The clients' three each, and the server's two: one forgery and one more.
     assert_eq!(verifications() - before, COUNT * (3 + 2));
     assert!((1..=HONEST).contains(&most), "{most} in one iteration");
+}
+
+/// Pairs of handshakes of which the median counts.
+const PAIRS: usize = 15;
+/// The attackers' connections, one after the other so often.
+const EVERY: Duration = Duration::from_millis(50);
+
+type Plain<'s> = Tls<'s, Linux, Crypto>;
+
+/// Runs a loop with `config` until `stops`: `begin` starts it, `each` is called in each iteration.
+fn run_plain<T>(
+    config: &Config<'_>,
+    echo: &mut Echo,
+    begin: impl FnOnce(&mut Loop<'_, Plain<'_>, Echo>) -> T,
+    mut each: impl FnMut(&mut Loop<'_, Plain<'_>, Echo>, &mut Echo, &mut T) -> bool,
+) {
+    let mut memory = Box::new(TlsMemory::<Crypto, SOCKETS, 16, 8, 8>::NEW);
+    let mut sockets = Box::new(Sockets::<Plain<'_>, Echo, SOCKETS>::new());
+    let mut buffer = vec![0; 16_384];
+    let crypto = Crypto::new(Machine::new(1));
+    let layer = Tls::new(Linux::new().unwrap(), crypto, config, &mut *memory);
+    let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
+    let mut state = begin(&mut the_loop);
+    while each(&mut the_loop, echo, &mut state) {
+        let now = the_loop.platform().now();
+        let until = now.saturating_add(Duration::from_millis(5));
+        the_loop.poll(echo, Some(until)).unwrap();
+    }
+}
+
+/// Returns the median of how much longer a handshake and an echo take with the second server than
+/// with the first, asked in turns.
+fn compare(config: &Config<'_>, servers: [SocketAddr; 2]) -> f64 {
+    let mut echo = Echo::new(4);
+    let mut times = Vec::new();
+    let connect = |the_loop: &mut Loop<'_, Plain<'_>, Echo>, nth: usize| {
+        // In both orders, so that what gets slower or faster meanwhile favours neither.
+        let at = servers[(nth + nth / 2) % 2];
+        let to = Endpoint::tls(at, Some("localhost"));
+        the_loop.net().connect(to, Part::Ask).unwrap();
+        Instant::now()
+    };
+    run_plain(
+        config,
+        &mut echo,
+        |the_loop| connect(the_loop, 0),
+        |the_loop, echo, start| {
+            assert_eq!(echo.failed, []);
+            if echo.echoed == times.len() + 1 {
+                times.push(start.elapsed().as_secs_f64());
+                *start = connect(the_loop, times.len());
+            }
+            times.len() < 2 * PAIRS
+        },
+    );
+    let (pairs, _) = times.as_chunks::<2>();
+    let mut ratios: Vec<_> = pairs
+        .iter()
+        .enumerate()
+        .map(|(nth, [first, second])| match nth % 2 {
+            0 => second / first,
+            _ => first / second,
+        })
+        .collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios[PAIRS / 2]
+}
+
+/// A server that asks for certificates, beside one that has nothing else to do: clients that show
+/// chains of 3 KB which take as long to refuse as may be do not hold up the honest.
+#[test]
+fn twenty_a_second_hold_up_nobody() {
+    let (server_root, client_root) = (Authority::new(Kind::P384), Authority::new(Kind::P384));
+    let (server_roots, client_roots) = (server_root.anchors(), client_root.anchors());
+    let (server, good) = (under(&server_root, 1), under(&client_root, 1));
+    let (server_slices, slices) = (server.slices(), good.slices());
+    let mut forged = slices[1].to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let lie = [slices[0], &forged, &forged, &forged, &forged, &forged];
+    let policy = ClientAuth::Required(&client_roots);
+    let identities = [Identity::new(&server_slices, server.signer.as_ref()).client_auth(policy)];
+    let serves = ServerConfig::new(&identities);
+    let serves = Config::new(serves, ClientConfig::new(&[]));
+    let honest = Identity::new(&slices, good.signer.as_ref());
+    let liar = Identity::new(&lie, good.signer.as_ref());
+    let clients = [&honest, &liar].map(|own| {
+        Config::new(
+            ServerConfig::new(&[]),
+            ClientConfig::new(&server_roots).identity(own),
+        )
+    });
+    let stops = &AtomicBool::new(false);
+    let runs = |_: &mut Loop<'_, Plain<'_>, Echo>| !stops.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let servers = [0, 1].map(|_| {
+            let (tell, told) = mpsc::channel();
+            let serves = &serves;
+            scope.spawn(move || {
+                let begin = |the_loop: &mut Loop<'_, Plain<'_>, Echo>| {
+                    let any = Endpoint::tls(([127, 0, 0, 1], 0).into(), None);
+                    let listener = the_loop.net().listen(any, Part::Echo).unwrap();
+                    tell.send(the_loop.net().listening_addr(listener).unwrap())
+                        .unwrap();
+                };
+                let each = |the_loop: &mut Loop<'_, Plain<'_>, Echo>, _: &mut Echo, (): &mut ()| {
+                    runs(the_loop)
+                };
+                run_plain(serves, &mut Echo::new(0), begin, each);
+            });
+            told.recv().unwrap()
+        });
+        let lies = &clients[1];
+        scope.spawn(move || {
+            let mut echo = Echo::new(4);
+            let begin = |_: &mut Loop<'_, Plain<'_>, Echo>| Instant::now();
+            run_plain(lies, &mut echo, begin, |the_loop, _, next| {
+                if Instant::now() >= *next {
+                    let to = Endpoint::tls(servers[1], Some("localhost"));
+                    the_loop.net().connect(to, Part::Wait).unwrap();
+                    *next += EVERY;
+                }
+                runs(the_loop)
+            });
+            let left = echo.opened - echo.closed.len();
+            assert!(echo.opened > 5 && left <= 2, "they are refused");
+        });
+        std::thread::sleep(10 * EVERY);
+        // On a machine that has other work too, a whole round may be off.
+        let mut rounds = Vec::new();
+        while rounds.len() < 3 && !rounds.last().is_some_and(|ratio| *ratio <= 2.0) {
+            rounds.push(compare(&clients[0], servers));
+        }
+        stops.store(true, Ordering::Relaxed);
+        println!("with attackers, of without: {rounds:.2?}");
+        assert!(*rounds.last().unwrap() <= 2.0, "{rounds:.2?}");
+    });
 }

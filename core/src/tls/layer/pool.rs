@@ -588,3 +588,80 @@ impl<'s, T> Pool<'s, T> {
 fn index_at(position: usize) -> Option<Index> {
     u16::try_from(position.saturating_add(1)).ok().map(Index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: u64 = 5_000_000;
+
+    fn id(index: u64) -> SocketId {
+        SocketId::from_bits(1 << 32 | index).expect("an id")
+    }
+
+    /// Each entry is leased, the first one before the others, and so many sockets wait.
+    fn with_queue<R>(waiting: u64, test: impl FnOnce(&mut Pool<'_, ()>) -> R) -> R {
+        let mut entries = [const { Entry::new(()) }; 2];
+        let mut ring = [0; 512];
+        let mut pool = Pool::new(&mut entries, &mut ring, |()| {});
+        pool.set_now(1_000);
+        let first = pool.lease(id(0), false);
+        pool.set_now(2_000);
+        let second = pool.lease(id(1), false);
+        assert!(matches!(
+            (first, second),
+            (Lease::Granted(_), Lease::Granted(_))
+        ));
+        for index in 0..waiting {
+            assert!(matches!(pool.lease(id(2 + index), false), Lease::Waits));
+        }
+        test(&mut pool)
+    }
+
+    #[test]
+    fn leases_shorten_as_the_queue_grows() {
+        let due = |waiting| with_queue(waiting, |pool| pool.begin_iteration(MAX));
+        assert_eq!(due(0), None, "nobody is hurried on an idle server");
+        // Eight for each entry are none too many.
+        assert_eq!(due(1), Some(1_000 + MAX));
+        assert_eq!(due(31), Some(1_000 + MAX));
+        assert_eq!(due(32), Some(1_000 + MAX / 2));
+        assert_eq!(due(64), Some(1_000 + MAX / 4));
+        assert_eq!(due(500), Some(1_000 + LEASE_MIN));
+    }
+
+    #[test]
+    fn who_was_served_for_longest_gives_way_first() {
+        with_queue(64, |pool| {
+            let recalled = |pool: &mut Pool<'_, ()>, now| {
+                pool.set_now(now);
+                pool.begin_iteration(MAX);
+                pool.next_report()
+            };
+            assert_eq!(recalled(pool, 1_000 + MAX / 4 - 1), None);
+            let (first, second) = (1_000 + MAX / 4, 2_000 + MAX / 4);
+            assert_eq!(recalled(pool, first), Some((id(0), Report::Recalled)));
+            assert_eq!(recalled(pool, first), None);
+            assert_eq!(recalled(pool, second), Some((id(1), Report::Recalled)));
+        });
+    }
+
+    #[test]
+    fn more_than_half_is_scarce_and_the_last_is_short() {
+        let mut entries = [const { Entry::new(()) }; 4];
+        let mut ring = [0; 4];
+        let mut pool = Pool::new(&mut entries, &mut ring, |()| {});
+        let mut leased = Index::NONE;
+        for (index, is_scarce, is_short) in [
+            (0, false, false),
+            (1, false, false),
+            (2, true, false),
+            (3, true, true),
+        ] {
+            leased = pool.lease_now(id(index), 0).expect("a free one");
+            assert_eq!((pool.is_scarce(), pool.is_short()), (is_scarce, is_short));
+        }
+        pool.release(leased);
+        assert_eq!((pool.is_scarce(), pool.is_short()), (true, false));
+    }
+}
