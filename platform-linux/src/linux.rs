@@ -355,6 +355,9 @@ impl Platform for Linux {
     #[inline]
     fn woken(&mut self) -> bool {
         let woken = self.waker.is_some_and(Waker::take);
+        if self.signals.is_none() {
+            return woken;
+        }
         self.signalled() || woken
     }
 

@@ -54,8 +54,8 @@ pub(crate) fn wait(epoll: BorrowedFd<'_>, room: &mut [Event], millis: i32) -> us
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 fn number(fd: BorrowedFd<'_>) -> usize {
-    // Descriptors are never negative, and a number that is not one is an error.
-    usize::try_from(rustix::fd::AsRawFd::as_raw_fd(&fd)).unwrap_or(usize::MAX)
+    // Of what is no descriptor the kernel takes the low 32 bits, as of any.
+    usize::try_from(rustix::fd::AsRawFd::as_raw_fd(&fd).cast_unsigned()).unwrap_or(usize::MAX)
 }
 
 /// Reads what has arrived (`read(2)`), which fits `buffer`.

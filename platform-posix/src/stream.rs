@@ -375,8 +375,9 @@ pub fn peer_addr(socket: &Fd) -> Result<Address, Error> {
 #[must_use]
 pub fn now() -> Instant {
     let now = clock_gettime(ClockId::Monotonic);
-    let secs = u64::try_from(now.tv_sec).unwrap_or_default();
-    let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
+    // Neither is negative: the clock counts from when the system started.
+    let secs = i64::from(now.tv_sec).cast_unsigned();
+    let micros = i64::from(now.tv_nsec).cast_unsigned() / 1_000;
     Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
 }
 

@@ -6,13 +6,18 @@ use std::ptr::{NonNull, null_mut};
 ///
 /// `None` when there is no memory. The bytes behind are uninitialised, as in µSockets.
 pub(crate) fn allocate<T>(value: T, ext: usize) -> Option<NonNull<T>> {
-    const { assert!(align_of::<T>() <= ALIGNMENT && size_of::<T>().is_multiple_of(ALIGNMENT)) };
-    let bytes = size_of::<T>().checked_add(ext)?;
-    // SAFETY: any size may be asked for.
-    let block = NonNull::new(unsafe { libc::malloc(bytes) })?.cast::<T>();
+    let block = reserve::<T>(ext)?;
     // SAFETY: the block is large and aligned enough, and nobody else knows it.
     unsafe { block.write(value) };
     Some(block)
+}
+
+/// Allocates room for a `T` with `ext` bytes behind it.
+pub(crate) fn reserve<T>(ext: usize) -> Option<NonNull<T>> {
+    const { assert!(align_of::<T>() <= ALIGNMENT && size_of::<T>().is_multiple_of(ALIGNMENT)) };
+    let bytes = size_of::<T>().checked_add(ext)?;
+    // SAFETY: any size may be asked for.
+    NonNull::new(unsafe { libc::malloc(bytes) }).map(NonNull::cast)
 }
 
 /// What `malloc` aligns to, and `LIBUS_EXT_ALIGNMENT` promises.

@@ -163,16 +163,6 @@ impl Calls {
     }
 }
 
-impl Calls {
-    /// Calls the timers that are due.
-    #[cold]
-    #[inline(never)]
-    fn fire(&self, all: All<'_, '_>) {
-        let now = all.net().now().as_micros();
-        self.lp.reach.during(all.net(), || self.lp.timers.fire(now));
-    }
-}
-
 impl Handler<Stack> for Calls {
     type Ext = ();
     /// What tells sockets apart is in their blocks.
@@ -203,7 +193,8 @@ impl Handler<Stack> for Calls {
         if let Some(callback) = block.context.get().on_data.get() {
             // The bytes are in memory with margins, not in the core's; see `margins`.
             let bytes = crate::margins::received(self.lp);
-            let length = c_int::try_from(data.len()).unwrap_or(c_int::MAX);
+            // At most the length of the buffer.
+            let length = data.len() as c_int;
             self.lp.reach.during(socket.net(), || {
                 // SAFETY: the program's callback, with what it expects.
                 unsafe { callback(block, bytes.cast(), length) };
@@ -328,35 +319,6 @@ impl Handler<Stack> for Calls {
 
     fn on_wake(&mut self, all: All<'_, '_>) {
         if let Some(callback) = self.lp.on_wake {
-            self.lp.reach.during(all.net(), || {
-                // SAFETY: the program's callback, with what it expects.
-                unsafe { callback(self.lp) };
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn before_wait(&mut self, all: All<'_, '_>) {
-        self.lp
-            .iteration
-            .set(self.lp.iteration.get().wrapping_add(1));
-        if let Some(callback) = self.lp.before {
-            self.lp.reach.during(all.net(), || {
-                // SAFETY: the program's callback, with what it expects.
-                unsafe { callback(self.lp) };
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn after_dispatch(&mut self, all: All<'_, '_>) {
-        if let Some(due) = self.lp.timers.next()
-            && due <= all.net().now().as_micros()
-        {
-            self.fire(all);
-        }
-        self.lp.free_closed();
-        if let Some(callback) = self.lp.after {
             self.lp.reach.during(all.net(), || {
                 // SAFETY: the program's callback, with what it expects.
                 unsafe { callback(self.lp) };

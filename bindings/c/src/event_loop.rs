@@ -31,6 +31,8 @@ pub(crate) fn wrong_thread() -> ! {
 
 /// Makes everything of a loop; `None` without memory or descriptors.
 fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<LoopRef> {
+    let place = Unmade(LoopRef::reserve(ext)?);
+    let lp = place.0;
     let sides = Reservation::new(size_of::<Side>() * CAPACITY)?;
     let slots = Reservation::new(size_of::<Slot>() * CAPACITY)?;
     let data = Reservation::new(size_of::<Place<()>>() * CAPACITY)?;
@@ -41,11 +43,11 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     let waker = Box::new(Waker::new(Notifier::new().ok()?));
     let waker: &'static Waker<Notifier> = Box::leak(waker);
     let unused = Unused(waker);
-    let kernel = Kernel::new(waker).ok()?;
+    let kernel = Kernel::new(waker, lp).ok()?;
     #[cfg(not(feature = "tls"))]
-    let stack: Stack = Margins::new(kernel);
+    let stack: Stack = Margins::new(kernel, lp);
     #[cfg(feature = "tls")]
-    let stack: Stack = Margins::new(crate::secure::layer(kernel, &secrets)?);
+    let stack: Stack = Margins::new(crate::secure::layer(kernel, &secrets)?, lp);
     // SAFETY: free slots and vacant places are all zero bytes (`Sockets`), and nobody else has this
     // memory, which outlives the loop.
     let inner = unsafe {
@@ -68,6 +70,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         live: Cell::new(0),
         iteration: Cell::new(0),
         tick_after: Cell::new(0),
+        running: Cell::new(false),
         closed: RefCell::default(),
         origins: RefCell::default(),
         listeners: RefCell::default(),
@@ -86,13 +89,20 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         #[cfg(feature = "tls")]
         secrets,
     };
-    let lp = LoopRef::allocate(value, ext)?;
-    std::mem::forget(unused);
-    lp.reach.with(|net| {
-        net.platform_mut().lp = Some(lp);
-        crate::kernel(net).lp = Some(lp);
-    });
+    // SAFETY: reserved above, and nobody has looked into it.
+    unsafe { lp.block().write(value) };
+    std::mem::forget((unused, place));
     Some(lp)
+}
+
+/// Frees the block of a loop that could not be made.
+struct Unmade(LoopRef);
+
+impl Drop for Unmade {
+    fn drop(&mut self) {
+        // SAFETY: nobody has seen it, and there is nothing in it.
+        unsafe { block::free(self.0.block()) };
+    }
 }
 
 /// Frees a waker of a loop that could not be made.
@@ -166,15 +176,18 @@ pub unsafe extern "C-unwind" fn us_loop_ext(lp: LoopRef) -> *mut c_void {
     lp.ext()
 }
 
-/// Runs one iteration.
+/// Runs one iteration that does not wait, or waiting iterations until nothing is left; whether the
+/// loop is still whole.
+///
+/// The only caller of the core's iteration, which so becomes a part of it: a call would save and
+/// restore every register in each iteration.
 ///
 /// # Exceptions
 ///
 /// One that leaves a callback passes through the core. What the core had begun is served in the
 /// next iteration: the reports it had not taken, and every open socket once, as the callback may
 /// have been about one that has more to read.
-#[inline(always)]
-fn run(lp: LoopRef, until: Option<Instant>) -> bool {
+fn run(lp: LoopRef, once: bool) -> bool {
     struct Interrupted(LoopRef);
 
     impl Drop for Interrupted {
@@ -187,10 +200,60 @@ fn run(lp: LoopRef, until: Option<Instant>) -> bool {
     }
 
     let interrupted = Interrupted(lp);
-    let result = lp.reach.poll(&mut Calls { lp }, until);
+    let until = once.then_some(Instant::ZERO);
+    let is_whole = loop {
+        lp.iteration.set(lp.iteration.get().wrapping_add(1));
+        if let Some(callback) = lp.before {
+            // SAFETY: the program's callback, with what it expects.
+            unsafe { callback(lp) };
+        }
+        if lp.reach.poll(&mut Calls { lp }, until).is_err() {
+            break false;
+        }
+        if lp.timers.next().is_some() {
+            fire(lp);
+        }
+        lp.free_closed();
+        if let Some(callback) = lp.after {
+            // SAFETY: the program's callback, with what it expects.
+            unsafe { callback(lp) };
+        }
+        lp.tick_after.set(0);
+        if once || !is_busy(lp) {
+            break true;
+        }
+    };
     std::mem::forget(interrupted);
-    lp.tick_after.set(0);
-    result.is_ok()
+    is_whole
+}
+
+/// Calls the timers that are due.
+#[inline]
+fn fire(lp: LoopRef) {
+    let now = lp.now().as_micros();
+    if lp.timers.next().is_some_and(|due| due <= now) {
+        lp.timers.fire(now);
+    }
+}
+
+/// Marks a loop as running, until it is dropped.
+struct Running(LoopRef);
+
+impl Running {
+    /// `None` inside of a callback: the core cannot wait there.
+    fn enter(lp: LoopRef) -> Option<Self> {
+        if lp.running.replace(true) {
+            return None;
+        }
+        lp.thread.set(this_thread());
+        Some(Self(lp))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+    }
 }
 
 /// Whether something is left that could make a call.
@@ -209,16 +272,17 @@ fn lingers(lp: LoopRef) -> bool {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn us_loop_run(lp: LoopRef) {
-    if lp.reach.peek(|_| ()).is_none() {
-        // From inside a callback: the core cannot wait there.
-        return;
-    }
-    lp.thread.set(this_thread());
     #[cfg(feature = "libuv")]
-    if let Some(host) = lp.host.get() {
+    if let Some(host) = lp.host.get().filter(|_| !lp.running.get()) {
+        lp.thread.set(this_thread());
         return host.run();
     }
-    while is_busy(lp) && run(lp, None) {}
+    let Some(_running) = Running::enter(lp) else {
+        return;
+    };
+    if is_busy(lp) {
+        run(lp, false);
+    }
 }
 
 /// Runs one iteration without waiting, and returns the milliseconds until the next is due by
@@ -230,11 +294,10 @@ pub unsafe extern "C-unwind" fn us_loop_poll(lp: LoopRef) -> c_int {
 
 /// Runs one iteration without waiting; false inside of another, or if the loop is broken.
 pub(crate) fn run_at_once(lp: LoopRef) -> bool {
-    if lp.reach.peek(|_| ()).is_none() {
+    let Some(_running) = Running::enter(lp) else {
         return false;
-    }
-    lp.thread.set(this_thread());
-    run(lp, Some(Instant::ZERO))
+    };
+    run(lp, true)
 }
 
 /// Returns the milliseconds until the next iteration is due by itself; -1 for never.

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-use usockets::{ListenerId, SocketId, Waker};
+use usockets::{Instant, ListenerId, SocketId, Waker};
 
 use crate::block::{self, Reservation};
 use crate::calls::Calls;
@@ -75,6 +75,14 @@ impl<T> Ref<T> {
     /// Allocates a block with `ext` bytes of the program's behind `value`; `None` without memory.
     pub(crate) fn allocate(value: T, ext: usize) -> Option<Self> {
         block::allocate(value, ext).map(|block| Self(block, PhantomData))
+    }
+
+    /// Allocates a block of zero bytes, for a value that is written later.
+    pub(crate) fn reserve(ext: usize) -> Option<Self> {
+        let block = block::reserve::<T>(ext)?;
+        // SAFETY: the block has that size, and nobody else knows it.
+        unsafe { block.write_bytes(0, 1) };
+        Some(Self(block, PhantomData))
     }
 
     /// Returns the program's data.
@@ -285,8 +293,10 @@ pub struct us_loop_t {
     /// Sockets, listeners and timers that keep `us_loop_run` from returning.
     pub(crate) live: Cell<usize>,
     pub(crate) iteration: Cell<i64>,
-    /// A tick after the time of the running iteration, in microseconds; 0 until it is asked for.
+    /// A tick after the time of the running iteration, in microseconds; 0 until it is known.
     pub(crate) tick_after: Cell<u64>,
+    /// Whether iterations run, or one does.
+    pub(crate) running: Cell<bool>,
     /// Blocks that are freed when the iteration is over.
     pub(crate) closed: RefCell<Vec<SocketRef>>,
     pub(crate) origins: RefCell<Vec<Origin>>,
@@ -341,6 +351,28 @@ impl Ref<us_loop_t> {
     pub(crate) fn inside<R>(self, f: impl FnOnce(&mut Net<'_>) -> R) -> Option<R> {
         self.check_thread();
         self.reach.inside(f)
+    }
+
+    /// Returns the time of the running iteration, if it is known. Also while the loop is made, when
+    /// its block is all zero bytes.
+    #[inline]
+    pub(crate) fn known_now(self) -> Option<Instant> {
+        // SAFETY: in the block, and zero bytes are such a cell.
+        let tick_after = unsafe { (&raw const (*self.as_ptr()).tick_after).as_ref() };
+        let micros = tick_after?.get().checked_sub(1 << TICK);
+        micros.map(Instant::from_micros)
+    }
+
+    /// Notes the time of the running iteration.
+    #[inline]
+    pub(crate) fn set_now(&self, now: Instant) {
+        self.tick_after.set(now.as_micros() + (1 << TICK));
+    }
+
+    /// Returns the time of the running iteration, or the present between iterations.
+    pub(crate) fn now(self) -> Instant {
+        self.known_now()
+            .unwrap_or_else(|| self.with(|net| net.now()))
     }
 
     /// Returns the number of the slot that the core keeps a socket in.

@@ -16,6 +16,7 @@ use usockets::{
 use usockets_linux::{EventFd, Linux};
 use usockets_posix::{Fd, Kind};
 
+use crate::alarm::Alarm;
 use crate::handles::{ListenRef, LoopRef, Origin};
 use crate::margins::Inner;
 use crate::pre_open::{TAKEN_MAX, leaves};
@@ -30,8 +31,8 @@ pub(crate) type Notifier = EventFd;
 /// See the module.
 pub(crate) struct Kernel {
     linux: Linux,
-    /// Set as soon as the loop has its place.
-    pub(crate) lp: Option<LoopRef>,
+    alarm: Alarm,
+    lp: LoopRef,
     /// What the next `listen` or `connect` takes instead of making a socket.
     pub(crate) ready_made: Option<OwnedFd>,
     /// What is sent has more coming after it.
@@ -75,11 +76,13 @@ fn send_more(socket: &Fd, data: &[u8]) -> Result<usize, Error> {
 }
 
 impl Kernel {
-    pub(crate) fn new(waker: &'static Waker<Notifier>) -> Result<Self, Error> {
+    pub(crate) fn new(waker: &'static Waker<Notifier>, lp: LoopRef) -> Result<Self, Error> {
         let linux = Linux::new()?.with_waker(waker)?;
+        let alarm = Alarm::new(linux.as_fd()).map_err(error)?;
         Ok(Self {
             linux,
-            lp: None,
+            alarm,
+            lp,
             ready_made: None,
             more: false,
             #[cfg(feature = "tls")]
@@ -212,7 +215,7 @@ impl Platform for Kernel {
         socket: &mut Fd,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let lp = self.lp.ok_or(Error::Invalid)?;
+        let lp = self.lp;
         let fd = raw(listener);
         #[cfg(feature = "tls")]
         if fd == self.adopting {
@@ -324,9 +327,18 @@ impl Platform for Kernel {
         self.linux.peer_addr(socket).or(Ok(Address::Unnamed))
     }
 
+    /// Waits. The clock is read once, after the wait, if anything is due at any time: it is the
+    /// iteration's time.
     #[inline]
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.linux.poll(until)
+        let wait = until.filter(|&until| !self.alarm.ends(until, || self.linux.now()));
+        let result = self.linux.poll(wait);
+        if until.is_some() || self.alarm.is_set() {
+            let now = self.linux.now();
+            self.alarm.note(now);
+            self.lp.set_now(now);
+        }
+        result
     }
 
     #[inline]

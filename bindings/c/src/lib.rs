@@ -29,6 +29,8 @@
     reason = "the header documents what C programs see, under the names they know"
 )]
 
+#[cfg(not(any(feature = "smoltcp", feature = "poll", not(target_os = "linux"))))]
+mod alarm;
 mod block;
 mod calls;
 mod connect;

@@ -47,8 +47,7 @@ pub(crate) trait Inner: Platform {
 /// See the module.
 pub(crate) struct Margins<P> {
     inner: P,
-    /// Set as soon as the loop has its place.
-    pub(crate) lp: Option<LoopRef>,
+    lp: LoopRef,
     /// An exception left the last iteration: what it had not served is still to be served.
     interrupted: bool,
     /// Sockets that an exception may have kept from being served.
@@ -56,10 +55,11 @@ pub(crate) struct Margins<P> {
 }
 
 impl<P: Platform> Margins<P> {
-    pub(crate) const fn new(inner: P) -> Self {
+    /// Nothing is looked up in the loop before it runs.
+    pub(crate) const fn new(inner: P, lp: LoopRef) -> Self {
         Self {
             inner,
-            lp: None,
+            lp,
             interrupted: false,
             again: VecDeque::new(),
         }
@@ -139,10 +139,8 @@ impl<P: Inner> Platform for Margins<P> {
 
     #[inline]
     fn open(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
-        if P::HOLDS_OUTPUT
-            && let Some(lp) = self.lp
-        {
-            self.inner.before_open(lp, lp.index_of(socket));
+        if P::HOLDS_OUTPUT {
+            self.inner.before_open(self.lp, self.lp.index_of(socket));
         }
         self.inner.open(socket, ready)
     }
@@ -157,13 +155,13 @@ impl<P: Inner> Platform for Margins<P> {
 
     #[inline]
     fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        let Some(lp) = self.lp else {
+        // It is the buffer that the loop was made with.
+        if buffer.len() != RECV {
             return Err(Error::Invalid);
-        };
-        let length = buffer.len().min(RECV);
+        }
         // SAFETY: inside the reservation, between its margins. The program refers to these bytes
         // only while a callback runs, and then the core receives nothing.
-        let own = unsafe { slice::from_raw_parts_mut(received(lp), length) };
+        let own = unsafe { slice::from_raw_parts_mut(received(self.lp), RECV) };
         self.inner.recv(socket, own)
     }
 
@@ -214,9 +212,7 @@ impl<P: Inner> Platform for Margins<P> {
             self.interrupted = false;
             return Ok(());
         }
-        let Some(lp) = self.lp else {
-            return Err(Error::Invalid);
-        };
+        let lp = self.lp;
         let timer = if lp.live.get() > 0 {
             lp.timers.next().map(Instant::from_micros)
         } else if P::HOLDS_OUTPUT || P::DELIVERS {
@@ -228,9 +224,7 @@ impl<P: Inner> Platform for Margins<P> {
             (Some(timer), Some(until)) => Some(timer.min(until)),
             (timer, until) => timer.or(until),
         };
-        let result = self.inner.poll(until);
-        lp.tick_after.set(0);
-        result
+        self.inner.poll(until)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -253,8 +247,9 @@ impl<P: Inner> Platform for Margins<P> {
         self.inner.woken()
     }
 
+    /// Returns the iteration's time, if it is known.
     #[inline]
     fn now(&self) -> Instant {
-        self.inner.now()
+        self.lp.known_now().unwrap_or_else(|| self.inner.now())
     }
 }

@@ -36,8 +36,7 @@ pub(crate) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSP
 /// See the module.
 pub(crate) struct Kernel {
     posix: Posix<Selecting>,
-    /// Set as soon as the loop has its place.
-    pub(crate) lp: Option<LoopRef>,
+    lp: LoopRef,
     /// What the next `listen` or `connect` takes instead of making a socket.
     pub(crate) ready_made: Option<OwnedFd>,
     /// What is sent has more coming after it, of which there is nothing to tell here.
@@ -70,10 +69,10 @@ pub(crate) fn raw(socket: &PosixSocket) -> RawFd {
 
 impl Kernel {
     #[cfg(not(feature = "poll"))]
-    pub(crate) fn new(waker: &'static Waker<Notifier>) -> Result<Self, Error> {
+    pub(crate) fn new(waker: &'static Waker<Notifier>, lp: LoopRef) -> Result<Self, Error> {
         Ok(Self {
             posix: Posix::new(Selecting::new()?).with_waker(waker)?,
-            lp: None,
+            lp,
             ready_made: None,
             more: false,
             opened: VecDeque::new(),
@@ -81,13 +80,13 @@ impl Kernel {
     }
 
     #[cfg(feature = "poll")]
-    pub(crate) fn new(waker: &'static Waker<Notifier>) -> Result<Self, Error> {
+    pub(crate) fn new(waker: &'static Waker<Notifier>, lp: LoopRef) -> Result<Self, Error> {
         let list = List(std::ptr::NonNull::from(Box::leak(Box::default())));
         // SAFETY: nobody else has it, and it is freed after the platform (`Kernel`).
         let selecting = unsafe { &mut *list.0.as_ptr() };
         Ok(Self {
             posix: Posix::new(selecting).with_waker(waker)?,
-            lp: None,
+            lp,
             ready_made: None,
             more: false,
             opened: VecDeque::new(),
@@ -164,7 +163,7 @@ impl Platform for Kernel {
         socket: &mut PosixSocket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let lp = self.lp.ok_or(Error::Invalid)?;
+        let lp = self.lp;
         let fd = raw(listener);
         let same = |one: &&ListenRef| one.fd.get() == fd;
         let all = lp.listeners.borrow();

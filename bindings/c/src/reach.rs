@@ -10,7 +10,7 @@
 //!    [`Reach::inside`] takes the pointer out for as long as its closure runs, so that a call made
 //!    inside the closure finds none and does nothing.
 //! 2. The pointer that [`Reach::during`] stores is made of the core's own `&mut Net`, which
-//!    `during` borrows until its closure returned. While the closure runs nobody uses the
+//!    `during` reborrows until its closure returned. While the closure runs nobody uses the
 //!    borrow but through the pointer; when it returned, or unwinds, the pointer is gone.
 //! 3. The loop is borrowed by [`Reach::poll`] until the iteration is over, which `polling`
 //!    records, so that `with` does not borrow it a second time.
@@ -61,6 +61,21 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
         Some(result)
     }
 
+    /// As [`Self::inside`], without the two steps that refuse a call inside of `f`.
+    ///
+    /// # Safety
+    /// `f` calls nothing of the program's, nor any other method of this `Reach` (1).
+    #[inline(always)]
+    pub(crate) unsafe fn leaf<R>(
+        &self,
+        f: impl FnOnce(&mut Net<'_, P, H::Context>) -> R,
+    ) -> Option<R> {
+        let mut net = NonNull::new(self.net.get())?;
+        // SAFETY: the pointer is of the `during` that runs (2), and by the caller's promise nobody
+        // else uses it meanwhile.
+        Some(f(unsafe { net.as_mut() }))
+    }
+
     #[cold]
     #[inline(never)]
     fn between<R>(&self, f: impl FnOnce(&mut Net<'_, P, H::Context>) -> R) -> Option<R> {
@@ -76,7 +91,9 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
     /// Calls `f`, which may call the program, and lets [`Self::with`] use `net` meanwhile.
     #[inline]
     pub(crate) fn during<R>(&self, net: &mut Net<'_, P, H::Context>, f: impl FnOnce() -> R) -> R {
-        self.net.set(ptr::from_mut(net).cast());
+        // Of a copy, so that only this is in memory.
+        let mut net = net.reborrow();
+        self.net.set(ptr::from_mut(&mut net).cast());
         let _over = Over(self);
         f()
     }

@@ -142,15 +142,9 @@ fn set_due(block: SocketRef, own: &Cell<u32>, now: u64, seconds: u64) {
 #[inline(never)]
 fn set_due_by_clock(block: SocketRef, own: &Cell<u32>, seconds: u64) {
     let lp = block.lp();
-    let after = |now: Instant| now.as_micros() + (1 << TICK);
-    let now = match lp.inside(|net| net.now()) {
-        Some(now) => {
-            lp.tick_after.set(after(now));
-            after(now)
-        }
-        None => after(lp.with(|net| net.now())),
-    };
-    set_due(block, own, now, seconds);
+    let now = lp.inside(|net| net.now()).inspect(|&now| lp.set_now(now));
+    let now = now.unwrap_or_else(|| lp.now());
+    set_due(block, own, now.as_micros() + (1 << TICK), seconds);
 }
 
 #[cold]
@@ -190,7 +184,8 @@ fn bytes<'a>(data: *const c_char, length: c_int) -> &'a [u8] {
     }
 }
 
-#[inline]
+#[cold]
+#[inline(never)]
 fn taken(block: SocketRef, count: usize, length: usize) -> c_int {
     if count < length {
         block.set(Flags::SHORT);
@@ -206,27 +201,33 @@ pub unsafe extern "C-unwind" fn us_socket_write(
     length: c_int,
     more: c_int,
 ) -> c_int {
-    if !is_writable(block) {
-        return 0;
-    }
-    let Some(id) = block.id() else {
-        return 0;
-    };
-    let data = bytes(data, length);
     if more == 0
-        && let Some(count) = block.lp().inside(|net| net.write(id, data))
+        && length > 0
+        && is_writable(block)
+        && let Some(id) = block.id()
     {
-        return taken(block, count, data.len());
+        block.lp().check_thread();
+        let bytes = bytes(data, length);
+        // SAFETY: sending calls nothing of the program's.
+        match unsafe { block.lp().reach.leaf(|net| net.write(id, bytes)) } {
+            Some(count) if count == bytes.len() => return length,
+            Some(count) => return taken(block, count, bytes.len()),
+            None => {}
+        }
     }
-    write_rare(block, id, data, more != 0)
+    write_rare(block, data, length, more)
 }
 
 /// Writes between iterations, or with more to come.
 #[cold]
 #[inline(never)]
-fn write_rare(block: SocketRef, id: SocketId, data: &[u8], more: bool) -> c_int {
+fn write_rare(block: SocketRef, data: *const c_char, length: c_int, more: c_int) -> c_int {
+    let (true, Some(id)) = (is_writable(block), block.id()) else {
+        return 0;
+    };
+    let data = bytes(data, length);
     let count = block.lp().with(|net| {
-        crate::kernel(net).more = more;
+        crate::kernel(net).more = more != 0;
         let count = net.write(id, data);
         crate::kernel(net).more = false;
         count

@@ -53,8 +53,7 @@ type Below = Stack<'static, Tap<'static>>;
 /// See the module.
 pub(crate) struct Kernel {
     stack: Below,
-    /// Set as soon as the loop has its place.
-    pub(crate) lp: Option<LoopRef>,
+    lp: LoopRef,
     /// A descriptor that the next `listen` or `connect` is to take, which it refuses.
     pub(crate) ready_made: Option<OwnedFd>,
     /// What is sent has more coming after it. The stack sees by itself.
@@ -186,7 +185,7 @@ impl Wanted {
 }
 
 impl Kernel {
-    pub(crate) fn new(waker: &'static Waker<Notifier>) -> Result<Self, Error> {
+    pub(crate) fn new(waker: &'static Waker<Notifier>, lp: LoopRef) -> Result<Self, Error> {
         let wanted = Wanted::read()?;
         let mut secret = [0; 16];
         File::open("/dev/urandom")
@@ -216,7 +215,7 @@ impl Kernel {
         config.gateway_v6 = wanted.gateway_v6;
         Ok(Self {
             stack: Stack::new(tap, &config, memory, &[CLASS])?,
-            lp: None,
+            lp,
             ready_made: None,
             more: false,
             _memory: kept,
@@ -287,7 +286,7 @@ impl Platform for Kernel {
         socket: &mut Socket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let lp = self.lp.ok_or(Error::Invalid)?;
+        let lp = self.lp;
         let accepted = self
             .stack
             .accept(&mut listener.below, &mut socket.below, id)?;

@@ -140,9 +140,15 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// again, or one that the last iteration left.
     #[cold]
     #[inline(never)]
-    pub(super) fn next_own_work(&mut self) -> Option<SocketId> {
+    pub(super) fn next_own_work(&mut self) -> Option<Work> {
+        let readiness = if self.state.turn.is_on() {
+            Readiness::READ_AGAIN
+        } else {
+            Readiness::NONE
+        };
         let again = self.state.turn.reads_again.take();
-        again.or_else(|| self.state.run_queue.pop(self.slots))
+        let id = again.or_else(|| self.state.run_queue.pop(self.slots))?;
+        Some(Work { id, readiness })
     }
 
     /// Does what comes before reading. Returns true if the socket is to be read now.

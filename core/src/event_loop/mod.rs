@@ -28,7 +28,7 @@ use crate::event_loop::evict::Idle;
 use crate::event_loop::state::{State, Work};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
-use crate::platform::{Platform, Readiness, Ready};
+use crate::platform::{Platform, Ready};
 use crate::pool::Sockets;
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, Slot, find};
@@ -294,16 +294,30 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// own deadlines are not among it: it minds them while it waits.
     #[inline]
     fn own_deadline(&self) -> Option<Instant> {
-        if self.state.run_queue.has_next() || !self.state.closing.is_empty() {
+        if self.state.run_queue.has_next() {
             return Some(Instant::ZERO);
         }
-        let own = self
-            .state
+        let own = if self.state.has_end_work {
+            self.end_work_deadline()
+        } else {
+            self.state.wheel.next_micros()
+        };
+        (own != NEVER).then(|| Instant::from_micros(own))
+    }
+
+    /// Returns when the next deadline is while there is work at the end of iterations: a close that
+    /// is due, a retry by the clock and draining all are.
+    #[cold]
+    #[inline(never)]
+    fn end_work_deadline(&self) -> u64 {
+        if !self.state.closing.is_empty() {
+            return 0;
+        }
+        self.state
             .wheel
             .next_micros()
             .min(self.state.waiting.retry())
-            .min(self.state.drain.due());
-        (own != NEVER).then(|| Instant::from_micros(own))
+            .min(self.state.drain.due())
     }
 
     /// Returns the platform, between iterations.
@@ -327,16 +341,11 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// iteration left, then what the platform reports. `is_quiet` if it is surely a report.
     #[inline(always)]
     fn next_work(&mut self, is_quiet: bool) -> Option<Work> {
-        if !is_quiet && self.state.has_own_work() {
-            let is_turn = self.state.turn.is_on();
-            if let Some(id) = self.next_own_work() {
-                let readiness = if is_turn {
-                    Readiness::READ_AGAIN
-                } else {
-                    Readiness::NONE
-                };
-                return Some(Work { id, readiness });
-            }
+        if !is_quiet
+            && self.state.has_own_work()
+            && let Some(work) = self.next_own_work()
+        {
+            return Some(work);
         }
         let Ready { id, readiness } = self.platform.next_ready()?;
         Some(Work { id, readiness })

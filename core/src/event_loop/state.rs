@@ -109,10 +109,12 @@ impl Clock {
         let answer = platform.now().as_micros();
         if answer < self.latest {
             breach!(stats);
+            self.now = Some(self.latest);
+            return self.latest;
         }
-        self.latest = answer.max(self.latest);
-        self.now = Some(self.latest);
-        self.latest
+        self.latest = answer;
+        self.now = Some(answer);
+        answer
     }
 
     /// Forgets the time, which is read anew when it is next asked for.
@@ -155,7 +157,8 @@ impl State {
     /// served, before the platform's next report.
     #[inline]
     pub(crate) const fn has_own_work(&self) -> bool {
-        self.turn.is_on() || self.run_queue.is_serving()
+        // One comparison of both.
+        self.turn.reads_left | self.run_queue.serving() != 0
     }
 
     /// Returns the iteration's time in microseconds.

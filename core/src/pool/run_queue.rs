@@ -25,10 +25,10 @@ impl RunQueue {
         self.head != 0
     }
 
-    /// Returns true if the running iteration still has something to serve.
+    /// Returns the next socket that the running iteration is to serve, as a link: 0 for none.
     #[inline]
-    pub(crate) const fn is_serving(&self) -> bool {
-        self.serving != 0
+    pub(crate) const fn serving(&self) -> u32 {
+        self.serving
     }
 
     /// Adds a socket, unless it is on the queue already.

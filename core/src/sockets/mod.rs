@@ -371,10 +371,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         self.state.keep_alive = on;
     }
 
-    /// A reborrow. Handing it to a function that is not inlined keeps only the copy in memory, and
-    /// the original in registers.
+    /// Returns the same sockets for a shorter time.
+    ///
+    /// Handing this to a function that is not inlined, or keeping a pointer to it, has only the copy
+    /// in memory, and leaves the original in registers.
     #[inline]
-    pub(crate) fn reborrow(&mut self) -> Net<'_, P, C> {
+    pub fn reborrow(&mut self) -> Net<'_, P, C> {
         Net {
             platform: self.platform,
             slots: self.slots,

@@ -42,8 +42,11 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return self.reborrow().write_rare(id, data);
         }
         match self.platform.send(&mut slot.socket, data) {
-            Ok(count) => sent(slot, self.state, count, data.len()),
-            Err(error) => mark_broken(slot, self.state, id, error),
+            Ok(count) if count == data.len() => {
+                self.state.stats.sent = self.state.stats.sent.wrapping_add(widen(count));
+                count
+            }
+            other => not_sent(slot, self.state, id, other, data.len()),
         }
     }
 
@@ -110,6 +113,22 @@ pub(crate) fn sent<S, C>(
     }
     state.stats.sent = state.stats.sent.wrapping_add(widen(all));
     all
+}
+
+/// Notes that the platform did not take all bytes; returns how many.
+#[cold]
+#[inline(never)]
+fn not_sent<S, C>(
+    slot: &mut Slot<S, C>,
+    state: &mut State,
+    id: SocketId,
+    sent: Result<usize, Error>,
+    all: usize,
+) -> usize {
+    match sent {
+        Ok(count) => sent_part(slot, state, count, all),
+        Err(error) => mark_broken(slot, state, id, error),
+    }
 }
 
 #[cold]
