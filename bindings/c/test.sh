@@ -25,9 +25,10 @@ done
 cd "$work"
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 
-# What a program is to print.
+# What a program is to print, but for what is otherwise on the system at hand.
+otherwise=
 expected() {
-    sed -n '/^\/\* Prints:$/,/^\*\/$/p' "$1" | sed '1d;$d'
+    sed -n '/^\/\* Prints:$/,/^\*\/$/p' "$1" | sed '1d;$d' | sed "$otherwise"
 }
 
 # Compiles a program: compile COMPILER SOURCE OUT ARGUMENTS...
@@ -127,7 +128,9 @@ check_behaviours() {
 # What other systems than Linux run on, over poll(2).
 check_posix() {
     local source compiler
-    for source in $behaviours; do
+    # Where a datagram was sent to is not known there.
+    otherwise='s/sent to [0-9]* bytes ending in 1/sent to 0 bytes ending in 0/'
+    for source in $behaviours $datagrams; do
         compiler=clang
         [ "${source##*.}" = c ] || compiler=clang++
         compile $compiler "$here/tests/$source" program "$posix"
@@ -137,6 +140,7 @@ check_posix() {
     check "$here/tests/hammer.c" ./hammer 1000 "$seed"
     check "$here/tests/hammer.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
         --error-exitcode=9 ./hammer 300 "$seed"
+    otherwise=
 }
 
 # Ten thousand sockets at random, with a seed of its own each time.
@@ -235,6 +239,16 @@ check_libuv() {
     check "$here/tests/loops.c" ./program
 }
 
+# Loops on a dispatch queue, which the test has where the system has none. The library is made again
+# from what the build in the clear left.
+check_gcd() {
+    (cd "$here" && cargo build --quiet --release --locked --features gcd --target-dir "$target/plain")
+    compile gcc "$here/tests/gcd.c" program "$target/plain/release/libusockets_c.a"
+    check "$here/tests/gcd.c" ./program
+    check "$here/tests/gcd.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./program
+}
+
 # Instructions, system calls and bytes, of which there may be no more.
 check_figures() {
     mkdir -p optimised
@@ -253,5 +267,6 @@ check_tls
 check_examples
 check_tap
 check_libuv
+check_gcd
 check_figures
 echo "the C interface behaves"

@@ -375,9 +375,9 @@ pub fn peer_addr(socket: &Fd) -> Result<Address, Error> {
 #[must_use]
 pub fn now() -> Instant {
     let now = clock_gettime(ClockId::Monotonic);
-    // Neither is negative: the clock counts from when the system started.
-    let secs = i64::from(now.tv_sec).cast_unsigned();
-    let micros = i64::from(now.tv_nsec).cast_unsigned() / 1_000;
+    // Never negative: the clock counts from when the system started.
+    let secs = now.tv_sec.cast_unsigned();
+    let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
     Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
 }
 

@@ -59,8 +59,14 @@
 /* Datagrams of a buffer, and bytes of each. */
 #define LIBUS_UDP_MAX_NUM 1024
 #define LIBUS_UDP_MAX_SIZE 65528
+#ifdef _WIN32
+/* A SOCKET. There are no datagrams on Windows, no sockets of the file system, no
+ * us_adopt_accepted_socket and no us_loop_fd; on_pre_open is not called, and ports are never shared. */
+#define LIBUS_SOCKET_DESCRIPTOR unsigned long long
+#else
 #define LIBUS_SOCKET_DESCRIPTOR int
 #define LIBUS_USE_EPOLL
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -137,11 +143,19 @@ struct us_loop_statistics_t {
 /* Makes a loop. NULL without memory or descriptors. wakeup_cb is called on the loop's thread after
  * us_wakeup_loop, pre_cb before the loop waits, post_cb after all other calls of an iteration.
  *
- * `hint` is ignored, but by a library built with the feature libuv: there it is a uv_loop_t, inside
- * of which the loop then runs, or NULL for a loop of its own. uv_run serves it, and does not return
- * while the loop has sockets, listeners or timers; us_loop_run is uv_run. An iteration of the loop,
- * with pre_cb and post_cb, comes when it has something to do. Callbacks must not throw there. Free
- * the loop before the uv_loop_t, which must run once more to let go of it. */
+ * `hint` is ignored, but by libraries built with the features libuv and gcd.
+ *
+ * With libuv it is a uv_loop_t, inside of which the loop then runs, or NULL for a loop of its own.
+ * uv_run serves it, and does not return while the loop has sockets, listeners or timers;
+ * us_loop_run is uv_run. An iteration of the loop, with pre_cb and post_cb, comes when it has
+ * something to do. Callbacks must not throw there. Free the loop before the uv_loop_t, which must
+ * run once more to let go of it.
+ *
+ * With gcd it is a dispatch_queue_t of macOS, on which the loop then runs, or NULL for a loop of its
+ * own: the main queue, or one that runs one thing at a time. The loop is made, used and freed on
+ * that queue alone, which stands for its thread. The queue serves it, and us_loop_run returns at
+ * once; a program whose queue is the main one ends with dispatch_main or CFRunLoopRun. Callbacks must
+ * not throw there. */
 struct us_loop_t *us_create_loop(void *hint, void (*wakeup_cb)(struct us_loop_t *loop),
     void (*pre_cb)(struct us_loop_t *loop), void (*post_cb)(struct us_loop_t *loop),
     unsigned int ext_size);
@@ -366,7 +380,8 @@ struct us_socket_context_t *us_socket_context(int ssl, struct us_socket_t *s);
 /* Ends this direction after everything that was taken; what the peer sends is still received. */
 void us_socket_shutdown(int ssl, struct us_socket_t *s);
 
-/* Ends the other direction: on_end follows in the next iteration, or on_close with TLS. */
+/* Ends the other direction: on_end follows in the next iteration, or on_close with TLS. On Windows
+ * it follows when the peer ends, and nothing is received until then. */
 void us_socket_shutdown_read(int ssl, struct us_socket_t *s);
 
 int us_socket_is_shut_down(int ssl, struct us_socket_t *s);

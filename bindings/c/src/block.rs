@@ -1,6 +1,8 @@
 //! Memory that is not the core's: blocks for the program's data, and reserved address space.
 
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
+#[cfg(unix)]
+use std::ptr::null_mut;
 
 /// Allocates a `T` with `ext` bytes behind it, from the program's own allocator.
 ///
@@ -37,9 +39,11 @@ pub(crate) unsafe fn free<T>(block: NonNull<T>) {
 /// # Safety
 /// The block is one of [`allocate`], not freed.
 pub(crate) unsafe fn room<T>(block: NonNull<T>) -> usize {
+    #[cfg(windows)]
+    use libc::_msize as size;
     #[cfg(target_vendor = "apple")]
     use libc::malloc_size as size;
-    #[cfg(not(target_vendor = "apple"))]
+    #[cfg(all(unix, not(target_vendor = "apple")))]
     use libc::malloc_usable_size as size;
     // SAFETY: the caller's promise.
     let bytes = unsafe { size(block.as_ptr().cast()) };
@@ -56,17 +60,7 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Reserves `bytes`; `None` when the system has no such space.
     pub(crate) fn new(bytes: usize) -> Option<Self> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
-        // Others promise no memory before it is touched.
-        #[cfg(target_os = "linux")]
-        let flags = flags | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping at a place of the kernel's choice.
-        let start = unsafe { libc::mmap(null_mut(), bytes, access, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return None;
-        }
-        let start = NonNull::new(start.cast())?;
+        let start = NonNull::new(reserve_pages(bytes))?;
         Some(Self { start, bytes })
     }
 
@@ -79,6 +73,44 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // SAFETY: the mapping is this one's own. Who uses it outlives neither it nor its loop.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+        unsafe { give_back(self.start.as_ptr(), self.bytes) };
     }
+}
+
+#[cfg(unix)]
+fn reserve_pages(bytes: usize) -> *mut u8 {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+    // Others promise no memory before it is touched.
+    #[cfg(target_os = "linux")]
+    let flags = flags | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping at a place of the kernel's choice.
+    let start = unsafe { libc::mmap(null_mut(), bytes, access, flags, -1, 0) };
+    if start == libc::MAP_FAILED {
+        return null_mut();
+    }
+    start.cast()
+}
+
+#[cfg(unix)]
+unsafe fn give_back(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::munmap(start.cast(), bytes) };
+}
+
+#[cfg(windows)]
+fn reserve_pages(bytes: usize) -> *mut u8 {
+    use windows_sys::Win32::System::Memory;
+
+    let kind = Memory::MEM_RESERVE | Memory::MEM_COMMIT;
+    // SAFETY: new pages at a place of the system's choice.
+    unsafe { Memory::VirtualAlloc(std::ptr::null(), bytes, kind, Memory::PAGE_READWRITE) }.cast()
+}
+
+#[cfg(windows)]
+unsafe fn give_back(start: *mut u8, _: usize) {
+    use windows_sys::Win32::System::Memory;
+
+    // SAFETY: the caller's promise.
+    unsafe { Memory::VirtualFree(start.cast(), 0, Memory::MEM_RELEASE) };
 }

@@ -1,14 +1,14 @@
 //! Connecting, and connections that were made elsewhere.
 
 use std::ffi::{c_char, c_int, c_uint};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use usockets::{Duration, Endpoint, Error};
 
 use crate::context::text;
-use crate::handles::{ContextRef, Flags, SocketRef};
+use crate::handles::{ContextRef, Descriptor, Flags, SocketRef};
+#[cfg(unix)]
 use crate::kernel::NOWHERE;
-use crate::listen::{path_address, path_socket, resolve, set_errno};
+use crate::listen::{resolve, set_errno};
 
 /// Starts a connection, or takes the descriptor that is ready.
 fn start(context: ContextRef, at: Endpoint<'_>, ext: usize, flags: Flags) -> Option<SocketRef> {
@@ -24,6 +24,7 @@ fn start(context: ContextRef, at: Endpoint<'_>, ext: usize, flags: Flags) -> Opt
     let id = match id.unwrap_or(Err(Error::Invalid)) {
         Ok(id) => id,
         Err(error) => {
+            #[cfg(unix)]
             lp.with(|net| crate::kernel(net).ready_made = None);
             set_errno(error);
             return None;
@@ -83,25 +84,26 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect_unix(
     ext: c_int,
 ) -> Option<SocketRef> {
     context.lp.check_thread();
-    let ext = usize::try_from(ext).ok()?;
-    let Some((at, length)) = path_address(path) else {
-        set_errno(Error::Invalid);
-        return None;
-    };
-    let fd = path_socket()?;
-    // SAFETY: a plain system call, with an address that stays until it returns.
-    if unsafe { libc::connect(fd.as_raw_fd(), (&raw const at).cast(), length) } != 0 {
-        return None;
+    #[cfg(not(unix))]
+    {
+        let _ = (path, ext);
+        set_errno(Error::Unsupported);
+        None
     }
-    context
-        .lp
-        .with(|net| crate::kernel(net).ready_made = Some(fd));
-    let at = if context.secure {
-        Endpoint::tls(NOWHERE, None)
-    } else {
-        Endpoint::tcp(NOWHERE)
-    };
-    start(context, at, ext, Flags::CONNECTING)
+    #[cfg(unix)]
+    {
+        let ext = usize::try_from(ext).ok()?;
+        let fd = crate::paths::connect_path(path)?;
+        context
+            .lp
+            .with(|net| crate::kernel(net).ready_made = Some(fd));
+        let at = if context.secure {
+            Endpoint::tls(NOWHERE, None)
+        } else {
+            Endpoint::tcp(NOWHERE)
+        };
+        start(context, at, ext, Flags::CONNECTING)
+    }
 }
 
 /// Takes over a connection. It is the library's from here on, whatever is returned.
@@ -109,13 +111,34 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect_unix(
 pub unsafe extern "C-unwind" fn us_adopt_accepted_socket(
     _ssl: c_int,
     context: ContextRef,
-    fd: c_int,
+    fd: Descriptor,
     ext: c_uint,
     ip: *mut c_char,
     ip_length: c_int,
 ) -> Option<SocketRef> {
-    let lp = context.lp;
-    lp.check_thread();
+    context.lp.check_thread();
+    adopt(context, fd, ext as usize, ip, ip_length)
+}
+
+/// Closes it: the platform takes nothing over.
+#[cfg(windows)]
+fn adopt(_: ContextRef, fd: Descriptor, _: usize, _: *mut c_char, _: c_int) -> Option<SocketRef> {
+    // SAFETY: the program gives the socket up.
+    unsafe { windows_sys::Win32::Networking::WinSock::closesocket(fd) };
+    set_errno(Error::Unsupported);
+    None
+}
+
+#[cfg(unix)]
+fn adopt(
+    context: ContextRef,
+    fd: Descriptor,
+    ext: usize,
+    ip: *mut c_char,
+    ip_length: c_int,
+) -> Option<SocketRef> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+
     if fd < 0 {
         set_errno(Error::Invalid);
         return None;
@@ -130,13 +153,9 @@ pub unsafe extern "C-unwind" fn us_adopt_accepted_socket(
     if context.secure {
         return crate::secure::adopt(context, fd, ext);
     }
+    let lp = context.lp;
     lp.with(|net| crate::kernel(net).ready_made = Some(fd));
-    let block = start(
-        context,
-        Endpoint::tcp(NOWHERE),
-        ext as usize,
-        Flags::ADOPTED,
-    )?;
+    let block = start(context, Endpoint::tcp(NOWHERE), ext, Flags::ADOPTED)?;
     if let Some(callback) = context.on_open.get() {
         // SAFETY: the program's callback, with what it expects.
         unsafe { callback(block, 0, ip, ip_length) };

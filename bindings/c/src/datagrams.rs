@@ -64,13 +64,13 @@ impl<P: Inner + Datagrams> Datagrams for Margins<P> {
     pass!(inner_mut);
 }
 
-#[cfg(not(any(feature = "smoltcp", feature = "poll", not(target_os = "linux"))))]
+#[cfg(all(unix, not(feature = "smoltcp")))]
 impl Datagrams for Kernel {
     pass!(datagrams);
 }
 
-/// There are datagrams on Linux so far; the stack in user space has none.
-#[cfg(any(feature = "smoltcp", feature = "poll", not(target_os = "linux")))]
+/// There are none on Windows, nor has the stack in user space any.
+#[cfg(not(all(unix, not(feature = "smoltcp"))))]
 impl Datagrams for Kernel {
     fn bind(&mut self, _: &mut Self::Socket, _: SocketId, _: Address) -> Result<(), Error> {
         Err(Error::Unsupported)

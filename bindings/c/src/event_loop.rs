@@ -79,6 +79,8 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         leaked: Cell::new(0),
         #[cfg(feature = "libuv")]
         host: Cell::new(None),
+        #[cfg(feature = "gcd")]
+        queue: Cell::new(None),
         thread: Cell::new(this_thread()),
         #[cfg(feature = "tls")]
         secure: crate::secure::Secure::default(),
@@ -139,6 +141,17 @@ pub unsafe extern "C-unwind" fn us_create_loop(
         }
         lp.host.set(host);
     }
+    #[cfg(feature = "gcd")]
+    if !hint.is_null() {
+        let fd = lp.with(|net| crate::kernel(net).descriptor());
+        let queue = crate::gcd::Host::enter(hint, lp, fd);
+        if queue.is_none() {
+            // SAFETY: nobody has seen it.
+            unsafe { us_loop_free(lp) };
+            return None;
+        }
+        lp.queue.set(queue);
+    }
     let _ = hint;
     Some(lp)
 }
@@ -149,6 +162,10 @@ pub unsafe extern "C-unwind" fn us_loop_free(lp: LoopRef) {
     #[cfg(feature = "libuv")]
     if let Some(host) = lp.host.take() {
         host.leave();
+    }
+    #[cfg(feature = "gcd")]
+    if let Some(queue) = lp.queue.take() {
+        queue.leave();
     }
     let mut sockets = lp.closed.take();
     sockets.extend((0..lp.high.get()).filter_map(|index| lp.socket_at(index)));
@@ -276,6 +293,11 @@ pub unsafe extern "C-unwind" fn us_loop_run(lp: LoopRef) {
     if let Some(host) = lp.host.get().filter(|_| !lp.running.get()) {
         lp.thread.set(this_thread());
         return host.run();
+    }
+    #[cfg(feature = "gcd")]
+    if lp.queue.get().is_some() {
+        // The queue runs it.
+        return;
     }
     let Some(_running) = Running::enter(lp) else {
         return;

@@ -32,6 +32,20 @@ pub(crate) type OnPreOpen =
 pub(crate) type OnName = Option<unsafe extern "C-unwind" fn(ContextRef, *const c_char)>;
 pub(crate) type OnTimer = Option<unsafe extern "C-unwind" fn(TimerRef)>;
 
+/// What the system knows a socket by: `LIBUS_SOCKET_DESCRIPTOR`.
+#[cfg(not(windows))]
+pub(crate) type Descriptor = c_int;
+/// What the system knows a socket by: `LIBUS_SOCKET_DESCRIPTOR`.
+#[cfg(windows)]
+pub(crate) type Descriptor = usize;
+
+/// The descriptor of what has none.
+#[cfg(not(windows))]
+pub(crate) const NO_DESCRIPTOR: Descriptor = -1;
+/// The descriptor of what has none.
+#[cfg(windows)]
+pub(crate) const NO_DESCRIPTOR: Descriptor = Descriptor::MAX;
+
 /// A pointer to a block, as the program has it.
 ///
 /// Made by the library when it allocates the block, or handed in by the program, which promises
@@ -206,7 +220,7 @@ pub struct us_listen_socket_t {
     pub(crate) socket: us_socket_t,
     /// `None` once closed.
     pub(crate) listener: Cell<Option<ListenerId>>,
-    pub(crate) fd: Cell<c_int>,
+    pub(crate) fd: Cell<Descriptor>,
     /// The number of what it accepts for.
     pub(crate) origin: usize,
 }
@@ -311,6 +325,9 @@ pub struct us_loop_t {
     /// What the loop runs inside of, if it is one of libuv's.
     #[cfg(feature = "libuv")]
     pub(crate) host: Cell<Option<crate::libuv::Host>>,
+    /// What the loop runs on, if it is a dispatch queue.
+    #[cfg(feature = "gcd")]
+    pub(crate) queue: Cell<Option<crate::gcd::Host>>,
     #[cfg(feature = "tls")]
     pub(crate) secure: crate::secure::Secure,
     /// Memory that the core uses: dropped last.
@@ -343,7 +360,17 @@ impl Ref<us_loop_t> {
     #[inline]
     pub(crate) fn with<R: Default>(self, f: impl FnOnce(&mut Net<'_>) -> R) -> R {
         self.check_thread();
+        #[cfg(feature = "gcd")]
+        self.touch();
         self.reach.with(f).unwrap_or_default()
+    }
+
+    /// Has the queue look at the loop again, if the program calls between iterations.
+    #[cfg(feature = "gcd")]
+    fn touch(self) {
+        if let Some(host) = self.queue.get().filter(|_| !self.running.get()) {
+            host.touch();
+        }
     }
 
     /// Calls `f` with every socket of the running call; `None`, without a call, if there is none.
@@ -464,6 +491,8 @@ impl Ref<us_loop_t> {
             // At once: the program may run libuv next.
             host.keep(true);
         }
+        #[cfg(feature = "gcd")]
+        self.touch();
     }
 
     /// Takes a socket or listener out of its place. The block stays until the iteration is over.
@@ -504,6 +533,11 @@ impl Ref<us_loop_t> {
     /// In debug builds, ends the program if a thread calls that is not the loop's.
     #[inline]
     pub(crate) fn check_thread(self) {
+        // A queue may run in one thread after the other.
+        #[cfg(feature = "gcd")]
+        if self.queue.get().is_some() {
+            return;
+        }
         if cfg!(debug_assertions) && self.thread.get() != crate::event_loop::this_thread() {
             crate::event_loop::wrong_thread();
         }

@@ -6,10 +6,12 @@
 //! - [`reach`]: how a call of the program finds the core, and why that is sound;
 //! - [`calls`]: the core's calls, passed on to the program's callbacks;
 //! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond; with
-//!   feature `smoltcp` the file `tap.rs` has its place, on systems that are not Linux `posix.rs`;
+//!   feature `smoltcp` the file `tap.rs` has its place, on systems that are not Linux `posix.rs`, and
+//!   on Windows `windows.rs`;
 //! - what the header declares, a file for each of its parts: [`event_loop`], [`timer`],
 //!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`], [`udp`]; with feature `tls` also
-//!   `secure`, with `libuv` the file of that name.
+//!   `secure`, with `libuv` and `gcd` the
+//!   files of these names.
 //!
 //! Everything that the header declares is declared `extern "C-unwind"`: a C++ exception may leave
 //! any callback, passes through the core's frames, and leaves `us_loop_run`. What the core had
@@ -37,11 +39,13 @@ mod connect;
 mod context;
 mod datagrams;
 mod event_loop;
+#[cfg(feature = "gcd")]
+mod gcd;
 mod handles;
 #[cfg(not(any(feature = "smoltcp", feature = "poll", not(target_os = "linux"))))]
 mod kernel;
 #[cfg(all(
-    not(feature = "smoltcp"),
+    not(any(feature = "smoltcp", windows)),
     any(feature = "poll", not(target_os = "linux"))
 ))]
 #[path = "posix.rs"]
@@ -49,16 +53,22 @@ mod kernel;
 #[cfg(feature = "smoltcp")]
 #[path = "tap.rs"]
 mod kernel;
+#[cfg(all(windows, not(feature = "smoltcp")))]
+#[path = "windows.rs"]
+mod kernel;
 #[cfg(feature = "libuv")]
 mod libuv;
 mod listen;
 mod margins;
+#[cfg(unix)]
+mod paths;
 mod poll;
-#[cfg(not(feature = "smoltcp"))]
+#[cfg(all(unix, not(feature = "smoltcp")))]
 mod pre_open;
 mod reach;
 #[cfg(feature = "tls")]
 mod secure;
+mod sockaddr;
 mod socket;
 mod timer;
 mod udp;
@@ -89,13 +99,13 @@ fn kernel<'a>(net: &'a mut Net<'_>) -> &'a mut Kernel {
 
 /// Returns the descriptor of a socket, or -1.
 #[cfg(not(feature = "tls"))]
-fn raw(socket: &<Stack as usockets::Platform>::Socket) -> std::ffi::c_int {
+fn raw(socket: &<Stack as usockets::Platform>::Socket) -> handles::Descriptor {
     kernel::raw(socket)
 }
 
 /// Returns the descriptor of a socket, or -1.
 #[cfg(feature = "tls")]
-fn raw(socket: &<Stack as usockets::Platform>::Socket) -> std::ffi::c_int {
+fn raw(socket: &<Stack as usockets::Platform>::Socket) -> handles::Descriptor {
     kernel::raw(socket.inner())
 }
 
@@ -107,6 +117,8 @@ type Slot = usockets::Slot<<Stack as usockets::Platform>::Socket, ()>;
 /// 2^20, or what `USOCKETS_C_SOCKETS` says when the library is built.
 const CAPACITY: usize = match option_env!("USOCKETS_C_SOCKETS") {
     Some(text) => number(text),
+    // Windows counts memory when it is reserved.
+    None if cfg!(windows) => 1 << 15,
     None => handles::INDEX_MAX,
 };
 

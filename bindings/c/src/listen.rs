@@ -1,10 +1,8 @@
 //! Listening.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int};
-use std::mem;
+use std::ffi::{c_char, c_int};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use usockets::{Endpoint, Error, ListenerId};
 
@@ -14,10 +12,13 @@ use crate::handles::{ContextRef, Flags, ListenRef, LoopRef, Origin, us_listen_so
 use crate::poll;
 
 /// Connections that may wait to be accepted.
-const BACKLOG: u16 = 512;
+pub(crate) const BACKLOG: u16 = 512;
 
 /// `LIBUS_LISTEN_EXCLUSIVE_PORT`.
 const EXCLUSIVE: c_int = 1;
+
+/// Whether listeners can share a port. On Windows none can.
+const SHARES: bool = cfg!(unix);
 
 /// Leaves the reason of a failure where C programs look for it.
 pub(crate) fn set_errno(error: Error) {
@@ -36,8 +37,13 @@ pub(crate) fn set_errno(error: Error) {
     };
     #[cfg(target_os = "linux")]
     use libc::__errno_location as place;
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(unix, not(target_os = "linux")))]
     use libc::__error as place;
+    #[cfg(windows)]
+    unsafe extern "C" {
+        #[link_name = "_errno"]
+        fn place() -> *mut c_int;
+    }
     // SAFETY: the running thread's own number.
     unsafe { *place() = number };
 }
@@ -78,7 +84,9 @@ fn listen_at(context: ContextRef, addr: SocketAddr, options: c_int) -> Result<Li
     } else {
         Endpoint::tcp(addr)
     };
-    let at = at.backlog(BACKLOG).reuse_port(options & EXCLUSIVE == 0);
+    let at = at
+        .backlog(BACKLOG)
+        .reuse_port(SHARES && options & EXCLUSIVE == 0);
     context
         .lp
         .reach
@@ -156,47 +164,6 @@ pub unsafe extern "C-unwind" fn us_socket_context_listen(
     None
 }
 
-/// Makes the kernel's form of a path; `None` if it is too long for it.
-pub(crate) fn path_address(path: *const c_char) -> Option<(libc::sockaddr_un, libc::socklen_t)> {
-    // SAFETY: the program's string ends with a zero byte and stays until the call returns.
-    let path = unsafe { CStr::from_ptr(path) }.to_bytes_with_nul();
-    // SAFETY: all zero bytes are an address without a name.
-    let mut at: libc::sockaddr_un = unsafe { mem::zeroed() };
-    for (to, from) in at.sun_path.get_mut(..path.len())?.iter_mut().zip(path) {
-        *to = c_char::from_ne_bytes([*from]);
-    }
-    at.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).ok()?;
-    let length = mem::offset_of!(libc::sockaddr_un, sun_path) + path.len();
-    Some((at, libc::socklen_t::try_from(length).ok()?))
-}
-
-pub(crate) fn path_socket() -> Option<OwnedFd> {
-    // SAFETY: a plain system call.
-    let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) };
-    // SAFETY: made just now, and nobody else has it.
-    let fd = (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })?;
-    rustix::io::ioctl_fionbio(&fd, true).ok()?;
-    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC).ok()?;
-    Some(fd)
-}
-
-/// Binds a socket to a path, which only the own user may connect to.
-fn bind_path(path: *const c_char) -> Option<OwnedFd> {
-    let Some((at, length)) = path_address(path) else {
-        set_errno(Error::Invalid);
-        return None;
-    };
-    let fd = path_socket()?;
-    // SAFETY: plain system calls with an address and a string that stay until they return.
-    let is_bound = unsafe {
-        libc::fchmod(fd.as_raw_fd(), 0o700);
-        libc::unlink(path);
-        libc::bind(fd.as_raw_fd(), (&raw const at).cast(), length) == 0
-            && libc::listen(fd.as_raw_fd(), BACKLOG.into()) == 0
-    };
-    is_bound.then_some(fd)
-}
-
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn us_socket_context_listen_unix(
     _ssl: c_int,
@@ -206,18 +173,27 @@ pub unsafe extern "C-unwind" fn us_socket_context_listen_unix(
     ext: c_int,
 ) -> Option<ListenRef> {
     context.lp.check_thread();
-    let ext = usize::try_from(ext).ok()?;
-    let fd = bind_path(path)?;
-    let origin = origin(context.lp, context, ext, true)?;
-    context
-        .lp
-        .with(|net| crate::kernel(net).ready_made = Some(fd));
-    match listen_at(context, crate::kernel::NOWHERE, EXCLUSIVE) {
-        Ok(listener) => made(context, listener, origin),
-        Err(error) => {
-            context.lp.with(|net| crate::kernel(net).ready_made = None);
-            set_errno(error);
-            None
+    #[cfg(not(unix))]
+    {
+        let _ = (path, ext);
+        set_errno(Error::Unsupported);
+        None
+    }
+    #[cfg(unix)]
+    {
+        let ext = usize::try_from(ext).ok()?;
+        let fd = crate::paths::bind_path(path)?;
+        let origin = origin(context.lp, context, ext, true)?;
+        context
+            .lp
+            .with(|net| crate::kernel(net).ready_made = Some(fd));
+        match listen_at(context, crate::kernel::NOWHERE, EXCLUSIVE) {
+            Ok(listener) => made(context, listener, origin),
+            Err(error) => {
+                context.lp.with(|net| crate::kernel(net).ready_made = None);
+                set_errno(error);
+                None
+            }
         }
     }
 }

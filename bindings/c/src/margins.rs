@@ -70,7 +70,8 @@ impl<P: Platform> Margins<P> {
     }
 
     /// Has the next iteration go on with what this one had not served, and look at every open
-    /// socket once: a call that threw may have been about one that has more to read.
+    /// socket and every listener once: a call that threw may have been about one that has more to
+    /// read, or to accept.
     pub(crate) fn interrupt(&mut self, lp: LoopRef) {
         self.interrupted = true;
         self.again.clear();
@@ -79,6 +80,9 @@ impl<P: Platform> Margins<P> {
             let socket = lp.socket_at(index).filter(|socket| open(socket.flags()));
             self.again.extend(socket.and_then(|socket| socket.id()));
         }
+        let listeners = lp.listeners.borrow();
+        let ids = listeners.iter().filter_map(|one| one.listener.get());
+        self.again.extend(ids.map(SocketId::from));
     }
 
     #[cold]

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use usockets::SocketId;
 
-use crate::handles::{Flags, LoopRef, SocketRef, us_listen_socket_t};
+use crate::handles::{Descriptor, Flags, LoopRef, NO_DESCRIPTOR, SocketRef, us_listen_socket_t};
 
 /// `LIBUS_SOCKET_READABLE`.
 const READABLE: c_int = 1;
@@ -12,23 +12,23 @@ const READABLE: c_int = 1;
 const WRITABLE: c_int = 4;
 
 /// Returns the descriptor; -1 if the socket is closed, or there is none in the kernel.
-pub(crate) fn descriptor(block: SocketRef) -> c_int {
+pub(crate) fn descriptor(block: SocketRef) -> Descriptor {
     if block.any(Flags::LISTEN) {
         return block.cast::<us_listen_socket_t>().fd.get();
     }
     match block.id() {
         Some(id) if !block.any(Flags::CLOSED) => descriptor_of(block.lp(), id),
-        _ => -1,
+        _ => NO_DESCRIPTOR,
     }
 }
 
 /// Returns the descriptor of a connection or listener, or -1.
-pub(crate) fn descriptor_of(lp: LoopRef, id: SocketId) -> c_int {
+pub(crate) fn descriptor_of(lp: LoopRef, id: SocketId) -> Descriptor {
     let fd = lp.with(|net| {
         net.platform_socket(id)
             .map(|(_, socket)| crate::raw(socket))
     });
-    fd.unwrap_or(-1)
+    fd.unwrap_or(NO_DESCRIPTOR)
 }
 
 #[unsafe(no_mangle)]
@@ -58,7 +58,7 @@ pub unsafe extern "C-unwind" fn us_poll_change(block: SocketRef, lp: LoopRef, ev
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn us_poll_fd(block: SocketRef) -> c_int {
+pub unsafe extern "C-unwind" fn us_poll_fd(block: SocketRef) -> Descriptor {
     descriptor(block)
 }
 

@@ -106,6 +106,11 @@ impl Kernel {
         drop(fd);
     }
 
+    /// Returns the platform that has datagrams.
+    pub(crate) const fn datagrams(&mut self) -> &mut Posix<Selecting> {
+        &mut self.posix
+    }
+
     /// Returns false: the kernel delivers what closed sockets left.
     pub(crate) const fn is_delivering(&self) -> bool {
         false

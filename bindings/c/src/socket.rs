@@ -304,7 +304,16 @@ pub unsafe extern "C-unwind" fn us_socket_shutdown_read(_ssl: c_int, block: Sock
         return;
     }
     // SAFETY: a plain system call. Without a descriptor it fails.
-    unsafe { libc::shutdown(descriptor(block), libc::SHUT_RD) };
+    #[cfg(unix)]
+    unsafe {
+        libc::shutdown(descriptor(block), libc::SHUT_RD)
+    };
+    // SAFETY: as above.
+    #[cfg(windows)]
+    unsafe {
+        use windows_sys::Win32::Networking::WinSock::{SD_RECEIVE, shutdown};
+        shutdown(descriptor(block), SD_RECEIVE)
+    };
 }
 
 #[unsafe(no_mangle)]
@@ -444,8 +453,13 @@ pub unsafe extern "C-unwind" fn us_socket_get_native_handle(
     _ssl: c_int,
     block: SocketRef,
 ) -> *mut c_void {
-    let fd = isize::try_from(descriptor(block)).unwrap_or(-1);
-    ptr::without_provenance_mut(fd.cast_unsigned())
+    #[cfg(unix)]
+    let fd = isize::try_from(descriptor(block))
+        .unwrap_or(-1)
+        .cast_unsigned();
+    #[cfg(windows)]
+    let fd = descriptor(block);
+    ptr::without_provenance_mut(fd)
 }
 
 #[unsafe(no_mangle)]

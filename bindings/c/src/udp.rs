@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_ushort, c_void};
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr;
 use std::slice;
 
@@ -15,6 +15,7 @@ use crate::context;
 use crate::context::text;
 use crate::handles::{ContextRef, Flags, LoopRef, Ref, SocketRef, us_socket_t};
 use crate::listen::{resolve, set_errno};
+use crate::sockaddr::{Storage, address, storage};
 use crate::socket;
 
 /// `LIBUS_UDP_MAX_NUM`: datagrams of a buffer.
@@ -51,7 +52,7 @@ pub struct us_udp_packet_buffer_t {
 struct Packets {
     arrivals: Vec<Arrival>,
     departures: Vec<Departure>,
-    peers: Vec<Cell<libc::sockaddr_storage>>,
+    peers: Vec<Cell<Storage>>,
 }
 
 impl Packets {
@@ -105,66 +106,6 @@ impl Ref<us_udp_packet_buffer_t> {
     fn arrival(&self, index: c_int) -> Option<Arrival> {
         let packets = self.packets.borrow();
         packets.arrivals.get(usize::try_from(index).ok()?).copied()
-    }
-}
-
-/// Makes the kernel's form of an address.
-fn storage(addr: SocketAddr) -> libc::sockaddr_storage {
-    // SAFETY: all zero bytes are an address of no family.
-    let mut all: libc::sockaddr_storage = unsafe { mem::zeroed() };
-    match addr {
-        SocketAddr::V4(addr) => {
-            // SAFETY: any of the kernel's forms fits.
-            let place = unsafe { &mut *(&raw mut all).cast::<libc::sockaddr_in>() };
-            #[cfg(not(target_os = "linux"))]
-            {
-                place.sin_len = size_of::<libc::sockaddr_in>() as u8;
-            }
-            place.sin_family = libc::AF_INET as libc::sa_family_t;
-            place.sin_port = addr.port().to_be();
-            place.sin_addr.s_addr = u32::from_ne_bytes(addr.ip().octets());
-        }
-        SocketAddr::V6(addr) => {
-            // SAFETY: any of the kernel's forms fits.
-            let place = unsafe { &mut *(&raw mut all).cast::<libc::sockaddr_in6>() };
-            #[cfg(not(target_os = "linux"))]
-            {
-                place.sin6_len = size_of::<libc::sockaddr_in6>() as u8;
-            }
-            place.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-            place.sin6_port = addr.port().to_be();
-            place.sin6_flowinfo = addr.flowinfo().to_be();
-            place.sin6_addr.s6_addr = addr.ip().octets();
-            place.sin6_scope_id = addr.scope_id();
-        }
-    }
-    all
-}
-
-/// Reads the kernel's form of an address, of which as many bytes are there as its family has.
-///
-/// # Safety
-/// They are.
-unsafe fn address(at: *const c_void) -> Option<SocketAddr> {
-    // SAFETY: the caller's promise; every form has its family where this one has.
-    unsafe {
-        let family = &raw const (*at.cast::<libc::sockaddr>()).sa_family;
-        match c_int::from(family.read_unaligned()) {
-            libc::AF_INET => {
-                let place = at.cast::<libc::sockaddr_in>().read_unaligned();
-                let ip = Ipv4Addr::from(place.sin_addr.s_addr.to_ne_bytes());
-                let port = u16::from_be(place.sin_port);
-                Some(SocketAddrV4::new(ip, port).into())
-            }
-            libc::AF_INET6 => {
-                let place = at.cast::<libc::sockaddr_in6>().read_unaligned();
-                let ip = Ipv6Addr::from(place.sin6_addr.s6_addr);
-                let (port, flow) = (u16::from_be(place.sin6_port), place.sin6_flowinfo);
-                let flow = u32::from_be(flow);
-                Some(SocketAddrV6::new(ip, port, flow, place.sin6_scope_id).into())
-            }
-            _ => None,
-        }
     }
 }
 

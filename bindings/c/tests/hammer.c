@@ -9,7 +9,7 @@ struct state {
     unsigned sum;
 };
 
-static unsigned long seed = 1;
+static unsigned long long seed = 1;
 static int goal = 10000;
 static int tried, opened, closed_count, refused, moved, wakes, ended, live, most;
 static long in_bytes, out_bytes;
@@ -211,8 +211,8 @@ static void handlers(Context *c) {
 
 int main(int argc, char **argv) {
     if (argc > 1) goal = atoi(argv[1]);
-    if (argc > 2) seed = strtoul(argv[2], NULL, 10);
-    fprintf(stderr, "seed %lu\n", seed);
+    if (argc > 2) seed = strtoull(argv[2], NULL, 10);
+    fprintf(stderr, "seed %llu\n", seed);
     all = (Socket **) malloc(sizeof *all * (2 * goal + 16));
     struct us_socket_context_options_t options;
     memset(&options, 0, sizeof options);

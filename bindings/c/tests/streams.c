@@ -1,6 +1,13 @@
 /* Ends, back-pressure and pausing: what one direction of a stream does to the other. */
 #include "harness.h"
 
+/* Windows reports nothing when this side ends the other direction. */
+#ifdef _WIN32
+enum { on_windows = 1 };
+#else
+enum { on_windows = 0 };
+#endif
+
 static Socket *end_trace(Socket *s) {
     SAY("on_end of the %s", side(s));
     us_socket_shutdown(0, s);
@@ -189,9 +196,11 @@ int main(void) {
     on.open = greet; on.data = greeted;
     after(50, resume_client);
     finish();
-    begin("ending the other direction", 1);
-    on.open = stop_reading; on.end = end_and_close;
-    finish();
+    if (!on_windows) {
+        begin("ending the other direction", 1);
+        on.open = stop_reading; on.end = end_and_close;
+        finish();
+    }
     begin("bytes that come with the peer's end, after our end", 1);
     got = 0;
     on.open = shut_at_once; on.end = answer_and_end; on.data = count_server;
