@@ -73,6 +73,9 @@ mod socket;
 mod timer;
 mod udp;
 
+#[cfg(all(windows, feature = "tls"))]
+compile_error!("there is no TLS on Windows yet");
+
 use kernel::Kernel;
 use margins::Margins;
 

@@ -10,7 +10,7 @@
 //! is freed; before that the layer is given [`NOBODY`], and connections that are open do not look.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull, null_mut};
 
@@ -435,9 +435,9 @@ pub(crate) fn forget(context: ContextRef) {
 }
 
 /// Takes over a connection that was accepted elsewhere, by a listener that accepts only such.
-pub(crate) fn adopt(context: ContextRef, fd: OwnedFd, ext: c_uint) -> Option<SocketRef> {
+pub(crate) fn adopt(context: ContextRef, fd: OwnedFd, ext: usize) -> Option<SocketRef> {
     let lp = context.lp;
-    let number = origin(lp, context, ext as usize, true)?;
+    let number = origin(lp, context, ext, true)?;
     if !lp.secure.adopts.get() {
         choose(context);
         let listener = lp.reach.with(|net| {
