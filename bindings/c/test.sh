@@ -242,7 +242,8 @@ check_libuv() {
 # Loops on a dispatch queue, which the test has where the system has none. The library is made again
 # from what the build in the clear left.
 check_gcd() {
-    (cd "$here" && cargo build --quiet --release --locked --features gcd --target-dir "$target/plain")
+    (cd "$here" && cargo build --quiet --release --locked --features gcd \
+        --target-dir "$target/plain")
     compile gcc "$here/tests/gcd.c" program "$target/plain/release/libusockets_c.a"
     check "$here/tests/gcd.c" ./program
     check "$here/tests/gcd.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \

@@ -43,8 +43,8 @@ built=$target/$triple/debug
 # The library exports what the header declares, and nothing else.
 grep -o '\bus_[a-z0-9_]*(' "$here/include/libusockets.h" | tr -d '(' | sort -u >"$target/declared"
 x86_64-w64-mingw32-objdump -p "$built/usockets_c.dll" | tr -d '\r' \
-    | sed -n '/^\[Ordinal\/Name Pointer\]/,/^$/s/^.*\] \([A-Za-z_]\)/\1/p' | grep -v '^Table' | sort \
-    >"$target/exported"
+    | sed -n '/^\[Ordinal\/Name Pointer\]/,/^$/s/^.*\] \([A-Za-z_]\)/\1/p' | grep -v '^Table' \
+    | sort >"$target/exported"
 diff "$target/declared" "$target/exported" || fail "usockets_c.dll does not export what is declared"
 
 # What a program is to print: all but what Windows has not.

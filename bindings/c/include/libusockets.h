@@ -60,8 +60,9 @@
 #define LIBUS_UDP_MAX_NUM 1024
 #define LIBUS_UDP_MAX_SIZE 65528
 #ifdef _WIN32
-/* A SOCKET. There are no datagrams on Windows, no sockets of the file system, no
- * us_adopt_accepted_socket and no us_loop_fd; on_pre_open is not called, and ports are never shared. */
+/* A SOCKET. There are no datagrams on Windows, no TLS, no sockets of the file system, no
+ * us_adopt_accepted_socket and no us_loop_fd; on_pre_open is not called, and ports are never
+ * shared. */
 #define LIBUS_SOCKET_DESCRIPTOR unsigned long long
 #else
 #define LIBUS_SOCKET_DESCRIPTOR int
@@ -151,11 +152,11 @@ struct us_loop_statistics_t {
  * something to do. Callbacks must not throw there. Free the loop before the uv_loop_t, which must
  * run once more to let go of it.
  *
- * With gcd it is a dispatch_queue_t of macOS, on which the loop then runs, or NULL for a loop of its
- * own: the main queue, or one that runs one thing at a time. The loop is made, used and freed on
+ * With gcd it is a dispatch_queue_t of macOS, on which the loop then runs, or NULL for a loop of
+ * its own: the main queue, or one that runs one thing at a time. The loop is made, used and freed on
  * that queue alone, which stands for its thread. The queue serves it, and us_loop_run returns at
- * once; a program whose queue is the main one ends with dispatch_main or CFRunLoopRun. Callbacks must
- * not throw there. */
+ * once; a program whose queue is the main one ends with dispatch_main or CFRunLoopRun. Callbacks
+ * must not throw there. */
 struct us_loop_t *us_create_loop(void *hint, void (*wakeup_cb)(struct us_loop_t *loop),
     void (*pre_cb)(struct us_loop_t *loop), void (*post_cb)(struct us_loop_t *loop),
     unsigned int ext_size);

@@ -6,12 +6,11 @@
 //! - [`reach`]: how a call of the program finds the core, and why that is sound;
 //! - [`calls`]: the core's calls, passed on to the program's callbacks;
 //! - [`margins`] over [`kernel`]: the platform, and what a C program asks of it beyond; with
-//!   feature `smoltcp` the file `tap.rs` has its place, on systems that are not Linux `posix.rs`, and
+//!   feature `smoltcp` the file `tap.rs` has its place, on systems that are not Linux `posix.rs`,
 //!   on Windows `windows.rs`;
 //! - what the header declares, a file for each of its parts: [`event_loop`], [`timer`],
 //!   [`context`], [`listen`], [`connect`], [`socket`], [`poll`], [`udp`]; with feature `tls` also
-//!   `secure`, with `libuv` and `gcd` the
-//!   files of these names.
+//!   `secure`, with `libuv` and `gcd` the files of these names.
 //!
 //! Everything that the header declares is declared `extern "C-unwind"`: a C++ exception may leave
 //! any callback, passes through the core's frames, and leaves `us_loop_run`. What the core had

@@ -1,5 +1,5 @@
-/* A queue for gcd.c where the system has none: the calls of libdispatch that the library makes, over
- * poll(2). It runs one handler at a time, in the thread that runs the queue. */
+/* A queue for gcd.c where the system has none: the calls of libdispatch that the library makes,
+ * over poll(2). It runs one handler at a time, in the thread that runs the queue. */
 #ifndef DISPATCH_H
 #define DISPATCH_H
 

@@ -1,4 +1,4 @@
-/* Loops on a dispatch queue: sockets, timers, timeouts and wake-ups, without a run of the loop's. */
+/* Loops on a dispatch queue: sockets, timers, timeouts and wake-ups, without us_loop_run. */
 #include "harness.h"
 #include "dispatch.h"
 #include <pthread.h>

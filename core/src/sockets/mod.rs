@@ -373,8 +373,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Returns the same sockets for a shorter time.
     ///
-    /// Handing this to a function that is not inlined, or keeping a pointer to it, has only the copy
-    /// in memory, and leaves the original in registers.
+    /// Handing this to a function that is not inlined, or keeping a pointer to it, has only the
+    /// copy in memory, and leaves the original in registers.
     #[inline]
     pub fn reborrow(&mut self) -> Net<'_, P, C> {
         Net {
