@@ -1,4 +1,5 @@
-//! Makes copies of handlers, each with a bug, for `tests/finds_bugs.rs` to find.
+//! Makes copies of handlers, each with a bug, for `tests/finds_bugs.rs` to find, and of the platform
+//! with its bed, for `tests/finds_broken_platforms.rs`.
 
 use std::path::Path;
 use std::{env, fs};
@@ -77,20 +78,86 @@ const PROXY: &str = "../../platform-linux/examples/handlers/proxy.rs";
 const FRAMES: &str = "src/frames.rs";
 const TABLE: &str = "src/table.rs";
 
+/// As above, of the platform.
+const PLATFORMS: [(&str, &str, &str); 8] = [
+    ("pipes", "", ""),
+    (
+        "reports_as_much_as_there_is",
+        "self.left = self.left.checked_sub(1)?;",
+        "",
+    ),
+    (
+        "reports_without_end",
+        "self.left = self.left.checked_sub(1)?;
+        self.reports.borrow_mut().pop_front()",
+        "let mut reports = self.reports.borrow_mut();
+        let ready = reports.pop_front()?;
+        reports.push_back(ready);
+        Some(ready)",
+    ),
+    (
+        "forgets_facts_from_before_accept",
+        "        end.report(peer);
+        let peer",
+        "        let peer",
+    ),
+    (
+        "tells_of_the_end_before_the_bytes",
+        "if end.input.is_empty() {",
+        "if end.input.is_empty() || end.afterwards == Ok(Recv::Finished) {",
+    ),
+    (
+        "keeps_its_error_until_all_is_read",
+        "|end, _| end.afterwards).err()",
+        "|end, _| end.input.is_empty().then_some(end.afterwards).unwrap_or(Ok(Recv::WouldBlock)))
+            .err()",
+    ),
+    (
+        "opens_beyond_its_backlog",
+        "at.backlog.into()",
+        "usize::MAX",
+    ),
+    (
+        "forgets_that_room_came_back",
+        "            if was_full {
+                peer.report(end);
+            }
+",
+        "",
+    ),
+];
+const PIPES: &str = "src/pipes.rs";
+const BED: &str = "tests/bed/mod.rs";
+
 fn main() {
-    let out = env::var("OUT_DIR").expect("cargo says where");
     for (name, path, from, to) in COPIES {
-        println!("cargo::rerun-if-changed={path}");
-        let source = fs::read_to_string(path).expect("the handler's source");
-        assert!(source.contains(from), "{path} has no {from:?} any more");
-        // `include!` takes no documentation of a module.
-        let lines = source.lines().filter(|line| !line.starts_with("//!"));
-        let mut source = lines.collect::<Vec<_>>().join("\n");
-        source.push('\n');
-        if !from.is_empty() {
-            assert_eq!(source.matches(from).count(), 1, "{path}: {from:?}");
-            source = source.replace(from, to);
-        }
-        fs::write(Path::new(&out).join(name).with_extension("rs"), source).expect("a copy");
+        write_copy(name, &copy(path, from, to));
+    }
+    let bed = copy(BED, "use outside::pipes", "use super");
+    for (name, from, to) in PLATFORMS {
+        let platform = copy(PIPES, from, to);
+        write_copy(name, &format!("{platform}\npub mod bed {{\n{bed}\n}}\n"));
+    }
+}
+
+fn write_copy(name: &str, source: &str) {
+    let out = env::var("OUT_DIR").expect("cargo says where");
+    fs::write(Path::new(&out).join(name).with_extension("rs"), source).expect("a copy");
+}
+
+/// Returns a file in which `from` is replaced.
+fn copy(path: &str, from: &str, to: &str) -> String {
+    println!("cargo::rerun-if-changed={path}");
+    let source = fs::read_to_string(path).expect("the source");
+    if !from.is_empty() {
+        assert_eq!(source.matches(from).count(), 1, "{path}: {from:?}");
+    }
+    // `include!` takes no documentation of a module.
+    let lines = source.lines().filter(|line| !line.starts_with("//!"));
+    let mut source = lines.collect::<Vec<_>>().join("\n");
+    source.push('\n');
+    match from {
+        "" => source,
+        from => source.replace(from, to),
     }
 }

@@ -28,6 +28,13 @@ pub trait Bed {
     /// arrive soon. A platform whose sends never come back short for want of room fails.
     fn plenty(&self) -> usize;
 
+    /// Returns the most reports that one poll gives
+    /// ([`Platform::next_ready`](usockets::Platform::next_ready)): a number that does not grow with
+    /// the sockets. Less than 280 of them, as many as become ready at once in a test.
+    fn reports_max(&self) -> usize {
+        256
+    }
+
     /// Returns true if time is virtual, so that hours cost nothing.
     fn is_virtual(&self) -> bool;
 
@@ -150,6 +157,10 @@ macro_rules! forward_bed {
 
         fn now(&self) -> ::core::time::Duration {
             self.$inner.now()
+        }
+
+        fn reports_max(&self) -> usize {
+            self.$inner.reports_max()
         }
 
         fn is_smooth(&self) -> bool {

@@ -3,6 +3,13 @@
 //! The contract is the documentation of [`Platform`](usockets::Platform). Here are the questions
 //! that it answered too briefly for those who wrote one with nothing else.
 //!
+//! # A worked example
+//! `tests/outside` in the repository: `src/pipes.rs` is a platform of some 200 lines, of which a
+//! third are the signatures of the trait; `src/wire.rs`, another 150, is the network that it is
+//! over and that you have already; `tests/bed` is the bed, 75. Time is virtual there, by a
+//! [`Clock`](crate::Clock). `tests/finds_broken_platforms.rs` breaks the platform in the ways that
+//! follow, and each is noticed.
+//!
 //! # Must an accepted socket be reported as writable?
 //! No. The loop calls `open` once right after `accept`, with
 //! [`Readiness::NONE`](usockets::Readiness::NONE). If that says
@@ -40,9 +47,9 @@
 //!
 //! # How many reports may one poll give?
 //! A number that you choose and that does not grow with the number of sockets; some hundred is
-//! usual. The next poll gives the rest and does not wait, and `next_deadline` is then in the past,
-//! as an edge-triggered outer loop would not be told again. The number itself is not checked, as no
-//! test knows it; that nobody is forgotten is, by
+//! usual. The bed says it ([`Bed::reports_max`](crate::Bed::reports_max)). The next poll gives the
+//! rest and does not wait, and `next_deadline` is then in the past, as an edge-triggered outer loop
+//! would not be told again. That a poll gives no more, and that nobody is forgotten, is noticed by
 //! `foreign_loops::more_ready_sockets_than_one_wait_holds_are_all_served`, with 280 sockets that
 //! are ready at once.
 //!
@@ -53,4 +60,5 @@
 //! # In virtual time
 //! [`Bed::edge`](crate::Bed::edge) must not be left at its default, which is always true: an outer
 //! loop would never be idle, and time would stand still. And [`Bed::pass`](crate::Bed::pass) must
-//! pass over deadlines that are past: they are those of hosts that a test has dropped.
+//! pass over deadlines that are past: they are those of hosts that a test has dropped. A
+//! [`Clock`](crate::Clock) does.

@@ -23,17 +23,18 @@
 //! A [`Bed`]: it makes platforms, one for each host of a network, says at which addresses they are,
 //! and moves time. What your platform cannot do, it declares ([`Bed::addr_v6`],
 //! [`Bed::shares_ports`], [`Bed::drops_surplus`], [`Bed::learns_unasked`]); tests of it then check
-//! that it is refused, or are left out. `tests/outside` in the repository is a whole
-//! platform with its bed, in a package outside the workspace.
+//! that it is refused, or are left out.
 //!
-//! The module [`guide`] answers what is unclear when one writes a platform.
+//! The module [`guide`] answers what is unclear when one writes a platform, and names an example of
+//! a platform with its bed, in a package outside the workspace.
 //!
 //! # Where to look
-//! `bed` (what you implement), `suite` (the tests, by behaviour), `list` (which there are, and the
-//! macro); `script` and `side` (a handler that writes down every call, and loops that are driven);
-//! `strict` (a layer that watches both sides).
+//! `bed` (what you implement), `clock` (virtual time for it), `suite` (the tests, by behaviour),
+//! `list` (which there are, and the macro); `script` and `side` (a handler that writes down every
+//! call, and loops that are driven); `strict` (a layer that watches both sides).
 
 pub mod bed;
+mod clock;
 pub mod guide;
 mod list;
 pub mod script;
@@ -42,6 +43,7 @@ pub mod strict;
 pub mod suite;
 
 pub use self::bed::Bed;
+pub use self::clock::Clock;
 
 /// Runs a test on a bed, or says why the bed leaves it out.
 pub fn hold<B: Bed>(name: &str, bed: &mut B, test: impl FnOnce(&mut B)) {

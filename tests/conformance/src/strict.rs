@@ -17,6 +17,9 @@ pub struct Strict<P> {
     inner: P,
     /// The last poll has nothing more to report.
     is_drained: bool,
+    /// Reports that the last poll gave, and how many it may give.
+    reports: usize,
+    reports_max: usize,
 }
 
 /// How far a socket has come, as the calls about it show.
@@ -59,11 +62,13 @@ impl<S> Watched<S> {
 }
 
 impl<P: Platform> Strict<P> {
-    /// Watches a platform.
-    pub const fn new(inner: P) -> Self {
+    /// Watches a platform, each poll of which gives `reports_max` reports at most.
+    pub const fn new(inner: P, reports_max: usize) -> Self {
         Self {
             inner,
             is_drained: true,
+            reports: 0,
+            reports_max,
         }
     }
 
@@ -271,6 +276,7 @@ impl<P: Platform> Platform for Strict<P> {
             "the loop waits before it took every report"
         );
         self.is_drained = false;
+        self.reports = 0;
         self.inner.poll(until)
     }
 
@@ -281,6 +287,12 @@ impl<P: Platform> Platform for Strict<P> {
     fn next_ready(&mut self) -> Option<Ready> {
         let ready = self.inner.next_ready();
         self.is_drained = ready.is_none();
+        self.reports += usize::from(ready.is_some());
+        assert!(
+            self.reports <= self.reports_max,
+            "one poll gave more than {} reports (Bed::reports_max)",
+            self.reports_max
+        );
         ready
     }
 
@@ -301,7 +313,7 @@ impl<B: Bed> Bed for StrictBed<'_, B> {
     type P = Strict<B::P>;
 
     fn platform(&mut self) -> Self::P {
-        Strict::new(self.0.platform())
+        Strict::new(self.0.platform(), self.0.reports_max())
     }
 
     crate::forward_bed!(0);
