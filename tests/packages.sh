@@ -49,6 +49,11 @@ for crate in "${crates[@]}"; do
     for file in "${contents[@]}"; do
         [ -s "$elsewhere/$crate/$file" ] || fail "$crate has no $file"
     done
+    links=$(grep -oE '\]\([^)#]+' "$elsewhere/$crate/README.md" | cut -c3- | grep -v '^https\?:' || true)
+    for link in $links; do
+        [ -e "$elsewhere/$crate/$link" ] || fail "$crate: its README links to $link, which is elsewhere"
+    done
+    # No `repository`: the project has no public address yet, and none is made up.
     for field in description license documentation readme keywords categories rust-version; do
         grep -q "^$field = " "$elsewhere/$crate/Cargo.toml" || fail "$crate has no $field"
     done

@@ -96,6 +96,20 @@ pub fn chart_page(heading: &str, text: &str, trace: &[String]) -> String {
     )
 }
 
+/// Returns a line of a trace in words; one that is none, as it is.
+pub(crate) fn line_in_words(line: &str) -> String {
+    let Some(event) = Event::parse(line) else {
+        return line.to_owned();
+    };
+    let who = match event.host {
+        Some(0) => "handler: ".to_owned(),
+        Some(1) => "peers:   ".to_owned(),
+        Some(host) => format!("host {host}: "),
+        None => String::new(),
+    };
+    format!("{:>12} µs  {who}{}", event.micros, event.words())
+}
+
 /// Where a host's line is.
 const fn at(host: usize) -> usize {
     LEFT + BETWEEN / 2 + BETWEEN * host

@@ -3,6 +3,7 @@
 use usockets::{Closed, Error, Handler, Net, Opened, Platform, Socket, SocketId};
 
 use crate::peer::Talk;
+use crate::script::Step;
 
 /// Context of the connections that the peers accept.
 pub(crate) const UPSTREAM: usize = usize::MAX;
@@ -51,6 +52,39 @@ impl Crowd {
         }
         if line.finishing {
             net.finish(id);
+        }
+    }
+
+    /// Does what a step says of a connection that a peer has. Others are not its business.
+    pub(crate) fn act<P: Platform>(&mut self, net: &mut Net<'_, P, usize>, step: Step) {
+        let Some(at) = step.line() else { return };
+        let Some(line) = self.lines.get_mut(at) else {
+            return;
+        };
+        match step {
+            Step::Say { bytes, .. } => {
+                line.allowed = (line.allowed + bytes).min(line.input.len());
+                self.pump(net, at);
+            }
+            Step::Pause { .. } | Step::Resume { .. } => {
+                line.paused = matches!(step, Step::Pause { .. });
+                match line.id {
+                    Some(id) if line.paused => net.pause(id),
+                    Some(id) => net.resume(id),
+                    None => {}
+                }
+            }
+            Step::Finish { .. } => {
+                line.finishing = true;
+                self.pump(net, at);
+            }
+            Step::Reset { .. } => {
+                line.reset = true;
+                if let Some(id) = line.id {
+                    net.abort(id, 0);
+                }
+            }
+            _ => {}
         }
     }
 }

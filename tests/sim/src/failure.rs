@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::Faults;
+use crate::chart::line_in_words;
 use crate::script::Step;
 use crate::trial::Outcome;
 
@@ -130,11 +131,11 @@ impl fmt::Display for Failure {
         for step in &self.case.steps {
             writeln!(f, "  {step}")?;
         }
-        writeln!(f, "on {:?}", self.case.faults)?;
+        writeln!(f, "on a network with {}", self.case.faults)?;
         let from = self.trace.len().saturating_sub(TRACE_MAX);
         writeln!(f, "the last of {} events:", self.trace.len())?;
         for line in &self.trace[from..] {
-            writeln!(f, "  {line}")?;
+            writeln!(f, "  {}", line_in_words(line))?;
         }
         write!(f, "again: SEED={seed}")
     }

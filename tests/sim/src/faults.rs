@@ -1,5 +1,7 @@
 //! How rough a simulated network is.
 
+use std::fmt;
+
 use crate::rng::Rng;
 
 /// How rough a simulated network is. Rates count per 10,000 calls or events.
@@ -247,4 +249,24 @@ fn rate(rng: &mut Rng, most: u64) -> u16 {
         return 0;
     }
     u16::try_from(rng.below(most)).unwrap_or(10_000)
+}
+
+/// What differs from [`Faults::none`], by the names of the fields.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (own, none) = (format!("{self:?}"), format!("{:?}", Self::none()));
+        let fields = |text: &str| -> Vec<String> {
+            let inside = text.trim_start_matches("Faults { ").trim_end_matches(" }");
+            inside.split(", ").map(str::to_owned).collect()
+        };
+        let all = fields(&own).into_iter().zip(fields(&none));
+        let differ: Vec<String> = all
+            .filter(|(own, none)| own != none)
+            .map(|(own, _)| own)
+            .collect();
+        match differ.is_empty() {
+            true => f.write_str("no faults"),
+            false => f.write_str(&differ.join(", ")),
+        }
+    }
 }

@@ -72,6 +72,8 @@
 //!   [`Step::Jump`]. [`Driver::disturbed`] draws them.
 //! - A fuzzer's bytes: [`Driver::from_bytes`], then [`Driver::run_case`].
 //! - Handlers that connect: [`Driver::starting`], with an echo to connect to, [`Places::upstream`].
+//! - Frames: with the feature `frames`, `OverFrames` runs a seed over a TCP stack in user space
+//!   and leaves a file of what was on the wire for Wireshark and tcpdump (`examples/capture.rs`).
 //!
 //! # Below the driver
 //! Every [`Host`] is a [`Platform`](usockets::Platform), so any handler runs on it unchanged. Time
@@ -85,7 +87,7 @@
 //! # Where to look
 //! `driver` (what is run), `peer` and `script` (what peers do), `crowd` (the handler that plays
 //! them), `trial` (one run), `shrink`, `chart` (a run as a picture); below: `network` and `host`,
-//! `end` and `stream`, `faults`.
+//! `end` and `stream`, `faults`; beside them, `frames`.
 
 mod address;
 mod bell;
@@ -97,6 +99,8 @@ mod driver;
 mod end;
 mod failure;
 mod faults;
+#[cfg(feature = "frames")]
+mod frames;
 mod host;
 mod http;
 mod network;
@@ -119,6 +123,8 @@ pub use self::driver::{Driver, Places};
 use self::end::Kind;
 pub use self::failure::{Case, Failure, Report, Wrong};
 pub use self::faults::Faults;
+#[cfg(feature = "frames")]
+pub use self::frames::{Capture, FrameHost, OverFrames};
 pub use self::host::{Counts, Host, Line, SimSocket};
 use self::network::Network;
 pub use self::peer::{Peer, Talk};

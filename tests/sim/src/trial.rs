@@ -212,37 +212,11 @@ impl<H: Handler<Host>> Trial<'_, '_, H> {
             }
             Step::Stall(time) => self.sim.stall(HANDLER, time),
             Step::Jump(time) => self.sim.jump(HANDLER, time),
-            Step::Say { line, bytes } => {
-                if let Some(line) = crowd.lines.get_mut(line) {
-                    line.allowed = (line.allowed + bytes).min(line.input.len());
-                }
-                crowd.pump(&mut net, line);
-            }
-            Step::Pause { line } | Step::Resume { line } => {
-                let paused = matches!(step, Step::Pause { .. });
-                if let Some(line) = crowd.lines.get_mut(line) {
-                    line.paused = paused;
-                    match line.id {
-                        Some(id) if paused => net.pause(id),
-                        Some(id) => net.resume(id),
-                        None => {}
-                    }
-                }
-            }
-            Step::Finish { line } => {
-                if let Some(line) = crowd.lines.get_mut(line) {
-                    line.finishing = true;
-                }
-                crowd.pump(&mut net, line);
-            }
-            Step::Reset { line } => {
-                if let Some(line) = crowd.lines.get_mut(line) {
-                    line.reset = true;
-                    if let Some(id) = line.id {
-                        net.abort(id, 0);
-                    }
-                }
-            }
+            Step::Say { .. }
+            | Step::Pause { .. }
+            | Step::Resume { .. }
+            | Step::Finish { .. }
+            | Step::Reset { .. } => crowd.act(&mut net, step),
         }
         self.sim.expect(PEERS, self.peers.next_deadline());
         self.sim.expect(HANDLER, self.server.next_deadline());

@@ -1,7 +1,7 @@
 //! The driver finds what is wrong with a handler, makes it small, and lets what is right pass.
 
 use usockets::{Buffer, Handler, Opened, Platform, Socket};
-use usockets_sim::{Driver, Peer, Step, Wrong};
+use usockets_sim::{Driver, Faults, Peer, Step, Wrong};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bug {
@@ -154,4 +154,53 @@ fn a_scripted_cut_delays_what_is_said_meanwhile() {
     assert_eq!(outcome.heard, 5);
     assert!(outcome.time > Duration::from_secs(5));
     println!("{}", outcome.trace.join("\n"));
+}
+
+/// The message says what a person looks for: what is wrong, a script in words, who did what, and
+/// only those properties of the network that are not usual.
+#[test]
+fn a_failure_is_told_in_words() {
+    let failure = driver(Bug::LosesTheRest).run().expect_err("a bug");
+    let text = failure.to_string();
+    for words in [
+        "bytes never came",
+        "peer",
+        "connects",
+        "handler: send",
+        "peers:   report #",
+        "readable",
+        "again: SEED=",
+    ] {
+        assert!(text.contains(words), "no {words:?} in\n{text}");
+    }
+    let usual = Faults::none();
+    assert_eq!(usual.to_string(), "no faults");
+    let mut narrow = usual;
+    (narrow.send_buffer, narrow.recv_buffer) = (1, 1);
+    assert_eq!(narrow.to_string(), "send_buffer: 1, recv_buffer: 1");
+}
+
+/// A network that takes and delivers one byte at a time is no hang, and finds bugs too.
+#[test]
+fn networks_of_one_byte_are_no_hang() {
+    for (bug, is_right) in [(Bug::None, true), (Bug::LosesTheRest, false)] {
+        let driver = driver(bug);
+        let mut case = driver.case(5);
+        case.faults = Faults::none();
+        case.faults.segment_max = 1;
+        (case.faults.send_buffer, case.faults.recv_buffer) = (1, 1);
+        case.steps = vec![
+            Step::Open { line: 0, peer: 0 },
+            Step::Pause { line: 0 },
+            Step::Say {
+                line: 0,
+                bytes: 4_000,
+            },
+            Step::Wait(std::time::Duration::from_secs(1)),
+            Step::Resume { line: 0 },
+        ];
+        let outcome = driver.replay(&case);
+        assert_eq!(outcome.wrong.is_none(), is_right, "{:?}", outcome.wrong);
+        assert!(!is_right || outcome.heard > 100, "{outcome:?}");
+    }
 }
