@@ -1,5 +1,5 @@
-//! Makes copies of handlers, each with a bug, for `tests/finds_bugs.rs` to find, and of the platform
-//! with its bed, for `tests/finds_broken_platforms.rs`.
+//! Makes copies of handlers, each with a bug, for `tests/finds_bugs.rs` to find, and of the
+//! platform with its bed, for `tests/finds_broken_platforms.rs`.
 
 use std::path::Path;
 use std::{env, fs};

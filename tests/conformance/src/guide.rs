@@ -46,10 +46,11 @@
 //! `connect_errors::a_connect_can_be_given_less_time`.
 //!
 //! # How many reports may one poll give?
-//! A number that you choose and that does not grow with the number of sockets; some hundred is
-//! usual. The bed says it ([`Bed::reports_max`](crate::Bed::reports_max)). The next poll gives the
-//! rest and does not wait, and `next_deadline` is then in the past, as an edge-triggered outer loop
-//! would not be told again. That a poll gives no more, and that nobody is forgotten, is noticed by
+//! A number that you choose and that best does not grow with the number of sockets, as timers wait
+//! meanwhile; some hundred is usual, and each socket once the most. The bed says it
+//! ([`Bed::reports_max`](crate::Bed::reports_max)). The next poll gives the rest and does not
+//! wait, and `next_deadline` is then in the past, as an edge-triggered outer loop would not be told
+//! again. That a poll gives no more, and that nobody is forgotten, is noticed by
 //! `foreign_loops::more_ready_sockets_than_one_wait_holds_are_all_served`, with 280 sockets that
 //! are ready at once.
 //!

@@ -6,8 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use outside::wire;
 use usockets_conformance::Bed;
 use usockets_conformance::suite::{
-    back_pressure, broken_connections, connect_errors, foreign_loops, half_close,
-    slots_at_capacity, write_before_open,
+    back_pressure, broken_connections, connect_errors, foreign_loops, half_close, write_before_open,
 };
 
 /// The copies that `build.rs` made.

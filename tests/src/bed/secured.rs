@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory, TlsSocket};
-use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId};
+use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId, SocketOption};
 use usockets_linux::zeroed;
 
 use super::{Bed, LinuxBed, SimBed, UserSpaceBed};
@@ -185,6 +185,10 @@ impl<P: Platform> Platform for Secured<P> {
         parts: &[&[u8]],
     ) -> Result<usize, Error> {
         self.0.send_vectored(socket, parts)
+    }
+
+    fn set_option(&mut self, socket: &mut Self::Socket, option: SocketOption) -> Result<(), Error> {
+        self.0.set_option(socket, option)
     }
 
     fn linger(&mut self, socket: &mut Self::Socket) -> bool {

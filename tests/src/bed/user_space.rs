@@ -163,6 +163,10 @@ impl<P: Platform> Platform for Watched<P> {
         self.called().peek(socket, buffer)
     }
 
+    fn set_low_water(&mut self, socket: &mut P::Socket, bytes: usize) -> Result<(), Error> {
+        self.called().set_low_water(socket, bytes)
+    }
+
     fn set_option(&mut self, socket: &mut P::Socket, option: SocketOption) -> Result<(), Error> {
         self.called().set_option(socket, option)
     }
@@ -369,6 +373,11 @@ impl<P: Platform + 'static> Bed for LinkBed<P> {
 
     fn plenty(&self) -> usize {
         4 * BUFFER + 50
+    }
+
+    fn reports_max(&self) -> usize {
+        // Each of its sockets once, and a listener or two.
+        STOCK + 8
     }
 
     fn learns_unasked(&self) -> bool {
