@@ -2,6 +2,7 @@
 #include "harness.h"
 #include <poll.h>
 #include <pthread.h>
+#include <time.h>
 
 enum { THREADS = 4, WAKES = 1000 };
 static int target, wakes;
@@ -78,6 +79,32 @@ static void *whole_loop(void *out) {
     return NULL;
 }
 
+static Timer *given_up;
+static int times_woken;
+
+static void pass(Timer *timer) { (void) timer; }
+
+static void fire(Timer *timer) {
+    SAY("fired");
+    us_timer_close(timer);
+    us_listen_socket_close(0, listener);
+}
+
+static void give_up_then_set(void) {
+    if (++times_woken == 1) us_timer_close(given_up);
+    else after(100, fire);
+}
+
+static void *wake_twice(void *unused) {
+    (void) unused;
+    struct timespec little = {0, 20000000}, more = {0, 230000000};
+    nanosleep(&little, NULL);
+    us_wakeup_loop(loop);
+    nanosleep(&more, NULL);
+    us_wakeup_loop(loop);
+    return NULL;
+}
+
 int main(void) {
     begin("wake-ups from threads", 0);
     on.wake = seen_all; on.pre = count_pre; on.post = count_post;
@@ -108,6 +135,14 @@ int main(void) {
     struct us_loop_statistics_t statistics = us_loop_statistics(loop);
     SAY("accepted %llu, connected %llu, open %u, room %d", statistics.accepted,
         statistics.connected, statistics.open, statistics.capacity > 0);
+    finish();
+
+    begin("a time that passes after it was given up", 0);
+    given_up = after(100, pass);
+    on.wake = give_up_then_set;
+    pthread_create(&threads[0], NULL, wake_twice, NULL);
+    us_loop_run(loop);
+    pthread_join(threads[0], NULL);
     finish();
 
     begin("integrating", 0);
@@ -156,6 +191,9 @@ on_timeout
 turns 1
 accepted 1, connected 1, open 0, room 1
 opened 1 and 1, closed 2
+-- a time that passes after it was given up
+fired
+opened 0 and 0, closed 0
 -- integrating
 opened 0 and 0, closed 0
 -- two hundred loops
