@@ -16,8 +16,8 @@ def path(line):
     text = re.sub(r"^(pub |unsafe |const |async |extern \"C\" |#\[[^\]]*\] )*", "", line)
     if text.startswith("impl"):
         return None
-    # A method of a reference to a platform is that platform's.
-    text = re.sub(r"^(fn|type|const) &mut P::", r"\1 usockets::Platform::", text)
+    # A method of a reference to a platform or device is that of the trait.
+    text = re.sub(r"^(fn|type|const) &mut [PD]::", r"\1 usockets::Reference::", text)
     text = re.sub(r"^(fn|struct|enum|trait|type|mod|use|static|const|macro|union) ", "", text)
     while True:
         shorter = re.sub(r"<[^<>]*>", "", text.replace("->", ""))
@@ -27,18 +27,22 @@ def path(line):
     return re.split(r"[(:\s=](?!:)(?<!::)", text.replace("::", "\0"))[0].replace("\0", "::")
 
 
+def comparable(line):
+    """Returns a line without what no user names: representations, lifetimes, private modules."""
+    line = re.sub(r" = \d+$", "", re.sub(r"^(#\[[^\]]*\] )+", "", line))
+    line = re.sub(r"'\w+", "'_", line)
+    return re.sub(r"\busockets\w*::(?:[a-z_0-9]+::)*(?=[A-Z])", "usockets::", line)
+
+
 def main():
     crate, before, after, changelog = sys.argv[1:]
     old, new = ([line.rstrip() for line in open(name)] for name in (before, after))
     there = {path(line) for line in new}
-    # A representation that was added is no change for whoever names the item.
-    bare = [re.sub(r"^(#\[[^\]]*\] )+", "", line) for line in new]
-    lines = {re.sub(r" = \d+$", "", line) for line in bare}
+    lines = {comparable(line) for line in new}
     gone, changed = {}, {}
     for line in old:
-        line = re.sub(r" = \d+$", "", re.sub(r"^(#\[[^\]]*\] )+", "", line))
         item = path(line)
-        if item and line not in lines:
+        if item and comparable(line) not in lines:
             (changed if item in there else gone).setdefault(item, line)
     text = open(changelog).read()
     section = text[text.index("\n## Since") :]
