@@ -56,6 +56,12 @@ pub enum InjectedBug {
     PausedRead,
     /// A socket that waits only for a layer to let its end go is not closed then.
     HeldEnd,
+    /// Of listeners that wait for a slot, the last gets it first.
+    LastComeFirst,
+    /// A listener takes the slots that others wait for.
+    SlotTakenFromWaiting,
+    /// The pool is full for a listener while one slot is free.
+    FullTooEarly,
     /// TLS takes any `Finished` for the peer's.
     #[cfg(feature = "tls")]
     UncheckedFinished,

@@ -21,7 +21,7 @@ fn the_simulator_finds_every_injected_bug() {
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{text}");
     assert!(output.status.success(), "{errors}");
-    assert_eq!(text.matches(" found by seed ").count(), 15, "all of them");
+    assert_eq!(text.matches(" found by seed ").count(), 18, "all of them");
 }
 
 /// Injects every bug in turn, and plays seeds until one fails.
@@ -47,6 +47,9 @@ fn every_injected_bug_is_found() {
         InjectedBug::ReorderedBytes,
         InjectedBug::PausedRead,
         InjectedBug::HeldEnd,
+        InjectedBug::LastComeFirst,
+        InjectedBug::SlotTakenFromWaiting,
+        InjectedBug::FullTooEarly,
     ];
     for bug in bugs {
         inject(Some(bug));

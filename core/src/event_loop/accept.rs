@@ -19,7 +19,7 @@ use crate::injected_bug::injected_bug;
 use crate::logging::log_event;
 use crate::platform::{Accepted, Platform};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, find};
+use crate::pool::slot::{Place, Slot, find};
 use crate::sockets::Admission;
 use crate::sockets::incoming::{Incoming, PreOpen};
 
@@ -54,6 +54,11 @@ enum Attempt {
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(super) fn accept(&mut self, handler: &mut H, listener: SocketId) {
+        self.accept_some(handler, listener);
+        self.state.waiting.end_turn(listener);
+    }
+
+    fn accept_some(&mut self, handler: &mut H, listener: SocketId) {
         let (mut has_any, mut last_error) = (false, None);
         for _ in 0..ACCEPTS_MAX {
             match self.admit(listener) {
@@ -62,7 +67,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 // The last slot went to this turn's own: perhaps nobody waits any more.
                 Admit::Full if has_any && self.evicts(listener) => return self.unmute(listener),
                 Admit::Full => {
-                    if !self.make_room(handler, listener) {
+                    if !self.make_room(handler, listener, has_any) {
                         return;
                     }
                 }
@@ -105,7 +110,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let reserve = Admission::from_bits(slot.admission()).reserve;
         let others = self.state.waiting.ahead_of(listener);
         let population = slot.population();
-        if population.count < population.cap && free > reserve.saturating_add(others) {
+        let kept = reserve.saturating_add(others);
+        let kept = kept.saturating_add(u32::from(injected_bug!(FullTooEarly)));
+        if population.count < population.cap && free > kept {
             Admit::Yes
         } else {
             Admit::Full
@@ -189,7 +196,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
     fn end_listeners_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
-        self.state.waiting.end_turn(listener);
         match stuck {
             // Maybe not about the connections but about the listener: do not spin on it.
             Some(error) => self.wait(handler, listener, error),
@@ -200,7 +206,6 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Ends the turn of a listener at which nobody waits any more: the platform's next report
     /// counts again.
     fn on_drained(&mut self, listener: SocketId) {
-        self.state.waiting.end_turn(listener);
         let Some(slot) = find(self.slots, listener) else {
             return;
         };
@@ -230,16 +235,16 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// Does what the listener does when the pool is full for it. Returns true if there is a slot
-    /// now.
-    fn make_room(&mut self, handler: &mut H, listener: SocketId) -> bool {
+    /// Does what the listener does when the pool is full for it; `has_any` if it has taken one in
+    /// this turn. Returns true if there is a slot now.
+    fn make_room(&mut self, handler: &mut H, listener: SocketId, has_any: bool) -> bool {
         let Some(slot) = find(self.slots, listener) else {
             return false;
         };
         match Admission::from_bits(slot.admission()).when_full {
             WhenFull::Refuse => self.refuse(handler, listener),
             WhenFull::EvictIdle => return self.evict(handler, listener),
-            WhenFull::Pause => self.wait(handler, listener, Error::Full),
+            WhenFull::Pause => self.wait_for_slot(handler, listener, !has_any),
         }
         false
     }
@@ -302,6 +307,17 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
+    /// Stops accepting until a slot is freed. One whose turn brought it nothing, as somebody else
+    /// took the slot, keeps its place.
+    fn wait_for_slot(&mut self, handler: &mut H, listener: SocketId, took_none: bool) {
+        let keeps_place = took_none && self.state.waiting.is_turn_of(listener);
+        let population = find(self.slots, listener).map(|slot| slot.population());
+        if keeps_place && population.is_some_and(|all| all.count < all.cap) {
+            self.state.waiting.push_back_first(self.slots, listener);
+        }
+        self.wait(handler, listener, Error::Full);
+    }
+
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.
     fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error) {
         let Some(slot) = find(self.slots, listener) else {
@@ -316,7 +332,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         let muted = self.mute(listener);
         self.state.waiting.push(self.slots, listener, for_slot);
-        if error != Error::Full || self.state.free_list.free(self.slots) == 0 {
+        if error != Error::Full {
             // Nothing is left for those behind it, whose turns are kept.
             self.state.waiting.stop_resuming();
         }
@@ -361,7 +377,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if injected_bug!(StarvedListener) {
             return false;
         }
-        let Some(id) = self.state.waiting.pop(self.slots) else {
+        let free = self.state.free_list.free(self.slots);
+        let can_use = |slot: &Slot<P::Socket, H::Context>| {
+            let admission = Admission::from_bits(slot.admission());
+            free > admission.reserve || admission.when_full == WhenFull::EvictIdle
+        };
+        let Some(id) = self.state.waiting.pop(self.slots, can_use) else {
             return false;
         };
         if let Some(slot) = find(self.slots, id) {

@@ -372,7 +372,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if retry != NEVER && retry <= self.state.now_micros(&self.platform) {
             self.state.waiting.retry_now();
         }
-        if self.state.waiting.has_next() {
+        if self.state.waiting.has_next() && !self.state.waiting.has_turn() {
             self.resume_listener();
         }
         if self.state.drain.has_work() {

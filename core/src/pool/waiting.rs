@@ -1,6 +1,7 @@
 //! Listeners that wait for a slot.
 
 use crate::id::{SocketId, to_index};
+use crate::injected_bug::injected_bug;
 use crate::pool::slot::{Slot, id_of};
 use crate::pool::wheel::NEVER;
 
@@ -13,7 +14,7 @@ const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 /// come, first served.
 ///
 /// When slots become free, each that waits gets its turn, one in an iteration, and goes behind the
-/// others if it has to wait again.
+/// others if it has to wait again. Whom the turn would be of no use keeps its place.
 #[derive(Debug)]
 pub(crate) struct WaitingListeners {
     /// Ends of the list, plus one.
@@ -78,9 +79,28 @@ impl WaitingListeners {
 
     /// Puts a listener behind all that wait; `for_slot` if a free slot is all that it waits for.
     pub(crate) fn push<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId, for_slot: bool) {
+        let before = self.tail;
+        self.insert(slots, id, for_slot, before, 0);
+    }
+
+    /// Puts a listener, whose turn brought it nothing, where it was: before all that wait for a
+    /// slot.
+    pub(crate) fn push_back_first<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        let behind = self.head;
+        self.insert(slots, id, true, 0, behind);
+    }
+
+    /// Puts a listener between two that are neighbours, or at an end.
+    fn insert<S, C>(
+        &mut self,
+        slots: &mut [Slot<S, C>],
+        id: SocketId,
+        for_slot: bool,
+        before: u32,
+        behind: u32,
+    ) {
         let link = id.index().wrapping_add(1);
         self.end_turn(id);
-        let tail = self.tail;
         let Some(slot) = slots.get_mut(to_index(id.index())) else {
             return;
         };
@@ -88,38 +108,72 @@ impl WaitingListeners {
             return;
         }
         slot.bucket = if for_slot { WAITING_FOR_SLOT } else { WAITING };
-        slot.prev = tail;
-        slot.next = 0;
-        let last = tail.checked_sub(1);
-        match last.and_then(|last| slots.get_mut(to_index(last))) {
-            Some(last) => last.next = link,
+        slot.prev = before;
+        slot.next = behind;
+        match before
+            .checked_sub(1)
+            .and_then(|at| slots.get_mut(to_index(at)))
+        {
+            Some(before) => before.next = link,
             None => self.head = link,
         }
-        self.tail = link;
+        match behind
+            .checked_sub(1)
+            .and_then(|at| slots.get_mut(to_index(at)))
+        {
+            Some(behind) => behind.prev = link,
+            None => self.tail = link,
+        }
         self.count = self.count.wrapping_add(1);
         self.for_slot = self.for_slot.wrapping_add(u32::from(for_slot));
     }
 
-    /// Takes the one that has waited longest; it is its turn now.
-    pub(crate) fn pop<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {
-        let index = self.head.checked_sub(1)?;
-        let id = id_of(slots, index);
-        self.to_resume = self.to_resume.saturating_sub(1);
-        self.remove(slots, index);
-        self.turn = index.wrapping_add(1);
-        id
+    /// Takes the one that has waited longest, of those that wait for something else than a slot and
+    /// those that `can_use` the slots that are free now; it is its turn then.
+    pub(crate) fn pop<S, C>(
+        &mut self,
+        slots: &mut [Slot<S, C>],
+        can_use: impl Fn(&Slot<S, C>) -> bool,
+    ) -> Option<SocketId> {
+        let mut link = match injected_bug!(LastComeFirst) {
+            true => self.tail,
+            false => self.head,
+        };
+        for _ in 0..self.count {
+            let index = link.checked_sub(1)?;
+            let slot = slots.get(to_index(index))?;
+            if slot.bucket == WAITING || can_use(slot) {
+                self.to_resume = self.to_resume.saturating_sub(1);
+                self.remove(slots, index);
+                self.turn = link;
+                return id_of(slots, index);
+            }
+            link = slot.next;
+        }
+        self.stop_resuming();
+        None
+    }
+
+    /// Returns true while a listener has its turn.
+    pub(crate) const fn has_turn(&self) -> bool {
+        self.turn != 0
+    }
+
+    /// Returns true while it is this listener's turn.
+    pub(crate) const fn is_turn_of(&self, id: SocketId) -> bool {
+        self.turn == id.index().wrapping_add(1)
     }
 
     /// Ends a listener's turn, if it is its.
     pub(crate) const fn end_turn(&mut self, id: SocketId) {
-        if self.turn == id.index().wrapping_add(1) {
+        if self.is_turn_of(id) {
             self.turn = 0;
         }
     }
 
     /// Returns how many free slots this listener must leave to others that wait for one.
-    pub(crate) const fn ahead_of(&self, id: SocketId) -> u32 {
-        if self.turn == id.index().wrapping_add(1) {
+    pub(crate) fn ahead_of(&self, id: SocketId) -> u32 {
+        if self.is_turn_of(id) || injected_bug!(SlotTakenFromWaiting) {
             0
         } else {
             self.for_slot

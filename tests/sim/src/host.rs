@@ -84,6 +84,37 @@ pub struct Counts {
     pub closes: u64,
 }
 
+/// What a loop asked of one of its listeners, and how that went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ListenerCall {
+    /// The listener.
+    pub listener: SocketId,
+    /// The call.
+    pub what: ListenerCallKind,
+}
+
+/// A kind of [`ListenerCall`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ListenerCallKind {
+    /// A connection was taken into a slot.
+    Accepted,
+    /// There was none to take or to refuse.
+    FoundNone,
+    /// A connection was refused.
+    Refused,
+    /// Accepting or refusing failed.
+    Failed,
+    /// Reports were stopped or asked for.
+    SetAccepting {
+        /// Which of the two.
+        accepting: bool,
+        /// Whether it worked.
+        worked: bool,
+    },
+}
+
 impl<const HOLDS: bool> Host<HOLDS> {
     pub(super) const fn new(network: Rc<RefCell<Network>>, index: usize) -> Self {
         Self { network, index }
@@ -125,6 +156,25 @@ impl<const HOLDS: bool> Host<HOLDS> {
     #[must_use]
     pub fn neglected(&self) -> usize {
         self.network.borrow().hosts[self.index].neglected
+    }
+
+    /// Returns what the loop asked of its listeners since the last call, in order; of the time
+    /// before the first call, nothing.
+    pub fn take_listener_calls(&mut self) -> Vec<ListenerCall> {
+        let mut network = self.network.borrow_mut();
+        let calls = &mut network.hosts[self.index].listener_calls;
+        calls.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// Notes what the loop asked of a listener.
+    fn note_listener(&self, key: u32, what: ListenerCallKind) {
+        let mut network = self.network.borrow_mut();
+        let Some(listener) = network.end(key).and_then(|end| end.id) else {
+            return;
+        };
+        if let Some(calls) = &mut network.hosts[self.index].listener_calls {
+            calls.push(ListenerCall { listener, what });
+        }
     }
 
     /// Returns what the network knows of a connection of this host, by its name.
@@ -194,17 +244,32 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         socket: &mut SimSocket,
         id: SocketId,
     ) -> Result<Option<Accepted>, Error> {
-        let mut network = self.call(|counts| &mut counts.accepts);
-        let taken = network.accept(listener.key, id, HOLDS)?;
-        Ok(taken.map(|(key, accepted)| {
+        let taken = self
+            .call(|counts| &mut counts.accepts)
+            .accept(listener.key, id, HOLDS);
+        let what = match &taken {
+            Ok(Some(_)) => ListenerCallKind::Accepted,
+            Ok(None) => ListenerCallKind::FoundNone,
+            Err(_) => ListenerCallKind::Failed,
+        };
+        self.note_listener(listener.key, what);
+        Ok(taken?.map(|(key, accepted)| {
             socket.key = key;
             accepted
         }))
     }
 
     fn refuse(&mut self, listener: &mut SimSocket) -> Result<bool, Error> {
-        self.call(|counts| &mut counts.refusals)
-            .refuse_one(listener.key)
+        let refused = self
+            .call(|counts| &mut counts.refusals)
+            .refuse_one(listener.key);
+        let what = match refused {
+            Ok(true) => ListenerCallKind::Refused,
+            Ok(false) => ListenerCallKind::FoundNone,
+            Err(_) => ListenerCallKind::Failed,
+        };
+        self.note_listener(listener.key, what);
+        refused
     }
 
     fn set_accepting(
@@ -213,8 +278,13 @@ impl<const HOLDS: bool> Platform for Host<HOLDS> {
         _: SocketId,
         accepting: bool,
     ) -> Result<(), Error> {
-        self.call(|counts| &mut counts.switches)
-            .set_accepting(listener.key, accepting)
+        let result = self
+            .call(|counts| &mut counts.switches)
+            .set_accepting(listener.key, accepting);
+        let worked = result.is_ok();
+        let what = ListenerCallKind::SetAccepting { accepting, worked };
+        self.note_listener(listener.key, what);
+        result
     }
 
     fn open(&mut self, socket: &mut SimSocket, _: Readiness) -> Result<Progress, Error> {

@@ -125,7 +125,7 @@ pub use self::failure::{Case, Failure, Report, Wrong};
 pub use self::faults::Faults;
 #[cfg(feature = "frames")]
 pub use self::frames::{Capture, FrameHost, OverFrames};
-pub use self::host::{Counts, Host, Line, SimSocket};
+pub use self::host::{Counts, Host, Line, ListenerCall, ListenerCallKind, SimSocket};
 use self::network::Network;
 pub use self::peer::{Peer, Talk};
 pub use self::script::Step;

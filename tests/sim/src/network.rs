@@ -10,7 +10,7 @@ use crate::bell::Bell;
 use crate::datagrams::Datagram;
 use crate::end::{End, Kind, Opening, Stream};
 use crate::faults::Faults;
-use crate::host::Counts;
+use crate::host::{Counts, ListenerCall};
 use crate::rng::{Rng, mix};
 
 /// Time between two attempts to reach a listener whose backlog is full.
@@ -84,6 +84,8 @@ pub(super) struct HostState {
     pub(super) hidden: usize,
     /// Connections whose layer was done, and was not asked for long.
     pub(super) neglected: usize,
+    /// What the loop asked of its listeners, if somebody wants to know.
+    pub(super) listener_calls: Option<Vec<ListenerCall>>,
 }
 
 /// The whole network.

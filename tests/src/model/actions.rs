@@ -344,7 +344,8 @@ impl Books {
         };
         self.evicts |= policy == WhenFull::EvictIdle;
         self.contexts.insert(context);
-        self.listeners.insert(listener, Listening { context });
+        self.listeners
+            .insert(listener, Listening { context, policy });
         self.note_free();
     }
 
@@ -357,6 +358,7 @@ impl Books {
         if let Some(listener) = self.listeners.keys().nth(index).copied() {
             net.stop_listening(listener);
             self.listeners.remove(&listener);
+            self.turns.forget(listener.into());
             let addr = net.listening_addr(listener);
             self.check(addr.is_none(), || format!("{listener:?} still listens"));
         }
@@ -396,8 +398,14 @@ impl Books {
     fn close_all<const HOLDS: bool>(&mut self, net: &mut Net<'_, Host<HOLDS>, u8>, rng: &mut Rng) {
         let (context, code) = (rng.below(4) as u8, rng.below(100) as u16);
         net.close_all(context, code);
-        self.listeners
-            .retain(|_, listening| listening.context != context);
+        let (listeners, turns) = (&mut self.listeners, &mut self.turns);
+        listeners.retain(|listener, listening| {
+            let stays = listening.context != context;
+            if !stays {
+                turns.forget((*listener).into());
+            }
+            stays
+        });
         let all = self
             .conns
             .iter()

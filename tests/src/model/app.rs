@@ -158,6 +158,13 @@ impl<const HOLDS: bool> Handler<Host<HOLDS>> for App {
         let context = opened.context();
         let was = self.books.conns.remove(&id);
         let books = &mut self.books;
+        if !HOLDS && matches!(opened, Opened::Accepted { .. }) {
+            let free = books.capacity.saturating_sub(books.in_use());
+            books.note_listeners(
+                &socket.net().platform_mut().take_listener_calls(),
+                Some(free),
+            );
+        }
         match (&opened, &was) {
             (Opened::Connected { .. }, Some(conn)) => {
                 let fits = conn.state == State::Connecting && conn.context == context;

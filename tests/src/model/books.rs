@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 
-use usockets::{ListenerId, SocketId, TimerId};
+use usockets::{ListenerId, SocketId, TimerId, WhenFull};
 
+use super::turns::Turns;
 use super::variety::Variety;
 use crate::rng::mix;
+use crate::sim::ListenerCall;
 
 /// Where a connection stands, as far as the program can know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,6 +71,7 @@ impl Conn {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listening {
     pub(super) context: u8,
+    pub(super) policy: WhenFull,
 }
 
 /// A timer: when it is due, and its period in microseconds, 0 for once.
@@ -119,6 +122,8 @@ pub(super) struct Books {
     pub(super) told_to_drain: HashSet<SocketId>,
     /// The fewest slots that were free in this iteration.
     pub(super) least_free: usize,
+    /// Whose turn it is to get a slot.
+    pub(super) turns: Turns,
     /// Connections refused and evicted until now.
     pub(super) turned_away: u64,
     /// The first thing that was wrong.
@@ -165,6 +170,25 @@ impl Books {
     pub(super) fn note_free(&mut self) {
         let free = self.capacity.saturating_sub(self.in_use());
         self.least_free = self.least_free.min(free);
+    }
+
+    /// Compares what the loop asked of its listeners with whose turn it was. With `free`, the last
+    /// is the call that led here, and so many slots were free before it.
+    pub(super) fn note_listeners(&mut self, calls: &[ListenerCall], free: Option<usize>) {
+        if self.draining {
+            return;
+        }
+        for (left, call) in (0..calls.len()).rev().zip(calls) {
+            let known = |(id, _): &(&ListenerId, &Listening)| SocketId::from(**id) == call.listener;
+            let Some((_, listening)) = self.listeners.iter().find(known) else {
+                self.turns.forget(call.listener);
+                continue;
+            };
+            let free = free.filter(|_| left == 0);
+            if let Some(wrong) = self.turns.note(*call, listening.policy, free) {
+                self.wrong(wrong);
+            }
+        }
     }
 
     /// The slots in use.

@@ -12,6 +12,7 @@ mod books;
 mod bystander;
 mod calls;
 mod case;
+mod turns;
 mod variety;
 mod world;
 

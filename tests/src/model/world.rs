@@ -361,7 +361,15 @@ fn poll<const HOLDS: bool>(node: &mut Node<'_, HOLDS>) {
             .listeners
             .retain(|listener, _| listens(listener));
     }
+    let calls = node.lp.platform_mut().take_listener_calls();
     let books = &mut node.app.books;
+    books.note_listeners(&calls, None);
+    // What slots a layer has taken is not known.
+    let free = if HOLDS { 0 } else { books.least_free };
+    let passed_over = books.turns.end_iteration(free);
+    if let Some(wrong) = passed_over.filter(|_| !books.draining) {
+        books.wrong(wrong);
+    }
     // Others that wait are ahead of whoever is turned away; of what a layer does by itself the
     // program is not told.
     let turned_away = stats.refused + stats.evicted;
