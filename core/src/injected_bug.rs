@@ -62,6 +62,14 @@ pub enum InjectedBug {
     SlotTakenFromWaiting,
     /// The pool is full for a listener while one slot is free.
     FullTooEarly,
+    /// The loop waits again before it has taken every report.
+    ReportLeft,
+    /// A layer is asked to linger over a socket that was reset.
+    LingerAfterAbort,
+    /// A reset that a send was told of is taken for the peer's orderly end.
+    ForgottenReset,
+    /// A reset that came with bytes is not asked for if the program paused at them.
+    ResetBehindPause,
     /// TLS takes any `Finished` for the peer's.
     #[cfg(feature = "tls")]
     UncheckedFinished,

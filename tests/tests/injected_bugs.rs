@@ -15,13 +15,16 @@ fn the_simulator_finds_every_injected_bug() {
         "--features",
         "injected-bugs",
     ]);
-    cargo.args(["--test", "injected_bugs", "--", "--nocapture"]);
+    // One after the other, as a bug is injected into every loop of the process.
+    let one = ["--nocapture", "--test-threads=1"];
+    cargo.args(["--test", "injected_bugs", "--"]).args(one);
     let output = cargo.output().expect("cargo runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{text}");
     assert!(output.status.success(), "{errors}");
-    assert_eq!(text.matches(" found by seed ").count(), 18, "all of them");
+    assert_eq!(text.matches(" found by seed ").count(), 19, "all of them");
+    assert_eq!(text.matches(" found by rule").count(), 3, "all of them");
 }
 
 /// Injects every bug in turn, and plays seeds until one fails.
@@ -50,10 +53,11 @@ fn every_injected_bug_is_found() {
         InjectedBug::LastComeFirst,
         InjectedBug::SlotTakenFromWaiting,
         InjectedBug::FullTooEarly,
+        InjectedBug::ForgottenReset,
     ];
     for bug in bugs {
         inject(Some(bug));
-        let found = (0..3_000).find_map(|seed| {
+        let found = (0..10_000).find_map(|seed| {
             let wrong = run(&Case::of(seed, 1_000), false).wrong?;
             Some((seed, wrong))
         });
@@ -67,5 +71,37 @@ fn every_injected_bug_is_found() {
         inject(None);
         let sound = run(&Case::of(seed, 1_000), false).wrong;
         assert_eq!(sound, None, "without {bug:?}");
+    }
+}
+
+/// Injects every bug of how the loop uses its platform, and holds it to the rule of the contract.
+#[test]
+#[cfg(all(feature = "injected-bugs", target_os = "linux"))]
+fn every_broken_rule_of_the_loop_is_found() {
+    use std::panic::catch_unwind;
+
+    use usockets::{InjectedBug, inject};
+    use usockets_conformance::suite::{broken_connections, contract};
+    use usockets_tests::bed::{LinuxBed, SimBed};
+    use usockets_tests::sim::Faults;
+
+    let ends = || contract::sockets_end_in_every_way(&mut SimBed::new(0, Faults::none()));
+    // On Linux a reset leaves the bytes that came with it.
+    let pauses = || {
+        let bed = &mut LinuxBed::default();
+        broken_connections::a_reset_that_comes_with_bytes_is_told_though_they_paused(bed);
+    };
+    let rules: [(InjectedBug, fn()); 3] = [
+        (InjectedBug::ReportLeft, ends),
+        (InjectedBug::LingerAfterAbort, ends),
+        (InjectedBug::ResetBehindPause, pauses),
+    ];
+    for (bug, rule) in rules {
+        inject(Some(bug));
+        let broken = catch_unwind(rule);
+        inject(None);
+        assert!(broken.is_err(), "{bug:?} was not found");
+        println!("{bug:?} found by rule");
+        rule();
     }
 }

@@ -264,7 +264,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         slot.flags.set(Flags::READABLE);
         let failed = Flags::PAUSED.with(Flags::FAILED);
-        if slot.phase() == Phase::Open && slot.flags.only(failed, failed) {
+        let paused = slot.flags.only(failed, failed) && !injected_bug!(ResetBehindPause);
+        if slot.phase() == Phase::Open && paused {
             // The program paused at bytes that came together with a reset.
             self.net_now().check_broken(id);
         }
@@ -356,7 +357,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
-        if slot.phase() == Phase::Broken && slot.error() != Some(Error::BrokenPipe) {
+        let is_broken = slot.phase() == Phase::Broken && !injected_bug!(ForgottenReset);
+        if is_broken && slot.error() != Some(Error::BrokenPipe) {
             // An error is told once. That a send was told it does not make this an orderly end.
             return self.close_broken(id);
         }

@@ -28,6 +28,7 @@ use crate::event_loop::evict::Idle;
 use crate::event_loop::state::{State, Work};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
+use crate::injected_bug::injected_bug;
 use crate::platform::{Platform, Ready};
 use crate::pool::Sockets;
 use crate::pool::flags::{Flags, Phase};
@@ -346,6 +347,9 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             && let Some(work) = self.next_own_work()
         {
             return Some(work);
+        }
+        if injected_bug!(ReportLeft) && is_quiet {
+            return None;
         }
         let Ready { id, readiness } = self.platform.next_ready()?;
         Some(Work { id, readiness })

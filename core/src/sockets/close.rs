@@ -3,6 +3,7 @@
 use crate::closed::Closed;
 use crate::error::Error;
 use crate::id::SocketId;
+use crate::injected_bug::injected_bug;
 use crate::platform::{Platform, Progress};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Slot, find, find_connection};
@@ -106,6 +107,9 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return;
         };
         self.platform.abort(&mut slot.socket);
+        if injected_bug!(LingerAfterAbort) {
+            let _ = self.platform.linger(&mut slot.socket);
+        }
         let was_opened = slot.is_opened();
         self.discard_cork(id);
         if was_opened {
