@@ -175,11 +175,41 @@ impl Group {
         let own = self.entries.first()?.median(metric)?;
         Some(entry.median(metric)? / own)
     }
+
+    /// Returns how much this library took of what the best other did in the same round: the least,
+    /// the median and the most.
+    pub(crate) fn against_best(&self, metric: Metric) -> Option<[f64; 3]> {
+        let (own, others) = self.entries.split_first()?;
+        let others: Vec<_> = others.iter().map(|entry| entry.rounds(metric)).collect();
+        let own = own.rounds(metric).into_iter().enumerate();
+        let mut ratios: Vec<_> = own
+            .filter_map(|(round, own)| {
+                let figures = others.iter().filter_map(|rounds| rounds.get(round));
+                let best = figures.copied().reduce(f64::min)?;
+                Some(own / best)
+            })
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let (low, high) = (*ratios.first()?, *ratios.last()?);
+        Some([low, ratios[ratios.len() / 2], high])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_are_compared_with_the_best_of_the_same_round() {
+        let mut group = Group::new("test", "request", vec!["own", "slow", "other"]);
+        for (own, slow, other) in [(2.0, 9.0, 1.0), (2.0, 4.0, 5.0), (3.0, 9.0, 3.0)] {
+            group.add("own", vec![(Metric::Cpu, own)]);
+            group.add("slow", vec![(Metric::Cpu, slow)]);
+            group.add("other", vec![(Metric::Cpu, other)]);
+        }
+        assert_eq!(group.against_best(Metric::Cpu), Some([0.5, 1.0, 2.0]));
+        assert_eq!(group.against_best(Metric::Expire), None);
+    }
 
     #[test]
     fn medians_and_ratios() {

@@ -37,6 +37,12 @@ fn print_group(group: &Group) {
     for entry in &group.entries {
         println!("{}", row(group, entry, &metrics));
     }
+    for metric in [Metric::Cpu, Metric::Expire] {
+        if let Some([low, middle, high]) = group.against_best(metric) {
+            let what = metric.heading();
+            println!("{what}, × of the best other, by round: {middle:.2} ({low:.2}–{high:.2})");
+        }
+    }
 }
 
 fn row(group: &Group, entry: &Entry, metrics: &[Metric]) -> String {
