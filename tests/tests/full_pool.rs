@@ -93,6 +93,32 @@ fn refusing_in_vain_does_not_spin() {
     }
 }
 
+/// A platform that cannot stop reporting a listener, and then can, is asked at its next report, and
+/// not when the time has come to try and accept again.
+#[test]
+fn reports_that_could_not_be_stopped_are_stopped_at_the_next() {
+    for seed in seeds(20) {
+        let faults = Faults {
+            set_accepting_error: 5_000,
+            level_listeners: true,
+            ..Faults::none()
+        };
+        let bed = &mut SimBed::new(seed, faults);
+        let mut server = Side::with::<2>(0, bed.platform(), 4_096, 0);
+        let mut client = Side::new(bed, 1);
+        let (_, addr) = server.listen(bed, 1);
+        for _ in 0..4 {
+            client.connect(addr, 2).unwrap();
+        }
+        let both = &mut [&mut server, &mut client];
+        run_for(bed, both, Duration::from_millis(50));
+        let turns = turns_in(bed, both[0], Duration::from_secs(1));
+        assert!(turns <= 30, "SEED={seed}: {turns} iterations in a second");
+        let told = |event: &Event| matches!(event, Event::AcceptError(..));
+        assert_eq!(both[0].script.count(told), 1, "SEED={seed}");
+    }
+}
+
 /// Some connections die while they wait: the others are taken all the same, and the listener is
 /// not at fault.
 #[test]

@@ -81,3 +81,31 @@ fn no_wake_up_of_any_thread_is_lost() {
     side.lp.poll(&mut side.script, Some(Instant::ZERO)).unwrap();
     assert_eq!(wakes(&side), calls, "and none is told twice");
 }
+
+/// A loop with nothing left but a wake-up to come runs on while the program asks for it, and no
+/// longer.
+#[test]
+#[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+fn a_loop_runs_on_while_a_wake_up_is_awaited() {
+    use usockets::Waker;
+    use usockets_linux::{EventFd, Linux};
+
+    let waker: &'static Waker<EventFd> = Box::leak(Box::new(Waker::new(EventFd::new().unwrap())));
+    let platform = Linux::new().unwrap().with_waker(waker).unwrap();
+    let mut side = Side::with::<1>(0, platform, 16, 0);
+    side.lp.run(&mut side.script).unwrap();
+    assert_eq!(wakes(&side), 0, "nothing was left");
+    side.script.act(|at, event| {
+        if *event == Event::Wake {
+            at.net().keep_alive(false);
+        }
+    });
+    side.net().keep_alive(true);
+    let thread = std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_millis(30));
+        waker.wake();
+    });
+    side.lp.run(&mut side.script).unwrap();
+    assert_eq!(wakes(&side), 1);
+    thread.join().unwrap();
+}
