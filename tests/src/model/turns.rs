@@ -8,7 +8,7 @@ use usockets::{SocketId, WhenFull};
 
 use crate::sim::{ListenerCall, ListenerCallKind};
 
-/// Iterations in a row at whose end a slot is free, in which each listener that waits gets its turn.
+/// Iterations in a row with a free slot in which each listener that waits gets its turn.
 const ROUNDS_MAX: u32 = 5;
 
 /// A listener that the platform was told not to report.
