@@ -313,7 +313,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let keeps_place = took_none && self.state.waiting.is_turn_of(listener);
         let population = find(self.slots, listener).map(|slot| slot.population());
         if keeps_place && population.is_some_and(|all| all.count < all.cap) {
-            self.state.waiting.push_back_first(self.slots, listener);
+            self.state.waiting.put_back(self.slots, listener);
         }
         self.wait(handler, listener, Error::Full);
     }

@@ -85,7 +85,7 @@ impl WaitingListeners {
 
     /// Puts a listener, whose turn brought it nothing, where it was: before all that wait for a
     /// slot.
-    pub(crate) fn push_back_first<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+    pub(crate) fn put_back<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
         let behind = self.head;
         self.insert(slots, id, true, 0, behind);
     }
