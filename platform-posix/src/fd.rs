@@ -187,11 +187,12 @@ impl Fd {
         self.wait = wait.wrapping_sub(1);
     }
 
-    /// Counts a connection accepted after wait number `wait`; returns true if the platform is to
-    /// wait before the next is taken.
+    /// Counts a connection accepted after wait number `wait`. Returns true if the listener's burst
+    /// is over: the next connection is taken after another wait.
     ///
-    /// A listener that is level-triggered is reported again anyway. One that was busy in two
-    /// waits running is emptied further each time, so that waits do not dominate.
+    /// Nothing is lost by that, as the listener is level-triggered and reported again. A burst is
+    /// one connection at first. Each time that the listener accepts after two waits in a row it
+    /// doubles, up to a bound, so that a busy listener does not cost a wait for each connection.
     pub const fn count_accepted(&mut self, wait: u8) -> bool {
         if self.wait == wait {
             self.left = self.left.saturating_sub(1);

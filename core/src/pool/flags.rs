@@ -5,13 +5,14 @@ use crate::platform::Readiness;
 /// What a slot is in use for.
 ///
 /// ```text
-///   listen ──────────────────────────▶ Listening ─▶ Free
-///   accept ─▶ Accepting ─┐
-///                        ├─▶ Open ─┬──────────────┬─▶ Closing ─────────────────▶ Free
-///   connect ▶ Connecting ┘    │    └─▶ Broken ────┘
-///                             └─▶ ClosingHeld ─▶ Lingering ─▶ Free
-///   start_timer ─▶ Timer ─▶ Free          insert ─▶ Foreign ─▶ Free
-///   bind ─▶ Bound ─▶ Datagrams ─▶ Closing ─▶ Free
+///   listen ──▶ Listening ──▶ Free
+///   accept ──▶ Accepting ──┬─▶ Open ─┬────────────┬─▶ Closing ─────────────────▶ Free
+///   connect ─▶ Connecting ─┤         └─▶ Broken ──┤      ▲
+///                          └─▶ Free               └─▶ ClosingHeld ─▶ Lingering ─▶ Free
+///   bind ────▶ Bound ──────┬─▶ Datagrams ─▶ Closing ─▶ Free
+///                          └─▶ Free
+///   start_timer ─▶ Timer ──▶ Free
+///   watch ───▶ Foreign ────▶ Free
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Phase {

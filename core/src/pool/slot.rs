@@ -19,11 +19,13 @@ use crate::pool::flags::{Flags, Phase};
 /// | free | 0 | 0 |
 /// | timer | period in milliseconds | when it is due |
 /// | listening | policy and reserve | cap and count of its connections |
+/// | bound, datagrams | 0 | timeout |
 /// | accepting | 0 | until when it may open |
 /// | connecting | the error that is known already, or 0 | until when it may open |
 /// | open | iteration in which it last received | timeout |
 /// | broken | the error | timeout |
-/// | closing, lingering | why it closed | until when a layer may send |
+/// | closing, closing held | why it closed | 0 |
+/// | lingering | 0 | until when a layer may send |
 /// | foreign | 0 | 0 |
 ///
 /// Links are slot indices plus one, so that zero bytes mean none.
