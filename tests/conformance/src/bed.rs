@@ -28,9 +28,9 @@ pub trait Bed {
     /// arrive soon. A platform whose sends never come back short for want of room fails.
     fn plenty(&self) -> usize;
 
-    /// Returns the most reports that one poll gives
-    /// ([`Platform::next_ready`](usockets::Platform::next_ready)): best a number that does not grow
-    /// with the sockets, at most that of the sockets. Some 280 become ready at once in a test.
+    /// Returns the most reports that one poll gives ([`Platform::next_ready`]): best a number that
+    /// does not grow with the sockets, at most that of the sockets. Some 280 become ready at once in
+    /// a test.
     fn reports_max(&self) -> usize {
         256
     }
