@@ -10,7 +10,8 @@ use usockets::tls::{
 };
 use webpki::aws_lc_rs as algorithms;
 
-/// Tries to find a private P-256 key among random numbers; each fails with a chance of 2^-32.
+/// Tries to find a private key of a NIST curve among random numbers; on P-256 each fails with a
+/// chance of 2^-32.
 const DRAWS_MAX: usize = 16;
 
 /// [`Crypto`] by aws-lc-rs: several times as fast as
@@ -46,7 +47,7 @@ impl<M: Machine> Crypto for AwsLc<M> {
     type Hasher = Sha2;
     type Machine = M;
 
-    const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
+    const GROUPS: &'static [Group] = &[Group::X25519, Group::P256, Group::P384];
 
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[
         algorithms::ECDSA_P256_SHA256,
@@ -152,13 +153,15 @@ fn algorithm(group: Group) -> Result<&'static agreement::Algorithm, Alert> {
     match group {
         Group::X25519 => Ok(&agreement::X25519),
         Group::P256 => Ok(&agreement::ECDH_P256),
+        Group::P384 => Ok(&agreement::ECDH_P384),
         _ => Err(Alert::INTERNAL_ERROR),
     }
 }
 
 /// Returns the private key whose bytes were kept.
 fn restore(group: Group, private: &Private) -> Result<PrivateKey, Alert> {
-    let bytes = private.0.get(..32).unwrap_or_default();
+    let len = if group == Group::P384 { 48 } else { 32 };
+    let bytes = private.0.get(..len).unwrap_or_default();
     PrivateKey::from_private_key(algorithm(group)?, bytes).map_err(|_| Alert::INTERNAL_ERROR)
 }
 
@@ -174,7 +177,12 @@ fn put_public(key: &PrivateKey, share: &mut [u8; SHARE_MAX]) -> Result<usize, Al
 
 fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
     // RFC 8446, section 4.2.8.2: only uncompressed points.
-    if group == Group::P256 && (theirs.len() != 65 || theirs.first() != Some(&4)) {
+    let point_len = match group {
+        Group::P256 => Some(65),
+        Group::P384 => Some(97),
+        _ => None,
+    };
+    if point_len.is_some_and(|len| theirs.len() != len || theirs.first() != Some(&4)) {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
     let theirs = UnparsedPublicKey::new(algorithm(group)?, theirs);

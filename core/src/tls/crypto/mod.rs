@@ -9,7 +9,7 @@
 //! | `signature` | signing keys, and verification by each algorithm |
 //! | `ecdsa`, `eddsa`, `rsa` | verification on a small stack |
 //! | `multiples` | sums of multiples of points, for `ecdsa` and `eddsa` |
-//! | `x25519`, `mlkem` | key exchange |
+//! | `x25519`, `nist`, `mlkem` | key exchange |
 //! | `der` | the little DER that keys and signatures need |
 //!
 //! May import `alert` and `wire`.
@@ -25,6 +25,7 @@ pub(crate) mod eddsa;
 #[cfg(feature = "tls-mlkem")]
 pub(crate) mod mlkem;
 pub(crate) mod multiples;
+pub(crate) mod nist;
 pub(crate) mod provider;
 #[cfg(feature = "tls-rsa")]
 pub(crate) mod rsa;

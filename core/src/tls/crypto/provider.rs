@@ -12,12 +12,20 @@ pub const HASH_MAX: usize = 48;
 /// Bytes of an authentication tag.
 pub const TAG: usize = 16;
 /// Most bytes of a private key-exchange key.
-pub const PRIVATE_MAX: usize = if HAS_MLKEM { 96 } else { 32 };
+pub const PRIVATE_MAX: usize = longest(96, 48, 32);
 /// Most bytes of a public key-exchange share.
-pub const SHARE_MAX: usize = if HAS_MLKEM { 1216 } else { 65 };
+pub const SHARE_MAX: usize = longest(1216, 97, 65);
 /// Most bytes of a shared secret.
-pub const SHARED_MAX: usize = if HAS_MLKEM { 64 } else { 32 };
-const HAS_MLKEM: bool = cfg!(feature = "tls-mlkem");
+pub const SHARED_MAX: usize = longest(64, 48, 32);
+
+/// Returns the length that the longest group of this build has: ML-KEM, P-384 or a small one.
+const fn longest(mlkem: usize, p384: usize, small: usize) -> usize {
+    match (cfg!(feature = "tls-mlkem"), cfg!(feature = "tls-p384")) {
+        (true, _) => mlkem,
+        (false, true) => p384,
+        (false, false) => small,
+    }
+}
 
 /// What the cryptography needs from the machine it runs on.
 pub trait Machine {
@@ -267,6 +275,8 @@ pub enum Group {
     X25519,
     /// NIST P-256, uncompressed points.
     P256,
+    /// NIST P-384, uncompressed points. Feature `tls-p384`.
+    P384,
     /// ML-KEM-768 (FIPS 203) together with X25519. Feature `tls-mlkem`.
     X25519MlKem768,
 }
@@ -278,6 +288,7 @@ impl Group {
         match self {
             Self::X25519 => 0x001d,
             Self::P256 => 0x0017,
+            Self::P384 => 0x0018,
             Self::X25519MlKem768 => 0x11ec,
         }
     }
@@ -288,6 +299,7 @@ impl Group {
         match code {
             0x001d => Some(Self::X25519),
             0x0017 => Some(Self::P256),
+            0x0018 => Some(Self::P384),
             0x11ec => Some(Self::X25519MlKem768),
             _ => None,
         }
@@ -298,7 +310,7 @@ impl Group {
     pub(crate) const fn half(self) -> Option<(Self, usize)> {
         match self {
             Self::X25519MlKem768 => Some((Self::X25519, 32)),
-            Self::X25519 | Self::P256 => None,
+            Self::X25519 | Self::P256 | Self::P384 => None,
         }
     }
 }

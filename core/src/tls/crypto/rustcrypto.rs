@@ -3,7 +3,6 @@
 use aes_gcm::aead::{AeadInOut, KeyInit, KeySizeUser, consts::U12, consts::U16};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use chacha20poly1305::ChaCha20Poly1305;
-use p256::elliptic_curve::sec1::ToSec1Point;
 use pki_types::SignatureVerificationAlgorithm;
 use sha2::{Digest, Sha256, Sha384};
 use zeroize::Zeroizing;
@@ -11,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::tls::alert::Alert;
 #[cfg(feature = "tls-mlkem")]
 use crate::tls::crypto::mlkem;
+use crate::tls::crypto::nist;
 use crate::tls::crypto::provider::{
     Crypto, Group, HashAlgorithm, Hasher, Machine, Private, SHARE_MAX, Secret, Shared, Suite, TAG,
 };
@@ -18,7 +18,8 @@ use crate::tls::crypto::signature;
 use crate::tls::crypto::x25519;
 use crate::tls::wire::{copy, part};
 
-/// Tries to find a private P-256 key among random numbers; each fails with a chance of 2^-32.
+/// Tries to find a private key of a NIST curve among random numbers; on P-256 each fails with a
+/// chance of 2^-32.
 const DRAWS_MAX: usize = 16;
 
 /// [`Crypto`] by the RustCrypto and dalek crates.
@@ -61,21 +62,17 @@ impl<M: Machine, const VERIFIES: bool> RustCrypto<M, VERIFIES> {
         put(share, public.as_bytes())
     }
 
-    #[inline(never)]
-    fn offer_p256(
+    /// Draws until `offer` takes the number and makes a share of it.
+    fn offer_nist(
         &mut self,
         private: &mut Private,
         share: &mut [u8; SHARE_MAX],
+        offer: fn(&Private, &mut [u8; SHARE_MAX]) -> Option<Result<usize, Alert>>,
     ) -> Result<usize, Alert> {
-        let key = self.draw_p256(private)?;
-        put(share, key.public_key().to_sec1_point(false).as_bytes())
-    }
-
-    fn draw_p256(&mut self, private: &mut Private) -> Result<p256::SecretKey, Alert> {
         for _ in 0..DRAWS_MAX {
             self.random(&mut private.0)?;
-            if let Ok(key) = p256::SecretKey::from_slice(front(private)?) {
-                return Ok(key);
+            if let Some(made) = offer(private, share) {
+                return made;
             }
         }
         Err(Alert::INTERNAL_ERROR)
@@ -86,10 +83,14 @@ impl<M: Machine, const VERIFIES: bool> Crypto for RustCrypto<M, VERIFIES> {
     type Hasher = Sha2;
     type Machine = M;
 
-    #[cfg(not(feature = "tls-mlkem"))]
-    const GROUPS: &'static [Group] = &[Group::X25519, Group::P256];
-    #[cfg(feature = "tls-mlkem")]
-    const GROUPS: &'static [Group] = &[Group::X25519MlKem768, Group::X25519, Group::P256];
+    const GROUPS: &'static [Group] = &[
+        #[cfg(feature = "tls-mlkem")]
+        Group::X25519MlKem768,
+        Group::X25519,
+        Group::P256,
+        #[cfg(feature = "tls-p384")]
+        Group::P384,
+    ];
 
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = match VERIFIES {
         true => signature::ALGORITHMS,
@@ -152,7 +153,11 @@ impl<M: Machine, const VERIFIES: bool> Crypto for RustCrypto<M, VERIFIES> {
             }
             #[cfg(not(feature = "tls-mlkem"))]
             Group::X25519MlKem768 => Err(Alert::INTERNAL_ERROR),
-            Group::P256 => self.offer_p256(private, share),
+            Group::P256 => self.offer_nist(private, share, nist::offer::<p256::NistP256>),
+            #[cfg(feature = "tls-p384")]
+            Group::P384 => self.offer_nist(private, share, nist::offer::<p384::NistP384>),
+            #[cfg(not(feature = "tls-p384"))]
+            Group::P384 => Err(Alert::INTERNAL_ERROR),
         }
     }
 
@@ -183,7 +188,11 @@ impl<M: Machine, const VERIFIES: bool> Crypto for RustCrypto<M, VERIFIES> {
     ) -> Result<(), Alert> {
         match group {
             Group::X25519 => x25519::agree(private, theirs, shared),
-            Group::P256 => agree_p256(private, theirs, shared),
+            Group::P256 => nist::agree::<p256::NistP256>(private, theirs, shared),
+            #[cfg(feature = "tls-p384")]
+            Group::P384 => nist::agree::<p384::NistP384>(private, theirs, shared),
+            #[cfg(not(feature = "tls-p384"))]
+            Group::P384 => Err(Alert::INTERNAL_ERROR),
             #[cfg(feature = "tls-mlkem")]
             Group::X25519MlKem768 => mlkem::agree(private, theirs, shared),
             #[cfg(not(feature = "tls-mlkem"))]
@@ -192,28 +201,9 @@ impl<M: Machine, const VERIFIES: bool> Crypto for RustCrypto<M, VERIFIES> {
     }
 }
 
-/// Returns the front of a private key, which is all of it for the classical groups.
+/// Returns the front of a private key, which is all of it for X25519.
 fn front(private: &Private) -> Result<&[u8; 32], Alert> {
     private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)
-}
-
-#[inline(never)]
-fn agree_p256(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
-    // RFC 8446, section 4.2.8.2: only uncompressed points, and they must be on the curve.
-    if theirs.len() != 65 || theirs.first() != Some(&4) {
-        return Err(Alert::ILLEGAL_PARAMETER);
-    }
-    let theirs = public_p256(theirs)?;
-    let ours = p256::SecretKey::from_slice(front(private)?).map_err(|_| Alert::INTERNAL_ERROR)?;
-    shared.set(ours.diffie_hellman(&theirs).raw_secret_bytes());
-    Ok(())
-}
-
-/// Reads a point. On its own, so that nothing of it is on the stack while points are multiplied:
-/// 512 bytes less (frames of a Cortex-M3).
-#[inline(never)]
-fn public_p256(bytes: &[u8]) -> Result<p256::PublicKey, Alert> {
-    p256::PublicKey::from_sec1_bytes(bytes).map_err(|_| Alert::ILLEGAL_PARAMETER)
 }
 
 fn put(share: &mut [u8; SHARE_MAX], bytes: &[u8]) -> Result<usize, Alert> {

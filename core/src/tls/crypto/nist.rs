@@ -1,0 +1,72 @@
+//! Key exchange on the curves of NIST (RFC 8446, sections 4.2.8.2 and 7.4.2).
+
+use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
+use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytesSize, PublicKey, SecretKey, ecdh};
+
+use crate::tls::alert::Alert;
+use crate::tls::crypto::provider::{Private, SHARE_MAX, Shared};
+use crate::tls::wire::{copy, part};
+
+/// A curve, and how long its numbers are.
+pub(crate) trait Curve: CurveArithmetic {
+    /// Bytes of a private number and of a coordinate.
+    const LEN: usize;
+}
+
+impl Curve for p256::NistP256 {
+    const LEN: usize = 32;
+}
+
+#[cfg(feature = "tls-p384")]
+impl Curve for p384::NistP384 {
+    const LEN: usize = 48;
+}
+
+/// Makes the share of the private number that has been drawn; returns its length. `None` if the
+/// number is not one of the curve's, and another is to be drawn.
+// Not inlined: each curve on its own, so that none has another's variables on the stack.
+#[inline(never)]
+pub(crate) fn offer<C: Curve>(
+    private: &Private,
+    share: &mut [u8; SHARE_MAX],
+) -> Option<Result<usize, Alert>>
+where
+    AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
+    FieldBytesSize<C>: ModulusSize,
+{
+    let key = SecretKey::<C>::from_slice(front::<C>(private)).ok()?;
+    let point = key.public_key().to_sec1_point(false);
+    let bytes = point.as_bytes();
+    let is_put = copy(share, bytes);
+    Some(is_put.then_some(bytes.len()).ok_or(Alert::INTERNAL_ERROR))
+}
+
+/// Makes the secret of a private number and the peer's share.
+///
+/// # Errors
+/// `illegal_parameter`: the share is not an uncompressed point on the curve.
+#[inline(never)]
+pub(crate) fn agree<C: Curve>(
+    private: &Private,
+    theirs: &[u8],
+    shared: &mut Shared,
+) -> Result<(), Alert>
+where
+    AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
+    FieldBytesSize<C>: ModulusSize,
+{
+    let len = C::LEN.saturating_mul(2).saturating_add(1);
+    if theirs.len() != len || theirs.first() != Some(&4) {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    let theirs = PublicKey::<C>::from_sec1_bytes(theirs).map_err(|_| Alert::ILLEGAL_PARAMETER)?;
+    let ours = SecretKey::<C>::from_slice(front::<C>(private)).map_err(|_| Alert::INTERNAL_ERROR)?;
+    let secret = ecdh::diffie_hellman(ours.to_nonzero_scalar(), theirs.as_affine());
+    shared.set(secret.raw_secret_bytes());
+    Ok(())
+}
+
+/// Returns the bytes of a private number, which are the front.
+fn front<C: Curve>(private: &Private) -> &[u8] {
+    part(&private.0, ..C::LEN)
+}
