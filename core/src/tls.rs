@@ -7,12 +7,13 @@
 //! | | |
 //! |---|---|
 //! | Suites | AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 |
-//! | Key exchange | X25519, P-256; X25519MLKEM768 with feature `tls-mlkem` |
+//! | Key exchange | X25519, P-256; P-384 with feature `tls-p384`, X25519MLKEM768 with `tls-mlkem` |
 //! | Own keys | P-256, Ed25519, or any [`Signer`], such as RSA elsewhere or a slow secure element |
 //! | Certificates | P-256, P-384 and Ed25519 signatures, verified by rustls-webpki |
 //! | | RSA of 2,048 to 4,096 bits with feature `tls-rsa` |
 //! | Names | SNI, exact and wildcard, with a certificate and a client policy each; IP addresses; |
 //! | | a hook for other names ([`FindIdentity`]) |
+//! | Revocation | OCSP responses, shown and verified ([`OcspPolicy`]); lists ([`RevocationList`]) |
 //! | Also | ALPN, client certificates, tickets, `HelloRetryRequest`, `KeyUpdate` |
 //! | | record size limits, exporters, key logs |
 //! | Never | early data, renegotiation, compression, older versions |
@@ -84,14 +85,18 @@ mod wire;
 
 pub use alert::Alert;
 pub use certificate::error::CertificateError;
+pub use certificate::ocsp::OcspPolicy;
 pub use certificate::pem::{Pem, PemError};
+pub use certificate::revocation::{RevocationList, RevocationListError};
 pub use connection::event::{Event, Received};
 pub use connection::state::Connection;
 pub use connection::traffic::CONTROL_MAX;
+pub use crypto::der::KeyError;
 pub use crypto::provider::{
-    Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, PRIVATE_MAX, Private, SHARE_MAX,
-    SHARED_MAX, Scheme, Secret, Shared, SignatureId, Signer, Suite, TAG,
+    Crypto, Group, HASH_MAX, HashAlgorithm, Hasher, MESSAGE_MAX, Machine, MessageRoom, PRIVATE_MAX,
+    Private, SHARE_MAX, SHARED_MAX, Scheme, Secret, Shared, SignatureId, Signer, Suite, TAG,
 };
+pub use crypto::room::WithRoom;
 pub use crypto::rustcrypto::{RustCrypto, Sha2};
 pub use crypto::signature::{EcdsaP256Key, Ed25519Key};
 #[cfg(feature = "embedded-tls")]
@@ -102,7 +107,6 @@ pub use handshake::config::{
 };
 pub use handshake::exchange::Handshake;
 pub use handshake::failure::{HandshakeFailure, HandshakeStats, ObserveHandshakes};
-pub use handshake::message::MESSAGE_MAX;
 pub use handshake::peer::Peer;
 pub use handshake::session::Session;
 pub use handshake::ticket_keys::TicketKeys;

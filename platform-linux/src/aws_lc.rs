@@ -6,7 +6,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, RsaKeyPair};
 use pki_types::SignatureVerificationAlgorithm;
 use usockets::tls::{
-    Alert, Crypto, Group, Machine, Private, SHARE_MAX, Scheme, Sha2, Shared, Signer, Suite, TAG,
+    Alert, Crypto, Group, KeyError, MESSAGE_MAX, Machine, Private, SHARE_MAX, Scheme, Sha2, Shared,
+    Signer, Suite, TAG,
 };
 use webpki::aws_lc_rs as algorithms;
 
@@ -46,6 +47,7 @@ impl<M: Machine> AwsLc<M> {
 impl<M: Machine> Crypto for AwsLc<M> {
     type Hasher = Sha2;
     type Machine = M;
+    type Room = [u8; MESSAGE_MAX];
 
     const GROUPS: &'static [Group] = &[Group::X25519, Group::P256, Group::P384];
 
@@ -198,7 +200,7 @@ fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> 
 }
 
 /// A private key that signs by aws-lc-rs: P-256 with SHA-256, P-384 with SHA-384, or RSA-PSS with
-/// SHA-256.
+/// SHA-256, SHA-384 or SHA-512, as the peer knows them.
 ///
 /// Unlike the keys of the core it takes random bytes for each ECDSA signature, from aws-lc's own
 /// source.
@@ -214,22 +216,38 @@ enum Key {
 
 impl AwsLcKey {
     /// Returns the key in a DER document: PKCS #8 (RFC 5958), SEC 1 (RFC 5915) or PKCS #1 (RFC
-    /// 8017). `None` if it holds no P-256 or P-384 key and no RSA key of 2,048 to 8,192 bits.
-    #[must_use]
-    pub fn from_der(document: &[u8]) -> Option<Self> {
+    /// 8017).
+    ///
+    /// # Errors
+    /// `OtherKind`: it holds no P-256 or P-384 key and no RSA key of 2,048 to 8,192 bits, as far as
+    /// aws-lc can read it.
+    pub fn from_der(document: &[u8]) -> Result<Self, KeyError> {
         let ecdsa = |algorithm| {
             EcdsaKeyPair::from_pkcs8(algorithm, document)
                 .or_else(|_| EcdsaKeyPair::from_private_key_der(algorithm, document))
                 .ok()
         };
         if let Some(key) = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING) {
-            return Some(Self(Key::P256(key)));
+            return Ok(Self(Key::P256(key)));
         }
         if let Some(key) = ecdsa(&signature::ECDSA_P384_SHA384_ASN1_SIGNING) {
-            return Some(Self(Key::P384(key)));
+            return Ok(Self(Key::P384(key)));
         }
         let key = RsaKeyPair::from_pkcs8(document).or_else(|_| RsaKeyPair::from_der(document));
-        Some(Self(Key::Rsa(key.ok()?)))
+        match key {
+            Ok(key) => Ok(Self(Key::Rsa(key))),
+            Err(_) => Err(KeyError::OtherKind),
+        }
+    }
+}
+
+/// Returns the encoding of an RSA key's signatures by a scheme; `None` if it has no such scheme.
+fn padding(scheme: Scheme) -> Option<&'static dyn signature::RsaEncoding> {
+    match scheme {
+        Scheme::RSA_PSS_RSAE_SHA256 => Some(&signature::RSA_PSS_SHA256),
+        Scheme::RSA_PSS_RSAE_SHA384 => Some(&signature::RSA_PSS_SHA384),
+        Scheme::RSA_PSS_RSAE_SHA512 => Some(&signature::RSA_PSS_SHA512),
+        _ => None,
     }
 }
 
@@ -243,6 +261,17 @@ impl Signer for AwsLcKey {
     }
 
     fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        self.sign_by(self.scheme(), message, signature)
+    }
+
+    fn signs_by(&self, scheme: Scheme) -> bool {
+        match &self.0 {
+            Key::P256(_) | Key::P384(_) => scheme == self.scheme(),
+            Key::Rsa(_) => padding(scheme).is_some(),
+        }
+    }
+
+    fn sign_by(&self, scheme: Scheme, message: &[u8], signature: &mut [u8]) -> Option<usize> {
         let random = SystemRandom::new();
         match &self.0 {
             Key::P256(key) | Key::P384(key) => {
@@ -253,8 +282,7 @@ impl Signer for AwsLcKey {
             }
             Key::Rsa(key) => {
                 let made = signature.get_mut(..key.public_modulus_len())?;
-                let padding = &signature::RSA_PSS_SHA256;
-                key.sign(padding, &random, message, made).ok()?;
+                key.sign(padding(scheme)?, &random, message, made).ok()?;
                 Some(made.len())
             }
         }

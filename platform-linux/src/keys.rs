@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::vec;
 use std::vec::Vec;
 
-use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Pem, PemError, Signer};
+use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, KeyError, Pem, PemError, Signer};
 
 #[cfg(feature = "aws-lc-rs")]
 use crate::AwsLcKey;
@@ -153,8 +153,8 @@ pub enum KeyFileReason {
     Encrypted,
     /// The key is of a kind that wants the feature `aws-lc-rs`: RSA or P-384.
     WantsAwsLc,
-    /// The key is of no kind that is known here.
-    UnknownKey,
+    /// The key is malformed, or of no kind that is known here.
+    Key(KeyError),
 }
 
 impl fmt::Display for KeyFileReason {
@@ -170,7 +170,10 @@ impl fmt::Display for KeyFileReason {
             Self::WantsAwsLc => f.write_str(
                 "the private key is an RSA or P-384 one, which wants the feature aws-lc-rs",
             ),
-            Self::UnknownKey => f.write_str("the private key is of no kind that is known here"),
+            Self::Key(KeyError::OtherKind) => {
+                f.write_str("the private key is of no kind that is known here")
+            }
+            Self::Key(error) => error.fmt(f),
         }
     }
 }
@@ -214,33 +217,43 @@ fn pem_reason(error: PemError) -> KeyFileReason {
 
 #[cfg(feature = "aws-lc-rs")]
 fn signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
-    if let Some(key) = AwsLcKey::from_der(document) {
-        return Ok(Box::new(key));
+    match AwsLcKey::from_der(document) {
+        Ok(key) => Ok(Box::new(key)),
+        Err(_) => small_signer(document),
     }
-    small_signer(document).ok_or(KeyFileReason::UnknownKey)
 }
 
 #[cfg(not(feature = "aws-lc-rs"))]
 fn signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
-    if let Some(signer) = small_signer(document) {
-        return Ok(signer);
-    }
+    let error = match small_signer(document) {
+        Err(KeyFileReason::Key(KeyError::OtherKind)) => KeyError::OtherKind,
+        other => return other,
+    };
     let has = |id: &&[u8]| document.windows(id.len()).any(|part| part == *id);
     // PKCS #1 names no algorithm, and begins with version 0 and a long number.
     let is_pkcs1 = matches!(document, [0x30, 0x82, _, _, 0x02, 0x01, 0x00, 0x02, ..]);
     Err(match is_pkcs1 || WANT_AWS_LC.iter().any(has) {
         true => KeyFileReason::WantsAwsLc,
-        false => KeyFileReason::UnknownKey,
+        false => KeyFileReason::Key(error),
     })
 }
 
 /// Returns a key that the core signs with.
-fn small_signer(document: &[u8]) -> Option<Box<dyn Signer + Send>> {
-    if let Some(key) = EcdsaP256Key::from_der(document) {
-        return Some(Box::new(key));
+fn small_signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
+    match EcdsaP256Key::from_der(document) {
+        Ok(key) => return Ok(Box::new(key)),
+        Err(KeyError::OtherKind) => {}
+        Err(error) => return Err(key_reason(error)),
     }
-    let key = Ed25519Key::from_der(document)?;
-    Some(Box::new(key))
+    let key = Ed25519Key::from_der(document).map_err(key_reason)?;
+    Ok(Box::new(key))
+}
+
+fn key_reason(error: KeyError) -> KeyFileReason {
+    match error {
+        KeyError::Encrypted => KeyFileReason::Encrypted,
+        error => KeyFileReason::Key(error),
+    }
 }
 
 /// Bytes that are zero when it is dropped, as far as the compiler lets them be.

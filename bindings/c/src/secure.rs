@@ -180,10 +180,10 @@ fn signer(text: &[u8]) -> Option<Box<dyn Signer>> {
         let Some(document) = Pem::new(text).next(label, &mut memory).ok()? else {
             continue;
         };
-        if let Some(key) = EcdsaP256Key::from_der(document) {
+        if let Ok(key) = EcdsaP256Key::from_der(document) {
             return Some(Box::new(key));
         }
-        return Some(Box::new(Ed25519Key::from_der(document)?));
+        return Some(Box::new(Ed25519Key::from_der(document).ok()?));
     }
     None
 }

@@ -51,6 +51,8 @@ impl Alert {
     pub const UNSUPPORTED_EXTENSION: Self = Self(110);
     /// No server has the name that the client asked for.
     pub const UNRECOGNIZED_NAME: Self = Self(112);
+    /// OCSP's word on a certificate was not good.
+    pub const BAD_CERTIFICATE_STATUS_RESPONSE: Self = Self(113);
     /// A pre-shared key is not known.
     pub const UNKNOWN_PSK_IDENTITY: Self = Self(115);
     /// A client certificate is needed.

@@ -72,15 +72,14 @@ impl Options {
 }
 
 /// Finds the private key in a PEM text.
-fn signer(text: &[u8]) -> Result<Option<Box<dyn Signer>>, PemError> {
+fn signer(text: &[u8]) -> Result<Option<Box<dyn Signer>>, Box<dyn core::error::Error>> {
     for label in ["PRIVATE KEY", "EC PRIVATE KEY"] {
         let mut memory = [0; 256];
         if let Some(document) = Pem::new(text).next(label, &mut memory)? {
-            if let Some(key) = EcdsaP256Key::from_der(document) {
+            if let Ok(key) = EcdsaP256Key::from_der(document) {
                 return Ok(Some(Box::new(key)));
             }
-            let key = Ed25519Key::from_der(document);
-            return Ok(key.map(|key| -> Box<dyn Signer> { Box::new(key) }));
+            return Ok(Some(Box::new(Ed25519Key::from_der(document)?)));
         }
     }
     Ok(None)

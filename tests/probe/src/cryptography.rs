@@ -2,8 +2,8 @@
 
 use pki_types::{AlgorithmIdentifier, InvalidSignature};
 use usockets::tls::{
-    Alert, Crypto, FindIdentity, Group, HashAlgorithm, Hasher, Identity, Machine, Private,
-    SHARE_MAX, Scheme, Secret, Shared, SignatureId, SignatureVerificationAlgorithm, Signer, Suite,
+    Alert, Crypto, FindIdentity, Group, HashAlgorithm, Hasher, Identity, MESSAGE_MAX, Machine,
+    Private, SHARE_MAX, Scheme, Secret, Shared, SignatureId, SignatureVerificationAlgorithm, Signer, Suite,
     TAG,
 };
 
@@ -25,6 +25,7 @@ fn or_alert<T>(value: T) -> Result<T, Alert> {
 impl Crypto for Any {
     type Hasher = AnyHash;
     type Machine = Self;
+    type Room = [u8; MESSAGE_MAX];
 
     const GROUPS: &'static [Group] = &[Group::X25519, Group::P256, Group::X25519MlKem768];
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[&Any];

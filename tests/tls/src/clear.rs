@@ -2,7 +2,7 @@
 
 use rustls::pki_types::SignatureVerificationAlgorithm;
 use usockets::tls::{
-    Alert, Crypto as Provider, Group, Private, SHARE_MAX, Sha2, Shared, Suite, TAG,
+    Alert, Crypto as Provider, Group, MESSAGE_MAX, Private, SHARE_MAX, Sha2, Shared, Suite, TAG,
 };
 
 use crate::{Crypto, Machine};
@@ -21,6 +21,7 @@ impl<const P256: bool> Clear<P256> {
 impl<const P256: bool> Provider for Clear<P256> {
     type Hasher = Sha2;
     type Machine = Machine;
+    type Room = [u8; MESSAGE_MAX];
 
     const GROUPS: &'static [Group] = match P256 {
         true => &[Group::P256],

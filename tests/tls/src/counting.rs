@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use usockets::tls::{
-    Alert, Crypto as Provider, Group, Private, SHARE_MAX, Sha2, Shared, Suite, TAG,
+    Alert, Crypto as Provider, Group, MESSAGE_MAX, Private, SHARE_MAX, Sha2, Shared, Suite, TAG,
 };
 
 use crate::{Crypto, Machine};
@@ -60,6 +60,7 @@ impl<const INDEX: usize> SignatureVerificationAlgorithm for Counted<INDEX> {
 impl Provider for Counting {
     type Hasher = Sha2;
     type Machine = Machine;
+    type Room = [u8; MESSAGE_MAX];
 
     const GROUPS: &'static [Group] = <Crypto as Provider>::GROUPS;
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[

@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams,
+    SerialNumber, SigningKey as _, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use usockets::tls::{EcdsaP256Key, Ed25519Key, Identity, Pem, Scheme, Signer, TrustAnchor};
@@ -73,18 +74,38 @@ impl Signer for RsaKey {
     }
 
     fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        self.sign_by(self.scheme(), message, signature)
+    }
+
+    fn signs_by(&self, scheme: Scheme) -> bool {
+        padding(scheme).is_some()
+    }
+
+    fn sign_by(&self, scheme: Scheme, message: &[u8], signature: &mut [u8]) -> Option<usize> {
         let len = self.0.public().modulus_len();
         let random = ring::rand::SystemRandom::new();
-        let padding = &ring::signature::RSA_PSS_SHA256;
         let target = signature.get_mut(..len)?;
-        self.0.sign(padding, &random, message, target).ok()?;
+        self.0
+            .sign(padding(scheme)?, &random, message, target)
+            .ok()?;
         Some(len)
+    }
+}
+
+fn padding(scheme: Scheme) -> Option<&'static dyn ring::signature::RsaEncoding> {
+    match scheme {
+        Scheme::RSA_PSS_RSAE_SHA256 => Some(&ring::signature::RSA_PSS_SHA256),
+        Scheme::RSA_PSS_RSAE_SHA384 => Some(&ring::signature::RSA_PSS_SHA384),
+        Scheme::RSA_PSS_RSAE_SHA512 => Some(&ring::signature::RSA_PSS_SHA512),
+        _ => None,
     }
 }
 
 /// One that issues certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// The private key in PKCS #8.
+    document: Vec<u8>,
     /// Certificates between this one and the root, this one's first; empty for a root.
     chain: Vec<Vec<u8>>,
     root: Vec<u8>,
@@ -102,12 +123,15 @@ impl Authority {
 
     /// The same authority every time, with an Ed25519 key.
     pub fn fixed() -> Self {
-        Self::with_params(fixed_key(1), Self::named("fixed root".to_string()))
+        let mut params = Self::named("fixed root".to_string());
+        params.key_usages.push(KeyUsagePurpose::CrlSign);
+        Self::with_params(fixed_key(1), params)
     }
 
     fn with_params(key: KeyPair, params: CertificateParams) -> Self {
         let root = params.self_signed(&key).unwrap().der().to_vec();
         Self {
+            document: key.serialize_der(),
             issuer: Issuer::new(params, key),
             chain: Vec::new(),
             root,
@@ -126,6 +150,7 @@ impl Authority {
         let mut chain = vec![certificate.der().to_vec()];
         chain.extend(self.chain.iter().cloned());
         Self {
+            document: key.serialize_der(),
             issuer: Issuer::new(params, key),
             chain,
             root: self.root.clone(),
@@ -154,7 +179,9 @@ impl Authority {
 
     /// Issues the same certificate every time for one `seed`, with an Ed25519 key.
     pub fn issue_fixed(&self, seed: u8, names: &[&str]) -> Leaf {
-        self.issue_key(Kind::Ed25519, &fixed_key(seed), names, |_| {})
+        self.issue_key(Kind::Ed25519, &fixed_key(seed), names, |params| {
+            params.serial_number = Some(SerialNumber::from(vec![1]));
+        })
     }
 
     /// Issues a certificate whose parameters `change` may change.
@@ -196,6 +223,43 @@ impl Authority {
             document,
             signer,
         }
+    }
+
+    /// Makes one that may issue lists of revoked certificates, too.
+    pub fn with_lists(kind: Kind) -> Self {
+        let mut params = Self::params("root with lists");
+        params.key_usages.push(KeyUsagePurpose::CrlSign);
+        Self::with_params(kind.generate(), params)
+    }
+
+    /// Signs what is no certificate.
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let key = KeyPair::try_from(&self.document[..]).unwrap();
+        key.sign(message).unwrap()
+    }
+
+    /// Issues a list of the revoked certificates with these serial numbers, in DER.
+    pub fn issue_list(
+        &self,
+        revoked: &[u8],
+        change: impl FnOnce(&mut CertificateRevocationListParams),
+    ) -> Vec<u8> {
+        let entry = |serial: &u8| RevokedCertParams {
+            serial_number: SerialNumber::from(vec![*serial]),
+            revocation_time: date_time_ymd(2_027, 1, 2),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        };
+        let mut params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2_027, 1, 10),
+            next_update: date_time_ymd(2_027, 1, 20),
+            crl_number: SerialNumber::from(vec![1]),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        change(&mut params);
+        params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
     pub fn root(&self) -> &[u8] {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::crypto::{ActiveKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, ring};
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{CipherSuite, ClientConfig, NamedGroup, ServerConfig, SupportedCipherSuite};
@@ -22,8 +22,37 @@ pub fn group(group: NamedGroup) -> &'static dyn SupportedKxGroup {
         ring::kx_group::X25519,
         ring::kx_group::SECP256R1,
         ring::kx_group::SECP384R1,
+        &P521,
     ];
     *all.iter().find(|known| known.name() == group).unwrap()
+}
+
+/// A group that we do not know, nor does ring: whoever is offered a share of it asks for another.
+#[derive(Debug)]
+struct P521;
+
+impl SupportedKxGroup for P521 {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, rustls::Error> {
+        Ok(Box::new(Self))
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}
+
+impl ActiveKeyExchange for P521 {
+    fn complete(self: Box<Self>, _: &[u8]) -> Result<SharedSecret, rustls::Error> {
+        panic!("somebody has taken a share of a group that nobody knows");
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &[4; 133]
+    }
+
+    fn group(&self) -> NamedGroup {
+        self.name()
+    }
 }
 
 /// One of rustls' connections.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use rustls::{CipherSuite, NamedGroup};
-use usockets::tls::{ClientConfig, Config, Identity, ServerConfig, Signer as _};
+use usockets::tls::{ClientConfig, Config, Identity, KeyError, ServerConfig, Signer as _};
 use usockets_linux::{AwsLc, AwsLcKey};
 use usockets_tests_tls::{
     Authority, Crypto, Kind, Leaf, Machine, Ours, Theirs, group, pump, pump_pair, suite,
@@ -18,7 +18,11 @@ const SUITES: [CipherSuite; 3] = [
     CipherSuite::TLS13_AES_256_GCM_SHA384,
     CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
 ];
-const GROUPS: [NamedGroup; 2] = [NamedGroup::X25519, NamedGroup::secp256r1];
+const GROUPS: [NamedGroup; 3] = [
+    NamedGroup::X25519,
+    NamedGroup::secp256r1,
+    NamedGroup::secp384r1,
+];
 
 /// Tries each kind of key that aws-lc-rs signs with: what both roles go by, and its certificate.
 fn with_each_key(authority: &Authority, test: impl Fn(&Config<'_>, &Leaf)) {
@@ -96,6 +100,7 @@ fn with_the_portable_cryptography() {
 fn keys_that_are_none() {
     let authority = Authority::new(Kind::P256);
     let other = authority.issue(Kind::Ed25519, &["localhost"]);
-    assert!(AwsLcKey::from_der(&other.document).is_none());
-    assert!(AwsLcKey::from_der(b"no key").is_none());
+    let error = AwsLcKey::from_der(&other.document).unwrap_err();
+    assert_eq!(error, KeyError::OtherKind);
+    assert!(AwsLcKey::from_der(b"no key").is_err());
 }

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use usockets::tls::Machine as _;
-use usockets_tests_tls::{Machine, fuzz, fuzz_chain};
+use usockets_tests_tls::{Machine, fuzz, fuzz_chain, fuzz_documents};
 
 /// Calls `body` with the bytes of many seeds, most of them short.
-fn run(count: u64, body: fn(&[u8])) {
+fn run(count: u64, body: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let one = std::env::var("SEED").ok().map(|seed| seed.parse().unwrap());
     let seeds = one.map_or(1..=count, |seed: u64| seed..=seed);
     for seed in seeds {
@@ -61,4 +61,23 @@ fn pair() {
 fn chain() {
     replay("tls_chain", fuzz_chain::fuzz_tls_chain);
     run(2_000, fuzz_chain::fuzz_tls_chain);
+}
+
+/// Seeds of which every other changes a good document.
+fn run_documents(count: u64, body: fn(&[u8])) {
+    run(count, |bytes| {
+        body(bytes);
+        body(&[&[0], bytes].concat());
+        body(&[&[0, 0], &bytes[..bytes.len().min(3)]].concat());
+    });
+}
+
+#[test]
+fn documents() {
+    run_documents(2_000, fuzz_documents::fuzz_tls_pem);
+    run_documents(2_000, fuzz_documents::fuzz_tls_key);
+    run_documents(500, fuzz_documents::fuzz_tls_crl);
+    run_documents(500, fuzz_documents::fuzz_tls_ocsp);
+    fuzz_documents::fuzz_tls_crl(&[0]);
+    fuzz_documents::fuzz_tls_ocsp(&[0]);
 }

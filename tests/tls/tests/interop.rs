@@ -12,11 +12,12 @@ const SUITES: [CipherSuite; 3] = [
     CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
 ];
 /// With the second of each pair, our side's first choice has no share.
-const GROUPS: [&[NamedGroup]; 4] = [
+const GROUPS: [&[NamedGroup]; 5] = [
     &[NamedGroup::X25519],
     &[NamedGroup::secp256r1],
-    &[NamedGroup::secp384r1, NamedGroup::X25519],
-    &[NamedGroup::secp384r1, NamedGroup::secp256r1],
+    &[NamedGroup::secp384r1],
+    &[NamedGroup::secp521r1, NamedGroup::X25519],
+    &[NamedGroup::secp521r1, NamedGroup::secp384r1],
 ];
 const KINDS: [Kind; 2] = [Kind::P256, Kind::Ed25519];
 const CHUNKS: [usize; 3] = [usize::MAX, 1, 61];

@@ -47,10 +47,7 @@ fn with_rustls() {
             &[X25519MLKEM768, X25519],
             rustls::NamedGroup::X25519MLKEM768,
         ),
-        (
-            &[SECP384R1, X25519MLKEM768],
-            rustls::NamedGroup::X25519MLKEM768,
-        ),
+        (&[SECP384R1], rustls::NamedGroup::secp384r1),
         (&[X25519], rustls::NamedGroup::X25519),
         (&[SECP256R1], rustls::NamedGroup::secp256r1),
     ];

@@ -18,7 +18,7 @@ const SUITES: [&str; 3] = [
     "TLS_AES_256_GCM_SHA384",
     "TLS_CHACHA20_POLY1305_SHA256",
 ];
-const GROUPS: [&str; 4] = ["X25519", "P-256", "P-384:X25519", "P-384:P-256"];
+const GROUPS: [&str; 5] = ["X25519", "P-256", "P-384", "P-521:X25519", "P-521:P-256"];
 
 fn is_missing(program: &str, version: &str) -> bool {
     let is_missing = Command::new(program)

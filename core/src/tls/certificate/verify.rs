@@ -15,7 +15,9 @@ use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::fields::Certificate;
 use crate::tls::certificate::name;
+use crate::tls::certificate::ocsp::{OcspPolicy, OcspResponse, read_status};
 use crate::tls::certificate::path::{Affirmed, CERTIFICATES_MAX, PATH_MAX, Path, Progress, Search};
+use crate::tls::certificate::revocation::RevocationList;
 use crate::tls::crypto::provider::{Crypto, Scheme};
 use crate::tls::crypto::signature::scheme_of;
 use crate::tls::wire::{Reader, part};
@@ -47,6 +49,16 @@ impl ExtendedKeyUsageValidator for Usage {
     }
 }
 
+/// By what a peer's certificates are judged.
+pub(crate) struct Trust<'a> {
+    /// The authorities.
+    pub(crate) roots: &'a [TrustAnchor<'a>],
+    /// Which certificates they have revoked.
+    pub(crate) revoked: &'a [RevocationList<'a>],
+    /// Whether OCSP's word has been asked for.
+    pub(crate) ocsp: OcspPolicy,
+}
+
 /// Whom a chain must prove the peer to be.
 #[derive(Clone, Copy)]
 pub(crate) enum Subject<'a> {
@@ -63,8 +75,9 @@ pub(crate) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Reads the message's content, without its header. The chain may be empty.
-    pub(crate) fn parse(content: &'a [u8]) -> Result<Self, Alert> {
+    /// Reads the message's content, without its header. The chain may be empty. Whether OCSP's word
+    /// on a certificate has been asked for tells whether it may come along.
+    pub(crate) fn parse(content: &'a [u8], asks_status: bool) -> Result<Self, Alert> {
         let mut reader = Reader::new(content);
         // Only after the handshake would a request have a context (RFC 8446, section 4.3.2).
         if !reader.vector8()?.is_empty() {
@@ -77,10 +90,12 @@ impl<'a> Chain<'a> {
             if rest.vector24()?.is_empty() {
                 return Err(Alert::DECODE_ERROR);
             }
-            // We ask for none of the extensions that may come with a certificate.
-            if !rest.vector16()?.is_empty() {
+            // We ask for no other of the extensions that may come with a certificate.
+            let extensions = rest.vector16()?;
+            if !extensions.is_empty() && !asks_status {
                 return Err(Alert::UNSUPPORTED_EXTENSION);
             }
+            read_status(extensions)?;
         }
         Ok(Self { list })
     }
@@ -107,12 +122,19 @@ impl<'a> Chain<'a> {
         Ok(Some(certificate))
     }
 
+    /// Returns what OCSP says of the peer's own certificate, if that came along.
+    fn status(&self) -> Option<&'a [u8]> {
+        let mut list = self.list;
+        list.vector24().ok()?;
+        read_status(list.vector16().ok()?).ok().flatten()
+    }
+
     /// Returns the peer's own certificate.
     pub(crate) fn own(&self) -> Option<&'a [u8]> {
         self.clone().next().ok().flatten()
     }
 
-    /// Checks that a path leads from `subject` to one of `roots` and is valid now; returns the last
+    /// Checks that a path leads from `subject` to one of the roots and is valid now; returns the last
     /// second in which it is. Asks `may_verify` before each signature; returns `None` if it
     /// refused, to go on later with the same `progress`.
     ///
@@ -121,7 +143,7 @@ impl<'a> Chain<'a> {
     pub(crate) fn verify<C: Crypto>(
         mut self,
         crypto: &C,
-        roots: &[TrustAnchor<'_>],
+        trust: &Trust<'_>,
         subject: Subject<'_>,
         progress: &mut Progress,
         mut may_verify: impl FnMut() -> bool,
@@ -129,6 +151,8 @@ impl<'a> Chain<'a> {
         if C::ALGORITHMS.is_empty() {
             return Err(CertificateError::Algorithm);
         }
+        let roots = trust.roots;
+        let status = self.status();
         let mut certificates = [&[][..]; CERTIFICATES_MAX];
         let mut count = 0_usize;
         for place in &mut certificates {
@@ -155,7 +179,17 @@ impl<'a> Chain<'a> {
             }
             search.step(progress)?;
         }
-        check_path(&search, progress, subject).map(Some)
+        let not_after = check_path(&search, progress, subject, trust.revoked)?;
+        let response = match (trust.ocsp, status) {
+            (OcspPolicy::Off, _) | (OcspPolicy::Requested, None) => return Ok(Some(not_after)),
+            (OcspPolicy::Required, None) => return Err(CertificateError::Status),
+            (OcspPolicy::Requested | OcspPolicy::Required, Some(response)) => response,
+        };
+        if !may_verify() {
+            return Ok(None);
+        }
+        check_status(&search, progress, response)?;
+        Ok(Some(not_after))
     }
 
     /// Checks that the owner of the first certificate signed `message`.
@@ -185,6 +219,23 @@ impl<'a> Chain<'a> {
     }
 }
 
+/// Checks what OCSP says of the first certificate of a path whose signatures have been verified.
+#[inline(never)]
+fn check_status(
+    search: &Search<'_>,
+    progress: &Progress,
+    response: &[u8],
+) -> Result<(), CertificateError> {
+    let malformed = CertificateError::Malformed;
+    let [first, ..] = search.certificates else {
+        return Err(malformed);
+    };
+    let leaf = Certificate::parse(first).ok_or(malformed)?;
+    let key = search.issuer_key(progress).ok_or(malformed)?;
+    let response = OcspResponse::parse(response).ok_or(CertificateError::Status)?;
+    response.check(search.algorithms, &leaf, key, search.now)
+}
+
 /// Checks all of a path but its signatures, which have been verified, and whose it is. Returns the
 /// last second in which all of it is valid.
 // Not inlined: nothing of it is on the stack while a signature is verified.
@@ -193,6 +244,7 @@ fn check_path(
     search: &Search<'_>,
     progress: &Progress,
     subject: Subject<'_>,
+    revoked: &[RevocationList<'_>],
 ) -> Result<u64, CertificateError> {
     let path = search.path(progress).ok_or(CertificateError::Malformed)?;
     let [first, ..] = path.certificates;
@@ -226,6 +278,7 @@ fn check_path(
         }
         not_after = not_after.min(certificate.not_after);
     }
+    check_revocation(&path, root, revoked, search.now)?;
     if let Subject::Server(name) = subject {
         let name = name::parse(name).ok_or(CertificateError::Name)?;
         peer.verify_is_valid_for_subject_name(&name)
@@ -251,6 +304,31 @@ fn check_root(
         true => Ok(()),
         false => Err(CertificateError::Purpose),
     }
+}
+
+/// Looks for the certificates of a path on the lists of their issuers.
+fn check_revocation(
+    path: &Path<'_>,
+    root: &TrustAnchor<'_>,
+    lists: &[RevocationList<'_>],
+    now: u64,
+) -> Result<(), CertificateError> {
+    if lists.is_empty() {
+        return Ok(());
+    }
+    for (at, document) in part(&path.certificates, ..path.len).iter().enumerate() {
+        let certificate = Certificate::parse(document).ok_or(CertificateError::Malformed)?;
+        let issuer = path.certificates.get(at.saturating_add(1));
+        let issuer = issuer.and_then(|issuer| Certificate::parse(issuer));
+        let key = match &issuer {
+            Some(issuer) => issuer.key,
+            None => root.subject_public_key_info.as_ref(),
+        };
+        for list in lists {
+            list.check(&certificate, key, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Has rustls-webpki check a path from `peer` to `root`.

@@ -2,6 +2,7 @@
 
 use crate::invariant::impossible;
 use crate::tls::alert::Alert;
+use crate::tls::certificate::error::CertificateError;
 use crate::tls::connection::event::{Event, Received};
 use crate::tls::connection::state::{Connection, Failure, Role, State};
 use crate::tls::crypto::provider::Crypto;
@@ -250,7 +251,13 @@ impl Connection {
         out: &mut Output<'_>,
     ) -> Result<bool, Alert> {
         handshake.exchange.common.pace.start(is_all);
-        while let Some(total) = handshake.message.complete(|kind| self.expects(kind))? {
+        loop {
+            let complete = handshake.message.complete(|kind| self.expects(kind));
+            let total = match complete {
+                Ok(Some(total)) => total,
+                Ok(None) => return Ok(false),
+                Err(alert) => return Err(self.refuse_message(alert)),
+            };
             // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
             // so that the peer can read the alert.
             let is_last = is_all && handshake.message.ends_with(total);
@@ -276,7 +283,16 @@ impl Connection {
                 }
             }
         }
-        Ok(false)
+    }
+
+    /// Notes that the peer's certificates are longer than there is room for, if that is why the
+    /// message is refused; returns the alert.
+    fn refuse_message(&mut self, alert: Alert) -> Alert {
+        let is_certificate = matches!(self.state, State::AwaitCertificate | State::AwaitRequest);
+        match alert == Alert::DECODE_ERROR && is_certificate {
+            true => self.refuse_certificate(CertificateError::TooLong),
+            false => alert,
+        }
     }
 
     /// Returns how far the handshake is.

@@ -4,7 +4,7 @@
 //! there have to be.
 
 use crate::tls::connection::state::Connection;
-use crate::tls::handshake::message::{CLIENT_HELLO, MESSAGE_HEADER, MESSAGE_MAX};
+use crate::tls::handshake::message::{CLIENT_HELLO, MESSAGE_HEADER};
 use crate::tls::record::protection::{Content, HEADER, Header, RECORD_MAX};
 use crate::tls::wire::part;
 
@@ -52,7 +52,7 @@ fn record(input: &[u8], start: usize) -> Unit {
 }
 
 /// Returns how much has to come of a `ClientHello`, which may lie in several records. What is none,
-/// or would not fit where it is put together or read, is not waited for.
+/// or would not fit where it is read, is not waited for.
 fn hello(input: &[u8]) -> Unit {
     let mut start = 0_usize;
     let mut header = [0; MESSAGE_HEADER];
@@ -81,7 +81,7 @@ fn hello(input: &[u8]) -> Unit {
             let total = u32::from_be_bytes([0, high, middle, low]);
             let total = usize::try_from(total).unwrap_or(usize::MAX);
             let total = total.saturating_add(MESSAGE_HEADER);
-            if len >= total || total > MESSAGE_MAX {
+            if len >= total || total > RECORD_MAX {
                 return Unit::Whole(input.len());
             }
         }

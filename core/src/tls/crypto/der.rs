@@ -1,10 +1,13 @@
 //! DER (X.690), as far as keys and certificates need it.
 
+use core::fmt;
+
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(crate) const ENUMERATED: u8 = 0x0a;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 pub(crate) const SEQUENCE: u8 = 0x30;
@@ -15,26 +18,85 @@ const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// id-Ed25519, 1.3.101.112 (RFC 8410, section 3).
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 
-/// Returns the 32 bytes of the P-256 scalar in a PKCS #8 or SEC 1 document.
-pub(crate) fn p256_scalar(document: &[u8]) -> Option<&[u8]> {
-    if let Some((algorithm, key)) = pkcs8(document) {
-        let (kind, parameters) = element(algorithm, OBJECT_IDENTIFIER)?;
-        let (curve, _) = element(parameters, OBJECT_IDENTIFIER)?;
-        return if kind == EC_PUBLIC_KEY && curve == P256 {
-            sec1(key)
-        } else {
-            None
-        };
+/// Why a private key cannot be had from a document.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The document is no key in DER, or was cut.
+    Malformed,
+    /// It is a key of another algorithm, curve or length.
+    OtherKind,
+    /// It is encrypted with a password (RFC 5958, section 3).
+    Encrypted,
+    /// Its number is 0 or not below the group's order: nobody's key.
+    OutOfRange,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the private key cannot be read",
+            Self::OtherKind => "the private key is of another kind",
+            Self::Encrypted => "the private key is encrypted with a password",
+            Self::OutOfRange => "the private key's number is out of range",
+        })
     }
-    sec1(document)
+}
+
+impl core::error::Error for KeyError {}
+
+/// Returns the 32 bytes of the P-256 scalar in a PKCS #8 or SEC 1 document.
+pub(crate) fn p256_scalar(document: &[u8]) -> Result<&[u8], KeyError> {
+    let (key, curve) = match pkcs8(document) {
+        Some((algorithm, key)) => {
+            let (kind, parameters) = whole(element(algorithm, OBJECT_IDENTIFIER))?;
+            if kind != EC_PUBLIC_KEY {
+                return Err(KeyError::OtherKind);
+            }
+            (key, Some(whole(element(parameters, OBJECT_IDENTIFIER))?.0))
+        }
+        None => (document, None),
+    };
+    let (scalar, named) = sec1(key).ok_or_else(|| match curve {
+        Some(_) => KeyError::Malformed,
+        None => other_document(document),
+    })?;
+    // The curve may be named twice, and must be ours then.
+    let is_ours = [curve, named].iter().flatten().all(|curve| *curve == P256);
+    match is_ours && scalar.len() == 32 {
+        true => Ok(scalar),
+        false => Err(KeyError::OtherKind),
+    }
 }
 
 /// Returns the 32 bytes of the Ed25519 seed in a PKCS #8 document.
-pub(crate) fn ed25519_seed(document: &[u8]) -> Option<&[u8]> {
-    let (algorithm, key) = pkcs8(document)?;
-    let (kind, _) = element(algorithm, OBJECT_IDENTIFIER)?;
-    let (seed, rest) = element(key, OCTET_STRING)?;
-    (kind == ED25519 && rest.is_empty()).then_some(seed)
+pub(crate) fn ed25519_seed(document: &[u8]) -> Result<&[u8], KeyError> {
+    let (algorithm, key) = pkcs8(document).ok_or_else(|| other_document(document))?;
+    let (kind, _) = whole(element(algorithm, OBJECT_IDENTIFIER))?;
+    if kind != ED25519 {
+        return Err(KeyError::OtherKind);
+    }
+    match element(key, OCTET_STRING) {
+        Some((seed, [])) => Ok(seed),
+        _ => Err(KeyError::Malformed),
+    }
+}
+
+fn whole<T>(read: Option<T>) -> Result<T, KeyError> {
+    read.ok_or(KeyError::Malformed)
+}
+
+/// Tells what a document is that holds no key of the kind that is sought.
+fn other_document(document: &[u8]) -> KeyError {
+    let Some((content, [])) = element(document, SEQUENCE) else {
+        return KeyError::Malformed;
+    };
+    // `EncryptedPrivateKeyInfo` begins with an algorithm, keys with a version.
+    match element(content, SEQUENCE) {
+        Some(_) => KeyError::Encrypted,
+        None if element(content, INTEGER).is_some() => KeyError::OtherKind,
+        None => KeyError::Malformed,
+    }
 }
 
 /// Returns the modulus and the exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1).
@@ -67,18 +129,16 @@ fn pkcs8(document: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((algorithm, key))
 }
 
-/// Returns the scalar of an `ECPrivateKey` (RFC 5915, section 3), if it has 32 bytes.
-fn sec1(document: &[u8]) -> Option<&[u8]> {
+/// Returns the scalar of an `ECPrivateKey` (RFC 5915, section 3), and the curve if it is named.
+fn sec1(document: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let (content, _) = element(document, SEQUENCE)?;
     let (_version, rest) = element(content, INTEGER)?;
     let (scalar, rest) = element(rest, OCTET_STRING)?;
-    // The curve may be named here as well, and must be ours then.
-    if let Some((parameters, _)) = element(rest, context(0))
-        && element(parameters, OBJECT_IDENTIFIER)?.0 != P256
-    {
-        return None;
-    }
-    (scalar.len() == 32).then_some(scalar)
+    let curve = match element(rest, context(0)) {
+        Some((parameters, _)) => Some(element(parameters, OBJECT_IDENTIFIER)?.0),
+        None => None,
+    };
+    Some((scalar, curve))
 }
 
 /// Returns the tag of the constructed element `[number]`.
@@ -155,7 +215,7 @@ pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         return None;
     }
     let (first, rest) = rest.split_first()?;
-    // The long form (X.690, section 8.1.3.5) is followed by one or two bytes of length here.
+    // The long form (X.690, section 8.1.3.5) is followed by one to three bytes of length here.
     let (len, rest) = match *first {
         0..=0x7f => (usize::from(*first), rest),
         0x81 => {
@@ -165,6 +225,11 @@ pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0x82 => {
             let (len, rest) = rest.split_first_chunk()?;
             (usize::from(u16::from_be_bytes(*len)), rest)
+        }
+        0x83 => {
+            let ([high, middle, low], rest) = rest.split_first_chunk()?;
+            let len = u32::from_be_bytes([0, *high, *middle, *low]);
+            (usize::try_from(len).ok()?, rest)
         }
         _ => return None,
     };

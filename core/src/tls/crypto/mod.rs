@@ -5,6 +5,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `provider` | [`Crypto`], [`Machine`] and [`Signer`], and the types they exchange |
+//! | `room` | [`WithRoom`], any cryptography with room for longer messages |
 //! | `rustcrypto` | [`RustCrypto`], the implementation over the crates of the RustCrypto project |
 //! | `signature` | signing keys, and verification by each algorithm |
 //! | `ecdsa`, `eddsa`, `rsa` | verification on a small stack |
@@ -18,6 +19,7 @@
 //! [`Machine`]: provider::Machine
 //! [`Signer`]: provider::Signer
 //! [`RustCrypto`]: rustcrypto::RustCrypto
+//! [`WithRoom`]: room::WithRoom
 
 pub(crate) mod der;
 pub(crate) mod ecdsa;
@@ -27,6 +29,7 @@ pub(crate) mod mlkem;
 pub(crate) mod multiples;
 pub(crate) mod nist;
 pub(crate) mod provider;
+pub(crate) mod room;
 #[cfg(feature = "tls-rsa")]
 pub(crate) mod rsa;
 pub(crate) mod rustcrypto;

@@ -1,7 +1,9 @@
 //! Key exchange on the curves of NIST (RFC 8446, sections 4.2.8.2 and 7.4.2).
 
 use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
-use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytesSize, PublicKey, SecretKey, ecdh};
+use p256::elliptic_curve::{
+    AffinePoint, CurveArithmetic, FieldBytesSize, PublicKey, SecretKey, ecdh,
+};
 
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::{Private, SHARE_MAX, Shared};
@@ -59,11 +61,22 @@ where
     if theirs.len() != len || theirs.first() != Some(&4) {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
-    let theirs = PublicKey::<C>::from_sec1_bytes(theirs).map_err(|_| Alert::ILLEGAL_PARAMETER)?;
-    let ours = SecretKey::<C>::from_slice(front::<C>(private)).map_err(|_| Alert::INTERNAL_ERROR)?;
+    let theirs = public::<C>(theirs)?;
+    let ours =
+        SecretKey::<C>::from_slice(front::<C>(private)).map_err(|_| Alert::INTERNAL_ERROR)?;
     let secret = ecdh::diffie_hellman(ours.to_nonzero_scalar(), theirs.as_affine());
     shared.set(secret.raw_secret_bytes());
     Ok(())
+}
+
+/// Reads a point. On its own, so that nothing of it is on the stack while points are multiplied.
+#[inline(never)]
+fn public<C: Curve>(bytes: &[u8]) -> Result<PublicKey<C>, Alert>
+where
+    AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
+    FieldBytesSize<C>: ModulusSize,
+{
+    PublicKey::from_sec1_bytes(bytes).map_err(|_| Alert::ILLEGAL_PARAMETER)
 }
 
 /// Returns the bytes of a private number, which are the front.

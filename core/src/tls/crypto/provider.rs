@@ -18,6 +18,12 @@ pub const SHARE_MAX: usize = longest(1216, 97, 65);
 /// Most bytes of a shared secret.
 pub const SHARED_MAX: usize = longest(64, 48, 32);
 
+/// Most bytes of one handshake message of a peer's, as a rule (see [`Crypto::Room`]), and at most
+/// of all we send in one flight.
+///
+/// Certificate chains are the longest. A peer's longer message is answered with `decode_error`.
+pub const MESSAGE_MAX: usize = 8_192;
+
 /// Returns the length that the longest group of this build has: ML-KEM, P-384 or a small one.
 const fn longest(mlkem: usize, p384: usize, small: usize) -> usize {
     match (cfg!(feature = "tls-mlkem"), cfg!(feature = "tls-p384")) {
@@ -59,6 +65,12 @@ pub trait Crypto {
 
     /// Where random bytes and the time come from.
     type Machine: Machine;
+
+    /// Where a handshake's messages are put together, a part of each
+    /// [`Handshake`](crate::tls::Handshake): an array as long as the longest may be,
+    /// [`MESSAGE_MAX`] as a rule. [`WithRoom`](crate::tls::WithRoom) changes that of any
+    /// cryptography.
+    type Room: MessageRoom;
 
     /// The groups it knows, the preferred first.
     const GROUPS: &'static [Group];
@@ -152,6 +164,34 @@ pub trait Crypto {
         theirs: &[u8],
         shared: &mut Shared,
     ) -> Result<(), Alert>;
+}
+
+/// Memory for handshake messages: an array of bytes.
+pub trait MessageRoom {
+    /// All zero bytes.
+    const EMPTY: Self;
+
+    /// How many bytes there are.
+    const LEN: usize;
+
+    /// Returns the bytes.
+    fn bytes(&self) -> &[u8];
+
+    /// Returns the bytes.
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
+impl<const N: usize> MessageRoom for [u8; N] {
+    const EMPTY: Self = [0; N];
+    const LEN: usize = N;
+
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
 }
 
 /// A running hash whose present digest can be read without ending it.
@@ -363,11 +403,11 @@ impl Scheme {
 
 /// A private key that proves who we are, or the way to one (a secure element, an HSM).
 pub trait Signer: Sync {
-    /// Returns the scheme of its signatures, one of TLS 1.3's.
+    /// Returns the scheme of its signatures, one of TLS 1.3's; of several, the preferred one.
     fn scheme(&self) -> Scheme;
 
-    /// Signs `message`, at most 146 bytes, into `signature`; returns the length. `None` when it
-    /// cannot, or the signature does not fit.
+    /// Signs `message`, at most 146 bytes, by [`Self::scheme`] into `signature`; returns the
+    /// length. `None` when it cannot, or the signature does not fit.
     fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize>;
 
     /// Starts a signature of `message`, at most 146 bytes, that will come later, from a machine
@@ -379,6 +419,28 @@ pub trait Signer: Sync {
     fn begin(&self, id: SignatureId, message: &[u8]) -> bool {
         let _ = (id, message);
         false
+    }
+
+    /// Returns true if it signs by `scheme`: by default, if that is [`Self::scheme`]. A key with
+    /// several, as RSA keys have, is asked for the peer's in turn if the peer does not know the
+    /// preferred one.
+    fn signs_by(&self, scheme: Scheme) -> bool {
+        scheme == self.scheme()
+    }
+
+    /// Does as [`Self::sign`] by a scheme that [`Self::signs_by`] affirms. Signers with several
+    /// schemes are to implement it.
+    fn sign_by(&self, scheme: Scheme, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        match scheme == self.scheme() {
+            true => self.sign(message, signature),
+            false => None,
+        }
+    }
+
+    /// Does as [`Self::begin`] by a scheme that [`Self::signs_by`] affirms. Signers with several
+    /// schemes whose signatures come later are to implement it.
+    fn begin_by(&self, scheme: Scheme, id: SignatureId, message: &[u8]) -> bool {
+        scheme == self.scheme() && self.begin(id, message)
     }
 }
 

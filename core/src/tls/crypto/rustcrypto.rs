@@ -12,7 +12,8 @@ use crate::tls::alert::Alert;
 use crate::tls::crypto::mlkem;
 use crate::tls::crypto::nist;
 use crate::tls::crypto::provider::{
-    Crypto, Group, HashAlgorithm, Hasher, Machine, Private, SHARE_MAX, Secret, Shared, Suite, TAG,
+    Crypto, Group, HashAlgorithm, Hasher, MESSAGE_MAX, Machine, Private, SHARE_MAX, Secret, Shared,
+    Suite, TAG,
 };
 use crate::tls::crypto::signature;
 use crate::tls::crypto::x25519;
@@ -40,8 +41,9 @@ impl<M: Machine> RustCrypto<M> {
 
 impl<M: Machine> RustCrypto<M, false> {
     /// Returns the cryptography of a server that asks nobody for a certificate. It knows no
-    /// algorithm that verifies a signature, so that none of them is in the program: a client with
-    /// it refuses every server, and a server every client's certificate.
+    /// algorithm that verifies a signature, so that none of them is in the program, nor is anything of
+    /// a client: with it every attempt to connect fails, and a server refuses every client's
+    /// certificate.
     #[must_use]
     pub const fn for_server(machine: M) -> Self {
         Self { machine }
@@ -82,6 +84,7 @@ impl<M: Machine, const VERIFIES: bool> RustCrypto<M, VERIFIES> {
 impl<M: Machine, const VERIFIES: bool> Crypto for RustCrypto<M, VERIFIES> {
     type Hasher = Sha2;
     type Machine = M;
+    type Room = [u8; MESSAGE_MAX];
 
     const GROUPS: &'static [Group] = &[
         #[cfg(feature = "tls-mlkem")]

@@ -4,7 +4,7 @@ use ed25519_dalek::Signer as _;
 use pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 use sha2::{Digest as _, Sha256, Sha384};
 
-use crate::tls::crypto::der;
+use crate::tls::crypto::der::{self, KeyError};
 use crate::tls::crypto::ecdsa;
 use crate::tls::crypto::eddsa;
 use crate::tls::crypto::provider::{HashAlgorithm, Scheme, Signer};
@@ -81,12 +81,13 @@ impl EcdsaP256Key {
         p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
     }
 
-    /// Returns the key in a DER document: PKCS #8 (RFC 5958) or SEC 1 (RFC 5915). `None` if it
-    /// holds no P-256 key.
-    #[must_use]
-    pub fn from_der(document: &[u8]) -> Option<Self> {
-        let scalar = der::p256_scalar(document)?;
-        p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
+    /// Returns the key in a DER document: PKCS #8 (RFC 5958) or SEC 1 (RFC 5915).
+    ///
+    /// # Errors
+    /// Why it holds no P-256 key.
+    pub fn from_der(document: &[u8]) -> Result<Self, KeyError> {
+        let key = p256::ecdsa::SigningKey::from_slice(der::p256_scalar(document)?);
+        key.map(Self).map_err(|_| KeyError::OutOfRange)
     }
 }
 
@@ -113,11 +114,13 @@ impl Ed25519Key {
         Self(ed25519_dalek::SigningKey::from_bytes(seed))
     }
 
-    /// Returns the key in a PKCS #8 DER document (RFC 8410). `None` if it holds no Ed25519 key.
-    #[must_use]
-    pub fn from_der(document: &[u8]) -> Option<Self> {
-        let seed: &[u8; 32] = der::ed25519_seed(document)?.try_into().ok()?;
-        Some(Self::from_seed(seed))
+    /// Returns the key in a PKCS #8 DER document (RFC 8410).
+    ///
+    /// # Errors
+    /// Why it holds no Ed25519 key.
+    pub fn from_der(document: &[u8]) -> Result<Self, KeyError> {
+        let seed = der::ed25519_seed(document)?.try_into();
+        seed.map(Self::from_seed).map_err(|_| KeyError::Malformed)
     }
 }
 

@@ -10,8 +10,9 @@ use signature_of_embedded::SignerMut;
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
+use crate::tls::certificate::ocsp::OcspPolicy;
 use crate::tls::certificate::path::Progress;
-use crate::tls::certificate::verify::{Chain, Subject};
+use crate::tls::certificate::verify::{Chain, Subject, Trust};
 use crate::tls::connection::state::Role;
 use crate::tls::crypto::provider::{Crypto, Scheme, Signer};
 use crate::tls::handshake::auth::Signed;
@@ -103,15 +104,15 @@ impl<'a, C: Crypto> Prover<'a, C> {
         kept.ok_or(Alert::BAD_CERTIFICATE)?.copy_from_slice(leaf);
         let subject = Subject::Server(self.name.as_bytes());
         let chain = Chain::of(list.filled());
+        // The crate asks nobody for OCSP's word.
+        let trust = Trust {
+            roots: self.config.roots,
+            revoked: self.config.revoked,
+            ocsp: OcspPolicy::Off,
+        };
         let mut progress = Progress::NONE;
         chain
-            .verify(
-                self.crypto,
-                self.config.roots,
-                subject,
-                &mut progress,
-                || true,
-            )
+            .verify(self.crypto, &trust, subject, &mut progress, || true)
             .map_err(CertificateError::alert)?;
         self.leaf_len = leaf_len;
         Ok(())

@@ -5,7 +5,8 @@ use subtle::ConstantTimeEq;
 use crate::injected_bug::injected_bug;
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
-use crate::tls::certificate::verify::{Chain, Subject};
+use crate::tls::certificate::ocsp::{OCSP, OcspPolicy, STATUS_REQUEST};
+use crate::tls::certificate::verify::{Chain, Subject, Trust};
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{
@@ -24,7 +25,7 @@ use crate::tls::handshake::message::{
 use crate::tls::handshake::session::Authentication;
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::schedule::finished;
-use crate::tls::wire::{Output, Reader, part};
+use crate::tls::wire::{Output, Reader, numbers, part};
 
 /// Bytes of a `CertificateVerify` and a `Finished` besides the signature.
 const SIGNATURE_EXTRA: usize = 2 * MESSAGE_HEADER + 4 + HASH_MAX;
@@ -63,18 +64,25 @@ impl Connection {
         exchange: &mut Exchange<C>,
         message: &[u8],
     ) -> Result<Step, Alert> {
-        let chain = Chain::parse(content(message))?;
+        let client = &setup.config.client;
+        let is_asked = self.is_client() && client.ocsp != OcspPolicy::Off;
+        let chain = Chain::parse(content(message), is_asked)?;
         let Exchange { common, side } = exchange;
-        let roots = match side {
+        let trust = match side {
             Side::Client(_) if chain.is_empty() => return Err(Alert::DECODE_ERROR),
-            Side::Client(_) => setup.config.client.roots,
+            Side::Client(_) => Trust {
+                roots: client.roots,
+                revoked: client.revoked,
+                ocsp: client.ocsp,
+            },
             Side::Server(Server {
                 stage: ServerStage::Asked(Asked { identity, .. }),
                 ..
             }) => {
                 let config = &setup.config.server;
                 let identity = config.identity(*identity, common.name.get());
-                let client_auth = identity.ok_or(Alert::INTERNAL_ERROR)?.client_auth;
+                let identity = identity.ok_or(Alert::INTERNAL_ERROR)?;
+                let client_auth = identity.client_auth;
                 if chain.is_empty() {
                     if !matches!(client_auth, ClientAuth::Requested(_)) {
                         return Err(self.refuse_certificate(CertificateError::Missing));
@@ -83,7 +91,11 @@ impl Connection {
                     self.state = State::AwaitFinished;
                     return Ok(Step::Next);
                 }
-                client_auth.roots()
+                Trust {
+                    roots: client_auth.roots(),
+                    revoked: identity.revoked,
+                    ocsp: OcspPolicy::Off,
+                }
             }
             Side::Server(_) | Side::None => return Err(Alert::INTERNAL_ERROR),
         };
@@ -92,7 +104,7 @@ impl Connection {
             Role::Client => Subject::Server(name),
             Role::Server => Subject::Client,
         };
-        let verified = chain.verify(setup.crypto, roots, subject, path, || pace.may_verify());
+        let verified = chain.verify(setup.crypto, &trust, subject, path, || pace.may_verify());
         let not_after = match verified {
             Ok(Some(not_after)) => not_after,
             Ok(None) => return Ok(Step::Pause),
@@ -113,7 +125,7 @@ impl Connection {
     }
 
     /// Notes what is wrong with the peer's certificates; returns the alert.
-    fn refuse_certificate(&mut self, error: CertificateError) -> Alert {
+    pub(crate) fn refuse_certificate(&mut self, error: CertificateError) -> Alert {
         self.certificate_error = error.number();
         error.alert()
     }
@@ -140,7 +152,8 @@ impl Connection {
         reader.end()?;
         let digest = common.transcript.digest();
         let signed = Signed::new(self.role.other(), digest.get(self.suite.hash()));
-        let chain = Chain::parse(content(kept))?;
+        // What may be in it has been checked when it was read.
+        let chain = Chain::parse(content(kept), true)?;
         chain.verify_signature::<C>(scheme, signed.get(), signature)?;
         if let (Some(peer), Some(certificate)) = (&mut setup.peer, chain.own()) {
             peer.set_certificate::<C::Hasher>(certificate);
@@ -235,6 +248,26 @@ pub(crate) fn put_schemes<C: Crypto>(out: &mut Output<'_>) -> Result<(), Alert> 
     })
 }
 
+/// What a flight of ours shows of an identity.
+pub(crate) struct Shown<'a> {
+    pub(crate) identity: &'a Identity<'a>,
+    /// By which it signs.
+    pub(crate) scheme: Scheme,
+    /// What OCSP says of the first certificate, if that is shown too.
+    pub(crate) ocsp: Option<&'a [u8]>,
+}
+
+/// Chooses the scheme by which a signer signs for a peer that knows those on the list: the
+/// signer's preferred one, or else the first of the peer's that it has.
+pub(crate) fn choose_scheme(signer: &dyn Signer, list: &[u8]) -> Option<Scheme> {
+    let preferred = signer.scheme();
+    if numbers(list).any(|code| code == preferred.code()) {
+        return Some(preferred);
+    }
+    let mut offered = numbers(list).map(Scheme::from_code);
+    offered.find(|scheme| scheme.signs_handshakes() && signer.signs_by(*scheme))
+}
+
 /// Adds our proof of who we are: the `Certificate` of an identity and its `CertificateVerify`, or
 /// an empty `Certificate`.
 pub(crate) fn put_proof<C: Crypto>(
@@ -242,22 +275,36 @@ pub(crate) fn put_proof<C: Crypto>(
     common: &mut Common<C>,
     role: Role,
     hash: HashAlgorithm,
-    identity: Option<&Identity<'_>>,
+    shown: Option<&Shown<'_>>,
 ) -> Result<(), Alert> {
     put_message(out, &mut common.transcript, CERTIFICATE, |out| {
         out.u8(0)?;
         out.vector24(|out| {
-            for certificate in identity.map(|identity| identity.chain).unwrap_or_default() {
+            let Some(shown) = shown else {
+                return Ok(());
+            };
+            let mut ocsp = shown.ocsp;
+            for certificate in shown.identity.chain {
                 out.vector24(|out| out.put(certificate))?;
-                out.u16(0)?;
+                // With the first certificate, whose it is.
+                let ocsp = ocsp.take();
+                out.vector16(|out| ocsp.map_or(Ok(()), |response| put_status(response, out)))?;
             }
             Ok(())
         })
     })?;
-    match identity {
-        Some(identity) => put_verify(out, common, role, hash, identity.signer),
+    match shown {
+        Some(shown) => put_verify(out, common, role, hash, shown),
         None => Ok(()),
     }
+}
+
+/// Adds what OCSP says of a certificate (RFC 6066, section 8).
+fn put_status(response: &[u8], out: &mut Output<'_>) -> Result<(), Alert> {
+    extension::put(out, STATUS_REQUEST, |out| {
+        out.u8(OCSP)?;
+        out.vector24(|out| out.put(response))
+    })
 }
 
 /// Adds our `CertificateVerify`, or notes that its signature comes later.
@@ -266,19 +313,20 @@ fn put_verify<C: Crypto>(
     common: &mut Common<C>,
     role: Role,
     hash: HashAlgorithm,
-    signer: &dyn Signer,
+    shown: &Shown<'_>,
 ) -> Result<(), Alert> {
     let digest = common.transcript.digest();
     let signed = Signed::new(role, digest.get(hash));
     let id = SignatureId::of(digest.get(hash));
-    let scheme = signer.scheme();
-    if signer.begin(id, signed.get()) {
+    let scheme = shown.scheme;
+    let signer = shown.identity.signer;
+    if signer.begin_by(scheme, id, signed.get()) {
         common.signing = Signing::Awaited { id, scheme };
         return Ok(());
     }
     put_signature(out, &mut common.transcript, scheme, |out| {
         let len = signer
-            .sign(signed.get(), out.spare())
+            .sign_by(scheme, signed.get(), out.spare())
             .ok_or(Alert::INTERNAL_ERROR)?;
         out.commit(len)
     })

@@ -105,7 +105,7 @@ impl<'a> Identity<'a> {
             last = Some(certificate);
         }
         let last = last.ok_or(IdentityError::Empty)?;
-        if !self.fits_flight() {
+        if !self.fits_flight::<C>() {
             return Err(IdentityError::TooLong);
         }
         self.check_key::<C>()?;

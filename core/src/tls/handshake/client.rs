@@ -2,12 +2,13 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::name::parse_dns;
+use crate::tls::certificate::ocsp::{OCSP, OcspPolicy, STATUS_REQUEST};
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{
     Crypto, Group, Hasher, Private, SHARE_MAX, Secret, Shared, Suite,
 };
-use crate::tls::handshake::auth::{self, Step, put_schemes};
+use crate::tls::handshake::auth::{self, Shown, Step, put_schemes};
 use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::{
     Agreed, CertificateRequest, ClientStage, Common, Exchange, Offer, OfferedKey, Proof, SessionId,
@@ -19,10 +20,16 @@ use crate::tls::handshake::session::{self, Session};
 use crate::tls::handshake::ticket::make_binder;
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::protection::{HEADER, Keys};
-use crate::tls::wire::{Output, Reader, copy_whole, numbers};
+use crate::tls::wire::{Output, Reader, copy_whole};
 
 /// Resumption with a fresh key exchange (RFC 8446, section 4.2.9), the only kind we do.
 const PSK_DHE_KE: u8 = 1;
+
+/// Returns true if the cryptography can verify who a server is. Without, nobody can be a client, and
+/// nothing of one is to be in the program.
+const fn knows_servers<C: Crypto>() -> bool {
+    !C::ALGORITHMS.is_empty()
+}
 
 /// Writes the first hello. The exchange knows the server that is called.
 pub(crate) fn start<C: Crypto>(
@@ -30,6 +37,9 @@ pub(crate) fn start<C: Crypto>(
     exchange: &mut Exchange<C>,
     out: &mut Output<'_>,
 ) -> Result<(), Alert> {
+    if !knows_servers::<C>() {
+        return Err(Alert::INTERNAL_ERROR);
+    }
     let (common, client) = exchange.client()?;
     if common.name.get().is_empty() || setup.config.client.roots.is_empty() {
         return Err(Alert::INTERNAL_ERROR);
@@ -80,6 +90,7 @@ fn put_hello<C: Crypto>(
     // Behind the record's header.
     let start = out.len().saturating_add(HEADER);
     let protocols = setup.config.client.protocols;
+    let asks_status = setup.config.client.ocsp != OcspPolicy::Off;
     let knows_tickets = !setup.sessions.is_empty();
     let now = setup.crypto.unix_seconds();
     let session = offer.session.get(setup.sessions);
@@ -98,6 +109,10 @@ fn put_hello<C: Crypto>(
             out.vector16(|out| {
                 put_name(common.name.get(), out)?;
                 put_extensions::<C>(protocols, offer.group, share, out)?;
+                if asks_status {
+                    // RFC 6066, section 8: of any responder, with no extensions.
+                    extension::put(out, STATUS_REQUEST, |out| out.put(&[OCSP, 0, 0, 0, 0]))?;
+                }
                 if let Some(cookie) = retry.and_then(|retry| retry.cookie) {
                     extension::put(out, extension::COOKIE, |out| {
                         out.vector16(|out| out.put(cookie))
@@ -232,6 +247,9 @@ impl Connection {
         message: &[u8],
         out: &mut Output<'_>,
     ) -> Result<Step, Alert> {
+        if !knows_servers::<C>() {
+            return Err(Alert::INTERNAL_ERROR);
+        }
         let hello = ServerHello::parse(content(message))?;
         let (common, client) = exchange.client()?;
         let offer = client.offer()?;
@@ -255,6 +273,7 @@ impl Connection {
         }
         let key = match (hello.psk, &offer.key) {
             (None, _) => None,
+            (Some(_), None) => return Err(Alert::UNSUPPORTED_EXTENSION),
             // One was offered at most, and is good with its own hash function only.
             (Some(0), Some(key)) if key.hash == suite.hash() => Some(key.clone()),
             (Some(_), _) => return Err(Alert::ILLEGAL_PARAMETER),
@@ -332,6 +351,9 @@ impl Connection {
         exchange: &mut Exchange<C>,
         message: &[u8],
     ) -> Result<Step, Alert> {
+        if !knows_servers::<C>() {
+            return Err(Alert::INTERNAL_ERROR);
+        }
         let protocols = setup.config.client.protocols;
         let mut extensions = Extensions::new(&mut Reader::new(content(message)))?;
         while let Some((number, mut content)) = extensions.next()? {
@@ -354,7 +376,11 @@ impl Connection {
                 extension::SUPPORTED_GROUPS => {
                     content.numbers16()?;
                 }
-                _ => return Err(Alert::UNSUPPORTED_EXTENSION),
+                // Those that were not sent, beside what is for other messages.
+                extension::SERVER_NAME | extension::APPLICATION_PROTOCOL => {
+                    return Err(Alert::UNSUPPORTED_EXTENSION);
+                }
+                other => return Err(extension::misplaced(other)),
             }
         }
         exchange.common.transcript.update(message);
@@ -373,6 +399,9 @@ impl Connection {
         exchange: &mut Exchange<C>,
         message: &[u8],
     ) -> Result<Step, Alert> {
+        if !knows_servers::<C>() {
+            return Err(Alert::INTERNAL_ERROR);
+        }
         let mut reader = Reader::new(content(message));
         if !reader.vector8()?.is_empty() {
             return Err(Alert::ILLEGAL_PARAMETER);
@@ -380,23 +409,23 @@ impl Connection {
         let mut schemes = None;
         let mut extensions = Extensions::new(&mut reader)?;
         while let Some((number, mut content)) = extensions.next()? {
-            if number == extension::SIGNATURE_ALGORITHMS {
-                schemes = Some(content.numbers16()?);
+            match number {
+                extension::SIGNATURE_ALGORITHMS => schemes = Some(content.numbers16()?),
+                // Others are ignored, but for those that we know from elsewhere.
+                other if extension::misplaced(other) == Alert::ILLEGAL_PARAMETER => {
+                    return Err(Alert::ILLEGAL_PARAMETER);
+                }
+                _ => {}
             }
         }
         let schemes = schemes.ok_or(Alert::MISSING_EXTENSION)?;
-        let is_suitable = setup.config.client.identity.is_some_and(|identity| {
-            let own = identity.signer.scheme().code();
-            numbers(schemes).any(|scheme| scheme == own)
-        });
+        let identity = setup.config.client.identity;
+        let scheme = identity.and_then(|identity| auth::choose_scheme(identity.signer, schemes));
         let (common, client) = exchange.client()?;
         let ClientStage::Agreed { request, .. } = &mut client.stage else {
             return Err(Alert::INTERNAL_ERROR);
         };
-        *request = match is_suitable {
-            true => CertificateRequest::Suitable,
-            false => CertificateRequest::Unsuitable,
-        };
+        *request = scheme.map_or(CertificateRequest::Unsuitable, CertificateRequest::Suitable);
         common.transcript.update(message);
         self.state = State::AwaitCertificate;
         Ok(Step::Next)
@@ -410,6 +439,9 @@ impl Connection {
         exchange: &mut Exchange<C>,
         message: &[u8],
     ) -> Result<Step, Alert> {
+        if !knows_servers::<C>() {
+            return Err(Alert::INTERNAL_ERROR);
+        }
         let (common, client) = exchange.client()?;
         let ClientStage::Agreed { agreed, request } = &client.stage else {
             return Err(Alert::INTERNAL_ERROR);
@@ -439,17 +471,26 @@ pub(crate) fn put_flight<C: Crypto>(
     exchange: &mut Exchange<C>,
     flight: &mut Output<'_>,
 ) -> Result<(), Alert> {
+    if !knows_servers::<C>() {
+        return Err(Alert::INTERNAL_ERROR);
+    }
     let (common, client) = exchange.client()?;
     let ClientStage::Finishing { request, .. } = &client.stage else {
         return Err(Alert::INTERNAL_ERROR);
     };
-    let identity = match request {
+    let shown = match *request {
         CertificateRequest::None => return Ok(()),
-        CertificateRequest::Suitable => setup.config.client.identity,
+        CertificateRequest::Suitable(scheme) => {
+            setup.config.client.identity.map(|identity| Shown {
+                identity,
+                scheme,
+                ocsp: None,
+            })
+        }
         CertificateRequest::Unsuitable => None,
     };
     let hash = connection.suite.hash();
-    auth::put_proof(flight, common, Role::Client, hash, identity)
+    auth::put_proof(flight, common, Role::Client, hash, shown.as_ref())
 }
 
 /// Takes the keys that follow the client's flight: the connection is open.
@@ -458,6 +499,9 @@ pub(crate) fn follow<C: Crypto>(
     setup: &mut Setup<'_, C>,
     exchange: &mut Exchange<C>,
 ) -> Result<(), Alert> {
+    if !knows_servers::<C>() {
+        return Err(Alert::INTERNAL_ERROR);
+    }
     let (common, client) = exchange.client()?;
     let ClientStage::Finishing {
         agreed,

@@ -2,9 +2,10 @@
 
 use pki_types::TrustAnchor;
 
-use crate::tls::crypto::provider::{Scheme, Signer};
+use crate::tls::certificate::ocsp::OcspPolicy;
+use crate::tls::certificate::revocation::RevocationList;
+use crate::tls::crypto::provider::{Crypto, MESSAGE_MAX, MessageRoom, Scheme, Signer};
 use crate::tls::handshake::failure::ObserveHandshakes;
-use crate::tls::handshake::message::MESSAGE_MAX;
 use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
 use crate::tls::handshake::ticket_keys::TicketKeys;
@@ -63,13 +64,13 @@ impl<'a> Config<'a> {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct ServerConfig<'a> {
-    /// Who it can be. Among those that fit the name the client asks for, the first whose scheme
-    /// the client knows is taken; if none fits the name, see [`Self::known_names_only`].
+    /// Who it can be. Among those that fit the name the client asks for, the first one of whose
+    /// schemes the client knows is taken; if none fits the name, see [`Self::known_names_only`].
     pub identities: &'a [Identity<'a>],
     /// The protocols it speaks above TLS, the preferred first. Empty: ALPN is left alone.
     pub protocols: &'a [&'a [u8]],
     /// Refuses a client that asks for no name or an unknown one, with `unrecognized_name`. Off
-    /// by default: such a client gets the first identity whose scheme it knows.
+    /// by default: such a client gets the first identity with a scheme that it knows.
     pub known_names_only: bool,
     /// Asked for names that no identity is for. None by default.
     pub missing: Option<&'a dyn FindIdentity>,
@@ -124,8 +125,8 @@ impl<'a> ServerConfig<'a> {
     }
 
     /// Returns whether there may be an identity, and each one's chain fits a flight.
-    pub(crate) fn is_usable(&self) -> bool {
-        self.serves() && self.identities.iter().all(Identity::fits_flight)
+    pub(crate) fn is_usable<C: Crypto>(&self) -> bool {
+        self.serves() && self.identities.iter().all(Identity::fits_flight::<C>)
     }
 
     /// Returns the identity that [`Self::choose`] chose for a client that asked for `name`.
@@ -143,19 +144,19 @@ impl<'a> ServerConfig<'a> {
         index == FOUND || identity.is_some_and(|identity| identity.fits(name))
     }
 
-    /// Returns the identity for a client that asked for `name` and knows the schemes that
-    /// `knows` affirms. The error tells whether it was for the name.
+    /// Returns the identity for a client that asked for `name`, and the scheme by which it signs:
+    /// the one that `scheme_for` chooses. The error tells whether it was for the name.
     pub(crate) fn choose(
         &self,
         name: Option<&[u8]>,
-        knows: impl Fn(Scheme) -> bool,
-    ) -> Result<usize, Mismatch> {
+        scheme_for: impl Fn(&dyn Signer) -> Option<Scheme>,
+    ) -> Result<(usize, Scheme), Mismatch> {
         let mut named = false;
         for (index, identity) in self.identities.iter().enumerate() {
             if name.is_some_and(|name| identity.fits(name)) {
                 named = true;
-                if knows(identity.signer.scheme()) {
-                    return Ok(index);
+                if let Some(scheme) = scheme_for(identity.signer) {
+                    return Ok((index, scheme));
                 }
             }
         }
@@ -164,15 +165,15 @@ impl<'a> ServerConfig<'a> {
         }
         if let (Some(name), Some(_)) = (name, self.missing) {
             let found = self.identity(FOUND, name).ok_or(Mismatch::Name)?;
-            let is_known = knows(found.signer.scheme());
-            return is_known.then_some(FOUND).ok_or(Mismatch::Scheme);
+            let scheme = scheme_for(found.signer).ok_or(Mismatch::Scheme)?;
+            return Ok((FOUND, scheme));
         }
         if self.known_names_only {
             return Err(Mismatch::Name);
         }
-        self.identities
-            .iter()
-            .position(|identity| knows(identity.signer.scheme()))
+        let mut identities = self.identities.iter().enumerate();
+        identities
+            .find_map(|(index, identity)| Some((index, scheme_for(identity.signer)?)))
             .ok_or(Mismatch::Scheme)
     }
 }
@@ -208,6 +209,11 @@ pub struct ClientConfig<'a> {
     pub protocols: &'a [&'a [u8]],
     /// Who it is, if a server asks. None by default.
     pub identity: Option<&'a Identity<'a>>,
+    /// Whether servers are to show what OCSP says of their certificate. Off by default.
+    pub ocsp: OcspPolicy,
+    /// Lists of the certificates that authorities have revoked, as [`Identity::revoked`], for the
+    /// servers' certificates. None by default.
+    pub revoked: &'a [RevocationList<'a>],
 }
 
 impl<'a> ClientConfig<'a> {
@@ -218,6 +224,8 @@ impl<'a> ClientConfig<'a> {
             roots,
             protocols: &[],
             identity: None,
+            ocsp: OcspPolicy::Off,
+            revoked: &[],
         }
     }
 
@@ -234,6 +242,20 @@ impl<'a> ClientConfig<'a> {
         self.identity = Some(identity);
         self
     }
+
+    /// Sets [`Self::ocsp`].
+    #[must_use]
+    pub const fn ocsp(mut self, policy: OcspPolicy) -> Self {
+        self.ocsp = policy;
+        self
+    }
+
+    /// Sets [`Self::revoked`].
+    #[must_use]
+    pub const fn revoked(mut self, lists: &'a [RevocationList<'a>]) -> Self {
+        self.revoked = lists;
+        self
+    }
 }
 
 /// A certificate chain with its private key, and for a server the names it is for.
@@ -244,12 +266,21 @@ pub struct Identity<'a> {
     /// (`*.example.org`). Upper and lower case are the same.
     pub names: &'a [&'a str],
     /// Certificates in DER: the own one first, then each one's issuer; the root may be left out.
-    /// Together at most [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) less 1 KiB.
+    /// Together, and with what OCSP says, at most [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) less
+    /// 1 KiB.
     pub chain: &'a [&'a [u8]],
     /// The private key of the first certificate.
     pub signer: &'a dyn Signer,
     /// Whether clients that ask for one of the names must show a certificate.
     pub client_auth: ClientAuth<'a>,
+    /// What the authority's OCSP server says of the first certificate: an `OCSPResponse` in DER
+    /// (RFC 6960, section 4.2.1), for clients that ask (RFC 8446, section 4.4.2.1). It is handed
+    /// on unread; the program is to replace it before it goes out of date. None by default.
+    pub ocsp: Option<&'a [u8]>,
+    /// Lists of the certificates that authorities have revoked, for the clients' certificates and
+    /// those between them and the authority. One that is out of date refuses all whose issuer made
+    /// it; certificates of issuers without a list are not looked for. None by default.
+    pub revoked: &'a [RevocationList<'a>],
 }
 
 impl<'a> Identity<'a> {
@@ -261,6 +292,8 @@ impl<'a> Identity<'a> {
             chain,
             signer,
             client_auth: ClientAuth::Off,
+            ocsp: None,
+            revoked: &[],
         }
     }
 
@@ -278,11 +311,26 @@ impl<'a> Identity<'a> {
         self
     }
 
-    /// Returns true if the chain is short enough for a flight.
-    pub(crate) fn fits_flight(&self) -> bool {
+    /// Sets [`Self::ocsp`].
+    #[must_use]
+    pub const fn ocsp(mut self, response: &'a [u8]) -> Self {
+        self.ocsp = Some(response);
+        self
+    }
+
+    /// Sets [`Self::revoked`].
+    #[must_use]
+    pub const fn revoked(mut self, lists: &'a [RevocationList<'a>]) -> Self {
+        self.revoked = lists;
+        self
+    }
+
+    /// Returns true if the chain, and what OCSP says of it, are short enough for a flight.
+    pub(crate) fn fits_flight<C: Crypto>(&self) -> bool {
         let sum = |sum: usize, len: usize| sum.saturating_add(len).saturating_add(5);
         let chain = self.chain.iter().map(|certificate| certificate.len());
-        chain.fold(REST_MAX, sum) <= MESSAGE_MAX
+        let ocsp = self.ocsp.map(|response| response.len().saturating_add(8));
+        chain.chain(ocsp).fold(REST_MAX, sum) <= MESSAGE_MAX.min(C::Room::LEN)
     }
 
     /// Returns whether one of the names is, or covers, `name`.

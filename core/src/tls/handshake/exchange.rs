@@ -39,7 +39,7 @@ use crate::tls::wire::{copy, copy_whole, fit, part};
 /// What a connection borrows from a pool until it is open. It may hold secrets until
 /// [`Self::reset`] or drop.
 pub struct Handshake<C: Crypto> {
-    pub(crate) message: Message,
+    pub(crate) message: Message<C::Room>,
     pub(crate) exchange: Exchange<C>,
 }
 
@@ -471,8 +471,8 @@ pub(crate) struct OfferedKey {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CertificateRequest {
     None,
-    /// It does, and the client's signatures suit it.
-    Suitable,
+    /// It does, and the client's signatures by this scheme suit it.
+    Suitable(Scheme),
     /// It does, but cannot verify them, or the client has no certificate.
     Unsuitable,
 }
@@ -538,6 +538,10 @@ pub(crate) struct Answering {
     pub(crate) agreed: Agreed,
     /// Index of its identity.
     pub(crate) identity: usize,
+    /// By which it signs.
+    pub(crate) scheme: Scheme,
+    /// The client asks what OCSP says of the certificate.
+    pub(crate) wants_status: bool,
     /// The identity was chosen by the name.
     pub(crate) is_named: bool,
     /// The client limits the size of records.

@@ -66,6 +66,24 @@ impl<'a> Extensions<'a> {
     }
 }
 
+/// Returns the alert for an extension that has no place in a message of a server's: one that we know
+/// is misplaced, another was not asked for (RFC 8446, section 4.2).
+pub(crate) const fn misplaced(number: u16) -> Alert {
+    match number {
+        SERVER_NAME
+        | SUPPORTED_GROUPS
+        | SIGNATURE_ALGORITHMS
+        | APPLICATION_PROTOCOL
+        | RECORD_SIZE_LIMIT
+        | PRE_SHARED_KEY
+        | SUPPORTED_VERSIONS
+        | COOKIE
+        | PSK_KEY_EXCHANGE_MODES
+        | KEY_SHARE => Alert::ILLEGAL_PARAMETER,
+        _ => Alert::UNSUPPORTED_EXTENSION,
+    }
+}
+
 /// Adds an extension whose content `body` writes.
 pub(crate) fn put(
     out: &mut Output<'_>,

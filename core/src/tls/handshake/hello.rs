@@ -1,6 +1,7 @@
 //! The two hellos (RFC 8446, section 4.1), as they are on the wire.
 
 use crate::tls::alert::Alert;
+use crate::tls::certificate::ocsp::{OCSP, STATUS_REQUEST};
 use crate::tls::handshake::extension::{self, Extensions};
 use crate::tls::wire::{Reader, even, numbers};
 
@@ -36,6 +37,8 @@ pub(crate) struct ClientHello<'a> {
     pub(crate) psk_with_exchange: bool,
     psk_modes: bool,
     pub(crate) early_data: bool,
+    /// The client asks what OCSP says of the certificate.
+    pub(crate) status_request: bool,
     pub(crate) record_size_limit: Option<u16>,
     pub(crate) max_fragment_length: Option<u8>,
 }
@@ -111,6 +114,16 @@ impl<'a> ClientHello<'a> {
                 }
                 self.max_fragment_length = Some(code);
             }
+            STATUS_REQUEST => {
+                // RFC 6066, section 8: OCSP, whose lists of responders and extensions ask for
+                // nothing that we could do; other kinds are not known.
+                self.status_request = content.u8()? == OCSP;
+                if self.status_request {
+                    content.vector16()?;
+                    content.vector16()?;
+                    content.end()?;
+                }
+            }
             extension::SUPPORTED_GROUPS => self.groups = Some(content.numbers16()?),
             extension::SIGNATURE_ALGORITHMS => self.schemes = Some(content.numbers16()?),
             extension::APPLICATION_PROTOCOL => {
@@ -155,10 +168,9 @@ impl<'a> ClientHello<'a> {
         Ok(numbers(groups).any(|offered| offered == code))
     }
 
-    /// Returns whether the client can verify signatures of the scheme.
-    pub(crate) fn offers_scheme(&self, code: u16) -> Result<bool, Alert> {
-        let schemes = self.schemes.ok_or(Alert::MISSING_EXTENSION)?;
-        Ok(numbers(schemes).any(|offered| offered == code))
+    /// Returns the list of the schemes whose signatures the client can verify.
+    pub(crate) fn schemes(&self) -> Result<&'a [u8], Alert> {
+        self.schemes.ok_or(Alert::MISSING_EXTENSION)
     }
 
     /// Returns the client's share of the group, if it sent one.
@@ -311,7 +323,7 @@ impl<'a> ServerHello<'a> {
             ..Self::default()
         };
         let mut is_tls13 = false;
-        let mut is_strange = false;
+        let mut refusal = None;
         let mut extensions = Extensions::new(&mut reader)?;
         while let Some((number, mut content)) = extensions.next()? {
             match (number, hello.is_retry) {
@@ -335,7 +347,7 @@ impl<'a> ServerHello<'a> {
                 (extension::PRE_SHARED_KEY, false) => hello.psk = Some(content.u16()?),
                 _ => {
                     // Perhaps TLS 1.2, whose extensions are others; the version decides below.
-                    is_strange = true;
+                    refusal = refusal.or(Some(extension::misplaced(number)));
                     content.all();
                 }
             }
@@ -344,8 +356,8 @@ impl<'a> ServerHello<'a> {
         if !is_tls13 {
             return Err(Alert::PROTOCOL_VERSION);
         }
-        if is_strange {
-            return Err(Alert::UNSUPPORTED_EXTENSION);
+        if let Some(alert) = refusal {
+            return Err(alert);
         }
         if compression != 0 {
             return Err(Alert::ILLEGAL_PARAMETER);

@@ -3,16 +3,11 @@
 
 use crate::invariant::{impossible, invariant};
 use crate::tls::alert::Alert;
-use crate::tls::crypto::provider::Hasher;
+use crate::tls::crypto::provider::{Hasher, MessageRoom};
 use crate::tls::handshake::transcript::Transcript;
 use crate::tls::record::protection::Content;
 use crate::tls::wire::{Output, Reader, copy_whole, part, part_mut, split};
 
-/// Most bytes of one handshake message, and of all we send in one flight.
-///
-/// Certificate chains are the longest. A peer's longer message is answered with
-/// `decode_error`.
-pub const MESSAGE_MAX: usize = 8_192;
 /// Bytes of a handshake message's header.
 pub(crate) const MESSAGE_HEADER: usize = 4;
 
@@ -61,24 +56,24 @@ pub(crate) fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
 }
 
 /// Handshake messages put together from records, and the next flight before it is protected.
-pub(crate) struct Message {
-    bytes: [u8; MESSAGE_MAX],
+pub(crate) struct Message<R> {
+    room: R,
     len: usize,
     /// Where the current message starts: behind an earlier one that it refers to, or, in a flight
     /// of ours, behind what has been sent.
     start: usize,
 }
 
-impl Message {
+impl<R: MessageRoom> Message<R> {
     pub(crate) const EMPTY: Self = Self {
-        bytes: [0; MESSAGE_MAX],
+        room: R::EMPTY,
         len: 0,
         start: 0,
     };
 
     /// Adds the front of `bytes`, as much as there is room for, and returns how much.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
-        let spare = part_mut(&mut self.bytes, self.len..);
+        let spare = part_mut(self.room.bytes_mut(), self.len..);
         let count = bytes.len().min(spare.len());
         copy_whole(spare, part(bytes, ..count));
         self.len = self.len.saturating_add(count);
@@ -87,11 +82,14 @@ impl Message {
 
     /// Returns the length of the current message, header included, once it is complete. Its kind
     /// is checked by `expects` as soon as it is known, its length as soon as that is.
+    ///
+    /// # Errors
+    /// `unexpected_message`: it is of another kind. `decode_error`: there is no room for it.
     pub(crate) fn complete(
         &self,
         expects: impl FnOnce(u8) -> bool,
     ) -> Result<Option<usize>, Alert> {
-        let mut reader = Reader::new(part(&self.bytes, self.start..self.len));
+        let mut reader = Reader::new(part(self.room.bytes(), self.start..self.len));
         if reader.is_empty() {
             return Ok(None);
         }
@@ -102,7 +100,7 @@ impl Message {
             return Ok(None);
         };
         let total = len.saturating_add(MESSAGE_HEADER);
-        if total > MESSAGE_MAX.saturating_sub(self.start) {
+        if total > R::LEN.saturating_sub(self.start) {
             return Err(Alert::DECODE_ERROR);
         }
         Ok((reader.len() >= len).then_some(total))
@@ -110,7 +108,7 @@ impl Message {
 
     /// Returns the message kept in front and the current one, which is `total` bytes long.
     pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
-        let (kept, rest) = split(&self.bytes, self.start);
+        let (kept, rest) = split(self.room.bytes(), self.start);
         (kept, part(rest, ..total))
     }
 
@@ -124,8 +122,9 @@ impl Message {
         let end = self.start.saturating_add(total);
         invariant!(end <= self.len, "a message is dropped that is not whole");
         let end = end.min(self.len);
-        if end <= self.len && self.len <= MESSAGE_MAX {
-            self.bytes.copy_within(end..self.len, 0);
+        let bytes = self.room.bytes_mut();
+        if end <= self.len && self.len <= bytes.len() {
+            bytes.copy_within(end..self.len, 0);
         } else {
             impossible!("there are more bytes than there is room for");
         }
@@ -151,17 +150,17 @@ impl Message {
     /// Returns the buffer as an output for our next flight. No message may be in it.
     pub(crate) fn output(&mut self) -> Output<'_> {
         invariant!(self.is_empty(), "a flight is made when all was read");
-        Output::new(&mut self.bytes)
+        Output::new(self.room.bytes_mut())
     }
 
     /// Returns the buffer as an output that goes on behind [`Self::unsent`].
-    pub(crate) const fn flight_output(&mut self) -> Output<'_> {
-        Output::behind(&mut self.bytes, self.len)
+    pub(crate) fn flight_output(&mut self) -> Output<'_> {
+        Output::behind(self.room.bytes_mut(), self.len)
     }
 
     /// Returns the first `len` bytes of what [`Self::output`] wrote.
     pub(crate) fn flight(&self, len: usize) -> &[u8] {
-        part(&self.bytes, ..len)
+        part(self.room.bytes(), ..len)
     }
 
     /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
@@ -172,7 +171,7 @@ impl Message {
 
     /// Returns what is left of them.
     pub(crate) fn unsent(&self) -> &[u8] {
-        part(&self.bytes, self.start..self.len)
+        part(self.room.bytes(), self.start..self.len)
     }
 
     /// Counts `count` bytes that were sent; whether nothing is left.

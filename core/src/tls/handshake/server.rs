@@ -4,7 +4,7 @@ use crate::tls::alert::Alert;
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::{Role, State};
 use crate::tls::crypto::provider::{Crypto, Group, HASH_MAX, SHARE_MAX, Scheme, Shared, Suite};
-use crate::tls::handshake::auth::{self, Step};
+use crate::tls::handshake::auth::{self, Shown, Step};
 use crate::tls::handshake::config::{ClientAuth, Mismatch, Setup};
 use crate::tls::handshake::exchange::{
     Agreed, Answering, Asked, Common, EarlyData, Exchange, Expected, Proof, Retried, Server,
@@ -40,7 +40,7 @@ impl Connection {
         let (retried, early) = self.begin_hello(setup, exchange, &hello, suite)?;
         let common = &mut exchange.common;
         let group = choose_group::<C>(&hello)?;
-        let (identity, is_named) = choose_identity(setup, common, &hello)?;
+        let (identity, scheme, is_named) = choose_identity(setup, common, &hello)?;
         self.choose_protocol(setup, &hello)?;
         let session_id = SessionId::of(hello.session_id);
         let Some(share) = find_share(&hello, group, retried)? else {
@@ -82,7 +82,9 @@ impl Connection {
                 proof: Proof::None,
             },
             identity,
+            scheme,
             is_named,
+            wants_status: hello.status_request,
             limits_records: hello.record_size_limit.is_some(),
             wants_ticket: hello.psk_with_exchange,
             asks_client: false,
@@ -285,8 +287,13 @@ pub(crate) fn put_flight<C: Crypto>(
         auth::put_request(flight, common)?;
         answering.asks_client = true;
     }
+    let shown = Shown {
+        identity: &identity,
+        scheme: answering.scheme,
+        ocsp: identity.ocsp.filter(|_| answering.wants_status),
+    };
     let hash = connection.suite.hash();
-    auth::put_proof(flight, common, Role::Server, hash, Some(&identity))
+    auth::put_proof(flight, common, Role::Server, hash, Some(&shown))
 }
 
 /// Takes the keys that follow the server's flight.
@@ -380,29 +387,27 @@ fn put_change(session_id: &SessionId, out: &mut Output<'_>) -> Result<(), Alert>
     }
 }
 
-/// Keeps the name that the client asks for and chooses an identity; returns its index, and whether
-/// it was chosen by the name.
+/// Keeps the name that the client asks for and chooses an identity; returns its index, the scheme
+/// of its signature, and whether it was chosen by the name.
 fn choose_identity<C: Crypto>(
     setup: &Setup<'_, C>,
     common: &mut Common<C>,
     hello: &ClientHello<'_>,
-) -> Result<(usize, bool), Alert> {
+) -> Result<(usize, Scheme, bool), Alert> {
     let name = hello.server_name;
     if !common.name.set(name.unwrap_or_default()) {
         return Err(Alert::DECODE_ERROR);
     }
-    // Asked once before, so that an absent list is distinguished from an unsuitable one.
-    hello.offers_scheme(0)?;
-    let knows = |scheme: Scheme| matches!(hello.offers_scheme(scheme.code()), Ok(true));
+    let schemes = hello.schemes()?;
     let server = &setup.config.server;
-    let identity = server
-        .choose(name, knows)
+    let (identity, scheme) = server
+        .choose(name, |signer| auth::choose_scheme(signer, schemes))
         .map_err(|mismatch| match mismatch {
             Mismatch::Name => Alert::UNRECOGNIZED_NAME,
             Mismatch::Scheme => Alert::HANDSHAKE_FAILURE,
         })?;
     let is_named = name.is_some_and(|name| server.is_named(identity, name));
-    Ok((identity, is_named))
+    Ok((identity, scheme, is_named))
 }
 
 /// Chooses the first suite of the client that we know: all are good, and the client knows best

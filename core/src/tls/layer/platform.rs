@@ -313,7 +313,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         at: &Endpoint<'_>,
     ) -> Result<(), Error> {
         if let Security::Tls { .. } = at.security {
-            if !self.config.server.is_usable() {
+            if !self.config.server.is_usable::<C>() {
                 return Err(Error::Invalid);
             }
             socket.flags.set(Flags::SECURE);

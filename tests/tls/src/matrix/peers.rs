@@ -129,7 +129,7 @@ fn openssl_groups(case: &Case) -> String {
         _ => "P-256",
     };
     if case.role == Role::Server && case.retries {
-        format!("P-384:{name}")
+        format!("P-521:{name}")
     } else {
         name.to_string()
     }
@@ -183,7 +183,7 @@ fn gnutls(given: &Given<'_>) -> Command {
     };
     let is_client = case.role == Role::Server;
     let first = match is_client && case.retries {
-        true => "+GROUP-SECP384R1:",
+        true => "+GROUP-SECP521R1:",
         false => "",
     };
     let priority =
@@ -275,7 +275,7 @@ fn tlslite(given: &Given<'_>) -> Command {
         _ => "secp256r1",
     };
     let first = match case.role == Role::Server && case.retries {
-        true => "secp384r1",
+        true => "secp521r1",
         false => group,
     };
     let size = if case.has_fragments { "512" } else { "16385" };

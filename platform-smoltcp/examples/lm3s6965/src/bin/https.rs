@@ -51,7 +51,7 @@ fn endpoint() -> Endpoint<'static> {
 
 /// Makes the loop's platform of the stack: TLS over it.
 fn layer(network: &'static mut Network) -> Result<Platform, Error> {
-    let signer = SIGNER.init(EcdsaP256Key::from_der(KEY).ok_or(Error::Invalid)?);
+    let signer = SIGNER.init(EcdsaP256Key::from_der(KEY).map_err(|_| Error::Invalid)?);
     let identities = IDENTITIES.init([Identity::new(&CHAIN, signer)]);
     let config = CONFIG.init(Config::server(
         ServerConfig::new(identities).protocols(&[b"http/1.1"]),

@@ -1,0 +1,69 @@
+//! Handshake messages that are longer than usual: as the program gives room.
+
+use std::sync::Arc;
+
+use usockets::tls::{
+    Alert, CertificateError, ClientConfig, Config, IdentityError, ServerConfig, WithRoom,
+};
+use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Leaf, Machine, Ours, Theirs, pump};
+
+/// A server's certificate with so many certificates behind it that nobody needs.
+fn long(authority: &Authority, count: usize) -> Leaf {
+    let mut leaf = authority.issue(Kind::P256, &["localhost"]);
+    let others = (0..count).map(|_| authority.issue(Kind::P256, &["other"]).chain[0].clone());
+    leaf.chain.extend(others);
+    leaf
+}
+
+#[test]
+fn a_client_takes_as_long_a_chain_as_it_has_room_for() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let config = Config::client(ClientConfig::new(&roots));
+    for (count, opens) in [(40, true), (120, false)] {
+        let leaf = long(&authority, count);
+        let bytes: usize = leaf.chain.iter().map(Vec::len).sum();
+        assert_eq!(bytes > 32_768, !opens);
+        let provider = Theirs::whole_provider();
+        let server = Arc::new(Theirs::server_config(provider, &leaf));
+
+        let mut theirs = Theirs::server(server.clone());
+        let crypto = WithRoom::<_, 32_768>::new(Crypto::new(Machine::new(1)));
+        let mut roomy = Ours::client_of(crypto, &config, "localhost", Vec::new());
+        pump(&mut roomy, &config, &mut theirs, 1_000);
+        assert_eq!(roomy.connection.is_open(), opens, "{:?}", roomy.broken);
+
+        // With the usual room neither is taken, and it is told why.
+        let mut theirs = Theirs::server(server);
+        let mut usual = Ours::client(1, &config, "localhost");
+        pump(&mut usual, &config, &mut theirs, 1_000);
+        assert_eq!(usual.broken, Some(Broken::Sent(Alert::DECODE_ERROR)));
+        let error = usual.connection.certificate_error();
+        assert_eq!(error, Some(CertificateError::TooLong));
+    }
+}
+
+/// A device whose peers are known has less.
+#[test]
+fn a_small_room_is_enough_for_a_short_chain() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let config = Config::server(ServerConfig::new(&identities));
+    let small = || WithRoom::<_, 2_048>::new(Crypto::new(Machine::new(2)));
+    let client = Theirs::client_config(Theirs::whole_provider(), &authority);
+    let mut theirs = Theirs::client(Arc::new(client), "localhost");
+    let mut ours = Ours::server_with(small());
+    pump(&mut ours, &config, &mut theirs, 1_000);
+    assert!(ours.connection.is_open() && theirs.is_open());
+    // What does not fit is found when the identity is checked.
+    let between = authority.issue_authority(Kind::P256, true);
+    let between = between.issue_authority(Kind::P256, true);
+    let leaf = between.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identity = leaf.identity(&slices);
+    assert_eq!(identity.check(&small(), &[]), Err(IdentityError::TooLong));
+    let usual = Crypto::new(Machine::new(2));
+    assert_eq!(identity.check(&usual, &[]), Ok(()));
+}
