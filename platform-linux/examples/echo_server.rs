@@ -12,7 +12,7 @@ use usockets_linux::Linux;
 
 #[path = "handlers/echo.rs"]
 mod echo;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-small")]
 #[path = "support/identity.rs"]
 mod identity;
 mod support;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), support::Failure> {
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-small")]
     {
         let options = identity::Options::parse(std::env::args().skip(1))?;
         if options.tls {
@@ -60,7 +60,7 @@ fn serve() -> Result<(), support::Failure> {
 }
 
 /// The same over TLS.
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-small")]
 mod secured {
     use static_cell::ConstStaticCell;
     use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory};

@@ -1,8 +1,7 @@
 //! Fetches over HTTPS: `https_get URL [--ca PEM]`, for example
 //! `https_get https://localhost:3443/ --ca localhost.pem`.
 //!
-//! Without `--ca` the system's authorities are trusted. Most of the web has RSA certificates, which
-//! want the feature `aws-lc-rs`. `SSLKEYLOGFILE` names a file for the secrets.
+//! Without `--ca` the system's authorities are trusted. `SSLKEYLOGFILE` names a file for the secrets.
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
 //! Certificates and keys from files, with words for what is wrong with them. Features `std` and
-//! `tls`.
+//! `tls-small`.
 
 extern crate std;
 

@@ -62,12 +62,12 @@ pub mod datagrams;
 mod descriptors;
 mod event_fd;
 mod events;
-#[cfg(all(feature = "std", feature = "tls"))]
+#[cfg(all(feature = "std", feature = "tls-small"))]
 mod keys;
 mod linux;
 #[cfg(feature = "local")]
 mod local;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-small")]
 mod machine;
 mod raw;
 mod signals;
@@ -78,10 +78,10 @@ mod transfer;
 #[cfg(feature = "aws-lc-rs")]
 pub use aws_lc::{AwsLc, AwsLcKey};
 pub use event_fd::EventFd;
-#[cfg(all(feature = "std", feature = "tls"))]
+#[cfg(all(feature = "std", feature = "tls-small"))]
 pub use keys::{KeyFileError, KeyFileReason, KeyFiles};
 pub use linux::Linux;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-small")]
 pub use machine::LinuxMachine;
 pub use signals::{Signal, block_signals};
 #[cfg(feature = "local")]

@@ -1,5 +1,5 @@
 //! `https_server` and `https_get` as processes, against one another and OpenSSL.
-#![cfg(feature = "tls")]
+#![cfg(feature = "tls-small")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,5 @@
 //! Certificates and keys from files: what can be used, and the words for what cannot.
-#![cfg(all(feature = "std", feature = "tls"))]
+#![cfg(all(feature = "std", feature = "tls-small"))]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

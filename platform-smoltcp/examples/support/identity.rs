@@ -1,8 +1,7 @@
 //! Who the servers over TLS are, by `--cert PEM --key PEM`, or else `localhost` by their own word.
 
 use usockets::tls::{
-    Config, EcdsaP256Key, Ed25519Key, Identity, Machine, Pem, PemError, ServerConfig, Signer,
-    TicketKeys,
+    Config, EcdsaP256Key, Ed25519Key, Identity, Machine, Pem, ServerConfig, Signer, TicketKeys,
 };
 
 /// What the arguments ask for, and the arguments that are not about TLS.

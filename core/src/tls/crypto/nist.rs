@@ -28,10 +28,7 @@ impl Curve for p384::NistP384 {
 /// number is not one of the curve's, and another is to be drawn.
 // Not inlined: each curve on its own, so that none has another's variables on the stack.
 #[inline(never)]
-pub(crate) fn offer<C: Curve>(
-    private: &Private,
-    share: &mut [u8; SHARE_MAX],
-) -> Option<Result<usize, Alert>>
+pub(crate) fn offer<C: Curve>(private: &Private, share: &mut [u8; SHARE_MAX]) -> Option<usize>
 where
     AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
     FieldBytesSize<C>: ModulusSize,
@@ -39,8 +36,7 @@ where
     let key = SecretKey::<C>::from_slice(front::<C>(private)).ok()?;
     let point = key.public_key().to_sec1_point(false);
     let bytes = point.as_bytes();
-    let is_put = copy(share, bytes);
-    Some(is_put.then_some(bytes.len()).ok_or(Alert::INTERNAL_ERROR))
+    copy(share, bytes).then_some(bytes.len())
 }
 
 /// Makes the secret of a private number and the peer's share.

@@ -69,12 +69,12 @@ impl<M: Machine, const VERIFIES: bool> RustCrypto<M, VERIFIES> {
         &mut self,
         private: &mut Private,
         share: &mut [u8; SHARE_MAX],
-        offer: fn(&Private, &mut [u8; SHARE_MAX]) -> Option<Result<usize, Alert>>,
+        offer: fn(&Private, &mut [u8; SHARE_MAX]) -> Option<usize>,
     ) -> Result<usize, Alert> {
         for _ in 0..DRAWS_MAX {
             self.random(&mut private.0)?;
-            if let Some(made) = offer(private, share) {
-                return made;
+            if let Some(len) = offer(private, share) {
+                return Ok(len);
             }
         }
         Err(Alert::INTERNAL_ERROR)
