@@ -1,7 +1,8 @@
 //! Fetches over HTTPS: `https_get URL [--ca PEM]`, for example
 //! `https_get https://localhost:3443/ --ca localhost.pem`.
 //!
-//! Without `--ca` the system's authorities are trusted. `SSLKEYLOGFILE` names a file for the secrets.
+//! Without `--ca` the system's authorities are trusted. `SSLKEYLOGFILE` names a file for the
+//! secrets.
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;

@@ -3,8 +3,8 @@
 use pki_types::{AlgorithmIdentifier, InvalidSignature};
 use usockets::tls::{
     Alert, Crypto, FindIdentity, Group, HashAlgorithm, Hasher, Identity, MESSAGE_MAX, Machine,
-    Private, SHARE_MAX, Scheme, Secret, Shared, SignatureId, SignatureVerificationAlgorithm, Signer, Suite,
-    TAG,
+    Private, SHARE_MAX, Scheme, Secret, Shared, SignatureId, SignatureVerificationAlgorithm,
+    Signer, Suite, TAG,
 };
 
 use crate::hidden::{bytes, fill, hidden, len, long, word, yes};

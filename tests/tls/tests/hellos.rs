@@ -5,7 +5,7 @@ use p256::elliptic_curve::sec1::ToSec1Point as _;
 use sha2::{Digest as _, Sha256};
 use usockets::tls::{Alert, ClientConfig, Config, ServerConfig};
 use usockets_tests_tls::hello::Hello;
-use usockets_tests_tls::puppet::{Puppet, message, vector16};
+use usockets_tests_tls::puppet::{Puppet, extension, message, vector16};
 use usockets_tests_tls::{Authority, Broken, Kind, Ours};
 
 const NAMES: u16 = 0;
@@ -299,61 +299,62 @@ fn a_client_s_first() {
     });
 }
 
+const SECOND_FAULTS: [Fault; 9] = [
+    ("nothing", |_| {}, None),
+    (
+        "the same share",
+        |hello| {
+            *hello.get(GROUPS) = vec![0, 4, 0, 0x17, 0, 0x1d];
+            *hello.get(SHARES) = vec![0, 5, 0, 0x1d, 0, 1, 7];
+        },
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "no share",
+        |hello| *hello.get(SHARES) = vec![0, 0],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "two shares",
+        |hello| {
+            let mut shares = hello.get(SHARES)[2..].to_vec();
+            shares.extend_from_slice(&[0x5a, 0x5a, 0, 1, 7]);
+            *hello.get(SHARES) = vector16(&shares);
+        },
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "another suite",
+        |hello| hello.suites = vec![0x13, 2],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "another session id",
+        |hello| hello.session_id = vec![1; 32],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "another name",
+        |hello| *hello.get(NAMES) = vec![0, 4, 0, 0, 1, b'a'],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "early data",
+        |hello| hello.extensions.insert(0, (EARLY, Vec::new())),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "no versions",
+        |hello| hello.remove(VERSIONS),
+        Some(Alert::PROTOCOL_VERSION),
+    ),
+];
+
 /// Second hellos, after a `HelloRetryRequest` for P-256 (section 4.1.2).
 #[test]
 fn a_client_s_second() {
-    let faults: [Fault; 9] = [
-        ("nothing", |_| {}, None),
-        (
-            "the same share",
-            |hello| {
-                *hello.get(GROUPS) = vec![0, 4, 0, 0x17, 0, 0x1d];
-                *hello.get(SHARES) = vec![0, 5, 0, 0x1d, 0, 1, 7];
-            },
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "no share",
-            |hello| *hello.get(SHARES) = vec![0, 0],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "two shares",
-            |hello| {
-                let mut shares = hello.get(SHARES)[2..].to_vec();
-                shares.extend_from_slice(&[0x5a, 0x5a, 0, 1, 7]);
-                *hello.get(SHARES) = vector16(&shares);
-            },
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "another suite",
-            |hello| hello.suites = vec![0x13, 2],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "another session id",
-            |hello| hello.session_id = vec![1; 32],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "another name",
-            |hello| *hello.get(NAMES) = vec![0, 4, 0, 0, 1, b'a'],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "early data",
-            |hello| hello.extensions.insert(0, (EARLY, Vec::new())),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "no versions",
-            |hello| hello.remove(VERSIONS),
-            Some(Alert::PROTOCOL_VERSION),
-        ),
-    ];
     with_config(|config| {
-        for (what, change, expected) in faults {
+        for (what, change, expected) in SECOND_FAULTS {
             let mut client = Ours::client(1, config, "localhost");
             let mut first = Hello::parse(&core::mem::take(&mut client.output));
             first.suites = vec![0x13, 1];
@@ -374,108 +375,109 @@ fn a_client_s_second() {
     });
 }
 
+const SERVER_FAULTS: [Fault; 20] = [
+    ("nothing", |_| {}, None),
+    (
+        "a version of TLS 1.1",
+        |hello| hello.version = [3, 2],
+        Some(Alert::PROTOCOL_VERSION),
+    ),
+    (
+        "no version",
+        |hello| hello.remove(VERSIONS),
+        Some(Alert::PROTOCOL_VERSION),
+    ),
+    (
+        "TLS 1.2 said in the extension",
+        |hello| *hello.get(VERSIONS) = vec![3, 3],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "another session id",
+        |hello| hello.session_id[0] ^= 1,
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "no session id",
+        |hello| hello.session_id.clear(),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a suite not offered",
+        |hello| hello.suites = vec![0x13, 4],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a suite of TLS 1.2",
+        |hello| hello.suites = vec![0xc0, 0x2b],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a compression",
+        |hello| hello.compressions = vec![1],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "bytes behind",
+        |hello| hello.after = vec![0],
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
+        "no share",
+        |hello| hello.remove(SHARES),
+        Some(Alert::MISSING_EXTENSION),
+    ),
+    (
+        "a group not offered",
+        |hello| hello.get(SHARES)[1] = 0x1e,
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a group without a share of ours",
+        |hello| hello.get(SHARES)[1] = 0x17,
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a share of zeros",
+        |hello| hello.get(SHARES)[4..].fill(0),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a share that is cut",
+        |hello| hello.get(SHARES).truncate(20),
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
+        "an unknown extension",
+        |hello| hello.add(UNKNOWN, &[]),
+        Some(Alert::UNSUPPORTED_EXTENSION),
+    ),
+    (
+        "one twice",
+        |hello| hello.add(VERSIONS, &[3, 4]),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a key not offered",
+        |hello| hello.add(KEYS, &[0, 0]),
+        Some(Alert::UNSUPPORTED_EXTENSION),
+    ),
+    (
+        "one of another message",
+        |hello| hello.add(PROTOCOLS, &[0, 2, 1, b'x']),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a cookie",
+        |hello| hello.add(COOKIE, &[0, 1, 7]),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+];
+
 #[test]
 fn a_server_s() {
-    let faults: [Fault; 20] = [
-        ("nothing", |_| {}, None),
-        (
-            "a version of TLS 1.1",
-            |hello| hello.version = [3, 2],
-            Some(Alert::PROTOCOL_VERSION),
-        ),
-        (
-            "no version",
-            |hello| hello.remove(VERSIONS),
-            Some(Alert::PROTOCOL_VERSION),
-        ),
-        (
-            "TLS 1.2 said in the extension",
-            |hello| *hello.get(VERSIONS) = vec![3, 3],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "another session id",
-            |hello| hello.session_id[0] ^= 1,
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "no session id",
-            |hello| hello.session_id.clear(),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a suite not offered",
-            |hello| hello.suites = vec![0x13, 4],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a suite of TLS 1.2",
-            |hello| hello.suites = vec![0xc0, 0x2b],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a compression",
-            |hello| hello.compressions = vec![1],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "bytes behind",
-            |hello| hello.after = vec![0],
-            Some(Alert::DECODE_ERROR),
-        ),
-        (
-            "no share",
-            |hello| hello.remove(SHARES),
-            Some(Alert::MISSING_EXTENSION),
-        ),
-        (
-            "a group not offered",
-            |hello| hello.get(SHARES)[1] = 0x1e,
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a group without a share of ours",
-            |hello| hello.get(SHARES)[1] = 0x17,
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a share of zeros",
-            |hello| hello.get(SHARES)[4..].fill(0),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a share that is cut",
-            |hello| hello.get(SHARES).truncate(20),
-            Some(Alert::DECODE_ERROR),
-        ),
-        (
-            "an unknown extension",
-            |hello| hello.add(UNKNOWN, &[]),
-            Some(Alert::UNSUPPORTED_EXTENSION),
-        ),
-        (
-            "one twice",
-            |hello| hello.add(VERSIONS, &[3, 4]),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a key not offered",
-            |hello| hello.add(KEYS, &[0, 0]),
-            Some(Alert::UNSUPPORTED_EXTENSION),
-        ),
-        (
-            "one of another message",
-            |hello| hello.add(PROTOCOLS, &[0, 2, 1, b'x']),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a cookie",
-            |hello| hello.add(COOKIE, &[0, 1, 7]),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-    ];
     with_config(|config| {
-        for (what, change, expected) in faults {
+        for (what, change, expected) in SERVER_FAULTS {
             let mut client = Ours::client(1, config, "localhost");
             let (_, answer) = Puppet::server(&core::mem::take(&mut client.output));
             let mut hello = Hello::parse(&answer);
@@ -486,54 +488,55 @@ fn a_server_s() {
     });
 }
 
+const RETRY_FAULTS: [Fault; 9] = [
+    ("P-256", |_| {}, None),
+    (
+        "the group of the share",
+        |hello| *hello.get(SHARES) = vec![0, 0x1d],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a group not offered",
+        |hello| *hello.get(SHARES) = vec![0, 0x1e],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "nothing at all",
+        |hello| hello.remove(SHARES),
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "a share",
+        |hello| hello.get(SHARES).extend_from_slice(&[0, 1, 7]),
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
+        "an empty cookie",
+        |hello| hello.add(COOKIE, &[0, 0]),
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
+        "a suite not offered",
+        |hello| hello.suites = vec![0x13, 5],
+        Some(Alert::ILLEGAL_PARAMETER),
+    ),
+    (
+        "no version",
+        |hello| hello.remove(VERSIONS),
+        Some(Alert::PROTOCOL_VERSION),
+    ),
+    (
+        "an unknown extension",
+        |hello| hello.add(UNKNOWN, &[]),
+        Some(Alert::UNSUPPORTED_EXTENSION),
+    ),
+];
+
 /// `HelloRetryRequest`s (section 4.1.4).
 #[test]
 fn a_server_s_wish_for_another() {
-    let faults: [Fault; 9] = [
-        ("P-256", |_| {}, None),
-        (
-            "the group of the share",
-            |hello| *hello.get(SHARES) = vec![0, 0x1d],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a group not offered",
-            |hello| *hello.get(SHARES) = vec![0, 0x1e],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "nothing at all",
-            |hello| hello.remove(SHARES),
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "a share",
-            |hello| hello.get(SHARES).extend_from_slice(&[0, 1, 7]),
-            Some(Alert::DECODE_ERROR),
-        ),
-        (
-            "an empty cookie",
-            |hello| hello.add(COOKIE, &[0, 0]),
-            Some(Alert::DECODE_ERROR),
-        ),
-        (
-            "a suite not offered",
-            |hello| hello.suites = vec![0x13, 5],
-            Some(Alert::ILLEGAL_PARAMETER),
-        ),
-        (
-            "no version",
-            |hello| hello.remove(VERSIONS),
-            Some(Alert::PROTOCOL_VERSION),
-        ),
-        (
-            "an unknown extension",
-            |hello| hello.add(UNKNOWN, &[]),
-            Some(Alert::UNSUPPORTED_EXTENSION),
-        ),
-    ];
     with_config(|config| {
-        for (what, change, expected) in faults {
+        for (what, change, expected) in RETRY_FAULTS {
             let mut client = Ours::client(1, config, "localhost");
             let (_, answer) = Puppet::server(&core::mem::take(&mut client.output));
             let mut hello = Hello::parse(&answer);
@@ -571,97 +574,73 @@ fn a_server_s_wish_for_another() {
     });
 }
 
-/// `EncryptedExtensions` and `CertificateRequest` (sections 4.3.1 and 4.3.2): what has no place
-/// there, and what was not asked for.
+/// Shows a client `EncryptedExtensions` and perhaps a `CertificateRequest`; returns the alert.
+fn behind(extensions: &[u8], asked: Option<&[u8]>) -> Option<Alert> {
+    let mut alert = None;
+    with_config(|config| {
+        let mut client = Ours::client(1, config, "localhost");
+        let (mut puppet, answer) = Puppet::server(&core::mem::take(&mut client.output));
+        client.feed(config, &answer);
+        client.feed(config, &puppet.seal(&message(8, &vector16(extensions))));
+        if let Some(asked) = asked {
+            client.feed(config, &puppet.seal(&message(13, asked)));
+        }
+        alert = client.broken.map(|broken| match broken {
+            Broken::Sent(alert) => alert,
+            Broken::Received(alert) => panic!("{alert}"),
+        });
+    });
+    alert
+}
+
+/// `EncryptedExtensions` (section 4.3.1): what has no place there, and what was not asked for.
 #[test]
 fn what_a_server_says_behind_it() {
-    let extension = usockets_tests_tls::puppet::extension;
-    let request = |extensions: &[u8]| [&[0][..], &vector16(extensions)].concat();
-    let schemes = extension(SCHEMES, &[0, 2, 4, 3]);
     let illegal = Some(Alert::ILLEGAL_PARAMETER);
-    let empty = vector16(&[]);
-    for (what, extensions, asked, expected) in [
-        ("nothing", empty.clone(), None, None),
-        (
-            "groups",
-            vector16(&extension(GROUPS, &[0, 2, 0, 0x1d])),
-            None,
-            None,
-        ),
-        (
-            "a share",
-            vector16(&extension(SHARES, &[0, 0x1d])),
-            None,
-            illegal,
-        ),
-        (
-            "a version",
-            vector16(&extension(VERSIONS, &[3, 4])),
-            None,
-            illegal,
-        ),
-        ("schemes", vector16(&schemes), None, illegal),
-        (
-            "an unknown one",
-            vector16(&extension(UNKNOWN, &[])),
-            None,
-            Some(Alert::UNSUPPORTED_EXTENSION),
-        ),
-        (
-            "early data",
-            vector16(&extension(EARLY, &[])),
-            None,
-            Some(Alert::UNSUPPORTED_EXTENSION),
-        ),
+    let unsupported = Some(Alert::UNSUPPORTED_EXTENSION);
+    for (what, number, content, expected) in [
+        ("groups", GROUPS, &[0, 2, 0, 0x1d][..], None),
+        ("a share", SHARES, &[0, 0x1d], illegal),
+        ("a version", VERSIONS, &[3, 4], illegal),
+        ("schemes", SCHEMES, &[0, 2, 4, 3], illegal),
+        ("an unknown one", UNKNOWN, &[], unsupported),
+        ("early data", EARLY, &[], unsupported),
+        ("the protocol", PROTOCOLS, &[0, 2, 1, b'x'], None),
+        ("another protocol", PROTOCOLS, &[0, 2, 1, b'y'], illegal),
         (
             "two protocols",
-            vector16(&extension(PROTOCOLS, &[0, 4, 1, b'x', 1, b'y'])),
-            None,
+            PROTOCOLS,
+            &[0, 4, 1, b'x', 1, b'y'],
             Some(Alert::DECODE_ERROR),
         ),
+    ] {
+        assert_eq!(
+            behind(&extension(number, content), None),
+            expected,
+            "{what}"
+        );
+    }
+    assert_eq!(behind(&[], None), None);
+}
+
+/// `CertificateRequest` (section 4.3.2).
+#[test]
+fn what_a_server_asks_for() {
+    let request = |context: &[u8], extensions: &[u8]| [context, &vector16(extensions)].concat();
+    let schemes = extension(SCHEMES, &[0, 2, 4, 3]);
+    let and = |number, content: &[u8]| [&schemes[..], &extension(number, content)].concat();
+    let illegal = Some(Alert::ILLEGAL_PARAMETER);
+    for (what, asked, expected) in [
+        ("schemes", request(&[0], &schemes), None),
+        ("more", request(&[0], &and(UNKNOWN, &[1])), None),
         (
-            "another protocol",
-            vector16(&extension(PROTOCOLS, &[0, 2, 1, b'y'])),
-            None,
-            illegal,
-        ),
-        ("a request", empty.clone(), Some(request(&schemes)), None),
-        (
-            "a request with more",
-            empty.clone(),
-            Some(request(&[&schemes[..], &extension(UNKNOWN, &[1])].concat())),
-            None,
-        ),
-        (
-            "a request without schemes",
-            empty.clone(),
-            Some(request(&[])),
+            "nothing",
+            request(&[0], &[]),
             Some(Alert::MISSING_EXTENSION),
         ),
-        (
-            "a request with a share",
-            empty.clone(),
-            Some(request(
-                &[&schemes[..], &extension(SHARES, &[0, 0x1d])].concat(),
-            )),
-            illegal,
-        ),
-        (
-            "a request with a context",
-            empty.clone(),
-            Some([&[1, 7][..], &vector16(&schemes)].concat()),
-            illegal,
-        ),
+        ("a share", request(&[0], &and(SHARES, &[0, 0x1d])), illegal),
+        ("a context", request(&[1, 7], &schemes), illegal),
     ] {
-        with_config(|config| {
-            let mut client = Ours::client(1, config, "localhost");
-            let (mut puppet, answer) = Puppet::server(&core::mem::take(&mut client.output));
-            client.feed(config, &answer);
-            client.feed(config, &puppet.seal(&message(8, &extensions)));
-            if let Some(asked) = asked {
-                client.feed(config, &puppet.seal(&message(13, &asked)));
-            }
-            assert_eq!(client.broken, expected.map(Broken::Sent), "{what}");
-        });
+        assert_eq!(behind(&[], Some(&asked)), expected, "{what}");
     }
 }

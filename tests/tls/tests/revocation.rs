@@ -56,22 +56,26 @@ fn meet(
     (ours, theirs)
 }
 
-/// What a client makes of each response.
+/// Shows a client a response; it does what it should, unless it has not asked.
+fn show(authority: &Authority, leaf: &Leaf, what: &str, response: &[u8], expected: Option<Alert>) {
+    for policy in [OcspPolicy::Requested, OcspPolicy::Required] {
+        let (ours, theirs) = meet(authority, leaf, policy, Some(response));
+        assert_eq!(ours.broken, expected.map(Broken::Sent), "{what}");
+        assert_eq!(theirs.is_open(), expected.is_none(), "{what}");
+    }
+    // Nobody has asked, and nothing is shown.
+    let (ours, _) = meet(authority, leaf, OcspPolicy::Off, Some(response));
+    assert_eq!(ours.broken, None, "{what}");
+}
+
+const BAD_STATUS: Option<Alert> = Some(Alert::BAD_CERTIFICATE_STATUS_RESPONSE);
+
+/// What a response says, and when.
 #[test]
 fn a_client_checks_what_a_server_shows() {
     let authority = Authority::new(Kind::P256);
-    let other = Authority::new(Kind::P256);
     let leaf = numbered(&authority, SERIAL);
-    let signing = vec![ExtendedKeyUsagePurpose::OcspSigning];
-    let delegate = responder(&authority, signing.clone());
-    let no_delegate = responder(&authority, vec![ExtendedKeyUsagePurpose::ServerAuth]);
-    let silent = responder(&authority, Vec::new());
-    let stranger = responder(&other, signing);
     let good = Response::good(SERIAL);
-    let by = |leaf| Response {
-        responder: Some(leaf),
-        ..good.clone()
-    };
     let at = |this_update, next_update| Response {
         this_update,
         next_update,
@@ -81,56 +85,36 @@ fn a_client_checks_what_a_server_shows() {
         state: vec![0x82, 0],
         ..good.clone()
     };
-    let status = Some(Alert::BAD_CERTIFICATE_STATUS_RESPONSE);
-    for (what, response, by, expected) in [
-        ("good", good.clone(), &authority, None),
-        ("by a responder", by(&delegate), &authority, None),
-        ("until today", at("20270114090000Z", None), &authority, None),
+    let revoked = Some(Alert::CERTIFICATE_REVOKED);
+    for (what, response, expected) in [
+        ("good", good.clone(), None),
         (
-            "revoked",
-            Response::revoked(SERIAL),
-            &authority,
-            Some(Alert::CERTIFICATE_REVOKED),
+            "of today, without an end",
+            at("20270114090000Z", None),
+            None,
         ),
-        ("unknown", unknown, &authority, status),
-        (
-            "of another certificate",
-            Response::good(1),
-            &authority,
-            status,
-        ),
-        ("by another authority", good.clone(), &other, status),
-        (
-            "by nobody's responder",
-            by(&no_delegate),
-            &authority,
-            status,
-        ),
-        ("by one that says nothing", by(&silent), &authority, status),
-        ("by another's responder", by(&stranger), &authority, status),
-        ("not yet", at("20270116000000Z", None), &authority, status),
+        ("revoked", Response::revoked(SERIAL), revoked),
+        ("unknown", unknown, BAD_STATUS),
+        ("of another certificate", Response::good(1), BAD_STATUS),
+        ("not yet", at("20270116000000Z", None), BAD_STATUS),
         (
             "over",
             at("20270101000000Z", Some("20270114000000Z")),
-            &authority,
-            status,
+            BAD_STATUS,
         ),
         (
-            "over without an end",
+            "over, without an end",
             at("20270113000000Z", None),
-            &authority,
-            status,
+            BAD_STATUS,
         ),
     ] {
-        let response = response.sign(by);
-        for policy in [OcspPolicy::Requested, OcspPolicy::Required] {
-            let (ours, theirs) = meet(&authority, &leaf, policy, Some(&response));
-            assert_eq!(ours.broken, expected.map(Broken::Sent), "{what}");
-            assert_eq!(theirs.is_open(), expected.is_none(), "{what}");
-        }
-        // Nobody has asked, and nothing is shown.
-        let (ours, _) = meet(&authority, &leaf, OcspPolicy::Off, Some(&response));
-        assert_eq!(ours.broken, None, "{what}");
+        show(
+            &authority,
+            &leaf,
+            what,
+            &response.sign(&authority),
+            expected,
+        );
     }
     // Cut anywhere, it is not good.
     let response = good.sign(&authority);
@@ -141,12 +125,59 @@ fn a_client_checks_what_a_server_shows() {
             OcspPolicy::Requested,
             Some(&response[..end]),
         );
-        assert_eq!(ours.broken, status.map(Broken::Sent), "{end}");
+        assert_eq!(ours.broken, BAD_STATUS.map(Broken::Sent), "{end}");
     }
     // A failure of the responder's, `tryLater`.
     let failure = der(0x30, &[vec![0x0a, 1, 3]]);
-    let (ours, _) = meet(&authority, &leaf, OcspPolicy::Requested, Some(&failure));
-    assert_eq!(ours.broken, status.map(Broken::Sent));
+    show(&authority, &leaf, "a failure", &failure, BAD_STATUS);
+}
+
+/// Who says it.
+#[test]
+fn a_client_checks_who_has_signed_it() {
+    let authority = Authority::new(Kind::P256);
+    let other = Authority::new(Kind::P256);
+    let leaf = numbered(&authority, SERIAL);
+    let signing = vec![ExtendedKeyUsagePurpose::OcspSigning];
+    let delegate = responder(&authority, signing.clone());
+    let no_delegate = responder(&authority, vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    let silent = responder(&authority, Vec::new());
+    let stranger = responder(&other, signing);
+    for (what, by, authority_by, expected) in [
+        ("the issuer", None, &authority, None),
+        ("its responder", Some(&delegate), &authority, None),
+        ("another authority", None, &other, BAD_STATUS),
+        (
+            "one that is no responder",
+            Some(&no_delegate),
+            &authority,
+            BAD_STATUS,
+        ),
+        (
+            "one that does not say what it is",
+            Some(&silent),
+            &authority,
+            BAD_STATUS,
+        ),
+        (
+            "another's responder",
+            Some(&stranger),
+            &authority,
+            BAD_STATUS,
+        ),
+    ] {
+        let response = Response {
+            responder: by,
+            ..Response::good(SERIAL)
+        };
+        show(
+            &authority,
+            &leaf,
+            what,
+            &response.sign(authority_by),
+            expected,
+        );
+    }
 }
 
 /// Nothing is shown: good enough if it is requested, not if it is required.

@@ -1,5 +1,5 @@
-//! The table of tests/TLS.md from the demands of RFC 8446 to tests: what it names is there, and each
-//! section of the protocol is tested in both roles, or it is said why not.
+//! The table of tests/TLS.md from the demands of RFC 8446 to tests: what it names is there, and
+//! each section of the protocol is tested in both roles, or it is said why not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -134,8 +134,8 @@ impl<'a> Chain<'a> {
         self.clone().next().ok().flatten()
     }
 
-    /// Checks that a path leads from `subject` to one of the roots and is valid now; returns the last
-    /// second in which it is. Asks `may_verify` before each signature; returns `None` if it
+    /// Checks that a path leads from `subject` to one of the roots and is valid now; returns the
+    /// last second in which it is. Asks `may_verify` before each signature; returns `None` if it
     /// refused, to go on later with the same `progress`.
     ///
     /// A provider that knows no algorithm refuses every chain before it looks at it, so that

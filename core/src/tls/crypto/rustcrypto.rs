@@ -41,8 +41,8 @@ impl<M: Machine> RustCrypto<M> {
 
 impl<M: Machine> RustCrypto<M, false> {
     /// Returns the cryptography of a server that asks nobody for a certificate. It knows no
-    /// algorithm that verifies a signature, so that none of them is in the program, nor is anything of
-    /// a client: with it every attempt to connect fails, and a server refuses every client's
+    /// algorithm that verifies a signature, so that none of them is in the program, nor is anything
+    /// of a client: with it every attempt to connect fails, and a server refuses every client's
     /// certificate.
     #[must_use]
     pub const fn for_server(machine: M) -> Self {

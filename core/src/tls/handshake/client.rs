@@ -25,8 +25,8 @@ use crate::tls::wire::{Output, Reader, copy_whole};
 /// Resumption with a fresh key exchange (RFC 8446, section 4.2.9), the only kind we do.
 const PSK_DHE_KE: u8 = 1;
 
-/// Returns true if the cryptography can verify who a server is. Without, nobody can be a client, and
-/// nothing of one is to be in the program.
+/// Returns true if the cryptography can verify who a server is. Without, nobody can be a client,
+/// and nothing of one is to be in the program.
 const fn knows_servers<C: Crypto>() -> bool {
     !C::ALGORITHMS.is_empty()
 }

@@ -66,8 +66,8 @@ impl<'a> Extensions<'a> {
     }
 }
 
-/// Returns the alert for an extension that has no place in a message of a server's: one that we know
-/// is misplaced, another was not asked for (RFC 8446, section 4.2).
+/// Returns the alert for an extension that has no place in a message of a server's: one that we
+/// know is misplaced, another was not asked for (RFC 8446, section 4.2).
 pub(crate) const fn misplaced(number: u16) -> Alert {
     match number {
         SERVER_NAME

@@ -74,6 +74,7 @@ impl Connection {
             put_change(&session_id, out)?;
         }
         let key = psk.as_ref().map(|psk| &psk.key);
+        let authenticated_at = psk.as_ref().map(|psk| psk.authenticated_at);
         let schedule = self.start_keys(setup.crypto, common, key, &shared);
         let answering = Answering {
             agreed: Agreed {
@@ -88,10 +89,7 @@ impl Connection {
             limits_records: hello.record_size_limit.is_some(),
             wants_ticket: hello.psk_with_exchange,
             asks_client: false,
-            authenticated_at: match &psk {
-                Some(psk) => psk.authenticated_at,
-                None => setup.crypto.unix_seconds(),
-            },
+            authenticated_at: authenticated_at.unwrap_or_else(|| setup.crypto.unix_seconds()),
         };
         exchange.side = Side::Server(Server {
             early,
