@@ -49,7 +49,7 @@ impl ExtendedKeyUsageValidator for Usage {
     }
 }
 
-/// By what a peer's certificates are judged.
+/// By what a peer's certificates are checked.
 pub(crate) struct Trust<'a> {
     /// The authorities.
     pub(crate) roots: &'a [TrustAnchor<'a>],

