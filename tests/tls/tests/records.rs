@@ -49,8 +49,9 @@ fn in_both_roles(test: impl Fn(&Config<'_>, Ours, Puppet)) {
     let slices = leaf.slices();
     let identities = [leaf.identity(&slices)];
     let config = Config::new(ServerConfig::new(&identities), ClientConfig::new(&roots));
-    for (ours, puppet) in [open_server(&config), open_client(&config, &leaf)] {
+    for (mut ours, puppet) in [open_server(&config), open_client(&config, &leaf)] {
         assert!(ours.connection.is_open(), "{:?}", ours.broken);
+        ours.output.clear();
         test(&config, ours, puppet);
     }
 }
