@@ -29,8 +29,8 @@ pub trait Bed {
     fn plenty(&self) -> usize;
 
     /// Returns the most reports that one poll gives ([`Platform::next_ready`]): best a number that
-    /// does not grow with the sockets, at most that of the sockets. Some 280 become ready at once in
-    /// a test.
+    /// does not grow with the sockets, at most that of the sockets. Some 280 become ready at once
+    /// in a test.
     fn reports_max(&self) -> usize {
         256
     }
