@@ -18,7 +18,7 @@ use std::io::Read;
 use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_smoltcp::{
     Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Secret, SizeClass, Slot,
-    Stack, Tap,
+    Stack, Tap, Working,
 };
 
 const CONNECTIONS: usize = 64;
@@ -161,6 +161,8 @@ fn network(options: &Options) -> Result<Network, Error> {
     let class = SizeClass::new(CONNECTIONS, options.receive, options.send);
     let memory = Memory {
         slots: memory(CONNECTIONS, || Slot::EMPTY),
+        working: memory(class.working_len(), || Working::EMPTY),
+        resting: &mut [],
         bytes: memory(class.bytes(), || 0),
         outstanding: memory(class.outstanding_len(), || Outstanding::EMPTY),
         ranges: memory(class.ranges_len(), || Block::EMPTY),

@@ -6,6 +6,7 @@ use usockets::{Budget, Duration};
 
 use crate::hash::Secret;
 use crate::ip::route::Address;
+use crate::stack::lease::{Resting, Working};
 use crate::stack::slot::Slot;
 use crate::tcp::{Block, Outstanding};
 
@@ -198,6 +199,10 @@ pub struct SizeClass {
     /// Ranges of octets that one connection keeps that came out of order; what makes more of them
     /// is dropped. By default one for each 2 KiB of the receive buffer, 4 to 32.
     pub ranges: usize,
+    /// Sets of control block, buffers and tables; as many as slots, by default.
+    working: usize,
+    /// Connections lease them.
+    leased: bool,
 }
 
 impl SizeClass {
@@ -211,7 +216,50 @@ impl SizeClass {
             half_open: connections.div_ceil(2),
             outstanding: outstanding_for(send),
             ranges: ranges_for(recv),
+            working: connections,
+            leased: false,
         }
+    }
+
+    /// Lets the connections of the class lease their buffers, tables and control blocks, of which
+    /// there are `sets`, two at least, for all of them. A connection that has nothing to do holds
+    /// none, and takes less than 200 bytes in all; a server of many connections most of which are
+    /// silent needs a small part of the memory.
+    ///
+    /// Every connection is told the whole receive buffer as its window. What comes when all sets
+    /// are in use is dropped, as if the network had lost it, and comes again. Owners that want to
+    /// send wait, first come, first served. Peers that hold a set and take nothing for 10 s lose
+    /// their connection if others want one, and what only came out of order is forgotten then. No
+    /// more than half of `sets` are for connections that are half open, others get cookies; and no
+    /// more than three quarters for what owners have not received, so that they can always send.
+    ///
+    /// Choose twice as many sets as you expect connections to be busy at once. With less, streams
+    /// are slow; with many times less, a peer may find no free set as often as it tries, and give
+    /// up as on a path that loses everything.
+    #[cfg(feature = "leases")]
+    #[must_use]
+    pub const fn leased(mut self, sets: usize) -> Self {
+        self.working = sets;
+        self.leased = true;
+        self
+    }
+
+    /// Returns true if its connections lease their memory.
+    #[inline]
+    pub(crate) const fn is_leased(&self) -> bool {
+        self.leased
+    }
+
+    /// Returns the entries that the class takes of [`Memory::working`](crate::Memory): its sets.
+    #[must_use]
+    pub const fn working_len(&self) -> usize {
+        self.working
+    }
+
+    /// Returns the entries that the class takes of [`Memory::resting`](crate::Memory).
+    #[must_use]
+    pub const fn resting_len(&self) -> usize {
+        if self.leased { self.connections } else { 0 }
     }
 
     /// Sets [`Self::outstanding`].
@@ -231,20 +279,24 @@ impl SizeClass {
     /// Returns the entries that the class takes of [`Memory::outstanding`](crate::Memory).
     #[must_use]
     pub const fn outstanding_len(&self) -> usize {
-        self.connections.saturating_mul(self.outstanding)
+        self.working.saturating_mul(self.outstanding)
     }
 
     /// Returns the entries that the class takes of [`Memory::ranges`](crate::Memory).
     #[must_use]
     pub const fn ranges_len(&self) -> usize {
-        self.connections.saturating_mul(self.ranges)
+        self.working.saturating_mul(self.ranges)
     }
 
     /// Returns true if connections of the class can work.
     pub(crate) const fn is_sound(&self) -> bool {
         const BUFFER_MAX: usize = 1 << 30;
         let buffers = self.recv > 0 && self.send > 0;
-        buffers && self.recv <= BUFFER_MAX && self.send <= BUFFER_MAX && self.outstanding >= 4
+        let sets = self.working > 1 || !self.leased;
+        sets && buffers
+            && self.recv <= BUFFER_MAX
+            && self.send <= BUFFER_MAX
+            && self.outstanding >= 4
     }
 
     /// Sets [`Self::half_open`].
@@ -257,21 +309,25 @@ impl SizeClass {
     /// Returns the bytes that the class takes of [`Memory::bytes`](crate::Memory::bytes).
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.connections
+        self.working
             .saturating_mul(self.recv.saturating_add(self.send))
     }
 
-    /// Returns what the class takes of [`Memory`](crate::Memory): slots, buffers, both kinds of
-    /// entries, and one bucket a slot.
+    /// Returns what the class takes of [`Memory`](crate::Memory): slots, control blocks, buffers,
+    /// both kinds of entries, and one bucket a slot.
     #[must_use]
     pub const fn budget(&self) -> Budget {
         let buffers = Budget::of::<u8>().times(self.recv.saturating_add(self.send));
-        Budget::of::<Slot>()
+        let sets = Budget::of::<Working>()
             .and(buffers)
             .and(Budget::of::<Outstanding>().times(self.outstanding))
             .and(Budget::of::<Block>().times(self.ranges))
+            .times(self.working);
+        Budget::of::<Slot>()
             .and(Budget::of::<u32>())
             .times(self.connections)
+            .and(Budget::of::<Resting>().times(self.resting_len()))
+            .and(sets)
     }
 }
 

@@ -35,4 +35,10 @@ pub struct Counters {
     pub neighbour_waits: u64,
     /// Times the device was full.
     pub device_full: u64,
+    /// Times a connection found no free set ([`SizeClass::leased`](crate::SizeClass)).
+    pub starved: u64,
+    /// Connections that lost what had come out of order, since others wanted their set.
+    pub reneged: u64,
+    /// Connections given up since their peer took nothing and others wanted their set.
+    pub stalled_evicted: u64,
 }

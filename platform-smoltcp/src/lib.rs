@@ -17,7 +17,7 @@
 //! use usockets::{Endpoint, Error, Instant, Platform, SocketId};
 //! use usockets_smoltcp::{
 //!     Address, Block, Capabilities, Config, Listener, Medium, Memory, Neighbour, Outstanding,
-//!     PollDevice, Secret, SizeClass, Slot, Stack, TxMeta,
+//!     PollDevice, Secret, SizeClass, Slot, Stack, TxMeta, Working,
 //! };
 //!
 //! struct Mirror {
@@ -57,6 +57,8 @@
 //! let classes = [SizeClass::new(4, 1024, 1024)]; // Four connections with 1 KiB each way.
 //! let memory = Memory {
 //!     slots: &mut [const { Slot::EMPTY }; 4],
+//!     working: &mut [const { Working::EMPTY }; 4],
+//!     resting: &mut [],
 //!     outstanding: &mut [Outstanding::EMPTY; 32],
 //!     ranges: &mut [Block::EMPTY; 16],
 //!     bytes: &mut [0; 4 * 2048],
@@ -92,10 +94,28 @@
 //! # Memory
 //!
 //! All of it is lent by the caller in [`Memory`]. Beside its two buffers, sized by its
-//! [`SizeClass`], a connection takes a [`Slot`], 4 bytes in the table of addresses, and two tables
-//! whose lengths the class chooses: 12 bytes for each segment that may be on its way
-//! ([`SizeClass::outstanding`]), and 8 for each range of octets that may come out of order
-//! ([`SizeClass::ranges`]).
+//! [`SizeClass`], a connection takes a [`Slot`], a control block ([`Working`]), 4 bytes in the
+//! table of addresses, and two tables whose lengths the class chooses: 12 bytes for each segment
+//! that may be on its way ([`SizeClass::outstanding`]), and 8 for each range of octets that may
+//! come out of order ([`SizeClass::ranges`]).
+//!
+//! Or the connections of a class share fewer sets of control block, buffers and tables than there
+//! are connections (`SizeClass::leased`, feature `leases`), and each leases one while it has
+//! something to do. A silent connection then takes 192 bytes in all: its [`Slot`], 4 bytes in the
+//! table of addresses, and a [`Resting`].
+//!
+//! | of a connection beside buffers and tables | for life | leased, silent | leased, busy |
+//! |---|---|---|---|
+//! | [`Slot`] | 80 | 80 | 80 |
+//! | bucket of the table of addresses | 4 | 4 | 4 |
+//! | [`Resting`] ([`tcp::Quiet`] and which set it has) | | 108 | 108 |
+//! | [`Working`] ([`tcp::Connection`] and whose it is) | 264 | | 264 |
+//! | sum | 348 | 192 | 456 |
+//!
+//! A window is told when a connection opens and may not shrink (RFC 9293, section 3.8.6), so a
+//! silent connection has promised its whole receive buffer without holding one. What then comes
+//! while all sets are in use is dropped, as a network would, and comes again. How sets change hands
+//! when there are too few is told at `SizeClass::leased`.
 //!
 //! # Paths
 //!
@@ -168,6 +188,7 @@ pub use ip::route::{ADDRESSES_MAX, Address};
 pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 
+pub use stack::lease::{Resting, Working};
 pub use stack::listener::Listener;
 pub use stack::memory::Memory;
 pub use stack::platform::{FRAMES_MAX, Stack};

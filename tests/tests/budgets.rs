@@ -1,7 +1,7 @@
 //! The memory of a whole program as a constant.
 
 use usockets::{Budget, Buffer, Handler, Loop, Opened, Platform, Socket, Sockets};
-use usockets_smoltcp::{Block, Outstanding, SizeClass, Slot};
+use usockets_smoltcp::{Block, Outstanding, Resting, SizeClass, Slot, Working};
 use usockets_tests::sim::Host;
 
 /// Keeps a buffer for each connection.
@@ -48,8 +48,11 @@ fn a_class_takes_what_its_memory_has() {
         SizeClass::new(8, 1024, 512).outstanding(4).ranges(2),
         SizeClass::new(3, 65_536, 16_384),
         SizeClass::new(0, 1, 1),
+        SizeClass::new(1_000, 16_384, 16_384).leased(10),
     ] {
         let sum = class.connections * (size_of::<Slot>() + size_of::<u32>())
+            + class.working_len() * size_of::<Working>()
+            + class.resting_len() * size_of::<Resting>()
             + class.bytes()
             + class.outstanding_len() * size_of::<Outstanding>()
             + class.ranges_len() * size_of::<Block>();

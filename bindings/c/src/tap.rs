@@ -22,6 +22,7 @@ use usockets::{
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Secret, SizeClass, Slot,
+    Working,
     Stack, Tap,
 };
 
@@ -81,6 +82,7 @@ pub(crate) const fn raw(_: &Socket) -> c_int {
 /// The memory of a stack.
 struct Kept {
     slots: Table<Slot>,
+    working: Table<Working>,
     outstanding: Table<Outstanding>,
     ranges: Table<Block>,
     buckets: Table<u32>,
@@ -119,6 +121,7 @@ impl Kept {
     fn new() -> Option<Self> {
         Some(Self {
             slots: Table::new(CONNECTIONS, || Slot::EMPTY),
+            working: Table::new(CLASS.working_len(), || Working::EMPTY),
             outstanding: Table::new(CLASS.outstanding_len(), || Outstanding::EMPTY),
             ranges: Table::new(CLASS.ranges_len(), || Block::EMPTY),
             buckets: Table::new(CONNECTIONS, || 0),
@@ -196,6 +199,8 @@ impl Kernel {
         let (frames, memory) = unsafe {
             let memory = Memory {
                 slots: kept.slots.lease(),
+                working: kept.working.lease(),
+                resting: &mut [],
                 outstanding: kept.outstanding.lease(),
                 ranges: kept.ranges.lease(),
                 bytes: bytes_of(&kept.bytes, CLASS.bytes()),

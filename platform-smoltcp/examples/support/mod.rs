@@ -9,7 +9,7 @@ use static_cell::ConstStaticCell;
 use usockets::Error;
 use usockets_smoltcp::{
     Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Pcap, Secret, SizeClass,
-    Slot, Stack, Tap,
+    Slot, Stack, Tap, Working,
 };
 
 /// Connections, and the bytes of each one's two buffers.
@@ -22,6 +22,8 @@ const CLASS: SizeClass = SizeClass::new(CONNECTIONS, BUFFER, BUFFER);
 
 static SLOTS: ConstStaticCell<[Slot; CONNECTIONS]> =
     ConstStaticCell::new([const { Slot::EMPTY }; CONNECTIONS]);
+static WORKING: ConstStaticCell<[Working; CLASS.working_len()]> =
+    ConstStaticCell::new([const { Working::EMPTY }; CLASS.working_len()]);
 static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
     ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
 static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
@@ -88,6 +90,8 @@ pub(crate) fn stack(
     config.gateway_v6 = options.gateway_v6;
     let memory = Memory {
         slots: SLOTS.take(),
+        working: WORKING.take(),
+        resting: &mut [],
         outstanding: OUTSTANDING.take(),
         ranges: RANGES.take(),
         bytes: BYTES.take(),

@@ -109,7 +109,8 @@ impl Shell<'_> {
             return Place::None;
         }
         let lists = self.slots.classes.get(usize::from(class));
-        let within = lists.is_some_and(|class| class.half_open.count() < class.half_open_max);
+        let within = lists.is_some_and(|class| class.half_open.count() < class.half_open_max)
+            && self.slots.has_set(class);
         if may_hold
             && within
             && let Some(index) = self.vacate(class)
@@ -181,12 +182,25 @@ impl Shell<'_> {
             self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
             return true;
         };
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
+        if !self.lease(index) {
+            return true;
+        }
+        let cut;
+        let mut segment = segment;
+        if self.slots.is_any_leased() && !segment.payload.is_empty() && !self.may_hold(index) {
+            cut = segment.without_text();
+            segment = &cut;
+        }
+        let Some(mut open) = self.slots.open(index) else {
             return true;
         };
-        let events = slot
+        let buffers = &mut open.buffers;
+        let events = open
             .connection
-            .accept_cookie(now, &settings, &cookie, segment, &mut buffers);
+            .accept_cookie(now, &settings, &cookie, segment, buffers);
+        if self.slots.is_any_leased() {
+            self.slots.count_holding(index);
+        }
         self.enter_half_open(index, number, ends);
         self.counters.cookies_taken = self.counters.cookies_taken.wrapping_add(1);
         self.on_events(index, events);
@@ -199,11 +213,15 @@ impl Shell<'_> {
             return;
         };
         let (now, isn) = (self.now, self.isn(ends));
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
+        if !self.lease(index) {
+            self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
+            return;
+        }
+        let Some(mut open) = self.slots.open(index) else {
             return;
         };
-        slot.connection
-            .accept(now, &settings, isn, segment, &mut buffers);
+        open.connection
+            .accept(now, &settings, isn, segment, &mut open.buffers);
         self.enter_half_open(index, number, ends);
     }
 

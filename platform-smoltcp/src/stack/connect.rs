@@ -10,6 +10,7 @@ use crate::stack::accept::KEEPALIVE_MIN;
 use crate::stack::listener::Listener;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Phase};
+use crate::stack::slots::Open;
 
 /// First and number of ephemeral ports (RFC 6335, section 6).
 const PORTS_FROM: u16 = 49_152;
@@ -43,8 +44,16 @@ impl Shell<'_> {
         let keepalive = to.keepalive.map(|every| every.max(KEEPALIVE_MIN));
         let settings = self.settings(&ends, (to.nodelay, keepalive), self.limits.connect);
         let (now, isn) = (self.now, self.isn(&ends));
-        let (slot, mut buffers) = self.slots.open(index).ok_or(Error::Exhausted)?;
-        slot.connection.connect(now, &settings, isn, &mut buffers);
+        if !self.lease(index) {
+            return Err(Error::Exhausted);
+        }
+        let open = self.slots.open(index);
+        let Open {
+            slot,
+            connection,
+            mut buffers,
+        } = open.ok_or(Error::Exhausted)?;
+        connection.connect(now, &settings, isn, &mut buffers);
         slot.ends = ends;
         slot.owner = id.to_bits();
         let hash = ends.hash32(self.secrets.table);

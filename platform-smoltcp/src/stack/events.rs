@@ -5,13 +5,13 @@ use usockets::Duration;
 use crate::number::place;
 use crate::pool::wheel::tick_of;
 use crate::stack::shell::Shell;
-use crate::stack::slot::{Facts, Flags, Phase, Slot};
-use crate::tcp::{Events, State};
+use crate::stack::slot::{Facts, Flags, Phase};
+use crate::tcp::{Connection, Events, State};
 
 /// Most deadlines that come true in one turn.
 const EXPIRED_MAX: usize = 256;
 /// How long a peer must not have taken a segment before others may have the place.
-const STUCK: Duration = Duration::from_secs(10);
+pub(super) const STUCK: Duration = Duration::from_secs(10);
 /// How many slots are looked at for one that is stuck.
 const STUCK_TRIES: usize = 64;
 
@@ -29,12 +29,18 @@ impl Shell<'_> {
     #[inline(never)]
     fn on_deadline(&mut self, index: u32) {
         let now = self.now;
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
-            return;
-        };
-        let due = slot.connection.deadline();
-        if slot.phase != Phase::Free && due.is_some_and(|due| due <= now) {
-            let events = slot.connection.on_timer(now, &mut buffers);
+        let due = self.slots.look(index).deadline();
+        let used = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.phase != Phase::Free);
+        // Without a set it is looked after once more, later.
+        if used
+            && due.is_some_and(|due| due <= now)
+            && self.lease(index)
+            && let Some(mut open) = self.slots.open(index)
+        {
+            let events = open.connection.on_timer(now, &mut open.buffers);
             self.on_events(index, events);
         }
         let left = self.slots.get(index).and_then(|slot| slot.ticks_left(now));
@@ -46,7 +52,7 @@ impl Shell<'_> {
 
     /// Ends a phase that has reached its limit.
     fn on_limit(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else {
+        let Some(slot) = self.slots.get(index) else {
             return;
         };
         match slot.phase {
@@ -57,7 +63,10 @@ impl Shell<'_> {
             Phase::Closing => self.release(index),
             Phase::Delivering => {
                 // The peer is told by a reset.
-                slot.connection.abort();
+                match self.slots.open(index) {
+                    Some(open) => open.connection.abort(),
+                    None => return self.release(index),
+                }
                 self.unlimit(index);
             }
             Phase::Free | Phase::Waiting | Phase::Owned | Phase::TimeWait => self.unlimit(index),
@@ -106,7 +115,7 @@ impl Shell<'_> {
         facts = facts.union(Facts::WRITABLE.when(writable));
         facts = facts.union(Facts::ENDED.when(events.has(Events::PEER_FIN)));
         if events.has(Events::CLOSED) {
-            let error = self.slots.get(index).and_then(Slot::error);
+            let error = self.slots.look(index).error();
             facts = facts.union(Facts::ERROR.when(error.is_some()));
         }
         self.report(index, facts);
@@ -135,21 +144,26 @@ impl Shell<'_> {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let (connection, phase) = (&slot.connection, slot.phase);
-        let left = connection.send_len();
-        match (connection.state(), phase) {
+        if slot.flags.has(Flags::CLOSE_DUE) {
+            return;
+        }
+        let look = self.slots.look(index);
+        let (connection, phase) = (look.working(), slot.phase);
+        let left = connection.map_or(0, Connection::send_len);
+        match (look.state(), phase) {
             (State::Closed, _) => self.release(index),
             (State::TimeWait, Phase::Delivering | Phase::Closing) => {
                 self.slots.move_to(index, Phase::TimeWait);
                 self.unlimit(index);
             }
-            (_, Phase::Delivering) if connection.is_drained() => {
+            (_, Phase::Delivering) if connection.is_none_or(Connection::is_drained) => {
                 self.slots.move_to(index, Phase::Closing);
                 self.limit(index, self.limits.closing);
             }
             (_, Phase::Delivering) => {
                 let taken = slot.left.saturating_sub(left);
-                if taken >= u32::from(connection.send_mss()) || (taken > 0 && left == 0) {
+                let mss = connection.map_or(0, Connection::send_mss);
+                if taken >= u32::from(mss) || (taken > 0 && left == 0) {
                     self.await_progress(index);
                 }
             }
@@ -159,8 +173,13 @@ impl Shell<'_> {
 
     /// Gives the peer of a connection without owner time to take the next segment.
     pub(super) fn await_progress(&mut self, index: u32) {
+        let left = self
+            .slots
+            .look(index)
+            .working()
+            .map_or(0, Connection::send_len);
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.left = slot.connection.send_len();
+            slot.left = left;
             self.limit(index, self.limits.answer);
         }
     }

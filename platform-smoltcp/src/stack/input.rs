@@ -227,10 +227,23 @@ impl Shell<'_> {
         arrival: &Arrival<'_>,
     ) -> usize {
         let now = self.now;
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
+        if !self.lease(index) {
+            return 0;
+        }
+        let cut;
+        let mut segment = segment;
+        if self.slots.is_any_leased() && !segment.payload.is_empty() && !self.may_hold(index) {
+            // What it acknowledges counts all the same.
+            cut = segment.without_text();
+            segment = &cut;
+        }
+        let Some(mut open) = self.slots.open(index) else {
             return 0;
         };
-        let events = slot.connection.on_segment(now, segment, &mut buffers);
+        let events = open.connection.on_segment(now, segment, &mut open.buffers);
+        if self.slots.is_any_leased() {
+            self.slots.count_holding(index);
+        }
         self.serve.push(self.slots.all, index);
         self.on_events(index, events);
         if events.has(Events::NEW_SYN) {

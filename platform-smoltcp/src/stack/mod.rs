@@ -4,9 +4,10 @@
 //! of all connections. Frames come in through [`input`], which finds their connection and gives the
 //! segment to the engine ([`crate::tcp`]); [`events`] is what the engine says, turned into reports
 //! and phases; [`output`] lets segments out. [`accept`] and [`connect`] make connections, [`owner`]
-//! is an owner's calls on them, [`reply`] answers what belongs to none. [`slot`] is what is kept of
-//! one, [`slots`] all of them with their memory, [`listener`] is where they come from, [`memory`]
-//! what the caller lends, and [`socket`] what a loop keeps of one.
+//! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
+//! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
+//! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`memory`] what the
+//! caller lends, and [`socket`] what a loop keeps of one.
 //!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].
@@ -15,11 +16,13 @@ mod accept;
 mod connect;
 mod events;
 mod input;
+pub(crate) mod lease;
 pub(crate) mod listener;
 pub(crate) mod memory;
 mod output;
 mod owner;
 pub(crate) mod platform;
+mod pressure;
 mod reply;
 mod shell;
 pub(crate) mod slot;

@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use usockets::{Error, Instant};
+use usockets::{Duration, Error, Instant};
 
 use crate::device::{Medium, PollDevice, TxMeta};
 use crate::ip::neighbour::Reach;
@@ -25,6 +25,9 @@ use crate::wire::tcp::{CHECKSUM_AT, HEADER_MAX, Tcp};
 const FRAMES_MAX: usize = 32;
 /// Bytes of the longest headers of IP and TCP.
 const HEADERS_MAX: usize = ipv6::HEADER_LEN + HEADER_MAX;
+
+/// How much later a deadline is looked after for which no set was free.
+const STARVED_WAIT: Duration = Duration::from_millis(64);
 
 /// What serving a connection came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,13 +77,13 @@ impl Shell<'_> {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
                 return Served::Full;
             }
-            let Some((slot, _)) = self.slots.open(index) else {
+            let Some(open) = self.slots.open(index) else {
                 return Served::Done;
             };
-            if !slot.connection.may_transmit() {
+            if !open.connection.may_transmit() {
                 return Served::Done;
             }
-            let ends = slot.ends;
+            let ends = open.slot.ends;
             let hop = match hop {
                 Some(ref hop) => hop,
                 None => hop.insert(self.hop(index, &ends, device)),
@@ -88,21 +91,22 @@ impl Shell<'_> {
             if matches!(hop, Hop::Asking) {
                 return Served::Done;
             }
-            let Some((slot, mut buffers)) = self.slots.open(index) else {
+            let Some(mut open) = self.slots.open(index) else {
                 return Served::Done;
             };
-            let next = slot
+            let next = open
                 .connection
-                .poll_transmit(now, segment_max, &mut buffers);
+                .poll_transmit(now, segment_max, &mut open.buffers);
             let Some(transmit) = next else {
                 return Served::Done;
             };
+            let more = open.connection.may_transmit();
             let header = match hop {
                 Hop::Frame(header) => header.as_ref(),
                 // Lost on the way: what is not acknowledged runs into its limit.
                 Hop::Asking | Hop::Silent => continue,
             };
-            let payload = slot.connection.payload(&transmit, &buffers);
+            let payload = open.connection.payload(&transmit, &open.buffers);
             let local = self.routes.own_at(ends.local_number());
             if let Some(local) = local {
                 let segment = Outgoing {
@@ -113,6 +117,9 @@ impl Shell<'_> {
                     payload,
                 };
                 segment.send(device, self.device.fills);
+            }
+            if !more {
+                return Served::Done;
             }
         }
         Served::More
@@ -201,8 +208,8 @@ impl Shell<'_> {
     #[inline(never)]
     pub(super) fn fail(&mut self, index: u32, error: Error) {
         self.table.remove(self.slots.all, index);
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.connection.give_up(error);
+        if let Some(open) = self.slots.open(index) {
+            open.connection.give_up(error);
         }
         self.report(index, Facts::ERROR);
     }
@@ -216,11 +223,20 @@ impl Shell<'_> {
         if slot.links.has(Marks::BLOCKED) {
             return;
         }
-        let state = slot.connection.state();
-        if state == State::Closed && matches!(slot.phase, Phase::HalfOpen | Phase::Waiting)
+        let mut look = self.slots.look(index);
+        if look.state() == State::Closed && matches!(slot.phase, Phase::HalfOpen | Phase::Waiting)
             || slot.phase.is_orphaned()
         {
             self.advance_orphan(index);
+            look = self.slots.look(index);
+        }
+        let mut due = look.deadline();
+        if self.slots.is_any_leased()
+            && due.is_some_and(|due| due <= self.now)
+            && look.working().is_none()
+        {
+            // No set was free for it.
+            due = Some(self.now.saturating_add(STARVED_WAIT));
         }
         let Some(slot) = self.slots.get(index) else {
             return;
@@ -229,7 +245,6 @@ impl Shell<'_> {
             return;
         }
         let left = slot.ticks_left(self.now);
-        let due = slot.connection.deadline();
         let ticks = due.map(|due| tick_after(due.max(self.now)));
         if let Some(left) = left {
             self.expect_by(index, tick_of(self.now).wrapping_add(left));
@@ -237,6 +252,7 @@ impl Shell<'_> {
         if let Some(due) = ticks {
             self.expect_by(index, due);
         }
+        self.settle(index);
     }
 }
 

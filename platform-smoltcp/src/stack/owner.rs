@@ -6,8 +6,9 @@ use usockets::{Error, Recv, SocketId};
 
 use crate::number::place;
 use crate::stack::shell::Shell;
-use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
-use crate::tcp::State;
+use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase};
+use crate::stack::slots::Open;
+use crate::tcp::{Connection, State};
 
 impl Shell<'_> {
     /// Takes the connection that waits longest out of a listener's queue.
@@ -23,12 +24,14 @@ impl Shell<'_> {
     /// Gives a connection to an owner and returns its peer; `None` when it is dead.
     pub(super) fn own(&mut self, index: u32, id: SocketId) -> Option<SocketAddr> {
         self.slots.move_to(index, Phase::Owned);
-        let slot = self.slots.get_mut(index)?;
-        if slot.connection.state() == State::Closed {
+        let look = self.slots.look(index);
+        if look.state() == State::Closed {
             return None;
         }
+        let len = look.working().map_or(0, Connection::receive_len);
+        let slot = self.slots.get_mut(index)?;
         let mut facts = Facts::WRITABLE;
-        if slot.connection.receive_len() > 0 {
+        if len > 0 {
             facts = facts.union(Facts::READABLE);
         }
         if slot.flags.has(Flags::ENDED) {
@@ -43,47 +46,43 @@ impl Shell<'_> {
     /// Returns why a connection broke, if it did.
     #[inline]
     pub(super) fn error(&self, index: u32) -> Option<Error> {
-        self.slots.get(index).and_then(Slot::error)
+        self.slots.look(index).error()
     }
 
     /// Copies what can be received for an owner, and leaves it.
     pub(super) fn peek(&mut self, index: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
-        let Some((slot, buffers)) = self.slots.open(index) else {
-            return Err(Error::Invalid);
-        };
-        match slot.connection.peek(buffer, &buffers) {
-            0 => self.recv(index, buffer),
-            len => Ok(Recv::Data {
-                len,
-                drained: place(slot.connection.receive_len()) == len,
-            }),
+        if let Some(open) = self.slots.open(index)
+            && let len @ 1.. = open.connection.peek(buffer, &open.buffers)
+        {
+            let drained = place(open.connection.receive_len()) == len;
+            return Ok(Recv::Data { len, drained });
         }
+        self.recv(index, buffer)
     }
 
     /// Returns how many bytes that were not received yet a connection holds at most.
-    pub(super) fn receive_max(&mut self, index: u32) -> usize {
-        let open = self.slots.open(index);
-        open.map_or(0, |(_, buffers)| buffers.receive.len())
+    pub(super) fn receive_max(&self, index: u32) -> usize {
+        self.slots.receive_max(index)
     }
 
     /// Receives for an owner.
     #[inline]
     pub(super) fn recv(&mut self, index: u32, buffer: &mut [u8]) -> Result<Recv, Error> {
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
-            return Err(Error::Invalid);
-        };
-        let len = slot.connection.receive(buffer, &mut buffers);
-        if len > 0 {
-            let drained = slot.connection.receive_len() == 0;
+        if let Some(mut open) = self.slots.open(index)
+            && let len @ 1.. = open.connection.receive(buffer, &mut open.buffers)
+        {
+            let drained = open.connection.receive_len() == 0;
             // The peer may learn of the room.
             self.serve.push(self.slots.all, index);
             return Ok(Recv::Data { len, drained });
         }
+        let slot = self.slots.get(index).ok_or(Error::Invalid)?;
         // Whatever broke afterwards, the stream is whole.
         if slot.flags.has(Flags::ENDED) {
             return Ok(Recv::Finished);
         }
-        match (slot.error(), slot.connection.state()) {
+        let look = self.slots.look(index);
+        match (look.error(), look.state()) {
             (Some(error), _) => Err(error),
             (None, State::Closed) => Err(Error::Reset),
             _ => Ok(Recv::WouldBlock),
@@ -93,21 +92,34 @@ impl Shell<'_> {
     /// Sends for an owner.
     #[inline]
     pub(super) fn send(&mut self, index: u32, data: &[u8]) -> Result<usize, Error> {
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
-            return Err(Error::Invalid);
-        };
-        let taken = slot.connection.send(data, &mut buffers);
-        if taken > 0 {
-            self.serve.push(self.slots.all, index);
-            return Ok(taken);
+        if self.slots.is_any_leased() {
+            self.check_send(index)?;
+            if !data.is_empty() && !self.may_send(index) {
+                return Ok(0);
+            }
         }
-        match slot.connection.state() {
+        if let Some(mut open) = self.slots.open(index) {
+            let taken = open.connection.send(data, &mut open.buffers);
+            if taken > 0 {
+                self.serve.push(self.slots.all, index);
+                return Ok(taken);
+            }
+        }
+        self.check_send(index)?;
+        Ok(0)
+    }
+
+    /// Says why an owner cannot send, if it cannot.
+    fn check_send(&self, index: u32) -> Result<(), Error> {
+        let slot = self.slots.get(index).ok_or(Error::Invalid)?;
+        let look = self.slots.look(index);
+        match look.state() {
             State::SynSent | State::SynReceived | State::Established | State::CloseWait
                 if !slot.flags.has(Flags::FINISHED) =>
             {
-                Ok(0)
+                Ok(())
             }
-            _ => Err(slot.error().unwrap_or(Error::Invalid)),
+            _ => Err(look.error().unwrap_or(Error::Invalid)),
         }
     }
 
@@ -115,7 +127,12 @@ impl Shell<'_> {
     pub(super) fn finish(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.flags.set(Flags::FINISHED);
-            slot.connection.shutdown();
+        }
+        if !self.lease(index) {
+            return self.starve(index, Flags::FINISH_DUE);
+        }
+        if let Some(open) = self.slots.open(index) {
+            open.connection.shutdown();
             self.serve.push(self.slots.all, index);
         }
     }
@@ -129,28 +146,40 @@ impl Shell<'_> {
         }
         self.disown(index);
         let now = self.now;
-        if let Some((slot, buffers)) = self.slots.open(index) {
-            // What was not received is no reason to lose what was sent.
-            slot.connection.consume(u32::MAX, &buffers);
-            slot.connection.close(now, &buffers);
-        }
         self.slots.move_to(index, Phase::Delivering);
+        if !self.lease(index) {
+            self.starve(index, Flags::CLOSE_DUE);
+        } else if let Some(Open {
+            connection,
+            buffers,
+            ..
+        }) = self.slots.open(index)
+        {
+            // What was not received is no reason to lose what was sent.
+            connection.consume(u32::MAX, &buffers);
+            connection.close(now, &buffers);
+        }
         self.await_progress(index);
         self.wake(index);
     }
 
     /// Resets a connection. The reset is tried once; the slot is free in the next turn.
     pub(super) fn abort(&mut self, index: u32) {
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.connection.abort();
+        // Without a set nobody is told; the peer learns of it with its next segment.
+        if self.lease(index)
+            && let Some(open) = self.slots.open(index)
+        {
+            open.connection.abort();
+        } else {
+            return self.release(index);
         }
         self.release_closed(index);
     }
 
     /// Lets a connection that is CLOSED go, after its reset if one is due.
     fn release_closed(&mut self, index: u32) {
-        let slot = self.slots.get(index);
-        if slot.is_none_or(|slot| !slot.connection.may_transmit()) {
+        let look = self.slots.look(index);
+        if look.working().is_none_or(|own| !own.may_transmit()) {
             return self.release(index);
         }
         self.disown(index);

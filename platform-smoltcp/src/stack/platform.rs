@@ -127,6 +127,9 @@ impl<'a, D: PollDevice> Stack<'a, D> {
             self.shell.unblock();
         }
         self.shell.expire();
+        if self.shell.slots.is_any_leased() {
+            self.shell.relieve();
+        }
         self.serve();
         self.take_burst();
         if !self.has_reports() {
@@ -229,7 +232,14 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         let announcement = shell.next_announcement();
         let waits = shell.blocked.count() > 0 && shell.neighbours.is_shared();
         let news = waits.then(|| shell.now.saturating_add(NEWS_EVERY));
-        earliest([shell.wheel.next(shell.now), full, announcement, news])
+        let relief = shell.next_relief();
+        earliest([
+            shell.wheel.next(shell.now),
+            full,
+            announcement,
+            news,
+            relief,
+        ])
     }
 
     /// Waits for a frame, a wake-up or `until`: looks for it again and again for a while, then
@@ -263,6 +273,13 @@ impl<D> Stack<'_, D> {
     #[must_use]
     pub fn free_count(&self) -> usize {
         place(self.shell.slots.free_count())
+    }
+
+    /// Returns the number of sets of control block and buffers that no connection has, of all
+    /// classes that lease theirs (`SizeClass::leased`, feature `leases`).
+    #[must_use]
+    pub fn free_sets(&self) -> usize {
+        place(self.shell.slots.free_sets())
     }
 
     /// Returns true while a connection that its owner has closed has octets, or our end, that the

@@ -182,14 +182,14 @@ impl Shell<'_> {
             return 0;
         };
         let now = self.now;
-        let Some((slot, mut buffers)) = self.slots.open(index) else {
+        let Some(mut open) = self.slots.open(index) else {
             return 0;
         };
         let headers = if remote.is_ipv4() { 40 } else { 60 };
         let error = match mtu {
             None => error,
             Some(mtu) => {
-                let now_used = u32::from(slot.connection.send_mss()).saturating_add(headers);
+                let now_used = u32::from(open.connection.send_mss()).saturating_add(headers);
                 let mtu = path_mtu(mtu, now_used, remote.is_ipv4());
                 let mss = mtu.saturating_sub(headers);
                 IcmpError::TooBig {
@@ -198,7 +198,7 @@ impl Shell<'_> {
             }
         };
         let seq = Seq::new(quoted.seq);
-        let events = slot.connection.on_icmp(now, error, seq, &mut buffers);
+        let events = open.connection.on_icmp(now, error, seq, &mut open.buffers);
         self.on_events(index, events);
         self.wake(index);
         0

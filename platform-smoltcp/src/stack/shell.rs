@@ -15,7 +15,7 @@ use crate::pool::wheel::{Wheel, tick_after};
 use crate::stack::listener::Listener;
 use crate::stack::memory::{Memory, Tables};
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
-use crate::stack::slots::Slots;
+use crate::stack::slots::{LEASED_ONE, Slots};
 use crate::tcp::{Settings, State};
 use crate::wire::ethernet::{HEADER_LEN, Mac};
 
@@ -93,6 +93,8 @@ pub(super) struct Shell<'a> {
     /// Where frames in several buffers are put together.
     pub(super) assembly: &'a mut [u8],
     pub(super) ports_used: u32,
+    /// When sets are looked for next, for connections that wait for some.
+    pub(super) relief_at: [Option<Instant>; LEASED_ONE],
     /// The slot from which on those that are stuck are looked for.
     pub(super) cursor: u32,
     /// How many announcements of own addresses have been made, and when the next is due.
@@ -129,6 +131,7 @@ impl<'a> Shell<'a> {
             scratch: &mut [],
             assembly: &mut [],
             ports_used: 0,
+            relief_at: [None; LEASED_ONE],
             cursor: 0,
             announced: u8::MAX,
             announce_at: Instant::ZERO,
@@ -163,11 +166,17 @@ impl<'a> Shell<'a> {
         }
         memory.listeners.fill_with(|| Listener::EMPTY);
         let tables = Tables {
+            working: memory.working,
+            resting: memory.resting,
             outstanding: memory.outstanding,
             ranges: memory.ranges,
         };
-        self.slots
-            .start(memory.slots, memory.bytes, tables, classes)?;
+        self.slots.start(
+            memory.slots,
+            memory.bytes,
+            tables,
+            (classes, config.cookies),
+        )?;
         self.mac = config.mac;
         self.limits = config.limits;
         self.cookies = config.cookies;
@@ -313,6 +322,7 @@ impl<'a> Shell<'a> {
             return;
         };
         let (phase, listener) = (slot.phase, usize::from(slot.listener));
+        let class = slot.class;
         if let Some(listener) = self.listeners.get_mut(listener) {
             match phase {
                 Phase::HalfOpen => listener.half_open = listener.half_open.saturating_sub(1),
@@ -323,13 +333,14 @@ impl<'a> Shell<'a> {
         self.table.remove(self.slots.all, index);
         self.wheel.clear(self.slots.all, index);
         self.slots.reset(index);
+        if self.slots.is_any_leased() {
+            self.feed(class);
+        }
     }
 
     /// Returns the state of a slot's connection.
     #[inline]
     pub(super) fn state(&self, index: u32) -> State {
-        self.slots
-            .get(index)
-            .map_or(State::Closed, |slot| slot.connection.state())
+        self.slots.look(index).state()
     }
 }

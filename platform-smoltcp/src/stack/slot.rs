@@ -2,13 +2,13 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use usockets::{Error, Instant, Readiness, SocketId};
+use usockets::{Instant, Readiness, SocketId};
 
 use crate::hash::Secret;
 use crate::number::{high, low};
 use crate::pool::links::{Links, Node};
 use crate::pool::wheel::tick_of;
-use crate::tcp::Connection;
+use crate::stack::lease::{Resting, Working};
 
 /// No listener.
 pub(super) const NO_LISTENER: u8 = u8::MAX;
@@ -105,12 +105,20 @@ impl Ends {
 
 /// One connection's place in a stack, lent by the caller as [`Slot::EMPTY`].
 ///
-/// It holds everything of a connection but its buffers and the tables of segments that are on
-/// their way ([`crate::Memory`]).
+/// It holds whose a connection is and where it is listed; its control block and its buffers are
+/// apart ([`crate::Memory`]).
+///
+/// | part | bytes |
+/// |---|---|
+/// | places in the table, two rings, a list and the timing wheel | 36 |
+/// | the owner's name | 8 |
+/// | addresses and ports of both ends | 22 |
+/// | limit of the phase, and what was left to deliver when it was set | 8 |
+/// | listener, size class, phase, what is to be reported, flags | 5 |
+/// | sum, rounded up | 80 |
 #[derive(Debug)]
 pub struct Slot {
     pub(super) links: Links,
-    pub(super) connection: Connection,
     /// Bits of the owner's `SocketId`; 0 without an owner.
     pub(super) owner: u64,
     pub(super) ends: Ends,
@@ -127,14 +135,17 @@ pub struct Slot {
     pub(super) flags: Flags,
 }
 
-// With its four bytes in the table of addresses: what a connection takes beside its memory.
-const _: () = assert!(size_of::<Slot>() <= 346);
+/// Bytes of a bucket of the table of addresses.
+const BUCKET_LEN: usize = size_of::<u32>();
+// What a connection takes beside its buffers and tables, if it keeps them for life.
+const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Working>() <= 350);
+// And what a quiet one takes that leases them: all there is.
+const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Resting>() <= 200);
 
 impl Slot {
     /// A slot that no stack has taken yet.
     pub const EMPTY: Self = Self {
         links: Links::NONE,
-        connection: Connection::CLOSED,
         owner: 0,
         ends: Ends::NONE,
         limit: 0,
@@ -150,12 +161,6 @@ impl Slot {
     #[inline]
     pub(super) const fn owner(&self) -> Option<SocketId> {
         SocketId::from_bits(self.owner)
-    }
-
-    /// Returns why the connection broke, if it did.
-    #[inline]
-    pub(super) const fn error(&self) -> Option<Error> {
-        self.connection.error()
     }
 
     /// Limits the phase to the tick `at`.
@@ -267,6 +272,12 @@ impl Flags {
     pub(super) const ENDED: u8 = 2;
     /// The owner has ended our direction.
     pub(super) const FINISHED: u8 = 4;
+    /// It waits for a set, in its class's queue.
+    pub(super) const STARVED: u8 = 8;
+    /// The owner wants to send, ends our direction, or has closed, once there is a set.
+    pub(super) const SEND_DUE: u8 = 16;
+    pub(super) const FINISH_DUE: u8 = 32;
+    pub(super) const CLOSE_DUE: u8 = 64;
 
     #[inline]
     pub(super) const fn has(self, flag: u8) -> bool {

@@ -1,12 +1,23 @@
 //! The slots of all size classes, and the caller's memory that goes with each.
 
+use usockets::{Error, Instant};
+
 use crate::config::{CLASSES_MAX, SizeClass};
 use crate::number::{count, place};
+use crate::pool::links::NONE;
 use crate::pool::list::List;
 use crate::pool::table::SLOTS_MAX;
+use crate::stack::lease::{Resting, Working};
 use crate::stack::memory::Tables;
-use crate::stack::slot::{Facts, NO_LISTENER, Phase, Slot};
-use crate::tcp::{Block, Buffers, Connection, Outstanding};
+use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
+use crate::tcp::{Block, Buffers, Connection, Outstanding, Quiet, State};
+
+/// Whether any class may lease its sets.
+const LEASES: bool = cfg!(feature = "leases");
+/// How many classes may: what those keep for it takes no memory where none may.
+const LEASED_MAX: usize = if LEASES { CLASSES_MAX } else { 0 };
+/// The same of what there is once.
+pub(super) const LEASED_ONE: usize = if LEASES { 1 } else { 0 };
 
 /// Lists and sizes of one class.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +27,44 @@ pub(super) struct Class {
     pub(super) closing: List,
     pub(super) time_wait: List,
     pub(super) half_open_max: u32,
-    /// The first slot, and where the memory of the first slot starts.
+    /// The first slot, and where the memory of the first set starts.
     first: u32,
     starts: Shape,
-    /// How much of it each slot has.
+    /// How much of it each set has.
     shape: Shape,
+    /// The first control block.
+    first_set: usize,
+    leased: [bool; LEASED_ONE],
+}
+
+/// The sets of one class that leases them.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    /// Those that wait for a set.
+    starved: List,
+    /// The first of what is remembered of quiet connections.
+    first_resting: usize,
+    /// The number of sets.
+    sets: u32,
+    /// The first set that nobody has; [`NONE`] without any.
+    free_set: u32,
+    free_sets: u32,
+    /// Sets with octets that have not been received.
+    holding: u32,
+    /// The set from which on those that can be taken back are looked for.
+    cursor: u32,
+}
+
+impl Lease {
+    const EMPTY: Self = Self {
+        starved: List::EMPTY,
+        first_resting: 0,
+        sets: 0,
+        free_set: NONE,
+        free_sets: 0,
+        holding: 0,
+        cursor: 0,
+    };
 }
 
 /// An amount, or a place, of each kind of a connection's memory.
@@ -32,6 +76,15 @@ struct Shape {
     ranges: usize,
 }
 
+impl Shape {
+    const NONE: Self = Self {
+        receive: 0,
+        send: 0,
+        outstanding: 0,
+        ranges: 0,
+    };
+}
+
 impl Class {
     const EMPTY: Self = Self {
         free: List::EMPTY,
@@ -40,19 +93,36 @@ impl Class {
         time_wait: List::EMPTY,
         half_open_max: 0,
         first: 0,
-        starts: Shape {
-            receive: 0,
-            send: 0,
-            outstanding: 0,
-            ranges: 0,
-        },
-        shape: Shape {
-            receive: 0,
-            send: 0,
-            outstanding: 0,
-            ranges: 0,
-        },
+        starts: Shape::NONE,
+        shape: Shape::NONE,
+        first_set: 0,
+        leased: [false; LEASED_ONE],
     };
+
+    /// Returns true if its connections lease their sets.
+    #[inline]
+    const fn is_leased(&self) -> bool {
+        LEASES && matches!(self.leased.first(), Some(true))
+    }
+
+    /// Takes over sizes and bounds; `None` if there are too many sets.
+    fn set(&mut self, size: &SizeClass, cookies: bool) -> Option<()> {
+        self.half_open_max = count(size.half_open);
+        let sets = u32::try_from(size.working_len()).ok()?;
+        self.leased = [size.is_leased(); LEASED_ONE];
+        if self.is_leased() {
+            // Without cookies there is no other way in.
+            let most = (sets >> 1).max(u32::from(!cookies));
+            self.half_open_max = self.half_open_max.min(most);
+        }
+        self.shape = Shape {
+            receive: size.recv,
+            send: size.send,
+            outstanding: size.outstanding,
+            ranges: size.ranges,
+        };
+        Some(())
+    }
 
     /// Returns the list that slots of `phase` are in, if the class keeps it.
     const fn list(&mut self, phase: Phase) -> Option<&mut List> {
@@ -66,11 +136,66 @@ impl Class {
     }
 }
 
+/// A connection with its memory.
+pub(super) struct Open<'s> {
+    pub(super) slot: &'s mut Slot,
+    pub(super) connection: &'s mut Connection,
+    pub(super) buffers: Buffers<'s>,
+}
+
+/// A connection as it is: with a set, or without.
+pub(super) enum Look<'s> {
+    Working(&'s Connection),
+    Quiet(&'s Quiet),
+}
+
+impl Look<'_> {
+    #[inline]
+    pub(super) const fn state(&self) -> State {
+        match self {
+            Self::Working(connection) => connection.state(),
+            Self::Quiet(quiet) if LEASES => quiet.state(),
+            Self::Quiet(_) => State::Closed,
+        }
+    }
+
+    pub(super) const fn error(&self) -> Option<Error> {
+        match self {
+            Self::Working(connection) => connection.error(),
+            Self::Quiet(quiet) if LEASES => quiet.error(),
+            Self::Quiet(_) => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Working(connection) => connection.deadline(),
+            Self::Quiet(quiet) if LEASES => quiet.deadline(),
+            Self::Quiet(_) => None,
+        }
+    }
+
+    /// Returns the control block; `None` of a connection without a set, which has nothing to send,
+    /// to receive or to deliver.
+    pub(super) const fn working(&self) -> Option<&Connection> {
+        match self {
+            Self::Working(connection) => Some(connection),
+            Self::Quiet(_) => None,
+        }
+    }
+}
+
 /// All slots and their memory.
 pub(super) struct Slots<'a> {
     pub(super) all: &'a mut [Slot],
     pub(super) classes: [Class; CLASSES_MAX],
     classes_count: usize,
+    leases: [Lease; LEASED_MAX],
+    /// Some class leases its sets.
+    any_leased: bool,
+    working: &'a mut [Working],
+    resting: &'a mut [Resting],
     /// Receive and send buffers, in turn.
     bytes: &'a mut [u8],
     outstanding: &'a mut [Outstanding],
@@ -84,6 +209,10 @@ impl<'a> Slots<'a> {
             all: &mut [],
             classes: [Class::EMPTY; CLASSES_MAX],
             classes_count: 0,
+            leases: [Lease::EMPTY; LEASED_MAX],
+            any_leased: false,
+            working: &mut [],
+            resting: &mut [],
             bytes: &mut [],
             outstanding: &mut [],
             ranges: &mut [],
@@ -96,24 +225,27 @@ impl<'a> Slots<'a> {
         slots: &'a mut [Slot],
         bytes: &'a mut [u8],
         tables: Tables<'a>,
-        sizes: &[SizeClass],
+        (sizes, cookies): (&[SizeClass], bool),
     ) -> Option<()> {
         let mut index = 0_u32;
         let mut starts = Shape::default();
+        let (mut first_set, mut first_resting) = (0_usize, 0_usize);
         for (number, size) in sizes.iter().enumerate() {
             if !size.is_sound() {
                 return None;
             }
             let class = self.classes.get_mut(number)?;
-            class.half_open_max = count(size.half_open);
-            class.first = index;
-            class.starts = starts;
-            class.shape = Shape {
-                receive: size.recv,
-                send: size.send,
-                outstanding: size.outstanding,
-                ranges: size.ranges,
-            };
+            class.set(size, cookies)?;
+            (class.first, class.starts, class.first_set) = (index, starts, first_set);
+            self.any_leased |= size.is_leased();
+            if LEASES && let Some(lease) = self.leases.get_mut(number) {
+                lease.sets = count(size.working_len());
+                lease.first_resting = first_resting;
+            }
+            first_set = first_set.checked_add(size.working_len())?;
+            if LEASES {
+                first_resting = first_resting.checked_add(size.resting_len())?;
+            }
             for _ in 0..size.connections {
                 *slots.get_mut(place(index))? = Slot {
                     class: u8::try_from(number).ok()?,
@@ -122,8 +254,8 @@ impl<'a> Slots<'a> {
                 class.free.push(slots, index);
                 index = index.checked_add(1).filter(|index| *index <= SLOTS_MAX)?;
             }
-            let after =
-                |start: usize, each: usize| start.checked_add(each.checked_mul(size.connections)?);
+            let sets = size.working_len();
+            let after = |start: usize, each: usize| start.checked_add(each.checked_mul(sets)?);
             // Both buffers lie in one piece of memory.
             let both = size.recv.checked_add(size.send)?;
             starts = Shape {
@@ -135,18 +267,237 @@ impl<'a> Slots<'a> {
         }
         let enough = bytes.len() >= starts.receive
             && tables.outstanding.len() >= starts.outstanding
-            && tables.ranges.len() >= starts.ranges;
+            && tables.ranges.len() >= starts.ranges
+            && tables.working.len() >= first_set
+            && tables.resting.len() >= first_resting;
         if !enough {
             return None;
         }
         tables.outstanding.fill(Outstanding::EMPTY);
         tables.ranges.fill(Block::EMPTY);
+        tables.working.fill_with(|| Working::EMPTY);
+        if LEASES {
+            tables.resting.fill_with(|| Resting::EMPTY);
+        }
         self.all = slots;
+        self.working = tables.working;
+        self.resting = tables.resting;
         self.bytes = bytes;
         self.outstanding = tables.outstanding;
         self.ranges = tables.ranges;
         self.classes_count = sizes.len();
+        self.free_all_sets();
         Some(())
+    }
+
+    /// Lists the sets of all classes that lease theirs as free.
+    fn free_all_sets(&mut self) {
+        let classes = self.classes.iter().zip(&mut self.leases);
+        for (class, lease) in classes.filter(|(class, _)| class.is_leased()) {
+            let sets = self.working.get_mut(class.first_set..);
+            for (set, working) in (0..lease.sets).zip(sets.unwrap_or_default()) {
+                working.slot = core::mem::replace(&mut lease.free_set, set);
+                lease.free_sets = lease.free_sets.saturating_add(1);
+            }
+        }
+    }
+
+    /// Returns true if some class leases its sets.
+    #[inline]
+    pub(super) const fn is_any_leased(&self) -> bool {
+        LEASES && self.any_leased
+    }
+
+    /// Returns the number of sets that nobody has, of all classes that lease theirs.
+    pub(super) fn free_sets(&self) -> u32 {
+        let counts = self.leases.iter().map(|lease| lease.free_sets);
+        counts.fold(0, u32::saturating_add)
+    }
+
+    /// Returns true if a class has a set that nobody has, or one for every slot.
+    pub(super) fn has_set(&self, class: u8) -> bool {
+        let number = usize::from(class);
+        let leased = self.classes.get(number).is_some_and(Class::is_leased);
+        let lease = self.leases.get(number);
+        !leased || lease.is_some_and(|lease| lease.free_set != NONE)
+    }
+
+    /// Returns the octets of the receive buffer of a slot's connection.
+    pub(super) fn receive_max(&self, index: u32) -> usize {
+        self.get(index)
+            .map_or(0, |slot| self.receive_len(slot.class))
+    }
+
+    /// Returns a connection as it is.
+    #[inline]
+    pub(super) fn look(&self, index: u32) -> Look<'_> {
+        let look = || {
+            let slot = self.all.get(place(index))?;
+            let class = self.classes.get(usize::from(slot.class))?;
+            let mut turn = index.wrapping_sub(class.first);
+            if class.is_leased() {
+                let lease = self.leases.get(usize::from(slot.class))?;
+                let at = lease.first_resting.wrapping_add(place(turn));
+                let resting = self.resting.get(at)?;
+                if resting.set == NONE {
+                    return Some(Look::Quiet(&resting.quiet));
+                }
+                turn = resting.set;
+            }
+            let at = class.first_set.wrapping_add(place(turn));
+            Some(Look::Working(&self.working.get(at)?.connection))
+        };
+        look().unwrap_or(Look::Quiet(&Quiet::CLOSED))
+    }
+
+    /// Sees to it that a slot has a set; returns false if none is free.
+    pub(super) fn lease(&mut self, index: u32) -> bool {
+        let mut lease = || {
+            let slot = self.all.get(place(index))?;
+            let class = self.classes.get(usize::from(slot.class))?;
+            let lease = self.leases.get_mut(usize::from(slot.class))?;
+            if !class.is_leased() {
+                return Some(());
+            }
+            let turn = place(index.wrapping_sub(class.first));
+            let at = lease.first_resting.wrapping_add(turn);
+            let resting = self.resting.get_mut(at)?;
+            if resting.set != NONE {
+                return Some(());
+            }
+            let set = lease.free_set;
+            let at = class.first_set.wrapping_add(place(set));
+            let working = self.working.get_mut(at).filter(|_| set != NONE)?;
+            lease.free_set = core::mem::replace(&mut working.slot, index);
+            lease.free_sets = lease.free_sets.saturating_sub(1);
+            working.connection = resting.quiet.resume();
+            working.holds = false;
+            resting.set = set;
+            Some(())
+        };
+        lease().is_some()
+    }
+
+    /// Takes a slot's set back if its connection is quiet; returns true if it did.
+    pub(super) fn settle(&mut self, index: u32) -> bool {
+        let quiet = match self.look(index) {
+            Look::Working(connection) => connection.quiet(),
+            Look::Quiet(_) => None,
+        };
+        quiet.is_some_and(|quiet| self.give_back(index, quiet))
+    }
+
+    /// Takes a slot's set back if it has one, and remembers `quiet` of its connection.
+    fn give_back(&mut self, index: u32, quiet: Quiet) -> bool {
+        let mut give_back = || {
+            let slot = self.all.get(place(index))?;
+            let class = self.classes.get(usize::from(slot.class))?;
+            let lease = self.leases.get_mut(usize::from(slot.class))?;
+            if !class.is_leased() {
+                return None;
+            }
+            let turn = place(index.wrapping_sub(class.first));
+            let at = lease.first_resting.wrapping_add(turn);
+            let resting = self.resting.get_mut(at)?;
+            resting.quiet = quiet;
+            let set = core::mem::replace(&mut resting.set, NONE);
+            let at = class.first_set.wrapping_add(place(set));
+            let working = self.working.get_mut(at).filter(|_| set != NONE)?;
+            working.slot = core::mem::replace(&mut lease.free_set, set);
+            lease.free_sets = lease.free_sets.saturating_add(1);
+            lease.holding = lease.holding.saturating_sub(u32::from(working.holds));
+            working.holds = false;
+            Some(())
+        };
+        give_back().is_some()
+    }
+
+    /// Lends a slot's set and the sets of its class, if sets are leased and the slot has one.
+    fn leased(&mut self, index: u32) -> Option<(&mut Lease, &mut Working)> {
+        let slot = self.all.get(place(index))?;
+        let class = self.classes.get(usize::from(slot.class))?;
+        let lease = self.leases.get_mut(usize::from(slot.class))?;
+        if !class.is_leased() {
+            return None;
+        }
+        let turn = place(index.wrapping_sub(class.first));
+        let set = self
+            .resting
+            .get(lease.first_resting.wrapping_add(turn))?
+            .set;
+        let at = class.first_set.wrapping_add(place(set));
+        Some((lease, self.working.get_mut(at).filter(|_| set != NONE)?))
+    }
+
+    /// Counts a slot's set anew among those with octets that have not been received.
+    pub(super) fn count_holding(&mut self, index: u32) {
+        let Some((lease, working)) = self.leased(index) else {
+            return;
+        };
+        let holds = working.connection.holds_received();
+        match (working.holds, holds) {
+            (false, true) => lease.holding = lease.holding.saturating_add(1),
+            (true, false) => lease.holding = lease.holding.saturating_sub(1),
+            _ => {}
+        }
+        working.holds = holds;
+    }
+
+    /// Returns true if a slot's connection may take octets: they must not fill the last sets.
+    pub(super) fn may_hold(&mut self, index: u32) -> bool {
+        self.leased(index).is_none_or(|(lease, working)| {
+            let most = lease.sets.saturating_sub((lease.sets >> 2).max(1));
+            working.holds || lease.holding < most
+        })
+    }
+
+    /// Returns the slot that has the next set of a class, going round; `None` if they are not
+    /// leased.
+    pub(super) fn next_leaseholder(&mut self, class: u8) -> Option<u32> {
+        let lease = self.leases.get_mut(usize::from(class))?;
+        let class = self.classes.get(usize::from(class))?;
+        if !class.is_leased() {
+            return None;
+        }
+        let set = lease.cursor;
+        lease.cursor = set.wrapping_add(1).checked_rem(lease.sets).unwrap_or(0);
+        let at = class.first_set.wrapping_add(place(set));
+        Some(self.working.get(at)?.slot)
+    }
+
+    /// Puts a slot into the queue of those that wait for a set, once.
+    pub(super) fn starve(&mut self, index: u32) {
+        let Some(slot) = self.all.get_mut(place(index)) else {
+            return;
+        };
+        // Slots of other phases are in lists.
+        let may = matches!(slot.phase, Phase::Owned | Phase::Delivering);
+        if !may || slot.flags.has(Flags::STARVED) {
+            return;
+        }
+        if let Some(lease) = self.leases.get_mut(usize::from(slot.class)) {
+            slot.flags.set(Flags::STARVED);
+            lease.starved.push(self.all, index);
+        }
+    }
+
+    /// Takes a slot out of that queue if it is there.
+    pub(super) fn unstarve(&mut self, index: u32) {
+        let Some(slot) = self.all.get_mut(place(index)) else {
+            return;
+        };
+        if !slot.flags.has(Flags::STARVED) {
+            return;
+        }
+        slot.flags.clear(Flags::STARVED);
+        if let Some(lease) = self.leases.get_mut(usize::from(slot.class)) {
+            lease.starved.remove(self.all, index);
+        }
+    }
+
+    /// Returns the slot of a class that has waited for a set longest.
+    pub(super) fn first_starved(&self, class: u8) -> Option<u32> {
+        self.leases.get(usize::from(class))?.starved.first()
     }
 
     /// Returns the class for buffers of at least the given sizes; `None` when none is as large.
@@ -175,12 +526,22 @@ impl<'a> Slots<'a> {
         self.all.get_mut(place(index))
     }
 
-    /// Lends a slot with the memory of its connection.
+    /// Lends a slot with the memory of its connection; `None` if it has no set.
     #[inline]
-    pub(super) fn open(&mut self, index: u32) -> Option<(&mut Slot, Buffers<'_>)> {
+    pub(super) fn open(&mut self, index: u32) -> Option<Open<'_>> {
         let slot = self.all.get_mut(place(index))?;
         let class = self.classes.get(usize::from(slot.class))?;
-        let turn = place(index.wrapping_sub(class.first));
+        let mut turn = place(index.wrapping_sub(class.first));
+        if class.is_leased() {
+            let lease = self.leases.get(usize::from(slot.class))?;
+            let at = lease.first_resting.wrapping_add(turn);
+            let set = self.resting.get(at)?.set;
+            if set == NONE {
+                return None;
+            }
+            turn = place(set);
+        }
+        let working = self.working.get_mut(class.first_set.wrapping_add(turn))?;
         let (starts, shape) = (&class.starts, &class.shape);
         let both = shape.receive.wrapping_add(shape.send);
         let at = starts.receive.wrapping_add(turn.wrapping_mul(both));
@@ -197,13 +558,20 @@ impl<'a> Slots<'a> {
             outstanding: outstanding.get_mut(..shape.outstanding)?,
             ranges: ranges.get_mut(..shape.ranges)?,
         };
-        Some((slot, buffers))
+        Some(Open {
+            slot,
+            connection: &mut working.connection,
+            buffers,
+        })
     }
 
     /// Moves a slot out of its phase's list, into that of `phase`.
     ///
     /// Accept queues are not of a class: the caller sees to them.
     pub(super) fn move_to(&mut self, index: u32, phase: Phase) {
+        if LEASES {
+            self.unstarve(index);
+        }
         let Some(slot) = self.all.get_mut(place(index)) else {
             return;
         };
@@ -234,8 +602,13 @@ impl<'a> Slots<'a> {
     /// and is passed over there.
     pub(super) fn reset(&mut self, index: u32) {
         self.move_to(index, Phase::Free);
+        if let Some(open) = self.open(index) {
+            *open.connection = Connection::CLOSED;
+        }
+        if LEASES {
+            self.give_back(index, Quiet::CLOSED);
+        }
         if let Some(slot) = self.get_mut(index) {
-            slot.connection = Connection::CLOSED;
             slot.owner = 0;
             slot.listener = NO_LISTENER;
             slot.facts = Facts::NONE;

@@ -193,14 +193,12 @@ impl Connection {
     /// Updates SND.WND (RFC 9293, section 3.10.7.4).
     pub(super) fn update_window(&mut self, now: u64, segment: &Segment<'_>) {
         let send = &mut self.send;
-        let newer = send.wl1.is_before(segment.seq)
-            || (send.wl1 == segment.seq && !send.wl2.is_after(segment.ack));
-        if !newer || segment.ack.is_before(send.una) {
+        if send.wl1.is_after(segment.seq) || segment.ack.is_before(send.una) {
             return;
         }
         let before = send.window;
         send.window = segment.window;
-        (send.wl1, send.wl2) = (segment.seq, segment.ack);
+        send.wl1 = segment.seq;
         send.window_max = send.window_max.max(send.window);
         if before == 0 && send.window > 0 {
             // Open again: what was probed with goes once more, with the rest.

@@ -131,6 +131,24 @@ impl Marks {
     /// A partial acknowledgement has come in the repair in progress, without SACK.
     pub(super) const PARTIAL: u32 = 1 << 25;
 
+    /// None.
+    pub(super) const NONE: Self = Self(0);
+    /// Something is to be sent.
+    pub(super) const DUE: u32 = Self::ACK_DUE
+        | Self::SYN_DUE
+        | Self::RESET_DUE
+        | Self::TAIL_PROBE_DUE
+        | Self::WINDOW_PROBE_DUE
+        | Self::KEEPALIVE_DUE
+        | Self::FIRST_AGAIN;
+    /// What means nothing once everything is acknowledged.
+    pub(super) const OF_FLIGHT: u32 = Self::TAIL_PROBE_OUT
+        | Self::TAIL_PROBE_AGAIN
+        | Self::WINDOW_PROBE_OUT
+        | Self::WINDOW_USED
+        | Self::MAY_UNDO
+        | Self::PARTIAL;
+
     #[inline]
     pub(super) const fn has(self, mark: u32) -> bool {
         self.0 & mark != 0
@@ -163,10 +181,9 @@ pub(super) struct Send {
     pub(super) una: Seq,
     /// SND.NXT: never goes back.
     pub(super) nxt: Seq,
-    /// SND.WL1.
+    /// SND.WL1. SND.WL2 is none: it is never after SND.UNA, and what acknowledges less than that
+    /// says nothing of the window.
     pub(super) wl1: Seq,
-    /// SND.WL2.
-    pub(super) wl2: Seq,
     /// Place in the send buffer of the first octet that is not acknowledged.
     pub(super) head: u32,
     /// Octets in the send buffer.
@@ -217,6 +234,27 @@ pub(super) struct Clock {
     pub(super) again_at: u16,
     /// What is added to our clock.
     pub(super) offset: u32,
+}
+
+impl Clock {
+    /// Of no connection.
+    pub(super) const NONE: Self = Self {
+        recent: 0,
+        recent_at: 0,
+        again_at: 0,
+        offset: 0,
+    };
+}
+
+/// Returns the error that an owner learns of.
+pub(super) const fn error_of(broken: Broken) -> Option<Error> {
+    match broken {
+        Broken::Not => None,
+        Broken::TimedOut => Some(Error::TimedOut),
+        Broken::Unreachable => Some(Error::Unreachable),
+        Broken::Refused => Some(Error::Refused),
+        Broken::Reset => Some(Error::Reset),
+    }
 }
 
 /// One connection's control block: plain numbers, without any reference.
@@ -284,7 +322,7 @@ pub struct Connection {
 
 /// What a connection takes beside its buffers and tables.
 pub const CONNECTION_LEN: usize = size_of::<Connection>();
-const _: () = assert!(CONNECTION_LEN <= 264);
+const _: () = assert!(CONNECTION_LEN <= 256);
 
 impl Connection {
     /// No connection: state CLOSED.
@@ -294,7 +332,6 @@ impl Connection {
             una: Seq::new(0),
             nxt: Seq::new(0),
             wl1: Seq::new(0),
-            wl2: Seq::new(0),
             head: 0,
             queued: 0,
             window: 0,
@@ -308,13 +345,8 @@ impl Connection {
         board: Scoreboard::EMPTY,
         rack: Rack::new(Seq::new(0)),
         recovery: Recovery::new(Seq::new(0)),
-        clock: Clock {
-            recent: 0,
-            recent_at: 0,
-            again_at: 0,
-            offset: 0,
-        },
-        marks: Marks(0),
+        clock: Clock::NONE,
+        marks: Marks::NONE,
         probe_end: Seq::new(0),
         mss_default: 0,
         unneeded: 0,
@@ -377,13 +409,7 @@ impl Connection {
     /// Returns why the connection broke; `None` when it has not, or ended as both sides wanted.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
-        match self.broken {
-            Broken::Not => None,
-            Broken::TimedOut => Some(Error::TimedOut),
-            Broken::Unreachable => Some(Error::Unreachable),
-            Broken::Refused => Some(Error::Refused),
-            Broken::Reset => Some(Error::Reset),
-        }
+        error_of(self.broken)
     }
 
     /// Goes to CLOSED for a reason that only the shell knows, such as that there is no way to the

@@ -54,7 +54,7 @@ impl Connection {
         self.receive.start(syn.seq);
         self.learn_options(now, &syn.options);
         self.send.set_syn_window(syn.window);
-        (self.send.wl1, self.send.wl2) = (syn.seq, syn.ack);
+        self.send.wl1 = syn.seq;
     }
 
     /// Agrees on options: what both sides offer is used.

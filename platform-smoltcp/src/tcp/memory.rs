@@ -8,7 +8,8 @@ use super::segment::Block;
 
 /// The memory of one connection, lent by the shell for one call.
 ///
-/// The lengths are part of the connection: they must be the same in each call from opening on.
+/// The lengths are part of the connection: they must be the same in each call from opening on. So
+/// must the memory, except that a [quiet](super::Connection::is_quiet) connection uses none.
 /// Contents belong to the engine; nobody else changes them.
 #[derive(Debug)]
 #[expect(

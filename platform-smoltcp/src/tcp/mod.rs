@@ -32,6 +32,10 @@
 //! returns a [`Transmit`] whose bytes are where [`Connection::payload`] says. When it returns
 //! `None`, [`Connection::deadline`] says when `on_timer` is due.
 //!
+//! A shell with many connections may keep a connection that [is quiet](Connection::is_quiet) as a
+//! [`Quiet`], in less than half of the memory and without buffers and tables, and
+//! [resume](Quiet::resume) it, on other memory of the same lengths, before the next call.
+//!
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
 //! What RFC 9293 demands, and which test shows each, stands in `RFC9293.md` beside this file; how
@@ -43,7 +47,8 @@
 //! `connection` is the control block, `owner` its owner's calls. `input` checks a segment in the
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
-//! `congestion` is the policy beside it, `path` is what ICMP says. `listen`, `cookies` and
+//! `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the connection while
+//! nothing is on its way. `listen`, `cookies` and
 //! `time_wait` are the connection before and after it costs anything; `invariants` is what always
 //! holds, and `injected_bug` what the tests must find. A file imports from those named before it,
 //! but for the steps of a connection, which are all methods of it.
@@ -63,6 +68,7 @@ mod output;
 mod outstanding;
 mod owner;
 mod path;
+mod quiet;
 mod reassembly;
 mod segment;
 mod seq;
@@ -77,6 +83,7 @@ pub use listen::Listen;
 pub use memory::Buffers;
 pub use outstanding::Outstanding;
 pub use path::IcmpError;
+pub use quiet::{QUIET_LEN, Quiet};
 pub use segment::{
     Block, Events, Flags, HEADER_LEN, Options, SACK_BLOCKS_MAX, SackBlocks, Segment, Timestamps,
     Transmit,

@@ -69,15 +69,8 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn may_transmit(&self) -> bool {
-        const DUE: u32 = Marks::ACK_DUE
-            | Marks::SYN_DUE
-            | Marks::RESET_DUE
-            | Marks::TAIL_PROBE_DUE
-            | Marks::WINDOW_PROBE_DUE
-            | Marks::KEEPALIVE_DUE
-            | Marks::FIRST_AGAIN;
         let fin = self.marks.has(Marks::FIN_WANTED) && !self.marks.has(Marks::FIN_SENT);
-        self.marks.has(DUE) || self.board.lost > 0 || fin || self.unsent() > 0
+        self.marks.has(Marks::DUE) || self.board.lost > 0 || fin || self.unsent() > 0
     }
 
     /// Makes a segment without text: acknowledges, tells the window and the time.

@@ -71,6 +71,51 @@ impl Receive {
         self.acked = self.nxt;
     }
 
+    /// Makes the state of a connection again that [is empty](Self::is_empty) and has acknowledged
+    /// everything, from RCV.NXT and the right edge, our MSS, what counts as full, and the shift.
+    pub(super) const fn resumed(
+        (nxt, edge): (Seq, Seq),
+        (mss, full, shift): (u16, u16, u8),
+    ) -> Self {
+        Self {
+            nxt,
+            edge,
+            acked: nxt,
+            fin: nxt,
+            mss,
+            full,
+            shift,
+            ..Self::NEW
+        }
+    }
+
+    /// Returns true if there is nothing to receive, nothing out of order, and no duplicate to
+    /// report.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.queued == 0 && !self.has_sack()
+    }
+
+    /// Returns true if something has come out of order.
+    pub(super) const fn has_ranges(&self) -> bool {
+        self.ranges > 0
+    }
+
+    /// Returns true if everything up to RCV.NXT has been acknowledged.
+    pub(super) const fn is_acknowledged(&self) -> bool {
+        self.nxt.get() == self.acked.get()
+    }
+
+    /// Returns the largest segment that has come.
+    pub(super) const fn full(&self) -> u16 {
+        self.full
+    }
+
+    /// Forgets what came out of order.
+    pub(super) const fn forget_out_of_order(&mut self) {
+        self.ranges = 0;
+        self.duplicate = Block::EMPTY;
+    }
+
     /// Returns RCV.WND.
     #[inline]
     pub(super) const fn window(&self) -> u32 {

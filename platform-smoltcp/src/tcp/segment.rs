@@ -243,6 +243,17 @@ impl Segment<'_> {
             .saturating_add(controls)
     }
 
+    /// Returns the segment without its text and its FIN, which are then as if lost.
+    #[must_use]
+    pub fn without_text(&self) -> Self {
+        let controls = self.flags.bits() & !(Flags::FIN | Flags::PSH).bits();
+        Self {
+            flags: Flags::from_bits(controls),
+            payload: &[],
+            ..*self
+        }
+    }
+
     /// Returns true if the segment takes no sequence space.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -20,6 +20,18 @@ const KEEPALIVE_PROBES: u8 = 9;
 const SIXTEENTH: u128 = 62_500;
 /// After how many microseconds without a call deadlines are looked at, lest they wrap.
 const LATE: u64 = 1_000_000_000;
+/// Bits of the clock in microseconds that [`Timers::base`] leaves out: it counts about seconds.
+const BASE_UNIT: u32 = 20;
+
+/// Returns the clock in units of [`BASE_UNIT`].
+fn unit_of(now: u64) -> u32 {
+    low(now >> BASE_UNIT)
+}
+
+/// Returns the clock at the start of a unit of [`BASE_UNIT`].
+fn base_of(unit: u32) -> u64 {
+    u64::from(unit) << BASE_UNIT
+}
 
 /// Returns the low 32 bits of the clock in microseconds.
 pub(super) fn micros32(now: u64) -> u32 {
@@ -57,8 +69,8 @@ pub(super) enum Main {
 /// within half an hour in microseconds, or within 24 days in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timers {
-    /// The clock when a call was made last, in microseconds.
-    base: u64,
+    /// The clock when a call was made last, in units of [`BASE_UNIT`].
+    base: u32,
     /// When the main timer runs out, in microseconds.
     main_at: u32,
     /// When a delayed acknowledgement goes, in microseconds.
@@ -118,7 +130,7 @@ impl Timers {
             .keepalive
             .map_or(0, |every| units(every, second).max(1));
         self.time_wait = units(settings.time_wait, second);
-        self.base = now;
+        self.base = unit_of(now);
         self.progress_ms = millis(now);
         self.heard_ms = millis(now);
     }
@@ -126,26 +138,27 @@ impl Timers {
     /// Goes on to `now`. What has long been due stays due, however late the call is.
     #[inline]
     pub(super) fn tick(&mut self, now: u64) {
-        if now.saturating_sub(self.base) > LATE {
+        let base = base_of(self.base);
+        if now.saturating_sub(base) > LATE {
             if self.main != Main::Stopped && self.main_due() <= now {
                 self.main_at = micros32(now);
             }
-            if self.ack_runs && near(self.base, self.ack_at) <= now {
+            if self.ack_runs && near(base, self.ack_at) <= now {
                 self.ack_at = micros32(now);
             }
             if self.life_runs && self.life_due() <= now {
                 self.life_at = millis(now);
             }
         }
-        self.base = now;
+        self.base = unit_of(now);
     }
 
     fn main_due(&self) -> u64 {
-        near(self.base, self.main_at)
+        near(base_of(self.base), self.main_at)
     }
 
     fn life_due(&self) -> u64 {
-        let base = self.base.checked_div(1_000).unwrap_or(0);
+        let base = base_of(self.base).checked_div(1_000).unwrap_or(0);
         near(base, self.life_at).saturating_mul(1_000)
     }
 
@@ -158,7 +171,7 @@ impl Timers {
         }
         // Mostly neither is running.
         if self.ack_runs {
-            first = sooner(first, near(self.base, self.ack_at));
+            first = sooner(first, near(base_of(self.base), self.ack_at));
         }
         if self.life_runs {
             first = sooner(first, self.life_due());
@@ -229,6 +242,92 @@ impl Timers {
     }
 }
 
+/// What is kept of the deadlines of a connection with nothing on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuietTimers {
+    base: u32,
+    life_at: u32,
+    progress_ms: u32,
+    heard_ms: u32,
+    user: u16,
+    keepalive: u16,
+    time_wait: u16,
+    probes: u8,
+    life_runs: bool,
+}
+
+impl QuietTimers {
+    /// None is running.
+    pub(super) const NONE: Self = Self {
+        base: 0,
+        life_at: 0,
+        progress_ms: 0,
+        heard_ms: 0,
+        user: 0,
+        keepalive: 0,
+        time_wait: 0,
+        probes: 0,
+        life_runs: false,
+    };
+
+    /// Returns the deadline in microseconds.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        Timers::resumed(self).first()
+    }
+}
+
+impl Timers {
+    /// Returns true if nothing but [`Self::life_at`] is waited for.
+    pub(super) const fn is_quiet(&self) -> bool {
+        matches!(self.main, Main::Stopped) && !self.ack_runs
+    }
+
+    /// Returns what is kept of deadlines of which [`Self::is_quiet`] is true.
+    pub(super) const fn quiet(&self) -> QuietTimers {
+        QuietTimers {
+            base: self.base,
+            life_at: self.life_at,
+            progress_ms: self.progress_ms,
+            heard_ms: self.heard_ms,
+            user: self.user,
+            keepalive: self.keepalive,
+            time_wait: self.time_wait,
+            probes: self.probes,
+            life_runs: self.life_runs,
+        }
+    }
+
+    /// Makes them again. The handshake is over, so its limit is not needed.
+    pub(super) const fn resumed(quiet: &QuietTimers) -> Self {
+        Self {
+            base: quiet.base,
+            main_at: 0,
+            ack_at: 0,
+            life_at: quiet.life_at,
+            progress_ms: quiet.progress_ms,
+            heard_ms: quiet.heard_ms,
+            handshake: 0,
+            user: quiet.user,
+            keepalive: quiet.keepalive,
+            time_wait: quiet.time_wait,
+            probes: quiet.probes,
+            main: Main::Stopped,
+            ack_runs: false,
+            life_runs: quiet.life_runs,
+        }
+    }
+
+    /// Lets no acknowledgement wait; returns true if one did.
+    pub(super) const fn stop_ack(&mut self) -> bool {
+        core::mem::replace(&mut self.ack_runs, false)
+    }
+
+    /// Returns the microseconds since there was progress.
+    pub(super) fn since_progress(&self, now: u64) -> u64 {
+        u64::from(millis(now).wrapping_sub(self.progress_ms)).saturating_mul(1_000)
+    }
+}
+
 /// Returns the sooner of two deadlines.
 fn sooner(first: Option<u64>, other: u64) -> Option<u64> {
     Some(first.map_or(other, |first| first.min(other)))
@@ -254,7 +353,7 @@ impl Connection {
         let now = now.as_micros();
         let mut events = Events::NONE;
         let timers = &mut self.timers;
-        let ack = timers.ack_runs && near(timers.base, timers.ack_at) <= now;
+        let ack = timers.ack_runs && near(base_of(timers.base), timers.ack_at) <= now;
         let main = timers.main != Main::Stopped && timers.main_due() <= now;
         let life = timers.life_runs && timers.life_due() <= now;
         timers.tick(now);

@@ -77,6 +77,10 @@ pub(crate) struct Host {
     ranges: Vec<Block>,
     /// Most octets of a segment that the device cuts to size.
     pub(crate) segment_max: u32,
+    /// Keep only what is remembered of a quiet connection, and give its memory to others meanwhile.
+    pub(crate) rests: bool,
+    /// How often it did.
+    pub(crate) rested: u32,
 }
 
 impl Host {
@@ -90,6 +94,8 @@ impl Host {
             outstanding: vec![Outstanding::EMPTY; (send / 1_000).max(16) * 2],
             ranges: vec![Block::EMPTY; (receive / 16_384).clamp(8, 128)],
             segment_max: 0,
+            rests: false,
+            rested: 0,
         }
     }
 
@@ -138,7 +144,26 @@ impl Host {
         if let Err(broken) = tcp.check(&buffers) {
             panic!("not true: {broken}: {tcp:?}");
         }
+        if self.rests {
+            self.rest();
+        }
         result
+    }
+
+    /// What a shell does that leases memory to those that have something to do.
+    fn rest(&mut self) {
+        let Some(quiet) = self.tcp.quiet() else {
+            return;
+        };
+        assert_eq!(quiet.state(), self.tcp.state());
+        assert_eq!(quiet.error(), self.tcp.error());
+        assert_eq!(quiet.deadline(), self.tcp.deadline());
+        self.tcp = quiet.resume();
+        self.send.fill(0xaa);
+        self.receive.fill(0xaa);
+        self.outstanding.fill(Outstanding::EMPTY);
+        self.ranges.fill(Block::EMPTY);
+        self.rested += 1;
     }
 
     pub(crate) fn send(&mut self, data: &[u8]) -> usize {

@@ -10,7 +10,8 @@ use std::hint::black_box;
 use rustix::time::{ClockId, clock_gettime};
 use usockets::{Endpoint, Instant, Platform, Recv, SocketId};
 use usockets_smoltcp::{
-    Address, Block, Config, Listener, Memory, Outstanding, Secret, SizeClass, Slot, Socket, Stack,
+    Address, Block, Config, Listener, Memory, Outstanding, Resting, Secret, SizeClass, Slot,
+    Socket, Stack, Working,
 };
 use usockets_tests::smoltcp::leak;
 use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
@@ -36,7 +37,7 @@ fn main() {
     for count in connections.map_or(all.to_vec(), |count| vec![count]) {
         measure(count, echoes.unwrap_or(400_000));
     }
-    println!("slot {}", size_of::<Slot>());
+    println!("slot {}", size_of::<Slot>() + size_of::<Working>());
 }
 
 /// Processor time of this thread.
@@ -51,6 +52,8 @@ fn stack(count: usize, peers: usize) -> Net {
     let config = Config::new([0; 6], &addresses, Secret::new([7; 16]));
     let memory = Memory {
         slots: leak(count, || Slot::EMPTY),
+        working: leak(classes[0].working_len(), || Working::EMPTY),
+        resting: leak(classes[0].resting_len(), || Resting::EMPTY),
         outstanding: leak(classes[0].outstanding_len(), || Outstanding::EMPTY),
         ranges: leak(classes[0].ranges_len(), || Block::EMPTY),
         bytes: leak(classes[0].bytes(), || 0),
@@ -131,7 +134,7 @@ fn measure(count: usize, echoes: u64) {
         black_box(&mut net).poll(Some(Instant::ZERO)).unwrap();
     }
     let idle = (cpu_nanos() - start) as f64 / f64::from(polls);
-    let slot = size_of::<Slot>() + 4;
+    let slot = size_of::<Slot>() + size_of::<Working>() + 4;
     println!(
         "{count:>11}  {:>20.0}  {:.0}  {:.0}  {idle:>12.0}  {slot}",
         all[2], all[0], all[4]

@@ -9,7 +9,7 @@ use usockets::{Error, Handler, Instant, Opened, Platform, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, Listener, Memory, Neighbour, Outstanding, PollDevice,
-    Random, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta,
+    Random, Resting, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta, Working,
 };
 
 use super::{leak, mac, v6};
@@ -75,6 +75,12 @@ pub fn stack(offload: bool, classes: &[SizeClass], faults: Losses) -> Stack<'sta
     let device = Faulty::new(tap, faults);
     let memory = Memory {
         slots: leak(slots, || Slot::EMPTY),
+        working: leak(classes.iter().map(SizeClass::working_len).sum(), || {
+            Working::EMPTY
+        }),
+        resting: leak(classes.iter().map(SizeClass::resting_len).sum(), || {
+            Resting::EMPTY
+        }),
         outstanding: leak(classes.iter().map(SizeClass::outstanding_len).sum(), || {
             Outstanding::EMPTY
         }),

@@ -17,7 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, End, Faults, Flight, Limits, Listener, Medium, Memory,
-    Neighbour, Outstanding, PollDevice, Secret, SizeClass, Slot, Socket, Stack, Wire,
+    Neighbour, Outstanding, PollDevice, Resting, Secret, SizeClass, Slot, Socket, Stack, Wire,
+    Working,
 };
 
 pub type Device = End<'static, 'static>;
@@ -149,6 +150,14 @@ impl Recipe {
         let bytes = self.classes.iter().map(SizeClass::bytes).sum();
         let memory = Memory {
             slots: leak(slots, || Slot::EMPTY),
+            working: leak(
+                self.classes.iter().map(SizeClass::working_len).sum(),
+                || Working::EMPTY,
+            ),
+            resting: leak(
+                self.classes.iter().map(SizeClass::resting_len).sum(),
+                || Resting::EMPTY,
+            ),
             outstanding: leak(
                 self.classes.iter().map(SizeClass::outstanding_len).sum(),
                 || Outstanding::EMPTY,

@@ -64,6 +64,8 @@ pub struct State {
     pub budget: u64,
     /// Every message has a connection of its own, which the stack ends.
     pub churn: bool,
+    /// What comes is acknowledged at once, so that nothing is on its way between two messages.
+    pub polite: bool,
 }
 
 impl Peers {
@@ -83,6 +85,7 @@ impl Peers {
                 open: 0,
                 budget: 0,
                 churn: false,
+                polite: false,
             },
             frames: vec![[0; FRAME]; 64],
             lens: vec![0; 64],
@@ -207,7 +210,7 @@ impl State {
         if frame[33] & SYN != 0 {
             peer.ack = seq.wrapping_add(1);
             self.open += 1;
-            if self.churn {
+            if self.churn || self.polite {
                 peer.next = Next::Open;
             }
         } else if frame[33] & FIN != 0 {
@@ -216,6 +219,11 @@ impl State {
         } else if payload > 0 {
             peer.ack = seq.wrapping_add(payload as u32);
             self.echoes += 1;
+            if self.polite {
+                peer.next = Next::Open;
+                self.turn.push_front(index as u32);
+                return;
+            }
         } else if before == Next::Ended && frame[28..32] == peer.seq.to_be_bytes() {
             self.echoes += 1;
             peer.round += 1;
@@ -260,7 +268,9 @@ impl PollDevice for Peers {
             }
             state.turn.pop_front();
             self.lens[count] = state.write(&mut self.frames[count], index);
-            if next == Next::Open {
+            if next == Next::Open && state.polite {
+                state.turn.push_back(index);
+            } else if next == Next::Open {
                 state.turn.push_front(index);
             }
             count += 1;

@@ -28,6 +28,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Endpoint, Error, Loop, Sockets};
 use usockets_smoltcp::{
     Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Secret, SizeClass, Slot,
+    Working,
     Stack,
 };
 
@@ -52,6 +53,7 @@ type Handler = Server<'static, IN, OUT>;
 static NETWORK: StaticCell<Network> = StaticCell::new();
 /// Filled when the program starts: they are not all zero bytes, and would lie in the image.
 static SLOTS: ConstStaticCell<Vec<Slot, CONNECTIONS>> = ConstStaticCell::new(Vec::new());
+static WORKING: ConstStaticCell<Vec<Working, CONNECTIONS>> = ConstStaticCell::new(Vec::new());
 static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
     ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
 static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
@@ -74,6 +76,7 @@ static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
 const CONNECTION: usize = Sockets::<&'static mut Network, Handler, 1>::SLOT_BYTES
     + size_of::<HttpMemory<IN, OUT>>()
     + size_of::<Slot>()
+    + size_of::<Working>()
     + CLASS.outstanding * size_of::<Outstanding>()
     + CLASS.ranges * size_of::<Block>()
     + size_of::<u32>()
@@ -138,6 +141,8 @@ fn network() -> Result<&'static mut Network, Error> {
         Config::new(card.mac(), &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
     let memory = Memory {
         slots: fill(SLOTS.take(), || Slot::EMPTY),
+        working: fill(WORKING.take(), || Working::EMPTY),
+        resting: &mut [],
         outstanding: OUTSTANDING.take(),
         ranges: RANGES.take(),
         bytes: BYTES.take(),

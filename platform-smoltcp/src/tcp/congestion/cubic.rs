@@ -34,6 +34,16 @@ impl Cubic {
         w_est_credit: 0,
     };
 
+    /// Returns W_max.
+    pub(super) const fn w_max(&self) -> u32 {
+        self.w_max
+    }
+
+    /// Makes the state between two epochs.
+    pub(super) const fn resumed(w_max: u32) -> Self {
+        Self { w_max, ..Self::NEW }
+    }
+
     /// Returns the threshold after a loss at a window of `window` octets. The curve stays as it is
     /// until the loss is certain ([`Self::on_reduced`]).
     pub(super) fn reduced(window: u32) -> u32 {

@@ -92,6 +92,23 @@ impl Congestion {
         }
     }
 
+    /// Returns CUBIC's W_max.
+    pub(super) const fn w_max(&self) -> u32 {
+        self.cubic.w_max()
+    }
+
+    /// Makes the state again of a connection that had nothing on its way: CUBIC begins a new epoch
+    /// (RFC 9438, section 4.8).
+    pub(super) const fn resumed(window: u32, threshold: u32, w_max: u32) -> Self {
+        Self {
+            window,
+            threshold,
+            credit: 0,
+            before: Before::NONE,
+            cubic: Cubic::resumed(w_max),
+        }
+    }
+
     /// Returns true in slow start.
     pub(super) const fn is_slow_start(&self) -> bool {
         self.window < self.threshold

@@ -30,6 +30,23 @@ pub(in crate::tcp) struct Rack {
     marks: u8,
 }
 
+/// What RACK knows of reordering on the path, which stays when nothing is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tcp) struct Reordering {
+    factor: u8,
+    persist: u8,
+    seen: u8,
+}
+
+impl Reordering {
+    /// Of no connection.
+    pub(in crate::tcp) const NONE: Self = Self {
+        factor: 1,
+        persist: PERSIST,
+        seen: 0,
+    };
+}
+
 /// Some segment has been delivered.
 const KNOWN: u8 = 1;
 /// RACK.reordering_seen.
@@ -56,6 +73,24 @@ impl Rack {
             persist: PERSIST,
             marks: 0,
         }
+    }
+
+    /// Returns what is known of reordering.
+    pub(in crate::tcp) const fn reordering(&self) -> Reordering {
+        Reordering {
+            factor: self.factor,
+            persist: self.persist,
+            seen: self.marks & REORDERING,
+        }
+    }
+
+    /// As [`Self::new`], with what is known of reordering.
+    pub(in crate::tcp) const fn resumed(start: Seq, known: Reordering) -> Self {
+        let mut rack = Self::new(start);
+        rack.factor = known.factor;
+        rack.persist = known.persist;
+        rack.marks = known.seen;
+        rack
     }
 
     const fn has(&self, mark: u8) -> bool {

@@ -9,7 +9,7 @@ use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
 use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Budget, Error, Loop, Sockets};
-use usockets_smoltcp::{Block, Listener, Memory, Neighbour, Outstanding, SizeClass, Slot};
+use usockets_smoltcp::{Block, Listener, Memory, Neighbour, Outstanding, SizeClass, Slot, Working};
 
 use crate::http::date::WallClock;
 use crate::http::memory::{Memory as HttpMemory, Store};
@@ -32,6 +32,7 @@ const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW)
 
 /// Made when the program starts: they are not all zero bytes, and would lie in the flash too.
 static SLOTS: StaticCell<[Slot; CONNECTIONS]> = StaticCell::new();
+static WORKING: StaticCell<[Working; CONNECTIONS]> = StaticCell::new();
 static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
     ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
 static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
@@ -155,6 +156,8 @@ fn idle() -> &'static mut Network {
 fn platform(slots: &'static mut [Slot]) -> Result<Platform, Error> {
     let memory = Memory {
         slots,
+        working: working(),
+        resting: &mut [],
         outstanding: OUTSTANDING.take(),
         ranges: RANGES.take(),
         bytes: BYTES.take(),
@@ -172,4 +175,10 @@ fn platform(slots: &'static mut [Slot]) -> Result<Platform, Error> {
 #[inline(never)]
 fn slots() -> &'static mut [Slot] {
     SLOTS.init_with(|| [const { Slot::EMPTY }; CONNECTIONS])
+}
+
+/// Makes the control blocks of all connections.
+#[inline(never)]
+fn working() -> &'static mut [Working] {
+    WORKING.init_with(|| [const { Working::EMPTY }; CONNECTIONS])
 }

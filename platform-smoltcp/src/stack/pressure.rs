@@ -1,0 +1,247 @@
+//! Leasing sets, and what happens when there are too few.
+//!
+//! Who wants a set and finds none makes place of others in this order:
+//!
+//! 1. A connection that holds nothing but what came out of order loses that. Its peer keeps it
+//!    until it is acknowledged (RFC 2018, section 8).
+//! 2. A connection whose peer has acknowledged nothing for [`STUCK`] is given up, be it that it
+//!    does not answer or that it keeps its window closed (RFC 6429, section 4).
+//!
+//! A segment that finds none all the same is dropped, as one that the network has lost: its peer
+//! sends it again. The window that its peer was told stays, since it may not shrink (RFC 9293,
+//! section 3.8.6). An owner that wants to send or to end waits in a queue, first come, first
+//! served. While anybody waits, no owner sends more than what it has taken already, and
+//! acknowledgements are not delayed, so that each set comes free when its buffers are empty.
+
+use usockets::{Duration, Error, Instant};
+
+use crate::config::CLASSES_MAX;
+use crate::stack::events::STUCK;
+use crate::stack::shell::Shell;
+use crate::stack::slot::{Facts, Flags, Phase};
+
+/// How often is looked for sets while connections wait for some.
+const RELIEF_EVERY: Duration = Duration::from_millis(100);
+/// How many sets are looked at for one that can be taken back.
+const TRIES: u32 = 64;
+
+impl Shell<'_> {
+    /// Sees to it that the connection has a set; returns false if there is none for it.
+    #[inline]
+    pub(super) fn lease(&mut self, index: u32) -> bool {
+        !self.slots.is_any_leased() || self.lease_set(index)
+    }
+
+    #[inline(never)]
+    fn lease_set(&mut self, index: u32) -> bool {
+        if !self.slots.lease(index) {
+            let class = self.slots.get(index).map_or(0, |slot| slot.class);
+            if !self.reclaim(class) || !self.slots.lease(index) {
+                self.counters.starved = self.counters.starved.wrapping_add(1);
+                return false;
+            }
+        }
+        let slot = self.slots.get(index);
+        if slot.is_some_and(|slot| slot.flags.has(Flags::STARVED)) {
+            self.make_up(index);
+        }
+        true
+    }
+
+    /// Does what an owner has asked for while its connection waited for a set.
+    fn make_up(&mut self, index: u32) {
+        self.slots.unstarve(index);
+        let now = self.now;
+        let Some(open) = self.slots.open(index) else {
+            return;
+        };
+        let flags = &mut open.slot.flags;
+        if flags.has(Flags::CLOSE_DUE) {
+            open.connection.close(now, &open.buffers);
+        } else if flags.has(Flags::FINISH_DUE) {
+            open.connection.shutdown();
+        }
+        let facts = Facts::WRITABLE.when(flags.has(Flags::SEND_DUE));
+        // The owner's send stays due, and the set its own, until it has had its turn.
+        flags.clear(Flags::CLOSE_DUE | Flags::FINISH_DUE);
+        self.report(index, facts);
+        self.serve.push(self.slots.all, index);
+    }
+
+    /// Lets the connection wait for a set to do what `due` says.
+    pub(super) fn starve(&mut self, index: u32, due: u8) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.flags.set(due);
+            self.slots.starve(index);
+        }
+        let at = self.now.saturating_add(RELIEF_EVERY);
+        if let Some(relief) = self.relief_at.first_mut() {
+            relief.get_or_insert(at);
+        }
+    }
+
+    /// Returns when sets are looked for next, for connections that wait for some.
+    pub(super) fn next_relief(&self) -> Option<Instant> {
+        self.relief_at.first().copied().flatten()
+    }
+
+    /// Looks once more, from time to time, for sets that can be given to those that wait.
+    pub(super) fn relieve(&mut self) {
+        if self.next_relief().is_none_or(|at| at > self.now) {
+            return;
+        }
+        self.relief_at.fill(None);
+        for class in 0..u8::try_from(CLASSES_MAX).unwrap_or(u8::MAX) {
+            if self.slots.first_starved(class).is_none() {
+                continue;
+            }
+            if self.slots.has_set(class) || self.reclaim(class) {
+                self.feed(class);
+            }
+            if self.slots.first_starved(class).is_some() {
+                let at = self.now.saturating_add(RELIEF_EVERY);
+                self.relief_at.fill(Some(at));
+            }
+        }
+    }
+
+    /// Gives sets that are free to those that wait for one.
+    pub(super) fn feed(&mut self, class: u8) {
+        // Each round takes a set.
+        while let Some(index) = self.slots.first_starved(class) {
+            if !self.slots.lease(index) {
+                return;
+            }
+            self.make_up(index);
+        }
+    }
+
+    /// Takes the set of a connection with nothing to do back; while others wait, lets it have
+    /// nothing to do soon.
+    #[inline]
+    pub(super) fn settle(&mut self, index: u32) {
+        if self.slots.is_any_leased() {
+            self.settle_set(index);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_set(&mut self, index: u32) {
+        let Some(class) = self.slots.get(index).map(|slot| slot.class) else {
+            return;
+        };
+        self.slots.count_holding(index);
+        if self.slots.settle(index) {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.flags.clear(Flags::SEND_DUE);
+            }
+            return self.feed(class);
+        }
+        if self.slots.has_set(class) {
+            return;
+        }
+        if let Some(open) = self.slots.open(index)
+            && open.connection.hurry()
+        {
+            self.serve.push(self.slots.all, index);
+        }
+    }
+
+    /// Returns true if an owner may send: with a set, and not more than its share while others wait
+    /// for one. If not, it is told later.
+    #[inline(never)]
+    pub(super) fn may_send(&mut self, index: u32) -> bool {
+        let Some(slot) = self.slots.get(index) else {
+            return false;
+        };
+        let waits = self.slots.first_starved(slot.class).is_some();
+        if let Some(open) = self.slots.open(index) {
+            open.slot.flags.clear(Flags::SEND_DUE);
+            if waits && open.connection.send_len() > 0 {
+                open.connection.note_short();
+                return false;
+            }
+            return true;
+        }
+        if self.lease(index) {
+            return true;
+        }
+        self.starve(index, Flags::SEND_DUE);
+        false
+    }
+
+    /// Makes a set of a class free, if one can be taken back.
+    #[cold]
+    fn reclaim(&mut self, class: u8) -> bool {
+        if self.take_back(class, None) {
+            return true;
+        }
+        let now = self.now;
+        for _ in 0..TRIES {
+            let Some(index) = self.slots.next_leaseholder(class) else {
+                return false;
+            };
+            let Some(open) = self.slots.open(index) else {
+                continue;
+            };
+            if u128::from(open.connection.stalled(now)) >= STUCK.as_micros() {
+                self.counters.stalled_evicted = self.counters.stalled_evicted.wrapping_add(1);
+                self.give_set_up(index);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends a connection whose peer takes nothing. The peer learns of it with its next segment.
+    fn give_set_up(&mut self, index: u32) {
+        let Some(phase) = self.slots.get(index).map(|slot| slot.phase) else {
+            return;
+        };
+        if phase == Phase::Owned {
+            self.fail(index, Error::TimedOut);
+            self.slots.settle(index);
+        } else {
+            self.release(index);
+        }
+    }
+
+    /// Returns true if a connection may take octets: they must not fill the last sets. What others
+    /// have out of order makes place.
+    #[inline(never)]
+    pub(super) fn may_hold(&mut self, index: u32) -> bool {
+        if self.slots.may_hold(index) {
+            return true;
+        }
+        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        if self.take_back(class, Some(index)) && self.slots.may_hold(index) {
+            return true;
+        }
+        self.counters.starved = self.counters.starved.wrapping_add(1);
+        false
+    }
+
+    /// Makes a set free of a connection that has become quiet in this turn, or has nothing but what
+    /// came out of order: only the latter if it is for octets of the connection `holder`.
+    #[cold]
+    fn take_back(&mut self, class: u8, holder: Option<u32>) -> bool {
+        for _ in 0..TRIES {
+            let Some(index) = self.slots.next_leaseholder(class) else {
+                return false;
+            };
+            let Some(open) = self.slots.open(index) else {
+                continue;
+            };
+            let holds = open.connection.holds_received();
+            if holder.is_some_and(|holder| holder == index || !holds) {
+                continue;
+            }
+            if !open.slot.flags.has(Flags::SEND_DUE) && open.connection.renege() {
+                let reneged = u64::from(holds);
+                self.counters.reneged = self.counters.reneged.wrapping_add(reneged);
+                return self.slots.settle(index);
+            }
+        }
+        false
+    }
+}

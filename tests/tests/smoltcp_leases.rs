@@ -1,0 +1,332 @@
+//! Connections that lease their memory: an idle one holds none, and when there is too little for
+//! all that are busy, every stream still arrives whole, whoever else holds on to what he has.
+
+use usockets::{Duration, Endpoint, Error};
+use usockets_smoltcp::{End, Faults, Medium, Random, SizeClass};
+use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, SYN, Seg, Stage};
+use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed, wire};
+
+/// A stack whose connections share so many sets of memory.
+fn leased(host: u8, connections: usize, sets: usize) -> Recipe {
+    Recipe::new(host).classes(&[SizeClass::new(connections, 4_096, 4_096).leased(sets)])
+}
+
+fn world(faults: Faults, seed: u64, connections: usize, sets: usize) -> World {
+    let clients = Recipe::new(1).classes(&[SizeClass::new(64, 4_096, 4_096)]);
+    let mut world = World::of(faults, seed, &clients, &leased(2, connections, sets));
+    let at = Endpoint::tcp(b4(80).into()).backlog(64);
+    world.b.listen(&at, Habit::Echo);
+    world
+}
+
+#[test]
+fn an_idle_connection_holds_no_memory() {
+    let mut world = world(Faults::NONE, 1, 64, 4);
+    let clients: Vec<u64> = (0..40)
+        .map(|_| {
+            let id = world.a.connect(&Endpoint::tcp(b4(80).into()), b"");
+            world.run(secs(10), |world| world.a.conn(id).open);
+            id
+        })
+        .collect();
+    world.run(secs(10), |world| world.b.conns.len() == 40);
+    world.pass(secs(1));
+    assert_eq!(
+        world.b.net.free_sets(),
+        4,
+        "forty are open, and hold nothing"
+    );
+    for round in 0..3 {
+        for id in &clients {
+            // Long enough for the acknowledgement of what came back.
+            world.pass(Duration::from_millis(100));
+            world.a.push(*id, &pattern(100, *id), false);
+            world.run(secs(10), |world| {
+                world.a.conn(*id).received.len() == 100 * (round + 1)
+            });
+        }
+    }
+    for id in &clients {
+        let conn = world.a.conn(*id);
+        assert_eq!(conn.received, conn.outgoing);
+    }
+    world.pass(secs(1));
+    assert_eq!(world.b.net.free_sets(), 4);
+    assert_eq!(world.b.net.counters().starved, 0);
+    // They end as others do, and give back everything.
+    for id in clients {
+        world.a.push(id, b"", true);
+    }
+    world.run(secs(200), |world| world.b.conns.is_empty());
+    world.pass(secs(130));
+    assert_eq!(world.b.net.free_count(), 64);
+    assert_eq!(world.b.net.free_sets(), 4);
+}
+
+/// With three sets for all, four, or eight; over good wires and bad ones.
+#[test]
+fn streams_arrive_whole_however_little_memory_there_is() {
+    let first = seed(1);
+    for seed in first..first + 12 {
+        let mut random = Random::new(seed);
+        let faults = Faults::NONE
+            .loss([0, 20_000][random.below(2) as usize])
+            .reorder([0, 50_000][random.below(2) as usize])
+            .duplicate([0, 20_000][random.below(2) as usize])
+            .delay(Duration::from_micros(1 + random.below(5_000)));
+        let sets = [3, 4, 8][random.below(3) as usize];
+        let mut world = world(faults, seed, 64, sets);
+        let clients: Vec<u64> = (0..16)
+            .map(|place| {
+                let data = pattern(1 + random.below(20_000) as usize, seed + place);
+                let id = world.a.connect(&Endpoint::tcp(b4(80).into()), &data);
+                world.a.conn(id).finish = true;
+                world.pass(Duration::from_millis(random.below(300)));
+                id
+            })
+            .collect();
+        let whole = |world: &mut World| {
+            clients.iter().all(|id| {
+                let conn = world.a.conn(*id);
+                assert_eq!(conn.error, None, "seed {seed}, {sets} sets");
+                conn.ended
+            })
+        };
+        world.run(secs(3_600), whole);
+        for id in &clients {
+            let conn = world.a.conn(*id);
+            assert!(conn.received == conn.outgoing, "seed {seed}, {sets} sets");
+        }
+        world.pass(secs(130));
+        assert_eq!(world.b.net.free_sets(), sets, "seed {seed}");
+        assert_eq!(world.b.net.free_count(), 64, "seed {seed}");
+    }
+}
+
+/// All sets but one are busy with long streams at first.
+#[test]
+fn no_stream_waits_for_ever_behind_another() {
+    let mut world = World::of(Faults::NONE, 3, &leased(1, 16, 8), &leased(2, 16, 2));
+    world
+        .b
+        .listen(&Endpoint::tcp(b4(80).into()).backlog(16), Habit::Echo);
+    let long = pattern(3_000_000, 9);
+    let first = world.a.connect(&Endpoint::tcp(b4(80).into()), &long);
+    world.run(secs(60), |world| {
+        world.a.conn(first).received.len() > 20_000
+    });
+    let others: Vec<u64> = (0..5)
+        .map(|_| world.a.connect(&Endpoint::tcp(b4(80).into()), b"short"))
+        .collect();
+    world.run(secs(600), |world| {
+        others
+            .iter()
+            .all(|id| world.a.conn(*id).received == b"short")
+    });
+    world.run(secs(3_600), |world| {
+        world.a.conn(first).received.len() == long.len()
+    });
+    assert!(world.a.conn(first).received == long);
+}
+
+/// Peers that read nothing hold all sets; they lose them when others want one, and no sooner.
+#[test]
+fn who_takes_nothing_gives_place() {
+    let mut world = world(Faults::NONE, 5, 64, 4);
+    world.b.tidy = false;
+    let deaf: Vec<u64> = (0..4)
+        .map(|_| {
+            let id = world.a.connect(&Endpoint::tcp(b4(80).into()), b"");
+            world.a.conn(id).habit = Habit::Deaf;
+            world.run(secs(10), |world| world.a.conn(id).open);
+            id
+        })
+        .collect();
+    for id in &deaf {
+        world.a.push(*id, &pattern(12_000, *id), false);
+    }
+    world.pass(secs(100));
+    assert_eq!(world.b.net.free_sets(), 0, "their windows are closed");
+    assert_eq!(
+        world.b.net.counters().stalled_evicted,
+        0,
+        "nobody else wants one"
+    );
+    let honest = world.a.connect(&Endpoint::tcp(b4(80).into()), b"hello");
+    world.run(secs(15), |world| world.a.conn(honest).received == b"hello");
+    assert!(world.b.net.counters().stalled_evicted >= 1);
+    let broken = world
+        .b
+        .conns
+        .values()
+        .filter(|conn| conn.error == Some(Error::TimedOut));
+    assert_eq!(
+        broken.count() as u64,
+        world.b.net.counters().stalled_evicted
+    );
+}
+
+/// What only came out of order is forgotten at once when others want the memory.
+#[test]
+fn what_is_out_of_order_gives_place() {
+    let mut stage = Stage::new(&leased(2, 16, 3));
+    stage
+        .host
+        .listen(&Endpoint::tcp(b4(80).into()), Habit::Echo);
+    let mut peers = Vec::new();
+    for port in 1_000..1_002 {
+        let (mine, theirs) = stage.handshake(a4(port), b4(80), 100);
+        peers.push((port, mine, theirs));
+    }
+    stage.pass(secs(1));
+    assert_eq!(stage.host.net.free_sets(), 3);
+    for (port, mine, theirs) in &peers {
+        let ahead = Seg::new(a4(*port), b4(80), ACK | PSH, mine + 5, *theirs).payload(b"world");
+        stage.seg(&ahead);
+    }
+    stage.pass(secs(1));
+    assert_eq!(stage.host.net.free_sets(), 1);
+    // Another needs one for its handshake and its octets.
+    let (mine, theirs) = stage.handshake(a4(2_000), b4(80), 500);
+    stage.seg(&Seg::new(a4(2_000), b4(80), ACK | PSH, mine, theirs).payload(b"hello"));
+    let answer = stage.segs();
+    assert!(
+        answer.iter().any(|seg| seg.payload == b"hello"),
+        "{answer:?}"
+    );
+    assert!(stage.host.net.counters().reneged >= 1);
+    // Those that lost theirs send it again, and nothing is missing.
+    stage.seg(&Seg::new(a4(2_000), b4(80), ACK, mine + 5, theirs + 5));
+    for (port, mine, theirs) in &peers {
+        let whole = Seg::new(a4(*port), b4(80), ACK | PSH, *mine, *theirs).payload(b"helloworld");
+        stage.seg(&whole);
+        let answer = stage.segs();
+        assert!(
+            answer.iter().any(|seg| seg.payload == b"helloworld"),
+            "{answer:?}"
+        );
+        stage.seg(&Seg::new(a4(*port), b4(80), ACK, mine + 10, theirs + 10));
+    }
+    stage.pass(secs(1));
+    assert_eq!(stage.host.net.free_sets(), 3);
+}
+
+/// An owner that ends, closes or sends while there is no memory for it gets its way later.
+#[test]
+fn what_an_owner_asked_for_is_done_once_there_is_memory() {
+    let mut stage = Stage::new(&leased(2, 16, 2));
+    stage.host.tidy = false;
+    stage
+        .host
+        .listen(&Endpoint::tcp(b4(80).into()), Habit::Keep);
+    let mut ids = Vec::new();
+    let mut peers = Vec::new();
+    for port in 1_000..1_005 {
+        peers.push(stage.handshake(a4(port), b4(80), 100));
+        stage.pass(Duration::from_millis(10));
+        let known: Vec<u64> = stage.host.conns.keys().copied().collect();
+        ids.push(known.into_iter().find(|id| !ids.contains(id)).unwrap());
+    }
+    // Two send what their peers do not acknowledge.
+    stage.host.push(ids[0], &[1; 100], false);
+    stage.host.push(ids[1], &[2; 100], false);
+    stage.pass(Duration::from_millis(10));
+    assert_eq!(stage.host.net.free_sets(), 0);
+    stage.host.push(ids[2], b"late", false);
+    stage.host.push(ids[3], b"", true);
+    stage.host.close(ids[4]);
+    stage.pass(Duration::from_millis(100));
+    let from = |segs: &[Seg], port: u16| -> Vec<Seg> {
+        segs.iter()
+            .filter(|seg| seg.to.port() == port)
+            .cloned()
+            .collect()
+    };
+    let segs = stage.segs();
+    for port in 1_002..1_005 {
+        assert!(from(&segs, port).is_empty(), "{port}: {segs:?}");
+    }
+    // One of the two is acknowledged, and the others have their turn, in their order.
+    let (mine, theirs) = peers[0];
+    stage.seg(&Seg::new(a4(1_000), b4(80), ACK, mine, theirs + 100));
+    stage.pass(Duration::from_millis(5));
+    let segs = stage.segs();
+    assert_eq!(from(&segs, 1_002)[0].payload, b"late");
+    let (mine, theirs) = peers[2];
+    stage.seg(&Seg::new(a4(1_002), b4(80), ACK, mine, theirs + 4));
+    stage.pass(Duration::from_millis(5));
+    let segs = stage.segs();
+    assert_eq!(from(&segs, 1_003)[0].control, ACK | FIN);
+    let (mine, theirs) = peers[3];
+    stage.seg(&Seg::new(a4(1_003), b4(80), ACK, mine, theirs + 1));
+    stage.pass(Duration::from_millis(5));
+    assert_eq!(from(&stage.segs(), 1_004)[0].control, ACK | FIN);
+}
+
+/// A program that receives nothing before it has sent elsewhere, as one that passes octets on, can
+/// always send: not all of the memory is taken by what it has not received.
+#[test]
+fn what_is_not_received_leaves_memory_to_send() {
+    let clients = Recipe::new(1).classes(&[SizeClass::new(64, 4_096, 4_096)]);
+    let mut world = World::of(Faults::NONE, 7, &clients, &leased(2, 64, 4));
+    let (deaf, other) = (Endpoint::tcp(b4(80).into()), Endpoint::tcp(b4(81).into()));
+    let deaf = deaf.backlog(32);
+    world.b.listen(&deaf, Habit::Deaf);
+    world.b.listen(&other, Habit::Keep);
+    let to = world.a.connect(&Endpoint::tcp(b4(81).into()), b"");
+    world.run(secs(10), |world| world.b.conns.len() == 1);
+    let onwards = *world.b.conns.keys().next().unwrap();
+    for place in 0..12 {
+        world
+            .a
+            .connect(&Endpoint::tcp(b4(80).into()), &pattern(1_000, place));
+    }
+    world.run(secs(300), |world| world.b.conns.len() == 13);
+    world.pass(secs(20));
+    assert!(world.b.net.free_sets() >= 1, "of four");
+    let data = pattern(20_000, 77);
+    world.b.push(onwards, &data, false);
+    world.run(secs(30), |world| {
+        world.a.conn(to).received.len() == data.len()
+    });
+    // What waits is received at last, all of it.
+    let waiting: Vec<u64> = world
+        .b
+        .conns
+        .keys()
+        .copied()
+        .filter(|id| *id != onwards)
+        .collect();
+    for id in &waiting {
+        world.b.conn(*id).habit = Habit::Keep;
+        world.b.drain(*id);
+    }
+    world.run(secs(300), |world| {
+        waiting
+            .iter()
+            .all(|id| world.b.conn(*id).received.len() == 1_000)
+    });
+}
+
+/// A class with less than two sets is none, and half-open connections leave half of the sets to
+/// others.
+#[test]
+fn handshakes_leave_half_of_the_memory() {
+    let (_, [_, right]) = wire(Faults::NONE, 1, Medium::Ethernet);
+    let mut stack: usockets_smoltcp::Stack<'static, End<'static, 'static>> =
+        usockets_smoltcp::Stack::idle(right);
+    assert_eq!(leased(2, 16, 1).start(&mut stack), Err(Error::Invalid));
+    let mut stage = Stage::new(&leased(2, 100, 10));
+    stage
+        .host
+        .listen(&Endpoint::tcp(b4(80).into()).backlog(100), Habit::Echo);
+    for port in 0..50 {
+        let syn = Seg::new(a4(1_000 + port), b4(80), SYN, 1, 0);
+        stage.seg(&syn);
+    }
+    assert_eq!(stage.host.net.free_sets(), 5);
+    assert_eq!(stage.host.net.counters().cookies_sent, 45);
+    let (mine, theirs) = stage.handshake(a4(3_000), b4(80), 7);
+    stage.seg(&Seg::new(a4(3_000), b4(80), ACK | PSH, mine, theirs).payload(b"in time"));
+    assert!(stage.segs().iter().any(|seg| seg.payload == b"in time"));
+}
