@@ -14,7 +14,7 @@ fn leased(host: u8, connections: usize, sets: usize) -> Recipe {
 fn world(faults: Faults, seed: u64, connections: usize, sets: usize) -> World {
     let clients = Recipe::new(1).classes(&[SizeClass::new(64, 4_096, 4_096)]);
     let mut world = World::of(faults, seed, &clients, &leased(2, connections, sets));
-    let at = Endpoint::tcp(b4(80).into()).backlog(64);
+    let at = Endpoint::tcp(b4(80)).backlog(64);
     world.b.listen(&at, Habit::Echo);
     world
 }
@@ -24,7 +24,7 @@ fn an_idle_connection_holds_no_memory() {
     let mut world = world(Faults::NONE, 1, 64, 4);
     let clients: Vec<u64> = (0..40)
         .map(|_| {
-            let id = world.a.connect(&Endpoint::tcp(b4(80).into()), b"");
+            let id = world.a.connect(&Endpoint::tcp(b4(80)), b"");
             world.run(secs(10), |world| world.a.conn(id).open);
             id
         })
@@ -79,7 +79,7 @@ fn streams_arrive_whole_however_little_memory_there_is() {
         let clients: Vec<u64> = (0..16)
             .map(|place| {
                 let data = pattern(1 + random.below(20_000) as usize, seed + place);
-                let id = world.a.connect(&Endpoint::tcp(b4(80).into()), &data);
+                let id = world.a.connect(&Endpoint::tcp(b4(80)), &data);
                 world.a.conn(id).finish = true;
                 world.pass(Duration::from_millis(random.below(300)));
                 id
@@ -109,14 +109,14 @@ fn no_stream_waits_for_ever_behind_another() {
     let mut world = World::of(Faults::NONE, 3, &leased(1, 16, 8), &leased(2, 16, 2));
     world
         .b
-        .listen(&Endpoint::tcp(b4(80).into()).backlog(16), Habit::Echo);
+        .listen(&Endpoint::tcp(b4(80)).backlog(16), Habit::Echo);
     let long = pattern(3_000_000, 9);
-    let first = world.a.connect(&Endpoint::tcp(b4(80).into()), &long);
+    let first = world.a.connect(&Endpoint::tcp(b4(80)), &long);
     world.run(secs(60), |world| {
         world.a.conn(first).received.len() > 20_000
     });
     let others: Vec<u64> = (0..5)
-        .map(|_| world.a.connect(&Endpoint::tcp(b4(80).into()), b"short"))
+        .map(|_| world.a.connect(&Endpoint::tcp(b4(80)), b"short"))
         .collect();
     world.run(secs(600), |world| {
         others
@@ -136,7 +136,7 @@ fn who_takes_nothing_gives_place() {
     world.b.tidy = false;
     let deaf: Vec<u64> = (0..4)
         .map(|_| {
-            let id = world.a.connect(&Endpoint::tcp(b4(80).into()), b"");
+            let id = world.a.connect(&Endpoint::tcp(b4(80)), b"");
             world.a.conn(id).habit = Habit::Deaf;
             world.run(secs(10), |world| world.a.conn(id).open);
             id
@@ -152,7 +152,7 @@ fn who_takes_nothing_gives_place() {
         0,
         "nobody else wants one"
     );
-    let honest = world.a.connect(&Endpoint::tcp(b4(80).into()), b"hello");
+    let honest = world.a.connect(&Endpoint::tcp(b4(80)), b"hello");
     world.run(secs(15), |world| world.a.conn(honest).received == b"hello");
     assert!(world.b.net.counters().stalled_evicted >= 1);
     let broken = world
@@ -170,9 +170,7 @@ fn who_takes_nothing_gives_place() {
 #[test]
 fn what_is_out_of_order_gives_place() {
     let mut stage = Stage::new(&leased(2, 16, 3));
-    stage
-        .host
-        .listen(&Endpoint::tcp(b4(80).into()), Habit::Echo);
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Echo);
     let mut peers = Vec::new();
     for port in 1_000..1_002 {
         let (mine, theirs) = stage.handshake(a4(port), b4(80), 100);
@@ -216,9 +214,7 @@ fn what_is_out_of_order_gives_place() {
 fn what_an_owner_asked_for_is_done_once_there_is_memory() {
     let mut stage = Stage::new(&leased(2, 16, 2));
     stage.host.tidy = false;
-    stage
-        .host
-        .listen(&Endpoint::tcp(b4(80).into()), Habit::Keep);
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
     let mut ids = Vec::new();
     let mut peers = Vec::new();
     for port in 1_000..1_005 {
@@ -269,17 +265,17 @@ fn what_an_owner_asked_for_is_done_once_there_is_memory() {
 fn what_is_not_received_leaves_memory_to_send() {
     let clients = Recipe::new(1).classes(&[SizeClass::new(64, 4_096, 4_096)]);
     let mut world = World::of(Faults::NONE, 7, &clients, &leased(2, 64, 4));
-    let (deaf, other) = (Endpoint::tcp(b4(80).into()), Endpoint::tcp(b4(81).into()));
+    let (deaf, other) = (Endpoint::tcp(b4(80)), Endpoint::tcp(b4(81)));
     let deaf = deaf.backlog(32);
     world.b.listen(&deaf, Habit::Deaf);
     world.b.listen(&other, Habit::Keep);
-    let to = world.a.connect(&Endpoint::tcp(b4(81).into()), b"");
+    let to = world.a.connect(&Endpoint::tcp(b4(81)), b"");
     world.run(secs(10), |world| world.b.conns.len() == 1);
     let onwards = *world.b.conns.keys().next().unwrap();
     for place in 0..12 {
         world
             .a
-            .connect(&Endpoint::tcp(b4(80).into()), &pattern(1_000, place));
+            .connect(&Endpoint::tcp(b4(80)), &pattern(1_000, place));
     }
     world.run(secs(300), |world| world.b.conns.len() == 13);
     world.pass(secs(20));
@@ -319,7 +315,7 @@ fn handshakes_leave_half_of_the_memory() {
     let mut stage = Stage::new(&leased(2, 100, 10));
     stage
         .host
-        .listen(&Endpoint::tcp(b4(80).into()).backlog(100), Habit::Echo);
+        .listen(&Endpoint::tcp(b4(80)).backlog(100), Habit::Echo);
     for port in 0..50 {
         let syn = Seg::new(a4(1_000 + port), b4(80), SYN, 1, 0);
         stage.seg(&syn);
