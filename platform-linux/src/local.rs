@@ -3,7 +3,10 @@
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use usockets::{Address, Credentials, Error, LocalEndpoint, LocalSockets, SocketId};
+use usockets::{
+    Address, Arrival, Arrivals, Credentials, Departure, Error, LocalEndpoint, LocalSockets,
+    SocketId,
+};
 use usockets_posix::datagrams;
 use usockets_posix::local::{self, Received};
 use usockets_posix::{Fd, Kind, stream};
@@ -55,6 +58,16 @@ impl Linux {
         })
     }
 
+    /// Receives Unix datagrams.
+    pub(crate) fn recv_local_batch(
+        &mut self,
+        socket: &mut Fd,
+        memory: &mut [u8],
+        arrivals: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        datagrams::recv_batch(socket, memory, arrivals, &mut self.received)
+    }
+
     pub(crate) fn local_address(socket: &Fd) -> Result<Address, Error> {
         local::local_addr(socket)
     }
@@ -65,7 +78,7 @@ impl Linux {
 
     /// Does what comes before a socket is closed, or leaves the platform.
     pub(crate) fn before_close(&mut self, socket: &Fd) {
-        if socket.is_local() {
+        if socket.is_local() || socket.kind() == Kind::LocalDatagrams {
             self.received.close(socket);
         }
     }
@@ -82,7 +95,8 @@ impl Linux {
 ///
 /// Beside one receive, at most [`RECEIVED_MAX`](crate::RECEIVED_MAX) descriptors are taken, and the
 /// kernel closes those beyond. They are to be taken in the same `on_data`, or after the same
-/// [`read`](usockets::Net::read): the next receive of any Unix socket of the loop closes them.
+/// [`read`](usockets::Net::read): the next receive of any Unix socket of the loop closes them. A
+/// batch of datagrams ends behind one that they came with.
 ///
 /// A path stays when its listener is closed;
 /// [`remove_if_refused`](crate::remove_if_refused) removes it.
@@ -122,6 +136,7 @@ impl LocalSockets for Linux {
     ) -> Result<(), Error> {
         let fd = datagrams::bind_local(at)?;
         self.register(&fd, id, EventFlags::IN | EventFlags::ET)?;
+        self.forget_received();
         *socket = fd;
         Ok(())
     }
@@ -140,6 +155,16 @@ impl LocalSockets for Linux {
         descriptors: &[&OwnedFd],
     ) -> Result<usize, Error> {
         local::send_with_descriptors(socket, data, descriptors)
+    }
+
+    fn send_datagram_with_descriptors(
+        &mut self,
+        socket: &mut Fd,
+        memory: &[u8],
+        departure: &Departure,
+        descriptors: &[&OwnedFd],
+    ) -> Result<bool, Error> {
+        datagrams::send_with_descriptors(socket, memory, departure, descriptors)
     }
 
     fn next_descriptor(&mut self, socket: &mut Fd) -> Option<OwnedFd> {

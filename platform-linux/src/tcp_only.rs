@@ -2,7 +2,7 @@
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use usockets::{Address, Error};
+use usockets::{Address, Arrival, Arrivals, Error};
 use usockets_posix::{Fd, Kind, stream};
 
 use crate::linux::Linux;
@@ -27,6 +27,16 @@ impl Linux {
     #[inline]
     pub(crate) fn send_local(_: &Fd, _: &[u8]) -> usize {
         encode(Err(Errno::INVAL))
+    }
+
+    #[inline]
+    pub(crate) fn recv_local_batch(
+        &self,
+        _: &Fd,
+        _: &mut [u8],
+        _: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        Err(Error::Invalid)
     }
 
     #[inline]

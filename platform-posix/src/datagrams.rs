@@ -8,7 +8,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
     self, AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -20,7 +20,7 @@ use usockets::{
 
 use crate::errno::{connect_error, error};
 use crate::fd::{Fd, Kind};
-use crate::local;
+use crate::local::{self, Received};
 use crate::options::{self, NO_SIGNAL};
 
 /// Times that a call is made again which an error of an earlier datagram broke off.
@@ -59,7 +59,7 @@ pub fn bind(at: SocketAddr) -> Result<Fd, Error> {
 }
 
 /// Opens a Unix datagram socket at a path or abstract name: `socket`, `bind`, `chmod` if there is a
-/// mode. Descriptors that a peer passes are closed by the system, however many.
+/// mode.
 ///
 /// # Errors
 /// As [`local::listen`].
@@ -108,14 +108,19 @@ pub fn set_peer(socket: &Fd, peer: &Address) -> Result<(), Error> {
 /// Receives datagrams into equal parts of `memory`: `recvmsg` for each, and one more that finds
 /// none.
 ///
+/// A Unix datagram that descriptors came with is the last of its batch, and they are in `passed`
+/// until the next receive. The system closes those beyond [`RECEIVED_MAX`](crate::RECEIVED_MAX).
+///
 /// # Errors
 /// As [`Datagrams::recv_batch`](usockets::Datagrams::recv_batch).
 pub fn recv_batch(
     socket: &mut Fd,
     memory: &mut [u8],
     arrivals: &mut [Arrival],
+    passed: &mut Received,
 ) -> Result<Arrivals, Error> {
     datagrams(socket)?;
+    let is_local = socket.kind() == Kind::LocalDatagrams;
     let part = memory.len().checked_div(arrivals.len());
     let part = part.filter(|part| *part > 0).ok_or(Error::Invalid)?;
     let mut received = Arrivals {
@@ -123,8 +128,17 @@ pub fn recv_batch(
         drained: false,
     };
     for (place, room) in arrivals.iter_mut().zip(memory.chunks_exact_mut(part)) {
-        match retried(socket, |fd| recv_one(fd, room)) {
-            Ok(arrival) => *place = arrival,
+        let result = match is_local {
+            true => retried(socket, |fd| recv_local(fd, room, passed)),
+            false => retried(socket, |fd| recv_one(fd, room)).map(|arrival| (arrival, false)),
+        };
+        match result {
+            Ok((arrival, false)) => *place = arrival,
+            Ok((arrival, true)) => {
+                *place = arrival;
+                received.count = received.count.saturating_add(1);
+                break;
+            }
             Err(Errno::AGAIN) => {
                 received.drained = true;
                 break;
@@ -150,6 +164,23 @@ fn recv_one(fd: BorrowedFd<'_>, room: &mut [u8]) -> Result<Arrival, Errno> {
         truncated: message.flags.contains(ReturnFlags::TRUNC),
         ..Arrival::default()
     })
+}
+
+/// Receives a Unix datagram; tells whether descriptors came with it.
+fn recv_local(
+    fd: BorrowedFd<'_>,
+    room: &mut [u8],
+    passed: &mut Received,
+) -> Result<(Arrival, bool), Errno> {
+    let message = local::receive(fd, room, passed)?;
+    let peer = message.peer.map(local::decode);
+    let arrival = Arrival {
+        len: message.len,
+        peer: peer.and_then(Result::ok).unwrap_or_default(),
+        truncated: message.truncated,
+        ..Arrival::default()
+    };
+    Ok((arrival, message.has_descriptors))
 }
 
 /// Sends datagrams: `sendmsg` for each, and for each of a run. Returns how many, or how many runs,
@@ -179,20 +210,51 @@ pub fn send_batch(
     Ok(count)
 }
 
+/// Sends a Unix datagram with descriptors beside it: `sendmsg`. Returns false if it would block.
+///
+/// # Errors
+/// As [`LocalSockets::send_datagram_with_descriptors`].
+///
+/// [`LocalSockets::send_datagram_with_descriptors`]:
+///     usockets::LocalSockets::send_datagram_with_descriptors
+pub fn send_with_descriptors(
+    socket: &mut Fd,
+    memory: &[u8],
+    departure: &Departure,
+    descriptors: &[&OwnedFd],
+) -> Result<bool, Error> {
+    if socket.kind() != Kind::LocalDatagrams {
+        return Err(Error::Invalid);
+    }
+    check_wishes(socket, departure)?;
+    let bytes = bytes_of(memory, departure)?;
+    let segment = usize::from(departure.segment);
+    if segment != 0 && segment < bytes.len() {
+        return Err(Error::Invalid);
+    }
+    send_one(socket, bytes, &departure.to, descriptors)
+}
+
+/// Returns the bytes of a departure.
+fn bytes_of<'m>(memory: &'m [u8], departure: &Departure) -> Result<&'m [u8], Error> {
+    let end = departure.start.checked_add(departure.len);
+    let bytes = end.and_then(|end| memory.get(departure.start..end));
+    bytes.ok_or(Error::Invalid)
+}
+
 /// Sends one datagram, or each of a run. Returns false if it would block before the first.
 fn send_run(socket: &mut Fd, memory: &[u8], run: &Departure) -> Result<bool, Error> {
     check_wishes(socket, run)?;
-    let end = run.start.checked_add(run.len).ok_or(Error::Invalid)?;
-    let bytes = memory.get(run.start..end).ok_or(Error::Invalid)?;
+    let bytes = bytes_of(memory, run)?;
     let segment = match usize::from(run.segment) {
         0 => bytes.len(),
         segment => segment,
     };
     if bytes.len() <= segment {
-        return send_one(socket, bytes, &run.to);
+        return send_one(socket, bytes, &run.to, &[]);
     }
     for (index, piece) in bytes.chunks(segment).enumerate() {
-        if !send_one(socket, piece, &run.to)? {
+        if !send_one(socket, piece, &run.to, &[])? {
             // The rest of a run that was begun is lost, as datagrams may be.
             return Ok(index > 0);
         }
@@ -217,14 +279,26 @@ fn check_wishes(socket: &Fd, departure: &Departure) -> Result<(), Error> {
     }
 }
 
-/// Sends one datagram. Returns false if it would block.
-fn send_one(socket: &mut Fd, bytes: &[u8], to: &Address) -> Result<bool, Error> {
+/// Sends one datagram, with descriptors beside it if there are some. Returns false if it would
+/// block.
+fn send_one(
+    socket: &mut Fd,
+    bytes: &[u8],
+    to: &Address,
+    descriptors: &[&OwnedFd],
+) -> Result<bool, Error> {
     let is_local = socket.kind() == Kind::LocalDatagrams;
     let slices = &[IoSlice::new(bytes)];
     let result = match to {
-        Address::Unnamed => retried(socket, |fd| {
+        Address::Unnamed if descriptors.is_empty() => retried(socket, |fd| {
             net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), NO_SIGNAL)
         }),
+        Address::Unnamed => {
+            let fd = datagrams(socket)?;
+            local::with_descriptors(descriptors, |control| {
+                net::sendmsg(fd, slices, control, NO_SIGNAL)
+            })?
+        }
         Address::Ip(to) if !is_local => {
             let to = for_family(*to, socket.notes() & V6 != 0)?;
             retried(socket, |fd| {
@@ -234,8 +308,10 @@ fn send_one(socket: &mut Fd, bytes: &[u8], to: &Address) -> Result<bool, Error> 
         }
         Address::Local(to) if is_local => {
             let to = local::encode(to)?;
-            let control = &mut SendAncillaryBuffer::default();
-            net::sendmsg_addr(datagrams(socket)?, &to, slices, control, NO_SIGNAL)
+            let fd = datagrams(socket)?;
+            local::with_descriptors(descriptors, |control| {
+                net::sendmsg_addr(fd, &to, slices, control, NO_SIGNAL)
+            })?
         }
         _ => return Err(Error::Invalid),
     };
@@ -353,6 +429,8 @@ fn local_error(errno: Errno) -> Error {
         Errno::NOENT | Errno::CONNRESET => Error::Refused,
         // A socket of another type.
         Errno::PROTOTYPE => Error::Invalid,
+        // Descriptors beside datagrams that wait to be received.
+        Errno::TOOMANYREFS => Error::Exhausted,
         errno => error(errno),
     }
 }

@@ -222,6 +222,36 @@ pub fn recv(
     received: &mut Received,
 ) -> Result<(usize, usize), Errno> {
     let fd = socket.get().map_err(|_| Errno::INVAL)?;
+    let room = buffer.len();
+    let message = receive(fd, buffer, received)?;
+    if message.truncated {
+        received.list.clear();
+        return Err(Errno::MSGSIZE);
+    }
+    // A read stops at the bytes that descriptors came with, and more may be behind them.
+    let may_be_more = message.has_descriptors || socket.kind() == Kind::LocalPackets;
+    Ok((message.len, if may_be_more { message.len } else { room }))
+}
+
+/// What one `recvmsg` of a Unix socket brought.
+pub(crate) struct Message {
+    /// Bytes received.
+    pub(crate) len: usize,
+    /// Its sender; none of a stream.
+    pub(crate) peer: Option<SocketAddrAny>,
+    /// The end of a packet or datagram is lost.
+    pub(crate) truncated: bool,
+    /// Descriptors came beside it, taken or not.
+    pub(crate) has_descriptors: bool,
+}
+
+/// Receives into `buffer`, and takes the descriptors that come beside: `recvmsg`. Closes those that
+/// came before.
+pub(crate) fn receive(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    received: &mut Received,
+) -> Result<Message, Errno> {
     received.list.clear();
     received.owner = fd.as_raw_fd();
     let room = buffer.len();
@@ -229,10 +259,9 @@ pub fn recv(
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let slices = &mut [IoSliceMut::new(buffer)];
     let message = net::recvmsg(fd, slices, &mut control, CLOSE_ON_EXEC)?;
-    // A read stops at the bytes that descriptors came with, and more may be behind them.
-    let mut stops_short = message.flags.contains(ReturnFlags::CTRUNC);
+    let mut has_descriptors = message.flags.contains(ReturnFlags::CTRUNC);
     for part in control.drain() {
-        stops_short = true;
+        has_descriptors = true;
         let RecvAncillaryMessage::ScmRights(descriptors) = part else {
             continue;
         };
@@ -242,15 +271,12 @@ pub fn recv(
             let _ = received.list.push(descriptor);
         }
     }
-    if message.flags.contains(ReturnFlags::TRUNC) {
-        received.list.clear();
-        return Err(Errno::MSGSIZE);
-    }
-    let may_be_more = stops_short || socket.kind() == Kind::LocalPackets;
-    Ok((
-        message.bytes,
-        if may_be_more { message.bytes } else { room },
-    ))
+    Ok(Message {
+        len: message.bytes.min(room),
+        peer: message.address,
+        truncated: message.flags.contains(ReturnFlags::TRUNC),
+        has_descriptors,
+    })
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -283,6 +309,24 @@ pub fn send_with_descriptors(
     if data.is_empty() || !socket.is_local() {
         return Err(Error::Invalid);
     }
+    let bytes = &[IoSlice::new(data)];
+    match with_descriptors(descriptors, |control| {
+        net::sendmsg(fd, bytes, control, NO_SIGNAL)
+    })? {
+        Ok(count) => Ok(count),
+        Err(Errno::TOOMANYREFS) => Err(Error::Exhausted),
+        Err(errno) => stream::would_block(errno).map(|()| 0),
+    }
+}
+
+/// Makes a call with a control message of descriptors.
+///
+/// # Errors
+/// [`Error::Invalid`] for more than 253.
+pub(crate) fn with_descriptors<R>(
+    descriptors: &[&OwnedFd],
+    call: impl FnOnce(&mut SendAncillaryBuffer<'_, '_, '_>) -> R,
+) -> Result<R, Error> {
     let mut list = Vec::<BorrowedFd<'_>, SENT_MAX>::new();
     for descriptor in descriptors {
         list.push(descriptor.as_fd()).map_err(|_| Error::Invalid)?;
@@ -292,11 +336,7 @@ pub fn send_with_descriptors(
     if !list.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&list)) {
         return Err(Error::Invalid);
     }
-    match net::sendmsg(fd, &[IoSlice::new(data)], &mut control, NO_SIGNAL) {
-        Ok(count) => Ok(count),
-        Err(Errno::TOOMANYREFS) => Err(Error::Exhausted),
-        Err(errno) => stream::would_block(errno).map(|()| 0),
-    }
+    Ok(call(&mut control))
 }
 
 /// Returns the local address of a Unix socket: `getsockname`.

@@ -398,6 +398,21 @@ impl<S: Selector> LocalSockets for Posix<S> {
         Ok(count)
     }
 
+    fn send_datagram_with_descriptors(
+        &mut self,
+        socket: &mut PosixSocket,
+        memory: &[u8],
+        departure: &Departure,
+        descriptors: &[&OwnedFd],
+    ) -> Result<bool, Error> {
+        let fd = &mut socket.fd;
+        let went = datagrams::send_with_descriptors(fd, memory, departure, descriptors)?;
+        if !went {
+            self.selector.blocked(socket.index);
+        }
+        Ok(went)
+    }
+
     fn next_descriptor(&mut self, socket: &mut PosixSocket) -> Option<OwnedFd> {
         self.received.next(&socket.fd)
     }
@@ -426,7 +441,7 @@ impl<S: Selector> Datagrams for Posix<S> {
         memory: &mut [u8],
         arrivals: &mut [Arrival],
     ) -> Result<Arrivals, Error> {
-        let received = datagrams::recv_batch(&mut socket.fd, memory, arrivals)?;
+        let received = datagrams::recv_batch(&mut socket.fd, memory, arrivals, &mut self.received)?;
         if received.drained {
             self.selector.drained(socket.index);
         }

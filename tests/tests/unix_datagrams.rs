@@ -15,7 +15,7 @@ use usockets::{
 };
 use usockets_posix::local::remove_if_refused;
 use usockets_tests::bed::{self, Bed};
-use usockets_tests::mail::{Office, deliver_until};
+use usockets_tests::mail::{Office, Reading, deliver_until};
 
 macro_rules! on_every_platform_with_unix_datagrams {
     ($($name:ident),* $(,)?) => {
@@ -53,7 +53,11 @@ on_every_platform_with_unix_datagrams!(
     a_stale_path_is_replaced_only_where_asked,
     a_mode_holds,
     what_is_no_unix_datagram_socket_is_refused,
-    descriptors_that_a_peer_passes_are_closed,
+    descriptors_come_with_their_datagram,
+    descriptors_that_are_not_taken_are_closed,
+    descriptors_wait_for_room_with_their_datagram,
+    what_cannot_be_passed_by_datagram_is_refused,
+    as_many_descriptors_as_a_message_carries_exhaust_nothing,
 );
 
 /// A directory of this test's own, removed at its end.
@@ -437,10 +441,210 @@ where
     assert_eq!(office.lp.stats().in_use, in_use);
 }
 
-/// As many as one message may carry: they exhaust nothing.
-fn descriptors_that_a_peer_passes_are_closed<B: Bed>(bed: &mut B)
+fn pass<B: Bed>(bed: &mut B) -> (Directory, Office<B::P>, SocketId, SocketId, LocalAddress)
 where
-    B::P: Datagrams + LocalSockets,
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
+{
+    let directory = Directory::new();
+    let mut office = Office::new(bed, 0);
+    let to = directory.address("to");
+    let from = bind(&mut office, directory.address("from"));
+    let with = bind(&mut office, to);
+    (directory, office, from, with, to)
+}
+
+/// What one `recv_batch` of at most four brought, and the descriptors that are there afterwards.
+type Came = (Vec<Vec<u8>>, Vec<UnixDatagram>);
+
+/// Receives, outside the loop's calls, until nothing more comes.
+fn receive<B: Bed>(bed: &mut B, office: &mut Office<B::P>, id: SocketId) -> Vec<Came>
+where
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
+{
+    office.post.reading = Reading::Nothing;
+    office.post.readable.clear();
+    until(bed, office, |office| office.post.readable.contains(&id));
+    let mut came = Vec::new();
+    loop {
+        let (mut memory, mut arrivals) = ([0; 4 * 16], [Arrival::default(); 4]);
+        let mut net = office.lp.net();
+        let count = net.recv_batch(id, &mut memory, &mut arrivals).unwrap();
+        let parts = arrivals[..count].iter().zip(memory.chunks(16));
+        let bytes = parts.map(|(one, part)| part[..one.len].to_vec()).collect();
+        let descriptors: Vec<_> = std::iter::from_fn(|| net.next_descriptor(id)).collect();
+        if count == 0 {
+            assert!(descriptors.is_empty());
+            return came;
+        }
+        came.push((bytes, descriptors.into_iter().map(Into::into).collect()));
+    }
+}
+
+/// A batch ends behind the datagram that they came with.
+fn descriptors_come_with_their_datagram<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
+{
+    let (_directory, mut office, from, with, at) = pass(bed);
+    let pairs = [0, 1, 2].map(|_| UnixDatagram::pair().unwrap());
+    let copies = pairs
+        .each_ref()
+        .map(|(passed, _)| passed.try_clone().unwrap());
+    let [one, two, three] = copies.map(OwnedFd::from);
+    let watched = pairs.map(|(_, watched)| watched);
+    assert!(office.send_as(from, b"plain", to(at, b"plain")));
+    let mut net = office.lp.net();
+    let sent = net.send_with_descriptors(from, b"two", &to(at, b"two"), &[&one, &two]);
+    assert_eq!((sent.count, sent.error), (1, None));
+    // Nor do they need a byte.
+    let sent = net.send_with_descriptors(from, b"", &to(at, b""), &[&three]);
+    assert_eq!((sent.count, sent.error), (1, None));
+    let none = net.send_with_descriptors(from, b"none", &to(at, b"none"), &[]);
+    assert_eq!((none.count, none.error), (1, None));
+    drop([one, two, three]);
+    let came = receive(bed, &mut office, with);
+    assert!(office.lp.net().next_descriptor(from).is_none());
+    let bytes: Vec<Vec<&[u8]>> = came
+        .iter()
+        .map(|(bytes, _)| bytes.iter().map(Vec::as_slice).collect())
+        .collect();
+    assert_eq!(
+        bytes,
+        [vec![&b"plain"[..], b"two"], vec![b""], vec![b"none"]]
+    );
+    let counts: Vec<_> = came.iter().map(|(_, list)| list.len()).collect();
+    assert_eq!(counts, [2, 1, 0]);
+    let descriptors: Vec<_> = came.into_iter().flat_map(|(_, list)| list).collect();
+    for (descriptor, watched) in descriptors.iter().zip(&watched) {
+        descriptor.send(b"here").unwrap();
+        assert_eq!(watched.recv(&mut [0; 8]).unwrap(), 4);
+        let flags = rustix::io::fcntl_getfd(descriptor).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    }
+    drop(descriptors);
+    assert!(watched.iter().all(|watched| watched.send(b"x").is_err()));
+}
+
+/// What is not taken is closed by the next receive, and with the socket.
+fn descriptors_that_are_not_taken_are_closed<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
+{
+    let (_directory, mut office, from, with, at) = pass(bed);
+    office.post.reading = Reading::Nothing;
+    for close in [false, true] {
+        office.post.readable.clear();
+        let (passed, watched) = UnixDatagram::pair().unwrap();
+        let passed = passed.into();
+        let mut net = office.lp.net();
+        let sent = net.send_with_descriptors(from, b"x", &to(at, b"x"), &[&passed]);
+        assert_eq!(sent.count, 1);
+        drop(passed);
+        until(bed, &mut office, |office| {
+            office.post.readable.contains(&with)
+        });
+        let (mut memory, mut arrivals) = ([0; 4], [Arrival::default()]);
+        let mut net = office.lp.net();
+        assert_eq!(net.recv_batch(with, &mut memory, &mut arrivals), Ok(1));
+        assert!(watched.send(b"it is still there").is_ok());
+        if close {
+            net.close(with);
+        } else {
+            assert_eq!(net.recv_batch(with, &mut memory, &mut arrivals), Ok(0));
+        }
+        assert!(office.lp.net().next_descriptor(with).is_none());
+        assert!(watched.send(b"x").is_err());
+    }
+}
+
+/// A fixed peer whose queue is full is waited for, and the descriptors did not go meanwhile.
+fn descriptors_wait_for_room_with_their_datagram<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
+{
+    let directory = Directory::new();
+    let slow = UnixDatagram::bind(directory.path("slow")).unwrap();
+    let mut office = Office::new(bed, 0);
+    let from = bind(&mut office, directory.address("a"));
+    office
+        .lp
+        .net()
+        .set_peer(from, directory.address("slow").into())
+        .unwrap();
+    let (passed, watched) = UnixDatagram::pair().unwrap();
+    let passed = passed.into();
+    let one = Departure {
+        len: 1,
+        ..Departure::default()
+    };
+    let mut count = 0;
+    loop {
+        let mut net = office.lp.net();
+        let sent = net.send_with_descriptors(from, b"x", &one, &[&passed]);
+        assert_eq!(sent.error, None);
+        if sent.count == 0 {
+            break;
+        }
+        count += 1;
+        assert!(count < 10_000, "it never blocks");
+    }
+    drop(passed);
+    for _ in 0..count {
+        // The system closes what its reader does not ask for.
+        slow.recv(&mut [0; 8]).unwrap();
+    }
+    assert!(watched.send(b"x").is_err());
+    until(bed, &mut office, |office| !office.post.writable.is_empty());
+    assert_eq!(office.post.writable, [from]);
+}
+
+/// Nothing goes then, and everything goes on.
+fn what_cannot_be_passed_by_datagram_is_refused<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
+{
+    let (directory, mut office, from, with, at) = pass(bed);
+    let (udp, udp_at) = office.bind(bed.addr(0), 1);
+    let passed: OwnedFd = UnixDatagram::unbound().unwrap().into();
+    let many = [&passed; 254];
+    let run = Departure {
+        segment: 2,
+        ..to(at, b"abcd")
+    };
+    let beyond = Departure {
+        start: 3,
+        ..to(at, b"abcd")
+    };
+    let to_udp = Departure {
+        to: udp_at.into(),
+        ..to(at, b"abcd")
+    };
+    let absent = to(directory.address("absent"), b"abcd");
+    let mut net = office.lp.net();
+    for (id, departure, descriptors, error) in [
+        (from, to(at, b"abcd"), &many[..], Error::Invalid),
+        (from, run, &many[..1], Error::Invalid),
+        (from, beyond, &many[..1], Error::Invalid),
+        (from, to_udp, &many[..1], Error::Invalid),
+        (from, absent, &many[..1], Error::Refused),
+        (udp, to_udp, &many[..1], Error::Invalid),
+    ] {
+        let sent = net.send_with_descriptors(id, b"abcd", &departure, descriptors);
+        assert_eq!((sent.count, sent.error), (0, Some(error)), "{departure:?}");
+    }
+    let sent = net.send_with_descriptors(from, b"abcd", &to(at, b"abcd"), &many[..253]);
+    assert_eq!((sent.count, sent.error), (1, None));
+    until(bed, &mut office, |office| office.post.of(with) == [b"abcd"]);
+    office.lp.net().close(from);
+    let mut net = office.lp.net();
+    let sent = net.send_with_descriptors(from, b"abcd", &to(at, b"abcd"), &many[..1]);
+    assert_eq!((sent.count, sent.error), (0, Some(Error::Invalid)));
+}
+
+/// As many as one message may carry: they exhaust nothing.
+fn as_many_descriptors_as_a_message_carries_exhaust_nothing<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams + LocalSockets<Descriptor = OwnedFd>,
 {
     let directory = Directory::new();
     let mut office = Office::new(bed, 0);
@@ -457,8 +661,14 @@ where
     let sent = rustix::net::sendmsg(&peer, bytes, &mut control, SendFlags::empty());
     assert_eq!(sent, Ok(4));
     drop(passed);
-    until(bed, &mut office, |office| office.post.of(id).len() == 1);
-    assert_eq!(office.post.of(id), [b"many"]);
+    let came = receive(bed, &mut office, id);
+    let [(bytes, kept)] = &came[..] else {
+        panic!("one datagram");
+    };
+    assert_eq!(bytes[..], [b"many"]);
+    assert_eq!(kept.len(), usockets_posix::local::RECEIVED_MAX);
+    assert!(watched.send(b"x").is_ok());
+    drop(came);
     // No copy is open any more: the other end is alone.
     assert!(watched.send(b"x").is_err());
 }

@@ -6,6 +6,7 @@ use crate::address::LocalAddress;
 use crate::endpoint::{Endpoint, WhenFull};
 use crate::error::Error;
 use crate::id::SocketId;
+use crate::platform::datagrams::Departure;
 use crate::platform::descriptors::Descriptors;
 
 /// A platform that has Unix sockets (`unix(7)`): streams and sequenced packets, which open, read,
@@ -76,8 +77,32 @@ pub trait LocalSockets: Descriptors {
         descriptors: &[&Self::Descriptor],
     ) -> Result<usize, Error>;
 
+    /// Takes one datagram for sending out of `memory`, as [`Datagrams::send_batch`] does, with
+    /// descriptors beside it (`SCM_RIGHTS`), and returns true; false if it would block, and the
+    /// descriptors did not go. The caller keeps its own copies.
+    ///
+    /// # Errors
+    /// As [`Datagrams::send_batch`]; [`Error::Invalid`] for a run, a socket that is no Unix
+    /// datagram socket, or more than 253 descriptors; [`Error::Unsupported`] where there is no such
+    /// call, as by default.
+    ///
+    /// [`Datagrams::send_batch`]: crate::Datagrams::send_batch
+    fn send_datagram_with_descriptors(
+        &mut self,
+        socket: &mut Self::Socket,
+        memory: &[u8],
+        departure: &Departure,
+        descriptors: &[&Self::Descriptor],
+    ) -> Result<bool, Error> {
+        let _ = (socket, memory, departure, descriptors);
+        Err(Error::Unsupported)
+    }
+
     /// Takes the next descriptor that came beside received bytes. A platform keeps no more than a
     /// bound of its own and closes those beyond, so that a peer exhausts nothing.
+    ///
+    /// A batch of datagrams ends behind one that descriptors came with, so that they are of the
+    /// last of the batch.
     fn next_descriptor(&mut self, socket: &mut Self::Socket) -> Option<Self::Descriptor>;
 }
 

@@ -176,6 +176,19 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
     /// it returns. A departure that lies outside `memory`, or whose run has more than 64 datagrams,
     /// is [`Error::Invalid`].
     pub fn send_batch(&mut self, id: SocketId, memory: &[u8], departures: &[Departure]) -> Sent {
+        self.send_by(id, memory, departures, |platform, socket, batch| {
+            platform.send_batch(socket, memory, batch)
+        })
+    }
+
+    /// Sends datagrams by a call of the platform that says how many of a batch it took.
+    pub(crate) fn send_by(
+        &mut self,
+        id: SocketId,
+        memory: &[u8],
+        departures: &[Departure],
+        mut send: impl FnMut(&mut P, &mut P::Socket, &[Departure]) -> Result<usize, Error>,
+    ) -> Sent {
         let mut sent = Sent {
             count: 0,
             error: None,
@@ -195,7 +208,7 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
                 break;
             }
             let batch = rest.get(..valid).unwrap_or_default();
-            match self.platform.send_batch(&mut slot.socket, memory, batch) {
+            match send(self.platform, &mut slot.socket, batch) {
                 Ok(0) => {
                     slot.flags.set(Self::ROOM);
                     self.platform.await_room(&mut slot.socket, id, true);
@@ -276,7 +289,12 @@ impl<P: Datagrams, H: Handler<P>> Socket<'_, P, H> {
 
 /// Returns the slot of a datagram socket.
 fn find_datagrams<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
-    find(slots, id).filter(|slot| matches!(slot.phase(), Phase::Bound | Phase::Datagrams))
+    find(slots, id).filter(|slot| is_of_datagrams(slot))
+}
+
+/// Returns true if a slot is that of a datagram socket.
+pub(crate) fn is_of_datagrams<S, C>(slot: &Slot<S, C>) -> bool {
+    matches!(slot.phase(), Phase::Bound | Phase::Datagrams)
 }
 
 /// Drops errors that the program did not take.

@@ -124,7 +124,7 @@ impl Datagrams for Linux {
         arrivals: &mut [Arrival],
     ) -> Result<Arrivals, Error> {
         if socket.kind() == Kind::LocalDatagrams {
-            return one_by_one::recv_batch(socket, memory, arrivals);
+            return self.recv_local_batch(socket, memory, arrivals);
         }
         let part = memory
             .len()

@@ -79,6 +79,11 @@ where
             let passed = descriptors.get(..len()).unwrap_or_default();
             let _ = net.write_with_descriptors(id, bytes(), passed);
         }
+        5 => {
+            let descriptors = [&word(), &word()];
+            let passed = descriptors.get(..len()).unwrap_or_default();
+            let _ = net.send_with_descriptors(id, bytes(), &departure(), passed);
+        }
         _ => {
             while let Some(descriptor) = net.next_descriptor(id) {
                 let _ = net.watch(descriptor, word());

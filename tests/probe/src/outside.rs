@@ -338,6 +338,17 @@ impl<const HOLDS: bool> LocalSockets for Outside<HOLDS> {
         or_error(len())
     }
 
+    fn send_datagram_with_descriptors(
+        &mut self,
+        socket: &mut u32,
+        _: &[u8],
+        _: &Departure,
+        _: &[&u32],
+    ) -> Result<bool, Error> {
+        *socket = word();
+        or_error(yes())
+    }
+
     fn next_descriptor(&mut self, socket: &mut u32) -> Option<u32> {
         *socket = word();
         yes().then(word)
