@@ -29,10 +29,16 @@ hold!(
     on_windows,
     #[cfg(all(unix, not(feature = "sim-only")))]
     on_poll,
+    #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+    on_proxied_sim,
+    #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+    on_proxied_linux,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
     on_secured_sim,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
     on_secured_user_space,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
     on_secured_linux,
+    #[cfg(all(feature = "tls", target_os = "linux", not(feature = "sim-only")))]
+    on_secured_proxied,
 );

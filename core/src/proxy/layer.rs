@@ -138,6 +138,8 @@ pub struct ProxiedSocket<S> {
     /// those before.
     sent: u8,
     version: u8,
+    /// The platform reports it only when there is as much as its header still wants.
+    is_marked: bool,
     /// Bytes of a header that are still to be taken; of one that is awaited, how many were seen.
     left: u16,
     ends: Ends,
@@ -317,8 +319,12 @@ impl<'s, P: Platform> Proxied<'s, P> {
                     return Err(Error::Reset);
                 }
                 return match self.inner.set_low_water(&mut socket.inner, need) {
-                    // Where it cannot be set, the socket is reported with every byte.
-                    Ok(()) | Err(Error::Unsupported) => Ok(Progress::Pending),
+                    Ok(()) => {
+                        socket.is_marked = true;
+                        Ok(Progress::Pending)
+                    }
+                    // The socket is reported with every byte.
+                    Err(Error::Unsupported) => Ok(Progress::Pending),
                     Err(error) => Err(error),
                 };
             }
@@ -348,10 +354,10 @@ impl<'s, P: Platform> Proxied<'s, P> {
                 Recv::Finished => return Err(Error::Reset),
             }
         }
-        match self.inner.set_low_water(&mut socket.inner, 1) {
-            Ok(()) | Err(Error::Unsupported) => Ok(Progress::Done),
-            Err(error) => Err(error),
+        if core::mem::take(&mut socket.is_marked) {
+            self.inner.set_low_water(&mut socket.inner, 1)?;
         }
+        Ok(Progress::Done)
     }
 
     /// Keeps the header that is in `scratch` for who asks for its values.
@@ -417,6 +423,7 @@ impl<P: Platform> Platform for Proxied<'_, P> {
         state: State::Passed,
         sent: 0,
         version: 0,
+        is_marked: false,
         left: 0,
         ends: Ends::NONE,
         id: 0,
@@ -424,6 +431,8 @@ impl<P: Platform> Platform for Proxied<'_, P> {
 
     /// So that the loop reads what came behind a header without waiting for a report.
     const HOLDS_OUTPUT: bool = true;
+
+    const REPORTS_ARRIVALS: bool = P::REPORTS_ARRIVALS;
 
     fn listen(
         &mut self,

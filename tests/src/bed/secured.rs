@@ -87,10 +87,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "a_full_pool_pauses_the_listener_and_loses_nobody",
         "a connection that waits to be accepted cannot open",
     ),
-    (
-        "a_full_pool_refuses_if_asked_to",
-        "a connection opens at the client before it does at the server",
-    ),
 ];
 
 /// Runs `f` with enough stack for the layer's memory on its way to the heap.
