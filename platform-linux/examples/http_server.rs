@@ -18,89 +18,34 @@
 use core::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use rustix::net::sockopt::set_socket_incoming_cpu;
-use usockets::{Endpoint, ListenerId, Loop, Net, Place, Slot, SocketId, WhenFull};
-use usockets_linux::{Linux, passed_descriptors, zeroed, zeroed_slice};
+use usockets::{Endpoint, ListenerId, Net, WhenFull};
+use usockets_linux::{Linux, passed_descriptors};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "handlers/http/mod.rs"]
 mod http;
 #[path = "support/metrics.rs"]
 mod metrics;
+#[path = "support/room.rs"]
+mod room;
 #[expect(dead_code, reason = "it has more arguments than an address")]
 mod support;
 #[path = "support/threads.rs"]
 mod threads;
 
-use http::connection::Connection;
-use http::date::WallClock;
-use http::memory::{Memory, Tables};
-use http::routes::route;
-use http::server::{Group, Server};
-use http::service::Service;
+use http::server::Group;
 use metrics::{Metrics, Watch};
+use room::{Room, SOCKETS_MAX};
 use threads::{Part, new_waker, processors, run_all};
 
-/// Bytes per connection for what it received: half for a request's head, half for what comes at
-/// once.
-const IN: usize = 16_384;
-/// Bytes per connection for what the client has not taken.
-const OUT: usize = 8_192;
 /// Bytes that the kernel holds for a client besides. Its own choice goes up to megabytes, which a
 /// slow client takes minutes for, and looks as if it took nothing meanwhile.
 const SEND_BUFFER: usize = 262_144;
 
-/// Sockets of the pool of each thread.
-const SOCKETS_MAX: usize = 4096;
 /// Most threads.
 const THREADS_MAX: usize = 256;
-
-/// The memory of one loop. What no connection ever needed is never touched, and takes none.
-struct Room {
-    slots: Box<[Slot<usockets_linux::Fd, Group>]>,
-    data: Box<[Place<Connection>]>,
-    inputs: Box<[[u8; IN]]>,
-    outputs: Box<[[u8; OUT]]>,
-    clients: Vec<Option<SocketId>>,
-    draft: Box<[u8; OUT]>,
-    buffer: Box<[u8]>,
-}
-
-impl Room {
-    fn new() -> Result<Self, usockets::Error> {
-        Ok(Self {
-            slots: zeroed_slice(SOCKETS_MAX)?,
-            data: zeroed_slice(SOCKETS_MAX)?,
-            inputs: zeroed_slice(SOCKETS_MAX)?,
-            outputs: zeroed_slice(SOCKETS_MAX)?,
-            clients: vec![None; SOCKETS_MAX],
-            draft: zeroed()?,
-            buffer: zeroed_slice(Memory::<IN, OUT>::RECEIVE_MAX)?,
-        })
-    }
-
-    /// Makes a loop and its handler of the memory.
-    fn server(
-        &mut self,
-        platform: Linux,
-    ) -> Result<(Loop<'_, Linux, Handler<'_>>, Handler<'_>), usockets::Error> {
-        let tables = Tables {
-            inputs: &mut self.inputs,
-            outputs: &mut self.outputs,
-            clients: &mut self.clients,
-            draft: &mut self.draft,
-        };
-        let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-        let handler = Server::with_tables(Service::new(route, clock), tables);
-        let server =
-            Loop::with_slices(platform, &mut self.slots, &mut self.data, &mut self.buffer)?;
-        Ok((server, handler))
-    }
-}
-
-type Handler<'m> = Server<'m, IN, OUT>;
 
 fn main() -> ExitCode {
     support::exit(serve())

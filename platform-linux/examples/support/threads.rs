@@ -12,7 +12,8 @@ use usockets_linux::{EventFd, Linux};
 use crate::metrics::{Metrics, Watch, respond};
 use crate::support::{Failure, say, with_stop_signals};
 
-/// A loop that is to run on a thread of its own.
+/// A loop that is to run on a thread of its own, in lines of the processor's cache of its own.
+#[repr(align(128))]
 pub(crate) struct Part<'m, H: Handler<Linux>> {
     pub(crate) server: Loop<'m, Linux, H>,
     pub(crate) handler: H,
@@ -27,8 +28,13 @@ pub(crate) struct Part<'m, H: Handler<Linux>> {
 /// # Errors
 /// The process is out of descriptors.
 pub(crate) fn new_waker() -> Result<&'static Waker<EventFd>, Error> {
-    Ok(Box::leak(Box::new(Waker::new(EventFd::new()?))))
+    let alone: &'static Alone = Box::leak(Box::new(Alone(Waker::new(EventFd::new()?))));
+    Ok(&alone.0)
 }
+
+/// A waker in a line of the processor's cache of its own: its loop looks at it in each iteration.
+#[repr(align(128))]
+struct Alone(Waker<EventFd>);
 
 /// Returns the processors that this process may use.
 pub(crate) fn processors() -> Vec<usize> {

@@ -8,10 +8,13 @@ use std::sync::OnceLock;
 
 use super::{PATIENCE, within};
 
-/// Where the programs are, up to date.
+/// Where the programs are, up to date; or where `PROGRAMS` says, as they are.
 pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS.get_or_init(|| built(&["--examples"]))
+    PROGRAMS.get_or_init(|| match std::env::var_os("PROGRAMS") {
+        Some(programs) => programs.into(),
+        None => built(&["--examples"]),
+    })
 }
 
 /// Builds programs of this package, by these arguments of `cargo build`; returns where they are.
