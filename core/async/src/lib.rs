@@ -44,4 +44,4 @@ pub use listener::Listener;
 pub use reactor::Reactor;
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use timer::Sleep;
-pub use waiters::{ACCEPTORS_MAX, Tasks, Waiters};
+pub use waiters::{ACCEPTORS_MAX, ListenerKey, Tasks, Waiters};

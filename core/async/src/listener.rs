@@ -10,13 +10,14 @@ use usockets::{ListenerId, Platform, SocketId};
 use crate::error::IoError;
 use crate::reactor::Reactor;
 use crate::stream::Stream;
+use crate::waiters::ListenerKey;
 
 /// A listener. Made by [`Reactor::listen`]; dropped, it stops listening, and the connections that
 /// no task has taken are closed.
 pub struct Listener<'r, 's, P: Platform> {
     reactor: &'r Reactor<'s, P>,
     id: ListenerId,
-    key: u32,
+    key: ListenerKey,
 }
 
 impl<P: Platform> fmt::Debug for Listener<'_, '_, P> {
@@ -28,7 +29,7 @@ impl<P: Platform> fmt::Debug for Listener<'_, '_, P> {
 }
 
 impl<'r, 's, P: Platform> Listener<'r, 's, P> {
-    pub(crate) const fn new(reactor: &'r Reactor<'s, P>, id: ListenerId, key: u32) -> Self {
+    pub(crate) const fn new(reactor: &'r Reactor<'s, P>, id: ListenerId, key: ListenerKey) -> Self {
         Self { reactor, id, key }
     }
 

@@ -14,7 +14,7 @@ use crate::error::IoError;
 use crate::listener::Listener;
 use crate::stream::Stream;
 use crate::timer::Sleep;
-use crate::waiters::{State, Tasks, Waiters};
+use crate::waiters::{ListenerKey, State, Tasks, Waiters};
 
 /// A loop whose sockets are read and written by tasks.
 ///
@@ -117,7 +117,7 @@ impl<'s, P: Platform> Reactor<'s, P> {
     /// Why the connection did not open; [`Error::TimedOut`] after 10 s.
     pub async fn connect(&self, to: Endpoint<'_>) -> Result<Stream<'_, 's, P>, IoError> {
         let id = self.with(|inner| {
-            let id = inner.net.net().connect(to, 0)?;
+            let id = inner.net.net().connect(to, ListenerKey::default())?;
             if let Err(error) = inner.tasks.begin(id, State::Pending) {
                 inner.net.net().close(id);
                 return Err(error);
@@ -232,7 +232,10 @@ impl<'s, P: Platform> Reactor<'s, P> {
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a call of the reactor, which wakers must not make.
-    pub fn with_net<R>(&self, f: impl FnOnce(&mut Net<'_, P, u32>) -> R) -> Result<R, IoError> {
+    pub fn with_net<R>(
+        &self,
+        f: impl FnOnce(&mut Net<'_, P, ListenerKey>) -> R,
+    ) -> Result<R, IoError> {
         self.with(|inner| Ok(f(&mut inner.net.net())))
     }
 

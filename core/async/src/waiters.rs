@@ -14,24 +14,41 @@ pub const ACCEPTORS_MAX: usize = 16;
 /// pool.
 #[derive(Debug)]
 pub struct Waiters {
-    /// The socket, listener or timer that this is about; stale as soon as the slot has another.
-    id: Option<SocketId>,
+    /// The generation of the socket or timer that this is about, the upper half of its id; stale as
+    /// soon as the slot has another. 0 is of none.
+    generation: u32,
     state: State,
     /// The task that reads, or sleeps.
     reader: Option<Waker>,
     /// The task that writes, or connects.
     writer: Option<Waker>,
-    /// The connection that was accepted after this one, while no task has taken either.
-    next: Option<SocketId>,
 }
+
+/// Which listener of a reactor a connection came from: the context of the loop's sockets. Its
+/// default is that of what no listener accepted.
+///
+/// Bytes, since a number would be aligned, which takes four more for each socket.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ListenerKey([u8; 4]);
+
+/// Instead of the number of an entry: there is none.
+const NONE: u32 = u32::MAX;
+
+/// One for each slot of the pool: two words for each task, and 16 bytes.
+const _: () = assert!(size_of::<Waiters>() == 2 * size_of::<Waker>() + 16);
 
 /// How far a socket or a timer is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
     /// A connect or a timer that is under way.
     Pending,
-    /// A connection that was accepted by the listener with this key, and that no task has taken.
-    Accepted(u32),
+    /// A connection that was accepted, and that no task has taken.
+    Accepted {
+        /// That of the listener.
+        key: ListenerKey,
+        /// The entry of the connection that was accepted after this one; [`NONE`] of the last.
+        next: u32,
+    },
     /// A connection that is a task's.
     Open,
     /// A timer whose time is over.
@@ -45,11 +62,10 @@ impl Waiters {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            id: None,
+            generation: 0,
             state: State::Pending,
             reader: None,
             writer: None,
-            next: None,
         }
     }
 
@@ -68,7 +84,7 @@ impl Default for Waiters {
 /// A task that waits for a connection of one listener.
 #[derive(Debug)]
 struct Acceptor {
-    key: u32,
+    key: ListenerKey,
     waker: Waker,
 }
 
@@ -80,7 +96,7 @@ pub struct Tasks<'s> {
     /// The first connection that no task has taken, and the last.
     accepted: Option<(SocketId, SocketId)>,
     acceptors: Vec<Acceptor, ACCEPTORS_MAX>,
-    /// The key of the last listener. 0 is for connections that this side opened.
+    /// The number of the last listener. 0 is for connections that this side opened.
     last_key: u32,
 }
 
@@ -95,12 +111,12 @@ impl<'s> Tasks<'s> {
     }
 
     /// Returns a key that no other listener has; they come round after 2^32 listeners.
-    pub(crate) const fn next_key(&mut self) -> u32 {
+    pub(crate) const fn next_key(&mut self) -> ListenerKey {
         self.last_key = match self.last_key.wrapping_add(1) {
             0 => 1,
             key => key,
         };
-        self.last_key
+        ListenerKey(self.last_key.to_ne_bytes())
     }
 
     /// Starts keeping the tasks of a socket or timer.
@@ -110,7 +126,7 @@ impl<'s> Tasks<'s> {
     pub(crate) fn begin(&mut self, id: SocketId, state: State) -> Result<(), Error> {
         let entry = id.entry(self.waiters).ok_or(Error::Full)?;
         *entry = Waiters {
-            id: Some(id),
+            generation: generation(id),
             state,
             ..Waiters::new()
         };
@@ -153,7 +169,7 @@ impl<'s> Tasks<'s> {
     }
 
     /// Has the task woken when the listener with this key has a connection.
-    pub(crate) fn wait_to_accept(&mut self, key: u32, context: &Context<'_>) {
+    pub(crate) fn wait_to_accept(&mut self, key: ListenerKey, context: &Context<'_>) {
         let waker = context.waker();
         let is_same = |known: &Acceptor| known.key == key && known.waker.will_wake(waker);
         if self.acceptors.iter().any(is_same) {
@@ -173,31 +189,30 @@ impl<'s> Tasks<'s> {
     }
 
     /// Takes the connection that has waited longest for a task, of the listener with this key.
-    pub(crate) fn take_accepted(&mut self, key: u32) -> Option<SocketId> {
+    pub(crate) fn take_accepted(&mut self, key: ListenerKey) -> Option<SocketId> {
         let (mut at, _) = self.accepted?;
         // Each is in the list once, so that this ends.
         for _ in 0..self.waiters.len() {
-            let entry = self.entry(at)?;
-            if entry.state == State::Accepted(key) {
+            let State::Accepted { key: own, next } = self.entry(at)?.state else {
+                return None;
+            };
+            if own == key {
                 self.unlink(at);
-                let entry = self.entry(at)?;
-                entry.state = State::Open;
+                self.entry(at)?.state = State::Open;
                 return Some(at);
             }
-            at = entry.next?;
+            at = self.id_at(next)?;
         }
         None
     }
 
     /// Notes a connection that waits for a task, and wakes those that wait for one.
-    fn accepted(&mut self, id: SocketId, key: u32) -> Result<(), Error> {
-        self.begin(id, State::Accepted(key))?;
+    fn accepted(&mut self, id: SocketId, key: ListenerKey) -> Result<(), Error> {
+        self.begin(id, State::Accepted { key, next: NONE })?;
         self.accepted = match self.accepted {
             None => Some((id, id)),
             Some((first, last)) => {
-                if let Some(entry) = self.entry(last) {
-                    entry.next = Some(id);
-                }
+                self.link(last, id.index());
                 Some((first, id))
             }
         };
@@ -218,41 +233,69 @@ impl<'s> Tasks<'s> {
         let Some((first, last)) = self.accepted else {
             return;
         };
-        let next = self.entry(id).and_then(|entry| entry.next.take());
+        let next = self.next_of(id);
+        self.link(id, NONE);
         if first == id {
-            self.accepted = next.map(|next| (next, last));
+            self.accepted = self.id_at(next).map(|next| (next, last));
             return;
         }
         let mut at = first;
         for _ in 0..self.waiters.len() {
-            let Some(entry) = self.entry(at) else {
-                return;
-            };
-            match entry.next {
-                Some(behind) if behind == id => {
-                    entry.next = next;
-                    if last == id {
-                        self.accepted = Some((first, at));
-                    }
-                    return;
+            let behind = self.next_of(at);
+            if behind == id.index() {
+                self.link(at, next);
+                if last == id {
+                    self.accepted = Some((first, at));
                 }
+                return;
+            }
+            match self.id_at(behind) {
                 Some(behind) => at = behind,
                 None => return,
             }
         }
     }
 
+    /// Returns the entry behind a connection that no task has taken.
+    fn next_of(&mut self, id: SocketId) -> u32 {
+        match self.state(id) {
+            Some(State::Accepted { next, .. }) => next,
+            _ => NONE,
+        }
+    }
+
+    /// Puts an entry behind a connection that no task has taken.
+    fn link(&mut self, id: SocketId, to: u32) {
+        let state = self.entry(id).map(|entry| &mut entry.state);
+        if let Some(State::Accepted { next, .. }) = state {
+            *next = to;
+        }
+    }
+
+    /// Returns what an entry is about.
+    fn id_at(&self, index: u32) -> Option<SocketId> {
+        let entry = self.waiters.get(usize::try_from(index).ok()?)?;
+        let upper = u64::from(entry.generation) << u32::BITS;
+        SocketId::from_bits(upper | u64::from(index))
+    }
+
     #[inline]
     fn entry(&mut self, id: SocketId) -> Option<&mut Waiters> {
-        id.entry(self.waiters).filter(|entry| entry.id == Some(id))
+        id.entry(self.waiters)
+            .filter(|entry| entry.generation == generation(id))
     }
+}
+
+/// Returns the upper half of an id.
+fn generation(id: SocketId) -> u32 {
+    u32::try_from(id.to_bits() >> u32::BITS).unwrap_or_default()
 }
 
 impl<P: Platform> Handler<P> for Tasks<'_> {
     type Ext = ();
-    type Context = u32;
+    type Context = ListenerKey;
 
-    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<u32>) {
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, opened: Opened<ListenerKey>) {
         let id = socket.id();
         socket.set_pull(true);
         match opened {
@@ -306,7 +349,7 @@ impl<P: Platform> Handler<P> for Tasks<'_> {
         let id = socket.id();
         match self.state(id) {
             None => {}
-            Some(State::Accepted(_)) => {
+            Some(State::Accepted { .. }) => {
                 self.unlink(id);
                 self.end(id);
             }
@@ -321,7 +364,7 @@ impl<P: Platform> Handler<P> for Tasks<'_> {
         }
     }
 
-    fn on_connect_error(&mut self, socket: &mut Socket<'_, P, Self>, _: u32, error: Error) {
+    fn on_connect_error(&mut self, socket: &mut Socket<'_, P, Self>, _: ListenerKey, error: Error) {
         if let Some(entry) = self.entry(socket.id()) {
             entry.state = State::Closed(Closed::Failed(error));
             entry.wake_all();

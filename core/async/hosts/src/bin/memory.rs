@@ -10,7 +10,8 @@ use usockets_async_hosts::{Connection, ECHO_MAX, echo, edge, pico};
 use usockets_linux::Linux;
 use usockets_smoltcp::{Slot, Stack, Tap};
 
-/// A number of connections; a table for one more says what one takes.
+/// A number of connections; a table for twice as many says what these take, without what rounds
+/// the size of a table up.
 const COUNT: usize = 8;
 
 /// Returns the bytes of the future that an async function makes.
@@ -28,18 +29,18 @@ fn edge_len() -> usize {
     type Listener = usockets_async::Listener<'static, 'static, Linux>;
     let (few, many) = (
         edge::serve::<COUNT, Listener>,
-        edge::serve::<{ COUNT + 1 }, Listener>,
+        edge::serve::<{ 2 * COUNT }, Listener>,
     );
-    size_of::<edge::Memory<{ COUNT + 1 }>>() - size_of::<edge::Memory<COUNT>>()
-        + future_len_of_two(&many)
-        - future_len_of_two(&few)
+    let memory = size_of::<edge::Memory<{ 2 * COUNT }>>() - size_of::<edge::Memory<COUNT>>();
+    let futures = future_len_of_two(&many) - future_len_of_two(&few);
+    (memory + futures).div_ceil(COUNT)
 }
 
 /// Returns the bytes of a socket of the loop and of its tasks.
 fn socket_len<P: Platform>() -> usize {
-    size_of::<Sockets<P, Tasks<'static>, { COUNT + 1 }>>()
-        - size_of::<Sockets<P, Tasks<'static>, COUNT>>()
-        + size_of::<Waiters>()
+    let sockets = size_of::<Sockets<P, Tasks<'static>, { 2 * COUNT }>>()
+        - size_of::<Sockets<P, Tasks<'static>, COUNT>>();
+    sockets.div_ceil(COUNT) + size_of::<Waiters>()
 }
 
 /// Returns the bytes of a connection of the user-space stack, with its place in the table of
@@ -49,7 +50,8 @@ fn stack_len() -> usize {
 }
 
 fn main() {
-    let embassy = size_of::<StackResources<{ COUNT + 1 }>>() - size_of::<StackResources<COUNT>>();
+    let embassy = size_of::<StackResources<{ 2 * COUNT }>>() - size_of::<StackResources<COUNT>>();
+    let embassy = embassy.div_ceil(COUNT);
     let rows = [
         ("socket and tasks, on Linux", socket_len::<Linux>()),
         ("the same, over the user-space stack", stack_len()),
