@@ -19,9 +19,8 @@ extern "C" fn prepare(source: *mut Source, millis: *mut c_int) -> c_int {
     // SAFETY: glib calls with the source that `main` made, and nobody else uses its state.
     let (server, _) = unsafe { state(source) };
     let wait = server.next_wait();
-    let whole = wait.map_or(-1, |wait| wait.as_micros().div_ceil(1_000) as c_int);
     // SAFETY: glib wants the answer there.
-    unsafe { *millis = whole };
+    unsafe { *millis = wait.map_or(-1, |wait| wait.as_micros().div_ceil(1_000) as c_int) };
     (wait == Some(Duration::ZERO)).into()
 }
 
@@ -39,12 +38,7 @@ extern "C" fn dispatch(source: *mut Source, _: *const c_void, _: *const c_void) 
     poll_inside(server, echo).is_ok().into()
 }
 
-static FUNCTIONS: Functions = Functions {
-    prepare,
-    check,
-    dispatch,
-    unused: [0; 3],
-};
+static FUNCTIONS: Functions = Functions::new(prepare, check, dispatch);
 
 fn main() -> Result<(), Failure> {
     let server = server()?;

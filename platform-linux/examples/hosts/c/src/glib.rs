@@ -5,11 +5,29 @@ use std::ffi::{c_int, c_uint, c_void};
 /// `GSourceFuncs`.
 #[repr(C)]
 pub struct Functions {
-    pub prepare: extern "C" fn(*mut Source, *mut c_int) -> c_int,
-    pub check: extern "C" fn(*mut Source) -> c_int,
-    pub dispatch: extern "C" fn(*mut Source, *const c_void, *const c_void) -> c_int,
-    pub unused: [usize; 3],
+    prepare: Prepare,
+    check: Check,
+    dispatch: Dispatch,
+    unused: [usize; 3],
 }
+
+type Prepare = extern "C" fn(*mut Source, *mut c_int) -> c_int;
+type Check = extern "C" fn(*mut Source) -> c_int;
+type Dispatch = extern "C" fn(*mut Source, *const c_void, *const c_void) -> c_int;
+
+impl Functions {
+    /// Makes the table, without what is called at the end of a source.
+    pub const fn new(prepare: Prepare, check: Check, dispatch: Dispatch) -> Self {
+        let unused = [0; 3];
+        Self {
+            prepare,
+            check,
+            dispatch,
+            unused,
+        }
+    }
+}
+
 /// A `GSource` with what is ours behind it.
 #[repr(C)]
 pub struct Source {

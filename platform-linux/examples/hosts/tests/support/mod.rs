@@ -152,6 +152,14 @@ pub(crate) fn it_ticks_and_sleeps(name: &str) {
     );
 }
 
+/// An example is to be read at once.
+pub(crate) fn it_is_short(name: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let text = std::fs::read_to_string(format!("{folder}/{name}.rs")).unwrap();
+    let lines = text.lines().count();
+    assert!(lines < 60, "{name}: {lines} lines");
+}
+
 /// Makes the tests of each example.
 macro_rules! on_every_host {
     ($($name:ident),* $(,)?) => {
@@ -159,6 +167,11 @@ macro_rules! on_every_host {
             #[test]
             fn all_that_are_ready_at_once_are_answered() {
                 crate::support::all_that_are_ready_at_once_are_answered(stringify!($name));
+            }
+
+            #[test]
+            fn it_is_short() {
+                crate::support::it_is_short(stringify!($name));
             }
 
             #[test]
