@@ -9,8 +9,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,9 +33,14 @@ fn shell(line: &str, program: &str, argument: &str) -> Child {
     command.spawn().unwrap()
 }
 
-/// An address that nothing listens at.
+/// An address that nothing listens at but who is given it. All of 127.0.0.0/8 is this host's: each
+/// address is one of its own, so that no other test gets the port meanwhile, and a connect, which
+/// comes from 127.0.0.1, cannot meet itself before anybody listens.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    static COUNT: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let own = [127, high | 128, low, COUNT.fetch_add(1, Ordering::Relaxed)];
+    let listener = TcpListener::bind((IpAddr::from(own), 0)).unwrap();
     listener.local_addr().unwrap()
 }
 
