@@ -109,7 +109,7 @@ pub fn set_peer(socket: &Fd, peer: &Address) -> Result<(), Error> {
 /// none.
 ///
 /// A Unix datagram that descriptors came with is the last of its batch, and they are in `passed`
-/// until the next receive. The system closes those beyond [`RECEIVED_MAX`](crate::RECEIVED_MAX).
+/// until the next receive. The system closes those beyond [`RECEIVED_MAX`](local::RECEIVED_MAX).
 ///
 /// # Errors
 /// As [`Datagrams::recv_batch`](usockets::Datagrams::recv_batch).
