@@ -31,7 +31,8 @@ extern "C" fn prepare(handle: Handle) {
     let State(server, _, timer, set_for) = state(handle);
     if *set_for != server.next_deadline() {
         *set_for = server.next_deadline();
-        set_timer(*timer, due, server.next_wait());
+        // SAFETY: the timer is initialized and never closed.
+        unsafe { set_timer(*timer, due, server.next_wait()) };
     }
 }
 
@@ -39,19 +40,18 @@ fn main() -> Result<(), Failure> {
     let (server, echo) = (server()?, Echo::default());
     let fd = server.as_fd().as_raw_fd();
     let (poll, timer, before) = (new_handle(POLL), new_handle(TIMER), new_handle(PREPARE));
-    let state = Box::new(State(server, echo, timer, None));
-    let state = Box::into_raw(state).cast();
+    let state = Box::into_raw(Box::new(State(server, echo, timer, None))).cast();
     // SAFETY: each handle is initialized before it is used, and lives as long as the program, as
     // does the state.
     unsafe {
         let uv = uv_default_loop();
-        [poll, timer, before].map(|handle| uv_handle_set_data(handle, state));
-        assert_eq!(uv_poll_init(uv, poll, fd) + uv_timer_init(uv, timer), 0);
-        assert_eq!(
-            uv_prepare_init(uv, before) + uv_prepare_start(before, prepare),
-            0
-        );
-        assert_eq!(uv_poll_start(poll, READABLE, ready), 0);
+        for handle in [poll, timer, before] {
+            uv_handle_set_data(handle, state);
+        }
+        let mut failed = uv_poll_init(uv, poll, fd) + uv_timer_init(uv, timer);
+        failed += uv_prepare_init(uv, before) + uv_prepare_start(before, prepare);
+        failed += uv_poll_start(poll, READABLE, ready);
+        assert_eq!(failed, 0);
         uv_run(uv, 0);
     }
     Ok(())

@@ -38,11 +38,13 @@ pub fn new_handle(kind: c_int) -> Handle {
     vec![0_u64; len.div_ceil(8)].leak().as_mut_ptr().cast()
 }
 
-/// Sets a timer, which is initialized, to a time from now, rounded up to milliseconds; `None` stops
-/// it.
-pub fn set_timer(timer: Handle, due: extern "C" fn(Handle), wait: Option<Duration>) {
+/// Sets a timer to a time from now, rounded up to milliseconds; `None` stops it.
+///
+/// # Safety
+/// The timer is initialized and not closed.
+pub unsafe fn set_timer(timer: Handle, due: extern "C" fn(Handle), wait: Option<Duration>) {
     let millis = wait.map(|wait| wait.as_micros().div_ceil(1_000) as u64);
-    // SAFETY: the caller's timer is initialized, and nothing here is closed.
+    // SAFETY: as the caller promises.
     unsafe {
         uv_update_time(uv_handle_get_loop(timer));
         match millis {
