@@ -107,7 +107,7 @@ impl<T> Apart<T> {
         count: usize,
         make: impl FnOnce(usize) -> Result<Box<[T]>, Error>,
     ) -> Result<Self, Error> {
-        let all = make(count.saturating_add(2 * Self::MARGIN))?;
+        let all = make(count.saturating_add(Self::MARGIN.saturating_mul(2)))?;
         Ok(Self { all, count })
     }
 
