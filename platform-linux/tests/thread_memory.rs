@@ -1,10 +1,6 @@
 //! That loops on threads of their own share no line of the processor's cache: where the HTTP
 //! server's parts lie.
-#![expect(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "what the program has is looked at, not run")]
 
 #[path = "../examples/handlers/http/mod.rs"]

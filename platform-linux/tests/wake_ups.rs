@@ -1,9 +1,5 @@
 //! Wake-ups by other threads.
-#![expect(
-    clippy::unwrap_used,
-    clippy::std_instead_of_core,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::std_instead_of_core, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
