@@ -1,5 +1,5 @@
 //! Wake-ups by other threads.
-#![expect(clippy::std_instead_of_core, reason = "a test fails by panicking")]
+#![expect(clippy::std_instead_of_core, reason = "the rest is std's")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
