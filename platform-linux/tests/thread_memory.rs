@@ -63,10 +63,13 @@ fn the_loop_of_a_thread_has_lines_of_its_own() {
     assert_eq!(align_of::<Watch>(), LINE);
 }
 
+#[repr(align(128))]
+struct Aligned([[u8; 100]; 2]);
+
 /// The check would notice: two that lie side by side share a line.
 #[test]
 fn neighbours_share_a_line() {
-    let side_by_side = [[0_u8; 100]; 2];
+    let Aligned(side_by_side) = &Aligned([[0; 100]; 2]);
     let [one, next] = side_by_side
         .each_ref()
         .map(|part| lines(&addresses_of(part)));
