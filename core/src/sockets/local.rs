@@ -115,7 +115,7 @@ impl<P: LocalSockets + Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
     }
 
     /// Sends one datagram out of `memory` with descriptors beside it (`SCM_RIGHTS`, `unix(7)`).
-    /// As [`Self::send_batch`] of one departure: `count` is 1 if both went, and the caller keeps its
+    /// As [`Self::send_batch`] of one departure: `count` is 1 if both went. The caller keeps its
     /// own copies of the descriptors either way.
     ///
     /// ```
