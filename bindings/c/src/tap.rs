@@ -22,8 +22,7 @@ use usockets::{
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Secret, SizeClass, Slot,
-    Working,
-    Stack, Tap,
+    Stack, Tap, Working,
 };
 
 use crate::block::Reservation;

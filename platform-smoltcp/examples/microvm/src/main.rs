@@ -28,8 +28,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use usockets::{Endpoint, Error, Loop, Sockets};
 use usockets_smoltcp::{
     Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Secret, SizeClass, Slot,
-    Working,
-    Stack,
+    Stack, Working,
 };
 
 use crate::net::{Card, FRAME_MAX};

@@ -132,8 +132,7 @@ fn serve() -> Result<(), Error> {
 /// Makes the loop and its platform, which are built on the stack first: not a part of `serve`,
 /// whose stack lasts.
 #[inline(never)]
-fn server()
--> Result<&'static mut Loop<'static, Platform, Server<'static, IN, OUT>>, Error> {
+fn server() -> Result<&'static mut Loop<'static, Platform, Server<'static, IN, OUT>>, Error> {
     let platform = platform(slots())?;
     Ok(SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take())))
 }
