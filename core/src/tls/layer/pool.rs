@@ -430,9 +430,9 @@ impl<'s, T> Pool<'s, T> {
     }
 
     /// Returns true if more than half of the entries are in use: who has leased one is to take care
-    /// that it is not for long.
+    /// that it is not for long. Never of a pool of one, which keeps nothing in reserve.
     pub(crate) fn is_scarce(&self) -> bool {
-        self.entries.len() < usize::from(self.in_use).saturating_mul(2)
+        !self.is_single() && self.entries.len() < usize::from(self.in_use).saturating_mul(2)
     }
 
     /// Returns true if there is but one entry.
