@@ -18,6 +18,14 @@ use crate::sockets::socket::{AllSockets, Socket};
 ///
 /// For one socket the order is: `on_open` first; `on_data` in the order of the stream; `on_end`
 /// at most once, after all data; `on_close` exactly once and last.
+///
+/// # A call that unwinds
+///
+/// A panic, or an exception of another language, leaves [`Loop::poll`](crate::Loop::poll) too. A
+/// program that catches it there may go on with the loop. The call counts as made, and the next
+/// iteration serves what the one before had still to do, without a wait. A connection whose
+/// `on_pre_open` or `on_open` unwound has no data: it is reset then, and no further call is about
+/// it.
 pub trait Handler<P: Platform>: Sized {
     /// Data of one open socket, stored in the pool. Several behaviours are one enum, a variant
     /// each; assigning another variant is what µSockets calls adopting.

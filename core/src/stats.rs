@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Iterations, which is also how often the platform was asked to wait.
+    /// Iterations, which is also how often the platform was asked to wait, but for those that went
+    /// on where a call had unwound.
     pub iterations: u64,
     /// Connections accepted, those still opening included.
     pub accepted: u64,

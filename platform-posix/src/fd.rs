@@ -182,7 +182,8 @@ impl Fd {
         }
     }
 
-    /// Starts counting what a listener accepts, before wait number `wait`.
+    /// Starts counting what a listener accepts, before wait number `wait` of its platform, which
+    /// wraps.
     pub const fn start_counting(&mut self, wait: u8) {
         self.wait = wait.wrapping_sub(1);
     }

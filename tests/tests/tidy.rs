@@ -260,6 +260,45 @@ fn crate_paths(tree: &UseTree, before: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Where names may speak of draining, which is to end a loop in order.
+const DRAIN_IN: [&str; 4] = [
+    "core/src/compose",
+    "core/src/event_loop",
+    "core/src/handler.rs",
+    "core/src/sockets/close.rs",
+];
+
+/// The names in a line of code.
+fn names(line: &str) -> impl Iterator<Item = &str> {
+    let code = line.split("//").next().unwrap_or_default();
+    code.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+}
+
+/// To drain is to end a loop in order. `drained` alone, as a name, is what a platform says of a
+/// socket whose bytes or connections it has handed out.
+#[test]
+fn drain_means_one_thing() {
+    let mut faults = Vec::new();
+    for file in files().iter().filter(|file| file.is_rust()) {
+        let is_in = |folders: &[&str]| folders.iter().any(|folder| file.path.starts_with(folder));
+        if !is_in(&REFUSED_IN) {
+            continue;
+        }
+        for (line, text) in (1..).zip(file.text.lines()) {
+            for name in names(text) {
+                let lower = name.to_lowercase();
+                let is_right = !lower.contains("drain")
+                    || name == "drained"
+                    || !lower.contains("drained") && is_in(&DRAIN_IN);
+                if !is_right {
+                    faults.push(format!("{}:{line}: {name}", file.path.display()));
+                }
+            }
+        }
+    }
+    none(&faults);
+}
+
 /// Names are made of the words of the RFCs, of POSIX and of µSockets.
 #[test]
 fn names_are_the_fields_words() {
@@ -272,9 +311,7 @@ fn names_are_the_fields_words() {
             continue;
         }
         for (line, text) in (1..).zip(file.text.lines()) {
-            let code = text.split("//").next().unwrap_or_default();
-            let names = code.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-            for name in names {
+            for name in names(text) {
                 let refused = REFUSED
                     .iter()
                     .any(|word| name == *word || name.split('_').any(|part| part == *word));

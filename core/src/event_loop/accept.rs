@@ -13,13 +13,15 @@ use crate::endpoint::WhenFull;
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::event_loop::evict::idlest_of;
+use crate::event_loop::state::UNWINDS;
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, to_index};
 use crate::injected_bug::injected_bug;
+use crate::invariant::impossible;
 use crate::logging::log_event;
 use crate::platform::{Accepted, Platform};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, Slot, find};
+use crate::pool::slot::{Place, Slot, find, find_known};
 use crate::sockets::Admission;
 use crate::sockets::incoming::{Incoming, PreOpen};
 
@@ -74,7 +76,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
             match self.accept_one(handler, listener) {
                 Attempt::Taken => has_any = true,
-                Attempt::Nobody => return self.on_drained(listener),
+                Attempt::Nobody => return self.on_queue_empty(listener),
                 Attempt::Exhausted => return self.wait(handler, listener, Error::Exhausted),
                 Attempt::Failed(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
@@ -91,11 +93,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = find(self.slots, listener) else {
             return Admit::Later;
         };
-        let held = Flags::PAUSED.with(Flags::HELD);
+        let stops = Flags::STALLED.with(Flags::LISTEN_PAUSED);
         if slot.phase() != Phase::Listening {
             return Admit::Later;
         }
-        if slot.flags.any(held) {
+        if slot.flags.any(stops) {
             // Reported all the same, so it is not muted yet.
             self.mute(listener);
             return Admit::Later;
@@ -122,10 +124,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes one connection into a free slot.
     fn accept_one(&mut self, handler: &mut H, listener: SocketId) -> Attempt {
         let Some(id) = self.state.claim(self.slots) else {
+            impossible!("a listener is admitted when a slot is free");
             return Attempt::Nobody;
         };
         let indices = [to_index(listener.index()), to_index(id.index())];
         let Ok([from, to]) = self.slots.get_disjoint_mut(indices) else {
+            impossible!("a listener and a slot just claimed are two");
             return Attempt::Nobody;
         };
         match self.platform.accept(&mut from.socket, &mut to.socket, id) {
@@ -135,7 +139,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     from.flags.clear(Flags::READABLE);
                 }
                 let context = from.context.as_ref().copied();
+                if UNWINDS {
+                    // So that a call which unwinds leaves a slot that is in use.
+                    to.enter(Phase::Accepting, 0);
+                }
                 if let Some(context) = context {
+                    self.state.half_done.opens(id);
                     let mut incoming = Incoming {
                         platform: &mut self.platform,
                         socket: &mut to.socket,
@@ -146,8 +155,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                         is_taken: false,
                     };
                     let asked = handler.on_pre_open(&mut incoming);
-                    if incoming.is_taken || asked == PreOpen::Refuse {
-                        let is_taken = incoming.is_taken;
+                    let is_taken = incoming.is_taken;
+                    self.state.half_done.take_opening();
+                    if is_taken || asked == PreOpen::Refuse {
                         self.turn_away(id, is_taken);
                         return Attempt::Taken;
                     }
@@ -203,10 +213,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// Ends the turn of a listener at which nobody waits any more: the platform's next report
-    /// counts again.
-    fn on_drained(&mut self, listener: SocketId) {
-        let Some(slot) = find(self.slots, listener) else {
+    /// Ends the turn of a listener whose queue is empty: the platform's next report counts again.
+    fn on_queue_empty(&mut self, listener: SocketId) {
+        let Some(slot) = find_known(self.slots, listener) else {
             return;
         };
         slot.flags
@@ -229,7 +238,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             slot.flags.clear(Flags::MUTED);
         } else {
             // Not reported yet, so the next attempt is by the clock.
-            slot.flags.set(Flags::PAUSED);
+            slot.flags.set(Flags::STALLED);
             self.state.waiting.push(self.slots, listener, false);
             self.retry_later();
         }
@@ -238,7 +247,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Does what the listener does when the pool is full for it; `has_any` if it has taken one in
     /// this turn. Returns true if there is a slot now.
     fn make_room(&mut self, handler: &mut H, listener: SocketId, has_any: bool) -> bool {
-        let Some(slot) = find(self.slots, listener) else {
+        let Some(slot) = find_known(self.slots, listener) else {
             return false;
         };
         match Admission::from_bits(slot.admission()).when_full {
@@ -250,7 +259,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     }
 
     fn evicts(&mut self, listener: SocketId) -> bool {
-        let slot = find(self.slots, listener);
+        let slot = find_known(self.slots, listener);
         let admission = slot.map_or(0, |slot| slot.admission());
         Admission::from_bits(admission).when_full == WhenFull::EvictIdle
     }
@@ -258,7 +267,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Closes the idlest socket, in whose slot the listener then accepts; the idlest of its own, if
     /// it has as many as it may. Returns true if there is a slot now.
     fn evict(&mut self, handler: &mut H, listener: SocketId) -> bool {
-        let Some(slot) = find(self.slots, listener) else {
+        let Some(slot) = find_known(self.slots, listener) else {
             return false;
         };
         let population = slot.population();
@@ -288,7 +297,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn refuse(&mut self, handler: &mut H, listener: SocketId) {
         let (mut has_any, mut last_error) = (false, None);
         for _ in 0..ACCEPTS_MAX {
-            let Some(slot) = find(self.slots, listener) else {
+            let Some(slot) = find_known(self.slots, listener) else {
                 return;
             };
             match self.platform.refuse(&mut slot.socket) {
@@ -296,7 +305,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     self.state.stats.refused = self.state.stats.refused.wrapping_add(1);
                     has_any = true;
                 }
-                Ok(false) => return self.on_drained(listener),
+                Ok(false) => return self.on_queue_empty(listener),
                 Err(Error::Exhausted) => return self.wait(handler, listener, Error::Exhausted),
                 Err(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
@@ -320,12 +329,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.
     fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error) {
-        let Some(slot) = find(self.slots, listener) else {
+        let Some(slot) = find_known(self.slots, listener) else {
             return;
         };
         let was_muted = slot.flags.any(Flags::MUTED);
         let was_exhausted = slot.flags.any(Flags::EXHAUSTED_REPORTED);
-        slot.flags.set(Flags::PAUSED);
+        slot.flags.set(Flags::STALLED);
         let for_slot = error == Error::Full && slot.population().count < slot.population().cap;
         if error == Error::Exhausted {
             slot.flags.set(Flags::EXHAUSTED_REPORTED);
@@ -349,7 +358,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Has the platform report a listener no more. Returns true if it does not.
     fn mute(&mut self, listener: SocketId) -> bool {
-        let Some(slot) = find(self.slots, listener) else {
+        let Some(slot) = find_known(self.slots, listener) else {
             return true;
         };
         if !slot.flags.any(Flags::MUTED)
@@ -386,7 +395,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return false;
         };
         if let Some(slot) = find(self.slots, id) {
-            slot.flags.clear(Flags::PAUSED);
+            slot.flags.clear(Flags::STALLED);
             slot.flags.set(Flags::READABLE);
             self.state.run_queue.push_slot(slot, id);
         }

@@ -4,9 +4,10 @@ use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::handler::Handler;
 use crate::id::{SocketId, TimerId};
+use crate::invariant::impossible;
 use crate::platform::Platform;
 use crate::pool::flags::Phase;
-use crate::pool::slot::{find, id_of};
+use crate::pool::slot::{find_known, id_of};
 
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
@@ -25,15 +26,17 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let now = self.state.now_micros(&self.platform);
         let mut budget = EXPIRIES_MAX;
         while let Some((index, deadline)) = self.state.wheel.expire(self.slots, now, &mut budget) {
-            if let Some(id) = id_of(self.slots, index) {
-                self.report_expired(handler, id, deadline);
-                self.report_closes(handler);
-            }
+            let Some(id) = id_of(self.slots, index) else {
+                impossible!("what is on the wheel is in use");
+                continue;
+            };
+            self.report_expired(handler, id, deadline);
+            self.report_closes(handler);
         }
     }
 
     fn report_expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         if slot.is_opened() {
@@ -53,14 +56,16 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             | Phase::Datagrams
             | Phase::Closing
             | Phase::ClosingHeld
-            | Phase::Foreign => {}
+            | Phase::Foreign => {
+                impossible!("none of these has a deadline, or its call was made above")
+            }
         }
     }
 
     /// Makes the call of a timer that was due at `deadline`. One that does not repeat gives its
     /// slot up before, so that another can be started in it.
     fn report_timer(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         let context = slot.context.as_ref().copied();

@@ -1,24 +1,39 @@
 //! One report, from its first consequence to its last.
+//!
+//! `dispatch` alone serves a usual report. Any other begins a turn, whose steps stand below in the
+//! order in which they are taken:
+//!
+//! | step | what it does | then |
+//! |---|---|---|
+//! | `dispatch` | reads, and calls `on_data` | `begin_turn`, if the report is not usual |
+//! | `begin_turn`, `prepare` | latches what was reported; accepts or opens | `begin_reading` |
+//! | `begin_reading` | decides whether the socket is read now | `dispatch` or `end_turn` |
+//! | `continue_turn`, `reads_on` | after a read: may there be more? | `dispatch` or `end_turn` |
+//! | `read_nothing`, `on_peer_fin` | the read brought the end, or an error | `end_turn` |
+//! | `end_turn` | calls `on_writable` | `report_close` |
+//! | `report_close` | gives the slot up, and calls `on_close` | the next report |
+//!
+//! Accepting is in `accept.rs`, opening in `opening.rs`.
 
 use crate::closed::Closed;
 use crate::error::Error;
-use crate::event_loop::state::{Turn, Work};
+use crate::event_loop::state::{Turn, UNWINDS, Work};
 use crate::event_loop::{Loop, split_around};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
-use crate::invariant::{breach, impossible};
+use crate::invariant::{breach, impossible, invariant};
 use crate::logging::log_event;
 use crate::platform::{Platform, Progress, Readiness, Recv};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, Slot, find};
+use crate::pool::slot::{Place, Slot, find, find_known};
 use crate::sockets::Net;
 use crate::sockets::close::is_finishing;
 use crate::sockets::socket::{AllSockets, Socket};
 use crate::stats::widen;
 
 /// Reads from one socket per iteration, so that one busy peer cannot starve the others.
-const READS_MAX: u32 = 4;
+const READS_MAX: u8 = 4;
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Serves one report, or one socket of the run queue (which is reported with no readiness):
@@ -58,6 +73,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if !drained {
             // Noted before the call, so that the usual path keeps nothing across it.
             self.state.turn.has_more = true;
+            if UNWINDS {
+                self.state.turn.id = Some(id);
+            }
             self.state.needs_more = true;
         }
         if let Some(data) = buffer.get_mut(..len)
@@ -93,62 +111,19 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[cold]
     #[inline(never)]
     fn begin_turn(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        invariant!(!self.state.turn.is_on(), "one turn at a time");
         self.state.turn = Turn {
+            id: Some(id),
             rest: Some(readiness),
             reads_left: READS_MAX,
             ..Turn::default()
         };
         self.state.needs_more = true;
         if self.prepare(handler, id, readiness) {
-            self.state.turn.reads_again = Some(id);
+            self.read_again();
         } else {
             self.end_turn(handler, id);
         }
-    }
-
-    /// Goes on after a read: has the socket read again, or does what comes last.
-    #[cold]
-    #[inline(never)]
-    fn continue_turn(&mut self, handler: &mut H, id: SocketId) {
-        if !self.state.turn.is_on() {
-            self.state.turn.reads_left = READS_MAX;
-            self.state.needs_more = true;
-        }
-        let drained = !core::mem::take(&mut self.state.turn.has_more);
-        if self.reads_on(id, drained) {
-            self.state.turn.reads_again = Some(id);
-        } else {
-            self.end_turn(handler, id);
-        }
-    }
-
-    /// Does what comes last for a socket.
-    #[cold]
-    #[inline(never)]
-    fn end_turn(&mut self, handler: &mut H, id: SocketId) {
-        let turn = core::mem::take(&mut self.state.turn);
-        if let Some(readiness) = turn.rest
-            && (P::HOLDS_OUTPUT || readiness.is_writable())
-        {
-            self.on_writable(handler, id, readiness);
-        }
-        self.report_closes(handler);
-        self.state.needs_more = false;
-    }
-
-    /// Takes what is to be served before the platform's next report: the socket that is to be read
-    /// again, or one that the last iteration left.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn next_own_work(&mut self) -> Option<Work> {
-        let readiness = if self.state.turn.is_on() {
-            Readiness::READ_AGAIN
-        } else {
-            Readiness::NONE
-        };
-        let again = self.state.turn.reads_again.take();
-        let id = again.or_else(|| self.state.run_queue.pop(self.slots))?;
-        Some(Work { id, readiness })
     }
 
     /// Does what comes before reading. Returns true if the socket is to be read now.
@@ -199,7 +174,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.net_now().check_broken(id);
         }
         let iteration = self.state.iteration();
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return false;
         };
         if slot.phase() == Phase::Broken && slot.flags.any(Flags::ENDED) {
@@ -227,36 +202,32 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         true
     }
 
-    /// Acts on a read that brought no bytes.
+    /// Goes on after a read: has the socket read again, or does what comes last.
     #[cold]
     #[inline(never)]
-    fn read_nothing(&mut self, handler: &mut H, id: SocketId, received: Result<Recv, Error>) {
-        match received {
-            Ok(Recv::Finished) => self.on_peer_fin(handler, id),
-            Ok(Recv::WouldBlock) => {
-                if let Some(slot) = find(self.slots, id) {
-                    slot.flags.clear(Flags::UNREAD);
-                }
-                self.close_broken(id);
-            }
-            Ok(Recv::Pending) => {
-                if let Some(slot) = find(self.slots, id) {
-                    slot.flags.clear(Flags::UNREAD);
-                }
-            }
-            Ok(Recv::Data { .. }) => impossible!("bytes are handed to the program"),
-            Err(error) => {
-                let known = find(self.slots, id).map(|slot| slot.true_reason(error));
-                self.net_now()
-                    .end(id, Closed::Failed(known.unwrap_or(error)));
-            }
+    fn continue_turn(&mut self, handler: &mut H, id: SocketId) {
+        if !self.state.turn.is_on() {
+            self.state.turn.id = Some(id);
+            self.state.turn.reads_left = READS_MAX;
+            self.state.needs_more = true;
         }
+        let drained = !core::mem::take(&mut self.state.turn.has_more);
+        if self.reads_on(id, drained) {
+            self.read_again();
+        } else {
+            self.end_turn(handler, id);
+        }
+    }
+
+    /// Has the socket whose turn it is read next, before any other work.
+    fn read_again(&mut self) {
+        self.state.turn.next = Some(Readiness::READ_AGAIN);
     }
 
     /// Returns true if a socket is to be read once more: its turn is not over, and the platform has
     /// more or its end is known to be there.
     fn reads_on(&mut self, id: SocketId, drained: bool) -> bool {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return false;
         };
         if drained && !slot.flags.any(Flags::HUNG_UP) {
@@ -288,6 +259,90 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         true
     }
 
+    /// Acts on a read that brought no bytes.
+    #[cold]
+    #[inline(never)]
+    fn read_nothing(&mut self, handler: &mut H, id: SocketId, received: Result<Recv, Error>) {
+        match received {
+            Ok(Recv::Finished) => self.on_peer_fin(handler, id),
+            Ok(Recv::WouldBlock) => {
+                if let Some(slot) = find_known(self.slots, id) {
+                    slot.flags.clear(Flags::UNREAD);
+                }
+                self.close_broken(id);
+            }
+            Ok(Recv::Pending) => {
+                if let Some(slot) = find_known(self.slots, id) {
+                    slot.flags.clear(Flags::UNREAD);
+                }
+            }
+            Ok(Recv::Data { .. }) => impossible!("bytes are handed to the program"),
+            Err(error) => {
+                let known = find_known(self.slots, id).map(|slot| slot.true_reason(error));
+                self.net_now()
+                    .end(id, Closed::Failed(known.unwrap_or(error)));
+            }
+        }
+    }
+
+    /// The peer's end was read.
+    fn on_peer_fin(&mut self, handler: &mut H, id: SocketId) {
+        let Some(slot) = find_known(self.slots, id) else {
+            return;
+        };
+        slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
+        let is_broken = slot.phase() == Phase::Broken && !injected_bug!(ForgottenReset);
+        if is_broken && slot.error() != Some(Error::BrokenPipe) {
+            // An error is told once. That a send was told it does not make this an orderly end.
+            return self.close_broken(id);
+        }
+        if !injected_bug!(SecondEnd) {
+            slot.flags.set(Flags::ENDED);
+        }
+        self.call(id, |socket, ext| handler.on_end(socket, ext));
+        self.after_peer_fin(id);
+    }
+
+    /// Closes a socket whose peer's end the program knows, if ours has ended too, or if it broke.
+    pub(super) fn after_peer_fin(&mut self, id: SocketId) {
+        if let Some(slot) = find(self.slots, id)
+            && slot.phase() == Phase::Open
+        {
+            let finished = Flags::FINISHED.with(Flags::FINISHING);
+            if slot.flags.only(finished, Flags::FINISHED) {
+                self.net_now().end(id, Closed::Finished);
+            } else if slot.flags.any(Flags::FAILED) {
+                // Nobody would read it any more.
+                self.net_now().check_broken(id);
+            }
+        }
+        self.close_broken(id);
+    }
+
+    /// Closes a broken socket of which everything was read.
+    fn close_broken(&mut self, id: SocketId) {
+        if let Some(slot) = find(self.slots, id)
+            && slot.phase() == Phase::Broken
+        {
+            let error = slot.error().unwrap_or(Error::Reset);
+            self.net_now().end(id, Closed::Failed(error));
+        }
+    }
+
+    /// Does what comes last for a socket.
+    #[cold]
+    #[inline(never)]
+    fn end_turn(&mut self, handler: &mut H, id: SocketId) {
+        let turn = core::mem::take(&mut self.state.turn);
+        if let Some(readiness) = turn.rest
+            && (P::HOLDS_OUTPUT || readiness.is_writable())
+        {
+            self.on_writable(handler, id, readiness);
+        }
+        self.report_closes(handler);
+        self.state.needs_more = false;
+    }
+
     /// Goes on with what was held up for want of room.
     fn on_writable(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
         let is_stream = self.phase(id) == Phase::Open;
@@ -317,7 +372,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Has a layer send what it holds of an open socket. Returns true if it holds nothing any more.
     fn flush(&mut self, id: SocketId) -> bool {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return false;
         };
         match self.platform.flush(&mut slot.socket) {
@@ -351,98 +406,17 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// The peer's end was read.
-    fn on_peer_fin(&mut self, handler: &mut H, id: SocketId) {
-        let Some(slot) = find(self.slots, id) else {
-            return;
-        };
-        slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
-        let is_broken = slot.phase() == Phase::Broken && !injected_bug!(ForgottenReset);
-        if is_broken && slot.error() != Some(Error::BrokenPipe) {
-            // An error is told once. That a send was told it does not make this an orderly end.
-            return self.close_broken(id);
-        }
-        if !injected_bug!(SecondEnd) {
-            slot.flags.set(Flags::ENDED);
-        }
-        self.call(id, |socket, ext| handler.on_end(socket, ext));
-        if let Some(slot) = find(self.slots, id)
-            && slot.phase() == Phase::Open
-        {
-            let finished = Flags::FINISHED.with(Flags::FINISHING);
-            if slot.flags.only(finished, Flags::FINISHED) {
-                self.net_now().end(id, Closed::Finished);
-            } else if slot.flags.any(Flags::FAILED) {
-                // Nobody would read it any more.
-                self.net_now().check_broken(id);
-            }
-        }
-        self.close_broken(id);
-    }
-
-    /// Closes a broken socket of which everything was read.
-    fn close_broken(&mut self, id: SocketId) {
-        if let Some(slot) = find(self.slots, id)
-            && slot.phase() == Phase::Broken
-        {
-            let error = slot.error().unwrap_or(Error::Reset);
-            self.net_now().end(id, Closed::Failed(error));
-        }
-    }
-
-    /// Tells the program that a socket that is read on demand has something to read.
-    fn report_readable(&mut self, handler: &mut H, id: SocketId) {
-        let Some(slot) = find(self.slots, id) else {
-            return;
-        };
-        if !slot.flags.any(Flags::READABLE_REPORTED) {
-            slot.flags.set(Flags::READABLE_REPORTED);
-            self.call(id, |socket, ext| handler.on_readable(socket, ext));
-        }
-    }
-
-    /// Tells the program that a descriptor which it watches is ready.
-    fn report_foreign(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
-        let Some(slot) = find(self.slots, id) else {
-            return;
-        };
-        slot.flags.clear(Flags::UNREAD);
-        if let Some(&context) = slot.context.as_ref() {
-            let mut all = self.all_sockets_now();
-            handler.on_descriptor(&mut all, id, context, readiness);
-        }
-    }
-
-    /// Carries on with what a layer still holds of a closed socket.
-    fn linger_on(&mut self, id: SocketId) {
-        let Some(slot) = find(self.slots, id) else {
-            return;
-        };
-        match self.platform.flush(&mut slot.socket) {
-            Ok(Progress::Pending) => {}
-            Ok(Progress::Again) => self.serve_later(id),
-            Ok(Progress::Done) | Err(_) => self.end_lingering(id),
-        }
-    }
-
-    /// Releases a socket of which a layer holds nothing any more.
-    pub(super) fn end_lingering(&mut self, id: SocketId) {
-        let Some(slot) = find(self.slots, id) else {
-            return;
-        };
-        if slot.phase() == Phase::Lingering {
-            self.net_now().release(id);
-        } else {
-            // Its `on_close` is still due.
-            self.platform.close(&mut slot.socket);
-            slot.flags.set_phase(Phase::Closing);
+    /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.
+    pub(super) fn report_closes(&mut self, handler: &mut H) {
+        while let Some(id) = self.state.closing.pop(self.slots) {
+            self.report_close(handler, id);
         }
     }
 
     /// Makes the `on_close` of a socket, whose slot is given up before, unless a layer still sends:
     /// what the call connects may take it.
     #[cold]
-    pub(super) fn report_close(&mut self, handler: &mut H, id: SocketId) {
+    fn report_close(&mut self, handler: &mut H, id: SocketId) {
         let Some(slot) = find(self.slots, id) else {
             impossible!("a closing socket keeps its slot");
             return;
@@ -462,6 +436,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         log_event!(debug, "{:?} closed: {:?}", id, closed);
+        self.state.half_done.closes(id);
         let calls = if injected_bug!(DoubleClose) { 2 } else { 1 };
         for _ in 0..calls {
             self.call(id, |socket, ext| {
@@ -469,8 +444,63 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 handler.on_close(socket, ext, closed);
             });
         }
-        if let Some(place) = self.exts.get_mut(to_index(id.index())) {
+        let _ = self.state.half_done.take_closing();
+        self.drop_ext(id.index());
+    }
+
+    /// Drops the data of a socket whose `on_close` was made.
+    pub(super) fn drop_ext(&mut self, index: u32) {
+        if let Some(place) = self.exts.get_mut(to_index(index)) {
             *place = Place::Vacant;
+        }
+    }
+
+    /// Tells the program that a socket that is read on demand has something to read.
+    fn report_readable(&mut self, handler: &mut H, id: SocketId) {
+        let Some(slot) = find_known(self.slots, id) else {
+            return;
+        };
+        if !slot.flags.any(Flags::READABLE_REPORTED) {
+            slot.flags.set(Flags::READABLE_REPORTED);
+            self.call(id, |socket, ext| handler.on_readable(socket, ext));
+        }
+    }
+
+    /// Tells the program that a descriptor which it watches is ready.
+    fn report_foreign(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
+        let Some(slot) = find_known(self.slots, id) else {
+            return;
+        };
+        slot.flags.clear(Flags::UNREAD);
+        if let Some(&context) = slot.context.as_ref() {
+            let mut all = self.all_sockets_now();
+            handler.on_descriptor(&mut all, id, context, readiness);
+        }
+    }
+
+    /// Carries on with what a layer still holds of a closed socket.
+    fn linger_on(&mut self, id: SocketId) {
+        let Some(slot) = find_known(self.slots, id) else {
+            return;
+        };
+        match self.platform.flush(&mut slot.socket) {
+            Ok(Progress::Pending) => {}
+            Ok(Progress::Again) => self.serve_later(id),
+            Ok(Progress::Done) | Err(_) => self.end_lingering(id),
+        }
+    }
+
+    /// Releases a socket of which a layer holds nothing any more.
+    pub(super) fn end_lingering(&mut self, id: SocketId) {
+        let Some(slot) = find_known(self.slots, id) else {
+            return;
+        };
+        if slot.phase() == Phase::Lingering {
+            self.net_now().release(id);
+        } else {
+            // Its `on_close` is still due.
+            self.platform.close(&mut slot.socket);
+            slot.flags.set_phase(Phase::Closing);
         }
     }
 }

@@ -1,195 +1,104 @@
-//! How far a loop that ends in order has come.
+//! Ending in order: what has arrived is served, then everything ends.
 
-use crate::id::SocketId;
-use crate::pool::wheel::NEVER;
-use crate::stats::Stats;
+use crate::closed::Closed;
+use crate::event_loop::Loop;
+use crate::event_loop::drain_state::Step;
+use crate::event_loop::state::UNWINDS;
+use crate::handler::Handler;
+use crate::id::{ListenerId, SocketId, to_index};
+use crate::platform::Platform;
+use crate::pool::flags::{Flags, Phase};
+use crate::pool::slot::{find, id_of};
 
-/// Time between two looks at whether anything still comes in, in microseconds.
-const LOOK_MICROS: u64 = 2_000;
-/// Looks in a row at which nothing had come before all that had arrived counts as read.
-const QUIET_MIN: u32 = 5;
-/// Looks after which that does not matter any more: half a second.
-const LOOKS_MAX: u32 = 250;
-/// Time from the opening of a connection to when it is told, if others have been told before, in
-/// microseconds: as long as nothing has come before all are told.
-const LATE_MICROS: u64 = 10_000;
-/// Such connections that are known by name; of more, all are told.
-const LATE_MAX: usize = 4;
+/// Sockets that are told per iteration.
+const TELLS_MAX: u32 = 4_096;
 
-/// How far a loop that drains has come.
-///
-/// ```text
-///   Off ─ start ─▶ Reading ─ nothing comes any more ─▶ Telling ─▶ Ending ─ time is over ─▶ Over
-/// ```
-#[derive(Debug)]
-pub(crate) struct Drain {
-    pub(super) step: Step,
-    /// When what is left is closed, in microseconds.
-    pub(super) ends_at: u64,
-    late: Late,
-}
-
-/// Accepted connections that opened when others had been told already.
-#[derive(Debug)]
-struct Late {
-    ids: [Option<SocketId>; LATE_MAX],
-    /// There are more of them.
-    are_more: bool,
-    /// When they are told, in microseconds; not at all without any.
-    tell_at: u64,
-}
-
-impl Late {
-    const NONE: Self = Self {
-        ids: [None; LATE_MAX],
-        are_more: false,
-        tell_at: NEVER,
-    };
-}
-
-/// A step of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Step {
-    Off,
-    /// Listeners take who waits, and what has arrived is read.
-    Reading {
-        /// What had come at the last look.
-        seen: Arrived,
-        /// Looks in a row at which nothing had come.
-        quiet: u32,
-        looks: u32,
-        look_at: u64,
-    },
-    /// Listeners stop and connections are told, from this slot on.
-    Telling {
-        from: u32,
-        /// Not for the first time: those that have ended their direction are not told again.
-        again: bool,
-    },
-    /// What is under way ends by itself.
-    Ending,
-    /// Everything has been closed.
-    Over,
-}
-
-/// Connections accepted and bytes received so far.
-type Arrived = (u64, u64);
-
-impl Drain {
-    pub(crate) const OFF: Self = Self {
-        step: Step::Off,
-        ends_at: NEVER,
-        late: Late::NONE,
-    };
-
-    /// Starts, or gives what has started another time to end.
-    pub(crate) fn start(&mut self, now: u64, ends_at: u64, stats: &Stats) {
-        self.ends_at = ends_at;
-        if matches!(self.step, Step::Off | Step::Over) {
-            self.step = Step::Reading {
-                seen: arrived(stats),
-                quiet: 0,
-                looks: 0,
-                look_at: now.saturating_add(LOOK_MICROS),
-            };
+impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
+    /// Carries on with draining.
+    pub(super) fn drain(&mut self, handler: &mut H) {
+        let now = self.state.now_micros(&self.platform);
+        if now >= self.state.drain.ends_at {
+            self.state.drain.step = Step::Over;
+            return self.close_everything(handler);
         }
-    }
-
-    /// Returns true from the start on.
-    pub(crate) fn is_on(&self) -> bool {
-        self.step != Step::Off
-    }
-
-    /// Returns true until everything has been closed.
-    pub(crate) fn has_work(&self) -> bool {
-        !matches!(self.step, Step::Off | Step::Over)
-    }
-
-    /// Returns when there is something to do, in microseconds.
-    #[inline]
-    pub(crate) fn due(&self) -> u64 {
-        if !self.has_work() {
-            return NEVER;
-        }
-        match self.step {
-            Step::Off | Step::Over => NEVER,
-            Step::Reading { look_at, .. } => look_at.min(self.ends_at),
-            Step::Telling { .. } => 0,
-            Step::Ending => self.ends_at.min(self.late.tell_at),
-        }
-    }
-
-    /// Returns true if the socket at this index would have been told by now.
-    pub(super) fn has_passed(&self, index: u32) -> bool {
-        match self.step {
-            Step::Off | Step::Reading { .. } | Step::Over => false,
-            Step::Telling { from, .. } => index < from,
-            Step::Ending => true,
-        }
-    }
-
-    /// Notes an accepted connection that has opened when others had been told already, to be told
-    /// when what came with the end of its handshake has been read.
-    pub(super) fn note_late(&mut self, id: SocketId, now: u64) {
-        self.late.tell_at = now.saturating_add(LATE_MICROS);
-        match self.late.ids.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(id),
-            None => self.late.are_more = true,
-        }
-    }
-
-    /// Takes the next of those, once it is to be told. If they were too many, all connections are
-    /// to be told instead, some of them again.
-    pub(super) fn take_late(&mut self, now: u64) -> Option<SocketId> {
-        if now < self.late.tell_at {
-            return None;
-        }
-        if self.late.are_more {
-            self.late = Late::NONE;
-            self.step = Step::Telling {
+        // Slots beyond were never in use, and their memory stays untouched.
+        let used = to_index(self.state.free_list.high_water);
+        let mut used = self.slots.iter().take(used);
+        let is_opening = || used.any(|slot| slot.phase() == Phase::Accepting);
+        if self.state.drain.look(now, &self.state.stats, is_opening) {
+            self.state.drain.step = Step::Telling {
                 from: 0,
-                again: true,
+                again: false,
             };
-            return None;
         }
-        let taken = self.late.ids.iter_mut().find_map(Option::take);
-        if taken.is_none() {
-            self.late.tell_at = NEVER;
+        while let Some(id) = self.state.drain.take_late(now) {
+            self.tell(handler, id);
         }
-        taken
+        if let Step::Telling { from, again } = self.state.drain.step {
+            self.tell_drain(handler, from, again);
+        }
     }
 
-    /// Looks whether anything has come. Returns true when all that had arrived counts as read, if
-    /// `is_opening` does not tell that connections are still opening.
-    pub(super) fn look(
-        &mut self,
-        now: u64,
-        stats: &Stats,
-        is_opening: impl FnOnce() -> bool,
-    ) -> bool {
-        let Step::Reading {
-            seen,
-            quiet,
-            looks,
-            look_at,
-        } = &mut self.step
-        else {
-            return false;
-        };
-        if now < *look_at {
-            return false;
+    /// Has an accepted connection that has just opened told later, if others have been already.
+    pub(super) fn join_drain(&mut self, id: SocketId) {
+        if self.state.drain.has_passed(id.index()) {
+            let now = self.state.now_micros(&self.platform);
+            self.state.drain.note_late(id, now);
         }
-        let before = core::mem::replace(seen, arrived(stats));
-        *quiet = match before == *seen {
-            true => quiet.saturating_add(1),
-            false => 0,
-        };
-        *looks = looks.saturating_add(1);
-        *look_at = now.saturating_add(LOOK_MICROS);
-        *looks >= LOOKS_MAX || *quiet >= QUIET_MIN && !is_opening()
     }
-}
 
-const fn arrived(stats: &Stats) -> Arrived {
-    (stats.accepted, stats.received)
+    /// Tells a connection, if it is open.
+    fn tell(&mut self, handler: &mut H, id: SocketId) {
+        if self.phase(id) == Phase::Open {
+            self.call(id, |socket, ext| handler.on_drain(socket, ext));
+            self.report_closes(handler);
+        }
+    }
+
+    /// Stops listeners, and tells connections that nothing more will be accepted.
+    fn tell_drain(&mut self, handler: &mut H, first: u32, again: bool) {
+        let end = self.state.free_list.high_water;
+        let last = first.saturating_add(TELLS_MAX).min(end);
+        for index in first..last {
+            if UNWINDS {
+                let from = index.saturating_add(1);
+                self.state.drain.step = Step::Telling { from, again };
+            }
+            let Some(id) = id_of(self.slots, index) else {
+                continue;
+            };
+            match self.phase(id) {
+                Phase::Listening => self.net_now().stop_listening(ListenerId(id)),
+                _ if again && self.has_finished(id) => {}
+                _ => self.tell(handler, id),
+            }
+        }
+        self.state.drain.step = match last < end {
+            true => Step::Telling { from: last, again },
+            false => Step::Ending,
+        };
+    }
+
+    /// Returns true if the program has ended its direction of a connection.
+    fn has_finished(&mut self, id: SocketId) -> bool {
+        let ended = Flags::FINISHED.with(Flags::FINISHING);
+        find(self.slots, id).is_some_and(|slot| slot.flags.any(ended))
+    }
+
+    /// Closes every listener and connection.
+    fn close_everything(&mut self, handler: &mut H) {
+        for index in 0..self.state.free_list.high_water {
+            let Some(slot) = self.slots.get(to_index(index)) else {
+                break;
+            };
+            let (phase, Some(id)) = (slot.phase(), id_of(self.slots, index)) else {
+                continue;
+            };
+            match phase {
+                Phase::Listening => self.net_now().stop_listening(ListenerId(id)),
+                _ => self.net_now().end(id, Closed::TimedOut),
+            }
+        }
+        self.report_closes(handler);
+    }
 }

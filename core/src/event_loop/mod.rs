@@ -9,27 +9,33 @@
 //! | `accept.rs` | taking connections, and who gets a slot when there are too few |
 //! | `evict.rs` | the idlest socket |
 //! | `deadlines.rs` | timeouts and timers that are due |
-//! | `drain.rs`, `draining.rs` | how far a loop that ends in order has come, and its steps |
+//! | `check.rs` | every list and count, checked after each iteration in tests |
+//! | `recover.rs` | going on after a handler call unwound |
+//! | `drain.rs` | ending in order, step by step |
+//! | `drain_state.rs` | how far that has come |
 //! | `descriptor.rs` | the descriptor of a loop, for the event loops of other libraries |
 
 mod accept;
+mod check;
 mod deadlines;
 #[cfg(all(feature = "std", unix))]
 mod descriptor;
 mod dispatch;
-pub(crate) mod drain;
-mod draining;
+mod drain;
+pub(crate) mod drain_state;
 mod evict;
 mod opening;
+mod recover;
 pub(crate) mod state;
 
 use crate::error::Error;
 use crate::event_loop::evict::Idle;
-use crate::event_loop::state::{State, Work};
+use crate::event_loop::state::{State, UNWINDS, Work};
 use crate::handler::Handler;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
-use crate::platform::{Platform, Ready};
+use crate::invariant::CHECKED;
+use crate::platform::{Platform, Readiness, Ready};
 use crate::pool::Sockets;
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, Slot, find};
@@ -231,9 +237,16 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         self.state.clock.expire();
         handler.before_wait(&mut self.all_sockets_now());
         self.end_iteration(handler);
-        // 2. The wait.
-        let until = earliest(self.own_deadline(), until);
-        self.platform.poll(until)?;
+        // 2. The wait; none if a call unwound before the reports of the last one were all taken.
+        if UNWINDS && self.state.has_reports {
+            self.recover();
+        } else {
+            let until = earliest(self.own_deadline(), until);
+            self.platform.poll(until)?;
+            if UNWINDS {
+                self.state.has_reports = true;
+            }
+        }
         self.state.clock.expire();
         self.state.stats.iterations = self.state.stats.iterations.wrapping_add(1);
         handler.after_wait(&mut self.all_sockets_now());
@@ -248,6 +261,9 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         while let Some(work) = self.next_work(is_quiet) {
             is_quiet = self.dispatch(handler, work);
         }
+        if UNWINDS {
+            self.state.has_reports = false;
+        }
         // 5. Deadlines.
         if self.state.wheel.next_micros() != NEVER && self.has_expired() {
             self.expire_deadlines(handler);
@@ -255,6 +271,9 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         // 6. The end.
         handler.after_dispatch(&mut self.all_sockets_now());
         self.end_iteration(handler);
+        if CHECKED {
+            self.state.check(self.slots);
+        }
         Ok(())
     }
 
@@ -263,7 +282,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// than anything is due; `None` when nothing ever is; in the past when something is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.has_end_work_now() {
+        if UNWINDS && self.state.has_reports || self.has_end_work_now() {
             return Some(Instant::ZERO);
         }
         earliest(self.own_deadline(), self.platform.next_deadline())
@@ -355,6 +374,19 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         Some(Work { id, readiness })
     }
 
+    /// Takes what is to be served before the platform's next report: the socket that is to be read
+    /// again, or one that the last iteration left.
+    #[cold]
+    #[inline(never)]
+    fn next_own_work(&mut self) -> Option<Work> {
+        let again = self.state.turn.next.take();
+        let (id, readiness) = match self.state.turn.id.zip(again) {
+            Some(again) => again,
+            None => (self.state.run_queue.pop(self.slots)?, Readiness::NONE),
+        };
+        Some(Work { id, readiness })
+    }
+
     /// Makes the `on_close` calls that are due, sends what is corked, and lets a listener that
     /// waited for a slot go on.
     #[inline]
@@ -367,6 +399,9 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     #[cold]
     #[inline(never)]
     fn do_end_work(&mut self, handler: &mut H) {
+        if let Some(index) = self.state.half_done.take_closing() {
+            self.drop_ext(index);
+        }
         self.report_closes(handler);
         // After the last calls of this iteration, which may cork.
         if let Some(holder) = self.state.cork.holder {
@@ -385,13 +420,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         let waits = self.state.waiting.has_next() || self.state.waiting.retry() != NEVER;
         let is_draining = self.state.drain.has_work();
         self.state.has_end_work = waits || is_draining || self.state.cork.holder.is_some();
-    }
-
-    /// Makes the `on_close` calls that are due. Ends, as each open socket closes once.
-    fn report_closes(&mut self, handler: &mut H) {
-        while let Some(id) = self.state.closing.pop(self.slots) {
-            self.report_close(handler, id);
-        }
     }
 
     /// Calls `f` with a socket and its data.

@@ -9,14 +9,14 @@ use crate::invariant::impossible;
 use crate::logging::log_event;
 use crate::platform::{Platform, Progress, Readiness};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Deadline, Place, find};
+use crate::pool::slot::{Deadline, Place, find, find_known};
 use crate::sockets::OPENING_MAX;
 use crate::sockets::socket::Socket;
 
 impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Carries on with opening a socket.
     pub(super) fn open(&mut self, handler: &mut H, id: SocketId, ready: Readiness) {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         let accepted = slot.phase() == Phase::Accepting;
@@ -37,7 +37,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Carries on with a socket just accepted, whose peer is known.
     pub(super) fn open_accepted(&mut self, handler: &mut H, id: SocketId, peer: Address) {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         match self.platform.open(&mut slot.socket, Readiness::NONE) {
@@ -56,7 +56,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// datagram socket.
     fn report_open(&mut self, handler: &mut H, id: SocketId, peer: Option<Address>) {
         let iteration = self.state.iteration();
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         let Some(&context) = slot.context.as_ref() else {
@@ -86,8 +86,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         };
         log_event!(debug, "{:?} opened, peer {:?}", id, peer);
+        self.state.half_done.opens(id);
         let all = self.all_sockets_now();
         let ext = handler.on_open(&mut Socket::new(all, id), opened);
+        self.state.half_done.take_opening();
         if let Some(place) = self.exts.get_mut(to_index(id.index())) {
             *place = Place::Occupied(ext);
         }
@@ -105,7 +107,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Gives up a connection that did not open; the program is told of a connect.
     pub(super) fn report_failed(&mut self, handler: &mut H, id: SocketId, error: Error) {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         log_event!(debug, "{:?} did not open: {:?}", id, error);

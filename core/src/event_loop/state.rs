@@ -1,6 +1,6 @@
 //! Everything of a loop that is not per slot.
 
-use crate::event_loop::drain::Drain;
+use crate::event_loop::drain_state::Drain;
 use crate::id::SocketId;
 use crate::invariant::breach;
 use crate::platform::{Platform, Readiness};
@@ -8,13 +8,32 @@ use crate::pool::closing::ClosingQueue;
 use crate::pool::flags::Phase;
 use crate::pool::free_list::FreeList;
 use crate::pool::run_queue::RunQueue;
-use crate::pool::slot::{Deadline, Slot, count_out, find};
+use crate::pool::slot::{Deadline, Slot, count_out, find, find_known};
 use crate::pool::waiting::WaitingListeners;
 use crate::pool::wheel::Wheel;
 use crate::stats::Stats;
 
+/// Is false in programs in which a panic aborts: nothing is recovered there.
+pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
+
 /// Everything of a loop that is not per slot. Each part keeps its own invariants; what involves
 /// several is a method here.
+///
+/// | field | set by | cleared by | if it were not |
+/// |---|---|---|---|
+/// | `clock` | who first asks for the time | each wait | the time stands still |
+/// | `free_list` | `claim` | `give_back` | the pool runs out |
+/// | `run_queue` | who finds work left | `pop`, in the next iteration | a socket stalls |
+/// | `closing` | `close` | `report_closes` | an `on_close` is not made |
+/// | `waiting` | `Loop::wait` | `resume_listener` | a listener stops for ever |
+/// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | a call is not made |
+/// | `cork` | `Net::cork` | `flush_and_uncork` | nobody else can cork |
+/// | `drain` | `Net::drain` | never: it ends as `Over` | |
+/// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | another is taken for it |
+/// | `half_done` | before such a call | after it, and `recover` | a slot or data is lost |
+/// | `has_reports` | the wait | the last report served | reports are lost |
+/// | `has_end_work` | who leaves such work | `do_end_work` | the work waits for ever |
+/// | `needs_more` | see there | `end_turn` | a report is half served |
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) clock: Clock,
@@ -26,12 +45,19 @@ pub(crate) struct State {
     pub(crate) cork: Cork,
     pub(crate) drain: Drain,
     pub(crate) turn: Turn,
+    pub(crate) half_done: HalfDone,
     pub(crate) stats: Stats,
+    /// Whether reports of the last wait are still to be taken: from the wait on, until the last of
+    /// them is served. Found true where the next iteration waits only if a call unwound.
+    pub(crate) has_reports: bool,
     /// Whether [`Loop::end_iteration`](crate::Loop) has anything to do: a corked socket, a closing
     /// one, a slot for a listener that waits, a retry by the clock, or draining.
     pub(crate) has_end_work: bool,
-    /// Whether a usual report is not over with its one read: an `on_close` is due, or a turn is on.
-    /// One flag, which every such report looks at (saves two instructions of an echo; callgrind).
+    /// Whether more follows the one read of a usual report: the platform has more bytes, a turn is
+    /// on, or an `on_close` is due. Set by what causes it, cleared when a turn ends; while nothing
+    /// follows it may be true, and then the next usual report only ends a turn that has nothing to
+    /// do. One flag for all, as every report looks at it (saves two instructions of an echo;
+    /// callgrind).
     pub(crate) needs_more: bool,
     /// Whether the loop runs on although nothing is left that could make a call.
     pub(crate) keep_alive: bool,
@@ -78,18 +104,60 @@ pub(crate) struct Work {
 /// How far the socket that is being served has come, if it takes more than one read.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
+    /// Whose it is.
+    pub(super) id: Option<SocketId>,
     /// What was reported, which matters again when it has been read.
     pub(super) rest: Option<Readiness>,
     /// Reads that it has left in this iteration; 0 outside a turn.
-    pub(super) reads_left: u32,
+    pub(super) reads_left: u8,
     /// The platform may have more than it gave with the last read.
     pub(super) has_more: bool,
-    /// The socket, when it is to be read again, before anything else.
-    pub(super) reads_again: Option<SocketId>,
+    /// What the socket is to be dispatched with before anything else: it is to be read again.
+    pub(super) next: Option<Readiness>,
+}
+
+/// What a call that unwinds leaves half done, as links to slots. The next iteration undoes it.
+#[derive(Debug, Default)]
+pub(crate) struct HalfDone {
+    /// The connection whose `on_pre_open` or `on_open` is being made: it has no data yet.
+    opening: u32,
+    /// The socket whose `on_close` is being made: its data is still to be dropped.
+    closing: u32,
+}
+
+impl HalfDone {
+    /// Notes that a call is made of a connection that has no data yet.
+    pub(super) const fn opens(&mut self, id: SocketId) {
+        if UNWINDS {
+            self.opening = id.index().wrapping_add(1);
+        }
+    }
+
+    /// Notes that the call was made. Returns where the connection is, if one was noted.
+    pub(super) fn take_opening(&mut self) -> Option<u32> {
+        if !UNWINDS {
+            return None;
+        }
+        core::mem::take(&mut self.opening).checked_sub(1)
+    }
+
+    /// Notes that the last call of a socket is made.
+    pub(super) const fn closes(&mut self, id: SocketId) {
+        if UNWINDS {
+            self.closing = id.index().wrapping_add(1);
+        }
+    }
+
+    /// Notes that its data is dropped. Returns where it is, if one was noted.
+    pub(super) fn take_closing(&mut self) -> Option<u32> {
+        if !UNWINDS {
+            return None;
+        }
+        core::mem::take(&mut self.closing).checked_sub(1)
+    }
 }
 
 impl Turn {
-    #[inline]
     pub(super) const fn is_on(&self) -> bool {
         self.reads_left != 0
     }
@@ -140,7 +208,9 @@ impl State {
             cork: Cork::default(),
             drain: Drain::OFF,
             turn: Turn::default(),
+            half_done: HalfDone::default(),
             stats: Stats::default(),
+            has_reports: false,
             has_end_work: false,
             needs_more: false,
             keep_alive: false,
@@ -157,8 +227,7 @@ impl State {
     /// served, before the platform's next report.
     #[inline]
     pub(crate) const fn has_own_work(&self) -> bool {
-        // One comparison of both.
-        self.turn.reads_left | self.run_queue.serving() != 0
+        self.turn.next.is_some() || self.run_queue.serving() != 0
     }
 
     /// Returns the iteration's time in microseconds.
@@ -186,7 +255,7 @@ impl State {
 
     /// Gives a slot back: its id is stale from now on, and the slot can be claimed again at once.
     pub(crate) fn give_back<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
-        let Some(slot) = find(slots, id) else {
+        let Some(slot) = find_known(slots, id) else {
             return;
         };
         if slot.phase() == Phase::Listening {

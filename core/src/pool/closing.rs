@@ -34,6 +34,21 @@ impl ClosingQueue {
         self.tail = link;
     }
 
+    /// Checks that the queue has each socket whose `on_close` is due, once.
+    pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
+        let is_due = |slot: &&Slot<S, C>| slot.is_closing();
+        let (mut link, mut last, mut left) = (self.head, 0, used.iter().filter(is_due).count());
+        while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
+            invariant!(slot.is_closing(), "the queue is of closing sockets");
+            invariant!(left > 0, "a closing socket is queued once");
+            left = left.saturating_sub(1);
+            last = link;
+            link = slot.next;
+        }
+        invariant!(left == 0, "a closing socket is queued");
+        invariant!(self.tail == last, "the queue ends where it says");
+    }
+
     /// Takes the socket that has waited longest.
     pub(crate) fn pop<S, C>(&mut self, slots: &[Slot<S, C>]) -> Option<SocketId> {
         let index = self.head.checked_sub(1)?;

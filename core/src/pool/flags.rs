@@ -79,7 +79,27 @@ impl Phase {
     }
 }
 
-/// The phase and the latches of a slot, in one word so that one comparison tells of all.
+/// The phase and the flags of a slot, in one word so that one comparison tells of all.
+///
+/// A flag that a kind of slot has no use for means something else there, under a name of its own:
+///
+/// | bit | connection | listener | datagram socket |
+/// |---|---|---|---|
+/// | 0 | `READABLE` | `READABLE`: a connection may wait | `READABLE` |
+/// | 1 | `BLOCKED` | `MUTED` | `BLOCKED` |
+/// | 2 | `FINISHED` | `EXHAUSTED_REPORTED` | |
+/// | 3 | `ENDED`; while it opens, `INSERTED` | | |
+/// | 4 | `HUNG_UP` | | |
+/// | 5 | `QUEUED` | `QUEUED` | `QUEUED` |
+/// | 6 | `PAUSED` | `STALLED` | |
+/// | 7 | `FINISHING` | | `ROOM_AWAITED` |
+/// | 8–11 | the phase | the phase | the phase |
+/// | 12 | `CORKED` | | |
+/// | 13 | `FAILED` | | `FAILED`: errors of datagrams wait |
+/// | 14 | `PULL` | `LISTEN_PAUSED` | `PULL`, always |
+/// | 15 | `READABLE_REPORTED` | | `READABLE_REPORTED` |
+///
+/// A timer has none, and a foreign descriptor none for longer than a report is served.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Flags(u16);
 
@@ -89,30 +109,19 @@ impl Flags {
     /// Reading, or accepting, may yield something.
     pub(crate) const READABLE: Self = Self(1);
     /// A send came back short, and no room was reported since.
-    pub(crate) const BLOCKED: Self = Self(2);
-    /// A listener that the platform was told not to report.
-    pub(crate) const MUTED: Self = Self::BLOCKED;
-    /// The platform of a datagram socket was told to report room.
-    pub(crate) const ROOM_AWAITED: Self = Self::FINISHING;
-    /// A connection made elsewhere, until it opens.
-    pub(crate) const INSERTED: Self = Self::ENDED;
-    /// A listener whose platform was exhausted, which the program knows.
-    pub(crate) const EXHAUSTED_REPORTED: Self = Self::FINISHED;
-    /// A listener that the program has paused.
-    pub(crate) const HELD: Self = Self::PULL;
+    pub(crate) const BLOCKED: Self = Self(1 << 1);
     /// We ended our direction.
-    pub(crate) const FINISHED: Self = Self(4);
+    pub(crate) const FINISHED: Self = Self(1 << 2);
     /// The peer's end was read.
-    pub(crate) const ENDED: Self = Self(8);
+    pub(crate) const ENDED: Self = Self(1 << 3);
     /// The peer's end, an error or urgent data is known to be there: read until nothing is left.
-    pub(crate) const HUNG_UP: Self = Self(16);
+    pub(crate) const HUNG_UP: Self = Self(1 << 4);
     /// On the run queue.
-    pub(crate) const QUEUED: Self = Self(32);
-    /// The program does not want to read; for a listener: the loop cannot accept.
-    pub(crate) const PAUSED: Self = Self(64);
+    pub(crate) const QUEUED: Self = Self(1 << 5);
+    /// The program does not want to read.
+    pub(crate) const PAUSED: Self = Self(1 << 6);
     /// Our end still has to be handed to the platform, after what the cork or a layer holds.
-    pub(crate) const FINISHING: Self = Self(128);
-
+    pub(crate) const FINISHING: Self = Self(1 << 7);
     /// Writes go to the cork.
     pub(crate) const CORKED: Self = Self(1 << 12);
     /// The connection is reported to have broken, which reading need not show: the peer's end may
@@ -122,6 +131,22 @@ impl Flags {
     pub(crate) const PULL: Self = Self(1 << 14);
     /// `on_readable` has been made, and the program has not read all since.
     pub(crate) const READABLE_REPORTED: Self = Self(1 << 15);
+
+    /// A connection that was made elsewhere, until it opens.
+    pub(crate) const INSERTED: Self = Self::ENDED;
+
+    /// A listener that the platform was told not to report.
+    pub(crate) const MUTED: Self = Self::BLOCKED;
+    /// A listener that cannot accept now: no slot is free for it, or the platform is exhausted.
+    pub(crate) const STALLED: Self = Self::PAUSED;
+    /// A listener that the program has paused.
+    pub(crate) const LISTEN_PAUSED: Self = Self::PULL;
+    /// A listener whose platform was exhausted, which the program knows.
+    pub(crate) const EXHAUSTED_REPORTED: Self = Self::FINISHED;
+
+    /// The platform of a datagram socket was told to report room.
+    pub(crate) const ROOM_AWAITED: Self = Self::FINISHING;
+
     /// All that says that there is something to read.
     pub(crate) const UNREAD: Self = Self::READABLE
         .with(Self::HUNG_UP)

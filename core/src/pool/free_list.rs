@@ -62,6 +62,26 @@ impl FreeList {
         NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
     }
 
+    /// Checks that the list has each slot that was used and is free, once.
+    pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
+        let free = used.iter().filter(|slot| slot.phase() == Phase::Free);
+        let (mut link, mut left) = (self.head, free.count());
+        invariant!(
+            u32::try_from(left) == Ok(self.high_water.wrapping_sub(self.in_use)),
+            "slots in use are counted"
+        );
+        while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
+            invariant!(slot.phase() == Phase::Free, "the list is of free slots");
+            invariant!(left > 0, "a free slot is on the list once");
+            left = left.saturating_sub(1);
+            link = slot.next;
+        }
+        invariant!(
+            left == 0 || injected_bug!(LeakedSlot),
+            "a free slot is on the list"
+        );
+    }
+
     /// Gives a slot back, which ends its id. It must be on no list but the run queue.
     pub(crate) fn give_back<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
         let Some(slot) = find(slots, id) else {

@@ -1,7 +1,7 @@
 //! Sockets that have work left for the next iteration.
 
 use crate::id::{SocketId, to_index};
-use crate::invariant::impossible;
+use crate::invariant::{impossible, invariant};
 use crate::pool::flags::Flags;
 use crate::pool::slot::{Slot, find, id_of};
 
@@ -56,6 +56,21 @@ impl RunQueue {
             self.serving = self.head;
             self.head = 0;
         }
+    }
+
+    /// Checks that the queue has each slot that is marked so, once, and that the iteration that has
+    /// ended served all it had to.
+    pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
+        let queued = used.iter().filter(|slot| slot.flags.any(Flags::QUEUED));
+        let (mut link, mut left) = (self.head, queued.count());
+        while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
+            invariant!(slot.flags.any(Flags::QUEUED), "what is queued is marked");
+            invariant!(left > 0, "a slot is queued once");
+            left = left.saturating_sub(1);
+            link = slot.queue_next;
+        }
+        invariant!(left == 0, "what is marked is queued");
+        invariant!(self.serving == 0, "an iteration serves the whole queue");
     }
 
     /// Takes the next socket to serve; skips slots whose socket has closed since.

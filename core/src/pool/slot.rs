@@ -5,8 +5,13 @@ use core::num::NonZeroU32;
 use crate::error::Error;
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
-use crate::invariant::invariant;
+use crate::invariant::{impossible, invariant};
 use crate::pool::flags::{Flags, Phase};
+
+/// In place of a list of the wheel: a listener that waits for a slot or for the platform.
+pub(crate) const WAITING: u8 = u8::MAX;
+/// Likewise: a listener that waits for nothing but a slot.
+pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 
 /// One connection, listener, timer or foreign descriptor. 44 bytes with Linux's socket and the
 /// context `()`.
@@ -47,7 +52,7 @@ pub struct Slot<S, C> {
     /// The listener that accepted the connection, its index plus one; 0 for none.
     pub(crate) listener: u32,
     pub(crate) flags: Flags,
-    /// Which of the wheel's lists the slot is on, plus one; or [`WAITING`](super::waiting).
+    /// Which of the wheel's lists the slot is on, plus one; or [`WAITING`] or [`WAITING_FOR_SLOT`].
     pub(crate) bucket: u8,
     pub(crate) context: Place<C>,
     pub(crate) socket: S,
@@ -139,10 +144,14 @@ impl<S, C> Slot<S, C> {
         }
     }
 
+    /// Returns true if the `on_close` of the socket is due.
+    pub(crate) const fn is_closing(&self) -> bool {
+        matches!(self.phase(), Phase::Closing | Phase::ClosingHeld)
+    }
+
     /// Returns the packed reason of a closing socket.
     pub(crate) fn close_reason(&self) -> u32 {
-        let closing = matches!(self.phase(), Phase::Closing | Phase::ClosingHeld);
-        invariant!(closing, "only a closing socket has a reason");
+        invariant!(self.is_closing(), "only a closing socket has a reason");
         self.by_phase
     }
 
@@ -256,6 +265,18 @@ pub(crate) fn find<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut 
     let slot = slots.get_mut(to_index(id.index()))?;
     let same = slot.generation == id.generation() || injected_bug!(StaleId);
     same.then_some(slot)
+}
+
+/// Returns the slot that has this id, which cannot be stale: the caller has just claimed it, or
+/// nothing has run since that could have given it back.
+#[inline]
+#[track_caller]
+pub(crate) fn find_known<S, C>(slots: &mut [Slot<S, C>], id: SocketId) -> Option<&mut Slot<S, C>> {
+    let slot = find(slots, id);
+    if slot.is_none() {
+        impossible!("the id of a socket at hand is good");
+    }
+    slot
 }
 
 /// Returns the slot of a connection, open or opening, or of a datagram socket.

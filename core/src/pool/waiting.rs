@@ -2,13 +2,10 @@
 
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
-use crate::pool::slot::{Slot, id_of};
+use crate::invariant::{impossible, invariant};
+use crate::pool::flags::Phase;
+use crate::pool::slot::{Slot, WAITING, WAITING_FOR_SLOT, id_of};
 use crate::pool::wheel::NEVER;
-
-/// Marks a slot that is on this list, in the field that otherwise names a list of the wheel.
-const WAITING: u8 = u8::MAX;
-/// The same, of a listener that waits for nothing but a slot.
-const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 
 /// The listeners that stopped accepting because the pool was full or the platform exhausted: first
 /// come, first served.
@@ -102,8 +99,10 @@ impl WaitingListeners {
         let link = id.index().wrapping_add(1);
         self.end_turn(id);
         let Some(slot) = slots.get_mut(to_index(id.index())) else {
+            impossible!("a listener has a slot of the pool");
             return;
         };
+        invariant!(slot.phase() == Phase::Listening, "only listeners wait");
         if slot.bucket != 0 {
             return;
         }
@@ -180,12 +179,39 @@ impl WaitingListeners {
         }
     }
 
+    /// Checks that the list has each listener that is marked so, once, and its counts.
+    pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
+        let waits = |slot: &&Slot<S, C>| slot.bucket >= WAITING_FOR_SLOT;
+        let (mut link, mut last, mut for_slot) = (self.head, 0, 0_u32);
+        let mut left = used.iter().filter(waits).count();
+        invariant!(
+            u32::try_from(left) == Ok(self.count),
+            "those that wait are counted"
+        );
+        while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
+            invariant!(slot.phase() == Phase::Listening, "only listeners wait");
+            invariant!(slot.prev == last, "links lead back");
+            invariant!(left > 0, "a listener waits once");
+            left = left.saturating_sub(1);
+            for_slot = for_slot.wrapping_add(u32::from(slot.bucket == WAITING_FOR_SLOT));
+            last = link;
+            link = slot.next;
+        }
+        invariant!(left == 0, "a listener that is marked waits");
+        invariant!(self.tail == last, "the list ends where it says");
+        invariant!(
+            for_slot == self.for_slot,
+            "those that wait for a slot are counted"
+        );
+    }
+
     /// Takes a listener off the list, if it is on it.
     pub(crate) fn remove<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
         if self.turn == index.wrapping_add(1) {
             self.turn = 0;
         }
         let Some(slot) = slots.get_mut(to_index(index)) else {
+            impossible!("a listener has a slot of the pool");
             return;
         };
         match slot.bucket {
@@ -205,6 +231,7 @@ impl WaitingListeners {
             Some(behind) => behind.prev = prev,
             None => self.tail = prev,
         }
+        invariant!(self.count > 0, "the list counts its listeners");
         self.count = self.count.wrapping_sub(1);
     }
 }

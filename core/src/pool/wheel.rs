@@ -8,7 +8,8 @@
 
 use crate::id::to_index;
 use crate::injected_bug::injected_bug;
-use crate::pool::slot::{Deadline, Slot};
+use crate::invariant::{impossible, invariant};
+use crate::pool::slot::{Deadline, Slot, WAITING_FOR_SLOT};
 
 /// A level of the wheel: lists that lie one behind the other.
 struct Level {
@@ -82,7 +83,7 @@ pub(crate) struct Wheel {
     /// The same in microseconds.
     next_micros: u64,
     /// The list whose entries are being looked at, plus one. It comes before all others.
-    draining: u8,
+    walking: u8,
     /// Which lists of a level have entries.
     filled: [u128; LEVELS.len()],
     /// First slot of each list, plus one. Its own link backwards means nothing, so that a list is
@@ -107,7 +108,7 @@ impl Wheel {
             tick: micros >> TICK_SHIFT,
             next: NEVER,
             next_micros: NEVER,
-            draining: 0,
+            walking: 0,
             filled: [0; LEVELS.len()],
             heads: [0; LISTS_ALL],
         }
@@ -143,6 +144,7 @@ impl Wheel {
     #[inline]
     pub(crate) fn set<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, deadline: u64) {
         let Some(slot) = slots.get_mut(to_index(index)) else {
+            impossible!("what has a deadline is a slot of the pool");
             return;
         };
         let before = slot.deadline.micros();
@@ -157,6 +159,7 @@ impl Wheel {
     /// Finds the slot a place that is early enough for its deadline.
     fn place<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
         let Some(slot) = slots.get_mut(to_index(index)) else {
+            impossible!("what has a deadline is a slot of the pool");
             return;
         };
         let due = due_tick(slot.deadline.micros());
@@ -238,6 +241,7 @@ impl Wheel {
     /// Takes the slot off whatever list it is on.
     pub(crate) fn remove<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
         let Some(slot) = slots.get_mut(to_index(index)) else {
+            impossible!("what has a deadline is a slot of the pool");
             return;
         };
         let Some(list) = slot.bucket.checked_sub(1) else {
@@ -262,6 +266,40 @@ impl Wheel {
         }
     }
 
+    /// Checks that each slot with a deadline is on one list, and that the wheel wakes the loop in
+    /// time for it.
+    pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
+        let is_on = |slot: &&Slot<S, C>| (1..WAITING_FOR_SLOT).contains(&slot.bucket);
+        let mut left = used.iter().filter(is_on).count();
+        for (level, filled) in LEVELS.iter().zip(self.filled) {
+            let mut filled = filled;
+            while filled != 0 {
+                let place = filled.trailing_zeros();
+                filled &= filled.wrapping_sub(1);
+                let list = u32::from(level.first).wrapping_add(place);
+                let head = self.heads.get(to_index(list)).copied();
+                let mut link = head.unwrap_or_default();
+                while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
+                    invariant!(
+                        u32::from(slot.bucket) == list.wrapping_add(1),
+                        "a slot knows its list"
+                    );
+                    let deadline = slot.deadline.micros();
+                    let due = due_tick(deadline).max(self.tick.saturating_add(1));
+                    let is_early = deadline == 0 || self.next <= due;
+                    invariant!(
+                        is_early || injected_bug!(LateTimer) || injected_bug!(EarlyTimer),
+                        "the wheel wakes the loop no later than a slot is due"
+                    );
+                    invariant!(left > 0, "a slot is on one list");
+                    left = left.saturating_sub(1);
+                    link = slot.next;
+                }
+            }
+        }
+        invariant!(left == 0, "a slot that is marked is on its list");
+    }
+
     /// Takes the next slot whose deadline is at or before `micros`, with the deadline. `budget`
     /// counts down with every slot looked at; at 0, `None` may only mean "later".
     pub(crate) fn expire<S, C>(
@@ -272,20 +310,20 @@ impl Wheel {
     ) -> Option<(u32, u64)> {
         let now = micros >> TICK_SHIFT;
         loop {
-            let list = match self.draining.checked_sub(1) {
+            let list = match self.walking.checked_sub(1) {
                 Some(list) => list,
-                None => self.start_draining(now)?,
+                None => self.start_walk(now)?,
             };
             match self.walk(slots, list, budget) {
                 Walked::Due(index, deadline) => return Some((index, deadline)),
                 Walked::Spent => return None,
-                Walked::Done => self.end_draining(list),
+                Walked::Done => self.end_walk(list),
             }
         }
     }
 
     /// Starts on the earliest list if its time has come.
-    fn start_draining(&mut self, now: u64) -> Option<u8> {
+    fn start_walk(&mut self, now: u64) -> Option<u8> {
         let list = self.earliest();
         if self.next > now {
             self.tick = self.tick.max(now);
@@ -293,11 +331,11 @@ impl Wheel {
         }
         self.tick = self.tick.max(self.next);
         self.set_next(self.tick);
-        self.draining = list.wrapping_add(1);
+        self.walking = list.wrapping_add(1);
         Some(list)
     }
 
-    /// Walks along the list that is being drained up to the next slot that is due, and moves the
+    /// Walks on along the list of this tick up to the next slot that is due, and moves the
     /// others to the lists that they belong to by now.
     ///
     /// The list is a whole until this returns: only then it begins with the first slot left on it.
@@ -346,8 +384,8 @@ impl Wheel {
         }
     }
 
-    /// Goes on from the list that was drained, which is empty.
-    fn end_draining(&mut self, list: u8) {
+    /// Goes on from the list that was walked along, which is empty.
+    fn end_walk(&mut self, list: u8) {
         self.clear_filled(list);
         self.earliest();
     }
@@ -368,7 +406,7 @@ impl Wheel {
 
     /// Finds the earliest list that has entries and notes its time in `next`.
     fn earliest(&mut self) -> u8 {
-        if let Some(list) = self.draining.checked_sub(1) {
+        if let Some(list) = self.walking.checked_sub(1) {
             if self
                 .heads
                 .get(usize::from(list))
@@ -377,7 +415,7 @@ impl Wheel {
                 self.set_next(self.tick);
                 return list;
             }
-            self.draining = 0;
+            self.walking = 0;
         }
         for (index, (level, filled)) in LEVELS.iter().zip(self.filled).enumerate() {
             if filled != 0 {
@@ -404,6 +442,7 @@ impl Wheel {
     /// The first tick of a list: when its entries are looked at.
     fn list_tick(&self, list: u8) -> u64 {
         let Some(level) = level_of(list) else {
+            impossible!("a list is of one of the levels");
             return NEVER;
         };
         let here = level.lists_to(self.tick);

@@ -6,7 +6,7 @@ use crate::id::SocketId;
 use crate::injected_bug::injected_bug;
 use crate::platform::{Platform, Progress};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Slot, find, find_connection};
+use crate::pool::slot::{Slot, find, find_connection, find_known};
 use crate::sockets::Net;
 use crate::sockets::send::mark_broken;
 use crate::time::Duration;
@@ -36,7 +36,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Hands our end to the platform.
     pub(crate) fn finish_now(&mut self, id: SocketId) {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return;
         };
         if slot.phase() != Phase::Open {
@@ -155,7 +155,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Leaves a socket, whose `on_close` is being made, to the layer that still sends.
     pub(crate) fn linger(&mut self, id: SocketId) {
         let deadline = self.now().saturating_add(LINGER_MAX).as_micros();
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             slot.enter(Phase::Lingering, 0);
             self.state.wheel.set(self.slots, id.index(), deadline);
         }
@@ -163,7 +163,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Closes what gets no `on_close`, and gives its slot back.
     pub(crate) fn release(&mut self, id: SocketId) {
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             self.platform.close(&mut slot.socket);
             self.state.give_back(self.slots, id);
         }
@@ -182,7 +182,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Asks the platform why an open connection broke that is not read to its end. Returns
     /// true if it did break.
     pub(crate) fn check_broken(&mut self, id: SocketId) -> bool {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return false;
         };
         slot.flags.clear(Flags::FAILED);

@@ -7,7 +7,7 @@ use crate::id::SocketId;
 use crate::invariant::breach;
 use crate::platform::{Arrival, DatagramError, DatagramOption, Datagrams, Departure};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, Slot, find};
+use crate::pool::slot::{Place, Slot, find, find_known};
 use crate::sockets::Net;
 use crate::sockets::socket::Socket;
 use crate::stats::widen;
@@ -99,7 +99,7 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Makes the slot of a datagram socket that the platform has just opened one.
     pub(crate) fn start_datagrams(&mut self, id: SocketId, context: C) {
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             slot.context = Place::Occupied(context);
             slot.enter(Phase::Bound, 0);
             slot.flags.set(Flags::PULL);

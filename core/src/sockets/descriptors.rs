@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::id::{ListenerId, SocketId};
 use crate::platform::{Descriptors, Inserted};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, find, find_open};
+use crate::pool::slot::{Place, find, find_known, find_open};
 use crate::sockets::{Net, OPENING_MAX, start_listener};
 
 /// The descriptor that could not be inserted, and why.
@@ -26,7 +26,7 @@ impl<P: Descriptors, C: Copy + PartialEq> Net<'_, P, C> {
         context: C,
     ) -> Result<ListenerId, Refused<P>> {
         let id = self.claim_for(descriptor, Inserted::Listener)?;
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             start_listener(slot, context, at);
         }
         Ok(ListenerId(id))
@@ -43,7 +43,7 @@ impl<P: Descriptors, C: Copy + PartialEq> Net<'_, P, C> {
         context: C,
     ) -> Result<SocketId, Refused<P>> {
         let id = self.claim_for(descriptor, Inserted::Connected)?;
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             slot.context = Place::Occupied(context);
             slot.enter(Phase::Accepting, 0);
             slot.flags.set(Flags::INSERTED);
@@ -62,7 +62,7 @@ impl<P: Descriptors, C: Copy + PartialEq> Net<'_, P, C> {
     /// As [`Self::insert_listener`].
     pub fn watch(&mut self, descriptor: P::Descriptor, context: C) -> Result<SocketId, Refused<P>> {
         let id = self.claim_for(descriptor, Inserted::Foreign)?;
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             slot.context = Place::Occupied(context);
             slot.enter(Phase::Foreign, 0);
         }
@@ -108,7 +108,7 @@ impl<P: Descriptors, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(id) = self.state.claim(self.slots) else {
             return Err((descriptor, Error::Full));
         };
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return Err((descriptor, Error::Full));
         };
         match self.platform.insert(&mut slot.socket, id, descriptor, kind) {

@@ -5,6 +5,7 @@
 
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, TimerId, to_index};
+use crate::invariant::impossible;
 use crate::platform::Platform;
 use crate::pool::flags::Phase;
 use crate::pool::slot::{Slot, id_of};
@@ -24,6 +25,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     pub fn close_where(&mut self, code: u16, mut is_meant: impl FnMut(&C) -> bool) {
         for index in 0..self.slots_used() {
             let Some(slot) = self.slots.get(to_index(index)) else {
+                impossible!("slots that were used are of the pool");
                 return;
             };
             if !slot.context.as_ref().is_some_and(&mut is_meant) {

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId};
 use crate::platform::{Credentials, Datagrams, Departure, LocalEndpoint, LocalSockets, LocalType};
-use crate::pool::slot::{find, find_open};
+use crate::pool::slot::{find, find_known, find_open};
 use crate::sockets::datagrams::{Sent, is_of_datagrams};
 use crate::sockets::send::{find_writable, mark_broken, sent};
 use crate::sockets::{Net, start_listener};
@@ -19,7 +19,7 @@ impl<P: LocalSockets, C: Copy + PartialEq> Net<'_, P, C> {
     /// the path may not be removed, else what [`LocalSockets::listen_local`] says.
     pub fn listen_local(&mut self, at: LocalEndpoint, context: C) -> Result<ListenerId, Error> {
         let id = self.claim_by(|platform, socket, id| platform.listen_local(socket, id, &at))?;
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             start_listener(slot, context, &at.admission());
         }
         Ok(ListenerId(id))

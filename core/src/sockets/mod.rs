@@ -34,7 +34,7 @@ use crate::event_loop::state::{CorkMemory, State};
 use crate::id::{ListenerId, SocketId, TimerId};
 use crate::platform::{Platform, SocketOption};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Place, Population, Slot, find, find_connection};
+use crate::pool::slot::{Place, Population, Slot, find, find_connection, find_known};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// [`Error::Full`] when no slot is free, else what [`Platform::listen`] says.
     pub fn listen(&mut self, at: Endpoint<'_>, context: C) -> Result<ListenerId, Error> {
         let id = self.claim_by(|platform, socket, id| platform.listen(socket, id, &at))?;
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             start_listener(slot, context, &at);
         }
         Ok(ListenerId(id))
@@ -114,7 +114,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if let Some(slot) = find(self.slots, id)
             && slot.phase() == Phase::Listening
         {
-            slot.flags.set(Flags::HELD);
+            slot.flags.set(Flags::LISTEN_PAUSED);
             // A platform that cannot hold it back reports it, and nothing comes of that.
             let muted = self.platform.set_accepting(&mut slot.socket, id, false);
             if muted.is_ok() {
@@ -129,7 +129,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if let Some(slot) = find(self.slots, id)
             && slot.phase() == Phase::Listening
         {
-            slot.flags.clear(Flags::HELD);
+            slot.flags.clear(Flags::LISTEN_PAUSED);
             slot.flags.set(Flags::READABLE);
             self.state.run_queue.push_slot(slot, id);
         }
@@ -156,7 +156,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         open: impl FnOnce(&mut P, &mut P::Socket, SocketId) -> Result<(), Error>,
     ) -> Result<SocketId, Error> {
         let id = self.state.claim(self.slots).ok_or(Error::Full)?;
-        let slot = find(self.slots, id).ok_or(Error::Full)?;
+        let slot = find_known(self.slots, id).ok_or(Error::Full)?;
         match open(self.platform, &mut slot.socket, id) {
             Ok(()) => Ok(id),
             Err(error) => {
@@ -181,7 +181,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             }
             result => result,
         })?;
-        if let Some(slot) = find(self.slots, id) {
+        if let Some(slot) = find_known(self.slots, id) {
             slot.context = Place::Occupied(context);
             slot.enter(Phase::Connecting, known.map_or(0, Error::to_bits));
         }
@@ -220,7 +220,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// [`Error::Full`] when no slot is free.
     pub fn start_timer(&mut self, after: Duration, repeat: Duration) -> Result<TimerId, Error> {
         let id = self.state.claim(self.slots).ok_or(Error::Full)?;
-        let slot = find(self.slots, id).ok_or(Error::Full)?;
+        let slot = find_known(self.slots, id).ok_or(Error::Full)?;
         slot.enter(Phase::Timer, millis(repeat));
         self.arm(id, after);
         Ok(TimerId(id))
@@ -241,7 +241,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         repeat: Duration,
     ) -> Result<TimerId, Error> {
         let timer = self.start_timer(after, repeat)?;
-        if let Some(slot) = find(self.slots, timer.0) {
+        if let Some(slot) = find_known(self.slots, timer.0) {
             slot.context = Place::Occupied(context);
         }
         Ok(timer)

@@ -7,7 +7,7 @@ use crate::injected_bug::injected_bug;
 use crate::invariant::breach;
 use crate::platform::{Platform, Recv};
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{find, find_open};
+use crate::pool::slot::{find_known, find_open};
 use crate::sockets::Net;
 use crate::stats::widen;
 
@@ -151,7 +151,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
     /// Everything has been read, the peer's end too if `is_end`.
     fn read_all(&mut self, id: SocketId, is_end: bool) -> Result<Read, Error> {
-        let Some(slot) = find(self.slots, id) else {
+        let Some(slot) = find_known(self.slots, id) else {
             return Err(Error::Invalid);
         };
         if slot.phase() == Phase::Broken {

@@ -103,7 +103,7 @@ impl<P: Layer, C: Crypto> Layer for Tls<'static, P, C> {
             2 => self.set_config(config()),
             3 => self.inner_mut().call(),
             4 => _ = self.inner().now(),
-            5 => _ = self.handshakes(),
+            5 => _ = (self.handshakes(), self.breaches()),
             6 => {
                 let peer = SocketId::from_bits(long()).and_then(|id| self.peer(id));
                 let _ = peer.map(Peer::is_known);

@@ -7,6 +7,8 @@ mod address_limits;
 mod async_cancellation;
 #[path = "../../tests/async_streams.rs"]
 mod async_streams;
+#[path = "../../tests/calls_that_unwind.rs"]
+mod calls_that_unwind;
 #[path = "../../tests/composed_protocols.rs"]
 mod composed_protocols;
 #[path = "../../tests/conformance.rs"]

@@ -26,7 +26,7 @@ impl Flags {
     /// Sending has failed, and the program knows why.
     pub(crate) const BROKEN: Self = Self(1 << 9);
     /// A client's hello, or an alert that ends a handshake, has been written and not sent yet.
-    pub(crate) const GREETING: Self = Self(1 << 10);
+    pub(crate) const MESSAGE_UNSENT: Self = Self(1 << 10);
     /// What came of the handshake has been counted.
     pub(crate) const COUNTED: Self = Self(1 << 11);
 

@@ -5,6 +5,7 @@ use core::mem::swap;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::SocketId;
+use crate::invariant::{impossible, invariant};
 use crate::platform::Platform;
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::Crypto;
@@ -56,8 +57,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     pub(crate) fn release_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let index = socket.handshake();
         if index.is_some() {
-            if let Some(handshake) = self.pools.handshakes.get(index) {
-                handshake.reset();
+            match self.pools.handshakes.get(index) {
+                Some(handshake) => handshake.reset(),
+                None => impossible!("what a socket has leased is there"),
             }
             self.pools.handshakes.release(index);
             socket.set_handshake(Index::NONE);
@@ -162,15 +164,17 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Moves a parked handshake into the one at `index`, which was leased for it.
     fn unpark_handshake(&mut self, socket: &mut TlsSocket<P::Socket>, index: Index) {
         let parked = socket.parked();
-        if let Some(handshake) = self.pools.handshakes.get(index) {
-            if socket.is_exchange_parked() {
-                if let Some(place) = self.pools.exchanges.get(parked, socket.id) {
-                    swap(&mut place.0, &mut handshake.exchange);
-                }
-            } else if let Some(Parked::Handshake(place)) = self.pools.parked.get(parked, socket.id)
-            {
-                handshake.unpark(place);
-            }
+        let is_exchange = socket.is_exchange_parked();
+        match self.pools.handshakes.get(index) {
+            Some(handshake) if is_exchange => match self.pools.exchanges.get(parked, socket.id) {
+                Some(place) => swap(&mut place.0, &mut handshake.exchange),
+                None => impossible!("`check_leases` found what is parked"),
+            },
+            Some(handshake) => match self.pools.parked.get(parked, socket.id) {
+                Some(Parked::Handshake(place)) => handshake.unpark(place),
+                _ => impossible!("`check_leases` found what is parked"),
+            },
+            None => impossible!("what a socket has leased is there"),
         }
         self.release_parked(socket);
         socket.set_handshake(index);
@@ -237,7 +241,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let keep = usize::from(self.config.server.serves());
         let index = handshakes.lease_now(id, keep).ok_or(Error::Exhausted)?;
         socket.set_handshake(index);
-        let handshake = handshakes.get(index).ok_or(Error::Exhausted)?;
+        let handshake = leased(handshakes.get(index))?;
         let target = Target {
             port: to.addr.port(),
             config: to.config,
@@ -255,7 +259,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.input().is_some() {
             return Ok(true);
         }
-        let id = socket.id().ok_or(Error::Invalid)?;
+        let id = leased(socket.id())?;
         let flag = Flags::WAITS_FOR_INPUT;
         let lease = self.pools.inputs.lease(id, socket.flags.has(flag));
         let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
@@ -290,7 +294,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.output.is_some() {
             return Ok(true);
         }
-        let id = socket.id().ok_or(Error::Invalid)?;
+        let id = leased(socket.id())?;
         let flag = Flags::WAITS_FOR_OUTPUT;
         let lease = self.pools.outputs.lease(id, socket.flags.has(flag));
         let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
@@ -308,7 +312,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.handshake().is_some() {
             return Ok(true);
         }
-        let id = socket.id().ok_or(Error::Invalid)?;
+        let id = leased(socket.id())?;
         let flag = Flags::WAITS_FOR_HANDSHAKE;
         let lease = self.pools.handshakes.lease(id, socket.flags.has(flag));
         let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
@@ -320,6 +324,17 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         Ok(true)
     }
+}
+
+/// Returns what a socket has for certain: what it has leased in the same call, or its id while it
+/// is secured.
+///
+/// # Errors
+/// [`Error::Invalid`], which cannot be.
+#[track_caller]
+pub(crate) fn leased<T>(value: Option<T>) -> Result<T, Error> {
+    invariant!(value.is_some(), "what a socket has leased is there");
+    value.ok_or(Error::Invalid)
 }
 
 /// Notes in a socket's flags what came of asking for a lease; returns it if it was granted.

@@ -94,7 +94,7 @@ pub(crate) struct Pools<'s, C: Crypto> {
 
 impl<C: Crypto> Pools<'_, C> {
     /// Sets the time, by which leases end.
-    pub(crate) const fn set_now(&mut self, now: Instant) {
+    pub(crate) fn set_now(&mut self, now: Instant) {
         self.handshakes.set_now(now.as_micros());
         self.inputs.set_now(now.as_micros());
         self.outputs.set_now(now.as_micros());

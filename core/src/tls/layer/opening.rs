@@ -1,6 +1,23 @@
 //! A handshake through the layer.
+//!
+//! What one report of a server's connection leads to, until the answer to a client's hello is sent:
+//!
+//! | step | what it does | memory |
+//! |---|---|---|
+//! | `carry_on`, `step` | is the connection below open? | is nothing recalled? |
+//! | `shake`, `flush_output` | sends what an earlier call left | |
+//! | `await_hello`, `fill` | reads until the hello is whole | leases an input |
+//! | `acquire` | | leases a handshake, an output and an input |
+//! | `shake_records` | opens records, and takes their messages | |
+//! | `flush_output` | sends the flight | |
+//! | `put_away` | | releases input and output, parks the handshake |
+//!
+//! `shake_records` hands each record to [`Connection::receive`] (`connection/receive.rs`), which
+//! hands each message to `handshake/server.rs`: that writes the flight into the output. An input in
+//! which nothing has come is released by `put_away` too.
 
 use crate::error::Error;
+use crate::invariant::impossible;
 use crate::platform::{Platform, Progress, Readiness, Recv};
 use crate::tls::alert::Alert;
 use crate::tls::connection::event::Event;
@@ -12,7 +29,8 @@ use crate::tls::handshake::config::Setup;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::handshake::failure::HandshakeFailure;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::platform::Tls;
+use crate::tls::layer::leases::leased;
+use crate::tls::layer::platform::{Tls, count_taken};
 use crate::tls::layer::pool::Index;
 use crate::tls::layer::socket::TlsSocket;
 use crate::tls::record::protection::RECORD_MAX;
@@ -24,8 +42,8 @@ const READS_MAX: u32 = 8;
 
 /// How far one call got.
 enum Pause {
-    /// The platform has no more bytes.
-    Drained,
+    /// Nothing goes on before the next report: all bytes were read, or a signature is awaited.
+    Waits,
     /// There may be more to read.
     Yields,
     /// The handshake is done.
@@ -117,7 +135,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if socket.connection.refusal().is_some() {
             return self.refuse_peer(socket);
         }
-        if !self.greet(socket)? || !self.flush_output(socket)? {
+        if !self.flush_message(socket)? || !self.flush_output(socket)? {
             return Ok(Progress::Pending);
         }
         if let Some(waits) = self.await_hello(socket)? {
@@ -141,7 +159,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         };
         let is_flushed = self.flush_output(socket)?;
         self.put_away(socket);
-        if matches!(pause, Pause::Drained) {
+        if matches!(pause, Pause::Waits) {
             self.let_give_way(socket);
         }
         Ok(match pause {
@@ -150,7 +168,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Progress::Done
             }
             Pause::Yields if is_flushed => Progress::Again,
-            Pause::Open | Pause::Yields | Pause::Drained => Progress::Pending,
+            Pause::Open | Pause::Yields | Pause::Waits => Progress::Pending,
         })
     }
 
@@ -171,7 +189,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         for _ in 0..READS_MAX {
             let is_short = self.pools.inputs.is_short();
             let input = self.pools.inputs.get(socket.input());
-            let bytes = input.ok_or(Error::Invalid)?.filled();
+            let bytes = leased(input)?.filled();
             if bytes.is_empty() && is_short {
                 self.release_input(socket);
                 return Ok(None);
@@ -191,11 +209,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         Ok(Some(Progress::Again))
     }
 
-    /// Leases what is needed to read and answer a record; false if something has to be waited for.
+    /// Leases what is needed to read and answer a record. Returns false if it has to wait for some
+    /// of it.
     ///
-    /// In this order, so that sockets never wait for one another in a circle: who has an input
-    /// waits for nothing, and who has an output for an input or its peer. First hellos are read
-    /// before anything else is leased, but never into the last input; see [`Self::await_hello`].
+    /// The order is handshake, output, input, so that sockets never wait for one another in a
+    /// circle. A socket that has an input waits for no memory; one that has an output waits at most
+    /// for an input, or for its peer. A client's first hello is read before anything else is
+    /// leased, which breaks the order, and so never takes the last input ([`Self::await_hello`]).
     fn acquire(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
         if !self.lease_handshake(socket)? {
             return Ok(false);
@@ -237,7 +257,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     reads = reads.saturating_add(1);
                     match self.fill(socket, need, RECORD_MAX)? {
                         Recv::Data { .. } => {}
-                        Recv::WouldBlock | Recv::Pending => return Ok(Pause::Drained),
+                        Recv::WouldBlock | Recv::Pending => return Ok(Pause::Waits),
                         Recv::Finished => return Err(Error::Truncated),
                     }
                 }
@@ -251,9 +271,11 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 }
                 Event::Failed(alert) => return Err(Error::AlertReceived(alert.code())),
                 // Told when it has come.
-                Event::Signing => return Ok(Pause::Drained),
-                // Not before the handshake is done.
-                Event::Data { .. } | Event::Finished => return Err(Error::Invalid),
+                Event::Signing => return Ok(Pause::Waits),
+                Event::Data { .. } | Event::Finished => {
+                    impossible!("a handshake that is not done brings no data");
+                    return Err(Error::Invalid);
+                }
                 Event::Nothing if is_paused => return Ok(Pause::Yields),
                 Event::Nothing => {}
             }
@@ -276,7 +298,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             peer: socket.id().and_then(|id| id.entry(self.peers)),
         };
         let pools = &mut self.pools;
-        let input = pools.inputs.get(socket.input()).ok_or(Error::Invalid)?;
+        let input = leased(pools.inputs.get(socket.input()))?;
         let mut output = pools.outputs.get(socket.output);
         let mut handshake = pools.handshakes.get(socket.handshake());
         if let Some(handshake) = &mut handshake {
@@ -341,7 +363,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let len = out.len();
         if written.is_ok() {
             message.set_unsent(len);
-            socket.flags.set(Flags::GREETING);
+            socket.flags.set(Flags::MESSAGE_UNSENT);
         }
     }
 
@@ -352,7 +374,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             return Ok(Progress::Pending);
         }
         self.release_output(socket);
-        if !self.greet(socket)? {
+        if !self.flush_message(socket)? {
             return Ok(Progress::Pending);
         }
         Err(Error::Invalid)
@@ -362,7 +384,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     fn start_client(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<(), Error> {
         let (_, mut setup, pools) = self.parts();
         let handshake = pools.handshakes.get(socket.handshake());
-        let Handshake { message, exchange } = handshake.ok_or(Error::Invalid)?;
+        let Handshake { message, exchange } = leased(handshake)?;
         let mut out = message.output();
         client::start(&mut setup, exchange, &mut out)
             .map_err(|alert| Error::AlertSent(alert.code()))?;
@@ -370,23 +392,27 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         message.set_unsent(len);
         socket.connection = Connection::started_client();
         socket.flags.clear(Flags::STARTING);
-        socket.flags.set(Flags::GREETING);
+        socket.flags.set(Flags::MESSAGE_UNSENT);
         self.handshakes_left = self.handshakes_left.saturating_sub(1);
         Ok(())
     }
 
-    /// Sends a client's hello, or what was written in its place; whether all of it has been.
-    fn greet(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        if !socket.flags.has(Flags::GREETING) {
+    /// Sends the message that the handshake's memory holds unsent: a client's hello, or the alert
+    /// of [`Self::prepare_refusal`]. Returns true if nothing is left of it.
+    fn flush_message(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
+        if !socket.flags.has(Flags::MESSAGE_UNSENT) {
             return Ok(true);
         }
         let handshake = self.pools.handshakes.get(socket.handshake());
-        let message = &mut handshake.ok_or(Error::Invalid)?.message;
-        let count = self.inner.send(&mut socket.inner, message.unsent())?;
+        let message = &mut leased(handshake)?.message;
+        let unsent = message.unsent();
+        let most = unsent.len();
+        let count = self.inner.send(&mut socket.inner, unsent)?;
+        let count = count_taken(&mut self.breaches, count, most);
         if message.sent(count) {
-            socket.flags.clear(Flags::GREETING);
+            socket.flags.clear(Flags::MESSAGE_UNSENT);
         }
-        Ok(!socket.flags.has(Flags::GREETING))
+        Ok(!socket.flags.has(Flags::MESSAGE_UNSENT))
     }
 
     /// Releases what the socket does not need while it waits.

@@ -61,6 +61,8 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     /// What is known of each socket's peer, by its index in the pool.
     pub(crate) peers: &'s mut [Peer],
     pub(crate) stats: HandshakeStats,
+    /// Answers of the platform below that its contract forbids.
+    pub(crate) breaches: u64,
     /// Handshakes that may still be carried on in this iteration.
     pub(crate) handshakes_left: u32,
     /// Signatures that may still be verified in this iteration.
@@ -93,6 +95,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
             sessions: &mut [],
             peers: &mut [],
             stats: HandshakeStats::NONE,
+            breaches: 0,
             handshakes_left: HANDSHAKES_MAX,
             verifications_left: VERIFICATIONS_MAX,
             reports_left: 0,
@@ -177,6 +180,13 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         self.stats
     }
 
+    /// Returns how often the platform below broke its contract, which does no harm; see
+    /// [`Stats::breaches`](crate::Stats::breaches).
+    #[must_use]
+    pub const fn breaches(&self) -> u64 {
+        self.breaches
+    }
+
     /// Returns the places for tickets.
     pub const fn sessions_mut(&mut self) -> &mut [Session] {
         self.sessions
@@ -255,6 +265,15 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         };
         (&mut self.inner, setup, &mut self.pools)
     }
+}
+
+/// Returns how many of `most` bytes the platform below took, or gave, where it says `count`. More
+/// than there were is a breach of its contract, and counted.
+pub(crate) fn count_taken(breaches: &mut u64, count: usize, most: usize) -> usize {
+    if count > most {
+        *breaches = breaches.wrapping_add(1);
+    }
+    count.min(most)
 }
 
 /// What is reported of a connection to which nothing more will come.
@@ -445,7 +464,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             Kind::Plain(socket) => self.inner.finish(socket),
             Kind::Secured(socket) => {
                 socket.flags.set(Flags::FINISHING);
-                let progress = self.drain(socket);
+                let progress = self.flush_and_end(socket);
                 done_if_over(socket, progress)
             }
         }

@@ -1,10 +1,12 @@
 //! A fixed number of entries, leased to sockets one at a time and in order.
 
 use crate::id::SocketId;
-use crate::invariant::impossible;
+use crate::invariant::{CHECKED, impossible, invariant};
 
 /// Shortest lease while others wait, in microseconds: some round trips of an honest peer.
 pub(crate) const LEASE_MIN: u64 = 250_000;
+/// Most entries of a pool that is checked from end to end in tests.
+const CHECKED_MAX: usize = 256;
 /// Sockets that wait for each entry before leases shorten.
 const QUEUE_PATIENT: usize = 8;
 
@@ -69,6 +71,27 @@ enum State {
 }
 
 impl State {
+    /// Returns true if an entry may go from this state to `next`, as drawn at [`Pool`].
+    const fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Free => matches!(next, Self::Leased),
+            Self::Offered => matches!(
+                next,
+                Self::Reported | Self::Leased | Self::Offered | Self::Free
+            ),
+            Self::Reported => matches!(next, Self::Leased | Self::Offered | Self::Free),
+            Self::Leased => matches!(
+                next,
+                Self::Resumed | Self::Asked | Self::Recalled | Self::Offered | Self::Free
+            ),
+            Self::Resumed | Self::Asked => {
+                matches!(next, Self::Leased | Self::Offered | Self::Free)
+            }
+            Self::Recalled => matches!(next, Self::Overdue | Self::Offered | Self::Free),
+            Self::Overdue => matches!(next, Self::Offered | Self::Free),
+        }
+    }
+
     /// Returns true if the socket is to be reported.
     const fn needs_report(self) -> bool {
         matches!(
@@ -122,6 +145,7 @@ impl Queue<'_> {
     fn pop(&mut self) -> Option<u64> {
         self.len = self.len.checked_sub(1)?;
         let bits = self.ring.get(self.head).copied();
+        invariant!(bits.is_some(), "a place in the ring is beyond its end");
         self.head = self.at(1);
         bits
     }
@@ -241,6 +265,9 @@ impl<'s, T> Pool<'s, T> {
     /// take, and recalls the entry whose owner has made no progress for longest, if its lease is
     /// over. Returns when the next lease will be over, if others wait.
     pub(crate) fn begin_iteration(&mut self, lease_max: u64) -> Option<u64> {
+        if CHECKED {
+            self.check();
+        }
         self.pass_on();
         if self.waiting.len == 0 {
             return None;
@@ -484,7 +511,9 @@ impl<'s, T> Pool<'s, T> {
             return None;
         }
         let is_due = |entry: &Entry<T>| entry.state.needs_report();
-        let index = index_at(self.entries.iter().position(is_due)?)?;
+        let position = self.entries.iter().position(is_due);
+        invariant!(position.is_some(), "who is to be reported is counted");
+        let index = index_at(position?)?;
         let entry = self.entry(index)?;
         let (bits, since) = (entry.owner, entry.since);
         let is_asked = entry.state == State::Asked;
@@ -518,6 +547,33 @@ impl<'s, T> Pool<'s, T> {
         }
     }
 
+    /// Checks the counts and the list of free entries from end to end, if there are not too many.
+    fn check(&self) {
+        let Some(used) = self.entries.get(..usize::from(self.fresh)) else {
+            impossible!("entries that were leased are of the pool");
+            return;
+        };
+        if used.len() > CHECKED_MAX {
+            return;
+        }
+        let count =
+            |is: &dyn Fn(State) -> bool| used.iter().filter(|entry| is(entry.state)).count();
+        let to_report = count(&State::needs_report);
+        let reported = count(&|state| state == State::Reported);
+        invariant!(
+            (to_report, reported) == (self.to_report.into(), self.reported.into()),
+            "who is to be reported, or was, is counted"
+        );
+        let (mut index, mut left) = (Index(self.free), count(&|state| state == State::Free));
+        while let Some(entry) = index.get().and_then(|at| used.get(at)) {
+            invariant!(entry.state == State::Free, "the list is of free entries");
+            invariant!(left > 0, "a free entry is on the list once");
+            left = left.saturating_sub(1);
+            index = Index(entry.next);
+        }
+        invariant!(left == 0, "a free entry is on the list");
+    }
+
     /// Returns the value of the entry at `index`.
     pub(crate) fn get(&mut self, index: Index) -> Option<&mut T> {
         self.entry(index).map(|entry| &mut entry.value)
@@ -541,7 +597,12 @@ impl<'s, T> Pool<'s, T> {
     fn take_free(&mut self) -> Option<Index> {
         if self.free != 0 {
             let index = Index(self.free);
-            self.free = self.entry(index)?.next;
+            let Some(entry) = self.entry(index) else {
+                impossible!("the list is of entries of the pool");
+                return None;
+            };
+            invariant!(entry.state == State::Free, "the list is of free entries");
+            self.free = entry.next;
             return Some(index);
         }
         let position = usize::from(self.fresh);
@@ -555,15 +616,26 @@ impl<'s, T> Pool<'s, T> {
 
     fn set(&mut self, index: Index, state: State, owner: u64) {
         let Some(entry) = index.get().and_then(|at| self.entries.get_mut(at)) else {
+            impossible!("what is leased is an entry of the pool");
             return;
         };
+        invariant!(
+            entry.state.may_become(state),
+            "an entry goes from state to state as drawn"
+        );
+        invariant!(
+            (owner == 0) == (state == State::Free),
+            "an entry that is not free is somebody's"
+        );
         if entry.state.needs_report() {
+            invariant!(self.to_report > 0, "who is to be reported is counted");
             self.to_report = self.to_report.saturating_sub(1);
         }
         if state.needs_report() {
             self.to_report = self.to_report.saturating_add(1);
         }
         if entry.state == State::Reported {
+            invariant!(self.reported > 0, "who was reported is counted");
             self.reported = self.reported.saturating_sub(1);
         }
         if entry.state == State::Free {
@@ -612,8 +684,8 @@ mod tests {
             (first, second),
             (Lease::Granted(_), Lease::Granted(_))
         ));
-        for index in 0..waiting {
-            assert!(matches!(pool.lease(id(2 + index), false), Lease::Waits));
+        for (index, _) in (2..).zip(0..waiting) {
+            assert!(matches!(pool.lease(id(index), false), Lease::Waits));
         }
         test(&mut pool)
     }

@@ -38,7 +38,8 @@ use crate::tls::connection::event::Event;
 use crate::tls::connection::unit::Unit;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::platform::Tls;
+use crate::tls::layer::leases::leased;
+use crate::tls::layer::platform::{Tls, count_taken};
 use crate::tls::layer::socket::{TlsSocket, Wait};
 use crate::tls::record::protection::OVERHEAD;
 use crate::tls::wire::{Output, part_mut};
@@ -111,7 +112,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 return Ok(and_more(len));
             }
             let (_, mut setup, pools) = self.parts();
-            let record = pools.inputs.get(socket.input()).ok_or(Error::Invalid)?;
+            let record = leased(pools.inputs.get(socket.input()))?;
             if record.has_plain() {
                 len = len.saturating_add(record.deliver(rest));
                 continue;
@@ -198,11 +199,12 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             };
         }
         let record = self.pools.inputs.get(socket.input());
-        let record = record.ok_or(Error::Invalid)?;
-        let mut received = self
-            .inner
-            .recv(&mut socket.inner, record.spare_up_to(most))?;
+        let record = leased(record)?;
+        let room = record.spare_up_to(most);
+        let room_len = room.len();
+        let mut received = self.inner.recv(&mut socket.inner, room)?;
         if let Recv::Data { len, drained } = &mut received {
+            *len = count_taken(&mut self.breaches, *len, room_len);
             record.commit(*len);
             // What has come since is reported. This spares a receive that would find nothing.
             *drained |= takes_all && *len == most;
@@ -224,7 +226,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Looks at what has come without taking it.
     fn look(&mut self, socket: &mut TlsSocket<P::Socket>, most: usize) -> Result<Looked, Error> {
         let record = self.pools.inputs.get(socket.input());
-        let record = record.ok_or(Error::Invalid)?;
+        let record = leased(record)?;
         if !record.is_empty() {
             // Some of it was taken while others were free.
             return Ok(Looked::Cannot);
@@ -232,7 +234,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let spare = record.spare();
         let room = spare.len();
         let seen = match self.inner.peek(&mut socket.inner, spare) {
-            Ok(Recv::Data { len, .. }) => len,
+            Ok(Recv::Data { len, .. }) => count_taken(&mut self.breaches, len, room),
             Ok(waits) => return Ok(Looked::Wait(waits)),
             Err(Error::Unsupported) => return Ok(Looked::Cannot),
             Err(error) => return Err(error),

@@ -6,7 +6,8 @@ use crate::tls::alert::Alert;
 use crate::tls::connection::traffic::CONTROL_MAX;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::layer::flags::Flags;
-use crate::tls::layer::platform::Tls;
+use crate::tls::layer::leases::leased;
+use crate::tls::layer::platform::{Tls, count_taken};
 use crate::tls::layer::pool::Index;
 use crate::tls::layer::slab::{Parked, TAIL_MAX};
 use crate::tls::layer::socket::TlsSocket;
@@ -64,8 +65,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let mut rest = Parts::new(parts);
         let is_last = self.pools.outputs.is_short();
         while !rest.is_empty() {
-            let (inner, setup, pools) = self.parts();
-            let record = pools.outputs.get(socket.output).ok_or(Error::Invalid)?;
+            let Self {
+                inner,
+                crypto,
+                pools,
+                breaches,
+                ..
+            } = self;
+            let record = leased(pools.outputs.get(socket.output))?;
             let is_lone = !socket.connection.updates_keys();
             let mut spare = record.spare();
             if is_last {
@@ -73,14 +80,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 spare = part_mut(spare, ..len);
             }
             let mut out = Output::new(spare);
-            let taken = socket
-                .connection
-                .send_parts(setup.crypto, &mut rest, &mut out);
+            let taken = socket.connection.send_parts(crypto, &mut rest, &mut out);
             let len = out.len();
             record.commit(len);
             let taken = taken.map_err(|alert| Error::AlertSent(alert.code()))?;
+            let most = record.filled().len();
             let count = match inner.send(&mut socket.inner, record.filled()) {
-                Ok(count) => count,
+                Ok(count) => count_taken(breaches, count, most),
                 Err(error) => {
                     record.clear();
                     socket.flags.set(Flags::BROKEN);
@@ -115,8 +121,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if record.is_empty() {
             return Ok(true);
         }
+        let most = record.filled().len();
         let count = match self.inner.send(&mut socket.inner, record.filled()) {
-            Ok(count) => count,
+            Ok(count) => count_taken(&mut self.breaches, count, most),
             Err(error) => {
                 record.clear();
                 socket.flags.set(Flags::BROKEN);
@@ -133,13 +140,19 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Sends the parked end of a record; true if nothing is left of it.
     fn flush_tail(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<bool, Error> {
-        let (inner, _, pools) = self.parts();
+        let Self {
+            inner,
+            pools,
+            breaches,
+            ..
+        } = self;
         let Some(Parked::Tail(tail)) = pools.parked.get(socket.parked(), socket.id) else {
             return Ok(true);
         };
+        let most = tail.filled().len();
         let sent = inner.send(&mut socket.inner, tail.filled());
         if let Ok(count) = sent {
-            tail.consume(count);
+            tail.consume(count_taken(breaches, count, most));
             if !tail.filled().is_empty() {
                 return Ok(false);
             }
@@ -158,7 +171,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Progress, Error> {
         self.check_leases(socket)?;
         match self.inner.flush(&mut socket.inner)? {
-            Progress::Done => self.drain(socket),
+            Progress::Done => self.flush_and_end(socket),
             waits => Ok(waits),
         }
     }
@@ -169,7 +182,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     }
 
     /// Sends what is buffered of an open connection, and our end if it is due.
-    pub(crate) fn drain(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<Progress, Error> {
+    pub(crate) fn flush_and_end(
+        &mut self,
+        socket: &mut TlsSocket<P::Socket>,
+    ) -> Result<Progress, Error> {
         if !self.flush_output(socket)? {
             return Ok(Progress::Pending);
         }
@@ -184,11 +200,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             if !self.lease_output(socket)? {
                 return Ok(Progress::Pending);
             }
-            let record = self
-                .pools
-                .outputs
-                .get(socket.output)
-                .ok_or(Error::Invalid)?;
+            let record = leased(self.pools.outputs.get(socket.output))?;
             let mut out = Output::new(record.spare());
             let alert = Alert::CLOSE_NOTIFY;
             let written = socket
@@ -263,7 +275,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             true => 0,
             // An error tells that the connection is over, as it is in any case.
             false => match self.inner.send(&mut socket.inner, out.filled()) {
-                Ok(count) => count,
+                Ok(count) => count_taken(&mut self.breaches, count, out.len()),
                 Err(_) => return,
             },
         };

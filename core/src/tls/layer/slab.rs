@@ -2,6 +2,7 @@
 
 use core::mem::{replace, swap};
 
+use crate::invariant::{CHECKED, impossible, invariant};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::{Exchange, ParkedHandshake};
 use crate::tls::layer::pool::{Index, LEASE_MIN};
@@ -90,6 +91,9 @@ impl<T: Value> Place<T> {
 
 const _: () = assert!(size_of::<ParkingPlace>() <= 176, "as documented");
 
+/// Most places of a slab that is checked from end to end in tests.
+const CHECKED_MAX: usize = 256;
+
 /// Places of which use is made. Sockets keep the highest bit of an index for something else.
 const PLACES_MAX: usize = 0x7fff;
 
@@ -127,8 +131,51 @@ impl<'s, S: Slot> Slab<'s, S> {
     }
 
     /// Sets the time, in microseconds.
-    pub(crate) const fn set_now(&mut self, now: u64) {
+    pub(crate) fn set_now(&mut self, now: u64) {
         self.now = now;
+        if CHECKED {
+            self.check();
+        }
+    }
+
+    /// Checks the list of handshakes from end to end, and the count of the rest, if there are not
+    /// too many places.
+    fn check(&self) {
+        let Some(used) = self.slots.get(..usize::from(self.fresh)) else {
+            impossible!("places that were used are of the slab");
+            return;
+        };
+        if used.len() > CHECKED_MAX {
+            return;
+        }
+        let owned = used
+            .iter()
+            .map(Slot::place)
+            .filter(|place| place.owner != 0);
+        let (tails, handshakes): (usize, usize) = owned.fold((0, 0), |(tails, others), place| {
+            let is_tail = usize::from(place.is_tail);
+            let is_other = usize::from(!place.is_tail);
+            (tails.wrapping_add(is_tail), others.wrapping_add(is_other))
+        });
+        invariant!(
+            tails == usize::from(self.tails),
+            "the ends of records are counted"
+        );
+        let (mut link, mut last, mut left) = (self.oldest, 0, handshakes);
+        while let Some(slot) = Index::from_bits(link).get().and_then(|at| used.get(at)) {
+            let place = slot.place();
+            invariant!(
+                place.owner != 0 && !place.is_tail,
+                "the list is of handshakes"
+            );
+            invariant!(place.previous == last, "links lead back");
+            invariant!(left > 0, "a handshake is on the list once");
+            left = left.saturating_sub(1);
+            last = link;
+            link = place.next;
+        }
+        invariant!(left == 0, "a handshake that is parked is on the list");
+        invariant!(self.newest == last, "the list ends where it says");
     }
 
     /// Puts a handshake into a free place, or if `is_wanted` into that of the one that has been
@@ -150,6 +197,7 @@ impl<'s, S: Slot> Slab<'s, S> {
             None => self.oldest = index.to_bits(),
         }
         let slot = self.slot(index)?;
+        invariant!(!slot.is_tail, "the list is of handshakes");
         slot.next = 0;
         slot.previous = newest;
         Some(index)
@@ -193,8 +241,10 @@ impl<'s, S: Slot> Slab<'s, S> {
     fn remove_at(&mut self, index: Index) {
         let free = self.free;
         let Some(slot) = self.slot(index) else {
+            impossible!("a place that is somebody's is of the slab");
             return;
         };
+        invariant!(slot.owner != 0, "a place is given back once");
         let is_tail = slot.is_tail;
         slot.value = S::Value::EMPTY;
         let next = replace(&mut slot.next, free);
@@ -211,6 +261,7 @@ impl<'s, S: Slot> Slab<'s, S> {
                 None => self.newest = previous,
             }
         } else {
+            invariant!(self.tails > 0, "the ends of records are counted");
             self.tails = self.tails.saturating_sub(1);
         }
     }
@@ -223,8 +274,13 @@ impl<'s, S: Slot> Slab<'s, S> {
             0 => self.fresh.saturating_add(1),
             free => free,
         };
-        let (index, now) = (Index::from_bits(bits), self.now);
-        let slot = self.slot(index)?;
+        let (index, now, fresh) = (Index::from_bits(bits), self.now, self.fresh);
+        let Some(slot) = self.slot(index) else {
+            impossible!("a free place is of the slab");
+            return None;
+        };
+        invariant!(slot.owner == 0 || bits > fresh, "a free place is nobody's");
+        invariant!(owner != 0, "what is parked is somebody's");
         let next = slot.next;
         slot.is_tail = value.is_tail();
         slot.value = S::Value::EMPTY;

@@ -1,0 +1,195 @@
+//! How far a loop that ends in order has come.
+
+use crate::id::SocketId;
+use crate::pool::wheel::NEVER;
+use crate::stats::Stats;
+
+/// Time between two looks at whether anything still comes in, in microseconds.
+const LOOK_MICROS: u64 = 2_000;
+/// Looks in a row at which nothing had come before all that had arrived counts as read.
+const QUIET_MIN: u32 = 5;
+/// Looks after which that does not matter any more: half a second.
+const LOOKS_MAX: u32 = 250;
+/// Time from the opening of a connection to when it is told, if others have been told before, in
+/// microseconds: as long as nothing has come before all are told.
+const LATE_MICROS: u64 = 10_000;
+/// Such connections that are known by name; of more, all are told.
+const LATE_MAX: usize = 4;
+
+/// How far a loop that drains has come.
+///
+/// ```text
+///   Off ─ start ─▶ Reading ─ nothing comes any more ─▶ Telling ─▶ Ending ─ time is over ─▶ Over
+/// ```
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub(super) step: Step,
+    /// When what is left is closed, in microseconds.
+    pub(super) ends_at: u64,
+    late: Late,
+}
+
+/// Accepted connections that opened when others had been told already.
+#[derive(Debug)]
+struct Late {
+    ids: [Option<SocketId>; LATE_MAX],
+    /// There are more of them.
+    are_more: bool,
+    /// When they are told, in microseconds; not at all without any.
+    tell_at: u64,
+}
+
+impl Late {
+    const NONE: Self = Self {
+        ids: [None; LATE_MAX],
+        are_more: false,
+        tell_at: NEVER,
+    };
+}
+
+/// A step of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    Off,
+    /// Listeners take who waits, and what has arrived is read.
+    Reading {
+        /// What had come at the last look.
+        seen: Arrived,
+        /// Looks in a row at which nothing had come.
+        quiet: u32,
+        looks: u32,
+        look_at: u64,
+    },
+    /// Listeners stop and connections are told, from this slot on.
+    Telling {
+        from: u32,
+        /// Not for the first time: those that have ended their direction are not told again.
+        again: bool,
+    },
+    /// What is under way ends by itself.
+    Ending,
+    /// Everything has been closed.
+    Over,
+}
+
+/// Connections accepted and bytes received so far.
+type Arrived = (u64, u64);
+
+impl Drain {
+    pub(crate) const OFF: Self = Self {
+        step: Step::Off,
+        ends_at: NEVER,
+        late: Late::NONE,
+    };
+
+    /// Starts, or gives what has started another time to end.
+    pub(crate) fn start(&mut self, now: u64, ends_at: u64, stats: &Stats) {
+        self.ends_at = ends_at;
+        if matches!(self.step, Step::Off | Step::Over) {
+            self.step = Step::Reading {
+                seen: arrived(stats),
+                quiet: 0,
+                looks: 0,
+                look_at: now.saturating_add(LOOK_MICROS),
+            };
+        }
+    }
+
+    /// Returns true from the start on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.step != Step::Off
+    }
+
+    /// Returns true until everything has been closed.
+    pub(crate) fn has_work(&self) -> bool {
+        !matches!(self.step, Step::Off | Step::Over)
+    }
+
+    /// Returns when there is something to do, in microseconds.
+    #[inline]
+    pub(crate) fn due(&self) -> u64 {
+        if !self.has_work() {
+            return NEVER;
+        }
+        match self.step {
+            Step::Off | Step::Over => NEVER,
+            Step::Reading { look_at, .. } => look_at.min(self.ends_at),
+            Step::Telling { .. } => 0,
+            Step::Ending => self.ends_at.min(self.late.tell_at),
+        }
+    }
+
+    /// Returns true if the socket at this index would have been told by now.
+    pub(super) fn has_passed(&self, index: u32) -> bool {
+        match self.step {
+            Step::Off | Step::Reading { .. } | Step::Over => false,
+            Step::Telling { from, .. } => index < from,
+            Step::Ending => true,
+        }
+    }
+
+    /// Notes an accepted connection that has opened when others had been told already, to be told
+    /// when what came with the end of its handshake has been read.
+    pub(super) fn note_late(&mut self, id: SocketId, now: u64) {
+        self.late.tell_at = now.saturating_add(LATE_MICROS);
+        match self.late.ids.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(id),
+            None => self.late.are_more = true,
+        }
+    }
+
+    /// Takes the next of those, once it is to be told. If they were too many, all connections are
+    /// to be told instead, some of them again.
+    pub(super) fn take_late(&mut self, now: u64) -> Option<SocketId> {
+        if now < self.late.tell_at {
+            return None;
+        }
+        if self.late.are_more {
+            self.late = Late::NONE;
+            self.step = Step::Telling {
+                from: 0,
+                again: true,
+            };
+            return None;
+        }
+        let taken = self.late.ids.iter_mut().find_map(Option::take);
+        if taken.is_none() {
+            self.late.tell_at = NEVER;
+        }
+        taken
+    }
+
+    /// Looks whether anything has come. Returns true when all that had arrived counts as read, if
+    /// `is_opening` does not tell that connections are still opening.
+    pub(super) fn look(
+        &mut self,
+        now: u64,
+        stats: &Stats,
+        is_opening: impl FnOnce() -> bool,
+    ) -> bool {
+        let Step::Reading {
+            seen,
+            quiet,
+            looks,
+            look_at,
+        } = &mut self.step
+        else {
+            return false;
+        };
+        if now < *look_at {
+            return false;
+        }
+        let before = core::mem::replace(seen, arrived(stats));
+        *quiet = match before == *seen {
+            true => quiet.saturating_add(1),
+            false => 0,
+        };
+        *looks = looks.saturating_add(1);
+        *look_at = now.saturating_add(LOOK_MICROS);
+        *looks >= LOOKS_MAX || *quiet >= QUIET_MIN && !is_opening()
+    }
+}
+
+const fn arrived(stats: &Stats) -> Arrived {
+    (stats.accepted, stats.received)
+}
