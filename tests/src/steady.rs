@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use usockets::tls::{
     ClientAuth, ClientConfig, Config, EcdsaP256Key, Identity, Machine, RustCrypto, ServerConfig,
 };
@@ -42,6 +42,57 @@ pub fn config() -> &'static Config<'static> {
 pub fn asking_config() -> &'static Config<'static> {
     static CONFIG: OnceLock<Config<'static>> = OnceLock::new();
     CONFIG.get_or_init(|| make(true))
+}
+
+/// Makes a configuration with which clients must show a certificate, under an authority of P-384,
+/// and one of a client that shows a chain of 3 KB instead: it takes as long to refuse as may be.
+pub fn costly_configs() -> &'static [Config<'static>; 2] {
+    static CONFIGS: OnceLock<[Config<'static>; 2]> = OnceLock::new();
+    CONFIGS.get_or_init(make_costly)
+}
+
+fn make_costly() -> [Config<'static>; 2] {
+    let authority = || {
+        let mut params = CertificateParams::new([]).expect("no name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
+        (params, key)
+    };
+    let (mut params, key) = authority();
+    let name = rcgen::DnType::CommonName;
+    params.distinguished_name.push(name.clone(), "root");
+    let root = params.self_signed(&key).expect("a certificate");
+    let issuer = Issuer::new(params, key);
+    let (mut params, key) = authority();
+    params.distinguished_name.push(name, "intermediate");
+    let between = params.signed_by(&key, &issuer).expect("a certificate");
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([NAME.to_string()]).expect("a name");
+    let leaf = params.signed_by(&key, &issuer).expect("a certificate");
+    let [root, between, leaf] = [root, between, leaf].map(|made| &*made.der().to_vec().leak());
+    // The intermediate's, whose signature is another.
+    let forged = between.to_vec().leak();
+    if let Some(last) = forged.last_mut() {
+        *last ^= 1;
+    }
+    let chains: &'static [[&'static [u8]; 6]; 2] = Box::leak(Box::new([
+        [leaf, between, &[], &[], &[], &[]],
+        [leaf, forged, forged, forged, forged, forged],
+    ]));
+    let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
+    let signer: &'static _ = Box::leak(Box::new(signer));
+    let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(root.into())));
+    let roots: &'static [_] = Box::leak(Box::new([anchor.expect("a certificate")]));
+    let [honest, liar] = [&chains[0][..2], &chains[1][..]].map(|chain| {
+        let auth = ClientAuth::Required(roots);
+        &*vec![Identity::new(chain, signer).client_auth(auth)].leak()
+    });
+    [honest, liar].map(|own| {
+        let client = ClientConfig::new(roots).identity(&own[0]);
+        Config::new(ServerConfig::new(honest), client)
+    })
 }
 
 fn make(asks: bool) -> Config<'static> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use usockets::tls::{ParkingPlace, Tls, TlsMemory};
+use usockets::tls::{Config, ExchangePlace, ParkingPlace, Tls, TlsMemory};
 use usockets::{Closed, Endpoint, Loop, Platform as _, Sockets};
 use usockets_linux::{Linux, zeroed};
 use usockets_tests::rng::{Rng, seeds};
@@ -15,7 +15,7 @@ use usockets_tests::sim::Faults;
 use usockets_tests::slow::peers::{Asks, Attacker, Echo};
 use usockets_tests::slow::stage::{Kind, RUNS, attack, attack_with};
 use usockets_tests::slow::{Slow, Slowness};
-use usockets_tests::steady::{Crypto, Steady, config};
+use usockets_tests::steady::{Crypto, Steady, config, costly_configs};
 
 /// Connections that attackers have open at once.
 const ATTACKERS: usize = 1_000;
@@ -223,21 +223,35 @@ fn of_every_kind_together() {
 /// The same on the kernel's sockets and its clock.
 #[test]
 fn of_every_kind_on_real_sockets() {
-    on_real_sockets(of_every_kind);
+    on_real_sockets(of_every_kind, config(), None);
+}
+
+/// And beside them twenty chains a second that take as long to refuse as may be, at a server that
+/// asks for certificates.
+#[test]
+fn of_every_kind_with_costly_chains_on_real_sockets() {
+    let [honest, liar] = costly_configs();
+    on_real_sockets(of_every_kind, honest, Some(liar));
 }
 
 #[test]
 #[ignore = "a minute and a half, which `.ci/soak slow_sockets` takes"]
 fn of_each_kind_on_real_sockets() {
-    on_real_sockets(|| kind(KINDS[0].0, KINDS[0].1, 1_500, 4));
-    on_real_sockets(|| kind(KINDS[1].0, KINDS[1].1, 1_500, 4));
-    on_real_sockets(|| kind(KINDS[2].0, KINDS[2].1, 40_000, 4));
-    on_real_sockets(|| kind(KINDS[3].0, KINDS[3].1, 1_500, 4));
-    on_real_sockets(|| drawn_at_random(1));
+    let one = |attackers| on_real_sockets(attackers, config(), None);
+    one(|| kind(KINDS[0].0, KINDS[0].1, 1_500, 4));
+    one(|| kind(KINDS[1].0, KINDS[1].1, 1_500, 4));
+    one(|| kind(KINDS[2].0, KINDS[2].1, 40_000, 4));
+    one(|| kind(KINDS[3].0, KINDS[3].1, 1_500, 4));
+    one(|| drawn_at_random(1));
 }
 
-/// A server among attackers beside one without, asked in turns.
-fn on_real_sockets(attackers: fn() -> Kind) {
+/// A server among attackers, and among clients with costly chains if there is a `liar`, beside one
+/// without, asked in turns.
+fn on_real_sockets(
+    attackers: fn() -> Kind,
+    config: &'static Config<'static>,
+    liar: Option<&'static Config<'static>>,
+) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let limit = rustix::process::Rlimit {
         current: limit.maximum,
@@ -252,13 +266,15 @@ fn on_real_sockets(attackers: fn() -> Kind) {
             let mut sockets = Box::new(Sockets::<_, Echo, 1_200>::new());
             let mut buffer = vec![0; 65_536];
             let mut places: Vec<_> = (0..512).map(|_| ParkingPlace::EMPTY).collect();
+            let mut exchanges: Vec<_> = (0..512).map(|_| ExchangePlace::EMPTY).collect();
             let layer = Tls::new(
                 Linux::new().unwrap(),
                 Crypto::new(Steady(1)),
-                config(),
+                config,
                 &mut memory,
             );
             let layer = layer.with_parking(&mut places);
+            let layer = layer.with_exchange_parking(&mut exchanges);
             let mut server = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
             let at = ([127, 0, 0, 1], 0).into();
             let listens = Endpoint::tls(at, None).backlog(4_096);
@@ -281,7 +297,10 @@ fn on_real_sockets(attackers: fn() -> Kind) {
             told.recv().unwrap()
         });
         let (tell, told) = mpsc::channel();
-        scope.spawn(move || attack_socket(attackers(), busy, stops, &tell));
+        scope.spawn(move || attack_socket(attackers(), config, busy, stops, &tell));
+        if let Some(liar) = liar {
+            scope.spawn(move || show_costly_chains(liar, busy, stops));
+        }
         // Attackers are all there, and the first of them gone by their deadlines.
         told.recv().unwrap();
         // On a machine that has other work too, a whole round may be off; who is held up by
@@ -289,7 +308,7 @@ fn on_real_sockets(attackers: fn() -> Kind) {
         let mut rounds = Vec::new();
         let is_undisturbed = |ratios: &[f64; 2]| ratios.iter().all(|ratio| *ratio <= 2.0);
         while rounds.len() < 3 && !rounds.last().is_some_and(is_undisturbed) {
-            rounds.push(measure_in_turns([calm, busy]));
+            rounds.push(measure_in_turns(config, [calm, busy]));
         }
         stops.store(true, Ordering::Relaxed);
         let name = attackers().name;
@@ -302,7 +321,13 @@ fn on_real_sockets(attackers: fn() -> Kind) {
 }
 
 /// Attacks until it is stopped, and says when all attackers are there.
-fn attack_socket(kind: Kind, at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Sender<()>) {
+fn attack_socket(
+    kind: Kind,
+    config: &Config<'_>,
+    at: SocketAddr,
+    stops: &AtomicBool,
+    tell: &mpsc::Sender<()>,
+) {
     let Kind {
         draw,
         piece,
@@ -316,7 +341,7 @@ fn attack_socket(kind: Kind, at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Se
         inner: Linux::new().unwrap(),
         draw,
     };
-    let layer = Tls::new(slow, Crypto::new(Steady(3)), config(), &mut *memory);
+    let layer = Tls::new(slow, Crypto::new(Steady(3)), config, &mut *memory);
     let mut attack = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
     let mut attacker = Attacker {
         piece: vec![7; piece],
@@ -351,16 +376,44 @@ fn attack_socket(kind: Kind, at: SocketAddr, stops: &AtomicBool, tell: &mpsc::Se
     }
 }
 
+/// Shows a chain twenty times a second until it is stopped.
+fn show_costly_chains(liar: &Config<'_>, at: SocketAddr, stops: &AtomicBool) {
+    let mut memory = zeroed::<TlsMemory<Crypto, 64, 16, 16, 16>>().unwrap();
+    let mut sockets = Box::new(Sockets::<_, Asks, 64>::new());
+    let mut buffer = vec![0; 65_536];
+    let layer = Tls::new(
+        Linux::new().unwrap(),
+        Crypto::new(Steady(4)),
+        liar,
+        &mut *memory,
+    );
+    let mut shows = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
+    let mut asks = Asks::default();
+    let mut next = shows.platform().now();
+    let mut shown = 0;
+    while !stops.load(Ordering::Relaxed) {
+        if shows.platform().now() >= next {
+            let to = Endpoint::tls(at, Some("localhost"));
+            shown += usize::from(shows.net().connect(to, ()).is_ok());
+            next = next.saturating_add(Duration::from_millis(50));
+        }
+        shows.poll(&mut asks, Some(next)).unwrap();
+    }
+    let refused = asks.closed.len() + asks.failed.len();
+    println!("{shown} costly chains, {refused} refused");
+    assert!(shown > 20 && refused + 40 > shown, "they are refused");
+}
+
 /// Returns how long an honest handshake and an echo take with the busy server, each divided by the
 /// time with the calm one that was asked right before or after it: the medians of all pairs.
-fn measure_in_turns([calm, busy]: [SocketAddr; 2]) -> [f64; 2] {
+fn measure_in_turns(config: &Config<'_>, [calm, busy]: [SocketAddr; 2]) -> [f64; 2] {
     let mut memory = zeroed::<TlsMemory<Crypto, 64, 16, 16, 16>>().unwrap();
     let mut sockets = Box::new(Sockets::<_, Asks, 64>::new());
     let mut buffer = vec![0; 65_536];
     let layer = Tls::new(
         Linux::new().unwrap(),
         Crypto::new(Steady(2)),
-        config(),
+        config,
         &mut *memory,
     );
     let mut honest = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
