@@ -9,7 +9,7 @@ use std::time::Duration;
 use usockets::{Closed, Endpoint, Handler, Instant, Loop, Place, Platform, Slot};
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, End, Faults, Flight, Listener, Medium, Memory, Neighbour,
-    Outstanding, Pcap, Secret, SizeClass, Stack, Wire,
+    Outstanding, Pcap, Secret, SizeClass, Stack, Wire, Working,
 };
 
 use crate::Peer;
@@ -285,6 +285,8 @@ fn stack(host: u8, device: Pcap<End<'static, 'static>, Sink>) -> FrameHost {
     let config = Config::new([2, 0, 0, 0, 0, host], &addresses, Secret::new([host; 16]));
     let memory = Memory {
         slots: leak_with(CONNECTIONS, || usockets_smoltcp::Slot::EMPTY),
+        working: leak_with(class.working_len(), || Working::EMPTY),
+        resting: &mut [],
         outstanding: leak(class.outstanding_len(), Outstanding::EMPTY),
         ranges: leak(class.ranges_len(), Block::EMPTY),
         bytes: leak(class.bytes(), 0),

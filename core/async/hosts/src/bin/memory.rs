@@ -8,7 +8,7 @@ use usockets::{Platform, Sockets};
 use usockets_async::{Tasks, Waiters};
 use usockets_async_hosts::{Connection, ECHO_MAX, echo, edge, pico};
 use usockets_linux::Linux;
-use usockets_smoltcp::{Slot, Stack, Tap};
+use usockets_smoltcp::{Slot, Stack, Tap, Working};
 
 /// A number of connections; a table for twice as many says what these take, without what rounds
 /// the size of a table up.
@@ -43,10 +43,11 @@ fn socket_len<P: Platform>() -> usize {
     sockets.div_ceil(COUNT) + size_of::<Waiters>()
 }
 
-/// Returns the bytes of a connection of the user-space stack, with its place in the table of
-/// addresses.
+/// Returns the bytes of a connection of the user-space stack, with its control block and its place
+/// in the table of addresses.
 fn stack_len() -> usize {
-    socket_len::<Stack<'static, Tap>>() + size_of::<Slot>() + size_of::<u32>()
+    let own = size_of::<Slot>() + size_of::<Working>() + size_of::<u32>();
+    socket_len::<Stack<'static, Tap>>() + own
 }
 
 fn main() {
