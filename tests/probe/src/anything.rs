@@ -413,7 +413,7 @@ pub fn run<P: Layer + 'static>(
         server = server.with_cork(cork);
     }
     for _ in 0..long() {
-        anything.any(&mut server.net());
+        anything.any(&mut server.net().reborrow());
         anything.all(&mut server.all_sockets());
         server.poll(&mut anything, yes().then_some(Instant::from_micros(long())))?;
         let next = server.next_deadline().unwrap_or_default();

@@ -4,9 +4,9 @@ use core::fmt::Write;
 
 use usockets::tls::{
     ClientAuth, ClientConfig, Config, Connection, Crypto, Event, ExchangePlace, Group, Handshake,
-    HandshakeFailure, HashAlgorithm, Identity, ObserveHandshakes, Output, ParkingPlace, Peer, Pem,
-    Received, Scheme, ServerConfig, Session, Setup, SignatureId, Suite, TicketKeys, Tls, TlsMemory,
-    TrustAnchor,
+    HandshakeFailure, HashAlgorithm, Identity, ObserveHandshakes, OcspPolicy, Output, ParkingPlace,
+    Peer, Pem, Received, Scheme, ServerConfig, Session, Setup, SignatureId, Suite, TicketKeys, Tls,
+    TlsMemory, TrustAnchor,
 };
 use usockets::{Error, Platform, SocketId, Sockets};
 
@@ -125,6 +125,14 @@ fn policy<'a>(anchors: &'a [TrustAnchor<'a>]) -> ClientAuth<'a> {
     }
 }
 
+fn ocsp_policy() -> OcspPolicy {
+    match word() {
+        0 => OcspPolicy::Off,
+        1 => OcspPolicy::Requested,
+        _ => OcspPolicy::Required,
+    }
+}
+
 /// Makes any call about an identity.
 fn facts_of<C: Crypto>(identity: &Identity<'_>, crypto: &C, anchors: &[TrustAnchor<'_>]) {
     let _ = identity
@@ -146,7 +154,9 @@ fn engine<C: Crypto>(
     let tickets = TicketKeys::new(hidden([0; 32]), word()).with_previous(hidden([1; 32]));
     let (chain, names, protocols) = (hidden(&[][..]), hidden(&[][..]), hidden(&[][..]));
     let policy = policy(anchors);
+    let (response, revoked) = (hidden(&[][..]), hidden(&[][..]));
     let identity = Identity::new(chain, &ANY).names(names).client_auth(policy);
+    let identity = identity.ocsp(response).revoked(revoked);
     facts_of(&identity, &crypto, anchors);
     let identities = [identity];
     let server = ServerConfig::new(&identities)
@@ -155,7 +165,9 @@ fn engine<C: Crypto>(
     let server = server.missing(&ANY).tickets(&tickets);
     let client = ClientConfig::new(anchors)
         .protocols(protocols)
-        .identity(&identity);
+        .identity(&identity)
+        .ocsp(ocsp_policy())
+        .revoked(revoked);
     let config = match word() {
         0 => Config::server(server),
         1 => Config::client(client),
