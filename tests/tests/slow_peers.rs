@@ -245,6 +245,16 @@ fn of_each_kind_on_real_sockets() {
     one(|| drawn_at_random(1));
 }
 
+/// Raises the limit of descriptors as far as it goes.
+fn allow_descriptors() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+}
+
 /// A server among attackers, and among clients with costly chains if there is a `liar`, beside one
 /// without, asked in turns.
 fn on_real_sockets(
@@ -252,12 +262,7 @@ fn on_real_sockets(
     config: &'static Config<'static>,
     liar: Option<&'static Config<'static>>,
 ) {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let limit = rustix::process::Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    allow_descriptors();
     let stops = &AtomicBool::new(false);
     let server = || {
         let (tell, told) = mpsc::channel();

@@ -159,15 +159,12 @@ fn engine<C: Crypto>(
     let identity = identity.ocsp(response).revoked(revoked);
     facts_of(&identity, &crypto, anchors);
     let identities = [identity];
-    let server = ServerConfig::new(&identities)
-        .protocols(protocols)
-        .known_names_only(yes());
+    let server = ServerConfig::new(&identities).protocols(protocols);
+    let server = server.known_names_only(yes());
     let server = server.missing(&ANY).tickets(&tickets);
-    let client = ClientConfig::new(anchors)
-        .protocols(protocols)
-        .identity(&identity)
-        .ocsp(ocsp_policy())
-        .revoked(revoked);
+    let client = ClientConfig::new(anchors).protocols(protocols);
+    let client = client.identity(&identity).ocsp(ocsp_policy());
+    let client = client.revoked(revoked);
     let config = match word() {
         0 => Config::server(server),
         1 => Config::client(client),
