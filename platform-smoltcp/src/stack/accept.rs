@@ -185,12 +185,8 @@ impl Shell<'_> {
         if !self.lease(index) {
             return true;
         }
-        let cut;
-        let mut segment = segment;
-        if self.slots.is_any_leased() && !segment.payload.is_empty() && !self.may_hold(index) {
-            cut = segment.without_text();
-            segment = &cut;
-        }
+        let cut = self.cut(index, segment);
+        let segment = cut.as_ref().unwrap_or(segment);
         let Some(mut open) = self.slots.open(index) else {
             return true;
         };

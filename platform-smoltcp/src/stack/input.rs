@@ -230,13 +230,8 @@ impl Shell<'_> {
         if !self.lease(index) {
             return 0;
         }
-        let cut;
-        let mut segment = segment;
-        if self.slots.is_any_leased() && !segment.payload.is_empty() && !self.may_hold(index) {
-            // What it acknowledges counts all the same.
-            cut = segment.without_text();
-            segment = &cut;
-        }
+        let cut = self.cut(index, segment);
+        let segment = cut.as_ref().unwrap_or(segment);
         let Some(mut open) = self.slots.open(index) else {
             return 0;
         };

@@ -252,7 +252,7 @@ impl Shell<'_> {
         if let Some(due) = ticks {
             self.expect_by(index, due);
         }
-        self.settle(index);
+        self.rest(index);
     }
 }
 

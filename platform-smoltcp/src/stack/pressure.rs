@@ -19,6 +19,7 @@ use crate::config::CLASSES_MAX;
 use crate::stack::events::STUCK;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Flags, Phase};
+use crate::tcp::Segment;
 
 /// How often is looked for sets while connections wait for some.
 const RELIEF_EVERY: Duration = Duration::from_millis(100);
@@ -119,19 +120,19 @@ impl Shell<'_> {
     /// Takes the set of a connection with nothing to do back; while others wait, lets it have
     /// nothing to do soon.
     #[inline]
-    pub(super) fn settle(&mut self, index: u32) {
+    pub(super) fn rest(&mut self, index: u32) {
         if self.slots.is_any_leased() {
-            self.settle_set(index);
+            self.rest_leased(index);
         }
     }
 
     #[inline(never)]
-    fn settle_set(&mut self, index: u32) {
+    fn rest_leased(&mut self, index: u32) {
         let Some(class) = self.slots.get(index).map(|slot| slot.class) else {
             return;
         };
         self.slots.count_holding(index);
-        if self.slots.settle(index) {
+        if self.slots.rest(index) {
             if let Some(slot) = self.slots.get_mut(index) {
                 slot.flags.clear(Flags::SEND_DUE);
             }
@@ -200,16 +201,24 @@ impl Shell<'_> {
         };
         if phase == Phase::Owned {
             self.fail(index, Error::TimedOut);
-            self.slots.settle(index);
+            self.slots.rest(index);
         } else {
             self.release(index);
         }
     }
 
+    /// Returns a segment without its text if the connection may not take that. What it acknowledges
+    /// counts all the same.
+    #[inline]
+    pub(super) fn cut<'s>(&mut self, index: u32, segment: &Segment<'s>) -> Option<Segment<'s>> {
+        let has_text = self.slots.is_any_leased() && !segment.payload.is_empty();
+        (has_text && !self.may_hold(index)).then(|| segment.without_text())
+    }
+
     /// Returns true if a connection may take octets: they must not fill the last sets. What others
     /// have out of order makes place.
     #[inline(never)]
-    pub(super) fn may_hold(&mut self, index: u32) -> bool {
+    fn may_hold(&mut self, index: u32) -> bool {
         if self.slots.may_hold(index) {
             return true;
         }
@@ -239,7 +248,7 @@ impl Shell<'_> {
             if !open.slot.flags.has(Flags::SEND_DUE) && open.connection.renege() {
                 let reneged = u64::from(holds);
                 self.counters.reneged = self.counters.reneged.wrapping_add(reneged);
-                return self.slots.settle(index);
+                return self.slots.rest(index);
             }
         }
         false

@@ -65,6 +65,13 @@ impl Lease {
         holding: 0,
         cursor: 0,
     };
+
+    /// Returns where what is remembered of a slot of `class` lies.
+    #[inline]
+    fn resting_of(&self, class: &Class, index: u32) -> usize {
+        let turn = place(index.wrapping_sub(class.first));
+        self.first_resting.wrapping_add(turn)
+    }
 }
 
 /// An amount, or a place, of each kind of a connection's memory.
@@ -337,8 +344,7 @@ impl<'a> Slots<'a> {
             let mut turn = index.wrapping_sub(class.first);
             if class.is_leased() {
                 let lease = self.leases.get(usize::from(slot.class))?;
-                let at = lease.first_resting.wrapping_add(place(turn));
-                let resting = self.resting.get(at)?;
+                let resting = self.resting.get(lease.resting_of(class, index))?;
                 if resting.set == NONE {
                     return Some(Look::Quiet(&resting.quiet));
                 }
@@ -359,9 +365,7 @@ impl<'a> Slots<'a> {
             if !class.is_leased() {
                 return Some(());
             }
-            let turn = place(index.wrapping_sub(class.first));
-            let at = lease.first_resting.wrapping_add(turn);
-            let resting = self.resting.get_mut(at)?;
+            let resting = self.resting.get_mut(lease.resting_of(class, index))?;
             if resting.set != NONE {
                 return Some(());
             }
@@ -379,7 +383,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Takes a slot's set back if its connection is quiet; returns true if it did.
-    pub(super) fn settle(&mut self, index: u32) -> bool {
+    pub(super) fn rest(&mut self, index: u32) -> bool {
         let quiet = match self.look(index) {
             Look::Working(connection) => connection.quiet(),
             Look::Quiet(_) => None,
@@ -396,9 +400,7 @@ impl<'a> Slots<'a> {
             if !class.is_leased() {
                 return None;
             }
-            let turn = place(index.wrapping_sub(class.first));
-            let at = lease.first_resting.wrapping_add(turn);
-            let resting = self.resting.get_mut(at)?;
+            let resting = self.resting.get_mut(lease.resting_of(class, index))?;
             resting.quiet = quiet;
             let set = core::mem::replace(&mut resting.set, NONE);
             let at = class.first_set.wrapping_add(place(set));
@@ -420,11 +422,7 @@ impl<'a> Slots<'a> {
         if !class.is_leased() {
             return None;
         }
-        let turn = place(index.wrapping_sub(class.first));
-        let set = self
-            .resting
-            .get(lease.first_resting.wrapping_add(turn))?
-            .set;
+        let set = self.resting.get(lease.resting_of(class, index))?.set;
         let at = class.first_set.wrapping_add(place(set));
         Some((lease, self.working.get_mut(at).filter(|_| set != NONE)?))
     }
@@ -534,8 +532,7 @@ impl<'a> Slots<'a> {
         let mut turn = place(index.wrapping_sub(class.first));
         if class.is_leased() {
             let lease = self.leases.get(usize::from(slot.class))?;
-            let at = lease.first_resting.wrapping_add(turn);
-            let set = self.resting.get(at)?.set;
+            let set = self.resting.get(lease.resting_of(class, index))?.set;
             if set == NONE {
                 return None;
             }
