@@ -144,7 +144,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     to.enter(Phase::Accepting, 0);
                 }
                 if let Some(context) = context {
-                    self.state.half_done.opens(id);
+                    self.state.half_done.opening.note(id);
                     let mut incoming = Incoming {
                         platform: &mut self.platform,
                         socket: &mut to.socket,
@@ -156,7 +156,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     };
                     let asked = handler.on_pre_open(&mut incoming);
                     let is_taken = incoming.is_taken;
-                    self.state.half_done.take_opening();
+                    self.state.half_done.opening.take();
                     if is_taken || asked == PreOpen::Refuse {
                         self.turn_away(id, is_taken);
                         return Attempt::Taken;

@@ -436,7 +436,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return;
         };
         log_event!(debug, "{:?} closed: {:?}", id, closed);
-        self.state.half_done.closes(id);
+        self.state.half_done.closing.note(id);
         let calls = if injected_bug!(DoubleClose) { 2 } else { 1 };
         for _ in 0..calls {
             self.call(id, |socket, ext| {
@@ -444,7 +444,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 handler.on_close(socket, ext, closed);
             });
         }
-        let _ = self.state.half_done.take_closing();
+        let _ = self.state.half_done.closing.take();
         self.drop_ext(id.index());
     }
 

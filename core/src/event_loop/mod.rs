@@ -399,7 +399,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     #[cold]
     #[inline(never)]
     fn do_end_work(&mut self, handler: &mut H) {
-        if let Some(index) = self.state.half_done.take_closing() {
+        if let Some(index) = self.state.half_done.closing.take() {
             self.drop_ext(index);
         }
         self.report_closes(handler);

@@ -86,10 +86,10 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         };
         log_event!(debug, "{:?} opened, peer {:?}", id, peer);
-        self.state.half_done.opens(id);
+        self.state.half_done.opening.note(id);
         let all = self.all_sockets_now();
         let ext = handler.on_open(&mut Socket::new(all, id), opened);
-        self.state.half_done.take_opening();
+        self.state.half_done.opening.take();
         if let Some(place) = self.exts.get_mut(to_index(id.index())) {
             *place = Place::Occupied(ext);
         }

@@ -116,44 +116,33 @@ pub(crate) struct Turn {
     pub(super) next: Option<Readiness>,
 }
 
-/// What a call that unwinds leaves half done, as links to slots. The next iteration undoes it.
+/// What a call that unwinds leaves half done. The next iteration undoes it.
 #[derive(Debug, Default)]
 pub(crate) struct HalfDone {
     /// The connection whose `on_pre_open` or `on_open` is being made: it has no data yet.
-    opening: u32,
+    pub(super) opening: Noted,
     /// The socket whose `on_close` is being made: its data is still to be dropped.
-    closing: u32,
+    pub(super) closing: Noted,
 }
 
-impl HalfDone {
-    /// Notes that a call is made of a connection that has no data yet.
-    pub(super) const fn opens(&mut self, id: SocketId) {
+/// A link to the slot that a call is made of, while it is made.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(u32);
+
+impl Noted {
+    /// Notes whose call is made.
+    pub(super) const fn note(&mut self, id: SocketId) {
         if UNWINDS {
-            self.opening = id.index().wrapping_add(1);
+            self.0 = id.index().wrapping_add(1);
         }
     }
 
-    /// Notes that the call was made. Returns where the connection is, if one was noted.
-    pub(super) fn take_opening(&mut self) -> Option<u32> {
+    /// Notes that it was made. Returns the index of the slot, if one was noted.
+    pub(super) fn take(&mut self) -> Option<u32> {
         if !UNWINDS {
             return None;
         }
-        core::mem::take(&mut self.opening).checked_sub(1)
-    }
-
-    /// Notes that the last call of a socket is made.
-    pub(super) const fn closes(&mut self, id: SocketId) {
-        if UNWINDS {
-            self.closing = id.index().wrapping_add(1);
-        }
-    }
-
-    /// Notes that its data is dropped. Returns where it is, if one was noted.
-    pub(super) fn take_closing(&mut self) -> Option<u32> {
-        if !UNWINDS {
-            return None;
-        }
-        core::mem::take(&mut self.closing).checked_sub(1)
+        core::mem::take(&mut self.0).checked_sub(1)
     }
 }
 
