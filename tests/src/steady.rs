@@ -73,21 +73,19 @@ fn make_costly() -> [Config<'static>; 2] {
     let leaf = params.signed_by(&key, &issuer).expect("a certificate");
     let [root, between, leaf] = [root, between, leaf].map(|made| &*made.der().to_vec().leak());
     // The intermediate's, whose signature is another.
-    let forged = between.to_vec().leak();
+    let mut forged = between.to_vec();
     if let Some(last) = forged.last_mut() {
         *last ^= 1;
     }
-    let chains: &'static [[&'static [u8]; 6]; 2] = Box::leak(Box::new([
-        [leaf, between, &[], &[], &[], &[]],
-        [leaf, forged, forged, forged, forged, forged],
-    ]));
+    let forged: &[u8] = forged.leak();
     let signer = EcdsaP256Key::from_der(&key.serialize_der()).expect("a key");
     let signer: &'static _ = Box::leak(Box::new(signer));
     let anchor = webpki::anchor_from_trusted_cert(Box::leak(Box::new(root.into())));
     let roots: &'static [_] = Box::leak(Box::new([anchor.expect("a certificate")]));
-    let [honest, liar] = [&chains[0][..2], &chains[1][..]].map(|chain| {
+    let liar = vec![leaf, forged, forged, forged, forged, forged];
+    let [honest, liar] = [vec![leaf, between], liar].map(|chain| {
         let auth = ClientAuth::Required(roots);
-        &*vec![Identity::new(chain, signer).client_auth(auth)].leak()
+        &*vec![Identity::new(chain.leak(), signer).client_auth(auth)].leak()
     });
     [honest, liar].map(|own| {
         let client = ClientConfig::new(roots).identity(&own[0]);
