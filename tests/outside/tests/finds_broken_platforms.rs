@@ -1,6 +1,9 @@
 //! Copies of the platform, each of which breaks one rule of the contract: the suite notices every
 //! one, by the test that the guide names. The copy that breaks none passes them.
 
+#[macro_use]
+mod copies;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use outside::wire;
@@ -8,16 +11,6 @@ use usockets_conformance::Bed;
 use usockets_conformance::suite::{
     back_pressure, broken_connections, connect_errors, foreign_loops, half_close, write_before_open,
 };
-
-/// The copies that `build.rs` made.
-macro_rules! copies {
-    ($($name:ident)*) => {$(
-        #[allow(dead_code, unused_variables, clippy::all)]
-        mod $name {
-            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
-        }
-    )*};
-}
 
 /// Returns what a test says of a platform, if it fails.
 fn failure<B: Bed>(test: fn(&mut B), mut bed: B) -> Option<String> {

@@ -1,6 +1,9 @@
 //! Five handlers, three of them the examples', each with two bugs: the simulator finds all ten,
 //! within 200 seeds, and shrinks each to a script of 20 steps at most. Without bugs they pass.
 
+#[macro_use]
+mod copies;
+
 use std::net::SocketAddr;
 
 use usockets::{Endpoint, Handler, Opened, Platform, Socket, Span};
@@ -12,16 +15,6 @@ const SLOTS: usize = 32;
 const HELD: usize = 1_024;
 /// Longest script that is short.
 const STEPS_MAX: usize = 20;
-
-/// The copies that `build.rs` made.
-macro_rules! copies {
-    ($($name:ident)*) => {$(
-        #[allow(dead_code, unused_variables, clippy::all)]
-        mod $name {
-            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
-        }
-    )*};
-}
 
 copies!(echo echo_that_does_not_pause echo_that_loses_a_byte);
 copies!(lines lines_that_sees_the_first_only lines_that_drops_the_last);
