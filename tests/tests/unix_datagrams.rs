@@ -341,6 +341,7 @@ where
     assert_eq!(office.post.closed, []);
 }
 
+/// Neither a socket nor a file that somebody made is removed (W22).
 fn a_path_in_use_is_never_taken<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams + LocalSockets,
@@ -364,6 +365,7 @@ where
     until(bed, &mut office, |office| office.post.of(first).len() == 1);
 }
 
+/// What a process left that is gone is removed on demand, and not otherwise (W22).
 fn a_stale_path_is_replaced_only_where_asked<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams + LocalSockets,
