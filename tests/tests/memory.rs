@@ -104,13 +104,71 @@ impl usockets::Handler<usockets_linux::Linux> for Reckoned {
     }
 }
 
-/// The README's reckoning of memory is right.
+/// The echo of the README, by the types that its memory depends on.
+#[cfg(target_os = "linux")]
+struct Echo;
+
+#[cfg(target_os = "linux")]
+impl usockets::Handler<usockets_linux::Linux> for Echo {
+    type Ext = usockets::Buffer<4_096>;
+    type Context = ();
+
+    fn on_open(
+        &mut self,
+        _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
+        _: usockets::Opened<()>,
+    ) -> Self::Ext {
+        usockets::Buffer::EMPTY
+    }
+
+    fn on_data(
+        &mut self,
+        _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
+        _: &mut Self::Ext,
+        _: &mut [u8],
+    ) {
+    }
+}
+
+/// Writes a number as the README does.
+#[cfg(target_os = "linux")]
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The README's reckoning of memory is right, number by number.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_slot_is_as_large_as_the_readme_says() {
-    let slot = usockets::Sockets::<usockets_linux::Linux, Reckoned, 1>::SLOT_BYTES;
-    let said = include_str!("../../README.md");
-    let thousands = format!("{},{:03}", slot / 1_000, slot % 1_000);
-    let line = format!("with a `Buffer<4096>` and a one-byte context {thousands};");
-    assert!(said.contains(&line), "{line}");
+fn memory_is_as_large_as_the_readme_says() {
+    use usockets::{Budget, Loop, Sockets};
+    use usockets_linux::Linux;
+
+    let slot = grouped(Sockets::<Linux, Reckoned, 1>::SLOT_BYTES);
+    let linux = size_of::<Linux>();
+    let whole = size_of::<Loop<'_, Linux, Echo>>();
+    let program = Budget::of::<Sockets<Linux, Echo, 1024>>()
+        .and(Budget::of::<[u8; 65_536]>())
+        .and(Budget::of::<Loop<'_, Linux, Echo>>());
+    let said: Vec<&str> = include_str!("../../README.md").split_whitespace().collect();
+    let said = said.join(" ");
+    for line in [
+        format!("with a `Buffer<4096>` and a one-byte context {slot};"),
+        format!(
+            "the loop itself takes {} bytes, the Linux platform {}",
+            grouped(whole - linux),
+            grouped(linux)
+        ),
+        format!("take 1,024 × {slot} + 65,536 + {} bytes", grouped(whole)),
+        format!("that is {} bytes.", grouped(program.bytes())),
+    ] {
+        assert!(said.contains(&line), "{line}");
+    }
 }
