@@ -61,6 +61,7 @@
 //!
 //! # Where to look
 //!
+//! - how programs are written, a chapter for each subject: the module `book`;
 //! - what a program does: [`Handler`], and [`Socket`], [`Net`] and [`AllSockets`] inside its calls;
 //! - how long the loop runs and how it fits other loops: [`Loop::run`], [`Loop::poll`],
 //!   [`Loop::next_deadline`];
@@ -71,6 +72,8 @@
 #![forbid(unsafe_code)]
 
 mod address;
+#[cfg(any(doc, doctest))]
+pub mod book;
 mod budget;
 mod buffer;
 mod closed;
