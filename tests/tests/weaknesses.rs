@@ -254,7 +254,10 @@ const TABLE: [(u32, &str, Answer); 34] = [
     (
         27,
         "datagrams are cut, and their sockets never close",
-        Tested(&["datagrams::both_families_meet_at_a_socket_of_ipv6"]),
+        Tested(&[
+            "datagrams::both_families_meet_at_a_socket_of_ipv6",
+            "linux/datagrams::a_whole_ipv6_address_arrives",
+        ]),
     ),
     (
         28,
