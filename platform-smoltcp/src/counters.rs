@@ -39,6 +39,12 @@ pub struct Counters {
     pub starved: u64,
     /// Connections that lost what had come out of order, since others wanted their set.
     pub reneged: u64,
+    /// Datagrams that came for a socket whose memory was full.
+    #[cfg(feature = "datagrams")]
+    pub datagrams_dropped: u64,
+    /// Datagrams that waited for a neighbour and made place for later ones.
+    #[cfg(feature = "datagrams")]
+    pub datagrams_displaced: u64,
     /// Connections given up since their peer took nothing and others wanted their set.
     pub stalled_evicted: u64,
 }

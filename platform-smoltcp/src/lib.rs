@@ -162,6 +162,8 @@ mod random;
 mod smoltcp;
 mod stack;
 pub mod tcp;
+#[cfg(feature = "datagrams")]
+mod udp;
 pub mod wire;
 
 #[cfg(feature = "smoltcp")]
@@ -195,3 +197,7 @@ pub use stack::platform::{FRAMES_MAX, Stack};
 pub use stack::slot::Slot;
 pub use stack::socket::Socket;
 pub use tcp::{Block, Outstanding};
+#[cfg(feature = "datagrams")]
+pub use udp::memory::DatagramMemory;
+#[cfg(feature = "datagrams")]
+pub use udp::slot::DatagramSlot;

@@ -252,6 +252,13 @@ macro_rules! on_every_platform_with_datagrams {
                 $crate::bed::on_sim(|bed| super::$name(bed));
             })*
         }
+        #[cfg(not(feature = "sim-only"))]
+        mod on_user_space {
+            $(#[test]
+            fn $name() {
+                $crate::bed::on_user_space(|bed| super::$name(bed));
+            })*
+        }
         #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
         mod on_linux {
             $(#[test]

@@ -57,7 +57,6 @@ const REASONS: &[(&str, &str, &str)] = &[
         "Datagrams",
         "smoltcp's own UDP sockets stand beside it",
     ),
-    ("user space", "Datagrams", "the stack has TCP only"),
     (
         "TLS",
         "LocalSockets",

@@ -133,6 +133,15 @@ impl Routes {
         is_unicast(ip) && !ip.is_loopback() && !self.own().any(broadcast) && !self.is_own(ip)
     }
 
+    /// Returns true if `ip` is the address of all stations on the link.
+    #[cfg(feature = "datagrams")]
+    pub(crate) fn is_broadcast(&self, ip: IpAddr) -> bool {
+        let IpAddr::V4(v4) = ip else {
+            return false;
+        };
+        v4.is_broadcast() || self.own().any(|own| own.broadcast() == Some(v4))
+    }
+
     /// Returns true if `ip` is on the link, so that it is asked for by its own address.
     pub(crate) fn is_on_link(&self, ip: IpAddr) -> bool {
         let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());

@@ -14,7 +14,7 @@ use crate::stack::slots::Open;
 
 /// First and number of ephemeral ports (RFC 6335, section 6).
 const PORTS_FROM: u16 = 49_152;
-const PORTS: u16 = 16_384;
+pub(super) const PORTS: u16 = 16_384;
 
 impl Shell<'_> {
     /// Starts a connection and returns its slot.
@@ -107,7 +107,8 @@ impl Shell<'_> {
         Err(Error::Exhausted)
     }
 
-    fn port(&mut self, offset: u32) -> u16 {
+    /// Returns the next ephemeral port, from a place that `offset` gives.
+    pub(super) fn port(&mut self, offset: u32) -> u16 {
         let number = offset.wrapping_add(self.ports_used) & u32::from(PORTS.wrapping_sub(1));
         self.ports_used = self.ports_used.wrapping_add(1);
         PORTS_FROM.wrapping_add(u16::try_from(number).unwrap_or(0))

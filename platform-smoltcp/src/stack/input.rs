@@ -22,8 +22,8 @@ pub(super) struct Arrival<'p> {
     pub(super) station: Option<Mac>,
     /// It is for a group of stations on the link.
     pub(super) group: bool,
-    /// The device has verified its TCP checksum.
-    verified: bool,
+    /// The device has verified the checksum of its TCP or UDP.
+    pub(super) verified: bool,
 }
 
 impl Shell<'_> {
@@ -100,6 +100,8 @@ impl Shell<'_> {
             return self.count_fragment();
         }
         match header.protocol {
+            #[cfg(feature = "datagrams")]
+            Ipv4::UDP => self.datagram_v4(&header, payload, arrival),
             // What is for a group on the link is for nobody here but neighbour discovery (RFC
             // 1122, section 3.2.2.6, lets a ping to everybody go unanswered).
             _ if arrival.group => 0,
@@ -129,6 +131,11 @@ impl Shell<'_> {
                 protocol: Ipv6::ICMP,
                 payload,
             }) => self.icmp_v6(&header, payload, arrival),
+            #[cfg(feature = "datagrams")]
+            Ok(Upper::Whole {
+                protocol: Ipv6::UDP,
+                payload,
+            }) => self.datagram_v6(&header, payload, arrival),
             Ok(Upper::Whole { protocol, .. }) => self.refuse_v6(&header, protocol, arrival),
             Ok(Upper::Fragment) => self.count_fragment(),
             Ok(Upper::Nothing) => 0,

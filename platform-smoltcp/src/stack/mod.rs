@@ -9,11 +9,20 @@
 //! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`memory`] what the
 //! caller lends, and [`socket`] what a loop keeps of one.
 //!
+//! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
+//! and `datagrams_out` lead from and to frames.
+//!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].
 
 mod accept;
 mod connect;
+#[cfg(feature = "datagrams")]
+mod datagrams;
+#[cfg(feature = "datagrams")]
+mod datagrams_in;
+#[cfg(feature = "datagrams")]
+mod datagrams_out;
 mod events;
 mod input;
 pub(crate) mod lease;

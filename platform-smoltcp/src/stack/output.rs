@@ -168,7 +168,7 @@ impl Shell<'_> {
     /// Asks the link who has `next`. A full device drops the question; the next comes in a second.
     #[cold]
     #[inline(never)]
-    fn ask<D: PollDevice>(&mut self, own: IpAddr, next: IpAddr, device: &mut D) {
+    pub(super) fn ask<D: PollDevice>(&mut self, own: IpAddr, next: IpAddr, device: &mut D) {
         let mut memory = [0; MESSAGE_MAX];
         let len = resolve::ask(&mut memory, self.mac, own, next);
         send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);

@@ -34,8 +34,8 @@ const LOOKS_MAX: u32 = 1 << 24;
 /// It holds what [`Memory`] lends and nothing else. What it costs does not depend on how many
 /// connections there are, only on how many have something to do.
 pub struct Stack<'a, D> {
-    device: D,
-    shell: Shell<'a>,
+    pub(super) device: D,
+    pub(super) shell: Shell<'a>,
     /// More frames were waiting than one turn takes.
     more: bool,
     /// The device was full at the end of the last turn.
@@ -212,10 +212,18 @@ impl<'a, D: PollDevice> Stack<'a, D> {
                 }
             }
         }
+        #[cfg(feature = "datagrams")]
+        {
+            self.full |= shell.serve_datagrams(&mut self.device);
+        }
         self.device.flush();
     }
 
     const fn has_reports(&self) -> bool {
+        #[cfg(feature = "datagrams")]
+        if self.shell.datagrams.has_reports() {
+            return true;
+        }
         !self.shell.ready.is_empty() || self.shell.listeners_ready
     }
 
@@ -230,7 +238,14 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         let shell = &self.shell;
         let full = self.full.then(|| shell.now.saturating_add(FULL_WAIT));
         let announcement = shell.next_announcement();
-        let waits = shell.blocked.count() > 0 && shell.neighbours.is_shared();
+        #[cfg(feature = "datagrams")]
+        let (held, holds) = (
+            shell.datagrams.held_until,
+            shell.datagrams.held_until.is_some(),
+        );
+        #[cfg(not(feature = "datagrams"))]
+        let (held, holds) = (None, false);
+        let waits = (holds || shell.blocked.count() > 0) && shell.neighbours.is_shared();
         let news = waits.then(|| shell.now.saturating_add(NEWS_EVERY));
         let relief = shell.next_relief();
         earliest([
@@ -239,6 +254,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
             announcement,
             news,
             relief,
+            held,
         ])
     }
 
@@ -400,6 +416,10 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
     }
 
     fn open(&mut self, socket: &mut Socket, _: Readiness) -> Result<Progress, Error> {
+        #[cfg(feature = "datagrams")]
+        if socket.kind == Kind::Datagrams {
+            return Ok(Progress::Done);
+        }
         let index = socket.stream()?;
         if let Some(error) = self.shell.error(index) {
             return Err(error);
@@ -452,6 +472,8 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         match socket.kind {
             Kind::Stream => self.shell.orphan(socket.index),
             Kind::Listener => self.shell.unlisten(socket.index),
+            #[cfg(feature = "datagrams")]
+            Kind::Datagrams => self.shell.datagrams.release(socket.index),
             Kind::Closed => {}
         }
         *socket = Self::CLOSED;
@@ -461,6 +483,8 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         match socket.kind {
             Kind::Stream => self.shell.abort(socket.index),
             Kind::Listener => self.shell.unlisten(socket.index),
+            #[cfg(feature = "datagrams")]
+            Kind::Datagrams => self.shell.datagrams.release(socket.index),
             Kind::Closed => {}
         }
         *socket = Self::CLOSED;
@@ -476,12 +500,20 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                 let ip = self.shell.routes.own_at(slot.ends.local_number())?;
                 Some(SocketAddr::new(ip, slot.ends.local_port()))
             }),
+            #[cfg(feature = "datagrams")]
+            Kind::Datagrams => self.shell.datagrams_addr(socket.index),
             Kind::Closed => None,
         };
         addr.map(Address::Ip).ok_or(Error::Invalid)
     }
 
     fn peer_addr(&self, socket: &Socket) -> Result<Address, Error> {
+        #[cfg(feature = "datagrams")]
+        if socket.kind == Kind::Datagrams {
+            let slot = self.shell.datagrams.get(socket.index);
+            let peer = slot.and_then(|slot| slot.peer).ok_or(Error::Invalid)?;
+            return Ok(peer.into());
+        }
         let slot = self.shell.slots.get(socket.stream()?);
         let slot = slot.ok_or(Error::Invalid)?;
         Ok(slot.ends.remote().into())
@@ -530,6 +562,10 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                 }
             }
             shell.listeners_ready = false;
+        }
+        #[cfg(feature = "datagrams")]
+        if let Some(ready) = shell.datagrams.next_ready() {
+            return Some(ready);
         }
         None
     }

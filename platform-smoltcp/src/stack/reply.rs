@@ -170,6 +170,8 @@ impl Shell<'_> {
             _ => return 0,
         };
         let Some(quoted) = Quoted::parse(packet) else {
+            #[cfg(feature = "datagrams")]
+            self.on_datagram_error(message, packet);
             return 0;
         };
         let Some(number) = self.routes.own_number(quoted.local.ip()) else {

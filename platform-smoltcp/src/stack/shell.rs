@@ -17,6 +17,8 @@ use crate::stack::memory::{Memory, Tables};
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};
 use crate::tcp::{Settings, State};
+#[cfg(feature = "datagrams")]
+use crate::udp::sockets::Sockets as Datagrams;
 use crate::wire::ethernet::{HEADER_LEN, Mac};
 
 /// Bytes of scratch memory that every stack needs, whatever its device.
@@ -78,6 +80,8 @@ pub(super) struct Shell<'a> {
     pub(super) table: Table<'a>,
     pub(super) wheel: Wheel,
     pub(super) neighbours: Neighbours<'a>,
+    #[cfg(feature = "datagrams")]
+    pub(super) datagrams: Datagrams<'a>,
     pub(super) listeners: &'a mut [Listener],
     /// A listener has something to report.
     pub(super) listeners_ready: bool,
@@ -122,6 +126,8 @@ impl<'a> Shell<'a> {
             table: Table::empty(),
             wheel: Wheel::new(now),
             neighbours: Neighbours::empty(),
+            #[cfg(feature = "datagrams")]
+            datagrams: Datagrams::empty(),
             listeners: &mut [],
             listeners_ready: false,
             listeners_asked: false,
@@ -267,6 +273,10 @@ impl<'a> Shell<'a> {
     /// Lets all that wait for a neighbour look again.
     #[inline(never)]
     pub(super) fn unblock(&mut self) {
+        #[cfg(feature = "datagrams")]
+        {
+            self.datagrams.news = true;
+        }
         while let Some(index) = self.blocked.pop(self.slots.all) {
             self.serve.push(self.slots.all, index);
         }

@@ -15,12 +15,22 @@ pub(super) enum Kind {
     Closed = 0,
     Listener = 1,
     Stream = 2,
+    #[cfg(feature = "datagrams")]
+    Datagrams = 3,
 }
 
 impl Socket {
     pub(super) const fn stream(&self) -> Result<u32, Error> {
         match self.kind {
             Kind::Stream => Ok(self.index),
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    #[cfg(feature = "datagrams")]
+    pub(super) const fn datagrams(&self) -> Result<u32, Error> {
+        match self.kind {
+            Kind::Datagrams => Ok(self.index),
             _ => Err(Error::Invalid),
         }
     }

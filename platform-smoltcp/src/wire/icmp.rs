@@ -244,42 +244,56 @@ impl Quoted {
     /// with at least eight bytes of TCP (RFC 792 promises no more). Only a first fragment has them.
     #[must_use]
     pub fn parse(packet: &[u8]) -> Option<Self> {
-        let (source, destination, segment): (IpAddr, IpAddr, &[u8]) = match packet.first()? >> 4 {
-            4 => {
-                // Routers change the header, and quote less than it says there is.
-                let header = packet.first_chunk::<20>()?;
-                let [first, _, _, _, _, _, f0, f1, _, protocol, ..] = *header;
-                let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-                let offset = u16::from_be_bytes([f0, f1]) & 0x1fff;
-                let header_len = usize::from(first & 15).saturating_mul(4).max(20);
-                if protocol != Ipv4::TCP || offset != 0 {
-                    return None;
-                }
-                let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
-                let segment = packet.get(header_len..)?;
-                (source.into(), destination.into(), segment)
-            }
-            6 => {
-                let (header, rest) = packet.split_first_chunk::<{ ipv6::HEADER_LEN }>()?;
-                let (source, destination) = header.get(8..)?.split_first_chunk::<16>()?;
-                let destination = destination.first_chunk::<16>()?;
-                let next = *header.get(6)?;
-                let Ok(Upper::Whole { protocol, payload }) = ipv6::pass_extensions(next, rest)
-                else {
-                    return None;
-                };
-                if protocol != Ipv6::TCP {
-                    return None;
-                }
-                ((*source).into(), (*destination).into(), payload)
-            }
-            _ => return None,
-        };
-        let [s0, s1, d0, d1, q0, q1, q2, q3] = *segment.first_chunk::<8>()?;
-        Some(Self {
-            local: SocketAddr::new(source, u16::from_be_bytes([s0, s1])),
-            remote: SocketAddr::new(destination, u16::from_be_bytes([d0, d1])),
-            seq: u32::from_be_bytes([q0, q1, q2, q3]),
-        })
+        let (local, remote, rest) = quoted_ends(packet, Ipv4::TCP)?;
+        let seq = u32::from_be_bytes(*rest);
+        Some(Self { local, remote, seq })
     }
+
+    /// Reads the beginning of a packet that an error quotes; returns our end and the other, or
+    /// `None` unless it is a UDP datagram's with its whole header.
+    #[must_use]
+    pub fn parse_udp(packet: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+        let (local, remote, _) = quoted_ends(packet, Ipv4::UDP)?;
+        Some((local, remote))
+    }
+}
+
+/// Reads both ends of a quoted packet of a protocol whose header begins with its ports, and the
+/// four bytes behind them.
+#[inline(always)]
+fn quoted_ends(packet: &[u8], wanted: u8) -> Option<(SocketAddr, SocketAddr, &[u8; 4])> {
+    let (source, destination, segment): (IpAddr, IpAddr, &[u8]) = match packet.first()? >> 4 {
+        4 => {
+            // Routers change the header, and quote less than it says there is.
+            let header = packet.first_chunk::<20>()?;
+            let [first, _, _, _, _, _, f0, f1, _, protocol, ..] = *header;
+            let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+            let offset = u16::from_be_bytes([f0, f1]) & 0x1fff;
+            let header_len = usize::from(first & 15).saturating_mul(4).max(20);
+            if protocol != wanted || offset != 0 {
+                return None;
+            }
+            let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
+            let segment = packet.get(header_len..)?;
+            (source.into(), destination.into(), segment)
+        }
+        6 => {
+            let (header, rest) = packet.split_first_chunk::<{ ipv6::HEADER_LEN }>()?;
+            let (source, destination) = header.get(8..)?.split_first_chunk::<16>()?;
+            let destination = destination.first_chunk::<16>()?;
+            let next = *header.get(6)?;
+            let Ok(Upper::Whole { protocol, payload }) = ipv6::pass_extensions(next, rest) else {
+                return None;
+            };
+            if protocol != wanted {
+                return None;
+            }
+            ((*source).into(), (*destination).into(), payload)
+        }
+        _ => return None,
+    };
+    let ([s0, s1, d0, d1], rest) = segment.split_first_chunk::<4>()?;
+    let local = SocketAddr::new(source, u16::from_be_bytes([*s0, *s1]));
+    let remote = SocketAddr::new(destination, u16::from_be_bytes([*d0, *d1]));
+    Some((local, remote, rest.first_chunk::<4>()?))
 }

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use usockets::{
-    Accepted, Address, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv,
-    SocketId, SocketOption,
+    Accepted, Address, Arrival, Arrivals, DatagramError, DatagramOption, Datagrams, Departure,
+    Endpoint, Error, Instant, Platform, Progress, Readiness, Ready, Recv, SocketId, SocketOption,
 };
 use usockets_smoltcp::{
     Capabilities, Medium, PollDevice, Random, SizeClass, Smoltcp, Stack, ToPhy, TxMeta,
@@ -22,6 +22,8 @@ use crate::smoltcp::{MTU, Recipe, stock, v6};
 const STOCK: usize = 300;
 /// Bytes of each buffer of a connection.
 const BUFFER: usize = 8_192;
+/// Datagram sockets of a host of ours, and the bytes of each for what comes and for what it holds.
+const DATAGRAMS: (usize, usize, usize) = (8, 65_536, 16_384);
 
 /// A link to which all hosts are joined, and its clock.
 #[derive(Debug)]
@@ -214,6 +216,46 @@ impl<P: Platform> Platform for Watched<P> {
     }
 }
 
+impl<P: Datagrams> Datagrams for Watched<P> {
+    fn bind(&mut self, s: &mut P::Socket, id: SocketId, at: Address) -> Result<(), Error> {
+        self.called().bind(s, id, at)
+    }
+
+    fn set_peer(&mut self, socket: &mut P::Socket, peer: Address) -> Result<(), Error> {
+        self.called().set_peer(socket, peer)
+    }
+
+    fn recv_batch(
+        &mut self,
+        socket: &mut P::Socket,
+        memory: &mut [u8],
+        arrivals: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        self.called().recv_batch(socket, memory, arrivals)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut P::Socket,
+        memory: &[u8],
+        departures: &[Departure],
+    ) -> Result<usize, Error> {
+        self.called().send_batch(socket, memory, departures)
+    }
+
+    fn next_error(&mut self, socket: &mut P::Socket) -> Option<DatagramError> {
+        self.called().next_error(socket)
+    }
+
+    fn set_datagram_option(
+        &mut self,
+        socket: &mut P::Socket,
+        option: DatagramOption,
+    ) -> Result<(), Error> {
+        self.called().set_datagram_option(socket, option)
+    }
+}
+
 /// Hosts with stacks of our own on one link.
 pub type UserSpaceBed = LinkBed<Stack<'static, Port>>;
 
@@ -242,7 +284,9 @@ impl UserSpaceBed {
     pub fn new(delay: Duration, loss: u32, seed: u64) -> Self {
         let make = |host, port| {
             let class = SizeClass::new(300, BUFFER, BUFFER);
-            Recipe::new(host as u8 + 1).classes(&[class]).build_on(port)
+            let mut recipe = Recipe::new(host as u8 + 1).classes(&[class]);
+            recipe.datagrams = DATAGRAMS;
+            recipe.build_on(port)
         };
         Self::of(make, false, (delay, loss, seed))
     }

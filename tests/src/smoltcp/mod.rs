@@ -16,9 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
 use usockets_smoltcp::{
-    Address, Block, Capabilities, Config, End, Faults, Flight, Limits, Listener, Medium, Memory,
-    Neighbour, Outstanding, PollDevice, Resting, Secret, SizeClass, Slot, Socket, Stack, Wire,
-    Working,
+    Address, Block, Capabilities, Config, DatagramMemory, DatagramSlot, End, Faults, Flight,
+    Limits, Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Resting, Secret,
+    SizeClass, Slot, Socket, Stack, Wire, Working,
 };
 
 pub type Device = End<'static, 'static>;
@@ -97,6 +97,8 @@ pub struct Recipe {
     pub prefix: u8,
     /// As many as slots, if not said otherwise.
     pub buckets: Option<usize>,
+    /// Datagram sockets, and the bytes that each has for what comes and for what it holds.
+    pub datagrams: (usize, usize, usize),
 }
 
 impl Recipe {
@@ -113,6 +115,7 @@ impl Recipe {
             neighbours: 64,
             prefix: 24,
             buckets: None,
+            datagrams: (0, 0, 0),
         }
     }
 
@@ -172,7 +175,17 @@ impl Recipe {
             // Enough to put a frame together in that comes in pieces.
             scratch: leak(2 * self.capabilities().frame_max(), || 0),
         };
-        stack.start(&config, memory, &self.classes)
+        stack.start(&config, memory, &self.classes)?;
+        let (sockets, received, held) = self.datagrams;
+        if sockets == 0 {
+            return Ok(());
+        }
+        stack.start_datagrams(DatagramMemory {
+            sockets: leak(sockets, || DatagramSlot::EMPTY),
+            buckets: leak(sockets.next_power_of_two(), || 0),
+            received: leak(sockets * received, || 0),
+            held: leak(sockets * held, || 0),
+        })
     }
 }
 
