@@ -6,30 +6,11 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}/windows
-triple=x86_64-pc-windows-gnu
+. "$here/../../tests/wine/common.sh"
 
-missing=()
-wine=$(command -v wine64 || true)
-[ -n "$wine" ] || for path in /usr/lib/wine/wine64 /usr/lib/x86_64-linux-gnu/wine/wine64; do
-    [ ! -x "$path" ] || wine=$path
-done
-[ -n "$wine" ] || missing+=("wine and wine64 (Debian packages)")
-for tool in gcc g++; do
-    command -v x86_64-w64-mingw32-$tool-posix >/dev/null \
-        || missing+=("x86_64-w64-mingw32-$tool-posix (Debian package $tool-mingw-w64-x86-64-posix)")
-done
-rustup target list --installed 2>/dev/null | grep -qx $triple \
-    || missing+=("rustup target add $triple")
-if [ ${#missing[@]} -gt 0 ]; then
-    printf 'skipped, as this is missing: %s\n' "${missing[@]}"
-    [ "${CI:-}" != true ] || exit 1
-    exit 0
-fi
-
-# Rust's std wants a function that Wine before 8.1 lacks.
-mkdir -p "$target/run"
-x86_64-w64-mingw32-gcc-posix -shared -O1 -o "$target/run/bcryptprimitives.dll" \
-    "$here/../../tests/wine/bcryptprimitives.c" -ladvapi32
+need_wine x86_64-w64-mingw32-gcc-posix:gcc-mingw-w64-x86-64-posix \
+    x86_64-w64-mingw32-g++-posix:g++-mingw-w64-x86-64-posix
+add_process_prng x86_64-w64-mingw32-gcc-posix "$target/run"
 export WINEPREFIX=${WINEPREFIX:-$target/prefix} WINEDEBUG=-all
 
 fail() {
@@ -57,13 +38,13 @@ cd "$target/run"
 for source in sizes.c closing.c streams.c times.c hammer.c exceptions.cpp; do
     compiler=gcc standard=c11 arguments=()
     [ "${source##*.}" = c ] || compiler=g++ standard=c++20
-    [ $source != hammer.c ] || arguments=(200 "$RANDOM")
+    [ $source != hammer.c ] || arguments=(200 "${SEED:=$RANDOM}")
     # `ms_printf`'s formats are not C's.
     x86_64-w64-mingw32-$compiler-posix -std=$standard -D_GNU_SOURCE -D__USE_MINGW_ANSI_STDIO=1 \
         -g -O1 -Wall -Wextra -Werror -I"$here/include" -o program.exe "$here/tests/$source" \
         "$built/libusockets_c.a" -static -lpthread -lws2_32 -lntdll -luserenv -ldbghelp
     timeout 300 "$wine" program.exe "${arguments[@]}" >got 2>err || fail "$(cat got err)
-$source: failed"
+$source: failed${arguments:+, SEED=$SEED}"
     tr -d '\r' <got >printed
     expected "$here/tests/$source" | diff - printed || fail "$source: prints something else"
     echo "$source under Wine"

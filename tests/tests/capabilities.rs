@@ -322,10 +322,11 @@ fn table(columns: &[Column]) -> String {
 const HEAD: &str = "\
 # What each platform can do
 
-Made by `cargo test -p usockets-tests --test capabilities`, which asks each platform on an open
-connection, and fails if this table says something else or a \"no\" has no reason. All platforms
-pass the whole conformance suite (`tests/conformance`) but for the tests at the end. Windows is
-asked by `tests/wine.sh` only and has no column: `tests/src/bed/windows.rs` says what differs.
+Made by `cargo test -p usockets-tests --test capabilities`, which asks each platform or what its bed
+declares, for options on an open connection, and fails if this table says something else or a \"no\"
+has no reason. All platforms pass the whole conformance suite (`tests/conformance`) but for the tests
+at the end. Windows passes it under Wine (`tests/wine.sh`), where nothing is asked for this table:
+`tests/src/bed/windows.rs` says what differs.
 
 ";
 
