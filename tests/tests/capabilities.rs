@@ -325,8 +325,8 @@ const HEAD: &str = "\
 Made by `cargo test -p usockets-tests --test capabilities`, which asks each platform or what its bed
 declares, for options on an open connection, and fails if this table says something else or a \"no\"
 has no reason. All platforms pass the whole conformance suite (`tests/conformance`) but for the
-tests at the end. Windows passes it under Wine (`tests/wine.sh`), where nothing is asked for this table:
-`tests/src/bed/windows.rs` says what differs.
+tests at the end. Windows passes it under Wine (`tests/wine.sh`), where nothing is asked for this
+table: `tests/src/bed/windows.rs` says what differs.
 
 ";
 
