@@ -58,6 +58,8 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
+#[cfg(any(doc, doctest))]
+pub mod book;
 pub mod datagrams;
 mod descriptors;
 mod event_fd;
