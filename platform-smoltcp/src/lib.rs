@@ -150,6 +150,8 @@
 //! less than a segment in [`Limits::answer`], however often it says that it lives.
 #![no_std]
 
+#[cfg(any(doc, doctest))]
+pub mod book;
 mod config;
 mod counters;
 mod device;

@@ -28,6 +28,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(any(doc, doctest))]
+pub mod book;
 #[cfg(feature = "edge-nal")]
 mod edge;
 mod error;
