@@ -24,6 +24,10 @@ pub mod upgrading {
     #![doc = include_str!("../docs/upgrading.md")]
 }
 
+pub mod from_c {
+    #![doc = include_str!("../docs/from_c.md")]
+}
+
 pub mod coming_from {
     #![doc = include_str!("../docs/coming_from.md")]
 }

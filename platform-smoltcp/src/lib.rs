@@ -82,7 +82,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! In tree are [`Tap`] for Linux (feature `tap`), [`Wire`] for tests, [`Pcap`] around any device,
+//! In tree are `Tap` for Linux (feature `tap`), [`Wire`] for tests, [`Pcap`] around any device,
 //! and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
 //!
 //! # Or smoltcp's own TCP

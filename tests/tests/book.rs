@@ -1,4 +1,5 @@
-//! The table "Asked there, here by test" of the book: each test that it names is there.
+//! The book: each test that its table "Asked there, here by test" names is there, its C program is
+//! the one that is built and run, and each of its chapters is in its contents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,4 +119,36 @@ fn each_row_names_a_public_thread_and_each_project_has_ten() {
         assert!(tested.count() >= ROWS_MIN, "{project}");
     }
     assert!(rows.iter().all(|row| PROJECTS.contains(&&*row.project)));
+}
+
+/// The program of the chapter on C is the example, which the tests of the C interface run.
+#[test]
+fn the_c_program_is_the_example() {
+    let chapter = fs::read_to_string(repository().join("core/docs/from_c.md")).unwrap();
+    let example = fs::read_to_string(repository().join("bindings/c/examples/echo.c")).unwrap();
+    let (_, program) = chapter.split_once("```c\n").unwrap();
+    let (program, _) = program.split_once("```").unwrap();
+    assert!(program == example, "core/docs/from_c.md is not up to date");
+}
+
+/// Each chapter's file is included by its crate's module, and each module is in the contents.
+#[test]
+fn each_chapter_is_in_the_contents() {
+    let contents = fs::read_to_string(repository().join("core/docs/book.md")).unwrap();
+    let mut chapters = 0;
+    for crate_ in ["core", "core/async", "platform-linux", "platform-smoltcp"] {
+        let module = fs::read_to_string(repository().join(crate_).join("src/book.rs")).unwrap();
+        assert!(contents.contains(&format!("`{crate_}/docs`")), "{crate_}");
+        for entry in fs::read_dir(repository().join(crate_).join("docs")).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(module.contains(&format!("../docs/{name}")), "{name}");
+            let chapter = name.trim_end_matches(".md");
+            if !["book", "tasks"].contains(&chapter) {
+                let link = [format!("[`{chapter}`]"), format!("book::{chapter}`]")];
+                assert!(link.iter().any(|link| contents.contains(link)), "{name}");
+            }
+            chapters += 1;
+        }
+    }
+    assert!(chapters >= 15, "{chapters}");
 }
