@@ -155,6 +155,8 @@ pub mod book;
 mod config;
 mod counters;
 mod device;
+#[cfg(feature = "datagrams")]
+pub mod dhcp;
 mod hash;
 mod ip;
 mod number;

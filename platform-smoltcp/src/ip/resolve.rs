@@ -101,6 +101,14 @@ pub(crate) fn answer(frame: &mut [u8], mac: Mac, own: IpAddr, (to, asker): (Mac,
     written.unwrap_or(0)
 }
 
+/// Writes the question whether anybody has `target`, from a station that has no address itself (RFC
+/// 5227, section 2.1.1). Returns the frame's length, 0 when it does not fit.
+#[cfg(feature = "datagrams")]
+pub(crate) fn probe(frame: &mut [u8], mac: Mac, target: core::net::Ipv4Addr) -> usize {
+    let nobody = core::net::Ipv4Addr::UNSPECIFIED;
+    write_arp(frame, BROADCAST, &Arp::request((mac, nobody), target)).unwrap_or(0)
+}
+
 /// Writes what tells the whole link that `own` is at `mac`: a gratuitous ARP request (RFC 5227,
 /// section 2.3) or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6). Returns the
 /// frame's length, 0 when it does not fit.

@@ -101,6 +101,40 @@ impl Routes {
         })
     }
 
+    /// Replaces the own addresses of IPv4 and their gateway by one, or by none, and returns which
+    /// numbers are no address any more, a bit for each; `None`, with nothing changed, when the
+    /// address is unfit or there is no place for it.
+    #[cfg(feature = "datagrams")]
+    pub(crate) fn set_v4(
+        &mut self,
+        address: Option<Address>,
+        gateway: Option<Ipv4Addr>,
+    ) -> Option<u8> {
+        if address.is_some_and(|new| !new.is_sound() || !new.ip.is_ipv4()) {
+            return None;
+        }
+        let mut own = self.own;
+        let mut left = address;
+        let mut removed = 0;
+        for (place, bit) in own
+            .iter_mut()
+            .zip((0..).map(|number| 1_u8.rotate_left(number)))
+        {
+            let Some(old) = place.filter(|old| old.ip.is_ipv4()) else {
+                continue;
+            };
+            *place = left.take_if(|new| new.ip == old.ip);
+            if place.is_none() {
+                removed |= bit;
+            }
+        }
+        if left.is_some() {
+            *own.iter_mut().find(|place| place.is_none())? = left;
+        }
+        (self.own, self.gateway_v4) = (own, gateway);
+        Some(removed)
+    }
+
     /// Returns the own addresses.
     pub(crate) fn own(&self) -> impl Iterator<Item = Address> {
         self.own.iter().flatten().copied()

@@ -150,6 +150,11 @@ impl Shell<'_> {
         if self.routes.is_own(bound) {
             return Ok(bound);
         }
+        let group = bound.is_multicast() || self.routes.is_broadcast(bound);
+        if !bound.is_unspecified() && !group {
+            // It was ours when the socket was bound.
+            return Err(Error::AddressUnavailable);
+        }
         let all = IpAddr::V4(Ipv4Addr::BROADCAST);
         match self.routes.source_for(to) {
             Some(own) => Ok(own),

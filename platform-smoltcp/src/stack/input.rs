@@ -146,6 +146,8 @@ impl Shell<'_> {
     /// Learns from a neighbour's message and answers its question.
     #[inline(never)]
     pub(super) fn learn(&mut self, heard: Heard, station: Mac) -> usize {
+        #[cfg(feature = "datagrams")]
+        self.check_watched(&heard);
         let invited = heard
             .asks
             .is_some_and(|(target, _)| self.routes.is_own(target));

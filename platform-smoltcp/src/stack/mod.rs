@@ -10,12 +10,14 @@
 //! caller lends, and [`socket`] what a loop keeps of one.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
-//! and `datagrams_out` lead from and to frames.
+//! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
 //!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].
 
 mod accept;
+#[cfg(feature = "datagrams")]
+mod addresses;
 mod connect;
 #[cfg(feature = "datagrams")]
 mod datagrams;

@@ -1,5 +1,8 @@
 //! The stack without its device: all state, and the small steps that the larger ones share.
 
+#[cfg(feature = "datagrams")]
+use core::net::IpAddr;
+
 use usockets::{Duration, Instant};
 
 use crate::config::{Config, Limits, SizeClass};
@@ -82,6 +85,9 @@ pub(super) struct Shell<'a> {
     pub(super) neighbours: Neighbours<'a>,
     #[cfg(feature = "datagrams")]
     pub(super) datagrams: Datagrams<'a>,
+    /// An address that the link is watched for, and whether another station has it.
+    #[cfg(feature = "datagrams")]
+    pub(super) watched: Option<(IpAddr, bool)>,
     pub(super) listeners: &'a mut [Listener],
     /// A listener has something to report.
     pub(super) listeners_ready: bool,
@@ -128,6 +134,8 @@ impl<'a> Shell<'a> {
             neighbours: Neighbours::empty(),
             #[cfg(feature = "datagrams")]
             datagrams: Datagrams::empty(),
+            #[cfg(feature = "datagrams")]
+            watched: None,
             listeners: &mut [],
             listeners_ready: false,
             listeners_asked: false,
@@ -204,6 +212,14 @@ impl<'a> Shell<'a> {
     /// Returns when the next announcement of own addresses is due; `None` when all are made.
     pub(super) fn next_announcement(&self) -> Option<Instant> {
         (self.announced < ANNOUNCEMENTS).then_some(self.announce_at)
+    }
+
+    /// Has the own addresses announced anew, where there are neighbours.
+    #[cfg(feature = "datagrams")]
+    pub(super) fn announce_again(&mut self) {
+        if self.device.medium == Medium::Ethernet {
+            (self.announced, self.announce_at) = (0, self.now);
+        }
     }
 
     /// Notes that the own addresses have been announced.

@@ -1,9 +1,9 @@
 //! Formats of what goes over a link: headers are read into plain values and written from them.
 //!
 //! Read in this order: [`ethernet`], [`arp`], [`ipv4`], [`ipv6`] with its extension headers,
-//! [`icmp`], [`ndp`], [`udp`], [`tcp`]; [`checksum`] is what several of them share. Nothing here
-//! keeps state, allocates, or can panic, whatever the bytes; no format knows of another but those
-//! it carries.
+//! [`icmp`], [`ndp`], [`udp`] with `dhcp` over it (feature `datagrams`), [`tcp`]; [`checksum`] is
+//! what several of them share. Nothing here keeps state, allocates, or can panic, whatever the
+//! bytes; no format knows of another but those it carries.
 //!
 //! `parse` takes bytes from the wire and returns the header with what follows it; `emit` writes a
 //! header into the front of a buffer and returns its length. Reading what was written gives the
@@ -26,6 +26,8 @@
 
 pub mod arp;
 pub mod checksum;
+#[cfg(feature = "datagrams")]
+pub mod dhcp;
 pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;

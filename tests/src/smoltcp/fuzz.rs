@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use ::smoltcp::wire::TcpPacket;
-use usockets::{Duration, Endpoint, Platform};
-use usockets_smoltcp::{Faults, SizeClass};
+use usockets::{Arrival, Datagrams, Departure, Duration, Endpoint, Platform};
+use usockets_smoltcp::{Faults, SizeClass, Socket, Stack};
 
 use super::forge::{ACK, FIN, PSH, RST, SYN, Seg, Stage, arp, ping};
-use super::{Habit, Recipe, World, a4, b4, pattern, reclaim, secs, stock, v6};
+use super::{Device, Habit, Recipe, World, a4, b4, pattern, reclaim, secs, stock, v6};
 
 /// Decisions out of bytes; zeros when they are used up.
 struct Script<'b> {
@@ -66,8 +66,14 @@ fn frames(bytes: &[u8]) {
     let class = SizeClass::new(6, 700, 900).half_open(usize::from(setup & 3));
     let mut recipe = Recipe::new(2).classes(&[class]);
     recipe.cookies = setup & 4 != 0;
+    recipe.datagrams = (2, 500, 200);
     let mut stage = Stage::new(&recipe);
     stage.host.tidy = setup & 8 != 0;
+    let mut mail = Stack::<Device>::CLOSED;
+    let port = SocketAddr::from(([0_u16; 8], 80));
+    let id = stage.host.id();
+    let bound = stage.host.net.bind(&mut mail, id, port.into());
+    bound.expect("a free socket");
     let at = Endpoint::tcp(([0_u16; 8], 80).into()).backlog(3);
     let habit = if setup & 16 != 0 {
         Habit::Echo
@@ -78,6 +84,7 @@ fn frames(bytes: &[u8]) {
     let mut known: Vec<Known> = Vec::new();
     while !script.is_over() {
         step(&mut stage, &mut script, &mut known);
+        answer_datagrams(&mut stage, &mut mail);
         for seg in stage.segs() {
             let next = seg
                 .seq
@@ -119,6 +126,26 @@ fn frames(bytes: &[u8]) {
         }
     }
     panic!("a slot is lost: {:?}", stage.host.net);
+}
+
+/// Sends back what has come, and takes the errors of that.
+fn answer_datagrams(stage: &mut Stage, mail: &mut Socket) {
+    let net = &mut stage.host.net;
+    let (mut memory, mut arrivals) = ([0; 100], [Arrival::default(); 2]);
+    let got = net.recv_batch(mail, &mut memory, &mut arrivals);
+    let count = got.expect("a bound socket").count;
+    for (turn, arrival) in arrivals.iter().take(count).enumerate() {
+        assert!(arrival.len <= 50);
+        let departure = Departure {
+            start: turn * 50,
+            len: arrival.len,
+            to: arrival.peer,
+            ..Departure::default()
+        };
+        // Some come from ports or stations that nothing can be sent to.
+        let _ = net.send_batch(mail, &memory, &[departure]);
+    }
+    while net.next_error(mail).is_some() {}
 }
 
 fn step(stage: &mut Stage, script: &mut Script<'_>, known: &mut [Known]) {

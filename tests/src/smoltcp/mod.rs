@@ -2,6 +2,7 @@
 //! contract: it acts on reports and on nothing else.
 
 pub mod codecs;
+pub mod dhcp;
 pub mod forge;
 pub mod fuzz;
 #[cfg(target_os = "linux")]
