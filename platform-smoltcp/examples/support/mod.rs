@@ -52,14 +52,14 @@ struct Options {
 }
 
 /// Makes the stack that `arguments` ask for:
-/// `--tap NAME --ip CIDR [--ip CIDR] [--gateway IP] [--mtu N] [--pcap FILE] [--plain]`.
+/// `--tap NAME [--ip CIDR] [--ip CIDR] [--gateway IP] [--mtu N] [--pcap FILE] [--plain]`.
 #[expect(clippy::type_complexity, reason = "spelt out, to be seen whole")]
 pub(crate) fn stack(
     arguments: impl Iterator<Item = String>,
 ) -> Result<Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Error> {
     let Some(options) = parse(arguments) else {
         eprintln!(
-            "usage: --tap NAME --ip CIDR [--ip CIDR] [--gateway IP] [--mtu N] [--pcap FILE] \
+            "usage: --tap NAME [--ip CIDR] [--ip CIDR] [--gateway IP] [--mtu N] [--pcap FILE] \
              [--plain]"
         );
         return Err(Error::Invalid);
@@ -71,16 +71,14 @@ pub(crate) fn stack(
             File::create(path).map_err(|_| Error::Denied)?,
         ));
     }
-    let mut secret = [0; 16];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut secret))
-        .map_err(|_| Error::Denied)?;
-    // A locally administered address (IEEE 802), the same at every start: who has learnt it need
-    // not learn another.
+    let secret = random()?;
+    let by_chance = random()?;
+    // A locally administered address (IEEE 802), of one that is given the same at every start: who
+    // has learnt it need not learn another.
     let [a, b, c, d] = options
         .addresses
         .first()
-        .map_or([0; 4], |own| match own.ip {
+        .map_or(by_chance, |own| match own.ip {
             IpAddr::V4(ip) => ip.octets(),
             IpAddr::V6(ip) => ip.octets().last_chunk().copied().unwrap_or_default(),
         });
@@ -101,6 +99,15 @@ pub(crate) fn stack(
         scratch: SCRATCH.take(),
     };
     Stack::new(Pcap::new(tap, record), &config, memory, &[CLASS])
+}
+
+/// Returns random bytes of the system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    let file = File::open("/dev/urandom");
+    file.and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|_| Error::Denied)?;
+    Ok(bytes)
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
@@ -132,8 +139,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
             _ => return None,
         }
     }
-    let complete = !options.tap.is_empty() && !options.addresses.is_empty();
-    complete.then_some(options)
+    (!options.tap.is_empty()).then_some(options)
 }
 
 /// Writes a part of the record, if one is wanted. A full disk ends the record, not the server.

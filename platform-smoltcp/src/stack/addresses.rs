@@ -12,6 +12,7 @@ use crate::stack::output::send_copy;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
 use crate::stack::slot::Phase;
+use crate::wire::ethernet::Mac;
 
 impl<D: PollDevice> Stack<'_, D> {
     /// Gives a started stack one IPv4 address, and where packets that leave its link go, in place
@@ -42,6 +43,12 @@ impl<D: PollDevice> Stack<'_, D> {
             self.shell.announce_again();
         }
         Ok(())
+    }
+
+    /// Returns the own hardware address.
+    #[must_use]
+    pub const fn mac(&self) -> Mac {
+        self.shell.mac
     }
 
     /// Asks the link whether a station has an address (RFC 5227, section 2.1.1), and watches for
