@@ -1,8 +1,13 @@
 //! The book: each test that its table "Asked there, here by test" names is there, its C program is
 //! the one that is built and run, and each of its chapters is in its contents.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use self::written::{FOLDERS, functions, repository};
+
+mod written;
 
 /// Fewest rows of a project.
 const ROWS_MIN: usize = 10;
@@ -15,10 +20,6 @@ const PROJECTS: [&str; 6] = [
     "smoltcp",
     "embassy-net",
 ];
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// A row: who asked where, for what, and what stands in the last column.
 struct Row {
@@ -51,43 +52,33 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// Whether a file has a function of this name that is run as a test: by the attribute, or because a
-/// list of tests names it as well.
-fn has_test(path: &str, function: &str) -> bool {
-    let text = fs::read_to_string(repository().join(path)).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let is_it = |line: &&str| {
-        line.trim_start_matches("pub ")
-            .strip_prefix("fn ")
-            .and_then(|rest| rest.strip_prefix(function))
-            .is_some_and(|rest| rest.starts_with(['(', '<']))
-    };
-    let Some(at) = lines.iter().position(is_it) else {
-        return false;
-    };
-    let attributes = lines[..at].iter().rev();
-    let has_attribute = attributes
-        .take_while(|line| line.starts_with('#') || line.starts_with("//"))
-        .any(|line| *line == "#[test]");
-    let list = if path.starts_with("tests/conformance/src/suite/") {
-        fs::read_to_string(repository().join("tests/conformance/src/list.rs")).unwrap()
-    } else {
-        text.clone()
-    };
-    let entry = format!("{function},");
-    let is_listed = list.lines().any(|line| line.trim() == entry);
-    has_attribute || is_listed
+/// Returns how the list of tests names a function of a file, if the file is there.
+fn listed(path: &str, function: &str) -> Option<String> {
+    let file = Path::new(path);
+    let stem = file.file_stem()?.to_str()?;
+    let (_, prefix) = FOLDERS
+        .iter()
+        .find(|(folder, _)| file.starts_with(folder))?;
+    let is_there = repository().join(file).is_file();
+    is_there.then(|| format!("{prefix}{stem}::{function}"))
 }
 
 #[test]
 fn each_test_that_the_table_names_is_there() {
+    let functions = functions();
+    let tests: BTreeSet<&str> = functions
+        .iter()
+        .filter(|function| function.is_test)
+        .map(|function| &*function.path)
+        .collect();
     let mut missing = Vec::new();
     for row in rows() {
         if row.answer.starts_with("not here: ") {
             continue;
         }
         let named = row.answer.trim_matches('`').split_once("::");
-        if !named.is_some_and(|(path, function)| has_test(path, function)) {
+        let test = named.and_then(|(path, function)| listed(path, function));
+        if !test.is_some_and(|test| tests.contains(&*test)) {
             missing.push(format!("{}: {}", row.thread, row.answer));
         }
     }

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Expr, Lit, Meta};
 
 /// Where tests are, and what the names of their files begin with.
-const FOLDERS: [(&str, &str); 8] = [
+pub const FOLDERS: [(&str, &str); 8] = [
     ("tests/tests", ""),
     ("tests/conformance/src/suite", ""),
     ("tests/tls/tests", "tls/"),
