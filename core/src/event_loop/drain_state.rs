@@ -22,6 +22,7 @@ const LATE_MAX: usize = 4;
 ///   Off ─ start ─▶ Reading ─ nothing comes any more ─▶ Telling ─▶ Ending ─ time is over ─▶ Over
 /// ```
 #[derive(Debug)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Drain {
     pub(super) step: Step,
     /// When what is left is closed, in microseconds.
@@ -31,6 +32,7 @@ pub(crate) struct Drain {
 
 /// Accepted connections that opened when others had been told already.
 #[derive(Debug)]
+#[cfg_attr(feature = "search", derive(Clone))]
 struct Late {
     ids: [Option<SocketId>; LATE_MAX],
     /// There are more of them.
@@ -192,4 +194,58 @@ impl Drain {
 
 const fn arrived(stats: &Stats) -> Arrived {
     (stats.accepted, stats.received)
+}
+
+#[cfg(feature = "search")]
+impl Drain {
+    /// Hashes the step, and what is left of each time.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[crate::pool::slot::Slot<S, C>],
+        now: u64,
+        stats: &Stats,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        use crate::pool::slot::hash_id;
+        use crate::pool::wheel::hash_time;
+        let Self {
+            step,
+            ends_at,
+            late,
+        } = self;
+        match *step {
+            Step::Off => into.write_u8(0),
+            Step::Reading {
+                seen: (accepted, received),
+                quiet,
+                looks,
+                look_at,
+            } => {
+                into.write_u8(1);
+                into.write_u64(stats.accepted.wrapping_sub(accepted));
+                into.write_u64(stats.received.wrapping_sub(received));
+                into.write_u32(quiet);
+                into.write_u32(looks);
+                hash_time(look_at, NEVER, now, into);
+            }
+            Step::Telling { from, again } => {
+                into.write_u8(2);
+                into.write_u32(from);
+                into.write_u8(u8::from(again));
+            }
+            Step::Ending => into.write_u8(3),
+            Step::Over => into.write_u8(4),
+        }
+        hash_time(*ends_at, NEVER, now, into);
+        let Late {
+            ids,
+            are_more,
+            tell_at,
+        } = late;
+        for id in ids {
+            hash_id(slots, *id, into);
+        }
+        into.write_u8(u8::from(*are_more));
+        hash_time(*tell_at, NEVER, now, into);
+    }
 }

@@ -14,6 +14,7 @@ const CANDIDATES_MAX: usize = 16;
 /// A socket that received nothing since is still idler than all that were not candidates, so a
 /// walk serves [`CANDIDATES_MAX`] evictions.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Idle {
     /// The idlest last, with the iteration in which it last received.
     candidates: Vec<(SocketId, u32), CANDIDATES_MAX>,
@@ -64,6 +65,30 @@ impl Idle {
                 let _ = self.candidates.insert(place, (id, slot.received_at()));
             }
         }
+    }
+}
+
+#[cfg(feature = "search")]
+impl Idle {
+    /// Hashes the candidates that are still good, in their order. Others never are again.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        into: &mut impl core::hash::Hasher,
+    ) {
+        let Self { candidates } = self;
+        for (id, stamp) in candidates {
+            let slot = slots.get(crate::id::to_index(id.index()));
+            let is_good = slot.is_some_and(|slot| {
+                slot.generation == id.generation()
+                    && slot.phase() == Phase::Open
+                    && slot.received_at() == *stamp
+            });
+            if is_good {
+                into.write_u32(id.index());
+            }
+        }
+        into.write_u8(0);
     }
 }
 

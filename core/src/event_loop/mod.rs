@@ -13,6 +13,7 @@
 //! | `recover.rs` | going on after a handler call unwound |
 //! | `drain.rs` | ending in order, step by step |
 //! | `drain_state.rs` | how far that has come |
+//! | `search.rs` | copies of a loop, and fingerprints of its state, for a search |
 //! | `descriptor.rs` | the descriptor of a loop, for the event loops of other libraries |
 
 mod accept;
@@ -26,6 +27,8 @@ pub(crate) mod drain_state;
 mod evict;
 mod opening;
 mod recover;
+#[cfg(feature = "search")]
+mod search;
 pub(crate) mod state;
 
 use crate::error::Error;

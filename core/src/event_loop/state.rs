@@ -35,6 +35,7 @@ pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 /// | `has_end_work` | who leaves such work | `do_end_work` | the work waits for ever |
 /// | `needs_more` | see there | `end_turn` | a report is half served |
 #[derive(Debug)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) free_list: FreeList,
@@ -65,6 +66,7 @@ pub(crate) struct State {
 
 /// The time of the running iteration.
 #[derive(Debug)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Clock {
     /// In microseconds, once it has been asked for.
     now: Option<u64>,
@@ -74,6 +76,7 @@ pub(crate) struct Clock {
 
 /// Which socket holds the cork, and how many bytes are in it.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Cork {
     pub(crate) holder: Option<SocketId>,
     pub(crate) len: usize,
@@ -103,6 +106,7 @@ pub(crate) struct Work {
 
 /// How far the socket that is being served has come, if it takes more than one read.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Turn {
     /// Whose it is.
     pub(super) id: Option<SocketId>,
@@ -118,6 +122,7 @@ pub(crate) struct Turn {
 
 /// What a call that unwinds leaves half done. The next iteration undoes it.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct HalfDone {
     /// The connection whose `on_pre_open` or `on_open` is being made: it has no data yet.
     pub(super) opening: Noted,
@@ -127,6 +132,7 @@ pub(crate) struct HalfDone {
 
 /// A link to the slot that a call is made of, while it is made.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Noted(u32);
 
 impl Noted {
@@ -293,6 +299,77 @@ impl State {
             self.closing.push(slots, id);
             self.has_end_work = true;
             self.needs_more = true;
+        }
+    }
+}
+
+#[cfg(feature = "search")]
+impl State {
+    /// Hashes what influences the future of the loop. `now` is the platform's time.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        now: u64,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        use crate::pool::slot::hash_id;
+        let Self {
+            clock,
+            free_list,
+            run_queue,
+            closing,
+            waiting,
+            wheel,
+            cork,
+            drain,
+            turn,
+            half_done,
+            // Counters. What is compared with one of them is hashed as the difference.
+            stats,
+            has_reports,
+            has_end_work,
+            needs_more,
+            keep_alive,
+        } = self;
+        // `latest` only bounds the time of a platform whose clock runs back.
+        let Clock {
+            now: read,
+            latest: _,
+        } = clock;
+        into.write_u8(u8::from(read.is_some()));
+        free_list.fingerprint(slots, into);
+        run_queue.fingerprint(slots, into);
+        closing.fingerprint(slots, into);
+        waiting.fingerprint(slots, now, into);
+        wheel.fingerprint(slots, now, into);
+        // The loop hashes the bytes.
+        let Cork { holder, len } = cork;
+        hash_id(slots, *holder, into);
+        into.write_usize(*len);
+        drain.fingerprint(slots, now, stats, into);
+        let Turn {
+            id,
+            rest,
+            reads_left,
+            has_more,
+            next,
+        } = turn;
+        // Of a turn that is over, the id means nothing.
+        if *reads_left != 0 || next.is_some() {
+            hash_id(slots, *id, into);
+        }
+        into.write_u32(rest.map_or(0, |rest| rest.bits().wrapping_add(1)));
+        into.write_u8(*reads_left);
+        into.write_u8(u8::from(*has_more));
+        into.write_u32(next.map_or(0, |next| next.bits().wrapping_add(1)));
+        let HalfDone {
+            opening: Noted(opening),
+            closing: Noted(closing),
+        } = half_done;
+        into.write_u32(*opening);
+        into.write_u32(*closing);
+        for flag in [has_reports, has_end_work, needs_more, keep_alive] {
+            into.write_u8(u8::from(*flag));
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::pool::slot::{Slot, id_of};
 
 /// The sockets whose `on_close` is due, first come first, through [`Slot::next`].
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct ClosingQueue {
     /// Ends of the list, plus one.
     head: u32,
@@ -61,5 +62,19 @@ impl ClosingQueue {
             self.tail = 0;
         }
         id_of(slots, index)
+    }
+}
+
+#[cfg(feature = "search")]
+impl ClosingQueue {
+    /// Hashes the queue in its order.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        into: &mut impl core::hash::Hasher,
+    ) {
+        // The tail is where the links end.
+        let Self { head, tail: _ } = self;
+        crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
     }
 }

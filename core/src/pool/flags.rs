@@ -156,6 +156,12 @@ impl Flags {
     const PHASE: Self = Self(0xf << 8);
     const OPEN: Self = Self(Phase::Open.bits() << 8);
 
+    /// Returns the phase and the flags as bits.
+    #[cfg(feature = "search")]
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
     /// Returns true if the socket is open and no latch is set: it is neither blocked nor finished,
     /// paused, queued nor corked. One comparison, for the usual path.
     #[inline]

@@ -13,6 +13,7 @@ use crate::pool::slot::{Deadline, Place, Slot, find};
 /// A slot is free as soon as it is given back. Whatever still names its last socket has an id of an
 /// older generation.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct FreeList {
     /// The slot given back last, plus one.
     head: u32,
@@ -98,5 +99,24 @@ impl FreeList {
         }
         slot.next = self.head;
         self.head = id.index().wrapping_add(1);
+    }
+}
+
+#[cfg(feature = "search")]
+impl FreeList {
+    /// Hashes the list in its order, and the counts.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        into: &mut impl core::hash::Hasher,
+    ) {
+        let Self {
+            head,
+            high_water,
+            in_use,
+        } = self;
+        crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
+        into.write_u32(*high_water);
+        into.write_u32(*in_use);
     }
 }

@@ -11,6 +11,7 @@ use crate::pool::slot::{Slot, find, id_of};
 /// An iteration serves the whole queue, so the order does not matter; last come is first, which
 /// touches no other slot.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct RunQueue {
     /// First of the next iteration, plus one.
     head: u32,
@@ -90,5 +91,19 @@ impl RunQueue {
             }
         }
         None
+    }
+}
+
+#[cfg(feature = "search")]
+impl RunQueue {
+    /// Hashes both queues in their order.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        into: &mut impl core::hash::Hasher,
+    ) {
+        let Self { head, serving } = self;
+        crate::pool::slot::hash_links(slots, *head, |slot| slot.queue_next, into);
+        crate::pool::slot::hash_links(slots, *serving, |slot| slot.queue_next, into);
     }
 }

@@ -37,6 +37,7 @@ pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 ///
 /// Programs see it only where they size a pool at run time
 /// ([`Loop::with_slices`](crate::Loop::with_slices)).
+#[cfg_attr(feature = "search", derive(Clone))]
 pub struct Slot<S, C> {
     /// Even while free, odd while in use.
     pub(crate) generation: u32,
@@ -234,6 +235,7 @@ impl Deadline {
 /// not be.
 #[expect(clippy::exhaustive_enums, reason = "there is or there is not")]
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub enum Place<T> {
     /// No data.
     Vacant = 0,
@@ -308,4 +310,86 @@ pub(crate) fn id_of<S, C>(slots: &[Slot<S, C>], index: u32) -> Option<SocketId> 
         return None;
     }
     NonZeroU32::new(slot.generation).map(|generation| SocketId::new(index, generation))
+}
+
+#[cfg(feature = "search")]
+impl<S: core::hash::Hash, C: core::hash::Hash> Slot<S, C> {
+    /// Hashes what influences the future of a slot. `rank` stands for the iteration in which an
+    /// open socket last received.
+    pub(crate) fn fingerprint(&self, now: u64, rank: u32, into: &mut impl core::hash::Hasher) {
+        use core::hash::Hash as _;
+        let Self {
+            // Who keeps an id hashes whether it is good.
+            generation: _,
+            // Each list hashes its order.
+            queue_next: _,
+            next: _,
+            prev: _,
+            deadline,
+            by_phase,
+            listener,
+            flags,
+            bucket,
+            context,
+            socket,
+        } = self;
+        let phase = self.phase();
+        if phase == Phase::Free {
+            // `claim` sets all else anew.
+            into.write_u8(u8::from(flags.any(Flags::QUEUED)));
+            return;
+        }
+        into.write_u16(flags.bits());
+        match phase {
+            Phase::Listening => into.write_u64(deadline.micros()),
+            _ => crate::pool::wheel::hash_time(deadline.micros(), 0, now, into),
+        }
+        into.write_u32(match phase {
+            Phase::Open => rank,
+            _ => *by_phase,
+        });
+        into.write_u32(*listener);
+        // The wheel hashes which of its lists it is.
+        into.write_u8(match *bucket {
+            0 | WAITING | WAITING_FOR_SLOT => *bucket,
+            _ => 1,
+        });
+        context.as_ref().hash(into);
+        socket.hash(into);
+    }
+}
+
+/// Hashes a list of slots in its order, as long as it is.
+#[cfg(feature = "search")]
+pub(crate) fn hash_links<S, C>(
+    slots: &[Slot<S, C>],
+    first: u32,
+    next: impl Fn(&Slot<S, C>) -> u32,
+    into: &mut impl core::hash::Hasher,
+) {
+    let mut link = first;
+    for _ in 0..=slots.len() {
+        into.write_u32(link);
+        let index = link.checked_sub(1);
+        match index.and_then(|index| slots.get(to_index(index))) {
+            Some(slot) => link = next(slot),
+            None => return,
+        }
+    }
+}
+
+/// Hashes an id by its slot, and whether it is good.
+#[cfg(feature = "search")]
+pub(crate) fn hash_id<S, C>(
+    slots: &[Slot<S, C>],
+    id: Option<SocketId>,
+    into: &mut impl core::hash::Hasher,
+) {
+    let Some(id) = id else {
+        return into.write_u8(0);
+    };
+    let slot = slots.get(to_index(id.index()));
+    let is_good = slot.is_some_and(|slot| slot.generation == id.generation());
+    into.write_u8(if is_good { 2 } else { 1 });
+    into.write_u32(id.index());
 }

@@ -13,6 +13,7 @@ use crate::pool::wheel::NEVER;
 /// When slots become free, each that waits gets its turn, one in an iteration, and goes behind the
 /// others if it has to wait again. Whom the turn would be of no use keeps its place.
 #[derive(Debug)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct WaitingListeners {
     /// Ends of the list, plus one.
     head: u32,
@@ -233,5 +234,31 @@ impl WaitingListeners {
         }
         invariant!(self.count > 0, "the list counts its listeners");
         self.count = self.count.wrapping_sub(1);
+    }
+}
+
+#[cfg(feature = "search")]
+impl WaitingListeners {
+    /// Hashes the list in its order, whose turn it is, and what is left of the time to the retry.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        now: u64,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        // The tail and the counts follow from the links and the marks of the slots.
+        let Self {
+            head,
+            tail: _,
+            count: _,
+            for_slot: _,
+            turn,
+            to_resume,
+            retry,
+        } = self;
+        crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
+        into.write_u32(*turn);
+        into.write_u32(*to_resume);
+        crate::pool::wheel::hash_time(*retry, NEVER, now, into);
     }
 }

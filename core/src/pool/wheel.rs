@@ -75,6 +75,7 @@ const TICK_SHIFT: u32 = 10;
 
 /// Lists of slots by time.
 #[derive(Debug)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Wheel {
     /// Up to here everything is done.
     tick: u64,
@@ -450,6 +451,57 @@ impl Wheel {
         let ahead = u32::from(place.wrapping_sub(level.place(here))) & level.mask;
         here.wrapping_add(u64::from(ahead))
             .wrapping_shl(level.shift)
+    }
+}
+
+#[cfg(feature = "search")]
+impl Wheel {
+    /// Hashes each list that has entries, in their order, by the time that is left to it.
+    ///
+    /// Of the absolute time only its place within the third level matters: where a deadline of less
+    /// than two minutes goes depends on no more of it.
+    pub(crate) fn fingerprint<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        now: u64,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        // `next_micros` is `next` in other units.
+        let Self {
+            tick,
+            next,
+            next_micros: _,
+            walking,
+            filled,
+            heads,
+        } = self;
+        into.write_u64(now & 0x3ff);
+        into.write_u64((now >> TICK_SHIFT).wrapping_sub(*tick));
+        into.write_u64(tick & 0x1_ffff);
+        hash_time(*next, NEVER, *tick, into);
+        into.write_u8(*walking);
+        for (level, filled) in LEVELS.iter().zip(filled) {
+            let mut filled = *filled;
+            while filled != 0 {
+                let place = u8::try_from(filled.trailing_zeros()).unwrap_or_default();
+                filled &= filled.wrapping_sub(1);
+                let list = level.first.wrapping_add(place);
+                into.write_u64(self.list_tick(list).wrapping_sub(*tick));
+                let head = heads.get(usize::from(list)).copied();
+                let head = head.unwrap_or_default();
+                crate::pool::slot::hash_links(slots, head, |slot| slot.next, into);
+            }
+        }
+    }
+}
+
+/// Hashes what is left of the time to `at`, or that there is none.
+#[cfg(feature = "search")]
+pub(crate) fn hash_time(at: u64, never: u64, now: u64, into: &mut impl core::hash::Hasher) {
+    let is_set = at != never;
+    into.write_u8(u8::from(is_set));
+    if is_set {
+        into.write_u64(at.wrapping_sub(now));
     }
 }
 

@@ -74,6 +74,8 @@
 //! - Handlers that connect: [`Driver::starting`], with an echo to connect to, [`Places::upstream`].
 //! - Frames: with the feature `frames`, `OverFrames` runs a seed over a TCP stack in user space
 //!   and leaves a file of what was on the wire for Wireshark and tcpdump (`examples/capture.rs`).
+//! - No luck: with the feature `search`, the module of that name goes through every interleaving of
+//!   a loop with a tiny pool, state by state.
 //!
 //! # Below the driver
 //! Every [`Host`] is a [`Platform`](usockets::Platform), so any handler runs on it unchanged. Time
@@ -107,6 +109,8 @@ mod network;
 mod peer;
 pub mod rng;
 mod script;
+#[cfg(feature = "search")]
+pub mod search;
 mod shrink;
 mod stream;
 mod trial;
