@@ -150,11 +150,6 @@ const TABLE: &[(&str, Answer)] = &[
         "us_socket_context_on_server_name",
         Tested(&["certificates_are_chosen_by_name_and_read_again"]),
     ),
-    (
-        "us_socket_context_add_server_name us_socket_context_remove_server_name \
-         us_socket_context_find_server_name_userdata us_socket_server_name_userdata",
-        Tested(&["names_choose_the_certificate"]),
-    ),
     // Listening and accepting.
     (
         "us_socket_context_listen us_listen_socket_close",
@@ -341,6 +336,84 @@ const TABLE: &[(&str, Answer)] = &[
     (
         "us_udp_socket_bind",
         Tested(&["a_socket_is_told_and_closed_once", "a_port_is_not_shared"]),
+    ),
+    // TLS.
+    (
+        "key_file_name cert_file_name",
+        Tested(&[
+            "a_chain_and_its_key_are_used",
+            "certificates_are_chosen_by_name_and_read_again",
+        ]),
+    ),
+    ("passphrase", Different("keys behind a passphrase")),
+    (
+        "dh_params_file_name ssl_ciphers",
+        Different("TLS 1.2, and options"),
+    ),
+    (
+        "ca_file_name",
+        Tested(&[
+            "clients_by_policy_and_name",
+            "a_client_refuses_a_server_with_another_name",
+        ]),
+    ),
+    (
+        "ssl_prefer_low_memory_usage",
+        Tested(&["a_socket_is_small", "sizes_of_what_is_lent"]),
+    ),
+    ("TLS 1.2 at least", Different("TLS 1.2, and options")),
+    (
+        "one input and one output of a loop for all connections",
+        Tested(&[
+            "many_connections_with_little_memory",
+            "streams_that_go_on_share_an_input",
+        ]),
+    ),
+    (
+        "reading until nothing is left, told at once",
+        Tested(&[
+            "short_messages_and_a_short_buffer",
+            "a_slow_reader_gets_everything",
+        ]),
+    ),
+    (
+        "writing all of a record or nothing",
+        Tested(&[
+            "who_takes_nothing_gives_way_to_who_waits",
+            "records_are_as_long_as_the_client_wants",
+        ]),
+    ),
+    (
+        "close_notify at a close, and of the peer's",
+        Tested(&[
+            "closing_says_goodbye",
+            "an_end_without_close_notify_is_truncation",
+            "we_still_receive_after_our_own_end",
+        ]),
+    ),
+    (
+        "errors of TLS",
+        Tested(&["failures_are_told", "a_refused_certificate_is_told"]),
+    ),
+    (
+        "us_socket_context_add_server_name",
+        Tested(&[
+            "names_choose_the_certificate",
+            "what_cannot_be_used_is_told_at_the_start",
+        ]),
+    ),
+    (
+        "the client's certificate by the server's name",
+        Tested(&["what_is_wanted_of_clients_goes_by_name"]),
+    ),
+    (
+        "us_socket_context_remove_server_name \
+         us_socket_context_find_server_name_userdata",
+        Different("a tree of server names"),
+    ),
+    (
+        "us_socket_server_name_userdata",
+        Tested(&["both_ends_know_each_other"]),
     ),
     // Plug-ins.
     (

@@ -8,9 +8,10 @@ use usockets::tls::{
     TrustAnchor,
 };
 
+use crate::files::pem;
 use crate::identity::fixed_key;
 use crate::ocsp::Response;
-use crate::puppet::{Puppet, message};
+use crate::puppet::{Puppet, extension, message, vector16};
 use crate::{Authority, Broken, Crypto, Leaf, Ours};
 
 /// Returns a good document, changed as the bytes say, or the bytes themselves in its place: the
@@ -50,7 +51,7 @@ pub fn fuzz_tls_pem(bytes: &[u8]) {
     let (text, document) = bytes.split_at(bytes.len() / 2);
     // What is before must end its line, and not begin a section.
     let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'-').collect();
-    let section = section(document);
+    let section = pem("CERTIFICATE", document);
     let text = [&text[..], b"\n", section.as_bytes()].concat();
     let mut memory = vec![0; text.len()];
     let found = Pem::new(&text).next("CERTIFICATE", &mut memory);
@@ -58,24 +59,6 @@ pub fn fuzz_tls_pem(bytes: &[u8]) {
     let mut short = vec![0; document.len().saturating_sub(1)];
     let found = Pem::new(&text).next("CERTIFICATE", &mut short);
     assert_eq!(found.is_err(), !document.is_empty());
-}
-
-fn section(document: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in document.chunks(48) {
-        for three in line.chunks(3) {
-            let bits = [three, &[0, 0]].concat();
-            let bits = u32::from_be_bytes([0, bits[0], bits[1], bits[2]]);
-            for place in 0..4_u32 {
-                let digit = (bits >> (18 - 6 * place)) as usize & 63;
-                let is_there = place as usize <= three.len();
-                text.push(if is_there { DIGITS[digit] as char } else { '=' });
-            }
-        }
-        text.push('\n');
-    }
-    text + "-----END CERTIFICATE-----\n"
 }
 
 /// Reads private keys. One that is taken can sign.
@@ -158,15 +141,11 @@ pub fn fuzz_tls_ocsp(bytes: &[u8]) {
 
 /// Makes a `Certificate` message of one certificate and what OCSP says of it.
 fn show(certificate: &[u8], response: &[u8]) -> Vec<u8> {
-    let len = |bytes: usize, count: usize| bytes.to_be_bytes()[8 - count..].to_vec();
-    let status = [vec![1], len(response.len(), 3), response.to_vec()].concat();
-    let extension = [vec![0, 5], len(status.len(), 2), status].concat();
-    let entry = [
-        len(certificate.len(), 3),
-        certificate.to_vec(),
-        len(extension.len(), 2),
-        extension,
-    ]
-    .concat();
-    message(11, &[vec![0], len(entry.len(), 3), entry].concat())
+    let vector24 = |bytes: &[u8]| {
+        let len = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&len[1..], bytes].concat()
+    };
+    let status = extension(5, &[&[1], &vector24(response)[..]].concat());
+    let entry = [vector24(certificate), vector16(&status)].concat();
+    message(11, &[&[0], &vector24(&entry)[..]].concat())
 }

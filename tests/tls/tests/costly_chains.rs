@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose, SerialNumber};
 use usockets::tls::{
-    ClientAuth, ClientConfig, Config, Identity, ServerConfig, Tls, TlsMemory, TrustAnchor,
+    ClientAuth, ClientConfig, Config, Identity, OcspPolicy, ServerConfig, Tls, TlsMemory,
+    TrustAnchor,
 };
 use usockets::{Duration, Endpoint, Loop, Platform as _, Sockets};
 use usockets_linux::Linux;
+use usockets_tests_tls::ocsp::Response;
 use usockets_tests_tls::{
     Authority, Counting, Crypto, Echo, Kind, Leaf, Machine, Part, verifications,
 };
@@ -32,17 +35,23 @@ fn run(
     let policy = ClientAuth::Required(client.2);
     let identities = [Identity::new(server.1, server.0.signer.as_ref()).client_auth(policy)];
     let own = Identity::new(client.1, client.0.signer.as_ref());
-    let config = Config::new(
-        ServerConfig::new(&identities),
-        ClientConfig::new(server.2).identity(&own),
-    );
+    let clients = ClientConfig::new(server.2).identity(&own);
+    run_with(
+        count,
+        &Config::new(ServerConfig::new(&identities), clients),
+        done,
+    )
+}
+
+/// … with a whole configuration.
+fn run_with(count: usize, config: &Config<'_>, done: impl Fn(&Echo) -> bool) -> usize {
     let mut memory = Box::new(TlsMemory::<Counting, SOCKETS, 32, 8, 8>::NEW);
     let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
     let mut buffer = vec![0; 16_384];
     let layer = Tls::new(
         Linux::new().unwrap(),
         Counting::new(1),
-        &config,
+        config,
         &mut *memory,
     );
     let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
@@ -125,6 +134,38 @@ fn nor_if_the_peers_lie() {
     // The clients' three each, and the server's two: one forgery and one more.
     assert_eq!(verifications() - before, COUNT * (3 + 2));
     assert!((1..=HONEST).contains(&most), "{most} in one iteration");
+}
+
+/// What OCSP says of a certificate has up to two signatures more, which count like the others.
+#[test]
+fn nor_with_what_ocsp_says() {
+    const COUNT: usize = 12;
+    const SERIAL: u8 = 77;
+    let root = Authority::new(Kind::P256);
+    let roots = root.anchors();
+    let server = root.issue_with(Kind::P256, &["localhost"], |params| {
+        params.serial_number = Some(SerialNumber::from(vec![SERIAL]));
+    });
+    let slices = server.slices();
+    let responder = root.issue_with(Kind::P256, &["ocsp.example"], |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    });
+    let delegates = Response {
+        responder: Some(&responder),
+        ..Response::good(SERIAL)
+    };
+    for (response, signatures) in [(Response::good(SERIAL), 1), (delegates, 2)] {
+        let response = response.sign(&root);
+        let identities = [server.identity(&slices).ocsp(&response)];
+        let clients = ClientConfig::new(&roots).ocsp(OcspPolicy::Required);
+        let config = Config::new(ServerConfig::new(&identities), clients);
+        let before = verifications();
+        let most = run_with(COUNT, &config, |echo| echo.echoed == COUNT);
+        let each = verifications() - before;
+        assert_eq!(each, COUNT * (2 + signatures), "each signature once");
+        assert!((1..=HONEST).contains(&most), "{most} in one iteration");
+    }
 }
 
 /// Pairs of handshakes of which the median counts.

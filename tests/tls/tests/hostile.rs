@@ -1,7 +1,9 @@
 //! Peers that hold the keys and keep no rules: messages left out, doubled, out of order, cut and
 //! altered. No such handshake ever opens.
 
-use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, ServerConfig, TicketKeys};
+use usockets::tls::{
+    Alert, ClientAuth, ClientConfig, Config, OVERHEAD, Output, RECORD_MAX, ServerConfig, TicketKeys,
+};
 use usockets_tests_tls::puppet::{DATA, Puppet, certificate, extension, message, record, vector16};
 use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours};
 
@@ -435,6 +437,19 @@ fn early_data_is_skipped_and_no_more_than_that() {
     });
 }
 
+/// What is sent at once is as much as there is room for, in records of any length.
+fn small_records_share_calls(server: &mut Ours, limit: usize) {
+    let mut buffer = [0; RECORD_MAX];
+    let mut out = Output::new(&mut buffer);
+    let taken = server
+        .connection
+        .send(&mut server.crypto, &[0x44; 40_000], &mut out)
+        .unwrap();
+    assert_eq!(taken % limit, 0);
+    assert_eq!(out.len(), taken / limit * (limit + OVERHEAD));
+    assert!(out.len() + limit + OVERHEAD > RECORD_MAX, "{limit}");
+}
+
 #[test]
 fn records_are_as_long_as_the_client_wants() {
     Cast::new().with(|config, cast| {
@@ -471,6 +486,7 @@ fn records_are_as_long_as_the_client_wants() {
             };
             assert_eq!(longest(&server.output), limit);
             assert!(longest(&flight) <= limit);
+            small_records_share_calls(&mut server, limit);
         }
     });
 }

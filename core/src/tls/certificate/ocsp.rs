@@ -1,7 +1,5 @@
 //! What OCSP says of a certificate (RFC 6960, section 4.2.1), as servers show it.
 
-use pki_types::SignatureVerificationAlgorithm;
-
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::fields::Certificate;
@@ -78,11 +76,20 @@ pub(crate) fn read_status(extensions: &[u8]) -> Result<Option<&[u8]>, Alert> {
 /// A response of the basic kind, in the bytes that came.
 #[derive(Debug)]
 pub(crate) struct OcspResponse<'a> {
-    signed: SignedDocument<'a>,
+    pub(crate) signed: SignedDocument<'a>,
     /// The list of what is said of certificates.
     responses: &'a [u8],
     /// The responder's own certificate, if there is one.
     responder: Option<&'a [u8]>,
+}
+
+/// The state of a certificate (RFC 6960, section 4.2.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CertStatus {
+    Good,
+    Revoked,
+    /// The responder does not know the certificate.
+    Unknown,
 }
 
 /// What is said of one certificate.
@@ -137,18 +144,16 @@ impl<'a> OcspResponse<'a> {
         })
     }
 
-    /// Checks that the response says of a certificate, whose issuer has the key, that it is good
-    /// now, and comes from that issuer. Verifies at most two signatures.
+    /// Returns the state of a certificate as the response has it, which counts once its signature
+    /// has been verified.
     ///
     /// # Errors
-    /// `Revoked`; `Status` for all else.
-    pub(crate) fn check(
+    /// `Status`: it says nothing of the certificate, or nothing that counts now.
+    pub(crate) fn status(
         &self,
-        algorithms: &[&'static dyn SignatureVerificationAlgorithm],
         certificate: &Certificate<'_>,
-        issuer_key: &[u8],
         now: u64,
-    ) -> Result<(), CertificateError> {
+    ) -> Result<CertStatus, CertificateError> {
         let wrong = CertificateError::Status;
         let single = self.find(certificate.serial).ok_or(wrong)?;
         let end = single.next_update;
@@ -157,46 +162,39 @@ impl<'a> OcspResponse<'a> {
         if !(start..=end.saturating_add(SKEW)).contains(&now) {
             return Err(wrong);
         }
-        let key = self.responder_key(algorithms, certificate, issuer_key, now);
-        if !self.signed.is_signed_by(key.ok_or(wrong)?, algorithms) {
-            return Err(wrong);
-        }
-        match single.status {
-            GOOD => Ok(()),
-            REVOKED => Err(CertificateError::Revoked),
-            _ => Err(wrong),
-        }
+        Ok(match single.status {
+            GOOD => CertStatus::Good,
+            REVOKED => CertStatus::Revoked,
+            _ => CertStatus::Unknown,
+        })
     }
 
-    /// Returns the key by which the response must be signed: the issuer's, or that of the responder
-    /// whose certificate came along; `None` if that may not sign responses.
-    fn responder_key<'k>(
+    /// Returns the certificate of the responder that has signed in the issuer's place, which counts
+    /// once its signature has been verified by the issuer's key; `None` if the issuer has signed.
+    ///
+    /// # Errors
+    /// `Status`: the responder may not sign responses.
+    pub(crate) fn responder(
         &self,
-        algorithms: &[&'static dyn SignatureVerificationAlgorithm],
         certificate: &Certificate<'_>,
-        issuer_key: &'k [u8],
+        issuer_key: &[u8],
         now: u64,
-    ) -> Option<&'k [u8]>
-    where
-        'a: 'k,
-    {
+    ) -> Result<Option<Certificate<'a>>, CertificateError> {
         let Some(document) = self.responder else {
-            return Some(issuer_key);
+            return Ok(None);
         };
-        let responder = Certificate::parse(document)?;
+        let responder = Certificate::parse(document).ok_or(CertificateError::Status)?;
         if responder.key == issuer_key {
-            return Some(issuer_key);
+            return Ok(None);
         }
         let may_sign = responder.issuer == certificate.issuer
             && responder.says_for(OCSP_SIGNING)
             && responder.may_sign()
             && responder.is_valid_at(now);
-        let document = SignedDocument {
-            message: responder.signed,
-            algorithm: responder.algorithm,
-            signature: responder.signature,
-        };
-        (may_sign && document.is_signed_by(issuer_key, algorithms)).then_some(responder.key)
+        match may_sign {
+            true => Ok(Some(responder)),
+            false => Err(CertificateError::Status),
+        }
     }
 
     /// Returns what is said of the certificate with a serial number.

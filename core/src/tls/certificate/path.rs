@@ -46,8 +46,8 @@ impl Issuer {
     }
 }
 
-/// How many of a chain's signatures have been verified, so that the rest can be later. All zero
-/// bytes at first.
+/// Which signatures of a chain and of OCSP's word on it have been verified, so that the rest can be
+/// later. All zero bytes at first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     /// By whose key each certificate's signature has been verified, as a number.
@@ -56,6 +56,8 @@ pub(crate) struct Progress {
     /// any.
     failed: (u8, u16),
     has_failed: bool,
+    /// The certificate of OCSP's responder has been verified.
+    pub(crate) has_responder: bool,
     /// Where the authorities are that the numbers count.
     roots: usize,
 }
@@ -65,6 +67,7 @@ impl Progress {
         issuers: [0; CERTIFICATES_MAX],
         failed: (0, 0),
         has_failed: false,
+        has_responder: false,
         roots: 0,
     };
 
@@ -373,6 +376,15 @@ pub(crate) struct SignedDocument<'a> {
 }
 
 impl<'a> SignedDocument<'a> {
+    /// Returns a certificate as such a document.
+    pub(crate) const fn of(certificate: &Certificate<'a>) -> Self {
+        Self {
+            message: certificate.signed,
+            algorithm: certificate.algorithm,
+            signature: certificate.signature,
+        }
+    }
+
     /// Splits the content of a signed `SEQUENCE` into what was signed, its signature, and the rest
     /// (RFC 5280, section 4.1.1, and all that is like it).
     pub(crate) fn split(content: &'a [u8]) -> Option<(Self, &'a [u8])> {

@@ -15,8 +15,10 @@ use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
 use crate::tls::certificate::fields::Certificate;
 use crate::tls::certificate::name;
-use crate::tls::certificate::ocsp::{OcspPolicy, OcspResponse, read_status};
-use crate::tls::certificate::path::{Affirmed, CERTIFICATES_MAX, PATH_MAX, Path, Progress, Search};
+use crate::tls::certificate::ocsp::{CertStatus, OcspPolicy, OcspResponse, read_status};
+use crate::tls::certificate::path::{
+    Affirmed, CERTIFICATES_MAX, PATH_MAX, Path, Progress, Search, SignedDocument,
+};
 use crate::tls::certificate::revocation::RevocationList;
 use crate::tls::crypto::provider::{Crypto, Scheme};
 use crate::tls::crypto::signature::scheme_of;
@@ -185,11 +187,8 @@ impl<'a> Chain<'a> {
             (OcspPolicy::Required, None) => return Err(CertificateError::Status),
             (OcspPolicy::Requested | OcspPolicy::Required, Some(response)) => response,
         };
-        if !may_verify() {
-            return Ok(None);
-        }
-        check_status(&search, progress, response)?;
-        Ok(Some(not_after))
+        let is_checked = check_status(&search, progress, response, &mut may_verify)?;
+        Ok(is_checked.then_some(not_after))
     }
 
     /// Checks that the owner of the first certificate signed `message`.
@@ -220,20 +219,46 @@ impl<'a> Chain<'a> {
 }
 
 /// Checks what OCSP says of the first certificate of a path whose signatures have been verified.
+/// Asks `may_verify` before each of the response's; returns `false` if it refused, to go on later.
 #[inline(never)]
 fn check_status(
     search: &Search<'_>,
-    progress: &Progress,
+    progress: &mut Progress,
     response: &[u8],
-) -> Result<(), CertificateError> {
+    may_verify: &mut dyn FnMut() -> bool,
+) -> Result<bool, CertificateError> {
     let malformed = CertificateError::Malformed;
     let [first, ..] = search.certificates else {
         return Err(malformed);
     };
     let leaf = Certificate::parse(first).ok_or(malformed)?;
-    let key = search.issuer_key(progress).ok_or(malformed)?;
-    let response = OcspResponse::parse(response).ok_or(CertificateError::Status)?;
-    response.check(search.algorithms, &leaf, key, search.now)
+    let mut key = search.issuer_key(progress).ok_or(malformed)?;
+    let wrong = CertificateError::Status;
+    let response = OcspResponse::parse(response).ok_or(wrong)?;
+    let status = response.status(&leaf, search.now)?;
+    if let Some(responder) = response.responder(&leaf, key, search.now)? {
+        if !progress.has_responder {
+            if !may_verify() {
+                return Ok(false);
+            }
+            if !SignedDocument::of(&responder).is_signed_by(key, search.algorithms) {
+                return Err(wrong);
+            }
+            progress.has_responder = true;
+        }
+        key = responder.key;
+    }
+    if !may_verify() {
+        return Ok(false);
+    }
+    if !response.signed.is_signed_by(key, search.algorithms) {
+        return Err(wrong);
+    }
+    match status {
+        CertStatus::Good => Ok(true),
+        CertStatus::Revoked => Err(CertificateError::Revoked),
+        CertStatus::Unknown => Err(wrong),
+    }
 }
 
 /// Checks all of a path but its signatures, which have been verified, and whose it is. Returns the

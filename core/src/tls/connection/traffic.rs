@@ -34,7 +34,8 @@ pub const CONTROL_MAX: usize = {
 };
 
 impl Connection {
-    /// Adds one record to `out` with as much of `data` as fits it and the room; returns how much
+    /// Adds a record to `out` with as much of `data` as fits it and the room, and as many more as
+    /// there is room for as a whole, where the peer wants small ones; returns how much of `data`
     /// that was. New keys, when they are due, come first, in a record of their own.
     ///
     /// 0 when the room is less than [`OVERHEAD`], [`CONTROL_MAX`] and one byte together, or
@@ -69,8 +70,18 @@ impl Connection {
             self.update_keys(crypto, false, out)?;
         }
         let limit = usize::from(self.limit);
-        self.send
-            .seal(crypto, self.suite, Content::Data, data, limit, out)
+        let mut sum = 0_usize;
+        loop {
+            let sealed = self
+                .send
+                .seal(crypto, self.suite, Content::Data, data, limit, out);
+            sum = sum.saturating_add(sealed?);
+            // One that does not fit goes with the next call: it would be cut for no reason.
+            let fits = out.room() >= OVERHEAD.saturating_add(limit);
+            if data.is_empty() || !fits || self.updates_keys() {
+                return Ok(sum);
+            }
+        }
     }
 
     /// Returns true if the next data goes under new keys.

@@ -1,18 +1,19 @@
 //! How many signatures one call may verify, so that a costly handshake holds nobody up.
 
-/// Signatures by which a call may exceed what it may verify, where it cannot pause: messages that
-/// come in one record and are longer than what is kept of them.
-const EXCESS_MAX: u8 = 3;
+/// Signatures by which calls may exceed what they may verify, where they cannot pause: messages that
+/// come in one record and are longer than what is kept of them. With one that is left, as many as an
+/// honest server costs that shows an OCSP response: two of its path, two of the response, its own.
+const EXCESS_MAX: i8 = 4;
 
 /// Counts the signatures that a handshake verifies. All zero bytes at first, which sets no bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     is_bounded: bool,
-    /// Signatures that may still be verified.
-    left: u8,
-    /// Signatures that may be verified beyond those.
-    excess_left: u8,
-    /// The handshake waits for the next call.
+    /// Signatures that may still be verified; below zero as many as exceeded it.
+    left: i8,
+    /// The handshake can wait for the next call.
+    can_pause: bool,
+    /// It does.
     is_paused: bool,
 }
 
@@ -20,25 +21,25 @@ impl Pace {
     pub(crate) const FREE: Self = Self {
         is_bounded: false,
         left: 0,
-        excess_left: 0,
+        can_pause: false,
         is_paused: false,
     };
 
     /// Bounds the signatures of the next call.
-    pub(crate) const fn bound(&mut self, left: u8) {
+    pub(crate) const fn bound(&mut self, left: i8) {
         self.is_bounded = true;
         self.left = left;
     }
 
-    /// Returns how many signatures are left of the bound.
-    pub(crate) const fn left(self) -> u8 {
+    /// Returns how many signatures are left of the bound; below zero if it was exceeded.
+    pub(crate) const fn left(self) -> i8 {
         self.left
     }
 
     /// Starts a call, which can pause or not.
     pub(crate) const fn start(&mut self, can_pause: bool) {
         self.is_paused = false;
-        self.excess_left = if can_pause { 0 } else { EXCESS_MAX };
+        self.can_pause = can_pause;
     }
 
     /// Stops until the next call.
@@ -55,14 +56,38 @@ impl Pace {
         if !self.is_bounded {
             return true;
         }
-        if let Some(left) = self.left.checked_sub(1) {
-            self.left = left;
-            return true;
+        let least = if self.can_pause { 0 } else { -EXCESS_MAX };
+        if self.left <= least {
+            return false;
         }
-        if let Some(left) = self.excess_left.checked_sub(1) {
-            self.excess_left = left;
-            return true;
-        }
-        false
+        self.left = self.left.saturating_sub(1);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pace;
+
+    /// Counts how many signatures a call may verify that has as many left.
+    fn verified(pace: &mut Pace, can_pause: bool) -> u8 {
+        pace.start(can_pause);
+        (0..u8::MAX).find(|_| !pace.may_verify()).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_wait_exceeds_the_bound_once() {
+        let mut pace = Pace::FREE;
+        pace.bound(3);
+        assert_eq!(verified(&mut pace, true), 3);
+        // Whether in one call or in several.
+        assert_eq!(verified(&mut pace, false), 4);
+        assert_eq!(verified(&mut pace, false), 0);
+        assert_eq!(pace.left(), -4);
+        // Another handshake in the same iteration.
+        let mut other = Pace::FREE;
+        other.bound(pace.left());
+        assert_eq!(verified(&mut other, false), 0);
+        assert_eq!(verified(&mut other, true), 0);
     }
 }

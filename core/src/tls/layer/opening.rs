@@ -117,7 +117,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 waits => return Ok(waits),
             }
         }
-        if self.handshakes_left == 0 || self.verifications_left == 0 {
+        if self.handshakes_left == 0 || self.verifications_left <= 0 {
             if socket.flags.waits() {
                 // What it waited for would go to another.
                 self.acquire(socket)?;

@@ -26,7 +26,7 @@ const HANDSHAKES_MAX: u32 = 8;
 /// Signatures of peers that are verified per iteration: an authority's under a root, its leaf's and
 /// that of the handshake. Verification is the dearest thing that a peer can ask for, 2 ms each with
 /// P-384; a longer chain goes on in the next iteration.
-const VERIFICATIONS_MAX: u8 = 3;
+const VERIFICATIONS_MAX: i8 = 3;
 
 /// Five seconds, in microseconds.
 const LEASE_MAX: u64 = 5_000_000;
@@ -65,8 +65,9 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) breaches: u64,
     /// Handshakes that may still be carried on in this iteration.
     pub(crate) handshakes_left: u32,
-    /// Signatures that may still be verified in this iteration.
-    pub(crate) verifications_left: u8,
+    /// Signatures that may still be verified in this iteration; below zero as many as the next may
+    /// verify less, since they could not wait.
+    pub(crate) verifications_left: i8,
     /// Own reports that may still be given in this iteration.
     reports_left: u32,
     /// The socket whose report was the last, if it reported an end or an error.
@@ -516,7 +517,10 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         self.ending = None;
         let due = self.pools.begin_iteration(self.lease_max);
         self.handshakes_left = HANDSHAKES_MAX;
-        self.verifications_left = VERIFICATIONS_MAX;
+        self.verifications_left = self
+            .verifications_left
+            .saturating_add(VERIFICATIONS_MAX)
+            .min(VERIFICATIONS_MAX);
         self.reports_left = self.pools.reports();
         let due = match self.reports_left {
             0 => due.map(Instant::from_micros),

@@ -51,11 +51,12 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
-    /// Sends record after record until the platform takes less than one; counts what was taken.
+    /// Sends record after record, small ones together, until the platform takes less than it is
+    /// given; counts what was taken.
     ///
-    /// A record of which it takes nothing is made again later, so that it takes no memory. One of
-    /// which it takes a part has to be kept: where no other output is free, records are so small
-    /// that their ends can be parked.
+    /// Records of which it takes nothing are made again later, so that they take no memory. Those of
+    /// which it takes a part have to be kept: where no other output is free, they are so short
+    /// together that their ends can be parked.
     fn transmit_records(
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
@@ -74,6 +75,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             } = self;
             let record = leased(pools.outputs.get(socket.output))?;
             let is_lone = !socket.connection.updates_keys();
+            let sequence = socket.connection.send.sequence();
             let mut spare = record.spare();
             if is_last {
                 let len = SMALL_RECORD.min(spare.len());
@@ -95,7 +97,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             };
             if count == 0 && taken > 0 && is_lone {
                 record.clear();
-                socket.connection.send.take_back();
+                socket.connection.send.take_back(sequence);
                 return Ok(());
             }
             record.consume(count);

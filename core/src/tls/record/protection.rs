@@ -127,10 +127,15 @@ impl Keys {
         *self = Self::new::<C>(suite, &next);
     }
 
-    /// Forgets the last record, as if it had not been protected. Nobody may ever see it, since the
-    /// next will have its nonce.
-    pub(crate) const fn take_back(&mut self) {
-        self.sequence = self.sequence.saturating_sub(1);
+    /// Returns how many records these keys have protected.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Forgets the records behind the first `sequence`, as if they had not been protected. Nobody
+    /// may ever see them, since the next will have their nonces.
+    pub(crate) fn take_back(&mut self, sequence: u64) {
+        self.sequence = self.sequence.min(sequence);
     }
 
     /// Returns true if the keys have protected as many records as they should.

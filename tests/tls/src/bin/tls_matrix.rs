@@ -1,7 +1,8 @@
 //! Tries every combination with every other implementation that is installed, in both roles:
 //! `cargo run --release -p usockets-tests-tls --bin tls_matrix [--write] [NAME..]`.
 //!
-//! With `--write` the table goes to `tests/TLS.md`. Only the named ones, or all.
+//! With `--write` the table goes to `tests/TLS.md`. Only the named ones, which have to be installed,
+//! or all that are.
 
 use std::fmt::Write as _;
 
@@ -18,12 +19,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stage = Stage::new();
     let mut table = String::from("| peer | we are | combinations | passed |\n|---|---|---|---|\n");
     let mut failures = String::new();
-    for peer in peers() {
+    let all = peers();
+    let is_known = |name: &&String| all.iter().any(|peer| peer.name == *name);
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        return Err(format!("{name} is not known").into());
+    }
+    for peer in all {
         if !names.is_empty() && names.iter().all(|name| name != peer.name) {
             continue;
         }
         let Some(version) = peer.version() else {
             eprintln!("{} is not installed: skipped", peer.name);
+            if !names.is_empty() {
+                writeln!(failures, "- {}: not installed", peer.name)?;
+            }
             continue;
         };
         for role in [Role::Server, Role::Client] {

@@ -7,10 +7,18 @@
 mod case;
 mod peers;
 mod run;
+mod web;
 
 pub use case::{Case, Role};
-pub use peers::{Peer, peers};
+pub use peers::Peer;
 pub use run::{Stage, serve};
 
 /// What is sent and comes back.
 pub const LINE: &str = "able was I ere I saw elba";
+
+/// Returns all other implementations, installed or not.
+pub fn peers() -> Vec<Peer> {
+    let mut all = peers::programs();
+    all.extend(web::programs());
+    all
+}

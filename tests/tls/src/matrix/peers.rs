@@ -13,19 +13,22 @@ pub struct Peer {
     pub name: &'static str,
     /// Whether Debian and Rust bring it, so that every run of all checks has it.
     pub is_common: bool,
+    /// Whether it wants to be asked for a page, as a server.
+    pub(super) speaks_http: bool,
     /// What tells the version, which is in the first line that says anything.
-    version: fn() -> Command,
-    takes: fn(&Case) -> bool,
+    pub(super) version: fn() -> Command,
+    pub(super) takes: fn(&Case) -> bool,
     /// Starts the client when we serve, the server when we ask.
     pub(super) command: fn(&Given<'_>) -> Command,
 }
 
-/// Returns all of them, installed or not.
-pub fn peers() -> Vec<Peer> {
+/// Returns those that take any line, installed or not.
+pub(super) fn programs() -> Vec<Peer> {
     vec![
         Peer {
             name: "OpenSSL",
             is_common: true,
+            speaks_http: false,
             version: || with("openssl", &["version"]),
             takes: |_| true,
             command: openssl,
@@ -33,6 +36,7 @@ pub fn peers() -> Vec<Peer> {
         Peer {
             name: "GnuTLS",
             is_common: true,
+            speaks_http: false,
             version: || with("gnutls-cli", &["--version"]),
             takes: |_| true,
             command: gnutls,
@@ -40,6 +44,7 @@ pub fn peers() -> Vec<Peer> {
         Peer {
             name: "curl",
             is_common: true,
+            speaks_http: false,
             version: || with("curl", &["--version"]),
             takes: |case| case.role == Role::Server && !case.has_fragments,
             command: curl,
@@ -47,6 +52,7 @@ pub fn peers() -> Vec<Peer> {
         Peer {
             name: "Python ssl",
             is_common: true,
+            speaks_http: false,
             version: || with("python3", &["-c", "import ssl; print(ssl.OPENSSL_VERSION)"]),
             // It lets nobody choose the suite, which then is this one, and has one group.
             takes: |case| {
@@ -59,6 +65,7 @@ pub fn peers() -> Vec<Peer> {
         Peer {
             name: "tlslite-ng",
             is_common: false,
+            speaks_http: false,
             version: || {
                 let mut command = Command::new(tlslite_python());
                 command.args(["-c", "import tlslite; print(tlslite.__version__)"]);
@@ -70,6 +77,7 @@ pub fn peers() -> Vec<Peer> {
         Peer {
             name: "embedded-tls",
             is_common: false,
+            speaks_http: false,
             version: || {
                 let mut command = Command::new(embedded_client());
                 command.arg("--version");
@@ -108,13 +116,13 @@ impl Peer {
     }
 }
 
-fn with(program: &str, arguments: &[&str]) -> Command {
+pub(super) fn with(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments);
     command
 }
 
-fn suite_name(suite: Suite) -> &'static str {
+pub(super) fn suite_name(suite: Suite) -> &'static str {
     match suite {
         Suite::Aes128GcmSha256 => "TLS_AES_128_GCM_SHA256",
         Suite::Aes256GcmSha384 => "TLS_AES_256_GCM_SHA384",
@@ -123,7 +131,7 @@ fn suite_name(suite: Suite) -> &'static str {
 }
 
 /// Returns OpenSSL's names of the groups; the first has the share.
-fn openssl_groups(case: &Case) -> String {
+pub(super) fn openssl_groups(case: &Case) -> String {
     let name = match case.group {
         Group::X25519 => "X25519",
         _ => "P-256",

@@ -167,7 +167,10 @@ fn connect(
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    let mut answer = Answer::default();
+    let mut answer = Answer {
+        speaks_http: peer.speaks_http,
+        ..Answer::default()
+    };
     let ran = run(
         config,
         &mut answer,
@@ -277,6 +280,8 @@ type Wall = RustCrypto<LinuxMachine>;
 /// Sends back what comes, or a page to who speaks HTTP; as a client, the line.
 #[derive(Default)]
 struct Answer {
+    /// The server is to be asked for a page, which has the line.
+    speaks_http: bool,
     is_back: bool,
     failure: Option<Error>,
 }
@@ -290,8 +295,12 @@ impl<P: Platform> Handler<P> for Answer {
         if let Opened::Accepted { .. } = opened {
             return None;
         }
+        let said = match self.speaks_http {
+            true => "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_string(),
+            false => format!("{LINE}\n"),
+        };
         // It fits: the connection is new.
-        let _ = socket.write(format!("{LINE}\n").as_bytes());
+        let _ = socket.write(said.as_bytes());
         Some(Vec::new())
     }
 
@@ -299,7 +308,8 @@ impl<P: Platform> Handler<P> for Answer {
         match held {
             Some(received) => {
                 received.extend_from_slice(data);
-                self.is_back |= received.starts_with(LINE.as_bytes());
+                let mut places = received.windows(LINE.len());
+                self.is_back |= places.any(|place| place == LINE.as_bytes());
             }
             None if data.starts_with(b"GET ") => {
                 let len = LINE.len() + 1;

@@ -25,6 +25,12 @@ pub trait Server {
     /// Protects one record of data, which goes nowhere.
     fn send(&mut self, data: &[u8; RECORD]) -> Duration;
 
+    /// Opens one record of data, whose plaintext is then where the program reads it.
+    fn receive(&mut self, record: &[u8]) -> Duration;
+
+    /// Gives up the connection, with what it has on the heap.
+    fn end(&mut self);
+
     fn is_resumed(&self) -> bool;
 }
 
@@ -129,6 +135,14 @@ impl<C: Crypto> Server for Ours<'_, C> {
         let time = start.elapsed();
         assert_eq!(sent, Ok(RECORD));
         time
+    }
+
+    fn receive(&mut self, record: &[u8]) -> Duration {
+        self.feed(record)
+    }
+
+    fn end(&mut self) {
+        self.connection = Connection::CLOSED;
     }
 
     fn is_resumed(&self) -> bool {

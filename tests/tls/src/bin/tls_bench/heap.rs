@@ -38,6 +38,29 @@ pub fn counted<T>(f: impl FnOnce() -> T) -> T {
     made
 }
 
+/// What `mallinfo2` returns, of which the bytes in use count.
+#[repr(C)]
+struct MallInfo {
+    before: [usize; 7],
+    used: usize,
+    after: [usize; 2],
+}
+
+/// Returns how many bytes of the C library's heap `free` gives back, Rust's and C's; `None` if that
+/// library does not tell.
+pub fn freed_by(free: impl FnOnce()) -> Option<usize> {
+    // SAFETY: the library is in use already; the function is glibc's, since 2.33, and has no
+    // preconditions.
+    let used = unsafe {
+        let library = libloading::Library::new("libc.so.6").ok()?;
+        let mallinfo2: unsafe extern "C" fn() -> MallInfo = *library.get(b"mallinfo2").ok()?;
+        move || mallinfo2().used
+    };
+    let before = used();
+    free();
+    Some(before.saturating_sub(used()))
+}
+
 /// Returns the count since the last call.
 pub fn take() -> usize {
     COUNT.swap(0, Ordering::Relaxed)

@@ -1,5 +1,6 @@
-//! What TLS costs, next to OpenSSL on the same machine in the same run:
-//! `cargo run --release -p usockets-tests-tls --bin tls_bench --features tls-tables`.
+//! What TLS costs, next to OpenSSL and rustls on the same machine in the same run:
+//! `cargo run --release -p usockets-tests-tls --bin tls_bench --features tls-tables`, and with
+//! `aws-lc-rs` as well on that, rustls's and ours.
 //!
 //! Servers run over memory and take turns; times are medians, so that the ratios hold on a machine
 //! that does other things. The client is ours, and is not measured. Without `libssl.so.3` there
@@ -9,6 +10,7 @@ mod engine;
 mod flood;
 mod heap;
 mod openssl;
+mod rustls;
 mod stack;
 
 use std::process::ExitCode;
@@ -54,7 +56,10 @@ struct Subject<'a> {
     server: Box<dyn Server + 'a>,
     full: Vec<Duration>,
     resumed: Vec<Duration>,
-    bulk: Vec<Duration>,
+    sent: Vec<Duration>,
+    received: Vec<Duration>,
+    /// Bytes on the heap of an open connection.
+    idle: Option<usize>,
 }
 
 impl<'a> Subject<'a> {
@@ -64,7 +69,9 @@ impl<'a> Subject<'a> {
             server: Box::new(server),
             full: Vec::new(),
             resumed: Vec::new(),
-            bulk: Vec::new(),
+            sent: Vec::new(),
+            received: Vec::new(),
+            idle: None,
         }
     }
 
@@ -73,30 +80,43 @@ impl<'a> Subject<'a> {
         for number in 0..HANDSHAKES {
             sessions = vec![Session::EMPTY];
             let seed = seed * HANDSHAKES + number;
-            let (time, left) = shake(&mut *self.server, config, seed, sessions);
+            let (time, client) = shake(&mut *self.server, config, seed, sessions);
             assert!(!self.server.is_resumed());
             self.full.push(time);
-            sessions = left;
+            sessions = client.sessions;
         }
         for number in 0..HANDSHAKES {
-            let (time, left) = shake(&mut *self.server, config, number, sessions);
+            let (time, mut client) = shake(&mut *self.server, config, number, sessions);
             assert!(self.server.is_resumed(), "{} does not resume", self.name);
             self.resumed.push(time);
-            sessions = left;
+            sessions = core::mem::take(&mut client.sessions);
+            if number == 0 {
+                self.move_records(&mut client);
+            }
+        }
+        self.idle = heap::freed_by(|| self.server.end());
+    }
+
+    /// Moves records in both directions; what is sent goes nowhere.
+    fn move_records(&mut self, client: &mut Ours) {
+        for _ in 0..RECORDS {
+            client.output.clear();
+            client.send(&[7; RECORD]);
+            self.received.push(self.server.receive(&client.output));
         }
         for _ in 0..RECORDS {
-            self.bulk.push(self.server.send(&[7; RECORD]));
+            self.sent.push(self.server.send(&[7; RECORD]));
         }
     }
 }
 
-/// Shakes hands; returns the server's time and the client's tickets.
+/// Shakes hands; returns the server's time, and the client with its tickets.
 fn shake(
     server: &mut dyn Server,
     config: &Config<'_>,
     seed: u64,
     sessions: Vec<Session>,
-) -> (Duration, Vec<Session>) {
+) -> (Duration, Ours) {
     server.start();
     let mut client = Ours::client_with(seed, NOW, config, "localhost", sessions);
     let mut time = Duration::ZERO;
@@ -113,7 +133,7 @@ fn shake(
         assert_eq!(client.broken, None);
     }
     assert!(client.connection.is_open());
-    (time, client.sessions)
+    (time, client)
 }
 
 fn median(times: &mut [Duration]) -> f64 {
@@ -141,6 +161,7 @@ fn speeds(table: &mut Table, config: &Config<'_>, leaf: &Leaf) {
         "aws-lc-rs",
         engine::Ours::new(&fast, usockets_linux::AwsLc::new(machine)),
     ));
+    rivals(&mut subjects, leaf);
     match openssl::OpenSsl::new(leaf) {
         Ok(openssl) => {
             println!("against {}\n", openssl.version);
@@ -163,15 +184,38 @@ fn speeds(table: &mut Table, config: &Config<'_>, leaf: &Leaf) {
     table.at_most(what, Some(allocations as f64), Some(0.0));
 }
 
+/// Adds rustls with each provider that is built.
+fn rivals(subjects: &mut Vec<Subject<'_>>, leaf: &Leaf) {
+    use ::rustls::crypto::ring;
+    let ticketer = ring::Ticketer::new().expect("random bytes");
+    let server = rustls::Rustls::new(ring::default_provider(), ticketer, leaf);
+    subjects.push(Subject::new("rustls, ring", server));
+    #[cfg(feature = "aws-lc-rs")]
+    {
+        use ::rustls::crypto::aws_lc_rs;
+        let ticketer = aws_lc_rs::Ticketer::new().expect("random bytes");
+        let server = rustls::Rustls::new(aws_lc_rs::default_provider(), ticketer, leaf);
+        subjects.push(Subject::new("rustls, aws-lc-rs", server));
+    }
+}
+
 /// Adds the medians, and their ratios to OpenSSL's if it is there.
 fn tell(table: &mut Table, subjects: &mut [Subject<'_>]) {
-    let figures: Vec<[f64; 3]> = subjects
+    let figures: Vec<[f64; 4]> = subjects
         .iter_mut()
-        .map(|of| [&mut of.full, &mut of.resumed, &mut of.bulk].map(|times| median(times)))
+        .map(|of| {
+            let times = [
+                &mut of.full,
+                &mut of.resumed,
+                &mut of.sent,
+                &mut of.received,
+            ];
+            times.map(|times| median(times))
+        })
         .collect();
     let has_reference = subjects.last().is_some_and(|last| last.name == "OpenSSL");
     let reference = figures.last().filter(|_| has_reference);
-    for (subject, [full, resumed, bulk]) in subjects.iter().zip(&figures) {
+    for (subject, [full, resumed, sent, received]) in subjects.iter().zip(&figures) {
         let name = subject.name;
         // Ratios, which hold on any machine and beside whatever else it does.
         let [full_ratio, speed_min] = match name {
@@ -180,6 +224,7 @@ fn tell(table: &mut Table, subjects: &mut [Subject<'_>]) {
             _ => [None; 2],
         };
         let ratio = |own: f64, at: usize| reference.map(|reference| own / reference[at]);
+        let speed = |own: f64, at: usize| ratio(own, at).map(|ratio| 1.0 / ratio);
         let half = (name == "RustCrypto").then_some(0.5);
         table.at_most(&format!("{name}: full handshake, µs"), Some(*full), None);
         table.at_most("  of OpenSSL's", ratio(*full, 0), full_ratio);
@@ -190,9 +235,39 @@ fn tell(table: &mut Table, subjects: &mut [Subject<'_>]) {
         );
         table.at_most("  of the full one", Some(resumed / full), half);
         table.at_most("  of OpenSSL's", ratio(*resumed, 1), None);
-        table.at_most(&format!("{name}: record of 16 KiB, µs"), Some(*bulk), None);
-        let speed = ratio(*bulk, 2).map(|ratio| 1.0 / ratio);
-        table.at_least("  speed, of OpenSSL's", speed, speed_min);
+        table.at_most(&format!("{name}: 16 KiB sent, µs"), Some(*sent), None);
+        table.at_least("  speed, of OpenSSL's", speed(*sent, 2), speed_min);
+        table.at_most(
+            &format!("{name}: 16 KiB received, µs"),
+            Some(*received),
+            None,
+        );
+        table.at_least("  speed, of OpenSSL's", speed(*received, 3), None);
+        let idle = subject.idle.map(|bytes| bytes as f64);
+        let what = format!("{name}: heap of an open connection, bytes");
+        table.at_most(&what, idle, (name == "RustCrypto").then_some(0.0));
+    }
+    against_rustls(table, subjects, &figures);
+}
+
+/// Adds how fast we are as a ratio to rustls on the same provider.
+fn against_rustls(table: &mut Table, subjects: &[Subject<'_>], figures: &[[f64; 4]]) {
+    let of = |name: &str| {
+        let at = subjects.iter().position(|subject| subject.name == name);
+        at.map(|at| figures[at])
+    };
+    let (Some(ours), Some(theirs)) = (of("aws-lc-rs"), of("rustls, aws-lc-rs")) else {
+        return;
+    };
+    let what = [
+        "full handshakes",
+        "resumed handshakes",
+        "sending",
+        "receiving",
+    ];
+    for (at, (what, min)) in what.into_iter().zip([1.25, 1.0, 1.0, 1.2]).enumerate() {
+        let what = format!("aws-lc-rs: {what}, of rustls's speed on it");
+        table.at_least(&what, Some(theirs[at] / ours[at]), Some(min));
     }
 }
 

@@ -25,6 +25,7 @@ struct Functions {
     set_accept_state: unsafe extern "C" fn(Pointer),
     do_handshake: unsafe extern "C" fn(Pointer) -> c_int,
     write: unsafe extern "C" fn(Pointer, *const c_void, c_int) -> c_int,
+    read: unsafe extern "C" fn(Pointer, *mut c_void, c_int) -> c_int,
     session_reused: unsafe extern "C" fn(Pointer) -> c_int,
     bio_new: unsafe extern "C" fn(*const c_void) -> Pointer,
     bio_mem: unsafe extern "C" fn() -> *const c_void,
@@ -75,6 +76,7 @@ impl OpenSsl {
                 set_accept_state: function(&ssl, "SSL_set_accept_state")?,
                 do_handshake: function(&ssl, "SSL_do_handshake")?,
                 write: function(&ssl, "SSL_write")?,
+                read: function(&ssl, "SSL_read")?,
                 session_reused: function(&ssl, "SSL_session_reused")?,
                 bio_new: function(&crypto, "BIO_new")?,
                 bio_mem: function(&crypto, "BIO_s_mem")?,
@@ -191,6 +193,28 @@ impl Server for OpenSsl {
             assert_eq!(sent, len);
             time
         }
+    }
+
+    fn receive(&mut self, record: &[u8]) -> Duration {
+        let mut data = [0_u8; RECORD];
+        let len = c_int::try_from(record.len()).unwrap();
+        let room = c_int::try_from(data.len()).unwrap();
+        // SAFETY: the connection and its BIOs live; the bytes are copied, and at most the room is
+        // written to.
+        unsafe {
+            let start = Instant::now();
+            (self.functions.bio_write)(self.input, record.as_ptr().cast(), len);
+            let received = (self.functions.read)(self.ssl, data.as_mut_ptr().cast(), room);
+            let time = start.elapsed();
+            assert_eq!(received, room);
+            time
+        }
+    }
+
+    fn end(&mut self) {
+        // SAFETY: the connection comes from this library and is used no more; it owns its BIOs.
+        unsafe { (self.functions.ssl_free)(self.ssl) };
+        self.ssl = ptr::null_mut();
     }
 
     fn is_resumed(&self) -> bool {

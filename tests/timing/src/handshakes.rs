@@ -1,0 +1,152 @@
+//! What a server compares and derives in handshakes, by all that it does with a client's hello.
+
+use std::cell::RefCell;
+
+use dudect_bencher::rand::RngExt;
+use dudect_bencher::{BenchRng, CtRunner};
+use usockets::tls::{
+    ClientConfig, Config, Connection, Event, Handshake, Output, RECORD_MAX, ServerConfig, Session,
+    Setup, TicketKeys, TrustAnchor,
+};
+use usockets_tests_tls::{Authority, Crypto, Kind, Leaf, Machine, NOW, Ours, settle};
+
+use crate::{measure, secret};
+
+/// Objects of each class, so that none is known by where it is in memory.
+const OBJECTS: usize = 64;
+
+/// A server's identity, and its authority.
+struct Cast {
+    leaf: Leaf,
+    roots: Vec<TrustAnchor<'static>>,
+}
+
+impl Cast {
+    fn new() -> Self {
+        let authority = Authority::new(Kind::P256);
+        Self {
+            leaf: authority.issue(Kind::P256, &["localhost"]),
+            roots: authority.anchors(),
+        }
+    }
+
+    fn with<T>(&self, keys: &TicketKeys, f: impl FnOnce(&Config<'_>) -> T) -> T {
+        let slices = self.leaf.slices();
+        let identities = [self.leaf.identity(&slices)];
+        let server = ServerConfig::new(&identities).tickets(keys);
+        f(&Config::new(server, ClientConfig::new(&self.roots)))
+    }
+}
+
+/// Returns the hello of a client that has a ticket of the server's.
+fn hello(config: &Config<'_>) -> Vec<u8> {
+    let sessions = vec![Session::EMPTY];
+    let mut client = Ours::client_with(1, NOW, config, "localhost", sessions);
+    let mut server = Ours::server(2);
+    settle(&mut client, config, &mut server, config);
+    let sessions = client.sessions;
+    Ours::client_with(3, NOW, config, "localhost", sessions).output
+}
+
+/// A server that reads one hello after the other.
+struct Reader {
+    crypto: Crypto,
+    handshake: Box<Handshake<Crypto>>,
+    output: Box<[u8; 2 * RECORD_MAX]>,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self {
+            crypto: Crypto::new(Machine::new(4)),
+            handshake: Box::new(Handshake::EMPTY),
+            output: Box::new([0; 2 * RECORD_MAX]),
+        }
+    }
+
+    /// Returns true if the hello is answered.
+    fn read(&mut self, config: &Config<'_>, hello: &mut [u8]) -> bool {
+        self.handshake.reset();
+        let mut setup = Setup {
+            crypto: &mut self.crypto,
+            config,
+            sessions: &mut [],
+            peer: None,
+        };
+        let mut out = Output::new(&mut self.output[..]);
+        let mut connection = Connection::server();
+        let handshake = Some(&mut *self.handshake);
+        let received = connection.receive(&mut setup, handshake, hello, &mut out);
+        received.is_ok_and(|received| matches!(received.event, Event::Nothing))
+    }
+}
+
+/// A ticket's binder that differs in its first byte or in its last.
+pub fn binder(runner: &mut CtRunner, rng: &mut BenchRng) {
+    Cast::new().with(&TicketKeys::new([5; 32], 3_600), |config| {
+        let good = hello(config);
+        let reader = RefCell::new(Reader::new());
+        assert!(reader.borrow_mut().read(config, &mut good.clone()));
+        let make = |is_right: bool, _: &mut BenchRng| {
+            let mut bad = good.clone();
+            // The binder of 32 bytes ends the hello.
+            let at = bad.len() - 32 + usize::from(is_right) * 31;
+            bad[at] ^= 1;
+            bad
+        };
+        measure(runner, rng, make, |hello| {
+            assert!(!reader.borrow_mut().read(config, hello), "refused");
+        });
+    });
+}
+
+/// A secret of tickets that is all zero bytes, or any, when a ticket of another server's comes.
+pub fn ticket_secret(runner: &mut CtRunner, rng: &mut BenchRng) {
+    let cast = Cast::new();
+    let hello = cast.with(&TicketKeys::new([5; 32], 3_600), hello);
+    let keys: [Vec<_>; 2] = [false, true].map(|is_right| {
+        let key = |_| TicketKeys::new(secret(&[0; 32], is_right, rng), 3_600);
+        (0..OBJECTS).map(key).collect()
+    });
+    let slices = cast.leaf.slices();
+    let identities = [cast.leaf.identity(&slices)];
+    let configs = keys.each_ref().map(|keys| {
+        let config = |keys| Config::server(ServerConfig::new(&identities).tickets(keys));
+        keys.iter().map(config).collect::<Vec<_>>()
+    });
+    let reader = RefCell::new(Reader::new());
+    let make = |is_right: bool, rng: &mut BenchRng| {
+        let config = &configs[usize::from(is_right)][rng.random_range(0..OBJECTS)];
+        (config, hello.clone())
+    };
+    measure(runner, rng, make, |(config, hello)| {
+        assert!(reader.borrow_mut().read(config, hello), "answered");
+    });
+}
+
+/// Key material of exporters' secrets that are the same, or any: HKDF.
+pub fn exporter(runner: &mut CtRunner, rng: &mut BenchRng) {
+    Cast::new().with(&TicketKeys::new([5; 32], 3_600), |config| {
+        let connections = [false, true].map(|is_right| {
+            let connect = |number| {
+                let seed = u64::from(is_right) * number;
+                let mut client = Ours::client(10 + seed, config, "localhost");
+                let mut server = Ours::server(100 + seed);
+                settle(&mut client, config, &mut server, config);
+                client
+            };
+            (1..=OBJECTS as u64).map(connect).collect::<Vec<_>>()
+        });
+        let exported = connections.each_ref().map(|of| {
+            let made: Vec<[u8; 32]> = of.iter().map(|one| one.export(b"label", b"")).collect();
+            made.windows(2).all(|two| two[0] == two[1])
+        });
+        assert_eq!(exported, [true, false], "the same, and any");
+        let make = |is_right: bool, rng: &mut BenchRng| {
+            &connections[usize::from(is_right)][rng.random_range(0..OBJECTS)]
+        };
+        measure(runner, rng, make, |client| {
+            client.export::<32>(b"label", b"context")
+        });
+    });
+}

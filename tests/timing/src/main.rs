@@ -1,0 +1,102 @@
+//! Whether the time that a primitive takes tells of its secret, by dudect's method: each call gets an
+//! input of one of two classes, drawn at random, and Welch's t-test compares the times of both, with
+//! the longest cut off in a hundred ways. `.ci/soak timing` runs it and reads the figures: |t| below
+//! 4.5 is wanted of each but `leak`, which ends early on purpose and must show more than 10.
+//!
+//! `SAMPLES=1000000 cargo run --release -- --filter aead` takes so many samples of each class. A
+//! figure is of the processor that it was measured on.
+
+mod handshakes;
+mod primitives;
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::sync::OnceLock;
+
+use dudect_bencher::rand::{Rng, RngExt};
+use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
+
+use handshakes::{binder, exporter, ticket_secret};
+use primitives::{
+    aead_aes_128, aead_aes_256, aead_chacha20, ecdh_p256, ecdh_p384, ecdh_x25519, hash_sha256,
+    hash_sha384, share_p256, share_x25519, sign_ed25519, sign_p256,
+};
+
+/// Calls before the first that counts, so that caches and clocks are warm.
+const WARM_UP: usize = 1_000;
+
+/// Returns how many samples each class gets at least.
+fn samples() -> usize {
+    static SAMPLES: OnceLock<usize> = OnceLock::new();
+    *SAMPLES.get_or_init(|| match std::env::var("SAMPLES") {
+        Ok(count) => count.parse().expect("SAMPLES is a number"),
+        Err(_) => 1_000_000,
+    })
+}
+
+/// Times `run` on inputs of both classes in random order. `make` must do the same whatever the class
+/// is, or what it leaves in the caches tells of it.
+fn measure<I, T>(
+    runner: &mut CtRunner,
+    rng: &mut BenchRng,
+    mut make: impl FnMut(bool, &mut BenchRng) -> I,
+    run: impl Fn(&mut I) -> T,
+) {
+    let mut left = [samples(); 2];
+    let mut warm_up = WARM_UP;
+    while left != [0; 2] {
+        let is_right = rng.random::<bool>();
+        let input = RefCell::new(make(is_right, rng));
+        if warm_up > 0 {
+            warm_up -= 1;
+            black_box(run(&mut input.borrow_mut()));
+            continue;
+        }
+        let class = if is_right { Class::Right } else { Class::Left };
+        runner.run_one(class, || run(&mut black_box(&input).borrow_mut()));
+        let count = &mut left[usize::from(is_right)];
+        *count = count.saturating_sub(1);
+    }
+}
+
+/// Draws bytes, and returns them for the right class, `fixed` for the left.
+fn secret<const LEN: usize>(fixed: &[u8; LEN], is_right: bool, rng: &mut BenchRng) -> [u8; LEN] {
+    let mut drawn = [0; LEN];
+    rng.fill_bytes(&mut drawn);
+    // By a mask: a branch that went the class's way would be predicted by it.
+    let mask = black_box(u8::from(is_right).wrapping_neg());
+    core::array::from_fn(|at| (drawn[at] & mask) | (fixed[at] & !mask))
+}
+
+/// A comparison that ends at the first difference: what the method must find.
+fn leak(runner: &mut CtRunner, rng: &mut BenchRng) {
+    let good = [7_u8; 64];
+    let make = |is_right: bool, _: &mut BenchRng| {
+        let mut bad = good;
+        bad[usize::from(is_right) * 63] ^= 1;
+        bad
+    };
+    measure(runner, rng, make, |bad| {
+        let pairs = bad.iter().zip(&good);
+        pairs.take_while(|(a, b)| black_box(a == b)).count()
+    });
+}
+
+ctbench_main!(
+    aead_aes_128,
+    aead_aes_256,
+    aead_chacha20,
+    binder,
+    ecdh_p256,
+    ecdh_p384,
+    ecdh_x25519,
+    exporter,
+    hash_sha256,
+    hash_sha384,
+    leak,
+    share_p256,
+    share_x25519,
+    sign_ed25519,
+    sign_p256,
+    ticket_secret
+);

@@ -1,0 +1,166 @@
+//! The primitives of the cryptography that comes along, each by itself.
+
+use dudect_bencher::rand::Rng;
+use dudect_bencher::{BenchRng, CtRunner};
+use usockets::tls::{
+    Crypto as _, EcdsaP256Key, Ed25519Key, Group, HashAlgorithm, Hasher, PRIVATE_MAX, Private,
+    SHARE_MAX, Sha2, Shared, Signer, Suite, TAG,
+};
+use usockets_tests_tls::{Crypto, Machine};
+
+use crate::{measure, secret};
+
+/// A tag that differs in its first byte or in its last.
+fn aead(runner: &mut CtRunner, rng: &mut BenchRng, suite: Suite) {
+    let mut crypto = Crypto::new(Machine::new(1));
+    let (key, nonce) = ([7; 32], [8; 12]);
+    let mut sealed = [9; 64];
+    let tag = crypto
+        .seal(suite, &key, &nonce, b"record", &mut sealed)
+        .expect("it seals");
+    let crypto = std::cell::RefCell::new(crypto);
+    let make = |is_right: bool, _: &mut BenchRng| {
+        let mut bad = tag;
+        bad[usize::from(is_right) * (TAG - 1)] ^= 1;
+        (bad, sealed)
+    };
+    measure(runner, rng, make, |(bad, data)| {
+        let mut crypto = crypto.borrow_mut();
+        let opened = crypto.open(suite, &key, &nonce, b"record", data, bad);
+        assert!(opened.is_err());
+    });
+}
+
+pub fn aead_aes_128(runner: &mut CtRunner, rng: &mut BenchRng) {
+    aead(runner, rng, Suite::Aes128GcmSha256);
+}
+
+pub fn aead_aes_256(runner: &mut CtRunner, rng: &mut BenchRng) {
+    aead(runner, rng, Suite::Aes256GcmSha384);
+}
+
+pub fn aead_chacha20(runner: &mut CtRunner, rng: &mut BenchRng) {
+    aead(runner, rng, Suite::ChaCha20Poly1305Sha256);
+}
+
+/// A private key as bytes: few bits are set, or half of them. Numbers of NIST's curves are below
+/// their orders, as the first byte is.
+fn private(is_right: bool, rng: &mut BenchRng) -> Private {
+    let mut fixed = [0; PRIVATE_MAX];
+    fixed[31] = 3;
+    fixed[47] = 3;
+    let mut bytes = secret(&fixed, is_right, rng);
+    bytes[0] &= 0x7f;
+    Private(bytes)
+}
+
+/// The secret that a private key and a share make.
+fn ecdh(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
+    let mut crypto = Crypto::new(Machine::new(1));
+    let mut share = [0; SHARE_MAX];
+    let len = crypto
+        .offer(group, &mut Private::ZERO, &mut share)
+        .expect("a share");
+    let crypto = std::cell::RefCell::new(crypto);
+    measure(runner, rng, private, |private| {
+        let mut shared = Shared::EMPTY;
+        let mut crypto = crypto.borrow_mut();
+        let agreed = crypto.agree(group, private, &share[..len], &mut shared);
+        agreed.expect("a secret");
+        shared
+    });
+}
+
+pub fn ecdh_x25519(runner: &mut CtRunner, rng: &mut BenchRng) {
+    ecdh(runner, rng, Group::X25519);
+}
+
+pub fn ecdh_p256(runner: &mut CtRunner, rng: &mut BenchRng) {
+    ecdh(runner, rng, Group::P256);
+}
+
+pub fn ecdh_p384(runner: &mut CtRunner, rng: &mut BenchRng) {
+    ecdh(runner, rng, Group::P384);
+}
+
+/// Hands out the bytes it is given, in the place of random ones.
+struct Given([u8; PRIVATE_MAX]);
+
+impl usockets::tls::Machine for Given {
+    fn random(&mut self, out: &mut [u8]) -> bool {
+        out.copy_from_slice(&self.0[..out.len()]);
+        true
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        0
+    }
+}
+
+/// The share of a private key.
+fn share(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
+    let make = |is_right: bool, rng: &mut BenchRng| {
+        usockets::tls::RustCrypto::<Given>::new(Given(private(is_right, rng).0))
+    };
+    measure(runner, rng, make, |crypto| {
+        let mut share = [0; SHARE_MAX];
+        let offered = crypto.offer(group, &mut Private::ZERO, &mut share);
+        offered.expect("a share");
+        share
+    });
+}
+
+pub fn share_x25519(runner: &mut CtRunner, rng: &mut BenchRng) {
+    share(runner, rng, Group::X25519);
+}
+
+pub fn share_p256(runner: &mut CtRunner, rng: &mut BenchRng) {
+    share(runner, rng, Group::P256);
+}
+
+/// Signatures of random messages by a key of few bits, or by any.
+fn sign<S: Signer>(runner: &mut CtRunner, rng: &mut BenchRng, signer: impl Fn(&[u8; 32]) -> S) {
+    let mut fixed = [0; 32];
+    fixed[31] = 3;
+    let make = |is_right: bool, rng: &mut BenchRng| {
+        let mut key = secret(&fixed, is_right, rng);
+        key[0] &= 0x7f;
+        let mut message = [0; 130];
+        rng.fill_bytes(&mut message);
+        (signer(&key), message)
+    };
+    measure(runner, rng, make, |(signer, message)| {
+        let mut signature = [0; 128];
+        let len = signer.sign(message, &mut signature);
+        len.expect("a signature");
+        signature
+    });
+}
+
+pub fn sign_p256(runner: &mut CtRunner, rng: &mut BenchRng) {
+    sign(runner, rng, |key| {
+        EcdsaP256Key::from_scalar(key).expect("a key")
+    });
+}
+
+pub fn sign_ed25519(runner: &mut CtRunner, rng: &mut BenchRng) {
+    sign(runner, rng, Ed25519Key::from_seed);
+}
+
+/// A block and more of a secret: what HMAC and HKDF are made of.
+fn hash(runner: &mut CtRunner, rng: &mut BenchRng, algorithm: HashAlgorithm) {
+    let make = |is_right: bool, rng: &mut BenchRng| secret(&[0; 200], is_right, rng);
+    measure(runner, rng, make, |secret| {
+        let mut hasher = Sha2::new(algorithm);
+        hasher.update(secret);
+        hasher.digest()
+    });
+}
+
+pub fn hash_sha256(runner: &mut CtRunner, rng: &mut BenchRng) {
+    hash(runner, rng, HashAlgorithm::Sha256);
+}
+
+pub fn hash_sha384(runner: &mut CtRunner, rng: &mut BenchRng) {
+    hash(runner, rng, HashAlgorithm::Sha384);
+}
