@@ -10,7 +10,7 @@ use usockets::tls::{
 };
 use usockets_tests_tls::{Authority, Crypto, Kind, Leaf, Machine, NOW, Ours, settle};
 
-use crate::{measure, secret};
+use crate::{altered, choose, measure, secret};
 
 /// Objects of each class, so that none is known by where it is in memory.
 const OBJECTS: usize = 64;
@@ -87,13 +87,11 @@ pub fn binder(runner: &mut CtRunner, rng: &mut BenchRng) {
         let good = hello(config);
         let reader = RefCell::new(Reader::new());
         assert!(reader.borrow_mut().read(config, &mut good.clone()));
-        let make = |is_right: bool, _: &mut BenchRng| {
-            let mut bad = good.clone();
-            // The binder of 32 bytes ends the hello.
-            let at = bad.len() - 32 + usize::from(is_right) * 31;
-            bad[at] ^= 1;
-            bad
-        };
+        // The binder ends the hello.
+        let (front, binder) = good.split_last_chunk::<32>().expect("a binder");
+        let [first, last] = altered(binder);
+        let make =
+            |is_right: bool, _: &mut BenchRng| [front, &choose(&first, &last, is_right)].concat();
         measure(runner, rng, make, |hello| {
             assert!(!reader.borrow_mut().read(config, hello), "refused");
         });

@@ -4,11 +4,11 @@ use dudect_bencher::rand::Rng;
 use dudect_bencher::{BenchRng, CtRunner};
 use usockets::tls::{
     Crypto as _, EcdsaP256Key, Ed25519Key, Group, HashAlgorithm, Hasher, PRIVATE_MAX, Private,
-    SHARE_MAX, Sha2, Shared, Signer, Suite, TAG,
+    SHARE_MAX, Sha2, Shared, Signer, Suite,
 };
 use usockets_tests_tls::{Crypto, Machine};
 
-use crate::{measure, secret};
+use crate::{altered, choose, measure, secret};
 
 /// A tag that differs in its first byte or in its last.
 fn aead(runner: &mut CtRunner, rng: &mut BenchRng, suite: Suite) {
@@ -19,11 +19,8 @@ fn aead(runner: &mut CtRunner, rng: &mut BenchRng, suite: Suite) {
         .seal(suite, &key, &nonce, b"record", &mut sealed)
         .expect("it seals");
     let crypto = std::cell::RefCell::new(crypto);
-    let make = |is_right: bool, _: &mut BenchRng| {
-        let mut bad = tag;
-        bad[usize::from(is_right) * (TAG - 1)] ^= 1;
-        (bad, sealed)
-    };
+    let [first, last] = altered(&tag);
+    let make = |is_right: bool, _: &mut BenchRng| (choose(&first, &last, is_right), sealed);
     measure(runner, rng, make, |(bad, data)| {
         let mut crypto = crypto.borrow_mut();
         let opened = crypto.open(suite, &key, &nonce, b"record", data, bad);
@@ -57,9 +54,9 @@ fn private(is_right: bool, rng: &mut BenchRng) -> Private {
 /// The secret that a private key and a share make.
 fn ecdh(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
     let mut crypto = Crypto::new(Machine::new(1));
-    let mut share = [0; SHARE_MAX];
+    let (mut private_key, mut share) = (Private::ZERO, [0; SHARE_MAX]);
     let len = crypto
-        .offer(group, &mut Private::ZERO, &mut share)
+        .offer(group, &mut private_key, &mut share)
         .expect("a share");
     let crypto = std::cell::RefCell::new(crypto);
     measure(runner, rng, private, |private| {
@@ -103,8 +100,8 @@ fn share(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
         usockets::tls::RustCrypto::<Given>::new(Given(private(is_right, rng).0))
     };
     measure(runner, rng, make, |crypto| {
-        let mut share = [0; SHARE_MAX];
-        let offered = crypto.offer(group, &mut Private::ZERO, &mut share);
+        let (mut private, mut share) = (Private::ZERO, [0; SHARE_MAX]);
+        let offered = crypto.offer(group, &mut private, &mut share);
         offered.expect("a share");
         share
     });

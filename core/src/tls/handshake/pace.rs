@@ -1,8 +1,9 @@
 //! How many signatures one call may verify, so that a costly handshake holds nobody up.
 
-/// Signatures by which calls may exceed what they may verify, where they cannot pause: messages that
-/// come in one record and are longer than what is kept of them. With one that is left, as many as an
-/// honest server costs that shows an OCSP response: two of its path, two of the response, its own.
+/// Signatures by which calls may exceed what they may verify, where they cannot pause: messages
+/// that come in one record and are longer than what is kept of them. With one that is left, as many
+/// as an honest server costs that shows an OCSP response: two of its path, two of the response, its
+/// own.
 const EXCESS_MAX: i8 = 4;
 
 /// Counts the signatures that a handshake verifies. All zero bytes at first, which sets no bound.

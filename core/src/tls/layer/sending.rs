@@ -54,8 +54,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Sends record after record, small ones together, until the platform takes less than it is
     /// given; counts what was taken.
     ///
-    /// Records of which it takes nothing are made again later, so that they take no memory. Those of
-    /// which it takes a part have to be kept: where no other output is free, they are so short
+    /// Records of which it takes nothing are made again later, so that they take no memory. Those
+    /// of which it takes a part have to be kept: where no other output is free, they are so short
     /// together that their ends can be parked.
     fn transmit_records(
         &mut self,

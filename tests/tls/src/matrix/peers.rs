@@ -74,26 +74,31 @@ pub(super) fn programs() -> Vec<Peer> {
             takes: |_| true,
             command: tlslite,
         },
-        Peer {
-            name: "embedded-tls",
-            is_common: false,
-            speaks_http: false,
-            version: || {
-                let mut command = Command::new(embedded_client());
-                command.arg("--version");
-                command
-            },
-            // Its one share is of P-256. Messages in several records and certificates of its own
-            // it has not, or not here.
-            takes: |case| {
-                let is_its_kind = case.group == Group::P256 && !case.retries;
-                let is_its_suite = case.suite != Suite::ChaCha20Poly1305Sha256;
-                let is_simple = case.person.is_none() && !case.has_fragments;
-                case.role == Role::Server && is_its_kind && is_its_suite && is_simple
-            },
-            command: embedded,
-        },
+        embedded_tls(),
     ]
+}
+
+/// The client of the crate, which is built with its feature.
+fn embedded_tls() -> Peer {
+    Peer {
+        name: "embedded-tls",
+        is_common: false,
+        speaks_http: false,
+        version: || {
+            let mut command = Command::new(embedded_client());
+            command.arg("--version");
+            command
+        },
+        // Its one share is of P-256. Messages in several records and certificates of its own
+        // it has not, or not here.
+        takes: |case| {
+            let is_its_kind = case.group == Group::P256 && !case.retries;
+            let is_its_suite = case.suite != Suite::ChaCha20Poly1305Sha256;
+            let is_simple = case.person.is_none() && !case.has_fragments;
+            case.role == Role::Server && is_its_kind && is_its_suite && is_simple
+        },
+        command: embedded,
+    }
 }
 
 impl Peer {

@@ -1,4 +1,4 @@
-//! Web servers, proxies and browsers. Each script ends what it started, or leaves it a bounded time.
+//! Web servers, proxies and browsers. Each script ends what it started, or leaves it bounded time.
 
 use std::path::Path;
 use std::process::Command;
@@ -81,6 +81,7 @@ fn nginx(given: &Given<'_>) -> Command {
         r#"cat >{folder}/nginx.conf <<'END'
 daemon off;
 master_process off;
+user root;
 pid {folder}/nginx.pid;
 error_log stderr;
 events {{}}
@@ -168,9 +169,11 @@ fn chromium(given: &Given<'_>) -> Command {
     let folder = folder(given);
     script(&format!(
         "export HOME={folder}/home
-mkdir -p $HOME/.pki/nssdb
-certutil -d sql:$HOME/.pki/nssdb -N --empty-password 2>/dev/null || true
-certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n root -i {root} >&2
+if [ ! -d $HOME ]; then
+    mkdir -p $HOME/.pki/nssdb
+    certutil -d sql:$HOME/.pki/nssdb -N --empty-password >&2
+    certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n root -i {root} >&2
+fi
 timeout 60 chromium --headless --no-sandbox --disable-gpu --user-data-dir=$HOME/data \
     --dump-dom https://localhost:{port}/ | tr '<>' '\\n\\n'",
         root = given.root,
