@@ -1,8 +1,8 @@
 //! Tries every combination with every other implementation that is installed, in both roles:
 //! `cargo run --release -p usockets-tests-tls --bin tls_matrix [--write] [NAME..]`.
 //!
-//! With `--write` the table goes to `tests/TLS.md`. Only the named ones, which have to be installed,
-//! or all that are.
+//! With `--write` the table goes to `tests/TLS.md`. Only the named ones, which have to be
+//! installed; or all that are.
 
 use std::fmt::Write as _;
 
