@@ -185,7 +185,9 @@ impl Shell<'_> {
             let Some(open) = self.slots.open(index) else {
                 continue;
             };
-            if u128::from(open.connection.stalled(now)) >= STUCK.as_micros() {
+            // What an owner can still receive is not taken from it.
+            let has_unread = open.slot.phase == Phase::Owned && open.connection.receive_len() > 0;
+            if !has_unread && u128::from(open.connection.stalled(now)) >= STUCK.as_micros() {
                 self.counters.stalled_evicted = self.counters.stalled_evicted.wrapping_add(1);
                 self.give_set_up(index);
                 return true;

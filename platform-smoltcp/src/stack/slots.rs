@@ -449,18 +449,24 @@ impl<'a> Slots<'a> {
         })
     }
 
-    /// Returns the slot that has the next set of a class, going round; `None` if they are not
-    /// leased.
-    pub(super) fn next_leaseholder(&mut self, class: u8) -> Option<u32> {
-        let lease = self.leases.get_mut(usize::from(class))?;
-        let class = self.classes.get(usize::from(class))?;
+    /// Returns the slot that has the next set of a class, going round, or [`NONE`] if nobody has it;
+    /// `None` if they are not leased.
+    pub(super) fn next_leaseholder(&mut self, number: u8) -> Option<u32> {
+        let lease = self.leases.get_mut(usize::from(number))?;
+        let class = self.classes.get(usize::from(number))?;
         if !class.is_leased() {
             return None;
         }
         let set = lease.cursor;
         lease.cursor = set.wrapping_add(1).checked_rem(lease.sets).unwrap_or(0);
         let at = class.first_set.wrapping_add(place(set));
-        Some(self.working.get(at)?.slot)
+        let index = self.working.get(at)?.slot;
+        // Of a free set it is the next that is free.
+        let slot = self.all.get(place(index));
+        let resting = self.resting.get(lease.resting_of(class, index));
+        let holds = slot.is_some_and(|slot| slot.class == number)
+            && resting.is_some_and(|resting| resting.set == set);
+        Some(if holds { index } else { NONE })
     }
 
     /// Puts a slot into the queue of those that wait for a set, once.

@@ -93,9 +93,12 @@ impl Connection {
             && is_duplicate_report(*first, segment.ack, blocks.get(1))
         {
             told.repeated = true;
-            told.needless = self.unneeded == 1;
             self.rack.on_duplicate(self.send.nxt);
-            self.unneeded = self.unneeded.saturating_sub(1);
+            // The network may have doubled what was not sent again (RFC 3708, section 3).
+            if self.recovery.covers(*first) {
+                told.needless = self.unneeded == 1;
+                self.unneeded = self.unneeded.saturating_sub(1);
+            }
         }
         let (una, nxt) = (self.send.una.later(segment.ack), self.send.nxt);
         let (now32, least) = (micros32(now), self.rtt.least);
@@ -153,7 +156,9 @@ impl Connection {
     /// repair in progress: what it acknowledges had arrived by itself (RFC 3522, the Eifel
     /// detection).
     fn is_for_original(&self, now: u64, segment: &Segment<'_>) -> bool {
-        if !self.marks.has(Marks::MAY_UNDO)
+        // Once the repair is over, the time of its beginning means nothing.
+        if self.phase == Phase::Open
+            || !self.marks.has(Marks::MAY_UNDO)
             || !self.marks.has(Marks::TIMESTAMPS)
             || self.unneeded == 0
         {

@@ -156,6 +156,11 @@ impl Connection {
             let since = self.timers.since_start(now, timeout);
             self.rtt.measure(since, now);
         }
+        if self.marks.has(Marks::SYN_DUE) {
+            // Too late for it; a peer that opened at the same time waits for an acknowledgement.
+            self.marks.clear(Marks::SYN_DUE);
+            self.marks.set(Marks::ACK_DUE);
+        }
         self.send.una = self.send.nxt;
         self.recovery.point = self.send.una.minus(1);
         self.rack.forward = self.send.una;

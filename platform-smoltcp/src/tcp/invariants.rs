@@ -14,6 +14,10 @@ impl Connection {
         if self.state == State::Closed {
             return Ok(());
         }
+        require(
+            self.state.is_opening() || !self.marks.has(Marks::SYN_DUE),
+            "no SYN is sent after the handshake",
+        )?;
         self.check_send(buffers)?;
         self.check_board(buffers)?;
         self.check_receive(buffers)

@@ -319,6 +319,8 @@ impl Connection {
         };
         if !self.may_send(len, unsent, mss, fin) {
             if flight == 0 && self.timers.main == Main::Stopped && !injected_bug!(NoWindowProbe) {
+                // From now on the peer owes an answer, however long it was silent before.
+                self.timers.progress_ms = millis(now);
                 self.start_persist(now);
             }
             return None;

@@ -41,7 +41,7 @@ use super::loss::scoreboard::Scoreboard;
 use super::reassembly::Receive;
 use super::seq::Seq;
 use super::settings::Algorithm;
-use super::timers::{QuietTimers, Timers};
+use super::timers::{Main, QuietTimers, Timers};
 
 /// What is remembered of a connection with nothing on its way.
 #[derive(Clone, Copy, Debug)]
@@ -267,11 +267,13 @@ impl Connection {
         self.receive.queued > 0 || self.receive.has_ranges()
     }
 
-    /// Returns how long octets or an end of ours have waited without that the peer has acknowledged
-    /// any, in microseconds; 0 if none wait.
+    /// Returns how long the peer has owed an acknowledgement, or room for more, without any progress,
+    /// in microseconds; 0 if it owes none. What has not been sent yet for another reason is not its
+    /// debt.
     #[must_use]
     pub fn stalled(&self, now: Instant) -> u64 {
-        if self.send.queued == 0 && self.flight() == 0 {
+        let owes = self.flight() > 0 || matches!(self.timers.main, Main::Persist);
+        if self.state == State::Closed || !owes {
             return 0;
         }
         self.timers.since_progress(now.as_micros())

@@ -402,32 +402,33 @@ impl Connection {
         }
     }
 
-    /// Returns since when the peer has owed an answer and how long it may, in milliseconds.
-    fn debt(&self) -> (u32, u32) {
+    /// Returns for how long the peer has owed an answer, and how long it may, in milliseconds.
+    fn debt(&self, now: u64) -> (u32, u32) {
         let timers = &self.timers;
-        let (since, sixteenths) = if self.state.is_opening() {
-            (timers.progress_ms, timers.handshake)
-        } else if self.send.window == 0 {
+        let mut owed = millis(now).wrapping_sub(timers.progress_ms);
+        let sixteenths = if self.state.is_opening() {
+            timers.handshake
+        } else {
+            timers.user
+        };
+        if self.send.window == 0 && !self.state.is_opening() {
             // A closed window is waited for as long as the peer answers (RFC 9293, section
             // 3.8.6.1, MUST-37).
-            (timers.heard_ms, timers.user)
-        } else {
-            (timers.progress_ms, timers.user)
-        };
-        (since, u32::from(sixteenths).saturating_mul(1_000) >> 4)
+            owed = owed.min(millis(now).wrapping_sub(timers.heard_ms));
+        }
+        (owed, u32::from(sixteenths).saturating_mul(1_000) >> 4)
     }
 
     /// Returns true if the peer has not answered for as long as it may take.
     fn is_given_up(&self, now: u64) -> bool {
-        let (since, most) = self.debt();
-        millis(now).wrapping_sub(since) >= most
+        let (owed, most) = self.debt(now);
+        owed >= most
     }
 
     /// Returns how long is left until the peer counts as gone, in microseconds.
     fn patience(&self, now: u64) -> u32 {
-        let (since, most) = self.debt();
-        let left = most.saturating_sub(millis(now).wrapping_sub(since));
-        left.saturating_mul(1_000).max(1_000)
+        let (owed, most) = self.debt(now);
+        most.saturating_sub(owed).saturating_mul(1_000).max(1_000)
     }
 
     /// Starts the retransmission timer.

@@ -221,6 +221,25 @@ fn a_repair_that_was_not_needed_is_taken_back() {
     );
 }
 
+/// A duplicate that the network has made of something else says nothing about the repair.
+#[test]
+fn a_duplicate_of_something_else_takes_nothing_back() {
+    let mut script = Script::established();
+    script.write(1_460);
+    script.now += 10_000;
+    script.get(script.ack(OURS + 1_460));
+    let first = script.write(60_000);
+    script.now += 10_000;
+    let lost = sack(&script, 1_460, &[(2_920, 7_300)]);
+    let sent = script.get(lost);
+    assert!(starts(&sent).contains(&1_460), "{:?}", starts(&sent));
+    script.now += 10_000;
+    let end = starts(&first).last().unwrap() + 1_460;
+    script.get(script.ack(OURS + end));
+    let report = sack(&script, end, &[(0, 1_460)]);
+    assert!(script.get(report).is_empty(), "the window stays reduced");
+}
+
 /// A connection with timestamps.
 fn stamped() -> Script {
     let mut offered = options(true);

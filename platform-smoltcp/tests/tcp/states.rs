@@ -254,3 +254,43 @@ fn closed_and_listen_answer_as_the_rfc_says() {
     assert_eq!(listen(Flags::SYN | Flags::FIN), Listen::Ignore);
     assert_eq!(listen(Flags::NONE), Listen::Ignore);
 }
+
+/// A peer that did not hear our answer sends its SYN again, and then hears it: nothing of the
+/// handshake is left to be sent, however little time is between.
+#[test]
+fn no_answer_to_a_syn_is_due_after_the_handshake() {
+    let mut script = reach(State::SynReceived);
+    let now = script.now();
+    let syn = Packet::new(Flags::SYN, IRS, 0);
+    // Both in one burst.
+    script.host.on_packet(now, &syn);
+    script
+        .host
+        .on_packet(now, &Packet::new(Flags::ACK, THEIRS, OURS));
+    assert_eq!(script.state(), State::Established);
+    let sent = script.sent();
+    assert!(
+        sent.iter().all(|packet| !packet.has(Flags::SYN)),
+        "{sent:?}"
+    );
+    assert!(script.host.tcp.is_quiet());
+    assert!(!script.host.tcp.may_transmit());
+}
+
+/// Both open at once, and the peer's SYN and its answer to ours come in one burst: its SYN is
+/// acknowledged all the same.
+#[test]
+fn a_simultaneous_open_in_one_burst_is_acknowledged() {
+    let mut script = reach(State::SynSent);
+    let now = script.now();
+    script.host.on_packet(now, &Packet::new(Flags::SYN, IRS, 0));
+    let answer = Packet::new(Flags::SYN | Flags::ACK, IRS, OURS);
+    script.host.on_packet(now, &answer);
+    assert_eq!(script.state(), State::Established);
+    let sent = script.sent();
+    assert!(
+        sent.iter()
+            .any(|packet| packet.has(Flags::ACK) && packet.ack.get() == THEIRS),
+        "{sent:?}"
+    );
+}

@@ -123,6 +123,27 @@ fn a_closed_window_without_answers_ends() {
     assert_eq!(script.host.tcp.error(), Some(Error::TimedOut));
 }
 
+/// RFC 9293, section 3.8.6.1: what was silent for long before, and had no reason to speak, is asked
+/// first, be its window closed or too small.
+#[test]
+fn a_window_that_closed_long_ago_is_probed() {
+    for window in [0, 10] {
+        let mut script = Script::established();
+        script.get(script.ack(OURS).window(0x7fff));
+        script.get(script.ack(OURS).window(window));
+        assert!(script.wait(600_000_000).is_empty());
+        script.write(5_000);
+        let (_, sent) = script.next();
+        assert!(!sent[0].has(Flags::RST), "window {window}");
+        assert_eq!(script.state(), State::Established, "window {window}");
+        script.get(script.ack(OURS + sent[0].payload.len() as u32));
+        // Without an answer it ends all the same.
+        script.get(script.ack(OURS).window(window));
+        script.wait(600_000_000);
+        assert_eq!(script.host.tcp.error(), Some(Error::TimedOut));
+    }
+}
+
 /// RFC 9293, section 3.8.6.1: the window closes over what is on its way.
 #[test]
 fn a_window_that_closes_over_what_is_on_its_way_is_probed() {

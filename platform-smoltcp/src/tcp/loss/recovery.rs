@@ -1,5 +1,6 @@
 //! How much may be sent while losses are repaired: proportional rate reduction (RFC 6937).
 
+use crate::tcp::segment::Block;
 use crate::tcp::seq::Seq;
 
 /// What a connection does about losses.
@@ -46,6 +47,12 @@ impl Recovery {
             delivered: 0,
             sent: 0,
         };
+    }
+
+    /// Returns true if a block was on its way when the repair began, so that it may have been sent
+    /// again in it.
+    pub(in crate::tcp) const fn covers(&self, block: Block) -> bool {
+        !block.start.is_before(self.point.minus(self.flight)) && !block.end.is_after(self.point)
     }
 
     /// Notes that `octets` are sent.
