@@ -82,7 +82,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! In tree are `Tap` for Linux (feature `tap`), [`Wire`] for tests, [`Pcap`] around any device,
+//! In tree are, for Linux, `Tap` (feature `tap`), `Packet` for any interface by a packet socket
+//! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`), [`Wire`] for tests, [`Pcap`] around any device,
 //! and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
 //!
 //! # Or smoltcp's own TCP
@@ -176,6 +177,8 @@ pub use crate::smoltcp::entry::{SmoltcpEntry, SmoltcpListener, SmoltcpMemory, Sm
 pub use crate::smoltcp::platform::Smoltcp;
 pub use config::{CLASSES_MAX, Config, Limits, SizeClass};
 pub use counters::Counters;
+#[cfg(all(feature = "packet", target_os = "linux"))]
+pub use device::packet::Packet;
 pub use device::pcap::Pcap;
 #[cfg(feature = "phy")]
 pub use device::phy::{FromPhy, Received, Room, ToPhy};
@@ -184,8 +187,13 @@ pub use device::tap::Tap;
 #[cfg(feature = "smoltcp")]
 pub use device::timed::{Timed, TimedDevice};
 pub use device::wire::{End, Faults, Flight, Wire};
+#[cfg(all(feature = "afxdp", target_os = "linux"))]
+pub use device::xdp::options::{XdpCopy, XdpMode, XdpOptions};
+#[cfg(all(feature = "afxdp", target_os = "linux"))]
+pub use device::xdp::{XDP_PART_MAX, Xdp, XdpProgram};
 pub use device::{
-    CHAIN_MAX, Capabilities, Medium, PollDevice, RxChecksum, RxMeta, TxMeta, finish_checksum,
+    CHAIN_MAX, Capabilities, DeviceCounters, Medium, PollDevice, RxChecksum, RxMeta, TxMeta,
+    finish_checksum,
 };
 pub use hash::Secret;
 pub use ip::neighbour::Neighbour;

@@ -1,15 +1,23 @@
 //! Packet devices: what one has to do ([`PollDevice`]), what goes with its frames ([`RxMeta`],
 //! [`TxMeta`]), and those in the tree.
 //!
-//! [`wire`] is a cable in memory for tests, [`tap`] Linux's, with [`virtio`] the header before its
-//! frames; [`pcap`] writes down what any device moves, and `phy` leads from and to smoltcp's own,
-//! to which `timed` adds a clock. Nothing here knows of the stack.
+//! [`wire`] is a cable in memory for tests. Linux's are [`tap`], `packet` and `xdp`, with `virtio`
+//! the header before frames, `region` memory that the kernel shares, `raw` its calls, `sleep` how
+//! they wait, and `watch` what happens to an interface. [`pcap`] writes down what any device moves, and `phy` leads from and to smoltcp's
+//! own, to which `timed` adds a clock. Nothing here knows of the stack.
 
+mod counts;
 mod meta;
+#[cfg(all(feature = "packet", target_os = "linux"))]
+pub(crate) mod packet;
 pub(crate) mod pcap;
 #[cfg(feature = "phy")]
 pub(crate) mod phy;
-#[cfg(all(feature = "tap", target_os = "linux"))]
+#[cfg(all(feature = "packet", target_os = "linux"))]
+mod raw;
+#[cfg(all(feature = "packet", target_os = "linux"))]
+mod region;
+#[cfg(all(any(feature = "packet", feature = "tap"), target_os = "linux"))]
 mod sleep;
 #[cfg(all(feature = "tap", target_os = "linux"))]
 pub(crate) mod tap;
@@ -17,12 +25,17 @@ pub(crate) mod tap;
 mod tap_control;
 #[cfg(feature = "smoltcp")]
 pub(crate) mod timed;
-#[cfg(all(feature = "tap", target_os = "linux"))]
+#[cfg(all(any(feature = "packet", feature = "tap"), target_os = "linux"))]
 mod virtio;
+#[cfg(all(feature = "afxdp", target_os = "linux"))]
+mod watch;
 pub(crate) mod wire;
+#[cfg(all(feature = "afxdp", target_os = "linux"))]
+pub(crate) mod xdp;
 
 use usockets::{Error, Instant};
 
+pub use counts::DeviceCounters;
 pub use meta::{RxChecksum, RxMeta, TxMeta, finish_checksum};
 
 /// Most buffers of one received frame: 64 KiB in pieces of 4 KiB, and one more.
@@ -92,6 +105,11 @@ pub trait PollDevice {
 
     /// Returns the present on a monotonic clock, the one `until` is on.
     fn now(&self) -> Instant;
+
+    /// Returns what the device has counted, which may take a system call. By default, nothing.
+    fn counters(&mut self) -> DeviceCounters {
+        DeviceCounters::default()
+    }
 }
 
 impl<D: PollDevice + ?Sized> PollDevice for &mut D {
@@ -141,6 +159,10 @@ impl<D: PollDevice + ?Sized> PollDevice for &mut D {
 
     fn now(&self) -> Instant {
         (**self).now()
+    }
+
+    fn counters(&mut self) -> DeviceCounters {
+        (**self).counters()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use usockets::{Error, Instant};
 
-use crate::device::{Capabilities, Medium, PollDevice, RxMeta, TxMeta};
+use crate::device::{Capabilities, DeviceCounters, Medium, PollDevice, RxMeta, TxMeta};
 use crate::number::count;
 
 /// Link types (`pcap-linktype(7)`): Ethernet, and IP of either version without a link.
@@ -112,6 +112,10 @@ impl<D: PollDevice, S: FnMut(&[u8])> PollDevice for Pcap<D, S> {
 
     fn now(&self) -> Instant {
         self.device.now()
+    }
+
+    fn counters(&mut self) -> DeviceCounters {
+        self.device.counters()
     }
 }
 

@@ -22,6 +22,15 @@ impl<N: Notify + AsFd> Wake for Waker<N> {
     }
 }
 
+/// What a wait has seen.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    /// What the device's descriptor has.
+    pub(crate) device: PollFlags,
+    /// There is something at the other descriptor.
+    pub(crate) also: bool,
+}
+
 /// Sleeps until a device's descriptor or a waker's has something.
 #[derive(Clone, Copy)]
 pub(crate) struct Sleeper {
@@ -39,27 +48,51 @@ impl Sleeper {
         self.waker = Some(waker);
     }
 
-    /// Waits until `fd` has what `flags` ask for, the waker wakes, or `until` has come. May return
-    /// early.
-    pub(crate) fn sleep(&self, fd: BorrowedFd<'_>, flags: PollFlags, until: Option<Instant>) {
+    /// Waits until `fd` has what `flags` ask for, there is something to read at `also`, the waker
+    /// wakes, or `until` has come. May return early.
+    pub(crate) fn sleep(
+        &self,
+        fd: BorrowedFd<'_>,
+        flags: PollFlags,
+        also: Option<BorrowedFd<'_>>,
+        until: Option<Instant>,
+    ) -> Seen {
         let left = until.map(|until| until.saturating_since(monotonic()));
         let timeout = left.map(|left| Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         });
         let device = PollFd::from_borrowed_fd(fd, flags);
-        // Whatever it says, the next turn looks.
-        let Some(waker) = self.waker else {
-            let _ = poll(&mut [device], timeout.as_ref());
-            return;
+        // What is not there is the device's descriptor once more, asked for nothing.
+        let readable = |asked: bool| {
+            if asked {
+                PollFlags::IN
+            } else {
+                PollFlags::empty()
+            }
         };
-        let mut fds = [device, PollFd::from_borrowed_fd(waker.fd(), PollFlags::IN)];
-        let _ = poll(&mut fds, timeout.as_ref());
-        let [_, woken] = fds;
-        if woken.revents().contains(PollFlags::IN) {
+        let waker = self.waker.map(|waker| waker.fd());
+        let mut fds = [
+            device,
+            PollFd::from_borrowed_fd(waker.unwrap_or(fd), readable(waker.is_some())),
+            PollFd::from_borrowed_fd(also.unwrap_or(fd), readable(also.is_some())),
+        ];
+        let asked = match (waker, also) {
+            (None, None) => 1,
+            (_, None) => 2,
+            _ => 3,
+        };
+        // Whatever it says, the next turn looks.
+        let _ = poll(fds.get_mut(..asked).unwrap_or_default(), timeout.as_ref());
+        let [device, woken, news] = fds.map(|fd| fd.revents());
+        if let Some(waker) = waker
+            && woken.contains(PollFlags::IN)
+        {
             // Its count is of no interest, only that it is zero again.
-            let _ = read(waker.fd(), &mut [0_u8; 8]);
+            let _ = read(waker, &mut [0_u8; 8]);
         }
+        let also = also.is_some() && !news.is_empty();
+        Seen { device, also }
     }
 
     /// Returns true if a wake-up came since the last call.
@@ -83,6 +116,7 @@ pub(crate) fn error(errno: Errno) -> Error {
         Errno::BUSY => Error::AddressInUse,
         Errno::NAMETOOLONG | Errno::INVAL => Error::Invalid,
         Errno::NOENT | Errno::NXIO | Errno::NODEV => Error::Unsupported,
+        Errno::AFNOSUPPORT | Errno::OPNOTSUPP => Error::Unsupported,
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => Error::Exhausted,
         other => Error::Platform(u16::try_from(other.raw_os_error()).unwrap_or(u16::MAX)),
     }

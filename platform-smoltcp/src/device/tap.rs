@@ -9,7 +9,7 @@ use usockets::{Error, Instant, Notify, Waker};
 use crate::device::sleep::{Sleeper, error, monotonic};
 use crate::device::tap_control;
 use crate::device::virtio::{self, HEADER_LEN};
-use crate::device::{Capabilities, Medium, PollDevice, RxMeta, TxMeta};
+use crate::device::{Capabilities, DeviceCounters, Medium, PollDevice, RxMeta, TxMeta};
 use crate::wire::ethernet::HEADER_LEN as ETHERNET_LEN;
 
 /// Bytes of the largest frame that the kernel gives or takes with offloading.
@@ -32,7 +32,7 @@ pub struct Tap<'m> {
     /// Where in its share of the inbox each frame of the burst ends.
     ends: [usize; BURST_MAX],
     count: usize,
-    dropped: u64,
+    counters: DeviceCounters,
     fault: Option<Error>,
     sleeper: Sleeper,
 }
@@ -77,7 +77,7 @@ impl<'m> Tap<'m> {
             inbox,
             ends: [0; BURST_MAX],
             count: 0,
-            dropped: 0,
+            counters: DeviceCounters::default(),
             fault: None,
             sleeper: Sleeper::new(),
         })
@@ -103,7 +103,7 @@ impl<'m> Tap<'m> {
     /// Returns the number of frames that the kernel did not take.
     #[must_use]
     pub const fn dropped_count(&self) -> u64 {
-        self.dropped
+        self.counters.dropped
     }
 
     const fn header_len(&self) -> usize {
@@ -148,6 +148,7 @@ impl PollDevice for Tap<'_> {
                 *place = end;
             }
             self.count = self.count.saturating_add(1);
+            self.counters.received = self.counters.received.wrapping_add(1);
         }
         self.count
     }
@@ -187,9 +188,12 @@ impl PollDevice for Tap<'_> {
         loop {
             match write(&self.fd, memory) {
                 Err(Errno::INTR) => {}
-                Ok(_) => return,
+                Ok(_) => {
+                    self.counters.sent = self.counters.sent.wrapping_add(1);
+                    return;
+                }
                 Err(_) => {
-                    self.dropped = self.dropped.wrapping_add(1);
+                    self.counters.dropped = self.counters.dropped.wrapping_add(1);
                     return;
                 }
             }
@@ -197,7 +201,8 @@ impl PollDevice for Tap<'_> {
     }
 
     fn wait(&mut self, until: Option<Instant>) {
-        self.sleeper.sleep(self.fd.as_fd(), PollFlags::IN, until);
+        self.sleeper
+            .sleep(self.fd.as_fd(), PollFlags::IN, None, until);
     }
 
     fn woken(&mut self) -> bool {
@@ -210,6 +215,10 @@ impl PollDevice for Tap<'_> {
 
     fn now(&self) -> Instant {
         monotonic()
+    }
+
+    fn counters(&mut self) -> DeviceCounters {
+        self.counters
     }
 }
 
@@ -224,7 +233,7 @@ impl core::fmt::Debug for Tap<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Tap")
             .field("capabilities", &self.capabilities)
-            .field("dropped", &self.dropped)
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }

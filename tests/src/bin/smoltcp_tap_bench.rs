@@ -13,7 +13,7 @@ use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets
 use usockets_linux::Linux;
 use usockets_smoltcp::{Random, SizeClass};
 use usockets_tests::smoltcp::forge::{SYN, Seg};
-use usockets_tests::smoltcp::kernel::{Losses, command, in_namespace, stack};
+use usockets_tests::smoltcp::kernel::{Link, Losses, command, in_namespace, stack};
 
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 const MESSAGE: usize = 64;
@@ -162,9 +162,12 @@ fn start_server(place: Place, task: Task) -> thread::JoinHandle<()> {
             TID.store(0, Ordering::SeqCst);
             serve(Linux::new().unwrap(), task);
         } else {
-            let offload = matches!(place, Place::TapOffload);
+            let link = match place {
+                Place::TapOffload => Link::TapOffload,
+                _ => Link::Tap,
+            };
             let classes = [SizeClass::new(256, 65_535, 65_535)];
-            let net = stack(offload, &classes, Losses::default());
+            let net = stack(link, &classes, Losses::default());
             READY.store(true, Ordering::SeqCst);
             serve(net, task);
         }

@@ -1,18 +1,21 @@
-//! The kernel's TCP on the other end of a TAP, in a network namespace of its own.
+//! The kernel's TCP on the other end of a TAP or veth, in a network namespace of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
+use rustix::net::SocketType;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use usockets::{Error, Handler, Instant, Opened, Platform, Waker};
+use usockets::{Endpoint, Error, Handler, Instant, Loop, Opened, Platform, Sockets, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
-    Address, Block, Capabilities, Config, Listener, Memory, Neighbour, Outstanding, PollDevice,
-    Random, Resting, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta, Working,
+    Address, Block, Capabilities, Config, DeviceCounters, Listener, Memory, Neighbour, Outstanding,
+    Packet, PollDevice, Random, Resting, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta,
+    Working, Xdp, XdpMode, XdpOptions, XdpProgram,
 };
 
-use super::{leak, mac, v6};
+use super::{leak, mac, pattern, v6};
 
 /// The kernel's address on the TAP.
 pub const KERNEL: [u8; 4] = [10, 0, 0, 1];
@@ -50,20 +53,96 @@ pub fn command(line: &str) {
     assert!(status.success(), "{line}");
 }
 
-/// Makes a TAP with addresses, and a stack on it.
-pub fn stack(offload: bool, classes: &[SizeClass], faults: Losses) -> Stack<'static, Faulty> {
-    let memory = leak(
-        Tap::share(MTU, offload) * if offload { 5 } else { 65 },
-        || 0,
-    );
-    let tap = Tap::open("us0", MTU, offload, memory).unwrap();
-    let tap = match faults.waker {
-        Some(waker) => tap.with_waker(waker),
-        None => tap,
-    };
-    command("ip addr add 10.0.0.1/24 dev us0");
-    command("ip addr add fd00::1/64 dev us0 nodad");
-    command("ip link set us0 up");
+/// What leads from the kernel to the stack.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Link {
+    /// A TAP.
+    Tap,
+    /// One that leaves checksums and segmentation to the kernel.
+    TapOffload,
+    /// A veth whose other end a packet socket has.
+    Packet,
+    /// One that leaves checksums and segmentation to the kernel.
+    PacketOffload,
+    /// A veth whose other end an AF_XDP socket has, taken from its driver.
+    Xdp,
+    /// The same, taken from the kernel's network.
+    XdpGeneric,
+}
+
+impl Link {
+    /// Returns false, and says so, if the kernel here has no such link.
+    pub fn is_here(self) -> bool {
+        if !matches!(self, Self::Xdp | Self::XdpGeneric) {
+            return true;
+        }
+        let made = rustix::net::socket(rustix::net::AddressFamily::XDP, SocketType::RAW, None);
+        let absent = made.err() == Some(rustix::io::Errno::AFNOSUPPORT);
+        if absent {
+            assert!(std::env::var_os("CI").is_none(), "no AF_XDP");
+            println!("SKIPPED: the kernel has no AF_XDP");
+        }
+        !absent
+    }
+
+    /// Makes the device, with the kernel's addresses on its other end.
+    fn open(self, waker: Option<&'static Waker<EventFd>>) -> Box<dyn PollDevice> {
+        match self {
+            Self::Tap | Self::TapOffload => {
+                let offload = self == Self::TapOffload;
+                let frames = if offload { 5 } else { 65 };
+                let memory = leak(Tap::share(MTU, offload) * frames, || 0);
+                let tap = Tap::open("us0", MTU, offload, memory).unwrap();
+                address("us0");
+                match waker {
+                    Some(waker) => Box::new(tap.with_waker(waker)),
+                    None => Box::new(tap),
+                }
+            }
+            Self::Packet | Self::PacketOffload => {
+                veth("us0", "us1");
+                let packet = Packet::open("us1", MTU, self == Self::PacketOffload).unwrap();
+                match waker {
+                    Some(waker) => Box::new(packet.with_waker(waker)),
+                    None => Box::new(packet),
+                }
+            }
+            Self::Xdp | Self::XdpGeneric => {
+                veth("us0", "us1");
+                let mode = match self {
+                    Self::Xdp => XdpMode::Native,
+                    _ => XdpMode::Generic,
+                };
+                let program = XdpProgram::attach("us1", mode).unwrap();
+                // The other end of a veth leaves checksums to nobody.
+                let options = XdpOptions::DEFAULT.trusts_checksums(true);
+                let xdp = Xdp::open(&program, 0, MTU, options).unwrap();
+                match waker {
+                    Some(waker) => Box::new(xdp.with_waker(waker)),
+                    None => Box::new(xdp),
+                }
+            }
+        }
+    }
+}
+
+/// Gives an interface the kernel's addresses.
+fn address(name: &str) {
+    command(&format!("ip addr add 10.0.0.1/24 dev {name}"));
+    command(&format!("ip addr add fd00::1/64 dev {name} nodad"));
+    command(&format!("ip link set {name} up"));
+}
+
+/// Makes a veth, of which the kernel has one end to itself.
+fn veth(ours: &str, other: &str) {
+    command(&format!("ip link add {ours} type veth peer name {other}"));
+    command(&format!("ip link set {other} addrgenmode none up"));
+    address(ours);
+}
+
+/// Makes a link to the kernel, and a stack on it.
+pub fn stack(link: Link, classes: &[SizeClass], faults: Losses) -> Stack<'static, Faulty> {
+    let device = link.open(faults.waker);
     let addresses = [
         Address::new(STACK.into(), 24),
         Address::new(v6(2, 0).ip(), 64),
@@ -72,7 +151,7 @@ pub fn stack(offload: bool, classes: &[SizeClass], faults: Losses) -> Stack<'sta
     let config = Config::new(mac(2), &addresses, Secret::new([9; 16]));
     let slots = classes.iter().map(|class| class.connections).sum();
     let bytes = classes.iter().map(SizeClass::bytes).sum();
-    let device = Faulty::new(tap, faults);
+    let device = Faulty::new(device, faults);
     let memory = Memory {
         slots: leak(slots, || Slot::EMPTY),
         working: leak(classes.iter().map(SizeClass::working_len).sum(), || {
@@ -91,7 +170,8 @@ pub fn stack(offload: bool, classes: &[SizeClass], faults: Losses) -> Stack<'sta
         buckets: leak(slots.next_power_of_two(), || 0),
         listeners: leak(4, || Listener::EMPTY),
         neighbours: leak(16, || Neighbour::EMPTY),
-        scratch: leak(device.capabilities().frame_max(), || 0),
+        // And frames in several buffers put together.
+        scratch: leak(device.capabilities().frame_max() + 65_600, || 0),
     };
     Stack::new(device, &config, memory, classes).unwrap()
 }
@@ -107,9 +187,9 @@ pub struct Losses {
     pub waker: Option<&'static Waker<EventFd>>,
 }
 
-/// A TAP that loses and reorders, and duplicates what it receives.
+/// A device that loses and reorders, and duplicates what it receives.
 pub struct Faulty {
-    tap: Tap<'static>,
+    device: Box<dyn PollDevice>,
     losses: Losses,
     random: Random,
     /// Which frames of the burst are lent, in which order.
@@ -117,9 +197,9 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    fn new(tap: Tap<'static>, losses: Losses) -> Self {
+    fn new(device: Box<dyn PollDevice>, losses: Losses) -> Self {
         Self {
-            tap,
+            device,
             losses,
             random: Random::new(losses.seed),
             order: Vec::new(),
@@ -129,11 +209,11 @@ impl Faulty {
 
 impl PollDevice for Faulty {
     fn capabilities(&self) -> Capabilities {
-        self.tap.capabilities()
+        self.device.capabilities()
     }
 
     fn receive(&mut self, frames_max: usize) -> usize {
-        let count = self.tap.receive(frames_max / 2);
+        let count = self.device.receive(frames_max / 2);
         self.order.clear();
         for index in 0..count {
             if self.random.chance(self.losses.loss) {
@@ -153,37 +233,41 @@ impl PollDevice for Faulty {
     }
 
     fn frame(&self, index: usize) -> &[u8] {
-        self.tap.frame(self.order[index])
+        self.device.frame(self.order[index])
     }
 
     fn rx_meta(&self, index: usize) -> RxMeta {
-        self.tap.rx_meta(self.order[index])
+        self.device.rx_meta(self.order[index])
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.tap.slot(len)
+        self.device.slot(len)
     }
 
     fn commit(&mut self, len: usize, meta: &TxMeta) {
         if self.losses.loss == 0 || !self.random.chance(self.losses.loss) {
-            self.tap.commit(len, meta);
+            self.device.commit(len, meta);
         }
     }
 
     fn wait(&mut self, until: Option<Instant>) {
-        self.tap.wait(until);
+        self.device.wait(until);
     }
 
     fn woken(&mut self) -> bool {
-        self.tap.woken()
+        self.device.woken()
     }
 
     fn fault(&self) -> Option<Error> {
-        self.tap.fault()
+        self.device.fault()
     }
 
     fn now(&self) -> Instant {
-        self.tap.now()
+        self.device.now()
+    }
+
+    fn counters(&mut self) -> DeviceCounters {
+        self.device.counters()
     }
 }
 
@@ -270,4 +354,127 @@ pub fn echo_server(at: SocketAddr) -> thread::JoinHandle<()> {
             stream.write_all(&buffer[..count]).unwrap();
         }
     })
+}
+
+/// Clients of the kernel's against an echo server on the stack.
+pub fn serve(link: Link, losses: Losses, clients: usize, len: usize) {
+    let class = SizeClass::new(64, 32_768, 32_768);
+    serve_with(class, link, losses, clients, len);
+}
+
+pub fn serve_with(class: SizeClass, link: Link, losses: Losses, clients: usize, len: usize) {
+    in_namespace(move || {
+        let net = stack(link, &[class], losses);
+        let mut sockets = Box::new(Sockets::<_, Echo, 64>::new());
+        let mut buffer = vec![0; 65_536];
+        let mut server = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
+        let at = Endpoint::tcp(([0_u16; 8], 80).into());
+        server.net().listen(at, ()).unwrap();
+        let mut echo = Echo::default();
+        // All bytes first: the kernel asks for its neighbour at once, and not for long.
+        let bytes: Vec<_> = (0..clients).map(|salt| pattern(len, salt as u64)).collect();
+        let all: Vec<_> = bytes
+            .into_iter()
+            .enumerate()
+            .map(|(salt, bytes)| {
+                let v4 = SocketAddr::from((STACK, 80));
+                let to = if salt % 2 == 0 { v4 } else { v6(2, 80) };
+                (bytes.clone(), echo_client(to, bytes))
+            })
+            .collect();
+        while all.iter().any(|(_, client)| !client.is_finished()) {
+            let until = server
+                .platform()
+                .now()
+                .saturating_add(Duration::from_millis(20));
+            server.poll(&mut echo, Some(until)).unwrap();
+        }
+        for (bytes, client) in all {
+            assert!(client.join().unwrap() == bytes);
+        }
+        let start = std::time::Instant::now();
+        while server.platform().free_count() < 64 {
+            let until = server
+                .platform()
+                .now()
+                .saturating_add(Duration::from_millis(20));
+            server.poll(&mut echo, Some(until)).unwrap();
+            assert!(
+                start.elapsed() < Duration::from_secs(70),
+                "{:?}",
+                server.platform()
+            );
+        }
+        assert_eq!((echo.opened, echo.closed), (clients, clients));
+    });
+}
+
+/// Sends a pattern to a server and compares what comes back.
+struct Client {
+    bytes: Vec<u8>,
+    sent: usize,
+    back: Vec<u8>,
+    done: bool,
+}
+
+impl Client {
+    fn push<P: Platform>(&mut self, socket: &mut usockets::Socket<'_, P, Self>) {
+        self.sent += socket.write(&self.bytes[self.sent..]);
+        if self.sent == self.bytes.len() {
+            socket.finish();
+        }
+    }
+}
+
+impl<P: Platform> Handler<P> for Client {
+    type Context = ();
+    type Ext = ();
+
+    fn on_open(&mut self, socket: &mut usockets::Socket<'_, P, Self>, _: Opened<()>) {
+        self.push(socket);
+    }
+
+    fn on_writable(&mut self, socket: &mut usockets::Socket<'_, P, Self>, (): &mut ()) {
+        self.push(socket);
+    }
+
+    fn on_data(&mut self, _: &mut usockets::Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
+        self.back.extend_from_slice(data);
+    }
+
+    fn on_close(
+        &mut self,
+        _: &mut usockets::Socket<'_, P, Self>,
+        (): &mut (),
+        closed: usockets::Closed,
+    ) {
+        assert_eq!(closed, usockets::Closed::Finished);
+        self.done = true;
+    }
+}
+
+/// A client on the stack against an echo server of the kernel's.
+pub fn connect(link: Link) {
+    for to in [SocketAddr::from((KERNEL, 7)), v6(1, 7)] {
+        in_namespace(move || {
+            let classes = [SizeClass::new(4, 65_535, 65_535)];
+            let net = stack(link, &classes, Losses::default());
+            let server = echo_server(to);
+            let mut sockets = Box::new(Sockets::<_, Client, 4>::new());
+            let mut buffer = vec![0; 65_536];
+            let mut client = Client {
+                bytes: pattern(5_000_000, 3),
+                sent: 0,
+                back: Vec::new(),
+                done: false,
+            };
+            let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
+            looped.net().connect(Endpoint::tcp(to), ()).unwrap();
+            while !client.done {
+                looped.poll(&mut client, None).unwrap();
+            }
+            assert!(client.back == client.bytes);
+            server.join().unwrap();
+        });
+    }
 }
