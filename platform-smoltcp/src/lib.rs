@@ -83,8 +83,8 @@
 //! ```
 //!
 //! In tree are, for Linux, `Tap` (feature `tap`), `Packet` for any interface by a packet socket
-//! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`), [`Wire`] for tests, [`Pcap`] around any device,
-//! and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
+//! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`); [`Wire`] for tests,
+//! [`Pcap`] around any device, and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
 //!
 //! # Or smoltcp's own TCP
 //!

@@ -26,8 +26,16 @@ impl<N: Notify + AsFd> Wake for Waker<N> {
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
     /// What the device's descriptor has.
+    #[cfg_attr(
+        not(feature = "packet"),
+        expect(dead_code, reason = "a TAP asks later")
+    )]
     pub(crate) device: PollFlags,
     /// There is something at the other descriptor.
+    #[cfg_attr(
+        not(feature = "afxdp"),
+        expect(dead_code, reason = "others have no such")
+    )]
     pub(crate) also: bool,
 }
 

@@ -1,6 +1,8 @@
 //! Where a conformance test runs: some hosts of one platform on one network.
 
 #[cfg(target_os = "linux")]
+mod devices;
+#[cfg(target_os = "linux")]
 mod kqueue;
 mod lent;
 #[cfg(target_os = "linux")]
@@ -19,6 +21,8 @@ mod windows;
 /// What all of them implement.
 pub use usockets_conformance::Bed;
 
+#[cfg(target_os = "linux")]
+pub use self::devices::{DeviceBed, on_packet, on_tap, on_xdp, on_xdp_generic};
 #[cfg(target_os = "linux")]
 pub use self::kqueue::{KqueueModel, on_kqueue_model};
 pub use self::lent::{LentBed, on_lent_sim};

@@ -1,7 +1,7 @@
 //! The kernel's TCP on the other end of a TAP or veth, in a network namespace of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -51,6 +51,21 @@ pub fn command(line: &str) {
         .status()
         .unwrap();
     assert!(status.success(), "{line}");
+}
+
+/// Runs commands of `ip` in the thread's namespace, one a line.
+pub fn batch(lines: &str) {
+    use std::io::Write;
+    let mut ip = Command::new("ip");
+    let mut ip = ip
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = ip.stdin.take().unwrap();
+    input.write_all(lines.as_bytes()).unwrap();
+    drop(input);
+    assert!(ip.wait().unwrap().success(), "{lines}");
 }
 
 /// What leads from the kernel to the stack.
@@ -197,7 +212,7 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    fn new(device: Box<dyn PollDevice>, losses: Losses) -> Self {
+    pub fn new(device: Box<dyn PollDevice>, losses: Losses) -> Self {
         Self {
             device,
             losses,
@@ -234,6 +249,10 @@ impl PollDevice for Faulty {
 
     fn frame(&self, index: usize) -> &[u8] {
         self.device.frame(self.order[index])
+    }
+
+    fn chained(&self, index: usize, place: usize) -> &[u8] {
+        self.device.chained(self.order[index], place)
     }
 
     fn rx_meta(&self, index: usize) -> RxMeta {

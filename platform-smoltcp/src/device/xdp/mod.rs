@@ -1,8 +1,8 @@
 //! AF_XDP: the frames of an interface's queue, before the kernel makes anything of them.
 //!
-//! [`XdpProgram`] takes the frames from an interface, [`Xdp`] is the device of one queue, [`options`]
-//! what a program can choose; `ring` has the rings of a socket, `memory` the memory of its frames,
-//! and `program` what the kernel runs for each frame.
+//! [`XdpProgram`] takes the frames from an interface, [`Xdp`] is the device of one queue,
+//! [`options`] what a program can choose; `ring` has the rings of a socket, `memory` the memory of
+//! its frames, and `program` what the kernel runs for each frame.
 
 mod memory;
 pub(crate) mod options;
