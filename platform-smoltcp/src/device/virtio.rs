@@ -38,6 +38,10 @@ pub(crate) fn describe(memory: &mut [u8], meta: &TxMeta) {
 }
 
 /// Returns what the header of a received frame says.
+#[cfg_attr(
+    not(any(feature = "tap", test)),
+    expect(dead_code, reason = "a packet socket says it elsewhere")
+)]
 pub(crate) fn rx_meta(header: &[u8]) -> RxMeta {
     let flags = header.first().copied().unwrap_or(0);
     RxMeta::NONE.checksum(if flags & NEEDS_CHECKSUM != 0 {
