@@ -79,7 +79,7 @@ const FRAMES: &str = "src/frames.rs";
 const TABLE: &str = "src/table.rs";
 
 /// As above, of the platform.
-const PLATFORMS: [(&str, &str, &str); 8] = [
+const PLATFORMS: [(&str, &str, &str); 9] = [
     ("pipes", "", ""),
     (
         "reports_as_much_as_there_is",
@@ -116,6 +116,14 @@ const PLATFORMS: [(&str, &str, &str); 8] = [
         "opens_beyond_its_backlog",
         "at.backlog.into()",
         "usize::MAX",
+    ),
+    (
+        "forgets_who_waits",
+        "        if accepting && !listener.waiting.is_empty() {
+            listener.owner.report(Readiness::READABLE);
+        }
+",
+        "",
     ),
     (
         "forgets_that_room_came_back",

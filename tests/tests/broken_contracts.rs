@@ -31,6 +31,10 @@ enum Breach {
     LossWhenExhausted,
     /// Never tells why a connection broke.
     ErrorHidden,
+    /// Does not tell of an error in the report that tells of bytes.
+    ErrorLeftOut,
+    /// Does not report who waits when it is to report a listener again.
+    WaitingLeftOut,
 }
 
 /// A simulated host that breaks one rule.
@@ -93,6 +97,9 @@ impl Platform for Broken {
         id: SocketId,
         accepting: bool,
     ) -> Result<(), Error> {
+        if self.breach == Breach::WaitingLeftOut && accepting {
+            return Ok(());
+        }
         self.inner.set_accepting(&mut listener.inner, id, accepting)
     }
 
@@ -152,7 +159,11 @@ impl Platform for Broken {
     }
 
     fn next_ready(&mut self) -> Option<Ready> {
-        self.inner.next_ready()
+        let mut ready = self.inner.next_ready()?;
+        if self.breach == Breach::ErrorLeftOut && ready.readiness.intersects(Readiness::READABLE) {
+            ready.readiness = Readiness::READABLE;
+        }
+        Some(ready)
     }
 
     fn now(&self) -> Instant {
@@ -243,4 +254,17 @@ fn a_connection_that_is_lost_when_exhausted_is_noticed() {
 fn an_error_that_is_never_told_is_noticed() {
     let test = suite::broken_connections::a_paused_socket_that_broke_delivers_what_came_and_closes;
     is_noticed(Breach::ErrorHidden, test);
+}
+
+#[test]
+fn a_reset_in_one_report_with_bytes_that_is_left_out_is_noticed() {
+    let test = suite::broken_connections::a_reset_that_comes_with_bytes_is_told_though_they_paused;
+    is_noticed(Breach::ErrorHidden, test);
+    is_noticed(Breach::ErrorLeftOut, test);
+}
+
+#[test]
+fn who_waits_and_is_never_reported_again_is_noticed() {
+    let test = suite::contract::who_waits_is_reported_when_accepting_goes_on;
+    is_noticed(Breach::WaitingLeftOut, test);
 }

@@ -76,7 +76,7 @@ fn every_injected_bug_is_found() {
 
 /// Injects every bug of how the loop uses its platform, and holds it to the rule of the contract.
 #[test]
-#[cfg(all(feature = "injected-bugs", target_os = "linux"))]
+#[cfg(feature = "injected-bugs")]
 fn every_broken_rule_of_the_loop_is_found() {
     use std::panic::catch_unwind;
 
@@ -85,13 +85,10 @@ fn every_broken_rule_of_the_loop_is_found() {
     use usockets_tests::bed::SimBed;
     use usockets_tests::sim::Faults;
 
-    use self::hasty::Hasty;
-
-    let ends = || contract::sockets_end_in_every_way(&mut SimBed::new(0, Faults::none()));
-    // On Linux a reset leaves the bytes that came with it.
+    let bed = || SimBed::new(0, Faults::none());
+    let ends = || contract::sockets_end_in_every_way(&mut bed());
     let pauses = || {
-        let bed = &mut Hasty::default();
-        broken_connections::a_reset_that_comes_with_bytes_is_told_though_they_paused(bed);
+        broken_connections::a_reset_that_comes_with_bytes_is_told_though_they_paused(&mut bed());
     };
     let rules: [(InjectedBug, fn()); 3] = [
         (InjectedBug::ReportLeft, ends),
@@ -105,39 +102,5 @@ fn every_broken_rule_of_the_loop_is_found() {
         assert!(broken.is_err(), "{bug:?} was not found");
         println!("{bug:?} found by rule");
         rule();
-    }
-}
-
-/// Linux, where what does not come soon does not come.
-#[cfg(all(feature = "injected-bugs", target_os = "linux"))]
-mod hasty {
-    use std::time::Duration;
-
-    use usockets::Instant;
-    use usockets_tests::bed::{Bed, LinuxBed};
-
-    #[derive(Debug, Default)]
-    pub(super) struct Hasty(LinuxBed);
-
-    impl Bed for Hasty {
-        type P = <LinuxBed as Bed>::P;
-
-        fn platform(&mut self) -> Self::P {
-            self.0.platform()
-        }
-
-        usockets_conformance::forward_bed!(0);
-
-        fn patience(&self, platform: &Self::P) -> Option<Instant> {
-            self.0.patience(platform)
-        }
-
-        fn plenty(&self) -> usize {
-            self.0.plenty()
-        }
-
-        fn long(&self) -> Duration {
-            Duration::from_secs(2)
-        }
     }
 }

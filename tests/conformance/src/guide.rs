@@ -54,6 +54,10 @@
 //! `foreign_loops::more_ready_sockets_than_one_wait_holds_are_all_served`, with 280 sockets that
 //! are ready at once.
 //!
+//! # Who waits at a listener that is to be reported again?
+//! One whose report has been taken is reported once more, as the loop may have stopped before it
+//! asked for that connection. Found by `contract::who_waits_is_reported_when_accepting_goes_on`.
+//!
 //! # What else is noticed at once
 //! Room that comes back after a short send and is not reported as writable: 26 tests. A platform
 //! that takes everything and is never short: all of `back_pressure`.

@@ -90,6 +90,7 @@ macro_rules! conformance {
             contract:
                 sockets_end_in_every_way,
                 an_accept_that_finds_none_leaves_the_slot_closed,
+                who_waits_is_reported_when_accepting_goes_on,
                 a_reset_is_no_end,
                 what_came_before_an_error_while_connecting_is_delivered,
                 ;

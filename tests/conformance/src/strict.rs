@@ -20,6 +20,8 @@ pub struct Strict<P> {
     /// Reports that the last poll gave, and how many it may give.
     reports: usize,
     reports_max: usize,
+    /// Who was reported as readable last.
+    readable: Option<SocketId>,
 }
 
 /// How far a socket has come, as the calls about it show.
@@ -69,7 +71,13 @@ impl<P: Platform> Strict<P> {
             is_drained: true,
             reports: 0,
             reports_max,
+            readable: None,
         }
+    }
+
+    /// Takes the name of who was reported as readable last, since this was last asked.
+    pub const fn take_readable(&mut self) -> Option<SocketId> {
+        self.readable.take()
     }
 
     /// Returns the platform below.
@@ -288,6 +296,9 @@ impl<P: Platform> Platform for Strict<P> {
         let ready = self.inner.next_ready();
         self.is_drained = ready.is_none();
         self.reports += usize::from(ready.is_some());
+        if let Some(ready) = ready.filter(|ready| ready.readiness.intersects(Readiness::READABLE)) {
+            self.readable = Some(ready.id);
+        }
         assert!(
             self.reports <= self.reports_max,
             "one poll gave more than {} reports (Bed::reports_max)",

@@ -91,6 +91,37 @@ pub fn an_accept_that_finds_none_leaves_the_slot_closed<B: Bed>(bed: &mut B) {
     assert!(platform.local_addr(&slot).is_err());
 }
 
+/// A connection that waits is reported once more when the loop is to accept again, though it was
+/// reported before.
+pub fn who_waits_is_reported_when_accepting_goes_on<B: Bed>(bed: &mut B) {
+    let bed = &mut StrictBed(bed);
+    let (mut server, mut client) = (Side::new(bed, 0), Side::new(bed, 1));
+    let (listener, addr) = server.listen(bed, 1);
+    let id = SocketId::from(listener);
+    server.net().pause_listening(listener);
+    client.connect(addr, 2).unwrap();
+    let both = &mut [&mut server, &mut client];
+    run_for(bed, both, a_while(bed));
+    for round in ["first", "second"] {
+        let mut net = both[0].net();
+        let (platform, socket) = net.platform_socket(id).unwrap();
+        let _ = platform.take_readable();
+        platform.set_accepting(socket, id, true).unwrap();
+        let long = bed.long();
+        let told = run_until(bed, both, long, |sides| {
+            sides[0].lp.platform_mut().take_readable() == Some(id)
+        });
+        assert!(told, "who waits is not reported, the {round} time");
+        assert_eq!(both[0].script.opened(0), None);
+    }
+    both[0].net().resume_listening(listener);
+    let long = bed.long();
+    let opened = run_until(bed, both, long, |sides| {
+        sides.iter().all(|side| side.script.opened(0).is_some())
+    });
+    assert!(opened, "who waited does not open");
+}
+
 /// Only the peer's own end is an end, though everything before the reset was read.
 pub fn a_reset_is_no_end<B: Bed>(bed: &mut B) {
     let bed = &mut StrictBed(bed);

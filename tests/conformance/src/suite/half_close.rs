@@ -25,7 +25,10 @@ pub fn bytes_before_the_end_come_first<B: Bed>(bed: &mut B) {
     pair.client.finish(pair.connected);
     let accepted = pair.accepted;
     pair.until(bed, |server, _| server.script.closed(accepted).is_some());
-    assert!(pair.server.script.received(accepted) == bytes);
+    assert!(
+        pair.server.script.received(accepted) == bytes,
+        "bytes before the end are missing"
+    );
     assert_eq!(pair.server.script.closed(accepted), Some(Closed::Finished));
     assert_eq!(
         pair.server

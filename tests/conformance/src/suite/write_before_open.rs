@@ -53,7 +53,7 @@ pub fn closing_before_open_makes_no_call<B: Bed>(bed: &mut B) {
     let close = server
         .script
         .count(|event| matches!(event, Event::Close(..)));
-    assert_eq!(open, close);
+    assert_eq!(open, close, "who came and went does not close");
 }
 
 /// Finishing, pausing, corking, aborting a socket that connects: nothing, or as documented (W8).
