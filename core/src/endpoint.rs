@@ -197,6 +197,7 @@ pub enum WhenFull {
     /// Resets it at once.
     Refuse,
     /// Closes the open socket that has received nothing for the longest time, with
-    /// [`Closed::Evicted`](crate::Closed::Evicted), and accepts in its place.
+    /// [`Closed::Evicted`](crate::Closed::Evicted), and accepts in its place. If none is open, the
+    /// accepted one that a layer has been opening for longest makes room, after two seconds.
     EvictIdle,
 }

@@ -1,9 +1,37 @@
 //! Coalescing writes.
 
 use std::time::Duration;
-use usockets_tests::bed::Bed;
+use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::script::Event;
-use usockets_tests::side::Side;
+use usockets_tests::side::{Pair, Side};
+use usockets_tests::sim::Faults;
+
+/// What a cork holds when the loop is given other memory for it goes out all the same, whether the
+/// memory is long enough or not.
+#[test]
+fn other_memory_takes_over_what_is_held() {
+    let bed = &mut SimBed::new(0, Faults::none());
+    let mut pair = Pair::open(bed);
+    let (accepted, connected) = (pair.accepted, pair.connected);
+    let mut said = Vec::new();
+    for len in [0, 3, 1_000, 4, 100] {
+        let mut net = pair.server.net();
+        net.cork(accepted);
+        assert_eq!(net.write(accepted, b"held back, "), 11);
+        said.extend_from_slice(b"held back, ");
+        let Side { host, lp, script } = pair.server;
+        let sent = lp.stats().sent;
+        let lp = lp.with_cork(vec![0; len].leak());
+        assert_eq!(lp.stats().sent, sent, "it is still held");
+        pair.server = Side { host, lp, script };
+        assert_eq!(pair.server.net().write(accepted, b"and more. "), 10);
+        said.extend_from_slice(b"and more. ");
+        pair.until(bed, |_, client| {
+            client.script.received(connected).len() >= said.len()
+        });
+        assert_eq!(pair.client.script.received(connected), said, "{len} bytes");
+    }
+}
 
 /// What the last call of another socket corks goes out before the loop waits: the peer's answer to
 /// it is what ends the wait.

@@ -119,6 +119,46 @@ fn reports_that_could_not_be_stopped_are_stopped_at_the_next() {
     }
 }
 
+/// A platform that can never stop reporting a listener costs one more call in each iteration, which
+/// does not wait; the others are served meanwhile, and the listener goes on when there is a slot.
+#[test]
+fn reports_that_cannot_be_stopped_hold_up_nobody() {
+    let faults = Faults {
+        set_accepting_error: 10_000,
+        level_listeners: true,
+        ..Faults::none()
+    };
+    let bed = &mut SimBed::new(0, faults);
+    let mut server = Side::with::<2>(0, bed.platform(), 4_096, 0);
+    let mut client = Side::new(bed, 1);
+    server.script.echo = true;
+    let (_, addr) = server.listen(bed, 1);
+    let first = client.connect(addr, 2).unwrap();
+    client.connect(addr, 2).unwrap();
+    let mut turns = |server: &mut Side<_>, client: &mut Side<_>| {
+        let before = server.lp.platform().counts().switches;
+        for _ in 0..100 {
+            server.turn(bed);
+            client.turn(bed);
+            bed.pass(Duration::from_micros(10));
+        }
+        server.lp.platform().counts().switches - before
+    };
+    turns(&mut server, &mut client);
+    client.say(first, b"still served");
+    let switches = turns(&mut server, &mut client);
+    assert!(
+        (90..=110).contains(&switches),
+        "{switches} calls in 100 iterations"
+    );
+    assert_eq!(client.script.received(first), b"still served");
+    let told = |event: &Event| matches!(event, Event::AcceptError(..));
+    assert_eq!(server.script.count(told), 1);
+    client.net().close(first);
+    turns(&mut server, &mut client);
+    assert_eq!(server.lp.stats().accepted, 2);
+}
+
 /// Some connections die while they wait: the others are taken all the same, and the listener is
 /// not at fault.
 #[test]

@@ -161,3 +161,49 @@ fn a_listener_that_stops_while_it_waits_leaves_nothing_due() {
     ];
     assert!(told.is_some_and(|event| either.contains(event)), "{told:?}");
 }
+
+/// A listener that waits for a slot, gets its turn and finds no descriptor tells so too, once; and
+/// goes on when there is one.
+#[test]
+fn a_listener_that_waits_for_a_slot_tells_that_there_is_no_descriptor() {
+    for level_listeners in [false, true] {
+        let faults = Faults {
+            level_listeners,
+            ..Faults::none()
+        };
+        let bed = &mut SimBed::new(1, faults.clone());
+        let mut server = Side::with::<3>(0, bed.sim.host(), 16, 0);
+        let mut client = Side::with::<8>(1, bed.sim.host(), 16, 0);
+        let (_, addr) = server.listen(bed, 1);
+        for _ in 0..3 {
+            client.connect(addr, 2).unwrap();
+        }
+        let both = &mut [&mut server, &mut client];
+        let second = Duration::from_secs(1);
+        run_for(bed, both, second);
+        let told = |side: &Side<_>| -> Vec<Error> {
+            let errors = side.script.events().filter_map(|event| match event {
+                Event::AcceptError(_, error) => Some(*error),
+                _ => None,
+            });
+            errors.collect()
+        };
+        assert_eq!(told(both[0]), [Error::Full]);
+        // The listener and one connection are all that the host may have.
+        bed.sim.set_faults(Faults {
+            descriptors: 2,
+            ..faults.clone()
+        });
+        let first = both[0].script.opened(0).unwrap();
+        both[0].net().close(first);
+        run_for(bed, both, second);
+        assert_eq!(told(both[0]), [Error::Full, Error::Exhausted]);
+        assert_eq!(both[0].lp.stats().accepted, 2);
+        bed.sim.set_faults(faults);
+        assert!(run_until(bed, both, second, |sides| sides[0]
+            .lp
+            .stats()
+            .accepted
+            == 3));
+    }
+}

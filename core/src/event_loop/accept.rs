@@ -12,7 +12,7 @@ use crate::closed::Closed;
 use crate::endpoint::WhenFull;
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::event_loop::evict::idlest_of;
+use crate::event_loop::evict::{idlest_of, longest_opening};
 use crate::event_loop::state::UNWINDS;
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, to_index};
@@ -22,13 +22,16 @@ use crate::logging::log_event;
 use crate::platform::{Accepted, Platform};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, Slot, find, find_known};
-use crate::sockets::Admission;
 use crate::sockets::incoming::{Incoming, PreOpen};
+use crate::sockets::{Admission, OPENING_MAX};
+use crate::time::Instant;
 
 /// Connections taken from one listener per iteration.
 const ACCEPTS_MAX: u32 = 32;
 /// Time after which a platform that was exhausted is asked again, in microseconds.
 const RETRY_MICROS: u64 = 100_000;
+/// Time that a connection has to open, in microseconds, when others wait for its slot.
+const OPENING_SHORT: u64 = 2_000_000;
 
 /// What a listener may do with the next connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -279,6 +282,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             idlest_of(self.slots, high_water, iteration, listener)
         };
         let Some(victim) = victim else {
+            if P::HOLDS_OUTPUT && self.evict_opening(handler, listener) {
+                return true;
+            }
             self.wait(handler, listener, Error::Full);
             return false;
         };
@@ -290,6 +296,32 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.unmute(listener);
             return false;
         }
+        true
+    }
+
+    /// Gives up the connection that a layer has been opening for the longest time, where none is
+    /// open that could be evicted; one of the listener's own, if it has as many as it may. If none
+    /// has had its time, the listener tries again when one has. Returns true if there is a slot
+    /// now.
+    #[inline(never)]
+    fn evict_opening(&mut self, handler: &mut H, listener: SocketId) -> bool {
+        let Some(slot) = find_known(self.slots, listener) else {
+            return false;
+        };
+        let population = slot.population();
+        let own = (population.count >= population.cap).then_some(listener);
+        let oldest = longest_opening(self.slots, self.state.free_list.high_water, own);
+        let Some((id, until)) = oldest else {
+            return false;
+        };
+        let most = Instant::ZERO.saturating_add(OPENING_MAX).as_micros();
+        let due = until.saturating_sub(most.saturating_sub(OPENING_SHORT));
+        if due > self.state.now_micros(&self.platform) {
+            self.state.waiting.retry_at(due);
+            self.state.has_end_work = true;
+            return false;
+        }
+        self.report_failed(handler, id, Error::TimedOut);
         true
     }
 

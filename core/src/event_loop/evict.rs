@@ -1,4 +1,5 @@
-//! Finding the open socket that has been idle for the longest time.
+//! Finding the open socket that has been idle for the longest time, or the connection that has been
+//! opening for it.
 
 use heapless::Vec;
 
@@ -106,4 +107,21 @@ pub(crate) fn idlest_of<S, C>(
         .filter(|(_, slot)| slot.phase() == Phase::Open && slot.listener == link);
     let idlest = own.max_by_key(|(_, slot)| iteration.wrapping_sub(slot.received_at()));
     idlest.and_then(|(index, _)| id_of(slots, index))
+}
+
+/// Returns the connection of a listener, of the one that is given or of any, that has been opening
+/// for the longest time, and until when it may open. Looks at every slot.
+pub(crate) fn longest_opening<S, C>(
+    slots: &[Slot<S, C>],
+    high_water: u32,
+    listener: Option<SocketId>,
+) -> Option<(SocketId, u64)> {
+    let link = listener.map(|listener| listener.index().wrapping_add(1));
+    let opening = (0..high_water).zip(slots).filter(|(_, slot)| {
+        let is_accepted = link.map_or(slot.listener != 0, |link| slot.listener == link);
+        slot.phase() == Phase::Accepting && is_accepted
+    });
+    let oldest = opening.min_by_key(|(_, slot)| slot.deadline.micros());
+    let (index, slot) = oldest?;
+    Some((id_of(slots, index)?, slot.deadline.micros()))
 }

@@ -193,7 +193,8 @@ pub trait Platform {
     /// that. The default is right only where each poll reports each listener that has one.
     ///
     /// # Errors
-    /// The platform cannot change it; the loop tries again later.
+    /// The platform cannot change it; the loop tries again later: on `false`, at the next report.
+    /// One that can never stop its reports so keeps the loop from waiting, and from nothing else.
     fn set_accepting(
         &mut self,
         listener: &mut Self::Socket,
