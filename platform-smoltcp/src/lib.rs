@@ -202,6 +202,7 @@ pub use ip::route::{ADDRESSES_MAX, Address};
 pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 
+pub use stack::demand::Demand;
 pub use stack::lease::{Resting, Working};
 pub use stack::listener::Listener;
 pub use stack::memory::Memory;

@@ -24,7 +24,7 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 fn relay(name: [&str; 2], stop: &AtomicBool, ready: &Barrier) {
     let mut taps = name.map(|name| {
         let memory = leak(65 * Tap::share(MTU, false), || 0);
-        Tap::open(name, MTU, false, memory).unwrap()
+        Tap::make(name, MTU, false, memory).unwrap()
     });
     command("ip link set r0 master br0");
     command("ip addr add 10.77.0.1/24 dev r1");

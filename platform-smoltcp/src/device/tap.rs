@@ -38,18 +38,36 @@ pub struct Tap<'m> {
 }
 
 impl<'m> Tap<'m> {
-    /// Opens the TAP `name`, which is made if there is none and the program may. It must be up
-    /// before frames flow.
+    /// Opens the TAP `name`. It must be up before frames flow.
     ///
     /// `memory` holds one frame to send and the frames of one burst, 1 to 64; each takes
     /// [`Self::share`] bytes. With `offload` the kernel computes checksums and cuts large segments
     /// to size, and frames of up to 64 KiB come and go.
     ///
     /// # Errors
-    /// [`Error::Denied`] without the right to, [`Error::AddressInUse`] when another program has
-    /// the TAP, [`Error::Invalid`] when the name is unfit or the memory holds fewer than two
-    /// frames, [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with `errno`.
+    /// [`Error::AddressUnavailable`] when there is no device of that name, [`Error::Denied`] without
+    /// the right to, [`Error::AddressInUse`] when another program has the TAP, [`Error::Invalid`]
+    /// when the name is unfit, the device no TAP or the memory holds fewer than two frames,
+    /// [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with `errno`.
     pub fn open(
+        name: &str,
+        mtu: usize,
+        offload: bool,
+        memory: &'m mut [u8],
+    ) -> Result<Self, Error> {
+        let has_fit_name = !name.is_empty() && name.len() <= tap_control::NAME_MAX;
+        if has_fit_name && !tap_control::exists(name).map_err(error)? {
+            return Err(Error::AddressUnavailable);
+        }
+        Self::make(name, mtu, offload, memory)
+    }
+
+    /// Opens the TAP `name`, or makes one if there is none, which ends with the program. Otherwise
+    /// as [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn make(
         name: &str,
         mtu: usize,
         offload: bool,

@@ -1,4 +1,5 @@
-//! The three calls that make a descriptor a TAP. All of this crate's `unsafe` is here.
+//! The three calls that make a descriptor a TAP, and whether there is one. All of this crate's
+//! `unsafe` is here.
 #![expect(
     unsafe_code,
     reason = "rustix has no safe form of the TUN driver's calls"
@@ -9,6 +10,7 @@ use core::ffi::c_int;
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, ioctl};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 
 /// Numbers of the calls (`linux/if_tun.h`).
 const SET_INTERFACE: Opcode = 0x4004_54ca;
@@ -17,12 +19,24 @@ const SET_HEADER_LEN: Opcode = 0x4004_54d8;
 /// `struct ifreq`.
 const REQUEST_LEN: usize = 40;
 /// Longest name, without its end.
-const NAME_MAX: usize = 15;
+pub(crate) const NAME_MAX: usize = 15;
 /// Ethernet frames, without the driver's own header, with or without virtio's.
 const PLAIN: u16 = 0x0002 | 0x1000;
 const VIRTIO: u16 = 0x4000;
 /// Checksums, and segments of TCP over IPv4 and IPv6.
 const OFFLOADS: usize = 1 | 2 | 4;
+
+/// Returns true if there is a network device `name`, of whatever kind, in the namespace of the
+/// calling thread.
+pub(crate) fn exists(name: &str) -> Result<bool, Errno> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
+    let any = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    match netdevice::name_to_index(any, name) {
+        Ok(_) => Ok(true),
+        Err(Errno::NODEV) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
 
 /// Attaches to the TAP `name`, making it if the caller may.
 pub(crate) fn attach(fd: BorrowedFd<'_>, name: &str, virtio: bool) -> Result<(), Errno> {

@@ -7,7 +7,7 @@
 //! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
 //! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
 //! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`memory`] what the
-//! caller lends, and [`socket`] what a loop keeps of one.
+//! caller lends, [`demand`] what is demanded of it, and [`socket`] what a loop keeps of one.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
@@ -25,6 +25,7 @@ mod datagrams;
 mod datagrams_in;
 #[cfg(feature = "datagrams")]
 mod datagrams_out;
+pub(crate) mod demand;
 mod events;
 mod input;
 pub(crate) mod lease;

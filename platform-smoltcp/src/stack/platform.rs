@@ -87,7 +87,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     /// empty buffers or tables, there are more than [`crate::CLASSES_MAX`] classes or
     /// [`crate::ADDRESSES_MAX`] addresses, an address is not unicast, the device's capabilities
     /// contradict each other, or the stack has been started before. After any of them it is of no
-    /// use any more.
+    /// use any more. [`Demand::unmet`](crate::Demand::unmet) says which of them it would be.
     pub fn start(
         &mut self,
         config: &Config<'_>,

@@ -25,9 +25,9 @@ use crate::udp::sockets::Sockets as Datagrams;
 use crate::wire::ethernet::{HEADER_LEN, Mac};
 
 /// Bytes of scratch memory that every stack needs, whatever its device.
-const SCRATCH_MIN: usize = 128;
+pub(super) const SCRATCH_MIN: usize = 128;
 /// Least MTU (RFC 791 asks every host for 576).
-const MTU_MIN: usize = 576;
+pub(super) const MTU_MIN: usize = 576;
 /// Times that each own address is announced, and time between two (RFC 5227, section 1.1).
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);

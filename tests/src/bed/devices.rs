@@ -81,7 +81,7 @@ impl DeviceBed {
         };
         if self.link == Link::Tap {
             let memory = leak(Tap::share(MTU, false) * 65, || 0);
-            let tap = Tap::open(own, MTU, false, memory).expect("a TAP");
+            let tap = Tap::make(own, MTU, false, memory).expect("a TAP");
             on_bridge(own);
             return Box::new(tap);
         }

@@ -107,7 +107,7 @@ impl Link {
                 let offload = self == Self::TapOffload;
                 let frames = if offload { 5 } else { 65 };
                 let memory = leak(Tap::share(MTU, offload) * frames, || 0);
-                let tap = Tap::open("us0", MTU, offload, memory).unwrap();
+                let tap = Tap::make("us0", MTU, offload, memory).unwrap();
                 address("us0");
                 match waker {
                     Some(waker) => Box::new(tap.with_waker(waker)),
