@@ -264,7 +264,7 @@ impl<B: Bed> Scene<B> {
         match caught {
             Ok(polled) => polled.expect("a sound platform"),
             Err(unwound) => {
-                if !unwound.is::<&'static str>() || !CALLS.contains(&text(&*unwound)) {
+                if !CALLS.contains(&text(&*unwound)) {
                     resume_unwind(unwound);
                 }
             }

@@ -20,7 +20,42 @@ use usockets_tests::steady::{Crypto, Steady, config, costly_configs};
 /// Connections that attackers have open at once.
 const ATTACKERS: usize = 1_000;
 
-fn kind(name: &'static str, slowness: Slowness, piece: usize, period: u64) -> Kind {
+/// What peers hold back, and their name.
+type Held = (&'static str, Slowness);
+
+const HELLOS: Held = (
+    "hellos of one byte",
+    Slowness {
+        sends: 1,
+        ..Slowness::NONE
+    },
+);
+const RECORDS: Held = (
+    "records that take four seconds",
+    Slowness {
+        tails_after: 400,
+        ..Slowness::NONE
+    },
+);
+const READERS: Held = (
+    "readers that stop",
+    Slowness {
+        reads: 3_000,
+        ..Slowness::NONE
+    },
+);
+const HANDSHAKES: Held = (
+    "handshakes that stop",
+    Slowness {
+        reads: 100,
+        ..Slowness::NONE
+    },
+);
+/// Those that need no certificate.
+const KINDS: [Held; 4] = [HELLOS, RECORDS, READERS, HANDSHAKES];
+
+/// Peers that send a piece of so many bytes every so many seconds.
+fn kind((name, slowness): Held, piece: usize, period: u64) -> Kind {
     Kind {
         name,
         draw: Box::new(move || slowness),
@@ -33,46 +68,28 @@ fn kind(name: &'static str, slowness: Slowness, piece: usize, period: u64) -> Ki
 
 #[test]
 fn hellos_of_one_byte() {
-    let slowness = Slowness {
-        sends: 1,
-        ..Slowness::NONE
-    };
     let kind = Kind {
         ends: true,
-        ..kind("hellos of one byte", slowness, 1, 5)
+        ..kind(HELLOS, 1, 5)
     };
     attack(kind, 1, Faults::none(), ATTACKERS);
 }
 
 #[test]
 fn records_that_take_four_seconds() {
-    let slowness = Slowness {
-        tails_after: 400,
-        ..Slowness::NONE
-    };
-    let kind = kind("records that take four seconds", slowness, 1, 4);
-    attack(kind, 2, Faults::none(), ATTACKERS);
+    attack(kind(RECORDS, 1, 4), 2, Faults::none(), ATTACKERS);
 }
 
 #[test]
 fn readers_that_stop() {
-    let slowness = Slowness {
-        reads: 3_000,
-        ..Slowness::NONE
-    };
-    let kind = kind("readers that stop", slowness, 40_000, 4);
-    attack(kind, 3, Faults::none(), ATTACKERS);
+    attack(kind(READERS, 40_000, 4), 3, Faults::none(), ATTACKERS);
 }
 
 #[test]
 fn handshakes_that_stop_before_the_last_message() {
-    let slowness = Slowness {
-        reads: 100,
-        ..Slowness::NONE
-    };
     let kind = Kind {
         ends: true,
-        ..kind("handshakes that stop", slowness, 1, 4)
+        ..kind(HANDSHAKES, 1, 4)
     };
     attack(kind, 4, Faults::none(), ATTACKERS);
 }
@@ -80,14 +97,10 @@ fn handshakes_that_stop_before_the_last_message() {
 /// A server that asks for certificates among clients that stop before theirs.
 #[test]
 fn handshakes_that_stop_before_the_certificate() {
-    let slowness = Slowness {
-        reads: 100,
-        ..Slowness::NONE
-    };
     let kind = Kind {
         ends: true,
         asks: true,
-        ..kind("handshakes that show no certificate", slowness, 1, 4)
+        ..kind(HANDSHAKES, 1, 4)
     };
     attack(kind, 6, Faults::none(), ATTACKERS);
 }
@@ -170,39 +183,7 @@ fn scripted_by_random_bytes() {
     }
 }
 
-/// What the peers of each kind hold back that need no certificate.
-const KINDS: [(&str, Slowness); 4] = [
-    (
-        "hellos of one byte",
-        Slowness {
-            sends: 1,
-            ..Slowness::NONE
-        },
-    ),
-    (
-        "records that take four seconds",
-        Slowness {
-            tails_after: 400,
-            ..Slowness::NONE
-        },
-    ),
-    (
-        "readers that stop",
-        Slowness {
-            reads: 3_000,
-            ..Slowness::NONE
-        },
-    ),
-    (
-        "handshakes that stop",
-        Slowness {
-            reads: 100,
-            ..Slowness::NONE
-        },
-    ),
-];
-
-/// All of these together.
+/// All that need no certificate, together.
 fn of_every_kind() -> Kind {
     let mut kinds = KINDS.into_iter().cycle();
     Kind {
@@ -211,7 +192,7 @@ fn of_every_kind() -> Kind {
                 .next()
                 .map_or(Slowness::NONE, |(_, slowness)| slowness)
         }),
-        ..kind("of every kind", Slowness::NONE, 1_500, 4)
+        ..kind(("of every kind", Slowness::NONE), 1_500, 4)
     }
 }
 
@@ -239,10 +220,10 @@ fn of_every_kind_with_costly_chains_on_real_sockets() {
 #[test]
 fn of_one_kind_on_real_sockets() {
     let kinds: [fn() -> Kind; 5] = [
-        || kind(KINDS[0].0, KINDS[0].1, 1_500, 4),
-        || kind(KINDS[1].0, KINDS[1].1, 1_500, 4),
-        || kind(KINDS[2].0, KINDS[2].1, 40_000, 4),
-        || kind(KINDS[3].0, KINDS[3].1, 1_500, 4),
+        || kind(HELLOS, 1_500, 4),
+        || kind(RECORDS, 1_500, 4),
+        || kind(READERS, 40_000, 4),
+        || kind(HANDSHAKES, 1_500, 4),
         || drawn_at_random(1),
     ];
     if std::env::var("SLOW_KINDS").is_ok_and(|which| which == "all") {

@@ -254,19 +254,50 @@ fn rate(rng: &mut Rng, most: u64) -> u16 {
 /// What differs from [`Faults::none`], by the names of the fields.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (own, none) = (format!("{self:?}"), format!("{:?}", Self::none()));
-        let fields = |text: &str| -> Vec<String> {
-            let inside = text.trim_start_matches("Faults { ").trim_end_matches(" }");
-            inside.split(", ").map(str::to_owned).collect()
-        };
-        let all = fields(&own).into_iter().zip(fields(&none));
-        let differ: Vec<String> = all
-            .filter(|(own, none)| own != none)
-            .map(|(own, _)| own)
-            .collect();
-        match differ.is_empty() {
-            true => f.write_str("no faults"),
-            false => f.write_str(&differ.join(", ")),
+        let none = Self::none();
+        let mut has_any = false;
+        // Each field once: the pattern has no rest, so that one that is new must be named.
+        macro_rules! differing {
+            ($($field:ident)*) => {
+                let Self { $($field),* } = self;
+                $(
+                    if *$field != none.$field {
+                        let comma = if has_any { ", " } else { "" };
+                        write!(f, "{comma}{}: {:?}", stringify!($field), $field)?;
+                        has_any = true;
+                    }
+                )*
+            };
         }
+        differing! {
+            latency_min latency_max segment_max send_buffer recv_buffer batch_max partial_read
+            partial_write false_block undrained spurious repeated split late_report shuffled
+            held_end handshake farewell level_listeners clock_jump stall datagram_reordering
+            datagram_loss datagram_copies reset recv_error end_hides_error error_once refusal
+            send_error finish_error listen_error connect_error connect_hang connect_fail
+            accept_error set_accepting_error descriptors
+        }
+        match has_any {
+            true => Ok(()),
+            false => f.write_str("no faults"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named() {
+        assert_eq!(Faults::none().to_string(), "no faults");
+        let faults = Faults {
+            refusal: Some(usockets::Error::Full),
+            level_listeners: true,
+            latency_min: 3,
+            ..Faults::none()
+        };
+        let said = "latency_min: 3, level_listeners: true, refusal: Some(Full)";
+        assert_eq!(faults.to_string(), said);
     }
 }
