@@ -6,7 +6,7 @@ use usockets_tests::bed::{Bed, SimBed};
 use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for, turns_in};
-use usockets_tests::sim::Faults;
+use usockets_tests::sim::{Faults, Host};
 
 /// In a pool with more sockets than one search remembers, too, whichever slots they are in, and
 /// whoever receives between one search and the use of what it found (W21).
@@ -135,7 +135,7 @@ fn reports_that_cannot_be_stopped_hold_up_nobody() {
     let (_, addr) = server.listen(bed, 1);
     let first = client.connect(addr, 2).unwrap();
     client.connect(addr, 2).unwrap();
-    let mut turns = |server: &mut Side<_>, client: &mut Side<_>| {
+    let mut turns = |server: &mut Side<Host>, client: &mut Side<Host>| {
         let before = server.lp.platform().counts().switches;
         for _ in 0..100 {
             server.turn(bed);
