@@ -191,7 +191,7 @@ mod on_a_tap {
     /// Lets a station ask its question across the TAP, with dnsmasq behind it.
     fn ask<Q: Question>(question: Q, check: impl FnOnce(&Station<Q>)) {
         let memory = leak(Tap::share(1_500, false) * 65, || 0);
-        let tap = Tap::open("us0", 1_500, false, memory).unwrap();
+        let tap = Tap::make("us0", 1_500, false, memory).unwrap();
         command("ip addr add 10.0.0.1/24 dev us0");
         command("ip link set us0 up");
         let Some(dnsmasq) = Dnsmasq::start() else {

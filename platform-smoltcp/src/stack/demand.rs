@@ -4,8 +4,7 @@ use crate::config::{CLASSES_MAX, Config, SizeClass};
 use crate::device::Capabilities;
 use crate::ip::route::Routes;
 use crate::pool::table::SLOTS_MAX;
-use crate::stack::memory::Memory;
-use crate::stack::shell::{MTU_MIN, SCRATCH_MIN};
+use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN};
 
 /// What [`Stack::start`](crate::Stack::start) demands of what it is given.
 ///

@@ -6,6 +6,11 @@ use crate::stack::listener::Listener;
 use crate::stack::slot::Slot;
 use crate::tcp::{Block, Outstanding};
 
+/// Bytes of scratch memory that every stack needs, whatever its device.
+pub(super) const SCRATCH_MIN: usize = 128;
+/// Least MTU (RFC 791 asks every host for 576).
+pub(super) const MTU_MIN: usize = 576;
+
 /// All memory of one stack, lent for as long as it lives. Nothing more is ever asked for.
 #[expect(clippy::exhaustive_structs, reason = "the caller makes it")]
 pub struct Memory<'a> {

@@ -6,8 +6,8 @@
 //! and phases; [`output`] lets segments out. [`accept`] and [`connect`] make connections, [`owner`]
 //! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
 //! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
-//! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`memory`] what the
-//! caller lends, [`demand`] what is demanded of it, and [`socket`] what a loop keeps of one.
+//! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`demand`] what it
+//! takes to start, [`memory`] what the caller lends, and [`socket`] what a loop keeps of one.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.

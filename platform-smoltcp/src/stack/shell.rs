@@ -16,7 +16,7 @@ use crate::pool::list::{ReadyRing, Ring};
 use crate::pool::table::Table;
 use crate::pool::wheel::{Wheel, tick_after};
 use crate::stack::listener::Listener;
-use crate::stack::memory::{Memory, Tables};
+use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN, Tables};
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};
 use crate::tcp::{Settings, State};
@@ -24,10 +24,6 @@ use crate::tcp::{Settings, State};
 use crate::udp::sockets::Sockets as Datagrams;
 use crate::wire::ethernet::{HEADER_LEN, Mac};
 
-/// Bytes of scratch memory that every stack needs, whatever its device.
-pub(super) const SCRATCH_MIN: usize = 128;
-/// Least MTU (RFC 791 asks every host for 576).
-pub(super) const MTU_MIN: usize = 576;
 /// Times that each own address is announced, and time between two (RFC 5227, section 1.1).
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
