@@ -119,8 +119,8 @@ fn reports_that_could_not_be_stopped_are_stopped_at_the_next() {
     }
 }
 
-/// A platform that can never stop reporting a listener costs one more call in each iteration, which
-/// does not wait; the others are served meanwhile, and the listener goes on when there is a slot.
+/// A platform that can never stop reporting a listener costs one more call in an iteration at most;
+/// the others are served meanwhile, and the listener goes on when there is a slot.
 #[test]
 fn reports_that_cannot_be_stopped_hold_up_nobody() {
     let faults = Faults {
@@ -148,7 +148,7 @@ fn reports_that_cannot_be_stopped_hold_up_nobody() {
     client.say(first, b"still served");
     let switches = turns(&mut server, &mut client);
     assert!(
-        (90..=110).contains(&switches),
+        (1..=100).contains(&switches),
         "{switches} calls in 100 iterations"
     );
     assert_eq!(client.script.received(first), b"still served");
