@@ -18,7 +18,8 @@ pub enum Demand {
     Addresses,
     /// [`Capabilities::mtu`]: 576 bytes or more.
     Mtu,
-    /// [`Capabilities::segment_max`]: no less than the MTU, of a device that fills checksums in.
+    /// [`segment_max`](field@Capabilities::segment_max): no less than the MTU, of a device that
+    /// fills checksums in.
     Segments,
     /// Size classes: at most [`CLASSES_MAX`](crate::CLASSES_MAX), each with buffers of 1 byte to
     /// 1 GiB, four entries for segments or more, and two sets or more if it leases them.
