@@ -45,10 +45,10 @@ impl<'m> Tap<'m> {
     /// to size, and frames of up to 64 KiB come and go.
     ///
     /// # Errors
-    /// [`Error::AddressUnavailable`] when there is no device of that name, [`Error::Denied`] without
-    /// the right to, [`Error::AddressInUse`] when another program has the TAP, [`Error::Invalid`]
-    /// when the name is unfit, the device no TAP or the memory holds fewer than two frames,
-    /// [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with `errno`.
+    /// [`Error::AddressUnavailable`] when there is no device of that name, [`Error::Denied`]
+    /// without the right to, [`Error::AddressInUse`] when another program has the TAP,
+    /// [`Error::Invalid`] when the name is unfit, the device no TAP or the memory holds fewer than
+    /// two frames, [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with `errno`.
     pub fn open(
         name: &str,
         mtu: usize,

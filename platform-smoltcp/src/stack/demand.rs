@@ -13,8 +13,8 @@ use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Demand {
-    /// [`Config::addresses`]: at most [`ADDRESSES_MAX`](crate::ADDRESSES_MAX), each unicast and with
-    /// a prefix that its family has.
+    /// [`Config::addresses`]: at most [`ADDRESSES_MAX`](crate::ADDRESSES_MAX), each unicast and
+    /// with a prefix that its family has.
     Addresses,
     /// [`Capabilities::mtu`]: 576 bytes or more.
     Mtu,

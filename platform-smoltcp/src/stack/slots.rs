@@ -449,8 +449,8 @@ impl<'a> Slots<'a> {
         })
     }
 
-    /// Returns the slot that has the next set of a class, going round, or [`NONE`] if nobody has it;
-    /// `None` if they are not leased.
+    /// Returns the slot that has the next set of a class, going round, or [`NONE`] if nobody has
+    /// it; `None` if they are not leased.
     pub(super) fn next_leaseholder(&mut self, number: u8) -> Option<u32> {
         let lease = self.leases.get_mut(usize::from(number))?;
         let class = self.classes.get(usize::from(number))?;

@@ -267,9 +267,9 @@ impl Connection {
         self.receive.queued > 0 || self.receive.has_ranges()
     }
 
-    /// Returns how long the peer has owed an acknowledgement, or room for more, without any progress,
-    /// in microseconds; 0 if it owes none. What has not been sent yet for another reason is not its
-    /// debt.
+    /// Returns how long the peer has owed an acknowledgement, or room for more, without any
+    /// progress, in microseconds; 0 if it owes none. What has not been sent yet for another reason
+    /// is not its debt.
     #[must_use]
     pub fn stalled(&self, now: Instant) -> u64 {
         let owes = self.flight() > 0 || matches!(self.timers.main, Main::Persist);
