@@ -48,7 +48,8 @@ impl<'m> Tap<'m> {
     /// [`Error::AddressUnavailable`] when there is no device of that name, [`Error::Denied`]
     /// without the right to, [`Error::AddressInUse`] when another program has the TAP,
     /// [`Error::Invalid`] when the name is unfit, the device no TAP or the memory holds fewer than
-    /// two frames, [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with `errno`.
+    /// two frames, [`Error::Unsupported`] without TUN driver, else [`Error::Platform`] with
+    /// `errno`.
     pub fn open(
         name: &str,
         mtu: usize,
