@@ -14,7 +14,7 @@ use std::time::Duration;
 use datagram_echo::{BATCH, DatagramEcho};
 use usockets::{Loop, Platform, Sockets};
 use usockets_smoltcp::{DatagramMemory, DatagramSlot};
-use usockets_tests::smoltcp::kernel::{Losses, STACK, in_namespace, stack};
+use usockets_tests::smoltcp::kernel::{Link, Losses, STACK, in_namespace, stack};
 use usockets_tests::smoltcp::{leak, pattern, v6};
 
 /// Asks for what is sent again and again, in datagrams of every kind of length, and the port of
@@ -51,7 +51,8 @@ fn ask(to: SocketAddr) {
 
 fn echo(offload: bool) {
     in_namespace(move || {
-        let mut net = stack(offload, &[], Losses::default());
+        let link = if offload { Link::TapOffload } else { Link::Tap };
+        let mut net = stack(link, &[], Losses::default());
         let memory = DatagramMemory {
             sockets: leak(1, || DatagramSlot::EMPTY),
             buckets: leak(1, || 0),

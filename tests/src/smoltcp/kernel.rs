@@ -269,6 +269,10 @@ impl PollDevice for Faulty {
         }
     }
 
+    fn flush(&mut self) {
+        self.device.flush();
+    }
+
     fn wait(&mut self, until: Option<Instant>) {
         self.device.wait(until);
     }
