@@ -39,7 +39,7 @@ const fn layered(case: Case) -> Case {
 pub(super) const CASES: &[Case] = &[
     case(
         "echo",
-        "One peer, whose bytes come back by the byte.",
+        "Peers whose bytes come back by the byte.",
         Rules {
             bytes: 3,
             midway: true,
@@ -47,11 +47,9 @@ pub(super) const CASES: &[Case] = &[
             ..Rules::ECHO
         },
         Rules {
-            bytes: 8,
-            inbox: 4,
-            outbox: 3,
+            lines: &[Maker::Peer(0), Maker::Peer(0)],
             midway: true,
-            faults: 3,
+            faults: 1,
             ..Rules::ECHO
         },
     ),
@@ -71,10 +69,10 @@ pub(super) const CASES: &[Case] = &[
         "A program that pauses and resumes at any time, and a peer that resets.",
         Rules { tries: 2, ..PAUSE },
         Rules {
-            bytes: 8,
-            inbox: 6,
-            tries: 4,
-            faults: 2,
+            bytes: 14,
+            inbox: 8,
+            tries: 8,
+            faults: 3,
             midway: true,
             ..PAUSE
         },
@@ -84,12 +82,8 @@ pub(super) const CASES: &[Case] = &[
         "A listener that evicts and one that pauses, with slots for one connection.",
         FULL,
         Rules {
-            lines: &[
-                Maker::Peer(0),
-                Maker::Peer(1),
-                Maker::Peer(0),
-                Maker::Peer(1),
-            ],
+            bytes: 2,
+            peers_reset: true,
             ..FULL
         },
     ),
@@ -102,13 +96,9 @@ pub(super) const CASES: &[Case] = &[
         },
         Rules {
             listeners: &[REFUSING, PAUSING],
-            lines: &[
-                Maker::Peer(0),
-                Maker::Peer(1),
-                Maker::Peer(0),
-                Maker::Peer(1),
-            ],
-            faults: 2,
+            bytes: 3,
+            inbox: 2,
+            tries: 3,
             ..FULL
         },
     ),
@@ -116,16 +106,17 @@ pub(super) const CASES: &[Case] = &[
         "turns",
         "Two listeners that pause, with slots for one connection, which they get in turn.",
         TURNS,
-        Rules { bytes: 2, ..TURNS },
+        Rules { tries: 4, ..TURNS },
     ),
     case(
         "connect",
         "A program that connects, from any call, and is refused or not answered.",
+        CONNECT,
         Rules {
-            lines: &[Maker::Program, Maker::Program],
+            tries: 3,
+            faults: 0,
             ..CONNECT
         },
-        CONNECT,
     ),
     case(
         "timeouts",
@@ -154,8 +145,7 @@ pub(super) const CASES: &[Case] = &[
         "A loop that ends in order at any time.",
         DRAINING,
         Rules {
-            lines: &[Maker::Peer(0), Maker::Peer(0)],
-            times: 8,
+            bytes: 3,
             ..DRAINING
         },
     ),
@@ -164,10 +154,10 @@ pub(super) const CASES: &[Case] = &[
         "A program that reads on demand, and turns to it and back.",
         PULL,
         Rules {
-            bytes: 5,
-            inbox: 3,
-            tries: 4,
-            faults: 2,
+            bytes: 8,
+            inbox: 4,
+            tries: 8,
+            faults: 3,
             midway: true,
             ..PULL
         },
@@ -190,11 +180,12 @@ pub(super) const CASES: &[Case] = &[
         "A layer below that holds our end, and what it took of a connection that is closed.",
         LAYER,
         Rules {
-            bytes: 3,
-            tries: 3,
+            bytes: 5,
+            inbox: 3,
+            tries: 4,
             writes: 2,
             times: 1,
-            faults: 1,
+            faults: 2,
             ..LAYER
         },
     )),
@@ -252,7 +243,7 @@ const TURNS: Rules = Rules {
 };
 
 const CONNECT: Rules = Rules {
-    lines: &[Maker::Program, Maker::Program, Maker::Peer(0)],
+    lines: &[Maker::Program, Maker::Program],
     bytes: 1,
     inbox: 1,
     writes: 1,
