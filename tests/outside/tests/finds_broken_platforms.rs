@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use outside::wire;
 use usockets_conformance::Bed;
 use usockets_conformance::suite::{
-    back_pressure, broken_connections, connect_errors, contract, foreign_loops, half_close, write_before_open,
+    back_pressure, broken_connections, connect_errors, contract, foreign_loops, half_close,
+    write_before_open,
 };
 
 /// Returns what a test says of a platform, if it fails.
