@@ -225,6 +225,7 @@ fn run(lp: LoopRef, once: bool) -> bool {
             unsafe { callback(lp) };
         }
         if lp.reach.poll(&mut Calls { lp }, until).is_err() {
+            lp.tick_after.set(0);
             break false;
         }
         if lp.timers.next().is_some() {

@@ -228,6 +228,8 @@ impl<P: Inner> Platform for Margins<P> {
             (Some(timer), Some(until)) => Some(timer.min(until)),
             (timer, until) => timer.or(until),
         };
+        // What calls before the wait took for the time is not the time after it.
+        lp.tick_after.set(0);
         self.inner.poll(until)
     }
 

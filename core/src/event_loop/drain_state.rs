@@ -87,7 +87,8 @@ impl Drain {
     /// Starts, or gives what has started another time to end.
     pub(crate) fn start(&mut self, now: u64, ends_at: u64, stats: &Stats) {
         self.ends_at = ends_at;
-        if matches!(self.step, Step::Off | Step::Over) {
+        if !self.has_work() {
+            self.late = Late::NONE;
             self.step = Step::Reading {
                 seen: arrived(stats),
                 quiet: 0,
@@ -110,9 +111,6 @@ impl Drain {
     /// Returns when there is something to do, in microseconds.
     #[inline]
     pub(crate) fn due(&self) -> u64 {
-        if !self.has_work() {
-            return NEVER;
-        }
         match self.step {
             Step::Off | Step::Over => NEVER,
             Step::Reading { look_at, .. } => look_at.min(self.ends_at),
@@ -133,17 +131,20 @@ impl Drain {
     /// Notes an accepted connection that has opened when others had been told already, to be told
     /// when what came with the end of its handshake has been read.
     pub(super) fn note_late(&mut self, id: SocketId, now: u64) {
-        self.late.tell_at = now.saturating_add(LATE_MICROS);
         match self.late.ids.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(id),
+            Some(place) => {
+                *place = Some(id);
+                self.late.tell_at = now.saturating_add(LATE_MICROS);
+            }
+            // They do not put it off: a stream of them would do so for ever.
             None => self.late.are_more = true,
         }
     }
 
-    /// Takes the next of those, once it is to be told. If they were too many, all connections are
-    /// to be told instead, some of them again.
+    /// Takes the next of those, once it is to be told and the others have been. If they were too
+    /// many, all connections are to be told instead, some of them again.
     pub(super) fn take_late(&mut self, now: u64) -> Option<SocketId> {
-        if now < self.late.tell_at {
+        if now < self.late.tell_at || self.step != Step::Ending {
             return None;
         }
         if self.late.are_more {
@@ -247,5 +248,65 @@ impl Drain {
         }
         into.write_u8(u8::from(*are_more));
         hash_time(*tell_at, NEVER, now, into);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(index: u32) -> SocketId {
+        SocketId::from_bits((1 << 32) | u64::from(index)).unwrap()
+    }
+
+    /// One that has told all it knows of.
+    fn ending() -> Drain {
+        Drain {
+            step: Step::Ending,
+            ends_at: 1_000_000,
+            ..Drain::OFF
+        }
+    }
+
+    #[test]
+    fn a_stream_of_late_connections_ends() {
+        let mut drain = ending();
+        for index in 0..100 {
+            let now = u64::from(index) * 9_000;
+            assert_eq!(drain.take_late(now), None);
+            if drain.step != Step::Ending {
+                assert!(index > 4, "all get their call instead");
+                return;
+            }
+            drain.note_late(id(index), now);
+        }
+        panic!("they put each other off");
+    }
+
+    #[test]
+    fn the_first_pass_goes_to_its_end() {
+        let mut drain = ending();
+        let first = Step::Telling {
+            from: 4_096,
+            again: false,
+        };
+        drain.step = first;
+        for index in 0..9 {
+            drain.note_late(id(index), 0);
+        }
+        assert_eq!(drain.take_late(100_000), None);
+        assert_eq!(drain.step, first);
+    }
+
+    #[test]
+    fn a_second_drain_reads_first() {
+        let mut drain = ending();
+        for index in 0..9 {
+            drain.note_late(id(index), 0);
+        }
+        drain.step = Step::Over;
+        drain.start(500_000, 900_000, &Stats::default());
+        assert_eq!(drain.take_late(510_000), None);
+        assert!(matches!(drain.step, Step::Reading { .. }));
     }
 }

@@ -60,8 +60,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// First every connection that waits is accepted, and what has arrived is delivered, until for
     /// 10 ms nothing has come and no handshake is under way, but for at most half a second. Then
     /// listeners stop, and each open connection gets its `on_drain`, in which it ends or notes that
-    /// it is to. One whose handshake takes longer gets it 10 ms after its `on_open`, when what came
-    /// with the handshake's end has been read; if there are many at once, others that have not
+    /// it is to. One whose handshake takes longer gets it some 10 ms after its `on_open`, when what
+    /// came with the handshake's end has been read; if there are many at once, others that have not
     /// ended their direction get it again. Datagram sockets and what the program connects meanwhile
     /// are the program's to end. What is left of all these when the time is over closes with
     /// [`Closed::TimedOut`], and what is not open yet without a call. Timers and foreign
