@@ -76,6 +76,7 @@ impl Connection {
             && segment.payload.is_empty()
             && !segment.flags.has(Flags::SYN)
             && !segment.flags.has(Flags::FIN)
+            && !segment.flags.has(Flags::CUT)
             && segment.window == self.send.window
             && self.flight() > 0
     }
@@ -339,6 +340,10 @@ impl Connection {
                 self.duplicates = 0;
                 self.rack.on_recovered();
                 self.congestion.on_recovered(pipe, mss);
+                if self.marks.has(Marks::SACK) {
+                    // Duplicates are reported until something newer is acknowledged.
+                    self.recovery.end(self.send.nxt);
+                }
             }
             Phase::Repair => {
                 let pipe = self.pipe();
@@ -370,6 +375,8 @@ impl Connection {
         }
         if told.needless && self.marks.has(Marks::MAY_UNDO) && self.phase != Phase::Timeout {
             self.undo();
+        } else if self.phase == Phase::Open && self.send.una.is_after(self.recovery.point) {
+            self.marks.clear(Marks::MAY_UNDO);
         }
     }
 

@@ -32,6 +32,8 @@ impl Flags {
     /// The urgent pointer is significant. The engine takes urgent data as data in their place
     /// (RFC 6093, section 6).
     pub const URG: Self = Self(32);
+    /// There was text, which has been cut off. In no header.
+    pub(super) const CUT: Self = Self(64);
 
     /// Makes the flags of a header's octet; ECE and CWR are left out.
     #[must_use]
@@ -243,12 +245,13 @@ impl Segment<'_> {
             .saturating_add(controls)
     }
 
-    /// Returns the segment without its text and its FIN, which are then as if lost.
+    /// Returns the segment without its text and its FIN, which are then as if lost. It acknowledges
+    /// what it did, and is no duplicate acknowledgement (RFC 5681, section 2).
     #[must_use]
     pub fn without_text(&self) -> Self {
         let controls = self.flags.bits() & !(Flags::FIN | Flags::PSH).bits();
         Self {
-            flags: Flags::from_bits(controls),
+            flags: Flags::from_bits(controls) | Flags::CUT,
             payload: &[],
             ..*self
         }

@@ -1,9 +1,9 @@
 //! Losses: how they are found, how fast they are repaired, and what must not be taken for one.
 
-use usockets_smoltcp::tcp::{Block, Options, Seq, Settings, State, Timestamps};
+use usockets_smoltcp::tcp::{Block, Flags, Options, Seq, Settings, State, Timestamps};
 
 use crate::host::{Host, Packet};
-use crate::script::{MSS, OURS, Script, options};
+use crate::script::{MSS, OURS, Script, THEIRS, options};
 
 /// A duplicate acknowledgement that reports blocks, as offsets from our first octet.
 fn sack(script: &Script, ack: u32, blocks: &[(u32, u32)]) -> Packet {
@@ -182,8 +182,8 @@ fn what_a_peer_has_forgotten_goes_again() {
 #[test]
 fn a_duplicate_is_reported() {
     let mut script = Script::established();
-    let text = crate::script::THEIRS;
-    let packet = |seq| Packet::new(usockets_smoltcp::tcp::Flags::ACK, seq, OURS);
+    let text = THEIRS;
+    let packet = |seq| Packet::new(Flags::ACK, seq, OURS);
     script.get(packet(text).payload(b"first"));
     script.get(packet(text + 9).payload(b"third"));
     let sent = script.get(packet(text).payload(b"first"));
@@ -301,5 +301,49 @@ fn the_answer_to_the_original_takes_a_timeout_back() {
         script.get(echo(&script, 14_480, &first[9]));
         let sent = script.write(40_000).len();
         assert_eq!(sent >= 10, spurious, "{sent}");
+    }
+}
+
+/// A repair that was needed is not taken back later, when the clock's low bits are those of then.
+#[test]
+fn a_repair_that_is_over_is_not_taken_back() {
+    let mut script = stamped();
+    script.write(14_480);
+    script.now += 30_000;
+    let again = script.get(sack(&script, 0, &[(1_448, 5_792)]));
+    assert!(starts(&again).contains(&0), "{:?}", starts(&again));
+    let repaired = script.now;
+    script.now += 30_000;
+    script.get(echo(&script, 14_480, &again[0]));
+    // 65,536 ms after it was sent again.
+    script.now = repaired + 65_536_000 - 20_000;
+    let later = script.write(40_000);
+    assert!(later.len() < 10, "the loss counts: {}", later.len());
+    script.now += 30_000;
+    let end = 14_480 + 1_448 * later.len() as u32;
+    let sent = script.get(echo(&script, end, &later[0])).len();
+    assert!(sent < 10, "still: {sent}");
+}
+
+/// RFC 5681, section 2: what had text is no duplicate acknowledgement, even if the text could not
+/// be kept.
+#[test]
+fn segments_whose_text_was_cut_off_tell_of_no_loss() {
+    let host = Host::new(65_536, 65_535);
+    let mut script = Script::accepted(host, &Script::plain(), options(false));
+    assert_eq!(script.write(14_600).len(), 10);
+    script.now += 10_000;
+    for place in 0..6 {
+        let text = Packet::new(Flags::ACK, THEIRS + place * 4, OURS).payload(b"text");
+        let now = script.now();
+        script.host.with(|tcp, buffers| {
+            tcp.on_segment(now, &text.segment().without_text(), buffers);
+        });
+        let sent = script.sent();
+        assert!(
+            sent.iter().all(|packet| packet.payload.is_empty()),
+            "{:?}",
+            starts(&sent)
+        );
     }
 }
