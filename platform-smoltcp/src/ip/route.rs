@@ -115,11 +115,10 @@ impl Routes {
         }
         let mut own = self.own;
         let mut left = address;
-        let mut removed = 0;
-        for (place, bit) in own
-            .iter_mut()
-            .zip((0..).map(|number| 1_u8.rotate_left(number)))
-        {
+        let (mut removed, mut next) = (0, 1_u8);
+        for place in &mut own {
+            let bit = next;
+            next = next.rotate_left(1);
             let Some(old) = place.filter(|old| old.ip.is_ipv4()) else {
                 continue;
             };

@@ -37,8 +37,10 @@ impl<'a> Table<'a> {
     pub(crate) fn new(buckets: &'a mut [u32]) -> Option<Self> {
         let count = 1_usize.checked_shl(buckets.len().checked_ilog2()?)?;
         let buckets = buckets.get_mut(..count)?;
-        for (end, bucket) in (END..).zip(buckets.iter_mut()) {
+        let mut end = END;
+        for bucket in buckets.iter_mut() {
             *bucket = end;
+            end = end.wrapping_add(1);
         }
         Some(Self {
             buckets,

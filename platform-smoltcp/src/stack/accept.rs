@@ -1,10 +1,13 @@
 //! Connections that others make: SYNs, cookies, accept queues.
 
+use core::net::SocketAddr;
+
 use usockets::{Duration, Instant};
 
 use crate::number::{count, low, place};
 use crate::pool::wheel::tick_of;
 use crate::stack::input::Arrival;
+use crate::stack::listener::Listener;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Flags, Phase};
 use crate::tcp::cookies::{self, Answer};
@@ -285,18 +288,20 @@ impl Shell<'_> {
     pub(super) fn listener_for(&self, ends: &Ends) -> Option<usize> {
         let ip = self.routes.own_at(ends.local_number())?;
         let local = (ip, ends.local_port()).into();
-        let all = self.listeners.iter().enumerate();
-        let mut matching = all.filter(|(_, listener)| listener.takes(local));
-        let (first, _) = matching.next()?;
-        let others = matching.clone().count();
-        if others == 0 {
-            return Some(first);
-        }
-        let hash = place(ends.hash32(self.secrets.table));
-        match hash.checked_rem(others.saturating_add(1))?.checked_sub(1) {
-            None => Some(first),
-            Some(turn) => matching.nth(turn).map(|(number, _)| number),
-        }
+        let matching = self.listeners.iter().filter(|one| is_for(one, &local));
+        let count = matching.fold(0_usize, |sum, _| sum.saturating_add(1));
+        let mut turn = match count {
+            0 => return None,
+            1 => 0,
+            count => place(ends.hash32(self.secrets.table)).checked_rem(count)?,
+        };
+        let mut is_its_turn = || {
+            let is_it = turn == 0;
+            turn = turn.wrapping_sub(1);
+            is_it
+        };
+        let mut all = self.listeners.iter();
+        all.position(|one| is_for(one, &local) && is_its_turn())
     }
 
     fn answer_with_cookie(
@@ -328,4 +333,10 @@ impl Shell<'_> {
         let clock = low(self.now.as_micros() >> 2);
         Seq::new(clock.wrapping_add(ends.hash32(self.secrets.sequence)))
     }
+}
+
+/// Returns true if a listener takes connections to an address; in the program once.
+#[inline(never)]
+fn is_for(listener: &Listener, local: &SocketAddr) -> bool {
+    listener.takes(*local)
 }

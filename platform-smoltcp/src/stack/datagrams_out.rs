@@ -65,10 +65,11 @@ impl Shell<'_> {
             self.send_held(index, device);
         }
         let empty = bytes.is_empty().then_some(bytes);
-        for (turn, piece) in bytes.chunks(size.max(1)).chain(empty).enumerate() {
+        let mut begun = false;
+        for piece in bytes.chunks(size.max(1)).chain(empty) {
             match self.post(index, head, piece, device) {
-                Posted::Taken => {}
-                Posted::Full if turn > 0 => return Ok(true),
+                Posted::Taken => begun = true,
+                Posted::Full if begun => return Ok(true),
                 Posted::Full => {
                     self.await_datagram_room(index);
                     return Ok(false);

@@ -174,8 +174,8 @@ impl<'a, D: PollDevice> Stack<'a, D> {
             }
             let end = len.saturating_add(part.len());
             match assembly.get_mut(len..end) {
-                Some(to) => to.copy_from_slice(part),
-                None => fits = false,
+                Some(to) if to.len() == part.len() => to.copy_from_slice(part),
+                _ => fits = false,
             }
             len = end;
         }

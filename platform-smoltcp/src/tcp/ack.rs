@@ -459,7 +459,8 @@ impl Connection {
     fn report_room(&mut self, buffers: &Buffers<'_>, events: &mut Events) {
         let capacity = capacity(buffers.send);
         let free = capacity.saturating_sub(self.send.queued);
-        let worth = (capacity >> 2).clamp(1, u32::from(self.send.mss).saturating_mul(2));
+        let worth = (capacity >> 2).max(1);
+        let worth = worth.min(u32::from(self.send.mss).saturating_mul(2));
         if self.marks.has(Marks::SEND_SHORT) && free >= worth {
             self.marks.clear(Marks::SEND_SHORT);
             events.add(Events::WRITABLE);

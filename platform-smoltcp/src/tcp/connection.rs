@@ -205,12 +205,12 @@ impl Send {
         if injected_bug!(UnscaledWindow) {
             return u32::from(self.window);
         }
-        u32::from(self.window) << self.shift
+        u32::from(self.window).wrapping_shl(self.shift.into())
     }
 
     /// Returns Max(SND.WND) in octets.
     pub(super) fn wnd_max(&self) -> u32 {
-        u32::from(self.window_max) << self.shift
+        u32::from(self.window_max).wrapping_shl(self.shift.into())
     }
 
     /// Sets SND.WND to the field of a segment with SYN, which is not scaled. What is lost in the

@@ -306,7 +306,7 @@ impl Receive {
     /// Returns the window that there is room for and that can be told.
     fn free(&self, capacity: u32, shift: u32) -> u32 {
         let free = capacity.saturating_sub(self.queued);
-        free.min(u32::from(u16::MAX) << shift)
+        free.min(u32::from(u16::MAX).wrapping_shl(shift))
     }
 
     /// Returns true if the owner has made so much room that the peer should be told at once.
@@ -326,13 +326,13 @@ impl Receive {
         let shift = if syn { 0 } else { u32::from(self.shift) };
         let free = self.free(capacity, shift);
         if self.advance(capacity) >= self.step(capacity) {
-            let told = (free >> shift) << shift;
+            let told = free.wrapping_shr(shift).wrapping_shl(shift);
             self.edge = self.edge.later(self.nxt.plus(told));
         }
         if injected_bug!(ShrinkingWindow) && self.queued > 0 {
             self.edge = self.nxt.plus(free >> 1);
         }
-        u16::try_from(self.window() >> shift).unwrap_or(u16::MAX)
+        u16::try_from(self.window().wrapping_shr(shift)).unwrap_or(u16::MAX)
     }
 }
 

@@ -325,18 +325,19 @@ struct Writer<'m> {
 
 impl Writer<'_> {
     fn put(&mut self, piece: &[u8]) {
-        let end = self.len.saturating_add(piece.len());
-        if let Some(place) = self.bytes.get_mut(self.len..end) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        if let Some(place) = room.get_mut(..piece.len()) {
             place.copy_from_slice(piece);
-            self.len = end;
+            self.len = self.len.saturating_add(piece.len());
         }
     }
 
     fn addresses(&mut self, number: u8, all: &[Option<Ipv4Addr>]) {
-        let bytes = all.iter().flatten().count().saturating_mul(4);
-        let Ok(len @ 1..) = u8::try_from(bytes) else {
+        let add = |len: u8, _: &Ipv4Addr| len.saturating_add(4);
+        let len = all.iter().flatten().fold(0, add);
+        if len == 0 {
             return;
-        };
+        }
         self.put(&[number, len]);
         for address in all.iter().flatten() {
             self.put(&address.octets());

@@ -216,7 +216,8 @@ impl<'p> Icmp<'p> {
         let len = HEADER_LEN.saturating_add(body.len());
         let message = message.get_mut(..len).ok_or(WireError::NoRoom)?;
         *front(message)? = [kind, code, 0, 0, a, b, c, d];
-        if let Some(place) = message.get_mut(HEADER_LEN..) {
+        let room = message.get_mut(HEADER_LEN..).unwrap_or_default();
+        if let Some(place) = room.get_mut(..body.len()) {
             place.copy_from_slice(body);
         }
         Ok(message)

@@ -25,6 +25,8 @@ mod hidden;
 mod outside;
 #[cfg(feature = "tls")]
 mod secured;
+#[cfg(feature = "stack")]
+mod stack;
 
 use core::panic::PanicInfo;
 
@@ -75,6 +77,8 @@ extern "C" fn _start() -> ! {
         }
         #[cfg(feature = "tls")]
         1 => secured::run(receive, cork),
+        #[cfg(feature = "stack")]
+        6 => stack::run(receive, cork),
         _ => anything::run(lent, holding, receive, cork),
     };
     #[cfg(all(feature = "injected-panic", not(feature = "tls")))]
