@@ -138,6 +138,8 @@ pub struct Xdp {
     slot: Option<u64>,
     /// The last slot asked for was not to be had.
     full: bool,
+    /// The card reads and writes the chunks itself.
+    zero_copy: bool,
     down: bool,
     counters: DeviceCounters,
     fault: Option<Error>,
@@ -193,6 +195,8 @@ impl Xdp {
         bind(&this.fd, &address(flags | SocketAddrXdpFlags::XDP_USE_SG))
             .or_else(|_| bind(&this.fd, &address(flags)))
             .map_err(error)?;
+        let said = sockopt::xdp_options(&this.fd).map_err(error)?;
+        this.zero_copy = said.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
         program::set_socket(program.map.as_fd(), queue, this.fd.as_fd()).map_err(error)?;
         Ok(this)
     }
@@ -249,6 +253,7 @@ impl Xdp {
             parts_len: 0,
             slot: None,
             full: false,
+            zero_copy: false,
             down: false,
             counters: DeviceCounters::default(),
             fault: None,
@@ -268,9 +273,8 @@ impl Xdp {
 
     /// Returns true if the card reads and writes the frames' memory itself.
     #[must_use]
-    pub fn is_zero_copy(&self) -> bool {
-        let options = sockopt::xdp_options(&self.fd);
-        options.is_ok_and(|options| options.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY))
+    pub const fn is_zero_copy(&self) -> bool {
+        self.zero_copy
     }
 
     /// Gives the chunks of the last burst back to be filled.
@@ -333,7 +337,9 @@ impl Xdp {
         let mut before = u32::MAX;
         for _ in 0..CALLS_MAX {
             let pending = self.tx.pending();
-            if pending == 0 || pending >= before || !self.tx.needs_wakeup() {
+            // Where the kernel copies, nothing but a call has it send, whatever the flag says.
+            let wakes = !self.zero_copy || self.tx.needs_wakeup();
+            if pending == 0 || pending >= before || !wakes {
                 break;
             }
             before = pending;
