@@ -70,11 +70,14 @@ impl Given {
     }
 }
 
+/// What is not met, and how that comes.
+type Change<'a> = (Demand, &'a dyn Fn(&mut Given));
+
 #[test]
 fn what_is_not_met_is_told() {
     assert_eq!(Given::enough().start(), (None, Ok(())));
     let too_many = Address::new([10, 0, 0, 2].into(), 24);
-    let changes: [(Demand, &dyn Fn(&mut Given)); 13] = [
+    let changes: [Change<'_>; 13] = [
         (Demand::Addresses, &|given| {
             given.addresses = vec![too_many; 9]
         }),
