@@ -18,7 +18,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     pub(super) fn drain(&mut self, handler: &mut H) {
         let now = self.state.now_micros(&self.platform);
         if now >= self.state.drain.ends_at {
-            self.state.drain.step = Step::Over;
+            self.state.drain.end();
             return self.close_everything(handler);
         }
         // Slots beyond were never in use, and their memory stays untouched.
@@ -31,11 +31,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 again: false,
             };
         }
+        if let Step::Telling { from, again } = self.state.drain.step {
+            return self.tell_drain(handler, from, again);
+        }
         while let Some(id) = self.state.drain.take_late(now) {
             self.tell(handler, id);
-        }
-        if let Step::Telling { from, again } = self.state.drain.step {
-            self.tell_drain(handler, from, again);
         }
     }
 

@@ -87,8 +87,7 @@ impl Drain {
     /// Starts, or gives what has started another time to end.
     pub(crate) fn start(&mut self, now: u64, ends_at: u64, stats: &Stats) {
         self.ends_at = ends_at;
-        if !self.has_work() {
-            self.late = Late::NONE;
+        if matches!(self.step, Step::Off | Step::Over) {
             self.step = Step::Reading {
                 seen: arrived(stats),
                 quiet: 0,
@@ -96,6 +95,14 @@ impl Drain {
                 look_at: now.saturating_add(LOOK_MICROS),
             };
         }
+    }
+
+    /// Ends it: everything has been closed, and nobody is left to be told.
+    pub(super) fn end(&mut self) {
+        *self = Self {
+            step: Step::Over,
+            ..Self::OFF
+        };
     }
 
     /// Returns true from the start on.
@@ -141,10 +148,10 @@ impl Drain {
         }
     }
 
-    /// Takes the next of those, once it is to be told and the others have been. If they were too
-    /// many, all connections are to be told instead, some of them again.
+    /// Takes the next of those, once it is to be told; nobody asks while others are being told. If
+    /// they were too many, all connections are to be told instead, some of them again.
     pub(super) fn take_late(&mut self, now: u64) -> Option<SocketId> {
-        if now < self.late.tell_at || self.step != Step::Ending {
+        if now < self.late.tell_at {
             return None;
         }
         if self.late.are_more {
@@ -284,27 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pass_goes_to_its_end() {
-        let mut drain = ending();
-        let first = Step::Telling {
-            from: 4_096,
-            again: false,
-        };
-        drain.step = first;
-        for index in 0..9 {
-            drain.note_late(id(index), 0);
-        }
-        assert_eq!(drain.take_late(100_000), None);
-        assert_eq!(drain.step, first);
-    }
-
-    #[test]
     fn a_second_drain_reads_first() {
         let mut drain = ending();
         for index in 0..9 {
             drain.note_late(id(index), 0);
         }
-        drain.step = Step::Over;
+        drain.end();
+        assert_eq!(drain.due(), NEVER);
         drain.start(500_000, 900_000, &Stats::default());
         assert_eq!(drain.take_late(510_000), None);
         assert!(matches!(drain.step, Step::Reading { .. }));

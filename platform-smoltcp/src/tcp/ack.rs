@@ -340,10 +340,6 @@ impl Connection {
                 self.duplicates = 0;
                 self.rack.on_recovered();
                 self.congestion.on_recovered(pipe, mss);
-                if self.marks.has(Marks::SACK) {
-                    // Duplicates are reported until something newer is acknowledged.
-                    self.recovery.end(self.send.nxt);
-                }
             }
             Phase::Repair => {
                 let pipe = self.pipe();
@@ -375,8 +371,6 @@ impl Connection {
         }
         if told.needless && self.marks.has(Marks::MAY_UNDO) && self.phase != Phase::Timeout {
             self.undo();
-        } else if self.phase == Phase::Open && self.send.una.is_after(self.recovery.point) {
-            self.marks.clear(Marks::MAY_UNDO);
         }
     }
 

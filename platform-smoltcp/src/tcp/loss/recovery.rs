@@ -18,10 +18,9 @@ pub(in crate::tcp) enum Phase {
 /// its way then.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Recovery {
-    /// RecoveryPoint: SND.NXT when it began. With SACK, once it is over: SND.NXT when it ended, up
-    /// to which it may turn out not to have been needed.
+    /// RecoveryPoint: SND.NXT when it began.
     pub(in crate::tcp) point: Seq,
-    /// RecoverFS: octets on their way when it began, and those up to the point since.
+    /// RecoverFS: octets on their way when it began.
     flight: u32,
     /// prr_delivered.
     delivered: u32,
@@ -48,12 +47,6 @@ impl Recovery {
             delivered: 0,
             sent: 0,
         };
-    }
-
-    /// Ends it, with everything up to `point` sent.
-    pub(in crate::tcp) const fn end(&mut self, point: Seq) {
-        self.flight = self.flight.saturating_add(point.since(self.point));
-        self.point = point;
     }
 
     /// Returns true if a block was on its way when the repair began, so that it may have been sent
