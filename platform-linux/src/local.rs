@@ -108,7 +108,8 @@ impl LocalSockets for Linux {
         at: &LocalEndpoint,
     ) -> Result<(), Error> {
         let mut fd = local::listen(at)?;
-        self.register(&fd, id, EventFlags::IN)?;
+        let registered = self.register(&fd, id, EventFlags::IN);
+        registered.inspect_err(|_| local::unbind(at))?;
         self.forget_received();
         fd.start_counting(self.waits);
         *socket = fd;
@@ -135,7 +136,8 @@ impl LocalSockets for Linux {
         at: &LocalEndpoint,
     ) -> Result<(), Error> {
         let fd = datagrams::bind_local(at)?;
-        self.register(&fd, id, EventFlags::IN | EventFlags::ET)?;
+        let registered = self.register(&fd, id, EventFlags::IN | EventFlags::ET);
+        registered.inspect_err(|_| local::unbind(at))?;
         self.forget_received();
         *socket = fd;
         Ok(())

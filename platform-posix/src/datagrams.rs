@@ -254,9 +254,11 @@ fn send_run(socket: &mut Fd, memory: &[u8], run: &Departure) -> Result<bool, Err
         return send_one(socket, bytes, &run.to, &[]);
     }
     for (index, piece) in bytes.chunks(segment).enumerate() {
-        if !send_one(socket, piece, &run.to, &[])? {
+        match send_one(socket, piece, &run.to, &[]) {
+            Ok(true) => {}
             // The rest of a run that was begun is lost, as datagrams may be.
-            return Ok(index > 0);
+            Ok(false) | Err(_) if index > 0 => return Ok(true),
+            result => return result,
         }
     }
     Ok(true)
@@ -293,12 +295,9 @@ fn send_one(
         Address::Unnamed if descriptors.is_empty() => retried(socket, |fd| {
             net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), NO_SIGNAL)
         }),
-        Address::Unnamed => {
-            let fd = datagrams(socket)?;
-            local::with_descriptors(descriptors, |control| {
-                net::sendmsg(fd, slices, control, NO_SIGNAL)
-            })?
-        }
+        Address::Unnamed => local::with_descriptors(descriptors, |control| {
+            retried(socket, |fd| net::sendmsg(fd, slices, control, NO_SIGNAL))
+        })?,
         Address::Ip(to) if !is_local => {
             let to = for_family(*to, socket.notes() & V6 != 0)?;
             retried(socket, |fd| {
@@ -308,9 +307,10 @@ fn send_one(
         }
         Address::Local(to) if is_local => {
             let to = local::encode(to)?;
-            let fd = datagrams(socket)?;
             local::with_descriptors(descriptors, |control| {
-                net::sendmsg_addr(fd, &to, slices, control, NO_SIGNAL)
+                retried(socket, |fd| {
+                    net::sendmsg_addr(fd, &to, slices, control, NO_SIGNAL)
+                })
             })?
         }
         _ => return Err(Error::Invalid),

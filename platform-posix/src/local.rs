@@ -43,7 +43,8 @@ const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 pub fn listen(at: &LocalEndpoint) -> Result<Fd, Error> {
     let fd = bind(at, socket_type(at.socket_type)?)?;
     if let Err(errno) = net::listen(&fd, i32::from(at.backlog)) {
-        return Err(unbind(at, errno));
+        unbind(at);
+        return Err(error(errno));
     }
     Ok(Fd::new(
         fd,
@@ -67,16 +68,19 @@ pub(crate) fn bind(at: &LocalEndpoint, kind: SocketType) -> Result<OwnedFd, Erro
         }
         result => result.map_err(error)?,
     }
-    set_mode(at).map_err(|errno| unbind(at, errno))?;
+    if let Err(errno) = set_mode(at) {
+        unbind(at);
+        return Err(error(errno));
+    }
     Ok(fd)
 }
 
-/// Removes a path that was made a moment ago, by us, and translates why.
-fn unbind(at: &LocalEndpoint, errno: Errno) -> Error {
+/// Removes the path, if there is one, of a socket that was bound a moment ago and comes to nothing,
+/// since a later step failed: `unlink`.
+pub fn unbind(at: &LocalEndpoint) {
     if let Some(path) = at.addr.as_path() {
         let _ = rustix::fs::unlink(path);
     }
-    error(errno)
 }
 
 fn set_mode(at: &LocalEndpoint) -> Result<(), Errno> {

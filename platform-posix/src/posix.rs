@@ -357,7 +357,8 @@ impl<S: Selector> LocalSockets for Posix<S> {
         let mut fd = local::listen(at)?;
         fd.start_counting(self.waits);
         self.received = Received::NONE;
-        self.keep(socket, id, fd, Watch::Listener)
+        let kept = self.keep(socket, id, fd, Watch::Listener);
+        kept.inspect_err(|_| local::unbind(at))
     }
 
     fn connect_local(
@@ -378,7 +379,9 @@ impl<S: Selector> LocalSockets for Posix<S> {
         at: &LocalEndpoint,
     ) -> Result<(), Error> {
         let fd = datagrams::bind_local(at)?;
-        self.keep(socket, id, fd, Watch::Stream)
+        self.received = Received::NONE;
+        let kept = self.keep(socket, id, fd, Watch::Stream);
+        kept.inspect_err(|_| local::unbind(at))
     }
 
     fn peer_credentials(&self, _: &PosixSocket) -> Result<Credentials, Error> {
@@ -406,11 +409,12 @@ impl<S: Selector> LocalSockets for Posix<S> {
         descriptors: &[&OwnedFd],
     ) -> Result<bool, Error> {
         let fd = &mut socket.fd;
-        let went = datagrams::send_with_descriptors(fd, memory, departure, descriptors)?;
-        if !went {
+        let went = datagrams::send_with_descriptors(fd, memory, departure, descriptors);
+        self.report_kept(socket);
+        if went == Ok(false) {
             self.selector.blocked(socket.index);
         }
-        Ok(went)
+        went
     }
 
     fn next_descriptor(&mut self, socket: &mut PosixSocket) -> Option<OwnedFd> {

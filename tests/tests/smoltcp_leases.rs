@@ -326,3 +326,93 @@ fn handshakes_leave_half_of_the_memory() {
     stage.seg(&Seg::new(a4(3_000), b4(80), ACK | PSH, mine, theirs).payload(b"in time"));
     assert!(stage.segs().iter().any(|seg| seg.payload == b"in time"));
 }
+
+/// Accepts connections of so many peers; returns the owner's ids, and where each side's octets go
+/// on, by the peer's port from 1,000 on.
+fn accepted(stage: &mut Stage, peers: u16) -> (Vec<u64>, Vec<(u32, u32)>) {
+    let (mut ids, mut numbers) = (Vec::new(), Vec::new());
+    for port in 1_000..1_000 + peers {
+        numbers.push(stage.handshake(a4(port), b4(80), 100));
+        stage.pass(Duration::from_millis(10));
+        let known: Vec<u64> = stage.host.conns.keys().copied().collect();
+        ids.push(known.into_iter().find(|id| !ids.contains(id)).unwrap());
+    }
+    (ids, numbers)
+}
+
+/// What has been idle for long and sends now is not taken for what has waited for long.
+#[test]
+fn a_broadcast_to_idle_connections_ends_none() {
+    let mut stage = Stage::new(&leased(2, 16, 2));
+    stage.host.tidy = false;
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+    let (ids, peers) = accepted(&mut stage, 5);
+    stage.pass(secs(20));
+    stage.segs();
+    for id in &ids {
+        stage.host.push(*id, b"news", false);
+    }
+    let mut came = [0; 5];
+    for _ in 0..20 {
+        stage.pass(Duration::from_millis(5));
+        for seg in stage.segs() {
+            let place = usize::from(seg.to.port() - 1_000);
+            assert_eq!(seg.control & ACK, ACK, "{seg:?}");
+            if seg.payload == b"news" {
+                came[place] += 1;
+                let (mine, theirs) = peers[place];
+                stage.seg(&Seg::new(a4(seg.to.port()), b4(80), ACK, mine, theirs + 4));
+            }
+        }
+    }
+    assert_eq!(came, [1; 5]);
+    assert_eq!(stage.host.net.counters().stalled_evicted, 0);
+    assert!(stage.host.conns.values().all(|conn| conn.error.is_none()));
+}
+
+/// Who loses its memory since its peer takes nothing still gets what that peer had sent, and is
+/// not told that the stream ended in order before all of it.
+#[test]
+fn what_was_received_outlives_the_loss_of_memory() {
+    let mut stage = Stage::new(&leased(2, 16, 2));
+    stage.host.tidy = false;
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Deaf);
+    let (ids, peers) = accepted(&mut stage, 3);
+    // One has sent its request and its end, the other nothing; neither acknowledges the answer.
+    let (mine, theirs) = peers[0];
+    let request = Seg::new(a4(1_000), b4(80), ACK | PSH | FIN, mine, theirs);
+    stage.seg(&request.payload(b"request"));
+    stage.host.push(ids[0], &[1; 100], false);
+    stage.host.push(ids[1], &[2; 100], false);
+    stage.pass(secs(15));
+    stage.segs();
+    // The other gives place, since its memory comes free at once.
+    stage.host.push(ids[2], b"news", false);
+    stage.pass(Duration::from_millis(5));
+    assert!(stage.segs().iter().any(|seg| seg.payload == b"news"));
+    assert_eq!(stage.host.net.counters().stalled_evicted, 1);
+    // Nothing else is left to give place for another.
+    stage.pass(secs(15));
+    stage.handshake(a4(2_000), b4(80), 9);
+    stage.pass(secs(1));
+    stage.host.conn(ids[0]).habit = Habit::Keep;
+    stage.host.drain(ids[0]);
+    assert_eq!(stage.host.conn(ids[0]).received, b"request");
+}
+
+/// A segment that comes again with the end of a handshake does not keep memory for ever.
+#[test]
+fn a_syn_twice_in_a_burst_keeps_no_memory() {
+    let mut stage = Stage::new(&leased(2, 16, 4));
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+    let syn = Seg::new(a4(1_000), b4(80), SYN, 100, 0);
+    stage.seg(&syn);
+    let answer = stage.segs();
+    let theirs = answer[0].seq + 1;
+    stage.hand.inject(&syn.frame(1, 2));
+    let ack = Seg::new(a4(1_000), b4(80), ACK, 101, theirs);
+    stage.hand.inject(&ack.frame(1, 2));
+    stage.pass(secs(1));
+    assert_eq!(stage.host.conns.len(), 1);
+    assert_eq!(stage.host.net.free_sets(), 4);
+}

@@ -11,9 +11,10 @@ use std::time::Duration;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use usockets::{
     Address, Arrival, DatagramOption, Datagrams, Departure, Error, LocalAddress, LocalEndpoint,
-    LocalSockets, SocketId, StalePath,
+    LocalSockets, Platform, SocketId, StalePath,
 };
 use usockets_posix::local::remove_if_refused;
+use usockets_posix::{Poll, Posix};
 use usockets_tests::bed::{self, Bed};
 use usockets_tests::mail::{Office, Reading, deliver_until};
 
@@ -673,4 +674,51 @@ where
     drop(came);
     // No copy is open any more: the other end is alone.
     assert!(watched.send(b"x").is_err());
+}
+
+/// A run of which the first datagrams went and a later one did not counts as sent: sent again, it
+/// would come twice.
+#[test]
+fn a_run_that_was_begun_is_not_sent_twice() {
+    let directory = Directory::new();
+    let receiver = UnixDatagram::bind(directory.path("to")).unwrap();
+    receiver.set_nonblocking(true).unwrap();
+    let mut platform = Posix::new(Box::leak(Box::new(Poll::<4>::new())));
+    let mut socket = <Posix<&mut Poll<4>> as Platform>::CLOSED;
+    let at = LocalEndpoint::datagrams(directory.address("from"));
+    let id = SocketId::from_bits(1 << 32).unwrap();
+    platform.bind_local(&mut socket, id, &at).unwrap();
+    // More than any queue holds, one byte each.
+    let memory = [7; 4_000];
+    let run = Departure {
+        segment: 1,
+        ..to(directory.address("to"), &memory)
+    };
+    let sent = platform.send_batch(&mut socket, &memory, &[run]);
+    let mut came = 0;
+    while receiver.recv(&mut [0; 8]).is_ok() {
+        came += 1;
+    }
+    assert!(came > 0 && came < 4_000, "{came}");
+    assert_eq!(sent, Ok(1), "{came} of it came");
+}
+
+/// What is bound and then cannot be watched leaves no path behind.
+#[test]
+fn what_cannot_be_watched_leaves_no_path() {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let mut platform = Posix::new(Box::leak(Box::new(Poll::<2>::new())));
+    let mut socket = <Posix<&mut Poll<2>> as Platform>::CLOSED;
+    let beyond = SocketId::from_bits((1 << 32) | 9).unwrap();
+    let datagrams = LocalEndpoint::datagrams(directory.address("socket"));
+    assert!(
+        platform
+            .bind_local(&mut socket, beyond, &datagrams)
+            .is_err()
+    );
+    assert!(!path.exists());
+    let stream = LocalEndpoint::stream(directory.address("socket"));
+    assert!(platform.listen_local(&mut socket, beyond, &stream).is_err());
+    assert!(!path.exists());
 }

@@ -10,7 +10,7 @@ use usockets::{Duration, Instant};
 
 use crate::hash::Secret;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
-use crate::ip::shared::SharedNeighbours;
+use crate::ip::shared::{self, SharedNeighbours};
 use crate::number::{high, low, place};
 
 /// How long an address is used after it was last confirmed (RFC 1122, section 2.3.2.1).
@@ -269,6 +269,9 @@ impl<'a> Neighbours<'a> {
         })
     }
 }
+
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+const _: () = assert!(FRESH_MAX.as_secs() == shared::FRESH.as_secs());
 
 /// What is known together with other stacks.
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]

@@ -13,6 +13,8 @@ use crate::wire::ethernet::Mac;
 const WAYS: usize = 4;
 /// In the upper word of a hardware address: it is known.
 const KNOWN: u32 = 1 << 16;
+/// How long stacks take over from each other what was heard.
+pub(super) const FRESH: Duration = Duration::from_secs(30);
 /// There as well: the entry is in use.
 const USED: u32 = 1 << 17;
 
@@ -185,9 +187,14 @@ impl SharedNeighbours {
             u32::from_le_bytes([e, f, 0, 0]) | KNOWN | USED,
         ];
         let before = self.entry(ip);
+        let is_fresh = |entry: &Entry| {
+            let age = age(seconds(now), entry.at);
+            Duration::from_secs(u64::from(age)) < FRESH
+        };
         self.put(ip, mac, now);
         match before {
-            Some((_, entry)) if entry.mac == mac => {}
+            // What has become old enough to be asked for again is news to those that wait for it.
+            Some((_, entry)) if entry.mac == mac && is_fresh(&entry) => {}
             Some((_, entry)) if entry.mac != [0, USED] => {
                 self.moved.fetch_add(1, Ordering::Release);
             }
@@ -292,6 +299,9 @@ mod tests {
         assert_eq!(table.changes(), (1, 0));
         table.on_heard(ip(1), [3; 6], at(8));
         assert_eq!(table.changes(), (1, 1));
+        // What is confirmed after it had to be asked for is news: others wait for it.
+        table.on_heard(ip(1), [3; 6], at(60));
+        assert_eq!(table.changes(), (2, 1));
         // Of the same numbers, another family.
         assert!(!table.is_wanted(IpAddr::V6(Ipv6Addr::from_bits(0x0a00_0001))));
     }

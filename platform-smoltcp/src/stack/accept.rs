@@ -175,8 +175,8 @@ impl Shell<'_> {
             return false;
         };
         let (class, (may_establish, may_hold)) = (listener.class, listener.room());
-        // Who answered is real; who only sent a SYN may not be.
-        let slot = match (may_establish, may_hold) {
+        // Who answered is real; who only sent a SYN may not be. Nobody makes place in vain.
+        let slot = match (may_establish && self.spare(class), may_hold) {
             (false, _) => None,
             (_, true) => self.vacate(class).or_else(|| self.evict(class)),
             _ => self.evict(class),

@@ -39,6 +39,9 @@ impl Shell<'_> {
         let class = self.slots.fit(to.recv_buffer, to.send_buffer);
         let class = class.ok_or(Error::Invalid)?;
         let ends = self.ends_for(to, remote)?;
+        if !self.spare(class) {
+            return Err(Error::Exhausted);
+        }
         let slot = self.vacate(class);
         let index = slot.or_else(|| self.evict(class)).ok_or(Error::Exhausted)?;
         let keepalive = to.keepalive.map(|every| every.max(KEEPALIVE_MIN));

@@ -34,6 +34,9 @@ impl Shell<'_> {
             .slots
             .get(index)
             .is_some_and(|slot| slot.phase != Phase::Free);
+        if self.slots.is_any_leased() && due.is_some_and(|due| due <= now) && self.is_over(index) {
+            return self.release(index);
+        }
         // Without a set it is looked after once more, later.
         if used
             && due.is_some_and(|due| due <= now)
@@ -48,6 +51,14 @@ impl Shell<'_> {
             self.on_limit(index);
         }
         self.wake(index);
+    }
+
+    /// Returns true for a connection without a set of which nothing is left but TIME-WAIT, or the
+    /// limit of FIN-WAIT-2: its end needs no set.
+    fn is_over(&self, index: u32) -> bool {
+        let slot = self.slots.get(index);
+        slot.is_some_and(|slot| matches!(slot.phase, Phase::Closing | Phase::TimeWait))
+            && self.slots.look(index).working().is_none()
     }
 
     /// Ends a phase that has reached its limit.
@@ -233,7 +244,10 @@ impl Shell<'_> {
                 self.cursor = 0;
             }
             let slot = self.slots.get(self.cursor)?;
-            let ours = slot.class == class && slot.phase == Phase::Delivering;
+            // Who waits for a set has not been let send.
+            let ours = slot.class == class
+                && slot.phase == Phase::Delivering
+                && !slot.flags.has(Flags::CLOSE_DUE);
             if let Some(left) = slot.ticks_left(self.now).filter(|_| ours)
                 && left <= least
             {

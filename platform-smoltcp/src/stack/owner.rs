@@ -165,6 +165,12 @@ impl Shell<'_> {
 
     /// Resets a connection. The reset is tried once; the slot is free in the next turn.
     pub(super) fn abort(&mut self, index: u32) {
+        if self.slots.is_any_leased()
+            && matches!(self.state(index), State::Closed | State::TimeWait)
+        {
+            // Nobody is to be told.
+            return self.release(index);
+        }
         // Without a set nobody is told; the peer learns of it with its next segment.
         if self.lease(index)
             && let Some(open) = self.slots.open(index)

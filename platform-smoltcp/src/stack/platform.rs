@@ -549,6 +549,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                 && facts != Facts::NONE
             {
                 let readiness = facts.readiness();
+                shell.on_told(index);
                 return Some(Ready { id, readiness });
             }
         }

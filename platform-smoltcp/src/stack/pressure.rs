@@ -5,13 +5,16 @@
 //! 1. A connection that holds nothing but what came out of order loses that. Its peer keeps it
 //!    until it is acknowledged (RFC 2018, section 8).
 //! 2. A connection whose peer has acknowledged nothing for [`STUCK`] is given up, be it that it
-//!    does not answer or that it keeps its window closed (RFC 6429, section 4).
+//!    does not answer or that it keeps its window closed (RFC 6429, section 4). What its owner has
+//!    not received stays, and the set with it, until the owner has.
 //!
 //! A segment that finds none all the same is dropped, as one that the network has lost: its peer
 //! sends it again. The window that its peer was told stays, since it may not shrink (RFC 9293,
 //! section 3.8.6). An owner that wants to send or to end waits in a queue, first come, first
-//! served. While anybody waits, no owner sends more than what it has taken already, and
-//! acknowledgements are not delayed, so that each set comes free when its buffers are empty.
+//! served, before what segments and new connections want. It keeps its set until it has been told
+//! and has had its turn. While anybody waits, no owner sends more than what it has taken already,
+//! who has sent it all goes to the end of the queue, and a delayed acknowledgement goes as soon as
+//! its connection is served, so that each set comes free when its buffers are empty.
 
 use usockets::{Duration, Error, Instant};
 
@@ -37,7 +40,11 @@ impl Shell<'_> {
     fn lease_set(&mut self, index: u32) -> bool {
         if !self.slots.lease(index) {
             let class = self.slots.get(index).map_or(0, |slot| slot.class);
-            if !self.reclaim(class) || !self.slots.lease(index) {
+            if self.reclaim(class) {
+                // Who has waited goes first, even if somebody else has made place.
+                self.feed(class);
+            }
+            if !self.slots.lease(index) {
                 self.counters.starved = self.counters.starved.wrapping_add(1);
                 return false;
             }
@@ -132,10 +139,10 @@ impl Shell<'_> {
             return;
         };
         self.slots.count_holding(index);
+        if self.has_turn(index) {
+            return;
+        }
         if self.slots.rest(index) {
-            if let Some(slot) = self.slots.get_mut(index) {
-                slot.flags.clear(Flags::SEND_DUE);
-            }
             return self.feed(class);
         }
         if self.slots.has_set(class) {
@@ -144,6 +151,34 @@ impl Shell<'_> {
         if let Some(open) = self.slots.open(index)
             && open.connection.hurry()
         {
+            self.serve.push(self.slots.all, index);
+        }
+    }
+
+    /// Returns true while a connection keeps the set that it has waited for to send, which is until
+    /// its owner has been told and has made its calls. Then the turn is over, used or not.
+    fn has_turn(&mut self, index: u32) -> bool {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return false;
+        };
+        if !slot.flags.has(Flags::SEND_DUE) || slot.flags.has(Flags::STARVED) {
+            return false;
+        }
+        if slot.facts != Facts::NONE {
+            return true;
+        }
+        slot.flags.clear(Flags::SEND_DUE);
+        false
+    }
+
+    /// Sees to it that a turn ends whose owner has just been told of it.
+    #[inline]
+    pub(super) fn on_told(&mut self, index: u32) {
+        if !self.slots.is_any_leased() {
+            return;
+        }
+        let slot = self.slots.get(index);
+        if slot.is_some_and(|slot| slot.flags.has(Flags::SEND_DUE)) {
             self.serve.push(self.slots.all, index);
         }
     }
@@ -157,18 +192,40 @@ impl Shell<'_> {
         };
         let waits = self.slots.first_starved(slot.class).is_some();
         if let Some(open) = self.slots.open(index) {
-            open.slot.flags.clear(Flags::SEND_DUE);
+            let flags = &mut open.slot.flags;
+            let turn = flags.has(Flags::SEND_DUE) && !flags.has(Flags::STARVED);
+            flags.clear(Flags::SEND_DUE);
             if waits && open.connection.send_len() > 0 {
                 open.connection.note_short();
                 return false;
             }
-            return true;
+            if !waits || turn || !open.connection.is_quiet() {
+                return true;
+            }
+            // Who has waited goes first, and this one to the end of the queue.
+            self.starve(index, Flags::SEND_DUE);
+            self.rest(index);
+            return false;
         }
         if self.lease(index) {
             return true;
         }
         self.starve(index, Flags::SEND_DUE);
         false
+    }
+
+    /// Sees to it that a class has a set for a new connection; returns false if it has not. Those
+    /// that wait already go first.
+    pub(super) fn spare(&mut self, class: u8) -> bool {
+        if !self.slots.is_any_leased() || self.slots.has_set(class) {
+            return true;
+        }
+        if self.reclaim(class) {
+            self.feed(class);
+        }
+        let spare = self.slots.has_set(class);
+        self.counters.starved = self.counters.starved.wrapping_add(u64::from(!spare));
+        spare
     }
 
     /// Makes a set of a class free, if one can be taken back.
@@ -178,6 +235,7 @@ impl Shell<'_> {
             return true;
         }
         let now = self.now;
+        let mut unread = None;
         for _ in 0..TRIES {
             let Some(index) = self.slots.next_leaseholder(class) else {
                 return false;
@@ -185,28 +243,30 @@ impl Shell<'_> {
             let Some(open) = self.slots.open(index) else {
                 continue;
             };
-            // What an owner can still receive is not taken from it.
-            let has_unread = open.slot.phase == Phase::Owned && open.connection.receive_len() > 0;
-            if !has_unread && u128::from(open.connection.stalled(now)) >= STUCK.as_micros() {
-                self.counters.stalled_evicted = self.counters.stalled_evicted.wrapping_add(1);
-                self.give_set_up(index);
-                return true;
+            if u128::from(open.connection.stalled(now)) < STUCK.as_micros() {
+                continue;
             }
+            if open.connection.receive_len() == 0 {
+                return self.give_up(index);
+            }
+            unread.get_or_insert(index);
         }
-        false
+        unread.is_some_and(|index| self.give_up(index))
     }
 
     /// Ends a connection whose peer takes nothing. The peer learns of it with its next segment.
-    fn give_set_up(&mut self, index: u32) {
+    /// Returns true if its set is free: not if an owner has octets to receive first.
+    fn give_up(&mut self, index: u32) -> bool {
         let Some(phase) = self.slots.get(index).map(|slot| slot.phase) else {
-            return;
+            return false;
         };
+        self.counters.stalled_evicted = self.counters.stalled_evicted.wrapping_add(1);
         if phase == Phase::Owned {
             self.fail(index, Error::TimedOut);
-            self.slots.rest(index);
-        } else {
-            self.release(index);
+            return self.slots.rest(index);
         }
+        self.release(index);
+        true
     }
 
     /// Returns a segment without its text if the connection may not take that. What it acknowledges

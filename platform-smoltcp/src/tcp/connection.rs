@@ -413,8 +413,8 @@ impl Connection {
     }
 
     /// Goes to CLOSED for a reason that only the shell knows, such as that there is no way to the
-    /// peer, which is not told. Any reason but [`Error::Unreachable`], [`Error::Refused`] and
-    /// [`Error::Reset`] is [`Error::TimedOut`].
+    /// peer, which is not told. What can be received stays. Any reason but [`Error::Unreachable`],
+    /// [`Error::Refused`] and [`Error::Reset`] is [`Error::TimedOut`].
     pub fn give_up(&mut self, error: Error) {
         let broken = match error {
             Error::Unreachable => Broken::Unreachable,
@@ -422,7 +422,6 @@ impl Connection {
             Error::Reset => Broken::Reset,
             _ => Broken::TimedOut,
         };
-        *self = Self::CLOSED;
         self.finish(broken);
     }
 
