@@ -231,7 +231,13 @@ impl SizeClass {
     /// send wait, first come, first served. Peers that hold a set and take nothing for 10 s lose
     /// their connection if others want one, and what only came out of order is forgotten then. No
     /// more than half of `sets` are for connections that are half open, others get cookies; and no
-    /// more than three quarters for what owners have not received, so that they can always send.
+    /// more than three quarters for what owners have not received, so that some are left to those
+    /// that send.
+    ///
+    /// What an owner does not receive keeps its set. So a program that reads from some connections
+    /// only when others have answered gives those others a class of their own: in one class, three
+    /// quarters of the sets may wait for answers that find none. The same holds of an accept queue
+    /// whose connections have sent something: have a slot for each of them, or a short queue.
     ///
     /// Choose twice as many sets as you expect connections to be busy at once. With less, streams
     /// are slow; with many times less, a peer may find no free set as often as it tries, and give

@@ -97,12 +97,11 @@ impl Drain {
         }
     }
 
-    /// Ends it: everything has been closed, and nobody is left to be told.
+    /// Ends it: everything is closed, and nobody is left to be told.
     pub(super) fn end(&mut self) {
-        *self = Self {
-            step: Step::Over,
-            ..Self::OFF
-        };
+        self.step = Step::Over;
+        self.late.tell_at = NEVER;
+        self.late.are_more = false;
     }
 
     /// Returns true from the start on.
@@ -118,6 +117,9 @@ impl Drain {
     /// Returns when there is something to do, in microseconds.
     #[inline]
     pub(crate) fn due(&self) -> u64 {
+        if !self.has_work() {
+            return NEVER;
+        }
         match self.step {
             Step::Off | Step::Over => NEVER,
             Step::Reading { look_at, .. } => look_at.min(self.ends_at),
@@ -297,7 +299,6 @@ mod tests {
             drain.note_late(id(index), 0);
         }
         drain.end();
-        assert_eq!(drain.due(), NEVER);
         drain.start(500_000, 900_000, &Stats::default());
         assert_eq!(drain.take_late(510_000), None);
         assert!(matches!(drain.step, Step::Reading { .. }));

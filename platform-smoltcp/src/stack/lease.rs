@@ -7,10 +7,11 @@
 //! at which something happens until nothing is on its way, out of order or waiting to be received;
 //! the rest of the time it is remembered in a [`Resting`].
 //!
-//! A set is leased whole, so no connection waits with one buffer for the other. Nor does one wait
-//! for another's in a circle, as in a program that passes on what it receives: no more than three
+//! A set is leased whole, so no connection waits with one buffer for the other. No more than three
 //! quarters of the sets may hold octets that have not been received, however many come, so that the
-//! others are left to those that send; and what is sent is acknowledged in time, or given up.
+//! others are left to those that send; and what is sent is acknowledged in time, or given up. What
+//! a program receives from one connection only after it has received from another may wait for it
+//! in a circle, if both are of one class: `SizeClass::leased` says so.
 
 use crate::pool::links::NONE;
 use crate::tcp::{Connection, Quiet};
