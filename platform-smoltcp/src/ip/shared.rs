@@ -193,11 +193,11 @@ impl SharedNeighbours {
         };
         self.put(ip, mac, now);
         match before {
-            // What has become old enough to be asked for again is news to those that wait for it.
             Some((_, entry)) if entry.mac == mac && is_fresh(&entry) => {}
-            Some((_, entry)) if entry.mac != [0, USED] => {
+            Some((_, entry)) if entry.mac != mac && entry.mac != [0, USED] => {
                 self.moved.fetch_add(1, Ordering::Release);
             }
+            // What had become old enough to be asked for is news, too, to those that wait for it.
             _ => {
                 self.learnt.fetch_add(1, Ordering::Release);
             }
