@@ -85,7 +85,10 @@ fn every_broken_rule_of_the_loop_is_found() {
     use usockets_tests::bed::SimBed;
     use usockets_tests::sim::Faults;
 
-    let bed = || SimBed::new(0, Faults::none());
+    fn bed() -> SimBed {
+        SimBed::new(0, Faults::none())
+    }
+
     let ends = || contract::sockets_end_in_every_way(&mut bed());
     let pauses = || {
         broken_connections::a_reset_that_comes_with_bytes_is_told_though_they_paused(&mut bed());
