@@ -110,6 +110,8 @@ const TABLE: &[(&str, &str, &str)] = &[
 struct Interface {
     imported: BTreeMap<String, String>,
     named: BTreeSet<String>,
+    /// Types of the file that it keeps to its crate.
+    private: BTreeSet<String>,
     /// Inside of what is public.
     is_public: bool,
 }
@@ -136,6 +138,17 @@ impl Interface {
         let root = path.split("::").next().unwrap_or_default();
         if FOREIGN.contains(&root) {
             self.imported.insert(name, path);
+        }
+    }
+
+    /// Returns true for a type that only its crate sees.
+    fn is_private(&self, of: &syn::Type) -> bool {
+        match of {
+            syn::Type::Path(path) => {
+                let name = path.path.segments.last();
+                name.is_some_and(|name| self.private.contains(&name.ident.to_string()))
+            }
+            _ => false,
         }
     }
 
@@ -189,11 +202,17 @@ impl<'ast> Visit<'ast> for Interface {
             Item::Type(item) => is_public(&item.vis),
             Item::Const(item) => is_public(&item.vis),
             Item::Trait(item) => is_public(&item.vis),
-            // Its methods say so themselves; what a trait's implementation names is public.
-            Item::Impl(item) => item.trait_.is_some(),
+            // Its methods say so themselves; what a trait's implementation names is as public as
+            // its type.
+            Item::Impl(item) => item.trait_.is_some() && !self.is_private(&item.self_ty),
             Item::Mod(item) if item.ident == "tests" => return,
             _ => false,
         };
+        if let (false, Item::Struct(syn::ItemStruct { ident, .. }))
+        | (false, Item::Enum(syn::ItemEnum { ident, .. })) = (public, item)
+        {
+            self.private.insert(ident.to_string());
+        }
         self.within(public, |this| visit::visit_item(this, item));
     }
 
