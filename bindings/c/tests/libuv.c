@@ -88,8 +88,8 @@ static void woken(void) {
 /* Of libuv's own, outside of every iteration of the loop. */
 static void connect_later(uv_timer_t *timer) {
     connect_one();
-    us_timer_set(us_create_timer(loop, 0, 0), fire, 20, 20);
     start = millis();
+    us_timer_set(us_create_timer(loop, 0, 0), fire, 20, 20);
     uv_close((uv_handle_t *) timer, NULL);
 }
 
