@@ -9,14 +9,13 @@ use core::net::IpAddr;
 use usockets::{Duration, Instant};
 
 use crate::hash::Secret;
+use crate::ip::FRESH_MAX;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
-use crate::ip::shared::{self, SharedNeighbours};
+use crate::ip::shared::SharedNeighbours;
 use crate::number::{high, low, place};
 
 /// How long an address is used after it was last confirmed (RFC 1122, section 2.3.2.1).
 const KNOWN_MAX: Duration = Duration::from_secs(60);
-/// How long before it is asked for again, while still in use.
-const FRESH_MAX: Duration = Duration::from_secs(30);
 /// Time between two questions for one neighbour (RFC 1122, section 2.3.2.1).
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Questions without answer after which a neighbour counts as unreachable.
@@ -269,9 +268,6 @@ impl<'a> Neighbours<'a> {
         })
     }
 }
-
-#[cfg(all(feature = "queues", target_has_atomic = "32"))]
-const _: () = assert!(FRESH_MAX.as_secs() == shared::FRESH.as_secs());
 
 /// What is known together with other stacks.
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use usockets::{Duration, Instant};
 
+use crate::ip::FRESH_MAX;
 use crate::number::{low, place};
 use crate::wire::ethernet::Mac;
 
@@ -13,8 +14,6 @@ use crate::wire::ethernet::Mac;
 const WAYS: usize = 4;
 /// In the upper word of a hardware address: it is known.
 const KNOWN: u32 = 1 << 16;
-/// How long stacks take over from each other what was heard.
-pub(super) const FRESH: Duration = Duration::from_secs(30);
 /// There as well: the entry is in use.
 const USED: u32 = 1 << 17;
 
@@ -189,7 +188,7 @@ impl SharedNeighbours {
         let before = self.entry(ip);
         let is_fresh = |entry: &Entry| {
             let age = age(seconds(now), entry.at);
-            Duration::from_secs(u64::from(age)) < FRESH
+            Duration::from_secs(u64::from(age)) < FRESH_MAX
         };
         self.put(ip, mac, now);
         match before {
