@@ -8,6 +8,7 @@ pub mod control;
 mod forward;
 pub mod fuzz;
 pub mod http;
+pub mod lockstep;
 pub mod mail;
 pub mod model;
 pub mod slow;

@@ -1,11 +1,12 @@
 //! The echo server of `plain_echo` composed of two protocols that both write, as `budget` measures
-//! it. Prints its address, then serves until it is killed.
+//! it: with its own clients of the first protocol, as many rounds as it is told.
 
 use std::net::SocketAddr;
 
 use usockets::compose::{Both, Composed, Either, PartSocket, Protocol, Scope};
 use usockets::{Endpoint, Error, Loop, Opened, Sockets};
 use usockets_linux::Linux;
+use usockets_tests::lockstep;
 
 /// Sends back what comes.
 struct Echo;
@@ -62,17 +63,16 @@ impl Protocol for Title {
 
 type Program = Composed<Both<Echo, Title>>;
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut sockets: Box<Sockets<Linux, Program, 1024>> = Box::default();
     let mut buffer = Box::new([0; 65_536]);
     let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
-    let addrs = [Either::First(()), Either::Second(())].map(|context| {
+    let [addr, _] = [Either::First(()), Either::Second(())].map(|context| {
         let at = Endpoint::tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let listener = server.net().listen(at, context)?;
         server.net().listening_addr(listener).ok_or(Error::Invalid)
     });
-    for addr in addrs {
-        println!("{}", addr?);
-    }
-    server.run(&mut Composed(Both(Echo, Title)))
+    let mut program = Composed(Both(Echo, Title));
+    let rounds = lockstep::rounds_wanted().ok_or("how many rounds?")?;
+    lockstep::run(addr?, rounds, || server.poll(&mut program, None))
 }

@@ -1,10 +1,12 @@
 //! The barest echo server on the Linux platform, with `()` data: what `budget` measures.
-//! Prints its address, then serves until it is killed.
+//! Prints its address, then serves until it is killed, or its own clients as many rounds as it is
+//! told.
 
 use std::net::SocketAddr;
 
 use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
+use usockets_tests::lockstep;
 
 struct Echo;
 
@@ -21,7 +23,7 @@ impl<P: Platform> Handler<P> for Echo {
     }
 }
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut sockets: Box<Sockets<Linux, Echo, 1024>> = Box::default();
     let mut buffer = Box::new([0; 65_536]);
     let mut server = Loop::new(Linux::new()?, &mut sockets, &mut buffer);
@@ -29,6 +31,10 @@ fn main() -> Result<(), Error> {
         .net()
         .listen(Endpoint::tcp(SocketAddr::from(([127, 0, 0, 1], 0))), ())?;
     let addr = server.net().listening_addr(listener);
-    println!("{}", addr.ok_or(Error::Invalid)?);
-    server.run(&mut Echo)
+    let addr = addr.ok_or(Error::Invalid)?;
+    println!("{addr}");
+    if let Some(rounds) = lockstep::rounds_wanted() {
+        return lockstep::run(addr, rounds, || server.poll(&mut Echo, None));
+    }
+    Ok(server.run(&mut Echo)?)
 }
