@@ -1,15 +1,17 @@
-//! A server and its clients in one thread, in turn, so that a count of the server's instructions is
-//! the same in every run: each wait of the server finds what all clients sent.
+//! A server's clients in the server's thread, in turn with it, so that a count of the server's
+//! instructions is the same in every run: each wait finds what all clients sent.
 
 use std::env;
-use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// Connections, in lockstep.
 pub const CONNECTIONS: usize = 10;
-/// Name of the function whose instructions are counted, for callgrind's `--toggle-collect`.
-pub const COUNTED: &str = "*lockstep*counted*";
+/// What callgrind has to be told so that it counts all but the clients.
+pub const WITHOUT_CLIENTS: [&str; 2] = [
+    "--collect-atstart=yes",
+    "--toggle-collect=*lockstep*Clients*turn*",
+];
 /// Bytes of one message.
 const MESSAGE: [u8; 64] = [b'x'; 64];
 
@@ -18,48 +20,69 @@ pub fn rounds_wanted() -> Option<usize> {
     env::args().nth(1)?.parse().ok()
 }
 
-/// In each of `rounds` rounds each client sends one message, then `turn`, one iteration of the
-/// server at `addr`, is called until each client has its answer.
-///
-/// # Errors
-/// What the sockets or the server say, and an answer that differs from what was sent.
-pub fn run<E: Error + 'static>(
-    addr: SocketAddr,
+/// Clients of an echo server. In each round each sends one message, and each waits for its answer.
+#[derive(Debug)]
+pub struct Clients {
+    streams: Vec<TcpStream>,
+    /// Of the round's first client without its whole answer.
+    at: usize,
+    /// What it has of it.
+    answer: Vec<u8>,
     rounds: usize,
-    mut turn: impl FnMut() -> Result<(), E>,
-) -> Result<(), Box<dyn Error>> {
-    let connect = |_| {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(stream)
-    };
-    let mut streams: Vec<_> = (0..CONNECTIONS).map(connect).collect::<io::Result<_>>()?;
-    for _ in 0..rounds {
-        for stream in &mut streams {
-            stream.write_all(&MESSAGE)?;
-        }
-        for stream in &mut streams {
-            let mut back = [0; MESSAGE.len()];
-            let mut filled = 0;
-            while let Some(free) = back.get_mut(filled..).filter(|free| !free.is_empty()) {
-                match stream.read(free) {
-                    Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                    Ok(len) => filled += len,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => counted(&mut turn)?,
-                    Err(error) => return Err(error.into()),
+}
+
+impl Clients {
+    /// Connects to the server at `addr`, for `rounds` rounds.
+    ///
+    /// # Errors
+    /// What the sockets say.
+    pub fn connect(addr: SocketAddr, rounds: usize) -> io::Result<Self> {
+        let connect = |_| {
+            let stream = TcpStream::connect(addr)?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        };
+        Ok(Self {
+            streams: (0..CONNECTIONS).map(connect).collect::<io::Result<_>>()?,
+            at: CONNECTIONS,
+            answer: Vec::with_capacity(MESSAGE.len()),
+            rounds,
+        })
+    }
+
+    /// Goes on until the server has to do something; returns false when all rounds are over.
+    ///
+    /// # Errors
+    /// What the sockets say, and an answer that differs from what was sent.
+    #[inline(never)]
+    pub fn turn(&mut self) -> io::Result<bool> {
+        loop {
+            let Some(stream) = self.streams.get_mut(self.at) else {
+                if self.rounds == 0 {
+                    return Ok(false);
                 }
+                self.rounds -= 1;
+                self.at = 0;
+                for stream in &mut self.streams {
+                    stream.write_all(&MESSAGE)?;
+                }
+                return Ok(true);
+            };
+            let mut bytes = [0; MESSAGE.len()];
+            match stream.read(&mut bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) => self.answer.extend_from_slice(&bytes[..len]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
             }
-            if back != MESSAGE {
-                return Err(io::Error::other("the echo differs").into());
+            if !MESSAGE.starts_with(&self.answer) {
+                return Err(io::Error::other("the echo differs"));
+            }
+            if self.answer.len() == MESSAGE.len() {
+                self.answer.clear();
+                self.at += 1;
             }
         }
     }
-    Ok(())
-}
-
-/// Calls `turn`, under a name that a profiler sees.
-#[inline(never)]
-fn counted<E>(turn: &mut impl FnMut() -> Result<(), E>) -> Result<(), E> {
-    turn()
 }

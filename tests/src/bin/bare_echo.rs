@@ -3,13 +3,12 @@
 //! many rounds as it is told.
 
 use std::error::Error;
-use std::io;
 use std::net::TcpListener;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::net::{SendFlags, SocketFlags, accept_with, send};
-use usockets_tests::lockstep;
+use usockets_tests::lockstep::{Clients, rounds_wanted};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -22,31 +21,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut events = [empty; 256];
     let mut buffer = vec![0; 65_536];
-    let rounds = lockstep::rounds_wanted().ok_or("how many rounds?")?;
-    lockstep::run(listener.local_addr()?, rounds, || {
+    let rounds = rounds_wanted().ok_or("how many rounds?")?;
+    let mut clients = Clients::connect(listener.local_addr()?, rounds)?;
+    while clients.turn()? {
         let count = epoll::wait(&epoll, &mut events, None)?;
-        events
-            .iter()
-            .take(count)
-            .try_for_each(|event| serve(&epoll, &listener, event.data.u64() as RawFd, &mut buffer))
-    })
-}
-
-/// Accepts from the listener, or sends back what a connection has sent.
-fn serve(epoll: &OwnedFd, listener: &TcpListener, raw: RawFd, buffer: &mut [u8]) -> io::Result<()> {
-    if raw == listener.as_raw_fd() {
-        let new = accept_with(listener, SocketFlags::NONBLOCK)?;
-        epoll::add(epoll, &new, name(new.as_raw_fd()), EventFlags::IN)?;
-        // It is in `epoll`'s hands now, and comes back as a number.
-        let _ = new.into_raw_fd();
-        return Ok(());
-    }
-    // SAFETY: registered above and not closed since, as its number came with an event.
-    let fd = unsafe { BorrowedFd::borrow_raw(raw) };
-    match rustix::io::read(fd, &mut *buffer) {
-        Ok(len) if len > 0 && send(fd, &buffer[..len], SendFlags::NOSIGNAL) == Ok(len) => {}
-        // SAFETY: as above; nothing else owns it.
-        _ => drop(unsafe { OwnedFd::from_raw_fd(raw) }),
+        for event in &events[..count] {
+            let raw = event.data.u64() as RawFd;
+            if raw == listener.as_raw_fd() {
+                let new = accept_with(&listener, SocketFlags::NONBLOCK)?;
+                epoll::add(&epoll, &new, name(new.as_raw_fd()), EventFlags::IN)?;
+                // It is in `epoll`'s hands now, and comes back as a number.
+                let _ = new.into_raw_fd();
+                continue;
+            }
+            // SAFETY: registered above and not closed since, as its number came with an event.
+            let fd = unsafe { BorrowedFd::borrow_raw(raw) };
+            match rustix::io::read(fd, &mut buffer[..]) {
+                Ok(len) if len > 0 && send(fd, &buffer[..len], SendFlags::NOSIGNAL) == Ok(len) => {}
+                // SAFETY: as above; nothing else owns it.
+                _ => drop(unsafe { OwnedFd::from_raw_fd(raw) }),
+            }
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use usockets::compose::{Both, Composed, Either, PartSocket, Protocol, Scope};
 use usockets::{Endpoint, Error, Loop, Opened, Sockets};
 use usockets_linux::Linux;
-use usockets_tests::lockstep;
+use usockets_tests::lockstep::{Clients, rounds_wanted};
 
 /// Sends back what comes.
 struct Echo;
@@ -73,6 +73,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         server.net().listening_addr(listener).ok_or(Error::Invalid)
     });
     let mut program = Composed(Both(Echo, Title));
-    let rounds = lockstep::rounds_wanted().ok_or("how many rounds?")?;
-    lockstep::run(addr?, rounds, || server.poll(&mut program, None))
+    let mut clients = Clients::connect(addr?, rounds_wanted().ok_or("how many rounds?")?)?;
+    while clients.turn()? {
+        server.poll(&mut program, None)?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
-use usockets_tests::lockstep;
+use usockets_tests::lockstep::{Clients, rounds_wanted};
 
 struct Echo;
 
@@ -33,8 +33,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = server.net().listening_addr(listener);
     let addr = addr.ok_or(Error::Invalid)?;
     println!("{addr}");
-    if let Some(rounds) = lockstep::rounds_wanted() {
-        return lockstep::run(addr, rounds, || server.poll(&mut Echo, None));
+    let mut clients = match rounds_wanted() {
+        Some(rounds) => Some(Clients::connect(addr, rounds)?),
+        None => None,
+    };
+    while clients.as_mut().map_or(Ok(true), Clients::turn)? {
+        server.poll(&mut Echo, None)?;
     }
-    Ok(server.run(&mut Echo)?)
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use usockets_tests::lockstep::{CONNECTIONS, COUNTED};
+use usockets_tests::lockstep::{CONNECTIONS, WITHOUT_CLIENTS};
 
 use crate::programs::{Programs, installed};
 use crate::report::Report;
@@ -51,8 +51,7 @@ fn measure_echoes(report: &mut Report, programs: &Programs) -> io::Result<()> {
 
 /// The difference of two runs, per echo.
 fn per_echo(server: &Path) -> io::Result<f64> {
-    let toggle = format!("--toggle-collect={COUNTED}");
-    let of = |rounds: usize| total(server, &[&toggle], &rounds.to_string());
+    let of = |rounds: usize| total(server, &WITHOUT_CLIENTS, &rounds.to_string());
     let [short, long] = ROUNDS;
     let more = of(long)? - of(short)?;
     let echoes = u32::try_from((long - short) * CONNECTIONS).map_err(io::Error::other)?;
