@@ -39,6 +39,12 @@ pub struct Counters {
     pub starved: u64,
     /// Connections that lost what had come out of order, since others wanted their set.
     pub reneged: u64,
+    /// Packets given to the stack of another queue, to which their connection belongs.
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    pub handed_over: u64,
+    /// Packets for the stack of another queue that it had no room for, or that were too large.
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    pub hand_overs_dropped: u64,
     /// Datagrams that came for a socket whose memory was full.
     #[cfg(feature = "datagrams")]
     pub datagrams_dropped: u64,
@@ -47,4 +53,45 @@ pub struct Counters {
     pub datagrams_displaced: u64,
     /// Connections given up since their peer took nothing and others wanted their set.
     pub stalled_evicted: u64,
+}
+
+impl Counters {
+    /// Returns the sums of both, as for several stacks that are one host.
+    #[must_use]
+    pub const fn sum(self, other: Self) -> Self {
+        Self {
+            received: self.received.wrapping_add(other.received),
+            malformed: self.malformed.wrapping_add(other.malformed),
+            fragments: self.fragments.wrapping_add(other.fragments),
+            impossible: self.impossible.wrapping_add(other.impossible),
+            syns_dropped: self.syns_dropped.wrapping_add(other.syns_dropped),
+            cookies_sent: self.cookies_sent.wrapping_add(other.cookies_sent),
+            cookies_taken: self.cookies_taken.wrapping_add(other.cookies_taken),
+            handshakes_expired: self
+                .handshakes_expired
+                .wrapping_add(other.handshakes_expired),
+            half_open_evicted: self.half_open_evicted.wrapping_add(other.half_open_evicted),
+            time_wait_evicted: self.time_wait_evicted.wrapping_add(other.time_wait_evicted),
+            closing_evicted: self.closing_evicted.wrapping_add(other.closing_evicted),
+            stuck_evicted: self.stuck_evicted.wrapping_add(other.stuck_evicted),
+            established: self.established.wrapping_add(other.established),
+            neighbour_waits: self.neighbour_waits.wrapping_add(other.neighbour_waits),
+            device_full: self.device_full.wrapping_add(other.device_full),
+            starved: self.starved.wrapping_add(other.starved),
+            reneged: self.reneged.wrapping_add(other.reneged),
+            #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+            handed_over: self.handed_over.wrapping_add(other.handed_over),
+            #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+            hand_overs_dropped: self
+                .hand_overs_dropped
+                .wrapping_add(other.hand_overs_dropped),
+            #[cfg(feature = "datagrams")]
+            datagrams_dropped: self.datagrams_dropped.wrapping_add(other.datagrams_dropped),
+            #[cfg(feature = "datagrams")]
+            datagrams_displaced: self
+                .datagrams_displaced
+                .wrapping_add(other.datagrams_displaced),
+            stalled_evicted: self.stalled_evicted.wrapping_add(other.stalled_evicted),
+        }
+    }
 }

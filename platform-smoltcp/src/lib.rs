@@ -132,9 +132,17 @@
 //!
 //! # Several queues
 //!
-//! Stacks with the same addresses, one for each receive queue of a card, are one host on the link.
-//! What the card hands to one queue only, answers of neighbours, reaches all of them by a table
-//! that they share (`SharedNeighbours`, feature `queues`).
+//! Stacks with the same addresses, one for each receive queue of a card, are one host on the link
+//! (feature `queues`). What the card hands to one queue only, answers of neighbours, reaches all of
+//! them by a table that they share (`SharedNeighbours`). Each is told how the card spreads frames
+//! (`Rss`: the key of its hash and its table) and connects from ports whose answers come back to
+//! it; two of them never use one port to the same peer. What arrives at a stack and belongs to a
+//! connection of another, such as what ICMP says of it, is handed over (`SharedQueues`); where
+//! nothing hashes, as behind a TAP or a veth, that is every second packet of two stacks. They are
+//! given one configuration, its secret included, so that a SYN cookie of one opens at any other.
+//! ARP, neighbour solicitations and pings are answered by the stack that they come to, and the one
+//! of queue 0 announces the addresses. Datagrams stay where they arrive: have a socket on each
+//! stack.
 //!
 //! # Listening
 //!
@@ -199,6 +207,8 @@ pub use hash::Secret;
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+pub use ip::rss::{RSS_KEY_LEN, Rss, RssKey};
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 
@@ -207,8 +217,12 @@ pub use stack::lease::{Resting, Working};
 pub use stack::listener::Listener;
 pub use stack::memory::Memory;
 pub use stack::platform::{FRAMES_MAX, Stack};
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+pub use stack::queues::{SharedPacket, SharedQueues};
 pub use stack::slot::Slot;
 pub use stack::socket::Socket;
+#[cfg(feature = "connections")]
+pub use stack::view::ConnectionView;
 pub use tcp::{Block, Outstanding};
 #[cfg(feature = "datagrams")]
 pub use udp::memory::DatagramMemory;

@@ -1,12 +1,15 @@
 //! Below TCP: own addresses and the next hop to others ([`route`]), who has which hardware address
-//! on the link ([`neighbour`]), what several stacks know of that together ([`shared`]), and the
-//! messages by which it is found out ([`resolve`]).
+//! on the link ([`neighbour`]), and the messages by which that is found out ([`resolve`]). Of
+//! several stacks that are one host: what they know of neighbours together (`shared`), and which of
+//! several queues a card chooses (`rss`).
 
 use usockets::Duration;
 
 pub(crate) mod neighbour;
 pub(crate) mod resolve;
 pub(crate) mod route;
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+pub(crate) mod rss;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 pub(crate) mod shared;
 

@@ -51,12 +51,27 @@ impl Shell<'_> {
             self.counters.impossible = self.counters.impossible.wrapping_add(1);
             return 0;
         }
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        {
+            let verified = Arrival {
+                verified: true,
+                ..*arrival
+            };
+            if self.hand_over(ends, &verified) {
+                return 0;
+            }
+        }
         let Some(number) = self.listener_for(ends) else {
             return self.reset(ends, segment, arrival);
         };
         match Listen::of(segment) {
             Listen::Open => self.on_syn(number, ends, segment, arrival),
             Listen::Reset => {
+                #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+                if self.shares_cookies() {
+                    let soon = self.now.saturating_add(Duration::from_micros(1));
+                    self.cookies_until = self.cookies_until.max(soon);
+                }
                 if self.now < self.cookies_until && self.accept_cookie(number, ends, segment) {
                     return 0;
                 }
@@ -324,6 +339,8 @@ impl Shell<'_> {
         let reply = cookies::answer(secret, pair, now, segment, &settings, capacity);
         self.counters.cookies_sent = self.counters.cookies_sent.wrapping_add(1);
         self.cookies_until = self.now.saturating_add(COOKIES_BELIEVED);
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        self.share_cookie();
         self.answer(ends, &reply, arrival)
     }
 

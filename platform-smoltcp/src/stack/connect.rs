@@ -87,6 +87,10 @@ impl Shell<'_> {
             None | Some(0) => self.ephemeral((number, ip), remote),
             Some(port) => {
                 let ends = Ends::new((number, port), remote.ip(), remote.port());
+                #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+                if self.own_ports(ip, remote).is_some_and(|own| !own.has(port)) {
+                    return Err(Error::AddressUnavailable);
+                }
                 if self.is_taken(&ends, ip) {
                     Err(Error::AddressInUse)
                 } else {
@@ -101,8 +105,14 @@ impl Shell<'_> {
     fn ephemeral(&mut self, (number, ip): (u8, IpAddr), remote: SocketAddr) -> Result<Ends, Error> {
         let with = |port| Ends::new((number, port), remote.ip(), remote.port());
         let offset = with(0).hash32(self.secrets.port);
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        let own = self.own_ports(ip, remote);
         for _ in 0..PORTS {
             let ends = with(self.port(offset));
+            #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+            if own.is_some_and(|own| !own.has(ends.local_port())) {
+                continue;
+            }
             if !self.is_taken(&ends, ip) {
                 return Ok(ends);
             }

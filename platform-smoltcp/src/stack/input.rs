@@ -83,7 +83,7 @@ impl Shell<'_> {
 
     /// Takes an IP packet in.
     #[inline]
-    fn packet(&mut self, arrival: &Arrival<'_>) -> usize {
+    pub(super) fn packet(&mut self, arrival: &Arrival<'_>) -> usize {
         match arrival.packet.first().map(|first| first >> 4) {
             Some(4) => self.packet_v4(arrival),
             Some(6) => self.packet_v6(arrival),

@@ -7,10 +7,14 @@
 //! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
 //! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
 //! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`demand`] what it
-//! takes to start, [`memory`] what the caller lends, and [`socket`] what a loop keeps of one.
+//! takes to start, [`memory`] what the caller lends, [`socket`] what a loop keeps of one, and
+//! `view` what is told of it.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
+//!
+//! Of several stacks that are one host, `queues` is what they share, and `hand_over` which
+//! connections are whose.
 //!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].
@@ -27,6 +31,8 @@ mod datagrams_in;
 mod datagrams_out;
 pub(crate) mod demand;
 mod events;
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+mod hand_over;
 mod input;
 pub(crate) mod lease;
 pub(crate) mod listener;
@@ -35,8 +41,12 @@ mod output;
 mod owner;
 pub(crate) mod platform;
 mod pressure;
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+pub(crate) mod queues;
 mod reply;
 mod shell;
 pub(crate) mod slot;
 mod slots;
 pub(crate) mod socket;
+#[cfg(feature = "connections")]
+pub(crate) mod view;

@@ -11,10 +11,14 @@ use crate::config::{Config, SizeClass};
 use crate::counters::Counters;
 use crate::device::{CHAIN_MAX, PollDevice, RxChecksum, TxMeta};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+use crate::ip::rss::Rss;
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::ip::shared::SharedNeighbours;
 use crate::number::place;
 use crate::stack::memory::Memory;
 use crate::stack::output::{Served, send_copy};
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+use crate::stack::queues::SharedQueues;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Phase};
 use crate::stack::socket::{Kind, Socket};
@@ -113,6 +117,33 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         self.shell.neighbours.share(table);
     }
 
+    /// Makes this the stack of `queue`, counted from 0, of several that are one host: one for each
+    /// receive queue of a card, which `rss` describes.
+    ///
+    /// It then connects from ports whose answers come to its queue, refuses with
+    /// [`Error::AddressUnavailable`] to connect from others, and hands over what belongs to
+    /// connections of other stacks. Handed what it was asleep for, the stack of a queue is woken by
+    /// `wake`, which is called on this stack's thread with the number of the queue and has to end
+    /// [`PollDevice::wait`] of that stack's device, as a [`usockets::Waker`] does.
+    ///
+    /// Call it once on each of them, before any connects or listens. All are made of one
+    /// [`Config`], with one secret, and of one clock; share neighbours as well
+    /// ([`Self::share_neighbours`]). Only the stack of queue 0 announces the addresses.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the table of `rss` does not lead to `queue`, or leads to one that
+    /// `queues` has no places for.
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    pub fn share_queues(
+        &mut self,
+        queues: &'a SharedQueues,
+        rss: Rss<'a>,
+        queue: u16,
+        wake: &'a (dyn Fn(u16) + Sync),
+    ) -> Result<(), Error> {
+        self.shell.share(queues, rss, queue, wake)
+    }
+
     /// Sends what is due and takes frames in, all in bounds.
     ///
     /// What frames make due goes out at once only if they make no reports. Else it waits for the
@@ -156,6 +187,24 @@ impl<'a, D: PollDevice> Stack<'a, D> {
             }
         }
         self.more = count >= FRAMES_MAX;
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        self.take_handed();
+    }
+
+    /// Takes in what other stacks have handed over.
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    fn take_handed(&mut self) {
+        for _ in 0..FRAMES_MAX {
+            let Some(len) = self.shell.take_handed() else {
+                return;
+            };
+            self.received_at = self.shell.now;
+            if len > 0 {
+                let frame = self.shell.scratch.get(..len).unwrap_or_default();
+                send_copy(&mut self.device, frame, &TxMeta::NONE);
+            }
+        }
+        self.more = true;
     }
 
     /// Takes a frame in several buffers in, put together; one that does not fit is dropped.

@@ -15,6 +15,8 @@ use crate::pool::links::Marks;
 use crate::pool::list::{ReadyRing, Ring};
 use crate::pool::table::Table;
 use crate::pool::wheel::{Wheel, tick_after};
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+use crate::stack::hand_over::Share;
 use crate::stack::listener::Listener;
 use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN, Tables};
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
@@ -79,6 +81,9 @@ pub(super) struct Shell<'a> {
     pub(super) table: Table<'a>,
     pub(super) wheel: Wheel,
     pub(super) neighbours: Neighbours<'a>,
+    /// Its part of a host that several stacks are.
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    pub(super) share: Option<Share<'a>>,
     #[cfg(feature = "datagrams")]
     pub(super) datagrams: Datagrams<'a>,
     /// An address that the link is watched for, and whether another station has it.
@@ -128,6 +133,8 @@ impl<'a> Shell<'a> {
             table: Table::empty(),
             wheel: Wheel::new(now),
             neighbours: Neighbours::empty(),
+            #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+            share: None,
             #[cfg(feature = "datagrams")]
             datagrams: Datagrams::empty(),
             #[cfg(feature = "datagrams")]
@@ -207,6 +214,10 @@ impl<'a> Shell<'a> {
 
     /// Returns when the next announcement of own addresses is due; `None` when all are made.
     pub(super) fn next_announcement(&self) -> Option<Instant> {
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        if self.is_announced_elsewhere() {
+            return None;
+        }
         (self.announced < ANNOUNCEMENTS).then_some(self.announce_at)
     }
 

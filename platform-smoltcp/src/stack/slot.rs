@@ -137,8 +137,10 @@ pub struct Slot {
 
 /// Bytes of a bucket of the table of addresses.
 const BUCKET_LEN: usize = size_of::<u32>();
+/// Bytes that counting what was sent again adds.
+const VIEW_LEN: usize = if cfg!(feature = "connections") { 4 } else { 0 };
 // What a connection takes beside its buffers and tables, if it keeps them for life.
-const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Working>() <= 350);
+const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Working>() <= 350 + VIEW_LEN);
 // And what a quiet one takes that leases them: all there is.
 const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Resting>() <= 200);
 

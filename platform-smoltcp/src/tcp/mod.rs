@@ -48,7 +48,7 @@
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
 //! `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the connection while
-//! nothing is on its way. `listen`, `cookies` and
+//! nothing is on its way, and `info` what it tells of itself. `listen`, `cookies` and
 //! `time_wait` are the connection before and after it costs anything; `invariants` is what always
 //! holds, and `injected_bug` what the tests must find. A file imports from those named before it,
 //! but for the steps of a connection, which are all methods of it.
@@ -58,6 +58,8 @@ mod ack;
 mod congestion;
 mod connection;
 pub mod cookies;
+#[cfg(feature = "connections")]
+mod info;
 mod injected_bug;
 mod input;
 mod invariants;
@@ -77,6 +79,8 @@ mod time_wait;
 mod timers;
 
 pub use connection::{CONNECTION_LEN, Connection, State};
+#[cfg(feature = "connections")]
+pub use info::Info;
 #[cfg(feature = "injected-bugs")]
 pub use injected_bug::{InjectedBug, inject};
 pub use listen::Listen;

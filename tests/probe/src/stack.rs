@@ -3,6 +3,10 @@
 
 use usockets::{Error, Instant, Net, SocketId, Sockets};
 use usockets_smoltcp::dhcp::{Action, DhcpClient};
+#[cfg(target_has_atomic = "32")]
+use usockets_smoltcp::{
+    Rss, RssKey, SharedNeighbour, SharedNeighbours, SharedPacket, SharedQueues,
+};
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, DatagramMemory, DatagramSlot, Listener, Medium, Memory,
     Neighbour, Outstanding, PollDevice, Resting, RxChecksum, RxMeta, Secret, SizeClass, Slot,
@@ -155,6 +159,25 @@ static mut DATAGRAM_BUCKETS: [u32; 4] = [0; 4];
 static mut RECEIVED: [u8; 4_096] = [0; 4_096];
 static mut HELD: [u8; 4_096] = [0; 4_096];
 
+/// Makes it one of several, with any card.
+#[cfg(target_has_atomic = "32")]
+fn share(stack: &mut Stack<'static, Card>) -> Result<(), Error> {
+    static NEIGHBOURS: SharedNeighbours<[SharedNeighbour; 8]> = SharedNeighbours::new();
+    static QUEUES: SharedQueues<[SharedPacket; 4]> = SharedQueues::new(2);
+    static KEY: RssKey = RssKey::MICROSOFT;
+    static TABLE: [u16; 4] = Rss::spread(2);
+    let queues: &'static SharedQueues = &QUEUES;
+    let table = TABLE.get(..len()).unwrap_or_default();
+    let rss = Rss::new(&KEY, hidden(table));
+    if yes() {
+        stack.share_neighbours(&NEIGHBOURS);
+        stack.share_queues(queues, rss, word() as u16, &|queue| _ = hidden(queue))?;
+    }
+    let _ = (KEY.hash(bytes()), rss.queue_for(addr(), addr()));
+    let _ = (queues.queue_count(), stack.counters().sum(*stack.counters()));
+    Ok(())
+}
+
 /// Makes any calls on it.
 pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Error> {
     // SAFETY: the only place that names the statics, and it is entered once.
@@ -187,5 +210,7 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
     let card = Card { slot: [0; 1_600] };
     let mut stack = Stack::new(card, &config, memory, &[class])?;
     stack.start_datagrams(datagrams)?;
+    #[cfg(target_has_atomic = "32")]
+    share(&mut stack)?;
     anything::run(stack, sockets, receive, cork)
 }

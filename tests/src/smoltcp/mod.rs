@@ -1,6 +1,7 @@
 //! Two stacks on a wire, each driven through `Platform` by a small loop of its own that keeps the
 //! contract: it acts on reports and on nothing else.
 
+pub mod card;
 pub mod codecs;
 pub mod dhcp;
 pub mod forge;
