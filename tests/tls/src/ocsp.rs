@@ -12,6 +12,8 @@ pub struct Response<'a> {
     pub next_update: Option<&'a str>,
     /// The responder, who signs in the authority's place.
     pub responder: Option<&'a Leaf>,
+    /// Extensions of what is said of the certificate, and of the whole: empty or their element.
+    pub extensions: [Vec<u8>; 2],
 }
 
 impl Response<'_> {
@@ -23,6 +25,7 @@ impl Response<'_> {
             this_update: "20270114000000Z",
             next_update: Some("20270120000000Z"),
             responder: None,
+            extensions: [Vec::new(), Vec::new()],
         }
     }
 
@@ -48,6 +51,7 @@ impl Response<'_> {
     fn sign_with(&self, authority: &Authority, algorithm: &[u8]) -> Vec<u8> {
         const SHA1: [u8; 7] = [6, 5, 0x2b, 0x0e, 3, 2, 0x1a];
         const BASIC: [u8; 11] = [6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
+        let [of_single, of_all] = &self.extensions;
         let id = der(
             0x30,
             &[
@@ -65,6 +69,7 @@ impl Response<'_> {
                 self.state.clone(),
                 time(self.this_update),
                 next.unwrap_or_default(),
+                of_single.clone(),
             ],
         );
         let data = der(
@@ -73,6 +78,7 @@ impl Response<'_> {
                 der(0xa2, &[der(4, &[vec![9; 20]])]),
                 time(self.this_update),
                 der(0x30, &[single]),
+                of_all.clone(),
             ],
         );
         let signature = match self.responder {
@@ -98,6 +104,16 @@ impl Response<'_> {
         let bytes = der(0x30, &[BASIC.to_vec(), der(4, &[basic])]);
         der(0x30, &[vec![0x0a, 1, 0], der(0xa0, &[bytes])])
     }
+}
+
+/// Makes an element `[1]` with one extension, the object 1.2.3.
+pub fn extension(is_critical: bool) -> Vec<u8> {
+    let critical = match is_critical {
+        true => der(1, &[vec![0xff]]),
+        false => Vec::new(),
+    };
+    let fields = [der(6, &[vec![0x2a, 3]]), critical, der(4, &[vec![5, 0]])];
+    der(0xa1, &[der(0x30, &[der(0x30, &fields)])])
 }
 
 fn time(text: &str) -> Vec<u8> {

@@ -12,7 +12,7 @@ use usockets::tls::{
     Alert, ClientAuth, ClientConfig, Config, IdentityError, OcspPolicy, RevocationList,
     RevocationListError, RustCrypto, ServerConfig,
 };
-use usockets_tests_tls::ocsp::{Response, der};
+use usockets_tests_tls::ocsp::{Response, der, extension};
 use usockets_tests_tls::{
     Authority, Broken, Crypto, Kind, Leaf, Machine, Ours, Theirs, pump, settle,
 };
@@ -85,6 +85,11 @@ fn a_client_checks_what_a_server_shows() {
         state: vec![0x82, 0],
         ..good.clone()
     };
+    let extended = |extensions| Response {
+        extensions,
+        ..good.clone()
+    };
+    let [none, known, critical] = [Vec::new(), extension(false), extension(true)];
     let revoked = Some(Alert::CERTIFICATE_REVOKED);
     for (what, response, expected) in [
         ("good", good.clone(), None),
@@ -95,6 +100,17 @@ fn a_client_checks_what_a_server_shows() {
         ),
         ("revoked", Response::revoked(SERIAL), revoked),
         ("unknown", unknown, BAD_STATUS),
+        ("with extensions", extended([known.clone(), known]), None),
+        (
+            "with a critical extension",
+            extended([none.clone(), critical.clone()]),
+            BAD_STATUS,
+        ),
+        (
+            "with a critical extension of the certificate's",
+            extended([critical, none]),
+            BAD_STATUS,
+        ),
         ("of another certificate", Response::good(1), BAD_STATUS),
         ("not yet", at("20270116000000Z", None), BAD_STATUS),
         (

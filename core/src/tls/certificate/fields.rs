@@ -94,16 +94,10 @@ impl<'a> Certificate<'a> {
         let (extensions, _) = der::element(rest, der::context(3))?;
         let (mut rest, _) = der::element(extensions, der::SEQUENCE)?;
         while !rest.is_empty() {
-            let (extension, after) = der::element(rest, der::SEQUENCE)?;
+            let (extension, after) = Extension::split(rest)?;
             rest = after;
-            let (id, content) = der::element(extension, der::OBJECT_IDENTIFIER)?;
-            let content = match der::element(content, der::BOOLEAN) {
-                Some((_critical, content)) => content,
-                None => content,
-            };
-            let (value, _) = der::element(content, der::OCTET_STRING)?;
-            if let [0x55, 0x1d, number] = id {
-                self.read_extension(*number, value)?;
+            if let [0x55, 0x1d, number] = extension.id {
+                self.read_extension(*number, extension.value)?;
             }
         }
         Some(())
@@ -181,6 +175,33 @@ impl<'a> Certificate<'a> {
     /// Returns true at a time within its validity, both ends included.
     pub(crate) fn is_valid_at(&self, now: u64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
+    }
+}
+
+/// An extension of a certificate, a list or a response (RFC 5280, section 4.1).
+pub(crate) struct Extension<'a> {
+    pub(crate) id: &'a [u8],
+    /// Whether it must be understood by who accepts what it stands in.
+    pub(crate) is_critical: bool,
+    value: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    /// Splits off the first extension of some; `None` if it cannot be read.
+    pub(crate) fn split(extensions: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (fields, rest) = der::element(extensions, der::SEQUENCE)?;
+        let (id, content) = der::element(fields, der::OBJECT_IDENTIFIER)?;
+        let (is_critical, content) = match der::element(content, der::BOOLEAN) {
+            Some((critical, content)) => (critical != [0], content),
+            None => (false, content),
+        };
+        let (value, _) = der::element(content, der::OCTET_STRING)?;
+        let extension = Self {
+            id,
+            is_critical,
+            value,
+        };
+        Some((extension, rest))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::tls::alert::Alert;
 use crate::tls::certificate::error::CertificateError;
-use crate::tls::certificate::fields::Certificate;
+use crate::tls::certificate::fields::{Certificate, Extension};
 use crate::tls::certificate::path::SignedDocument;
 use crate::tls::crypto::der;
 use crate::tls::wire::Reader;
@@ -31,7 +31,8 @@ const SKEW: u64 = 300;
 /// What a server shows is verified: by the key of the certificate's issuer, or by that of a
 /// responder whose certificate the issuer's key has signed for the purpose (RFC 6960, section
 /// 4.2.2.2). It must be of the certificate's serial number, say that it is good, and be within its
-/// time: from `thisUpdate` until `nextUpdate` or, without that, for a day. A revoked certificate is
+/// time: from `thisUpdate` until `nextUpdate` or, without that, for a day. No extension of it may be
+/// critical (RFC 6960, section 4.4). A revoked certificate is
 /// refused as [`Revoked`](CertificateError::Revoked), for all else that is wrong as
 /// [`Status`](CertificateError::Status). No responder is called from here.
 ///
@@ -139,7 +140,8 @@ impl<'a> OcspResponse<'a> {
             None => der::element(rest, der::context(2))?,
         };
         let (_produced_at, rest) = der::time(rest)?;
-        let (responses, _) = der::element(rest, der::SEQUENCE)?;
+        let (responses, rest) = der::element(rest, der::SEQUENCE)?;
+        understands(rest)?;
         Some(Self {
             signed,
             responses,
@@ -221,6 +223,23 @@ fn whole(bytes: &[u8], tag: u8) -> Option<&[u8]> {
     rest.is_empty().then_some(content)
 }
 
+/// Reads the extensions, `[1]`, of a response or of what it says of a certificate; `None` if they
+/// are malformed, or one is critical: none is known here (RFC 6960, section 4.4).
+fn understands(extensions: &[u8]) -> Option<()> {
+    if extensions.is_empty() {
+        return Some(());
+    }
+    let mut rest = whole(whole(extensions, der::context(1))?, der::SEQUENCE)?;
+    while !rest.is_empty() {
+        let (extension, after) = Extension::split(rest)?;
+        if extension.is_critical {
+            return None;
+        }
+        rest = after;
+    }
+    Some(())
+}
+
 impl<'a> Single<'a> {
     fn parse(content: &'a [u8]) -> Option<Self> {
         let (id, rest) = der::element(content, der::SEQUENCE)?;
@@ -231,10 +250,11 @@ impl<'a> Single<'a> {
         let status = *rest.first()?;
         let (_, rest) = der::element(rest, status)?;
         let (this_update, rest) = der::time(rest)?;
-        let next_update = match der::element(rest, der::context(0)) {
-            Some((time, _)) => Some(der::time(time)?.0),
-            None => None,
+        let (next_update, rest) = match der::element(rest, der::context(0)) {
+            Some((time, rest)) => (Some(der::time(time)?.0), rest),
+            None => (None, rest),
         };
+        understands(rest)?;
         Some(Self {
             serial,
             status,

@@ -5,7 +5,7 @@ use core::fmt;
 use pki_types::TrustAnchor;
 
 use crate::tls::certificate::error::CertificateError;
-use crate::tls::certificate::fields::Certificate;
+use crate::tls::certificate::fields::{Certificate, Extension};
 use crate::tls::certificate::path::SignedDocument;
 use crate::tls::crypto::der;
 use crate::tls::crypto::provider::Crypto;
@@ -191,13 +191,10 @@ fn has_unknown(extensions: &[u8]) -> Option<bool> {
     }
     let (mut rest, _) = der::element(extensions, der::SEQUENCE)?;
     while !rest.is_empty() {
-        let (extension, after) = der::element(rest, der::SEQUENCE)?;
+        let (extension, after) = Extension::split(rest)?;
         rest = after;
-        let (id, content) = der::element(extension, der::OBJECT_IDENTIFIER)?;
-        let critical = der::element(content, der::BOOLEAN);
-        let is_critical = critical.is_some_and(|(value, _)| value != [0]);
-        let changes = matches!(id, [0x55, 0x1d, DELTA | DISTRIBUTION_POINT]);
-        if is_critical || changes {
+        let changes = matches!(extension.id, [0x55, 0x1d, DELTA | DISTRIBUTION_POINT]);
+        if extension.is_critical || changes {
             return Some(true);
         }
     }
