@@ -31,9 +31,9 @@ const SKEW: u64 = 300;
 /// What a server shows is verified: by the key of the certificate's issuer, or by that of a
 /// responder whose certificate the issuer's key has signed for the purpose (RFC 6960, section
 /// 4.2.2.2). It must be of the certificate's serial number, say that it is good, and be within its
-/// time: from `thisUpdate` until `nextUpdate` or, without that, for a day. No extension of it may be
-/// critical (RFC 6960, section 4.4). A revoked certificate is
-/// refused as [`Revoked`](CertificateError::Revoked), for all else that is wrong as
+/// time: from `thisUpdate` until `nextUpdate` or, without that, for a day. No extension of it may
+/// be critical (RFC 6960, section 4.4). A revoked certificate is refused as
+/// [`Revoked`](CertificateError::Revoked), for all else that is wrong as
 /// [`Status`](CertificateError::Status). No responder is called from here.
 ///
 /// A session that is resumed shows no certificate: what the first handshake was shown stands for as
