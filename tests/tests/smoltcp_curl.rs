@@ -79,7 +79,9 @@ fn serve(scheme: &str) -> Running {
     at.pop();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--example", "tap_http"]);
-    cargo.args(["-p", "usockets-smoltcp", "--features", "tap,tls"]);
+    // As `smoltcp_every_core` has it, so that the library is built once for both.
+    let features = "afxdp,connections,queues,tap,tls";
+    cargo.args(["-p", "usockets-smoltcp", "--features", features]);
     if at.ends_with("release") {
         cargo.arg("--release");
     }

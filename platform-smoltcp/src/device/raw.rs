@@ -38,6 +38,57 @@ pub(crate) fn set_option(
     result.map(drop).map_err(errno)
 }
 
+/// Sets an option whose value is a program of classic BPF (`struct sock_fprog`).
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+pub(crate) fn set_program(
+    fd: BorrowedFd<'_>,
+    level: u32,
+    option: u32,
+    instructions: &[[u8; 8]],
+) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Program {
+        len: u16,
+        instructions: *const u32,
+    }
+
+    // As aligned as `struct sock_filter` is; no kernel takes more than 4,096 of them.
+    let mut aligned = [[0_u32; 2]; PROGRAM_MAX];
+    for (to, [a, b, c, d, e, f, g, h]) in aligned.iter_mut().zip(instructions) {
+        *to = [
+            u32::from_ne_bytes([*a, *b, *c, *d]),
+            u32::from_ne_bytes([*e, *f, *g, *h]),
+        ];
+    }
+    let len = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
+    if instructions.len() > PROGRAM_MAX {
+        return Err(Errno::INVAL);
+    }
+    let program = Program {
+        len,
+        instructions: aligned.as_flattened().as_ptr(),
+    };
+    let at = &raw const program;
+    // SAFETY: the kernel reads a `struct sock_fprog` at `at`, a local laid out as C does, and
+    // `len` instructions where it points to: as many as `aligned` has at least, which is borrowed
+    // until the call returns. It writes nothing.
+    let result = unsafe {
+        syscall!(
+            Sysno::setsockopt,
+            number(fd),
+            place(level),
+            place(option),
+            at.expose_provenance(),
+            size_of::<Program>()
+        )
+    };
+    result.map(drop).map_err(errno)
+}
+
+/// Most instructions of a program.
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+const PROGRAM_MAX: usize = 1_024;
+
 /// Reads an option whose value is these words (`getsockopt(2)`).
 pub(crate) fn get_option<const WORDS: usize>(
     fd: BorrowedFd<'_>,

@@ -48,6 +48,20 @@ impl RssKey {
         addresses ^ self.part(at, &[a, b, c, d])
     }
 
+    /// Returns the 32 bits of the key from bit `at`; what lies beyond its end is zero.
+    #[cfg_attr(
+        not(all(feature = "packet", target_os = "linux")),
+        expect(dead_code, reason = "only a packet socket has the kernel hash")
+    )]
+    pub(crate) fn word(&self, at: u32) -> u32 {
+        let byte = place(at >> 3);
+        let mut window = 0_u64;
+        for byte in byte..byte.saturating_add(8) {
+            window = (window << 8) | u64::from(self.0.get(byte).copied().unwrap_or(0));
+        }
+        crate::number::high(window << (at & 7))
+    }
+
     /// Returns what two addresses add to a hash, and how many bytes they are.
     fn hash_addresses(&self, source: IpAddr, destination: IpAddr) -> (u32, usize) {
         match (source, destination) {

@@ -1,8 +1,12 @@
-//! The stack on a TAP, and on a packet socket and AF_XDP at the end of a veth, against the kernel's
+//! The stack on a TAP, and on packet sockets and AF_XDP at the end of a veth, against the kernel's
 //! over veth: the same handlers, the same client of the kernel's, client and server on one
-//! processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [WORD..]`, where the words choose what
-//! is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`, `Packet`,
-//! `PacketOffload`, `Xdp`, `XdpGeneric`. The first place that is measured is 1.00x.
+//! processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [ROUNDS] [WORD..]`, where the words
+//! choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`,
+//! `Packet`, `PacketOffload`, `PacketTwo`, `Xdp`, `XdpGeneric`, `XdpTwo`; `Two` are two stacks with
+//! a queue and a thread each. Every round measures all places in turn. It prints medians with the
+//! lowest and the highest, first of the rate and then of the processor time that the process
+//! takes, client and server, for each message or kilobyte; the first place is 1.00x. On a busy
+//! machine only the processor time tells anything.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -10,9 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant as Clock};
 
 use rustix::thread::{CpuSet, UnshareFlags, gettid, sched_setaffinity, unshare_unsafe};
+use rustix::time::{ClockId, clock_gettime};
 use usockets::{Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_linux::Linux;
 use usockets_smoltcp::{Random, SizeClass};
+use usockets_tests::smoltcp::cores::{Cores, Way};
 use usockets_tests::smoltcp::forge::{SYN, Seg};
 use usockets_tests::smoltcp::kernel::{Link, Losses, command, in_namespace, stack};
 
@@ -40,8 +46,21 @@ enum Place {
     TapOffload,
     Packet,
     PacketOffload,
+    PacketTwo,
     Xdp,
     XdpGeneric,
+    XdpTwo,
+}
+
+impl Place {
+    /// Returns how several stacks get their frames; `None` of a single one.
+    fn way(self) -> Option<Way> {
+        match self {
+            Self::PacketTwo => Some(Way::Packet),
+            Self::XdpTwo => Some(Way::Xdp),
+            _ => None,
+        }
+    }
 }
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -148,7 +167,32 @@ fn serve<P: Platform>(platform: P, task: Task) {
     }
 }
 
-fn start_server(place: Place, task: Task) -> thread::JoinHandle<()> {
+/// Starts a stack for each of two queues.
+fn start_two(way: Way, task: Task) -> Vec<thread::JoinHandle<()>> {
+    let cores = Cores::new(way, 2);
+    let (send, receive) = std::sync::mpsc::channel();
+    let start = |queue| {
+        let send = send.clone();
+        let thread = thread::spawn(move || {
+            pin();
+            let net = cores.stack(queue, &[SizeClass::new(256, 65_535, 65_535)]);
+            send.send(()).unwrap();
+            serve(net, task);
+        });
+        receive.recv().unwrap();
+        thread
+    };
+    (0..2).map(start).collect()
+}
+
+fn start_server(place: Place, task: Task) -> Vec<thread::JoinHandle<()>> {
+    if let Some(way) = place.way() {
+        return start_two(way, task);
+    }
+    vec![start_one(place, task)]
+}
+
+fn start_one(place: Place, task: Task) -> thread::JoinHandle<()> {
     static TID: AtomicI32 = AtomicI32::new(0);
     static READY: AtomicBool = AtomicBool::new(false);
     TID.store(0, Ordering::SeqCst);
@@ -170,9 +214,9 @@ fn start_server(place: Place, task: Task) -> thread::JoinHandle<()> {
             let link = match place {
                 Place::Kernel | Place::Tap => Link::Tap,
                 Place::TapOffload => Link::TapOffload,
-                Place::Packet => Link::Packet,
+                Place::Packet | Place::PacketTwo => Link::Packet,
                 Place::PacketOffload => Link::PacketOffload,
-                Place::Xdp => Link::Xdp,
+                Place::Xdp | Place::XdpTwo => Link::Xdp,
                 Place::XdpGeneric => Link::XdpGeneric,
             };
             let classes = [SizeClass::new(256, 65_535, 65_535)];
@@ -228,8 +272,14 @@ fn flood() {
     }
 }
 
-/// Returns messages (or bytes) a second.
-fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
+/// Returns the processor time that the process has taken, in seconds.
+fn processor_time() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// Returns messages (or bytes) a second, and the processor time for each in seconds.
+fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> [f64; 2] {
     let (send, receive) = std::sync::mpsc::channel();
     in_namespace(move || {
         STOP.store(false, Ordering::SeqCst);
@@ -260,30 +310,53 @@ fn measure(place: Place, task: Task, connections: usize, seconds: u64) -> f64 {
             clients.poll(&mut handler, Some(until)).unwrap();
             match start {
                 None if warm.elapsed() > Duration::from_millis(500) => {
-                    start = Some((Clock::now(), COUNT.load(Ordering::Relaxed)));
+                    start = Some((
+                        Clock::now(),
+                        COUNT.load(Ordering::Relaxed),
+                        processor_time(),
+                    ));
                 }
-                Some((at, before)) if at.elapsed() > Duration::from_secs(seconds) => {
-                    let done = COUNT.load(Ordering::Relaxed) - before;
-                    break done as f64 / at.elapsed().as_secs_f64();
+                Some((at, before, taken)) if at.elapsed() > Duration::from_secs(seconds) => {
+                    let done = (COUNT.load(Ordering::Relaxed) - before) as f64;
+                    let rate = done / at.elapsed().as_secs_f64();
+                    break [rate, (processor_time() - taken) / done];
                 }
                 _ => {}
             }
         };
         STOP.store(true, Ordering::SeqCst);
         drop(clients);
-        server.join().unwrap();
+        for server in server {
+            server.join().unwrap();
+        }
         if let Some(flood) = flood {
             flood.join().unwrap();
         }
         send.send(rate).unwrap();
     });
-    receive.recv().unwrap_or(0.0)
+    receive.recv().unwrap_or([f64::NAN; 2])
+}
+
+/// Returns the median, and text with the lowest and the highest.
+fn median(mut all: Vec<f64>, digits: usize) -> (f64, String) {
+    all.sort_by(f64::total_cmp);
+    let (middle, last) = (all[all.len() / 2], all[all.len() - 1]);
+    let first = all[0];
+    let text = format!("{middle:.digits$} ({first:.digits$}\u{2013}{last:.digits$})");
+    (middle, text)
+}
+
+/// Takes the next argument away if it is a number.
+fn number(words: &mut Vec<String>, default: u64) -> u64 {
+    let number = words.first().and_then(|word| word.parse().ok());
+    words.drain(..usize::from(number.is_some()));
+    number.unwrap_or(default)
 }
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let seconds = words.first().and_then(|word| word.parse().ok());
-    words.drain(..usize::from(seconds.is_some()));
+    let seconds = number(&mut words, 2);
+    let rounds = number(&mut words, 3);
     let wanted = |of: &[String]| {
         let about = |word: &&String| of.contains(word);
         let chosen: Vec<&String> = words.iter().filter(about).collect();
@@ -296,12 +369,14 @@ fn main() {
         Place::TapOffload,
         Place::Packet,
         Place::PacketOffload,
+        Place::PacketTwo,
         Place::Xdp,
         Place::XdpGeneric,
+        Place::XdpTwo,
     ];
     let names = places.map(|place| format!("{place:?}"));
     let (wanted_task, wanted_place) = (wanted(&tasks), wanted(&names));
-    println!("median of 3; one processor for client and server");
+    println!("medians of {rounds} rounds (lowest\u{2013}highest); one processor for all");
     for (task, connections, unit, scale) in [
         (Task::PingPong, 1, "msg/s", 1.0),
         (Task::PingPong, 32, "msg/s", 1.0),
@@ -313,23 +388,30 @@ fn main() {
         if !wanted_task(format!("{task:?}")) {
             continue;
         }
-        let mut first = f64::NAN;
-        for place in places {
-            if !wanted_place(format!("{place:?}")) {
+        let chosen = places.map(|place| wanted_place(format!("{place:?}")));
+        let mut all = places.map(|_| (Vec::new(), Vec::new(), 0));
+        for _ in 0..rounds {
+            let places = places.iter().zip(chosen).zip(&mut all);
+            for ((place, _), (rates, times, failed)) in places.filter(|((_, chosen), _)| *chosen) {
+                let [rate, time] = measure(*place, task, connections, seconds);
+                rates.push(rate / scale);
+                // For a message in microseconds, for a kilobyte likewise.
+                times.push(time * if scale > 1.0 { 1e9 } else { 1e6 });
+                *failed += FAILED.load(Ordering::SeqCst);
+            }
+        }
+        let mut first = None;
+        for (place, (rates, times, failed)) in places.iter().zip(all) {
+            if rates.is_empty() {
                 continue;
             }
-            let mut all: Vec<f64> = (0..3)
-                .map(|_| measure(place, task, connections, seconds.unwrap_or(2)) / scale)
-                .collect();
-            all.sort_by(f64::total_cmp);
-            if first.is_nan() {
-                first = all[1];
-            }
-            let ratio = all[1] / first;
-            let failed = FAILED.load(Ordering::SeqCst);
+            let ((rate, rates), (time, times)) = (median(rates, 0), median(times, 3));
+            let (first_rate, first_time) = *first.get_or_insert((rate, time));
             println!(
-                "{task:?} {connections} {place:?}: {:.0} {unit} ({ratio:.2}x, {failed} failed)",
-                all[1]
+                "{task:?} {connections} {place:?}: {rates} {unit} {:.2}x, {times} us {:.2}x, \
+                 {failed} failed",
+                rate / first_rate,
+                time / first_time
             );
         }
     }

@@ -155,9 +155,27 @@ fn veth(ours: &str, other: &str) {
     address(ours);
 }
 
+/// Makes a veth with several queues each way, of which the kernel has one end, `us0`, to itself.
+pub fn veth_with_queues(queues: u16) {
+    let count = format!("numtxqueues {queues} numrxqueues {queues}");
+    command(&format!(
+        "ip link add us0 {count} type veth peer name us1 {count}"
+    ));
+    command("ip link set us1 addrgenmode none up");
+    address("us0");
+}
+
 /// Makes a link to the kernel, and a stack on it.
 pub fn stack(link: Link, classes: &[SizeClass], faults: Losses) -> Stack<'static, Faulty> {
-    let device = link.open(faults.waker);
+    stack_on(link.open(faults.waker), classes, faults)
+}
+
+/// Makes a stack on a device.
+pub fn stack_on(
+    device: Box<dyn PollDevice>,
+    classes: &[SizeClass],
+    faults: Losses,
+) -> Stack<'static, Faulty> {
     let addresses = [
         Address::new(STACK.into(), 24),
         Address::new(v6(2, 0).ip(), 64),

@@ -3,6 +3,8 @@
 
 pub mod card;
 pub mod codecs;
+#[cfg(target_os = "linux")]
+pub mod cores;
 pub mod dhcp;
 pub mod forge;
 pub mod fuzz;

@@ -1,8 +1,10 @@
 //! A packet socket of Linux (AF_PACKET): an interface that the kernel has, shared with it.
 //!
 //! [`Packet`] is the device, `ring` its two rings in memory that the kernel shares, `socket` the
-//! calls that make it.
+//! calls that make it, and `fanout` what spreads frames over several.
 
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+mod fanout;
 mod ring;
 pub(crate) mod socket;
 
@@ -136,6 +138,29 @@ impl Packet {
             fault: None,
             sleeper: Sleeper::new(),
         })
+    }
+
+    /// Shares the interface's frames with other devices like this one, `group` of them in the
+    /// system by one number: each gets those of the connections that belong to its queue, which is
+    /// its place in the order in which they join, from 0.
+    ///
+    /// Until it has joined, a device gets every frame, so have all of them join before any of their
+    /// stacks runs.
+    ///
+    /// The kernel hashes TCP as a card with `key` does that has the table
+    /// [`Rss::spread::<128>`](crate::Rss::spread). All else goes to the first: ARP and neighbour
+    /// discovery, ICMP, datagrams, fragments, and IPv4 with options or IPv6 with extension headers;
+    /// what belongs to other stacks is handed over
+    /// ([`Stack::share_queues`](crate::Stack::share_queues)).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a group that has another interface or other options, else as
+    /// [`Self::open`].
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    pub fn with_fanout(self, group: u16, key: &crate::RssKey) -> Result<Self, Error> {
+        let program = fanout::Program::hashing(key);
+        socket::join(self.fd.as_fd(), group, program.instructions()).map_err(error)?;
+        Ok(self)
     }
 
     /// Lets `waker` wake the loop, through an eventfd (`eventfd(2)`) such as `usockets-linux` has.

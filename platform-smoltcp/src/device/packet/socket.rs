@@ -20,9 +20,16 @@ const VERSION: u32 = 10;
 const TX_RING: u32 = 13;
 const LOSS: u32 = 14;
 const VNET_HEADER: u32 = 15;
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+const FANOUT: u32 = 18;
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+const FANOUT_DATA: u32 = 22;
 const IGNORE_OUTGOING: u32 = 23;
 /// `TPACKET_V3`.
 const V3: u32 = 2;
+/// `PACKET_FANOUT_CBPF`, in the upper half of the option's value.
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+const BY_PROGRAM: u32 = 6 << 16;
 /// `PACKET_MR_PROMISC`.
 const PROMISCUOUS: u16 = 1;
 /// `ETH_P_ALL`.
@@ -102,6 +109,14 @@ pub(crate) fn watch_all(interface: u32) -> Result<OwnedFd, Errno> {
     let fd = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
     promiscuous(fd.as_fd(), interface)?;
     Ok(fd)
+}
+
+/// Has a bound socket share the frames with others of its group, each of which gets those for which
+/// `program` returns its place, modulo how many there are.
+#[cfg(all(feature = "queues", target_has_atomic = "32"))]
+pub(crate) fn join(fd: BorrowedFd<'_>, group: u16, program: &[[u8; 8]]) -> Result<(), Errno> {
+    set_option(fd, LEVEL, FANOUT, &[u32::from(group) | BY_PROGRAM])?;
+    crate::device::raw::set_program(fd, LEVEL, FANOUT_DATA, program)
 }
 
 /// Returns the number of frames that the kernel had no room for since the last call.
