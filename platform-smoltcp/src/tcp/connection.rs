@@ -17,6 +17,7 @@ use super::timers::Timers;
 
 /// The states of RFC 9293, section 3.3.2. LISTEN is the shell's: a listener has no control block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 #[non_exhaustive]
 pub enum State {
     /// No connection.
@@ -60,6 +61,7 @@ impl State {
 
 /// Why a connection broke.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(super) enum Broken {
     /// It has not, or ended as both sides wanted.
     Not,
@@ -75,6 +77,7 @@ pub(super) enum Broken {
 
 /// Yes-or-no facts about a connection, one bit each.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(super) struct Marks(u32);
 
 impl Marks {

@@ -240,16 +240,19 @@ impl Connection {
         if !flags.has(Flags::ACK) {
             return events;
         }
+        let opening = self.state == State::SynReceived;
+        if opening && segment.ack != self.send.nxt {
+            return Events::ANSWER_RESET;
+        }
+        if !opening && !self.is_plausible(now, segment) {
+            // Its timestamp counts for nothing either: a forged one would make the peer's look old.
+            return events;
+        }
         self.note_timestamp(now, segment);
         self.timers.on_heard(millis(now));
-        if self.state == State::SynReceived {
-            if segment.ack != self.send.nxt {
-                return Events::ANSWER_RESET;
-            }
+        if opening {
             self.establish(now, buffers, &mut events);
             self.update_window(now, segment);
-        } else if !self.is_plausible(now, segment) {
-            return events;
         } else {
             self.on_ack(now, segment, buffers, &mut events);
             self.on_fin_acknowledged(now, &mut events);
@@ -488,6 +491,6 @@ impl Connection {
 }
 
 /// Returns the clock in units of 256 seconds, wrapping after half a year.
-fn age_unit(now: u64) -> u16 {
+pub(super) fn age_unit(now: u64) -> u16 {
     low16(u64::from(seconds(now)) >> 8)
 }

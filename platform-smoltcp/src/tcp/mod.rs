@@ -50,7 +50,7 @@
 //! `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the connection while
 //! nothing is on its way, and `info` what it tells of itself. `listen`, `cookies` and
 //! `time_wait` are the connection before and after it costs anything; `invariants` is what always
-//! holds, and `injected_bug` what the tests must find. A file imports from those named before it,
+//! holds, `injected_bug` what the tests must find, and `search` what tells two states apart. A file imports from those named before it,
 //! but for the steps of a connection, which are all methods of it.
 #![forbid(unsafe_code)]
 
@@ -72,6 +72,8 @@ mod owner;
 mod path;
 mod quiet;
 mod reassembly;
+#[cfg(feature = "search")]
+mod search;
 mod segment;
 mod seq;
 mod settings;

@@ -336,6 +336,45 @@ impl Receive {
     }
 }
 
+#[cfg(feature = "search")]
+impl Receive {
+    /// Hashes all of it and what the buffer holds, counted from the peer's initial sequence number.
+    pub(super) fn fingerprint(
+        &self,
+        (buffer, ranges): (&[u8], &[Block]),
+        irs: Seq,
+        fin_known: bool,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        use core::hash::Hash;
+        let Self {
+            nxt,
+            edge,
+            acked,
+            fin,
+            head,
+            queued,
+            duplicate,
+            ranges: count,
+            mss,
+            full,
+            shift,
+        } = self;
+        (nxt.since(irs), edge.since(irs), acked.since(irs)).hash(into);
+        fin_known.then(|| fin.since(irs)).hash(into);
+        (head, queued, count, mss, full, shift).hash(into);
+        let repeated = (duplicate.start.since(irs), duplicate.len());
+        (!duplicate.is_empty()).then_some(repeated).hash(into);
+        super::memory::read_ring(buffer, *head, *queued).hash(into);
+        for range in ranges.get(..usize::from(*count)).unwrap_or_default() {
+            (range.start.since(irs), range.len()).hash(into);
+            let ahead = range.start.since(*nxt).saturating_add(*queued);
+            let at = advance(buffer, *head, ahead);
+            super::memory::read_ring(buffer, at, range.len()).hash(into);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;

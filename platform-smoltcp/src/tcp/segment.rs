@@ -14,6 +14,7 @@ pub(crate) const TIMESTAMPS_LEN: u16 = 12;
 
 /// Control bits of a segment (RFC 9293, section 3.1).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub struct Flags(u8);
 
 impl Flags {

@@ -4,6 +4,7 @@ use usockets::Duration;
 
 /// Which congestion control a connection uses.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 #[non_exhaustive]
 pub enum Algorithm {
     /// CUBIC (RFC 9438): the default, for paths of any length.

@@ -50,6 +50,7 @@ pub(super) fn seconds(now: u64) -> u32 {
 
 /// What the main timer waits for. Never two of them at once (RFC 8985, section 7.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(super) enum Main {
     /// It is not running.
     Stopped,
@@ -239,6 +240,42 @@ impl Timers {
         self.life_runs = true;
         let ceiling = now.div_ceil(1_000);
         self.life_at = low(ceiling).wrapping_add(after_ms);
+    }
+}
+
+#[cfg(feature = "search")]
+impl Timers {
+    /// Hashes how long each deadline that runs is off. `hears` says whether it matters for how long
+    /// the peer has been silent.
+    pub(super) fn fingerprint(&self, now: u64, hears: bool, into: &mut impl core::hash::Hasher) {
+        use core::hash::Hash;
+        let Self {
+            // Which of the times that look alike is meant, which all calls of a search agree on.
+            base: _,
+            main_at,
+            ack_at,
+            life_at,
+            progress_ms,
+            heard_ms,
+            handshake,
+            user,
+            keepalive,
+            time_wait,
+            probes,
+            main,
+            ack_runs,
+            life_runs,
+        } = self;
+        let micros = micros32(now);
+        let runs = *main != Main::Stopped;
+        (main, runs.then(|| main_at.wrapping_sub(micros))).hash(into);
+        ack_runs.then(|| ack_at.wrapping_sub(micros)).hash(into);
+        let life = life_runs.then(|| life_at.wrapping_sub(millis(now)));
+        life.hash(into);
+        millis(now).wrapping_sub(*progress_ms).hash(into);
+        let silent = millis(now).wrapping_sub(*heard_ms);
+        (hears || *keepalive > 0).then_some(silent).hash(into);
+        (handshake, user, keepalive, time_wait, probes).hash(into);
     }
 }
 

@@ -87,6 +87,19 @@ fn old_segments_are_told_by_their_timestamps() {
     assert_eq!(script.host.tcp.receive_len(), 6);
 }
 
+/// RFC 5961, section 5.2: what acknowledges what was never sent is discarded, its timestamp too.
+#[test]
+fn segments_that_are_refused_leave_no_timestamp() {
+    let settings = Settings::new(1_460);
+    let mut script = Script::accepted(Host::new(9_000, 9_000), &settings, full(1_000));
+    script.peer_clock = Some(9_000);
+    script.get(Packet::new(Flags::ACK, THEIRS, OURS + 1).payload(b"forged"));
+    assert_eq!(script.host.tcp.receive_len(), 0);
+    script.peer_clock = Some(2_000);
+    script.get(Packet::new(Flags::ACK, THEIRS, OURS).payload(b"text"));
+    assert_eq!(script.host.tcp.receive_len(), 4);
+}
+
 /// RFC 7323, section 3.2: without the option a segment is dropped.
 #[test]
 fn segments_without_timestamps_are_dropped() {

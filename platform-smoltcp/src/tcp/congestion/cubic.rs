@@ -162,6 +162,25 @@ impl Cubic {
     }
 }
 
+#[cfg(feature = "search")]
+impl Cubic {
+    /// Hashes the curve, and how old its epoch is.
+    pub(super) fn fingerprint(&self, now_ms: u32, into: &mut impl core::hash::Hasher) {
+        use core::hash::Hash;
+        let Self {
+            w_max,
+            epoch,
+            k,
+            w_est,
+            w_est_credit,
+        } = self;
+        (w_max, k, w_est, w_est_credit).hash(into);
+        epoch
+            .map(|epoch| now_ms.wrapping_sub(epoch.get()))
+            .hash(into);
+    }
+}
+
 /// Returns `parts` of 1,024 of a window.
 fn share(window: u32, parts: u64) -> u32 {
     u32::try_from(u64::from(window).saturating_mul(parts) >> 10).unwrap_or(u32::MAX)

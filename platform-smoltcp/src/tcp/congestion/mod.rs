@@ -42,6 +42,7 @@ pub(super) struct Congestion {
 /// Window and threshold as they were once: the window in units of 8 octets, and in five bits how
 /// often it has to be doubled to come near the threshold.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "search", derive(Hash))]
 struct Before(u32);
 
 impl Before {
@@ -209,6 +210,23 @@ impl Congestion {
         self.window = self.window.max(self.before.window());
         self.threshold = self.threshold.max(self.before.threshold());
         self.cubic.on_undo(self.window);
+    }
+}
+
+#[cfg(feature = "search")]
+impl Congestion {
+    /// Hashes all of it.
+    pub(super) fn fingerprint(&self, now_ms: u32, into: &mut impl core::hash::Hasher) {
+        use core::hash::Hash;
+        let Self {
+            window,
+            threshold,
+            credit,
+            before,
+            cubic,
+        } = self;
+        (window, threshold, credit, before).hash(into);
+        cubic.fingerprint(now_ms, into);
     }
 }
 

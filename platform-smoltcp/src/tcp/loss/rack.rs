@@ -199,3 +199,34 @@ impl Rack {
         (next, found)
     }
 }
+
+#[cfg(feature = "search")]
+impl Rack {
+    /// Hashes what is known, counted from our initial sequence number and from now.
+    pub(in crate::tcp) fn fingerprint(
+        &self,
+        now: u64,
+        iss: Seq,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        use core::hash::Hash;
+        let Self {
+            sent_at,
+            end,
+            rtt,
+            forward,
+            duplicate_round,
+            factor,
+            persist,
+            marks,
+        } = self;
+        let now = crate::tcp::timers::micros32(now);
+        let age = now.wrapping_sub(*sent_at);
+        let known = self.has(KNOWN).then(|| (age, end.since(iss), rtt));
+        known.hash(into);
+        forward.since(iss).hash(into);
+        let round = duplicate_round.since(iss);
+        self.has(DUPLICATE).then_some(round).hash(into);
+        (factor, persist, marks).hash(into);
+    }
+}

@@ -5,6 +5,7 @@ use crate::tcp::seq::Seq;
 
 /// What a connection does about losses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(in crate::tcp) enum Phase {
     /// Nothing is known to be lost.
     Open,
@@ -90,6 +91,21 @@ impl Recovery {
         let may = if self.sent == 0 { may.max(mss) } else { may };
         // With nothing on its way no acknowledgement comes that would let more go.
         pipe.saturating_add(may).max(mss)
+    }
+}
+
+#[cfg(feature = "search")]
+impl Recovery {
+    /// Hashes all of it, counted from our initial sequence number.
+    pub(in crate::tcp) fn fingerprint(&self, iss: Seq, into: &mut impl core::hash::Hasher) {
+        use core::hash::Hash;
+        let Self {
+            point,
+            flight,
+            delivered,
+            sent,
+        } = self;
+        (point.since(iss), flight, delivered, sent).hash(into);
     }
 }
 

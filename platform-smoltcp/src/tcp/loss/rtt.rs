@@ -96,6 +96,25 @@ impl Rtt {
     }
 }
 
+#[cfg(feature = "search")]
+impl Rtt {
+    /// Hashes what is measured, and how old the least is.
+    pub(in crate::tcp) fn fingerprint(&self, now: u64, into: &mut impl core::hash::Hasher) {
+        use core::hash::Hash;
+        let Self {
+            smoothed,
+            variance,
+            least,
+            least_at,
+            backoff,
+        } = self;
+        (smoothed, variance, least, backoff).hash(into);
+        let second = low16(now.checked_div(1_000_000).unwrap_or(0));
+        let age = second.wrapping_sub(*least_at);
+        (*least > 0).then_some(age).hash(into);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

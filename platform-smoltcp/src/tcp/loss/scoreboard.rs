@@ -383,6 +383,46 @@ fn room(table: &[Outstanding]) -> u32 {
     count(table.len()).min(u32::from(u16::MAX))
 }
 
+#[cfg(feature = "search")]
+impl Scoreboard {
+    /// Hashes the entries in use, counted from our initial sequence number and from now.
+    pub(in crate::tcp) fn fingerprint(
+        &self,
+        table: &[Outstanding],
+        now: u64,
+        iss: Seq,
+        into: &mut impl core::hash::Hasher,
+    ) {
+        use core::hash::Hash;
+        let Self {
+            head,
+            entries,
+            sacked,
+            lost,
+            sacked_entries,
+            lost_from,
+            last_block,
+        } = self;
+        (head, entries, sacked, lost, sacked_entries).hash(into);
+        (*lost > 0).then(|| lost_from.since(iss)).hash(into);
+        (last_block.start.since(iss), last_block.len()).hash(into);
+        for index in 0..self.len() {
+            let Some(entry) = self.get(table, index) else {
+                return;
+            };
+            let Outstanding {
+                seq,
+                sent_at,
+                len,
+                marks,
+                transmissions,
+            } = entry;
+            let age = crate::tcp::timers::micros32(now).wrapping_sub(*sent_at);
+            (seq.since(iss), age, len, marks, transmissions).hash(into);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;

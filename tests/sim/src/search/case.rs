@@ -2,8 +2,9 @@
 
 use super::cases::CASES;
 use super::choices::Choices;
-use super::explorer::{Coverage, Explorer, Found, Script};
+use super::explorer::{Coverage, Explorer, Found, Script, Searched};
 use super::rules::Rules;
+use super::tcp;
 use super::world::{Memory, World};
 
 /// The most steps of a way.
@@ -15,11 +16,19 @@ const DEPTH_MAX: usize = 600;
 pub struct Case {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    /// Whether a layer above the platform holds output.
-    pub(super) holds: bool,
-    pub(super) small: Rules,
-    pub(super) large: Rules,
+    pub(super) what: What,
     pub(super) is_large: bool,
+}
+
+/// What is searched, with the rules of the small configuration and of the large one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// A loop.
+    Loop([Rules; 2]),
+    /// A loop over a layer that holds output.
+    Layered([Rules; 2]),
+    /// Two connections of the TCP in user space.
+    Tcp([tcp::Rules; 2]),
 }
 
 impl Case {
@@ -42,11 +51,17 @@ impl Case {
         self
     }
 
-    const fn rules(&self) -> &Rules {
-        if self.is_large {
-            &self.large
-        } else {
-            &self.small
+    pub(super) const fn of_tcp(
+        name: &'static str,
+        about: &'static str,
+        small: tcp::Rules,
+        large: tcp::Rules,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            what: What::Tcp([small, large]),
+            is_large: false,
         }
     }
 
@@ -63,59 +78,93 @@ impl Case {
     /// # Errors
     /// Something is wrong in one of them.
     pub fn search_at_most(&self, states: u64) -> Result<Coverage, Box<Found>> {
-        match self.holds {
-            true => explore::<true, _>(self.rules(), |way, choices| {
-                Explorer::new(way, choices).at_most(states).run()
-            }),
-            false => explore::<false, _>(self.rules(), |way, choices| {
-                Explorer::new(way, choices).at_most(states).run()
-            }),
-        }
+        self.explore(AtMost(states))
     }
 
     /// Searches to each depth in turn until something is wrong, but no deeper than `depth_max`.
     #[must_use]
     pub fn find(&self, depth_max: usize) -> Option<Box<Found>> {
-        match self.holds {
-            true => explore::<true, _>(self.rules(), |way, choices| {
-                Explorer::new(way, choices).find(depth_max)
-            }),
-            false => explore::<false, _>(self.rules(), |way, choices| {
-                Explorer::new(way, choices).find(depth_max)
-            }),
-        }
+        self.explore(Find(depth_max))
     }
 
     /// Takes a script's steps again. Returns what is wrong, if anything, and what happens.
     #[must_use]
     pub fn replay(&self, script: &Script) -> (Option<String>, Vec<String>) {
-        match self.holds {
-            true => explore::<true, _>(self.rules(), |way, choices| {
-                Explorer::new(way, choices).replay(script)
-            }),
-            false => explore::<false, _>(self.rules(), |way, choices| {
-                Explorer::new(way, choices).replay(script)
-            }),
+        self.explore(Replay(script))
+    }
+
+    /// Makes the memory of a search, and has something done with it.
+    fn explore<V: Visitor>(&self, visitor: V) -> V::Out {
+        let choices = Choices::default();
+        let which = usize::from(self.is_large);
+        match &self.what {
+            What::Loop(rules) => explore_loop::<false, _>(&rules[which], &choices, visitor),
+            What::Layered(rules) => explore_loop::<true, _>(&rules[which], &choices, visitor),
+            What::Tcp(rules) => {
+                let world = || tcp::World::new(rules[which], &choices);
+                let mut way: Vec<_> = (0..DEPTH_MAX).map(|_| world()).collect();
+                visitor.visit(&mut Explorer::new(&mut way, &choices))
+            }
         }
     }
 }
 
-/// Makes the memory of a search, and searches.
-fn explore<const HOLDS: bool, T>(
+/// What is done with an explorer, whatever it explores.
+trait Visitor {
+    type Out;
+
+    fn visit<W: Searched>(self, explorer: &mut Explorer<'_, W>) -> Self::Out;
+}
+
+struct AtMost(u64);
+struct Find(usize);
+struct Replay<'s>(&'s Script);
+
+impl Visitor for AtMost {
+    type Out = Result<Coverage, Box<Found>>;
+
+    fn visit<W: Searched>(self, explorer: &mut Explorer<'_, W>) -> Self::Out {
+        explorer.run_at_most(self.0)
+    }
+}
+
+impl Visitor for Find {
+    type Out = Option<Box<Found>>;
+
+    fn visit<W: Searched>(self, explorer: &mut Explorer<'_, W>) -> Self::Out {
+        explorer.find(self.0)
+    }
+}
+
+impl Visitor for Replay<'_> {
+    type Out = (Option<String>, Vec<String>);
+
+    fn visit<W: Searched>(self, explorer: &mut Explorer<'_, W>) -> Self::Out {
+        explorer.replay(self.0)
+    }
+}
+
+fn explore_loop<const HOLDS: bool, V: Visitor>(
     rules: &Rules,
-    search: impl FnOnce(&mut [World<'_, HOLDS>], &Choices) -> T,
-) -> T {
-    let choices = Choices::default();
+    choices: &Choices,
+    visitor: V,
+) -> V::Out {
     let mut memory: Vec<_> = (0..DEPTH_MAX).map(|_| Memory::new(rules)).collect();
     let worlds = memory.iter_mut();
     let mut way: Vec<_> = worlds
-        .map(|memory| World::<HOLDS>::new(*rules, &choices, memory))
+        .map(|memory| World::<HOLDS>::new(*rules, choices, memory))
         .collect();
-    search(&mut way, &choices)
+    visitor.visit(&mut Explorer::new(&mut way, choices))
 }
 
-/// Returns every configuration.
+/// Returns every configuration of the loop.
 #[must_use]
 pub const fn cases() -> &'static [Case] {
     CASES
+}
+
+/// Returns every configuration of two connections of the TCP in user space.
+#[must_use]
+pub const fn tcp_cases() -> &'static [Case] {
+    tcp::CASES
 }

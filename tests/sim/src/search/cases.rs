@@ -2,7 +2,7 @@
 
 use usockets::WhenFull;
 
-use super::case::Case;
+use super::case::{Case, What};
 use super::rules::{Act, Listening, Maker, Rules};
 
 const PAUSING: Listening = Listening {
@@ -22,16 +22,17 @@ const fn case(name: &'static str, about: &'static str, small: Rules, large: Rule
     Case {
         name,
         about,
-        holds: false,
-        small,
-        large,
+        what: What::Loop([small, large]),
         is_large: false,
     }
 }
 
 const fn layered(case: Case) -> Case {
+    let What::Loop(rules) = case.what else {
+        return case;
+    };
     Case {
-        holds: true,
+        what: What::Layered(rules),
         ..case
     }
 }

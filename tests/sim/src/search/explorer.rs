@@ -233,6 +233,12 @@ impl<'a, W: Searched> Explorer<'a, W> {
         self
     }
 
+    /// As [`Self::run`], and stops at this many states.
+    pub(super) fn run_at_most(&mut self, states: u64) -> Result<Coverage, Box<Found>> {
+        self.states_max = states;
+        self.run()
+    }
+
     /// Searches. Returns what was gone through, or a failure by one of its shortest scripts.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Everything that can happen to a loop with a tiny pool, state by state: a proof without luck.
+//! Everything that can happen to a loop with a tiny pool, or to two connections of the TCP in user
+//! space with tiny buffers, state by state: a proof without luck.
 //!
 //! A simulation draws what happens from a seed, and may be lucky. A search leaves nothing to it.
 //! All state of a loop is fixed memory, so that a copy of it is a state to come back to
@@ -28,16 +29,26 @@
 //! way any more: no byte, end, break, room, connection or slot is forgotten. From where no step
 //! leads to anything new, everything is brought to its end, and must come to it.
 //!
+//! # Two connections
+//! [`tcp_cases`] searches the shipped engine of `usockets-smoltcp`: two connections that face each
+//! other, with buffers of a few octets, and a network that delivers in any order, loses, doubles and
+//! cuts segments, a bounded number of times each. Deadlines come early or late, owners write, read,
+//! end, close and abort at any time, and a third party forges. In every state each octet is what it
+//! should be, nobody acknowledges what did not come, no window shrinks or opens by little, what has
+//! come is kept, and who waits has a deadline; each end is told once. From where nothing new
+//! follows, everything is brought to its end, and must come to it.
+//!
 //! # States that are alike
 //! What has been seen is known by a [`Fingerprint`]. It leaves out counters, generations of ids and
 //! absolute time, and has all that influences the future ([`Loop::fingerprint`]): each type of the
-//! core hashes its own fields and names those that it leaves out with the reason, so that a field
+//! core, and of the TCP, hashes its own fields and names those that it leaves out with the reason, so that a field
 //! which is added does not compile before it is one or the other.
 //!
 //! # What is found
 //! [`Found`] has what is wrong, and one of the shortest scripts that lead to it, in words and for
-//! [`Case::replay`]. `tests/search_finds_bugs.rs` injects each bug that the core knows how to have,
-//! and says which configuration finds it in how many steps.
+//! [`Case::replay`]. `tests/search_finds_bugs.rs` and `tests/search_tcp_finds_bugs.rs` inject each
+//! bug that the loop and the TCP know how to have, and say which configuration finds it in how many
+//! steps.
 //!
 //! # A search of one's own
 //! Anything that is [`Searched`] can be: a state that can be copied, what can happen in it, and a
@@ -87,8 +98,9 @@
 //! ```
 //!
 //! # What is not searched
-//! TLS, the TCP stack in user space, datagrams, Unix sockets and foreign descriptors. Connections
-//! are not told apart by what is the same of them, so that two which are alike count twice.
+//! TLS, what is around the TCP engine in its stack, datagrams, Unix sockets and foreign descriptors.
+//! Connections are not told apart by what is the same of them, so that two which are alike count
+//! twice.
 //!
 //! | file | what it has |
 //! |---|---|
@@ -99,6 +111,7 @@
 //! | `world.rs` | one state, and what must hold in it |
 //! | `wire.rs` | the network |
 //! | `app.rs` | the program, and what it must see |
+//! | `tcp/` | two connections of the TCP in user space |
 //!
 //! [`Loop::copy_from`]: usockets::Loop::copy_from
 //! [`Loop::fingerprint`]: usockets::Loop::fingerprint
@@ -109,9 +122,10 @@ mod cases;
 mod choices;
 mod explorer;
 mod rules;
+mod tcp;
 mod wire;
 mod world;
 
-pub use self::case::{Case, cases};
+pub use self::case::{Case, cases, tcp_cases};
 pub use self::choices::Choices;
 pub use self::explorer::{Coverage, Explorer, Fingerprint, Found, Script, Searched};
