@@ -46,12 +46,13 @@
 //! `seq`, `segment`, `memory`, `outstanding` and `settings` are the types at the border;
 //! `connection` is the control block, `owner` its owner's calls. `input` checks a segment in the
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
-//! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs losses,
-//! `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the connection while
-//! nothing is on its way, and `info` what it tells of itself. `listen`, `cookies` and
-//! `time_wait` are the connection before and after it costs anything; `invariants` is what always
-//! holds, `injected_bug` what the tests must find, and `search` what tells two states apart. A file imports from those named before it,
-//! but for the steps of a connection, which are all methods of it.
+//! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs
+//! losses, `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the
+//! connection while nothing is on its way, and `info` what it tells of itself. `listen`,
+//! `cookies` and `time_wait` are the connection before and after it costs anything; `invariants`
+//! is what always holds, `injected_bug` what the tests must find, and `search` what tells two
+//! states apart. A file imports from those named before it, but for the steps of a connection,
+//! which are all methods of it.
 #![forbid(unsafe_code)]
 
 mod ack;

@@ -21,10 +21,10 @@ impl Connection {
     /// write the same do the same if the same happens to them.
     ///
     /// The rings and tables are those of [`Buffers`](super::Buffers): for sending and receiving,
-    /// outstanding segments and ranges. Sequence numbers are counted from `iss`, our initial one, and `irs`, the peer's, and times
-    /// from `now`, which is whole milliseconds in every call. Where in its second a challenge
-    /// acknowledgement went is left out, so a search whose challenges come to their limit has its
-    /// clock stand still.
+    /// outstanding segments and ranges. Sequence numbers are counted from `iss`, our initial one,
+    /// and `irs`, the peer's, and times from `now`, which is whole milliseconds in every call.
+    /// Where in its second a challenge acknowledgement went is left out, so a search whose
+    /// challenges come to their limit has its clock stand still.
     pub fn fingerprint(
         &self,
         now: Instant,

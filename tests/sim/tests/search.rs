@@ -1,5 +1,5 @@
-//! The shipped loop, and two connections of the shipped TCP, searched through all that can happen to
-//! them.
+//! The shipped loop, and two connections of the shipped TCP, searched through all that can happen
+//! to them.
 //!
 //! `SEARCH=large` searches the large configurations, for `.ci/soak`; `CASE=echo` one alone;
 //! `STATES=1000000` stops each at as many states, and then the search is not whole.

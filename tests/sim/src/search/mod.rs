@@ -30,19 +30,19 @@
 //! leads to anything new, everything is brought to its end, and must come to it.
 //!
 //! # Two connections
-//! [`tcp_cases`] searches the shipped engine of `usockets-smoltcp`: two connections that face each
-//! other, with buffers of a few octets, and a network that delivers in any order, loses, doubles and
-//! cuts segments, a bounded number of times each. Deadlines come early or late, owners write, read,
-//! end, close and abort at any time, and a third party forges. In every state each octet is what it
-//! should be, nobody acknowledges what did not come, no window shrinks or opens by little, what has
-//! come is kept, and who waits has a deadline; each end is told once. From where nothing new
-//! follows, everything is brought to its end, and must come to it.
+//! [`tcp_cases`] searches the shipped engine of `usockets-smoltcp`: two connections that face
+//! each other, with buffers of a few octets, and a network that delivers in any order, and loses,
+//! doubles and cuts segments, a bounded number of times each. Deadlines come early or late,
+//! owners write, read, end, close and abort at any time, and a third party forges. In every state
+//! each octet is what it should be, nobody acknowledges what did not come, no window shrinks or
+//! opens by little, what has come is kept, and who waits has a deadline; each end is told once.
+//! From where nothing new follows, everything is brought to its end, and must come to it.
 //!
 //! # States that are alike
 //! What has been seen is known by a [`Fingerprint`]. It leaves out counters, generations of ids and
 //! absolute time, and has all that influences the future ([`Loop::fingerprint`]): each type of the
-//! core, and of the TCP, hashes its own fields and names those that it leaves out with the reason, so that a field
-//! which is added does not compile before it is one or the other.
+//! core, and of the TCP, hashes its own fields and names those that it leaves out with the reason,
+//! so that a field which is added does not compile before it is one or the other.
 //!
 //! # What is found
 //! [`Found`] has what is wrong, and one of the shortest scripts that lead to it, in words and for
@@ -98,9 +98,9 @@
 //! ```
 //!
 //! # What is not searched
-//! TLS, what is around the TCP engine in its stack, datagrams, Unix sockets and foreign descriptors.
-//! Connections are not told apart by what is the same of them, so that two which are alike count
-//! twice.
+//! TLS, what is around the TCP engine in its stack, datagrams, Unix sockets and foreign
+//! descriptors. Connections are not told apart by what is the same of them, so that two which are
+//! alike count twice.
 //!
 //! | file | what it has |
 //! |---|---|

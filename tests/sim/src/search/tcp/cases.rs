@@ -16,7 +16,10 @@ pub(in crate::search) const CASES: &[Case] = &[
             times: 0,
             ..Rules::OPEN
         },
-        Rules::OPEN,
+        Rules {
+            copies: 0,
+            ..Rules::OPEN
+        },
     ),
     case(
         "both",
@@ -124,7 +127,7 @@ pub(in crate::search) const CASES: &[Case] = &[
         Rules {
             losses: 1,
             times: 1,
-            owners: [Owner::writing(3), Owner::writing(1)],
+            copies: 1,
             ..NAGLE
         },
     ),
