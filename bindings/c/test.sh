@@ -10,7 +10,7 @@ mkdir -p "$target"
 work=$(mktemp -d "$target/c-tests.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Wpedantic -Werror"
-behaviours="closing.c streams.c adopting.c times.c connecting.c loops.c exceptions.cpp"
+behaviours="closing.c streams.c adopting.c times.c clock.c connecting.c loops.c exceptions.cpp"
 datagrams="datagrams.c datagram_exceptions.cpp"
 prefix=$work/prefix
 
@@ -119,6 +119,8 @@ check_behaviours() {
     done
     compile gcc "$here/tests/limits.c" program "$eight"
     check "$here/tests/limits.c" ./program
+    compile g++ "$here/tests/full_pool_exceptions.cpp" program "$eight"
+    check "$here/tests/full_pool_exceptions.cpp" ./program
     compile gcc "$here/tests/wrong_thread.c" program "$debug"
     ./program >got 2>err && fail "wrong_thread.c: the program went on"
     expected "$here/tests/wrong_thread.c" | diff - got || fail "wrong_thread.c: prints something else"

@@ -2,6 +2,7 @@
 
 /// The methods of [`Platform`](usockets::Platform) that every platform must have, but for `listen`
 /// and `connect`, and `woken`: as those of the platform in the field `0`.
+/// With `but accept` that one is left out, too.
 macro_rules! forward {
     () => {
         fn accept(
@@ -13,6 +14,9 @@ macro_rules! forward {
             self.0.accept(listener, socket, id)
         }
 
+        crate::forward::forward!(but accept);
+    };
+    (but accept) => {
         fn refuse(&mut self, listener: &mut Self::Socket) -> Result<bool, usockets::Error> {
             self.0.refuse(listener)
         }

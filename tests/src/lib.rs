@@ -16,6 +16,7 @@ pub mod smoltcp;
 #[cfg(feature = "tls")]
 pub mod steady;
 pub mod tasks;
+pub mod unwinding;
 
 /// The scripted handler, and loops that are driven.
 pub use usockets_conformance::{script, side};

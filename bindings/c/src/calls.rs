@@ -142,6 +142,7 @@ impl Calls {
     /// Calls `on_timeout` and `on_long_timeout`, whichever is due, and arms what is left.
     fn timed_out(&self, id: SocketId, now: Instant) {
         let lp = self.lp;
+        let _armed = Armed(lp, id);
         let side = lp.side(id);
         if socket::take_due(&side.short, now)
             && let Some(block) = lp.socket(id)
@@ -157,6 +158,15 @@ impl Calls {
             // SAFETY: the program's callback, with what it expects.
             unsafe { callback(block) };
         }
+    }
+}
+
+/// Arms what is left of a socket's timeouts when one was told of, also when its callback threw.
+struct Armed(LoopRef, SocketId);
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        let Self(lp, id) = *self;
         if lp.socket(id).is_some() {
             socket::arm(lp, id);
         }

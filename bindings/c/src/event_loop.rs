@@ -76,7 +76,6 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         listeners: RefCell::default(),
         timers: Timers::default(),
         reason: Cell::new(0),
-        leaked: Cell::new(0),
         #[cfg(feature = "libuv")]
         host: Cell::new(None),
         #[cfg(feature = "gcd")]
@@ -201,18 +200,15 @@ pub unsafe extern "C-unwind" fn us_loop_ext(lp: LoopRef) -> *mut c_void {
 ///
 /// # Exceptions
 ///
-/// One that leaves a callback passes through the core. What the core had begun is served in the
-/// next iteration: the reports it had not taken, and every open socket once, as the callback may
-/// have been about one that has more to read.
+/// One that leaves a callback passes through the core, which serves in the next iteration what it
+/// had begun; see [`usockets::Handler`].
 fn run(lp: LoopRef, once: bool) -> bool {
     struct Interrupted(LoopRef);
 
     impl Drop for Interrupted {
         fn drop(&mut self) {
-            let lp = self.0;
-            lp.reason.set(0);
-            lp.tick_after.set(0);
-            lp.reach.with(|net| net.platform_mut().interrupt(lp));
+            self.0.reason.set(0);
+            self.0.tick_after.set(0);
         }
     }
 
@@ -283,9 +279,14 @@ pub(crate) fn is_busy(lp: LoopRef) -> bool {
 #[cold]
 #[inline(never)]
 fn lingers(lp: LoopRef) -> bool {
+    // The listener that stands for connections made elsewhere is none of the program's.
+    #[cfg(feature = "tls")]
+    let own = u32::from(lp.secure.adopts.get());
+    #[cfg(not(feature = "tls"))]
+    let own = 0;
     // A layer may still be sending what closed sockets left.
     let in_use = lp.reach.peek(|inner| inner.stats().in_use).unwrap_or(0);
-    in_use > lp.leaked.get() || lp.with(|net| crate::kernel(net).is_delivering())
+    in_use > own || lp.with(|net| crate::kernel(net).is_delivering())
 }
 
 #[unsafe(no_mangle)]

@@ -154,10 +154,6 @@ impl Flags {
         Self(self.0 | other.0)
     }
 
-    pub(crate) const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
     pub(crate) const NONE: Self = Self(0);
 }
 
@@ -318,8 +314,6 @@ pub struct us_loop_t {
     pub(crate) timers: Timers,
     /// Why the socket of the running `on_close` or `on_connect_error` is gone.
     pub(crate) reason: Cell<c_int>,
-    /// Slots that an exception out of `on_pre_open` left without a socket.
-    pub(crate) leaked: Cell<u32>,
     /// The thread that runs it.
     pub(crate) thread: Cell<usize>,
     /// What the loop runs inside of, if it is one of libuv's.

@@ -242,7 +242,7 @@ impl Platform for Kernel {
                 return Ok(None);
             };
             let fd = raw(socket);
-            if leaves::<Linux>(lp, listening, socket, fd, accepted.peer) {
+            if leaves(listening, fd, accepted.peer) {
                 lp.note_accepted(id, number);
                 return Ok(Some(accepted));
             }

@@ -1,5 +1,5 @@
-//! The outermost layer of a loop's platform: margins beside what is received, the library's own
-//! deadlines, and iterations that go on after an exception.
+//! The outermost layer of a loop's platform: margins beside what is received, and the library's own
+//! deadlines.
 //!
 //! # Margins
 //!
@@ -8,7 +8,6 @@
 //! So this layer receives into memory of its own, which nobody else refers to while the callback
 //! runs, and the core's buffer is address space that is never touched.
 
-use std::collections::VecDeque;
 use std::slice;
 
 use usockets::{
@@ -16,7 +15,7 @@ use usockets::{
     Recv, SocketId,
 };
 
-use crate::handles::{Flags, LoopRef};
+use crate::handles::LoopRef;
 
 /// `LIBUS_RECV_BUFFER_LENGTH`.
 pub(crate) const RECV: usize = 524_288;
@@ -48,50 +47,16 @@ pub(crate) trait Inner: Platform {
 pub(crate) struct Margins<P> {
     inner: P,
     lp: LoopRef,
-    /// An exception left the last iteration: what it had not served is still to be served.
-    interrupted: bool,
-    /// Sockets that an exception may have kept from being served.
-    again: VecDeque<SocketId>,
 }
 
 impl<P: Platform> Margins<P> {
     /// Nothing is looked up in the loop before it runs.
     pub(crate) const fn new(inner: P, lp: LoopRef) -> Self {
-        Self {
-            inner,
-            lp,
-            interrupted: false,
-            again: VecDeque::new(),
-        }
+        Self { inner, lp }
     }
 
     pub(crate) const fn inner_mut(&mut self) -> &mut P {
         &mut self.inner
-    }
-
-    /// Has the next iteration go on with what this one had not served, and look at every open
-    /// socket and every listener once: a call that threw may have been about one that has more to
-    /// read, or to accept.
-    pub(crate) fn interrupt(&mut self, lp: LoopRef) {
-        self.interrupted = true;
-        self.again.clear();
-        for index in 0..lp.high.get() {
-            let open = |flags: Flags| !Flags::CONNECTING.with(Flags::ADOPTED).intersects(flags);
-            let socket = lp.socket_at(index).filter(|socket| open(socket.flags()));
-            self.again.extend(socket.and_then(|socket| socket.id()));
-        }
-        let listeners = lp.listeners.borrow();
-        let ids = listeners.iter().filter_map(|one| one.listener.get());
-        self.again.extend(ids.map(SocketId::from));
-    }
-
-    #[cold]
-    fn next_again(&mut self) -> Option<Ready> {
-        let id = self.again.pop_front()?;
-        Some(Ready {
-            id,
-            readiness: Readiness::READABLE.union(Readiness::WRITABLE),
-        })
     }
 }
 
@@ -212,10 +177,6 @@ impl<P: Inner> Platform for Margins<P> {
     /// last socket may have been closed since the loop last looked.
     #[inline]
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        if self.interrupted {
-            self.interrupted = false;
-            return Ok(());
-        }
         let lp = self.lp;
         let timer = if lp.live.get() > 0 {
             lp.timers.next().map(Instant::from_micros)
@@ -234,18 +195,12 @@ impl<P: Inner> Platform for Margins<P> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.interrupted {
-            return Some(Instant::ZERO);
-        }
         self.inner.next_deadline()
     }
 
     #[inline]
     fn next_ready(&mut self) -> Option<Ready> {
-        match self.inner.next_ready() {
-            None if !self.again.is_empty() => self.next_again(),
-            ready => ready,
-        }
+        self.inner.next_ready()
     }
 
     #[inline]

@@ -179,7 +179,7 @@ impl Platform for Kernel {
                 return Ok(None);
             };
             let fd = raw(socket);
-            if leaves::<Posix<Selecting>>(lp, listening, socket, fd, accepted.peer) {
+            if leaves(listening, fd, accepted.peer) {
                 lp.note_accepted(id, listening.origin);
                 return Ok(Some(accepted));
             }

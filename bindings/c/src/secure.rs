@@ -446,13 +446,12 @@ pub(crate) fn adopt(context: ContextRef, fd: OwnedFd, ext: usize) -> Option<Sock
         });
         match listener.unwrap_or(Err(Error::Invalid)) {
             // It stays as long as the loop, and is none of the program's.
-            Ok(_) => lp.leaked.set(lp.leaked.get() + 1),
+            Ok(_) => lp.secure.adopts.set(true),
             Err(error) => {
                 set_errno(error);
                 return None;
             }
         }
-        lp.secure.adopts.set(true);
     }
     lp.count_up();
     lp.with(|net| crate::kernel(net).adopt(fd, number));

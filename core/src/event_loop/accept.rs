@@ -135,19 +135,20 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             impossible!("a listener and a slot just claimed are two");
             return Attempt::Nobody;
         };
-        match self.platform.accept(&mut from.socket, &mut to.socket, id) {
+        if UNWINDS {
+            // So that an accept or a call which unwinds leaves a slot that is in use.
+            to.enter(Phase::Accepting, 0);
+            self.state.half_done.opening.note(id);
+        }
+        let accepted = self.platform.accept(&mut from.socket, &mut to.socket, id);
+        match accepted {
             Ok(Some(Accepted { peer, drained })) => {
                 // One that is muted is not reported again, so only "none" ends its turn.
                 if drained && !from.flags.any(Flags::MUTED) {
                     from.flags.clear(Flags::READABLE);
                 }
                 let context = from.context.as_ref().copied();
-                if UNWINDS {
-                    // So that a call which unwinds leaves a slot that is in use.
-                    to.enter(Phase::Accepting, 0);
-                }
                 if let Some(context) = context {
-                    self.state.half_done.opening.note(id);
                     let mut incoming = Incoming {
                         platform: &mut self.platform,
                         socket: &mut to.socket,
@@ -179,10 +180,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Attempt::Taken
             }
             Ok(None) => {
+                self.state.half_done.opening.take();
                 self.state.give_back(self.slots, id);
                 Attempt::Nobody
             }
             Err(error) => {
+                self.state.half_done.opening.take();
                 self.state.give_back(self.slots, id);
                 match error {
                     Error::Exhausted => Attempt::Exhausted,
