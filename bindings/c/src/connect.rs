@@ -8,7 +8,7 @@ use crate::context::text;
 use crate::handles::{ContextRef, Descriptor, Flags, SocketRef};
 #[cfg(unix)]
 use crate::kernel::NOWHERE;
-use crate::listen::{resolve, set_errno};
+use crate::listen::{none, resolve, set_errno};
 
 /// Starts a connection, or takes the descriptor that is ready.
 fn start(context: ContextRef, at: Endpoint<'_>, ext: usize, flags: Flags) -> Option<SocketRef> {
@@ -26,8 +26,7 @@ fn start(context: ContextRef, at: Endpoint<'_>, ext: usize, flags: Flags) -> Opt
         Err(error) => {
             #[cfg(unix)]
             lp.with(|net| crate::kernel(net).ready_made = None);
-            set_errno(error);
-            return None;
+            return none(error);
         }
     };
     let block = lp.make_socket(context, id, ext, flags);
@@ -52,12 +51,10 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect(
     context.lp.check_thread();
     let (Some(host), Ok(port), Ok(ext)) = (text(host), u16::try_from(port), usize::try_from(ext))
     else {
-        set_errno(Error::Invalid);
-        return None;
+        return none(Error::Invalid);
     };
     let Some(addr) = resolve(host, port).first().copied() else {
-        set_errno(Error::Unreachable);
-        return None;
+        return none(Error::Unreachable);
     };
     let mut at = if context.secure {
         Endpoint::tls(addr, Some(host))
@@ -67,8 +64,7 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect(
     if let Some(source) = text(source) {
         let mut sources = resolve(source, 0).into_iter();
         let Some(source) = sources.find(|one| one.is_ipv4() == addr.is_ipv4()) else {
-            set_errno(Error::AddressUnavailable);
-            return None;
+            return none(Error::AddressUnavailable);
         };
         at = at.source(source);
     }
@@ -87,12 +83,13 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect_unix(
     #[cfg(not(unix))]
     {
         let _ = (path, ext);
-        set_errno(Error::Unsupported);
-        None
+        none(Error::Unsupported)
     }
     #[cfg(unix)]
     {
-        let ext = usize::try_from(ext).ok()?;
+        let Ok(ext) = usize::try_from(ext) else {
+            return none(Error::Invalid);
+        };
         let fd = crate::paths::connect_path(path)?;
         context
             .lp
@@ -125,8 +122,7 @@ pub unsafe extern "C-unwind" fn us_adopt_accepted_socket(
 fn adopt(_: ContextRef, fd: Descriptor, _: usize, _: *mut c_char, _: c_int) -> Option<SocketRef> {
     // SAFETY: the program gives the socket up.
     unsafe { windows_sys::Win32::Networking::WinSock::closesocket(fd) };
-    set_errno(Error::Unsupported);
-    None
+    none(Error::Unsupported)
 }
 
 #[cfg(unix)]
@@ -140,15 +136,16 @@ fn adopt(
     use std::os::fd::{FromRawFd, OwnedFd};
 
     if fd < 0 {
-        set_errno(Error::Invalid);
-        return None;
+        return none(Error::Invalid);
     }
     // SAFETY: the program gives the descriptor up.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     // Connections of our own listeners have both already; others may not. A socket of the file
     // system has no such option.
     let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
-    rustix::io::ioctl_fionbio(&fd, true).ok()?;
+    if let Err(errno) = rustix::io::ioctl_fionbio(&fd, true) {
+        return none(crate::paths::platform(errno));
+    }
     #[cfg(feature = "tls")]
     if context.secure {
         return crate::secure::adopt(context, fd, ext);
@@ -156,11 +153,14 @@ fn adopt(
     let lp = context.lp;
     lp.with(|net| crate::kernel(net).ready_made = Some(fd));
     let block = start(context, Endpoint::tcp(NOWHERE), ext, Flags::ADOPTED)?;
+    let id = block.id();
     if let Some(callback) = context.on_open.get() {
         // SAFETY: the program's callback, with what it expects.
         unsafe { callback(block, 0, ip, ip_length) };
     }
-    Some(block)
+    // It may have been moved by adopting, or closed, so that another one has its slot.
+    let moved = id.and_then(|id| lp.socket(id));
+    Some(moved.filter(|one| one.id() == id).unwrap_or(block))
 }
 
 /// Gives a connection up that has not opened: no `on_close` follows.

@@ -30,6 +30,9 @@ pub(crate) fn create(
     ext: c_int,
 ) -> Option<ContextRef> {
     lp.check_thread();
+    let Ok(ext) = usize::try_from(ext) else {
+        return listen::none(usockets::Error::Invalid);
+    };
     let context = us_socket_context_t {
         lp,
         secure,
@@ -47,7 +50,7 @@ pub(crate) fn create(
         on_pre_open: Cell::new(None),
         on_server_name: Cell::new(None),
     };
-    let context = ContextRef::allocate(context, usize::try_from(ext).ok()?)?;
+    let context = ContextRef::allocate(context, ext)?;
     if owner.is_none() {
         context.owner.set(Some(context));
     }

@@ -11,6 +11,7 @@ use crate::block::{self, Reservation};
 use crate::calls::Calls;
 use crate::handles::{LoopRef, OnLoop, Side, us_loop_t};
 use crate::kernel::{Kernel, Notifier};
+use crate::listen::set_errno;
 use crate::margins::{Margins, PADDING, RECV};
 use crate::reach::Reach;
 use crate::timer::Timers;
@@ -29,7 +30,7 @@ pub(crate) fn wrong_thread() -> ! {
     std::process::abort();
 }
 
-/// Makes everything of a loop; `None` without memory or descriptors.
+/// Makes everything of a loop; `None`, with errno, without memory or descriptors.
 fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<LoopRef> {
     let place = Unmade(LoopRef::reserve(ext)?);
     let lp = place.0;
@@ -40,10 +41,10 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     let margins = Reservation::new(RECV + 2 * PADDING)?;
     #[cfg(feature = "tls")]
     let secrets = Reservation::new(crate::secure::MEMORY)?;
-    let waker = Box::new(Waker::new(Notifier::new().ok()?));
+    let waker = Box::new(Waker::new(Notifier::new().map_err(set_errno).ok()?));
     let waker: &'static Waker<Notifier> = Box::leak(waker);
     let unused = Unused(waker);
-    let kernel = Kernel::new(waker, lp).ok()?;
+    let kernel = Kernel::new(waker, lp).map_err(set_errno).ok()?;
     #[cfg(not(feature = "tls"))]
     let stack: Stack = Margins::new(kernel, lp);
     #[cfg(feature = "tls")]
@@ -58,7 +59,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
             slice::from_raw_parts_mut(buffer.start::<u8>().as_ptr(), RECV),
         )
     };
-    let inner = inner.ok()?;
+    let inner = inner.map_err(set_errno).ok()?;
     let value = us_loop_t {
         waker,
         reach: Reach::new(inner),

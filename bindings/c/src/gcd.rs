@@ -60,9 +60,19 @@ extern "C" fn on_turn(context: *mut c_void) {
     let Some(lp) = LoopRef::from_ptr(context.cast()) else {
         return;
     };
-    run_at_once(lp);
-    if let Some(host) = lp.queue.get() {
+    if lp.running.get() {
+        // A callback has the queue run: the iteration that made it looks again when it is over.
+        return;
+    }
+    let goes_on = run_at_once(lp);
+    let Some(host) = lp.queue.get() else {
+        return;
+    };
+    if goes_on {
         host.set_timer(next_millis(lp));
+    } else {
+        // It cannot wait any more, and would be called for ever.
+        host.stop();
     }
 }
 
@@ -144,14 +154,24 @@ impl Host {
         unsafe { dispatch_source_merge_data(self.touch, 1) };
     }
 
-    /// Leaves the queue, which calls nothing of the loop any more.
-    pub(crate) fn leave(&self) {
+    /// Has the queue call nothing of the loop any more. May be done twice.
+    fn stop(&self) {
         let copy = usize::try_from(self.copy).unwrap_or(usize::MAX);
         // SAFETY: the sources live. A cancelled one calls `on_cancelled` only, with its context.
         unsafe {
             for source in [self.read, self.timer, self.touch] {
                 dispatch_source_cancel(source);
                 dispatch_set_context(source, ptr::without_provenance_mut(copy));
+            }
+        }
+    }
+
+    /// Leaves the queue, which calls nothing of the loop any more.
+    pub(crate) fn leave(&self) {
+        self.stop();
+        // SAFETY: the sources live until here.
+        unsafe {
+            for source in [self.read, self.timer, self.touch] {
                 dispatch_release(source);
             }
         }

@@ -48,6 +48,13 @@ pub(crate) fn set_errno(error: Error) {
     unsafe { *place() = number };
 }
 
+/// Returns nothing, and leaves why where C programs look for it.
+#[cold]
+pub(crate) fn none<T>(error: Error) -> Option<T> {
+    set_errno(error);
+    None
+}
+
 /// Returns the number of an origin, a new one if there is none like it.
 pub(crate) fn origin(lp: LoopRef, context: ContextRef, ext: usize, local: bool) -> Option<usize> {
     let mut origins = lp.origins.borrow_mut();
@@ -71,7 +78,9 @@ pub(crate) fn origin(lp: LoopRef, context: ContextRef, ext: usize, local: bool) 
         }
         return Some(number);
     }
-    origins.try_reserve(1).ok()?;
+    if origins.try_reserve(1).is_err() {
+        return none(Error::Exhausted);
+    }
     origins.push(origin);
     Some(origins.len() - 1)
 }
@@ -106,8 +115,7 @@ fn made(context: ContextRef, listener: ListenerId, origin: usize) -> Option<List
     let has_room = lp.listeners.borrow_mut().try_reserve(1).is_ok();
     let Some(block) = ListenRef::allocate(block, 0).filter(|_| has_room) else {
         lp.with(|net| net.stop_listening(listener));
-        set_errno(Error::Exhausted);
-        return None;
+        return none(Error::Exhausted);
     };
     lp.listeners.borrow_mut().push(block);
     lp.count_up();
@@ -133,8 +141,7 @@ pub unsafe extern "C-unwind" fn us_socket_context_listen(
 ) -> Option<ListenRef> {
     context.lp.check_thread();
     let (Ok(port), Ok(ext)) = (u16::try_from(port), usize::try_from(ext)) else {
-        set_errno(Error::Invalid);
-        return None;
+        return none(Error::Invalid);
     };
     let mut addrs = if host.is_null() {
         vec![
@@ -160,8 +167,7 @@ pub unsafe extern "C-unwind" fn us_socket_context_listen(
             Err(error) => reason = error,
         }
     }
-    set_errno(reason);
-    None
+    none(reason)
 }
 
 #[unsafe(no_mangle)]
@@ -176,12 +182,13 @@ pub unsafe extern "C-unwind" fn us_socket_context_listen_unix(
     #[cfg(not(unix))]
     {
         let _ = (path, ext);
-        set_errno(Error::Unsupported);
-        None
+        none(Error::Unsupported)
     }
     #[cfg(unix)]
     {
-        let ext = usize::try_from(ext).ok()?;
+        let Ok(ext) = usize::try_from(ext) else {
+            return none(Error::Invalid);
+        };
         let fd = crate::paths::bind_path(path)?;
         let origin = origin(context.lp, context, ext, true)?;
         context
@@ -191,8 +198,7 @@ pub unsafe extern "C-unwind" fn us_socket_context_listen_unix(
             Ok(listener) => made(context, listener, origin),
             Err(error) => {
                 context.lp.with(|net| crate::kernel(net).ready_made = None);
-                set_errno(error);
-                None
+                none(error)
             }
         }
     }

@@ -10,8 +10,8 @@ use crate::handles::ListenRef;
 /// Connections running that a program takes over by `on_pre_open` before others get their turn.
 pub(crate) const TAKEN_MAX: u32 = 64;
 
-/// Asks the program whether it leaves an accepted connection, of this descriptor, to the library. If
-/// it throws instead, the core resets the connection in the next iteration.
+/// Asks the program whether it leaves an accepted connection, of this descriptor, to the library.
+/// If it throws instead, the core resets the connection in the next iteration.
 pub(crate) fn leaves(listener: ListenRef, fd: c_int, peer: Address) -> bool {
     let context = listener.socket.context.get();
     let Some(callback) = context.on_pre_open.get() else {

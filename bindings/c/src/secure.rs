@@ -25,7 +25,7 @@ use crate::block::Reservation;
 use crate::context::us_socket_context_options_t;
 use crate::handles::{ContextRef, LoopRef, SocketRef};
 use crate::kernel::{Kernel, NOWHERE};
-use crate::listen::{origin, set_errno};
+use crate::listen::{none, origin};
 use crate::margins::Inner;
 #[cfg(not(target_os = "linux"))]
 use system::System;
@@ -77,7 +77,7 @@ pub(crate) struct Secure {
     /// The slot whose handshake is being carried on.
     opening: Cell<Option<u32>>,
     /// Whether the listener for connections made elsewhere exists.
-    adopts: Cell<bool>,
+    pub(crate) adopts: Cell<bool>,
 }
 
 impl Inner for Layer {
@@ -447,10 +447,7 @@ pub(crate) fn adopt(context: ContextRef, fd: OwnedFd, ext: usize) -> Option<Sock
         match listener.unwrap_or(Err(Error::Invalid)) {
             // It stays as long as the loop, and is none of the program's.
             Ok(_) => lp.secure.adopts.set(true),
-            Err(error) => {
-                set_errno(error);
-                return None;
-            }
+            Err(error) => return none(error),
         }
     }
     lp.count_up();

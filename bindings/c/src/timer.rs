@@ -3,8 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_uint, c_void};
 
+use usockets::Error;
+
 use crate::block;
 use crate::handles::{LoopRef, OnTimer, TimerRef, us_timer_t};
+use crate::listen::none;
 
 /// The armed timers of a loop: a binary heap, whose entries know their places.
 ///
@@ -152,7 +155,7 @@ pub unsafe extern "C-unwind" fn us_create_timer(
         counts,
     };
     if !lp.timers.reserve() {
-        return None;
+        return none(Error::Exhausted);
     }
     let timer = TimerRef::allocate(timer, ext as usize);
     if timer.is_none() {

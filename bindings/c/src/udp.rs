@@ -14,7 +14,7 @@ use crate::calls::ip_bytes;
 use crate::context;
 use crate::context::text;
 use crate::handles::{ContextRef, Flags, LoopRef, Ref, SocketRef, us_socket_t};
-use crate::listen::{resolve, set_errno};
+use crate::listen::{none, resolve, set_errno};
 use crate::sockaddr::{Storage, address, storage};
 use crate::socket;
 
@@ -62,9 +62,12 @@ impl Packets {
             departures: Vec::new(),
             peers: Vec::new(),
         };
-        packets.arrivals.try_reserve_exact(PACKETS).ok()?;
-        packets.departures.try_reserve_exact(PACKETS).ok()?;
-        packets.peers.try_reserve_exact(PACKETS).ok()?;
+        let arrivals = packets.arrivals.try_reserve_exact(PACKETS);
+        let departures = packets.departures.try_reserve_exact(PACKETS);
+        let peers = packets.peers.try_reserve_exact(PACKETS);
+        if arrivals.and(departures).and(peers).is_err() {
+            return none(usockets::Error::Exhausted);
+        }
         packets.arrivals.resize(PACKETS, Arrival::default());
         packets.departures.resize(PACKETS, Departure::default());
         // SAFETY: all zero bytes are an address of no family.
@@ -264,8 +267,7 @@ fn make(
         lp.place(id, udp.cast());
         return Some(udp);
     }
-    set_errno(reason);
-    None
+    none(reason)
 }
 
 #[unsafe(no_mangle)]

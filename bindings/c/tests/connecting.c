@@ -1,6 +1,7 @@
 /* Connecting and listening: addresses, names, paths, and what goes wrong. */
 #include "harness.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -92,6 +93,13 @@ static void stop(Timer *timer) {
     us_socket_context_close(0, context);
 }
 
+/* What cannot be is NULL, and errno says why. */
+#define REFUSED(call, number) do { \
+        errno = 0; \
+        int is_null = (call) == NULL; \
+        SAY(#number ": %d %d", is_null, errno == (number)); \
+    } while (0)
+
 int main(void) {
     begin("nobody there", 0);
     us_listen_socket_close(0, listener);
@@ -125,15 +133,36 @@ int main(void) {
     on.open = write_first; on.data = echo_end;
     finish();
     unlink(path);
+    begin("a path of something else", 0);
+    us_listen_socket_close(0, listener);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    errno = 0;
+    listener = us_socket_context_listen_unix(0, context, path, 0, sizeof(struct data));
+    SAY("listens %d, errno %d, the file is there %d", listener != NULL, errno == EADDRINUSE,
+        access(path, F_OK) == 0);
+    unlink(path);
+    for (int i = 0; i < 2; i++) {
+        listener = us_socket_context_listen_unix(0, context, path, 0, sizeof(struct data));
+        SAY("listens %d", listener != NULL);
+        us_listen_socket_close(0, listener);
+    }
+    unlink(path);
+    finish();
     begin("a path that is too long, a name that is none", 0);
     us_listen_socket_close(0, listener);
     char long_path[200];
     memset(long_path, 'x', sizeof long_path);
     long_path[199] = 0;
-    SAY("%d %d %d %d", us_socket_context_listen_unix(0, context, long_path, 0, 0) == NULL,
-        us_socket_context_connect_unix(0, context, long_path, 0, 0) == NULL,
-        us_socket_context_connect_unix(0, context, "nothing.test.sock", 0, 0) == NULL,
-        us_socket_context_connect(0, context, "no.such.host.invalid", 1, NULL, 0, 0) == NULL);
+    REFUSED(us_socket_context_listen_unix(0, context, long_path, 0, 0), EINVAL);
+    REFUSED(us_socket_context_connect_unix(0, context, long_path, 0, 0), EINVAL);
+    REFUSED(us_socket_context_connect_unix(0, context, "nothing.test.sock", 0, 0), ENOENT);
+    REFUSED(us_socket_context_listen_unix(0, context, path, 0, -1), EINVAL);
+    REFUSED(us_socket_context_connect_unix(0, context, path, 0, -1), EINVAL);
+    REFUSED(us_socket_context_connect(0, context, "no.such.host.invalid", 1, NULL, 0, 0),
+        ENETUNREACH);
+    REFUSED(us_socket_context_connect(0, context, "127.0.0.1", 70000, NULL, 0, 0), EINVAL);
+    REFUSED(us_socket_context_listen(0, context, "127.0.0.1", -1, 0, 0), EINVAL);
+    REFUSED(us_adopt_accepted_socket(0, context, -1, 0, NULL, 0), EINVAL);
     finish();
     begin("a port that is taken, or shared", 0);
     errno = 0;
@@ -190,8 +219,21 @@ listens 1, for oneself only 1
 address of 0 bytes, ports -1 -1
 the server got over a path
 opened 1 and 1, closed 2
+-- a path of something else
+listens 0, errno 1, the file is there 1
+listens 1
+listens 1
+opened 0 and 0, closed 0
 -- a path that is too long, a name that is none
-1 1 1 1
+EINVAL: 1 1
+EINVAL: 1 1
+ENOENT: 1 1
+EINVAL: 1 1
+EINVAL: 1 1
+ENETUNREACH: 1 1
+EINVAL: 1 1
+EINVAL: 1 1
+EINVAL: 1 1
 opened 0 and 0, closed 0
 -- a port that is taken, or shared
 taken 1, errno 1

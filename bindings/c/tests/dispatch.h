@@ -86,6 +86,7 @@ static void run_queue(struct queue *queue, int millis, const int *done) {
             struct source *s = queue->sources[i];
             if (s->cancelled) {
                 if (s->on_cancel) s->on_cancel(s->context);
+                s->on_cancel = NULL;
                 if (s->released) {
                     free(s);
                     queue->freed++;

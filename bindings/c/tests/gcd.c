@@ -1,7 +1,9 @@
 /* Loops on a dispatch queue: sockets, timers, timeouts and wake-ups, without us_loop_run. */
 #include "harness.h"
 #include "dispatch.h"
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 static struct queue queue;
 static int done, fired;
@@ -82,6 +84,10 @@ static void *wake(void *unused) {
     return NULL;
 }
 
+static int turns;
+
+static void count_turns(void) { turns++; }
+
 static void woken(void) {
     SAY("woken");
     done = 1;
@@ -115,6 +121,18 @@ int main(void) {
     pthread_join(thread, NULL);
     finish_on_queue();
 
+    /* The queue does not call a loop for ever that cannot wait any more. */
+    begin_on_queue("a loop that is broken");
+    int nothing = open("/dev/null", O_RDONLY), never = 0;
+    dup2(nothing, us_loop_fd(loop));
+    close(nothing);
+    on.pre = count_turns;
+    us_wakeup_loop(loop);
+    run_queue(&queue, 100, &never);
+    SAY("turns %d", turns);
+    done = 1;
+    finish_on_queue();
+
     begin("without a hint", 1);
     on.open = greet;
     on.data = echo;
@@ -137,6 +155,9 @@ timeout, in time 1
 opened 1 and 1, closed 2; sources left 0
 -- wake-ups
 woken
+opened 0 and 0, closed 0; sources left 0
+-- a loop that is broken
+turns 1
 opened 0 and 0, closed 0; sources left 0
 -- without a hint
 opened 0 and 0, closed 0
