@@ -50,6 +50,8 @@ check() {
     shift
     timeout 120 "$@" >got 2>err || fail "$(cat got err)
 $source: $*: failed"
+    [ ! -s err ] || fail "$(cat err)
+$source: $*: prints errors"
     expected "$source" | diff - got || fail "$source: $*: prints something else"
     grep -q . got || fail "$source: says not what it is to print"
 }
@@ -229,6 +231,28 @@ check_tap() {
     done
 }
 
+# Names with several addresses, in a list of hosts of the test's own, where no ::1 is.
+check_names() {
+    if ! unshare --net --mount true 2>/dev/null; then
+        [ -z "${CI:-}" ] || fail "no right to make a network namespace"
+        echo "SKIPPED: names.c: no right to make a network namespace"
+        return
+    fi
+    local run
+    printf '%s\n' '127.0.0.1 localhost both.test' '::1 both.test' '127.0.0.2 many.test none.test' \
+        '127.0.0.3 many.test none.test' '127.0.0.4 many.test' >hosts
+    compile clang "$here/tests/names.c" program "$plain"
+    for run in "" "valgrind --quiet --leak-check=full --show-leak-kinds=all --error-exitcode=9"; do
+        # shellcheck disable=SC2016,SC2086 # The inner shell's; a command of many words.
+        check "$here/tests/names.c" unshare --net --mount bash -c '
+            mount --bind hosts /etc/hosts
+            ip link set lo up
+            ip addr del ::1/128 dev lo
+            exec "$@"
+        ' names $run ./program
+    done
+}
+
 # Loops inside of libuv's, and everything else with the library that can have them.
 check_libuv() {
     # shellcheck disable=SC2046 # pkg-config prints many words.
@@ -269,6 +293,7 @@ check_posix
 check_tls
 check_examples
 check_tap
+check_names
 check_libuv
 check_gcd
 check_figures

@@ -14,22 +14,37 @@
  * Any callback may be left out or be NULL: nothing is called then. A socket without an on_end is
  * closed when its peer ends. Any callback but on_server_name may throw a C++ exception, which
  * leaves us_loop_run or us_loop_poll, whichever runs; the loop can then be run again and goes on
- * where it was. What on_data was given counts as delivered. A connection whose on_open threw is
- * reset and gets no on_close.
+ * where it was. What on_data was given counts as delivered. A connection whose on_pre_open or
+ * on_open threw is reset and gets no on_close.
  *
  * What differs from µSockets, because the original is wrong there:
+ *  - A pointer to a socket that moved or closed does nothing until the iteration is over, and a
+ *    socket that moves keeps its events. us_adopt_accepted_socket returns where on_open moved it.
  *  - Bytes that came before the peer's end, a hang-up or an error are delivered first.
  *  - on_end comes once. A short write neither resumes a paused socket nor a finished one.
  *  - Timeouts and timers never fire early, counted from the time of the running iteration, do not
  *    wrap, and are not tied to a common tick.
  *  - A write that came short is always followed by on_writable, after us_socket_write2 as well,
- *    and no write raises SIGPIPE.
+ *    and no write raises SIGPIPE. Of room that others have a socket is not told.
+ *  - A write to a socket that still connects takes nothing, and it opens all the same.
  *  - Without free descriptors or sockets a listener pauses and goes on when there are some; the
- *    loop does not spin. A listener, and a socket that is read, yield to the others.
+ *    loop does not spin. A listener, and a socket that is read, yield to the others, and none is
+ *    put aside: each is read, timed and closed, also while others shake hands.
  *  - us_socket_context_close closes every socket, whatever on_close does meanwhile; connecting
  *    ones get no on_close.
+ *  - A context in which nothing is left may be freed inside of any callback.
  *  - us_loop_run counts only what it should: closing a fallthrough timer does not end it.
- *  - A path that is too long for a socket of the file system is refused.
+ *  - Nothing ticks in an idle loop. A timer is no descriptor, and a timeout takes no memory.
+ *  - Every address of a host is tried, to listen and to connect, until one can be had.
+ *  - us_socket_close_reason says why the library closed a socket. What returns NULL says why in
+ *    errno, but for contexts whose files cannot be used.
+ *  - A path that is too long for a socket of the file system is refused, and what is at a path and
+ *    is no socket stays.
+ *  - A buffer takes the memory that is written to, whatever its size.
+ *  - A listener is no socket: what a function of sockets does to it is nothing, but for its port
+ *    and its descriptor.
+ *  - TLS clients verify the server's name. A server with ca_file_name demands a certificate of
+ *    every client, also one that it has for a name. A stream that was cut off does not end in order.
  *  - The library prints nothing.
  *  - Datagrams: IPv6 addresses are whole, drain_cb is called, errors that come back for a datagram
  *    are none of the socket's, and sockets and buffers can be freed.
@@ -37,10 +52,11 @@
  * A library built with the feature smoltcp has TCP in user space, on a TAP of Linux, instead of the
  * kernel's, and no datagrams. The environment says which: USOCKETS_TAP=us0,
  * USOCKETS_IP=10.77.0.2/24 (or several, with commas), and USOCKETS_GATEWAY if packets leave the
- * link. There is one loop, as a TAP has one user; us_create_loop is NULL without one. There are no descriptors: us_poll_fd is -1,
- * on_pre_open is not called, us_socket_shutdown_read does nothing, sockets of the file system and
- * us_adopt_accepted_socket are refused with EOPNOTSUPP, and us_loop_fd tells of frames only, not of
- * us_wakeup_loop. us_loop_run returns when peers have taken everything that closed sockets left.
+ * link. There is one loop, as a TAP has one user; us_create_loop is NULL without one. There are no
+ * descriptors: us_poll_fd is -1, on_pre_open is not called, us_socket_shutdown_read does nothing,
+ * sockets of the file system and us_adopt_accepted_socket are refused with EOPNOTSUPP, and
+ * us_loop_fd tells of frames only, not of us_wakeup_loop. us_loop_run returns when peers have taken
+ * everything that closed sockets left.
  *
  * What is not here, on purpose: QUIC; SSL and SSL_CTX handles, as certificates and keys are loaded
  * from PEM files; TLS below 1.3; TLS clients that verify nothing; polls of one's own; runs inside
@@ -307,13 +323,14 @@ void us_socket_context_on_connect_error(int ssl, struct us_socket_context_t *con
 
 /* ---- Listening ---- */
 
-/* Listens at a host's address, an IPv6 one if there is, or at every address if host is NULL; with
- * port 0 at one of the kernel's choice. Waits for the resolver unless host is an address. NULL,
- * with errno, if that cannot be. Sockets get socket_ext_size bytes of ext. */
+/* Listens at the first address of a host that can be, IPv6 ones first, or at every address if host
+ * is NULL; with port 0 at one of the kernel's choice. Waits for the resolver unless host is an
+ * address. NULL, with errno, if that cannot be. Sockets get socket_ext_size bytes of ext. */
 struct us_listen_socket_t *us_socket_context_listen(int ssl, struct us_socket_context_t *context,
     const char *host, int port, int options, int socket_ext_size);
 
-/* Listens at a path, which is unlinked first and which only the own user may connect to. */
+/* Listens at a path, which only the own user may connect to. A socket that is there is unlinked
+ * first; of anything else errno is EADDRINUSE. */
 struct us_listen_socket_t *us_socket_context_listen_unix(int ssl,
     struct us_socket_context_t *context, const char *path, int options, int socket_ext_size);
 
@@ -328,11 +345,11 @@ struct us_socket_t *us_adopt_accepted_socket(int ssl, struct us_socket_context_t
 
 /* ---- Connecting ---- */
 
-/* Connects to the first address of a host, from source_host unless it is NULL. Waits for the
- * resolver unless they are addresses. NULL, with errno, if it cannot even be tried. on_open
- * follows, or on_connect_error. Until then writes take nothing, and the timeouts limit the time to
- * connect: on_timeout or on_long_timeout is called, then on_connect_error unless the callback gave
- * up with us_socket_close_connecting. Both are disarmed when it opens. A TLS client expects `host`
+/* Connects to a host, from source_host unless it is NULL: to its addresses one after the other,
+ * until one answers. Waits for the resolver unless they are addresses. NULL, with errno, if it
+ * cannot even be tried. on_open follows, or on_connect_error. Until then writes take nothing, and
+ * the timeouts limit the time to connect: on_timeout or on_long_timeout is called, then
+ * on_connect_error unless the callback gave up with us_socket_close_connecting. Both are disarmed when it opens. A TLS client expects `host`
  * in the peer's certificate. */
 struct us_socket_t *us_socket_context_connect(int ssl, struct us_socket_context_t *context,
     const char *host, int port, const char *source_host, int options, int socket_ext_size);

@@ -52,8 +52,8 @@ pub(crate) unsafe fn room<T>(block: NonNull<T>) -> usize {
 
 /// Address space of which only what is touched takes memory. Zero bytes at first.
 ///
-/// So it is on systems of the Unix kind. Windows has to have room for all of it, in memory or in its
-/// page file, from the start, though it too finds a page only when that is touched.
+/// So it is on systems of the Unix kind. Windows has to have room for all of it from the start, in
+/// memory or in its page file, though it too finds a page only when that is touched.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     start: NonNull<u8>,

@@ -12,7 +12,7 @@ use usockets::{
 };
 
 use crate::handles::{Flags, LoopRef, Origin, SocketRef};
-use crate::{Stack, socket, udp};
+use crate::{Stack, connect, socket, udp};
 
 /// Passes the core's calls on.
 pub(crate) struct Calls {
@@ -97,6 +97,9 @@ impl Calls {
             return self.adopted(socket, block);
         }
         block.clear(Flags::CONNECTING);
+        if block.any(Flags::RETRIES) {
+            connect::forget(block);
+        }
         if block.any(Flags::PAUSED) {
             socket.pause();
         }
@@ -286,6 +289,14 @@ impl Handler<Stack> for Calls {
         let Some(block) = self.lp.socket(id) else {
             return;
         };
+        if block.any(Flags::RETRIES)
+            && self
+                .lp
+                .reach
+                .during(socket.net(), || connect::try_next(block, id, error))
+        {
+            return;
+        }
         let was_adopted = block.any(Flags::ADOPTED);
         self.lp.reason.set(socket::reason(Closed::Failed(error)));
         self.lp.reach.during(socket.net(), || {

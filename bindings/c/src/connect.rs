@@ -1,41 +1,151 @@
 //! Connecting, and connections that were made elsewhere.
 
 use std::ffi::{c_char, c_int, c_uint};
+use std::net::SocketAddr;
 
-use usockets::{Duration, Endpoint, Error};
+use usockets::{Duration, Endpoint, Error, SocketId};
 
 use crate::context::text;
 use crate::handles::{ContextRef, Descriptor, Flags, SocketRef};
 #[cfg(unix)]
 use crate::kernel::NOWHERE;
-use crate::listen::{none, resolve, set_errno};
+use crate::listen::{none, resolve};
+use crate::socket::arm;
 
-/// Starts a connection, or takes the descriptor that is ready.
-fn start(context: ContextRef, at: Endpoint<'_>, ext: usize, flags: Flags) -> Option<SocketRef> {
-    let lp = context.lp;
+/// What is left to try of a connect to a host that has several addresses.
+pub(crate) struct Attempt {
+    block: SocketRef,
+    to: Target,
+}
+
+/// The addresses of a host, and from where to connect to them.
+struct Target {
+    host: String,
+    /// The last is tried next.
+    addrs: Vec<SocketAddr>,
+    sources: Option<Vec<SocketAddr>>,
+}
+
+impl Target {
+    /// Starts a connection to the next address to which one can be started; why not, if there is
+    /// none.
+    fn next(&mut self, context: ContextRef) -> Result<SocketId, Error> {
+        let mut reason = Error::Unreachable;
+        while let Some(addr) = self.addrs.pop() {
+            let mut at = if context.secure {
+                Endpoint::tls(addr, Some(&self.host))
+            } else {
+                Endpoint::tcp(addr)
+            };
+            if let Some(sources) = &self.sources {
+                let mut sources = sources.iter();
+                let Some(source) = sources.find(|one| one.is_ipv4() == addr.is_ipv4()) else {
+                    reason = Error::AddressUnavailable;
+                    continue;
+                };
+                at = at.source(*source);
+            }
+            match begin(context, at) {
+                // There is room for no other either.
+                result @ (Ok(_) | Err(Error::Full | Error::Exhausted)) => return result,
+                Err(error) => reason = error,
+            }
+        }
+        Err(reason)
+    }
+}
+
+/// Starts a connection, to which the program sets its own time, or none.
+fn begin(context: ContextRef, at: Endpoint<'_>) -> Result<SocketId, Error> {
     #[cfg(feature = "tls")]
     crate::secure::choose(context);
-    let id = lp.reach.with(|net| {
+    let id = context.lp.reach.with(|net| {
         let id = net.connect(at, ())?;
-        // The program sets its own time, or none.
         net.set_timeout(id, Duration::ZERO);
         Ok(id)
     });
-    let id = match id.unwrap_or(Err(Error::Invalid)) {
-        Ok(id) => id,
-        Err(error) => {
-            #[cfg(unix)]
-            lp.with(|net| crate::kernel(net).ready_made = None);
-            return none(error);
-        }
-    };
+    id.unwrap_or(Err(Error::Invalid))
+}
+
+/// Makes the program's side of a connection that was started.
+fn made(context: ContextRef, id: SocketId, ext: usize, flags: Flags) -> Option<SocketRef> {
+    let lp = context.lp;
     let block = lp.make_socket(context, id, ext, flags);
     if block.is_none() {
         lp.side(id).socket.set(std::ptr::null_mut());
         lp.with(|net| net.abort(id, 0));
-        set_errno(Error::Exhausted);
+        return none(Error::Exhausted);
     }
     block
+}
+
+/// Takes the descriptor that is ready for a connection.
+#[cfg(unix)]
+fn start(context: ContextRef, at: Endpoint<'_>, ext: usize, flags: Flags) -> Option<SocketRef> {
+    match begin(context, at) {
+        Ok(id) => made(context, id, ext, flags),
+        Err(error) => {
+            let lp = context.lp;
+            lp.with(|net| crate::kernel(net).ready_made = None);
+            none(error)
+        }
+    }
+}
+
+/// Tries the next address for a socket of this name that did not connect. Returns true if one is
+/// being tried; the socket's timeouts go on.
+#[cold]
+pub(crate) fn try_next(block: SocketRef, before: SocketId, error: Error) -> bool {
+    let lp = block.lp();
+    let side = lp.side(before);
+    let (short, long) = (side.short.get(), side.long.get());
+    let is_reached = !matches!(error, Error::Refused | Error::Unreachable | Error::TimedOut);
+    if is_reached || error == Error::TimedOut && (short, long) != (0, 0) {
+        return false;
+    }
+    let mut attempts = lp.attempts.borrow_mut();
+    let Some(place) = attempts.iter().position(|one| one.block == block) else {
+        return false;
+    };
+    let mut attempt = attempts.swap_remove(place);
+    let Ok(id) = attempt.to.next(block.context.get()) else {
+        block.clear(Flags::RETRIES);
+        return false;
+    };
+    if attempt.to.addrs.is_empty() {
+        block.clear(Flags::RETRIES);
+    } else {
+        // There was room for it before.
+        attempts.push(attempt);
+    }
+    side.socket.set(std::ptr::null_mut());
+    block.rename(id);
+    lp.take_place(id, block);
+    let side = lp.side(id);
+    side.short.set(short);
+    side.long.set(long);
+    arm(lp, id);
+    true
+}
+
+/// Tries no further address for a socket.
+#[cold]
+pub(crate) fn forget(block: SocketRef) {
+    block.clear(Flags::RETRIES);
+    let lp = block.lp();
+    lp.attempts.borrow_mut().retain(|one| one.block != block);
+}
+
+/// Has further addresses be tried for the block that a socket moved to.
+pub(crate) fn moved(block: SocketRef, to: SocketRef) {
+    if block.any(Flags::RETRIES) {
+        let lp = block.lp();
+        let mut attempts = lp.attempts.borrow_mut();
+        for one in attempts.iter_mut().filter(|one| one.block == block) {
+            one.block = to;
+        }
+        block.clear(Flags::RETRIES);
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -48,27 +158,29 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect(
     _options: c_int,
     ext: c_int,
 ) -> Option<SocketRef> {
-    context.lp.check_thread();
+    let lp = context.lp;
+    lp.check_thread();
     let (Some(host), Ok(port), Ok(ext)) = (text(host), u16::try_from(port), usize::try_from(ext))
     else {
         return none(Error::Invalid);
     };
-    let Some(addr) = resolve(host, port).first().copied() else {
-        return none(Error::Unreachable);
+    let mut addrs = resolve(host, port);
+    addrs.reverse();
+    let mut to = Target {
+        host: host.to_owned(),
+        addrs,
+        sources: text(source).map(|source| resolve(source, 0)),
     };
-    let mut at = if context.secure {
-        Endpoint::tls(addr, Some(host))
-    } else {
-        Endpoint::tcp(addr)
+    let id = match to.next(context) {
+        Ok(id) => id,
+        Err(error) => return none(error),
     };
-    if let Some(source) = text(source) {
-        let mut sources = resolve(source, 0).into_iter();
-        let Some(source) = sources.find(|one| one.is_ipv4() == addr.is_ipv4()) else {
-            return none(Error::AddressUnavailable);
-        };
-        at = at.source(source);
+    let block = made(context, id, ext, Flags::CONNECTING)?;
+    if !to.addrs.is_empty() && lp.attempts.borrow_mut().try_reserve(1).is_ok() {
+        block.set(Flags::RETRIES);
+        lp.attempts.borrow_mut().push(Attempt { block, to });
     }
-    start(context, at, ext, Flags::CONNECTING)
+    Some(block)
 }
 
 #[unsafe(no_mangle)]

@@ -75,6 +75,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         closed: RefCell::default(),
         origins: RefCell::default(),
         listeners: RefCell::default(),
+        attempts: RefCell::default(),
         timers: Timers::default(),
         reason: Cell::new(0),
         #[cfg(feature = "libuv")]

@@ -13,6 +13,7 @@ use usockets::{Instant, ListenerId, SocketId, Waker};
 
 use crate::block::{self, Reservation};
 use crate::calls::Calls;
+use crate::connect::Attempt;
 use crate::kernel::Notifier;
 use crate::reach::Reach;
 use crate::timer::Timers;
@@ -149,6 +150,8 @@ impl Flags {
     pub(crate) const ADOPTED: Self = Self::bit(6);
     /// A datagram socket, whose block is another; see `udp`.
     pub(crate) const DATAGRAMS: Self = Self::bit(7);
+    /// There are more addresses to connect to; see `connect`.
+    pub(crate) const RETRIES: Self = Self::bit(8);
 
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -198,6 +201,11 @@ impl us_socket_t {
     #[inline]
     pub(crate) fn clear(&self, flags: Flags) {
         self.name.set(self.name.get() & !flags.0);
+    }
+
+    /// Gives it another name in the core.
+    pub(crate) fn rename(&self, id: SocketId) {
+        self.name.set(id.to_bits() | self.flags().0);
     }
 
     #[inline]
@@ -311,6 +319,8 @@ pub struct us_loop_t {
     pub(crate) closed: RefCell<Vec<SocketRef>>,
     pub(crate) origins: RefCell<Vec<Origin>>,
     pub(crate) listeners: RefCell<Vec<ListenRef>>,
+    /// Connects that have more addresses to try.
+    pub(crate) attempts: RefCell<Vec<Attempt>>,
     pub(crate) timers: Timers,
     /// Why the socket of the running `on_close` or `on_connect_error` is gone.
     pub(crate) reason: Cell<c_int>,
@@ -469,12 +479,17 @@ impl Ref<us_loop_t> {
 
     /// Puts a socket of the program into its slot's place.
     pub(crate) fn place(self, id: SocketId, socket: SocketRef) {
+        self.take_place(id, socket);
+        self.count_up();
+    }
+
+    /// Puts a socket that is counted into another slot's place.
+    pub(crate) fn take_place(self, id: SocketId, socket: SocketRef) {
         let side = self.side(id);
         side.socket.set(socket.as_ptr());
         side.short.set(0);
         side.long.set(0);
         self.high.set(self.high.get().max(id.index() + 1));
-        self.count_up();
     }
 
     /// Counts something that keeps the loop running.
@@ -491,6 +506,9 @@ impl Ref<us_loop_t> {
 
     /// Takes a socket or listener out of its place. The block stays until the iteration is over.
     pub(crate) fn detach(self, socket: SocketRef) {
+        if socket.any(Flags::RETRIES) {
+            crate::connect::forget(socket);
+        }
         if let Some(id) = socket.id() {
             let side = self.side(id);
             if side.socket.get() == socket.as_ptr() {

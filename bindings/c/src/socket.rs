@@ -387,6 +387,7 @@ pub unsafe extern "C-unwind" fn us_socket_context_adopt_socket(
         // SAFETY: the old block's data fits into the new one's, which is larger and another.
         unsafe { ptr::copy_nonoverlapping(block.ext().cast::<u8>(), moved.ext().cast(), room) };
         lp.side(id).socket.set(moved.as_ptr());
+        crate::connect::moved(block, moved);
         lp.bury(block);
     }
     moved.context.set(context);

@@ -113,16 +113,34 @@ static Socket *pair_data(Socket *s, char *d, int n) {
     return us_socket_close(0, s, 0, 0);
 }
 
+static Socket *move_in_open(Socket *s, int is_client) {
+    (void) is_client;
+    return us_socket_context_adopt_socket(0, second, s, 4096);
+}
+
+static Socket *say_end(Socket *s) {
+    SAY("its end came");
+    return us_socket_close(0, s, 0, 0);
+}
+
+static Socket *say_data(Socket *s, char *d, int n) {
+    SAY("from the pair: %.*s", n, d);
+    return s;
+}
+
 int main(void) {
+    /* (W1, W2) */
     begin("into a larger block", 1);
     on.open = write_one; on.data = adopt_larger;
     finish();
     begin("in place", 1);
     on.open = write_one; on.data = adopt_smaller;
     finish();
+    /* (W2) */
     begin("in on_open", 1);
     on.open = adopt_in_open;
     finish();
+    /* (W1) */
     begin("a paused one that is reset", 1);
     on.open = end_client; on.end = adopt_paused;
     after(50, close_client);
@@ -147,6 +165,17 @@ int main(void) {
     char end;
     SAY("its end came: %d", read(pair[1], &end, 1) == 0);
     close(pair[1]);
+    /* (W2, W4) */
+    begin("a descriptor of elsewhere that moves in on_open, and whose peer is gone", 0);
+    us_listen_socket_close(0, listener);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) return 1;
+    SAY("written %d", (int) write(pair[1], "last", 4));
+    close(pair[1]);
+    on.open = move_in_open; on.second_data = say_data; on.end = say_end;
+    s = us_adopt_accepted_socket(0, context, pair[0], sizeof(struct data), NULL, 0);
+    SAY("where it moved to is returned: %d", !us_socket_is_closed(0, s)
+        && us_socket_context(0, s) == second);
+    finish();
     return 0;
 }
 /* Prints:
@@ -179,4 +208,10 @@ written 4
 from the pair: pair
 opened 1 and 0, closed 1
 its end came: 1
+-- a descriptor of elsewhere that moves in on_open, and whose peer is gone
+written 4
+where it moved to is returned: 1
+from the pair: last
+its end came
+opened 1 and 0, closed 1
 */

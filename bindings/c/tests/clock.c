@@ -70,6 +70,7 @@ static Socket *tell(Socket *s) {
 }
 
 int main(void) {
+    /* (W13) */
     begin("a time from before the wait", 1);
     on.end = keep; on.pre = shut_down; on.close = ask_the_time; on.wake = set; on.timeout = tell;
     int fd = peer();

@@ -97,12 +97,14 @@ static void close_in_post(void) {
 }
 
 int main(void) {
+    /* (W16) */
     begin("another socket, and oneself", 2);
     on.open = write_when_both; on.data = close_other_and_self;
     finish();
     begin("all of a context", 2);
     on.open = write_when_both; on.data = close_all;
     finish();
+    /* (W10) */
     begin("all, while on_close closes siblings", 2);
     on.open = write_when_both; on.data = close_all; on.close = close_sibling;
     finish();
@@ -122,6 +124,7 @@ int main(void) {
     begin("before the loop ever ran", 1);
     close_everything();
     finish();
+    /* (W10) */
     begin("while it connects", 1);
     us_listen_socket_close(0, listener);
     us_socket_context_close(0, context);

@@ -93,6 +93,36 @@ static void stop(Timer *timer) {
     us_socket_context_close(0, context);
 }
 
+static int all;
+
+static Socket *write_and_go(Socket *s, int is_client) {
+    static char text[1000];
+    if (!is_client) return s;
+    us_socket_write(0, s, text, sizeof text, 0);
+    return us_socket_close(0, s, 0, 0);
+}
+
+static Socket *take_all(Socket *s, char *d, int n) {
+    (void) d;
+    all += n;
+    return s;
+}
+
+static Socket *end_of_all(Socket *s) {
+    SAY("%d bytes, then the end", all);
+    us_listen_socket_close(0, listener);
+    return us_socket_close(0, s, 0, 0);
+}
+
+/* Without a turn for each of the writes that took nothing. */
+static Socket *write_first_turns(Socket *s, int is_client) {
+    if (!is_client) return s;
+    SAY("opens within ten turns %d", us_loop_iteration_number(loop) < 10);
+    us_listen_socket_close(0, listener);
+    us_socket_write(0, s, "in time", 7, 0);
+    return s;
+}
+
 /* What cannot be is NULL, and errno says why. */
 #define REFUSED(call, number) do { \
         errno = 0; \
@@ -101,6 +131,7 @@ static void stop(Timer *timer) {
     } while (0)
 
 int main(void) {
+    /* (W19, W21) */
     begin("nobody there", 0);
     us_listen_socket_close(0, listener);
     connect_one();
@@ -112,6 +143,7 @@ int main(void) {
     us_socket_context_connect(0, context, "localhost", port, NULL, 0, sizeof(struct data));
     on.open = close_server;
     finish();
+    /* (W25) */
     begin("every address", 0);
     us_listen_socket_close(0, listener);
     listen_at(NULL);
@@ -133,6 +165,15 @@ int main(void) {
     on.open = write_first; on.data = echo_end;
     finish();
     unlink(path);
+    /* (W4) */
+    begin("a path whose peer writes and goes at once", 0);
+    us_listen_socket_close(0, listener);
+    listener = us_socket_context_listen_unix(0, context, path, 0, sizeof(struct data));
+    us_socket_context_connect_unix(0, context, path, 0, sizeof(struct data));
+    on.open = write_and_go; on.data = take_all; on.end = end_of_all;
+    finish();
+    unlink(path);
+    /* (W22) */
     begin("a path of something else", 0);
     us_listen_socket_close(0, listener);
     close(open(path, O_CREAT | O_WRONLY, 0600));
@@ -148,6 +189,7 @@ int main(void) {
     }
     unlink(path);
     finish();
+    /* (W22) */
     begin("a path that is too long, a name that is none", 0);
     us_listen_socket_close(0, listener);
     char long_path[200];
@@ -164,6 +206,7 @@ int main(void) {
     REFUSED(us_socket_context_listen(0, context, "127.0.0.1", -1, 0, 0), EINVAL);
     REFUSED(us_adopt_accepted_socket(0, context, -1, 0, NULL, 0), EINVAL);
     finish();
+    /* (W24) */
     begin("a port that is taken, or shared", 0);
     errno = 0;
     struct us_listen_socket_t *other = us_socket_context_listen(0, context, "127.0.0.1", port,
@@ -187,6 +230,15 @@ int main(void) {
     us_socket_timeout(0, start_deaf(), 1);
     on.timeout = wait_on; on.connect_error = say_error; on.close = never_closed;
     finish();
+    /* (W8) */
+    begin("a write before it opens", 0);
+    Socket *early = connect_one();
+    static char much[1 << 20];
+    SAY("takes %d and %d", us_socket_write(0, early, much, sizeof much, 0),
+        us_socket_write2(0, early, "x", 1, much, sizeof much));
+    on.open = write_first_turns; on.data = echo_end;
+    finish();
+    /* (W8) */
     begin("closing the context of one that connects", 0);
     us_listen_socket_close(0, listener);
     Socket *s = start_deaf();
@@ -219,6 +271,9 @@ listens 1, for oneself only 1
 address of 0 bytes, ports -1 -1
 the server got over a path
 opened 1 and 1, closed 2
+-- a path whose peer writes and goes at once
+1000 bytes, then the end
+opened 1 and 1, closed 2
 -- a path of something else
 listens 0, errno 1, the file is there 1
 listens 1
@@ -246,6 +301,11 @@ opened 0 and 0, closed 0
 on_timeout, established 0
 on_connect_error 0, established 0, reason 2
 opened 0 and 0, closed 0
+-- a write before it opens
+takes 0 and 0
+opens within ten turns 1
+the server got in time
+opened 1 and 1, closed 2
 -- closing the context of one that connects
 a write takes 0
 opened 0 and 0, closed 0

@@ -130,6 +130,7 @@ int main(void) {
     char text[] = "my own";
     sending = us_create_udp_packet_buffer();
 
+    /* (W27, W34) */
     begin_alone("both families");
     wanted = 2;
     receiver = us_create_udp_socket(loop, NULL, echo, NULL, NULL, 0, NULL);
@@ -142,6 +143,7 @@ int main(void) {
     SAY("descriptors %d", us_poll_fd((struct us_poll_t *) third) >= 0);
     finish();
 
+    /* (W27) */
     begin_alone("many, and the longest");
     wanted = 151;
     receiver = us_create_udp_socket(loop, NULL, count_bytes, NULL, "127.0.0.1", 0, NULL);
@@ -150,6 +152,7 @@ int main(void) {
     finish();
     SAY("received %d of %d bytes, drained %d", received, bytes, drains);
 
+    /* (W27) */
     begin_alone("what cannot be sent, and what comes back");
     receiver = us_create_udp_socket(loop, NULL, never, NULL, "127.0.0.1", 0, NULL);
     sender = us_create_udp_socket(loop, NULL, never, NULL, "127.0.0.1", 0, NULL);

@@ -1,3 +1,4 @@
+/* (W29) */
 /* Thousands of sockets that open, write, close, half-close, move, pause and time out at random,
  * and whose data is checked at every call. `hammer [SOCKETS [SEED [CERTIFICATES]]]`, with a folder of
  * certificates over TLS. */

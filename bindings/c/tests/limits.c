@@ -25,14 +25,22 @@ static void close_later(Timer *timer) {
 
 /* One listener and seven connects fill it: the connections that wait are taken as sockets close.
  * The first two are those of the two that closed, whose ends let in two others. */
+/* (W3, W15) */
 static void full_pool(void) {
     begin("a full pool", 7);
     Socket *one_more = connect_one();
     SAY("room %u; one more connects %d, errno %d", us_loop_statistics(loop).capacity,
         one_more != NULL, errno == ENOMEM);
     Timer *timers[64];
-    for (int i = 0; i < 64; i++) timers[i] = us_create_timer(loop, 1, 0);
-    SAY("timers take no room %d", timers[63] != NULL);
+    int next = dup(0);
+    close(next);
+    for (int i = 0; i < 64; i++) {
+        timers[i] = us_create_timer(loop, 1, 0);
+        us_timer_set(timers[i], us_timer_close, 60000 + i, 0);
+    }
+    int now_next = dup(0);
+    close(now_next);
+    SAY("timers take no room %d, no descriptors %d", timers[63] != NULL, next == now_next);
     for (int i = 0; i < 64; i++) us_timer_close(timers[i]);
     on.open = opened_count;
     after(50, close_two);
@@ -42,6 +50,7 @@ static void full_pool(void) {
     finish();
 }
 
+/* (W3, W23) */
 static void no_descriptors(void) {
     begin("no descriptors", 0);
     struct rlimit before, now;
@@ -72,6 +81,7 @@ static void no_descriptors(void) {
     finish();
 }
 
+/* (W23) */
 static void no_memory(void) {
     SAY("-- no memory");
     struct rlimit before, now;
@@ -101,6 +111,7 @@ static void no_memory(void) {
     finish();
 }
 
+/* (W23) */
 static void no_callbacks(void) {
     SAY("-- no callbacks");
     struct us_socket_context_options_t options;
@@ -138,7 +149,7 @@ int main(void) {
 /* Prints:
 -- a full pool
 room 8; one more connects 0, errno 1
-timers take no room 1
+timers take no room 1, no descriptors 1
 open in the end: 4 and 7
 paused 1
 opened 4 and 7, closed 11

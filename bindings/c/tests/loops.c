@@ -137,6 +137,18 @@ int main(void) {
         statistics.connected, statistics.open, statistics.capacity > 0);
     finish();
 
+    /* (W14) */
+    begin("nothing ticks in an idle loop", 1);
+    for (int i = 0; i < 1000 && (!servers || !clients); i++) us_loop_poll(loop);
+    for (int i = 0; i < 10; i++) us_loop_poll(loop);
+    /* The time to open is over once more, and after that nothing is. */
+    int idle = us_loop_poll(loop);
+    us_socket_timeout(0, server[0], 100);
+    int timed = us_loop_poll(loop);
+    SAY("not within 4 s %d, with a timeout of 100 s %d", idle == -1 || idle > 4000, timed > 4000);
+    close_everything();
+    finish();
+
     begin("a time that passes after it was given up", 0);
     given_up = after(100, pass);
     on.wake = give_up_then_set;
@@ -190,6 +202,9 @@ opened 2 and 2, closed 4
 on_timeout
 turns 1
 accepted 1, connected 1, open 0, room 1
+opened 1 and 1, closed 2
+-- nothing ticks in an idle loop
+not within 4 s 1, with a timeout of 100 s 1
 opened 1 and 1, closed 2
 -- a time that passes after it was given up
 fired

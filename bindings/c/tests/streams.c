@@ -176,12 +176,78 @@ static Socket *greeted(Socket *s, char *d, int n) {
     return s;
 }
 
+/* What is written to a peer that has gone is lost, and nothing worse. */
+static void write_to_nobody(Timer *timer) {
+    us_timer_close(timer);
+    us_listen_socket_close(0, listener);
+    us_socket_close(0, client[0], 0, 0);
+    int taken = 0;
+    for (int i = 0; i < 10; i++) {
+        taken += us_socket_write2(0, server[0], "head", 4, "body", 4);
+        taken += us_socket_write(0, server[0], "x", 1, 0);
+        taken += us_socket_write(0, server[0], "x", -1, 0);
+    }
+    SAY("all was taken %d", taken >= 90);
+}
+
+static int ends;
+
+/* The peer has ended; it is sent more than the kernel takes at once. */
+static Socket *send_after_end(Socket *s) {
+    if (data_of(s)->is_client) return us_socket_close(0, s, 0, 0);
+    ends++;
+    return send_big(s);
+}
+
+static Socket *end_client(Socket *s, int is_client) {
+    if (is_client) us_socket_shutdown(0, s);
+    return s;
+}
+
+static Socket *close_when_all_came(Socket *s, char *d, int n) {
+    count(s, d, n);
+    if (got == BIG) us_listen_socket_close(0, listener);
+    return s;
+}
+
+/* Of two servers the first blocks for good, as its peer is paused. Whenever the second has room,
+ * the first is tried again. */
+static int rooms;
+
+static Socket *try_the_other(Socket *s) {
+    if (s != server[1]) return s;
+    rooms++;
+    us_socket_write(0, server[0], "x", 1, 0);
+    return s;
+}
+
+static void count_rooms(Timer *timer) {
+    us_timer_close(timer);
+    SAY("told of room %d times", rooms);
+    close_everything();
+}
+
+static Socket *block_both(Socket *s, int is_client) {
+    (void) s; (void) is_client;
+    if (servers < 2 || clients < 2) return s;
+    int first = us_socket_remote_port(0, server[0]) == us_socket_local_port(0, client[0]);
+    us_poll_change((struct us_poll_t *) client[!first], loop, 0);
+    for (int i = 0; i < 2; i++) {
+        while (us_socket_write(0, server[i], big, 1 << 20, 0) == 1 << 20) {
+        }
+    }
+    after(500, count_rooms);
+    return s;
+}
+
 int main(void) {
     big = (char *) calloc(BIG, 1);
+    /* (W11) */
     begin("ends", 1);
     on.open = say_bye; on.end = end_trace; on.close = close_trace;
     finish();
     for (in_two = 0; in_two < 2; in_two++) {
+        /* (W5) */
         begin(in_two ? "more than the kernel takes, in two parts" : "more than the kernel takes", 1);
         sent = 0; got = 0;
         on.open = open_big; on.writable = send_big; on.data = count; on.end = end_big;
@@ -201,17 +267,35 @@ int main(void) {
         on.open = stop_reading; on.end = end_and_close;
         finish();
     }
+    /* (W4) */
     begin("bytes that come with the peer's end, after our end", 1);
     got = 0;
     on.open = shut_at_once; on.end = answer_and_end; on.data = count_server;
     finish();
     SAY("%ld of %d bytes", got, sent);
+    /* (W21) */
     begin("a reset", 1);
     on.open = close_unread; on.close = reset_reason;
     after(50, close_client);
     finish();
     begin("more to come", 1);
     on.open = more; on.data = see_more;
+    finish();
+    /* (W6, W31) */
+    begin("writes to a peer that has gone", 1);
+    on.open = close_unread; on.close = reset_reason;
+    after(50, write_to_nobody);
+    finish();
+    /* (W11) */
+    begin("an end, then more than the kernel takes", 1);
+    sent = 0; got = 0; in_two = 0;
+    on.open = end_client; on.end = send_after_end; on.writable = send_big;
+    on.data = close_when_all_came;
+    finish();
+    SAY("on_end came %d times, all came %d", ends, got == BIG);
+    /* (W7) */
+    begin("room of another", 2);
+    on.open = block_both; on.writable = try_the_other;
     finish();
     free(big);
     return 0;
@@ -250,4 +334,14 @@ opened 1 and 1, closed 2
 -- more to come
 came together: ab
 opened 1 and 1, closed 2
+-- writes to a peer that has gone
+all was taken 0
+the server's reason: 3
+opened 1 and 1, closed 2
+-- an end, then more than the kernel takes
+opened 1 and 1, closed 2
+on_end came 1 times, all came 1
+-- room of another
+told of room 1 times
+opened 2 and 2, closed 4
 */

@@ -129,6 +129,34 @@ static void end_all(Timer *timer) {
     server[0] = NULL;
 }
 
+static Timer *fallthrough[5];
+
+/* The loop has sockets and a timer that counts. */
+static Socket *close_fallthrough(Socket *s, int is_client) {
+    if (is_client) return s;
+    for (int i = 0; i < 5; i++) fallthrough[i] = us_create_timer(loop, 1, 0);
+    for (int i = 0; i < 5; i++) us_timer_close(fallthrough[i]);
+    return s;
+}
+
+static void close_listener(Timer *timer) {
+    us_timer_close(timer);
+    SAY("still running, open %u", us_loop_statistics(loop).open);
+    close_everything();
+}
+
+static Context *third;
+
+/* Nothing is in it any more. */
+static Socket *free_third(Socket *s) {
+    if (third) us_socket_context_free(0, third);
+    third = NULL;
+    SAY("on_timeout %d", ++count);
+    us_socket_context_adopt_socket(0, second, s, sizeof(struct data));
+    if (count == 2) close_everything();
+    return s;
+}
+
 int main(void) {
     begin("a timer that repeats", 0);
     us_listen_socket_close(0, listener);
@@ -161,6 +189,11 @@ int main(void) {
     us_loop_run(loop);
     us_timer_close(timer);
     finish();
+    /* (W9) */
+    begin("fallthrough timers that are closed end nothing", 1);
+    on.open = close_fallthrough;
+    after(50, close_listener);
+    finish();
     begin("a hundred timers, in order", 0);
     us_listen_socket_close(0, listener);
     after(5, many);
@@ -168,9 +201,11 @@ int main(void) {
     int sorted = fired == 100;
     for (int i = 1; i < fired; i++) sorted &= order[i - 1] <= order[i];
     SAY("%d fired, sorted %d", fired, sorted);
+    /* (W13) */
     begin("a timeout, whatever it was before", 1);
     on.open = set_both; on.pre = note_before_wait; on.timeout = short_one;
     finish();
+    /* (W13) */
     begin("a timeout from on_timeout", 1);
     start = now(); count = 0;
     on.open = set_short; on.timeout = twice;
@@ -180,6 +215,13 @@ int main(void) {
     on.open = disarm_later; on.post = disarm; on.timeout = unwanted;
     after(1500, end_all);
     finish();
+    /* (W30) */
+    begin("a context freed by a timeout, among others that are due", 2);
+    count = 0;
+    on.open = set_short; on.timeout = free_third;
+    third = us_create_child_socket_context(0, context, 64);
+    finish();
+    /* (W32) */
     begin("a listener has none", 0);
     us_socket_timeout(0, (Socket *) listener, 1);
     us_socket_long_timeout(0, (Socket *) listener, 1);
@@ -202,6 +244,9 @@ a timer closes another that is due: 1
 opened 0 and 0, closed 0
 -- a fallthrough timer keeps nothing
 opened 0 and 0, closed 0
+-- fallthrough timers that are closed end nothing
+still running, open 2
+opened 1 and 1, closed 2
 -- a hundred timers, in order
 opened 0 and 0, closed 0
 100 fired, sorted 1
@@ -214,6 +259,10 @@ on_timeout 2: 1
 opened 1 and 1, closed 2
 -- a timeout disarmed
 opened 1 and 1, closed 2
+-- a context freed by a timeout, among others that are due
+on_timeout 1
+on_timeout 2
+opened 2 and 2, closed 4
 -- a listener has none
 opened 0 and 0, closed 0
 */

@@ -189,10 +189,12 @@ int main(int argc, char **argv) {
     start("a client that knows none", who("localhost", NULL), who(NULL, NULL));
     connect_to("localhost");
     run();
+    /* (W28) */
     start("a certificate for another name", who("elsewhere", NULL), who(NULL, "ca.pem"));
     connect_to("localhost");
     run();
 
+    /* (W28) */
     start("a certificate for the name", who("elsewhere", NULL), who(NULL, "ca.pem"));
     us_socket_context_add_server_name(1, server_context, "LOCALHOST", who("localhost", NULL),
         &users[1]);
@@ -220,6 +222,7 @@ int main(int argc, char **argv) {
     connect_to("localhost");
     run();
     /* It opens at the client, which in TLS 1.3 has nothing more to wait for, and is then refused. */
+    /* (W28) */
     start("a client that should and does not", who("localhost", "ca.pem"), who(NULL, "ca.pem"));
     connect_to("localhost");
     run();
