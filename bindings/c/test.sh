@@ -50,7 +50,8 @@ check() {
     shift
     timeout 120 "$@" >got 2>err || fail "$(cat got err)
 $source: $*: failed"
-    [ ! -s err ] || fail "$(cat err)
+    # The hammer says its seed there.
+    [ ! -s err ] || [ "${source##*/}" = hammer.c ] || fail "$(cat err)
 $source: $*: prints errors"
     expected "$source" | diff - got || fail "$source: $*: prints something else"
     grep -q . got || fail "$source: says not what it is to print"

@@ -20,6 +20,10 @@ use crate::transfer;
 /// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
 
+/// Whether the usual answers to a system call are told by one comparison, which saves 5 of the
+/// instructions of an echo and takes 32 bytes of code. Programs without std count those.
+const SHORTCUTS: bool = cfg!(feature = "std");
+
 /// One `epoll` instance (`epoll(7)`).
 ///
 /// A connection is registered once, edge-triggered for everything, for its whole life. A listener
@@ -261,6 +265,13 @@ impl Platform for Linux {
             Some(fd) => (transfer::read(fd, buffer), room),
             None => self.recv_local(socket, buffer),
         };
+        if SHORTCUTS && returned.wrapping_sub(1) < full.saturating_sub(1) {
+            // Some, and all there is, as usual.
+            return Ok(Recv::Data {
+                len: returned,
+                drained: true,
+            });
+        }
         stream::received(socket, transfer::decode(returned), full)
     }
 
@@ -286,6 +297,10 @@ impl Platform for Linux {
             Some(fd) => transfer::send(fd, data),
             None => Self::send_local(socket, data),
         };
+        if SHORTCUTS && returned == data.len() {
+            // All of it, as usual. No error is so large.
+            return Ok(returned);
+        }
         stream::sent(transfer::decode(returned))
     }
 

@@ -46,7 +46,8 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
                 self.state.stats.sent = self.state.stats.sent.wrapping_add(widen(count));
                 count
             }
-            other => not_sent(slot, self.state, id, other, data.len()),
+            Ok(count) => sent_part(slot, self.state, count, data.len()),
+            Err(error) => mark_broken(slot, self.state, id, error),
         }
     }
 
@@ -116,21 +117,6 @@ pub(crate) fn sent<S, C>(
 }
 
 /// Notes that the platform did not take all bytes; returns how many.
-#[cold]
-#[inline(never)]
-fn not_sent<S, C>(
-    slot: &mut Slot<S, C>,
-    state: &mut State,
-    id: SocketId,
-    sent: Result<usize, Error>,
-    all: usize,
-) -> usize {
-    match sent {
-        Ok(count) => sent_part(slot, state, count, all),
-        Err(error) => mark_broken(slot, state, id, error),
-    }
-}
-
 #[cold]
 #[inline(never)]
 fn sent_part<S, C>(slot: &mut Slot<S, C>, state: &mut State, count: usize, all: usize) -> usize {
