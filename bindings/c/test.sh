@@ -8,7 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}
 mkdir -p "$target"
 work=$(mktemp -d "$target/c-tests.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+long=
+trap '[ -z "$long" ] || kill "$long" 2>/dev/null || true; rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Wpedantic -Werror"
 behaviours="closing.c streams.c adopting.c times.c clock.c connecting.c loops.c exceptions.cpp"
 datagrams="datagrams.c datagram_exceptions.cpp"
@@ -93,6 +94,13 @@ check_symbols() {
     done
 }
 
+# Swift reads the header as a module, by clang.
+check_module() {
+    printf '@import libusockets;\nint main(void) { return us_loop_poll(0); }\n' >module.m
+    clang -x objective-c -fmodules -fmodules-cache-path=modules -fsyntax-only $warnings \
+        -I"$prefix/include" module.m || fail "the header is no module"
+}
+
 # Every program with both compilers in both languages; dynamically linked by what pkg-config says.
 check_compilers() {
     local compiler source
@@ -128,6 +136,19 @@ check_behaviours() {
     ./program >got 2>err && fail "wrong_thread.c: the program went on"
     expected "$here/tests/wrong_thread.c" | diff - got || fail "wrong_thread.c: prints something else"
     grep -q "thread that is not the loop's" err || fail "wrong_thread.c: $(cat err)"
+}
+
+# The long timeout takes a minute, in which the others run.
+begin_long_timeout() {
+    compile g++ "$here/tests/long_timeouts.cpp" long_timeouts "$plain"
+    timeout 120 ./long_timeouts >long 2>&1 &
+    long=$!
+}
+
+end_long_timeout() {
+    wait "$long" || fail "long_timeouts.cpp: failed: $(cat long)"
+    long=
+    expected "$here/tests/long_timeouts.cpp" | diff - long || fail "long_timeouts.cpp"
 }
 
 # What other systems than Linux run on, over poll(2).
@@ -249,6 +270,7 @@ check_names() {
             mount --bind hosts /etc/hosts
             ip link set lo up
             ip addr del ::1/128 dev lo
+            echo 1 >/proc/sys/net/ipv4/tcp_syn_retries
             exec "$@"
         ' names $run ./program
     done
@@ -286,7 +308,9 @@ check_figures() {
 }
 
 build
+begin_long_timeout
 check_symbols
+check_module
 check_compilers
 check_behaviours
 check_hammer
@@ -297,5 +321,6 @@ check_tap
 check_names
 check_libuv
 check_gcd
+end_long_timeout
 check_figures
 echo "the C interface behaves"

@@ -289,11 +289,14 @@ impl Handler<Stack> for Calls {
         let Some(block) = self.lp.socket(id) else {
             return;
         };
+        let now = socket.net().now();
+        let side = self.lp.side(id);
+        // The program's time is over, not the kernel's.
+        let is_over = socket::is_due(&side.short, now) || socket::is_due(&side.long, now);
+        let reach = &self.lp.reach;
         if block.any(Flags::RETRIES)
-            && self
-                .lp
-                .reach
-                .during(socket.net(), || connect::try_next(block, id, error))
+            && !is_over
+            && reach.during(socket.net(), || connect::try_next(block, id, error))
         {
             return;
         }
@@ -310,14 +313,13 @@ impl Handler<Stack> for Calls {
                 return;
             }
             let _end = Failed(block);
-            let side = self.lp.side(id);
             if error == Error::TimedOut {
-                if side.short.take() != 0
+                if socket::take_due(&side.short, now)
                     && let Some(callback) = context.on_timeout.get()
                 {
                     // SAFETY: the program's callback, with what it expects.
                     unsafe { callback(block) };
-                } else if side.long.take() != 0
+                } else if socket::take_due(&side.long, now)
                     && let Some(callback) = context.on_long_timeout.get()
                 {
                     // SAFETY: the program's callback, with what it expects.

@@ -99,8 +99,8 @@ pub(crate) fn try_next(block: SocketRef, before: SocketId, error: Error) -> bool
     let lp = block.lp();
     let side = lp.side(before);
     let (short, long) = (side.short.get(), side.long.get());
-    let is_reached = !matches!(error, Error::Refused | Error::Unreachable | Error::TimedOut);
-    if is_reached || error == Error::TimedOut && (short, long) != (0, 0) {
+    if !matches!(error, Error::Refused | Error::Unreachable | Error::TimedOut) {
+        // It was reached, and something else is wrong.
         return false;
     }
     let mut attempts = lp.attempts.borrow_mut();

@@ -92,10 +92,15 @@ fn disarm(one: &Cell<u32>) {
     }
 }
 
+/// Returns true if a timeout is over at `now`.
+pub(crate) fn is_due(one: &Cell<u32>, now: Instant) -> bool {
+    let due = one.get();
+    due != 0 && due & DISARMED == 0 && is_by(due, tick(now.as_micros()))
+}
+
 /// Takes the timeout of a socket if it is due at `now`.
 pub(crate) fn take_due(one: &Cell<u32>, now: Instant) -> bool {
-    let due = one.get();
-    let is_due = due != 0 && due & DISARMED == 0 && is_by(due, tick(now.as_micros()));
+    let is_due = is_due(one, now);
     if is_due {
         one.set(0);
     }

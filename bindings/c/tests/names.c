@@ -3,6 +3,10 @@
  * both.test at ::1, which no interface has, and 127.0.0.1. The resolver puts first what is nearest to
  * 127.0.0.1. */
 #include "harness.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static Socket *wanted;
 
@@ -31,6 +35,40 @@ static Socket *say_error(Socket *s, int code) {
     SAY("on_connect_error %d, reason %d", code, us_socket_close_reason(0, s));
     us_listen_socket_close(0, listener);
     return s;
+}
+
+/* A listener at the first address whose queue is full answers nothing, and the kernel, which was told
+ * to try twice, gives up after three seconds. */
+static int deaf, filler[2];
+
+static int make_deaf(void) {
+    struct sockaddr_in at;
+    memset(&at, 0, sizeof at);
+    at.sin_family = AF_INET;
+    at.sin_port = htons((unsigned short) port);
+    at.sin_addr.s_addr = htonl(0x7f000002);
+    deaf = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(deaf, (struct sockaddr *) &at, sizeof at) || listen(deaf, 0)) return 0;
+    for (int i = 0; i < 2; i++) {
+        filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(filler[i], (struct sockaddr *) &at, sizeof at);
+    }
+    return 1;
+}
+
+static Socket *too_early(Socket *s) {
+    SAY("on_timeout");
+    return s;
+}
+
+static Socket *say_reason(Socket *s, int code) {
+    SAY("on_connect_error %d, reason %d", code, us_socket_close_reason(0, s));
+    return s;
+}
+
+static void close_all(Timer *timer) {
+    us_timer_close(timer);
+    close_everything();
 }
 
 int main(void) {
@@ -63,6 +101,17 @@ int main(void) {
     us_listen_socket_close(0, listener);
     SAY("%d", us_socket_context_connect(0, context, "127.0.0.1", port, "::1", 0, 0) == NULL);
     finish();
+    /* (W13, W19) */
+    begin_at("an address that does not answer", "127.0.0.4");
+    if (!make_deaf()) return 1;
+    on.timeout = too_early; on.connect_error = say_reason;
+    us_socket_timeout(0, connect_name("many.test"), 100);
+    us_socket_timeout(0, connect_name("127.0.0.2"), 100);
+    after(4500, close_all);
+    finish();
+    close(filler[0]);
+    close(filler[1]);
+    close(deaf);
     /* (W25) */
     begin_at("listens at the address that there is", "both.test");
     SAY("listens %d", listener != NULL);
@@ -89,6 +138,9 @@ opened 0 and 0, closed 0
 -- from an address of the other family
 1
 opened 0 and 0, closed 0
+-- an address that does not answer
+on_connect_error 0, reason 2
+opened 1 and 1, closed 2
 -- listens at the address that there is
 listens 1
 opened the socket that was made: 0, in the second context 0
