@@ -21,6 +21,7 @@ pub(crate) struct Attempt {
 /// The addresses of a host, and from where to connect to them.
 struct Target {
     host: String,
+    secure: bool,
     /// The last is tried next.
     addrs: Vec<SocketAddr>,
     sources: Option<Vec<SocketAddr>>,
@@ -32,7 +33,7 @@ impl Target {
     fn next(&mut self, context: ContextRef) -> Result<SocketId, Error> {
         let mut reason = Error::Unreachable;
         while let Some(addr) = self.addrs.pop() {
-            let mut at = if context.secure {
+            let mut at = if self.secure {
                 Endpoint::tls(addr, Some(&self.host))
             } else {
                 Endpoint::tcp(addr)
@@ -168,6 +169,7 @@ pub unsafe extern "C-unwind" fn us_socket_context_connect(
     addrs.reverse();
     let mut to = Target {
         host: host.to_owned(),
+        secure: context.secure,
         addrs,
         sources: text(source).map(|source| resolve(source, 0)),
     };
