@@ -9,7 +9,6 @@ mod forward;
 pub mod fuzz;
 pub mod http;
 pub mod lockstep;
-pub mod mail;
 pub mod model;
 pub mod slow;
 pub mod smoltcp;
@@ -18,8 +17,8 @@ pub mod steady;
 pub mod tasks;
 pub mod unwinding;
 
-/// The scripted handler, and loops that are driven.
-pub use usockets_conformance::{script, side};
+/// The scripted handler and the one of datagrams, and loops that are driven.
+pub use usockets_conformance::{mail, script, side};
 /// The simulated network.
 pub use usockets_sim as sim;
 /// Random numbers that a seed repeats.

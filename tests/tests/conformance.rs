@@ -2,43 +2,47 @@
 
 use usockets_tests::bed;
 
-/// Makes the suite the tests of a platform.
+/// Makes the suite the tests of a platform; `with datagrams`, those of datagrams too.
 macro_rules! hold {
-    ($($(#[$when:meta])* $platform:ident,)*) => {$(
+    (@datagrams $platform:ident datagrams) => {
+        usockets_conformance::conformance_of_datagrams!(with bed::$platform);
+    };
+    ($($(#[$when:meta])* $platform:ident $(with $datagrams:ident)?,)*) => {$(
         $(#[$when])*
         mod $platform {
             use super::bed;
 
             usockets_conformance::conformance!(with bed::$platform);
+            $(hold! { @datagrams $platform $datagrams })?
         }
     )*};
 }
 
 hold!(
-    on_sim,
+    on_sim with datagrams,
     on_lent_sim,
     #[cfg(not(feature = "sim-only"))]
-    on_user_space,
+    on_user_space with datagrams,
     #[cfg(not(feature = "sim-only"))]
     on_stock,
     #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
-    on_linux,
+    on_linux with datagrams,
     #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
-    on_kqueue_model,
+    on_kqueue_model with datagrams,
     #[cfg(all(windows, not(feature = "sim-only")))]
     on_windows,
     #[cfg(all(unix, not(feature = "sim-only")))]
-    on_poll,
+    on_poll with datagrams,
     #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
     on_proxied_sim,
     #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
     on_proxied_linux,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
-    on_secured_sim,
+    on_secured_sim with datagrams,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
-    on_secured_user_space,
+    on_secured_user_space with datagrams,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
-    on_secured_linux,
+    on_secured_linux with datagrams,
     #[cfg(all(feature = "tls", target_os = "linux", not(feature = "sim-only")))]
     on_secured_proxied,
 );

@@ -19,6 +19,9 @@
 //! Then `cargo test --test conformance` runs all of it, and
 //! `cargo test --test conformance half_close::the_end_comes_once` one test.
 //!
+//! A platform with datagrams ([`Datagrams`](usockets::Datagrams)) has
+//! `usockets_conformance::conformance_of_datagrams!(my_bed)` beside it.
+//!
 //! # What you write
 //! A [`Bed`]: it makes platforms, one for each host of a network, says at which addresses they are,
 //! and moves time. What your platform cannot do, it declares ([`Bed::addr_v6`],
@@ -31,12 +34,14 @@
 //! # Where to look
 //! `bed` (what you implement), `clock` (virtual time for it), `suite` (the tests, by behaviour),
 //! `list` (which there are, and the macro); `script` and `side` (a handler that writes down every
-//! call, and loops that are driven); `strict` (a layer that watches both sides).
+//! call, and loops that are driven); `mail` (the same of datagrams); `strict` (a layer that watches
+//! both sides).
 
 pub mod bed;
 mod clock;
 pub mod guide;
 mod list;
+pub mod mail;
 pub mod script;
 pub mod side;
 pub mod strict;

@@ -154,6 +154,11 @@ macro_rules! conformance {
                 the_loop_reads_again_when_the_program_no_longer_wants_to,
                 a_paused_socket_is_not_told_of,
                 ;
+            pre_open:
+                the_peer_and_the_listener_are_known,
+                who_is_refused_is_reset_and_takes_no_slot,
+                a_refusal_of_all_does_not_spin,
+                ;
             slots_at_capacity:
                 a_failed_connect_can_be_tried_elsewhere_in_a_full_pool,
                 the_last_call_of_a_socket_can_connect_in_its_slot,
@@ -192,4 +197,50 @@ macro_rules! conformance {
     };
     (with $run:path) => { $crate::conformance! { @all (with $run) } };
     ($bed:path) => { $crate::conformance! { @all (bed $bed) } };
+}
+
+/// Holds a platform that has datagrams ([`Datagrams`](usockets::Datagrams)) to the tests of them,
+/// beside [`conformance!`](crate::conformance). Takes what that takes:
+///
+/// ```ignore
+/// usockets_conformance::conformance_of_datagrams!(my_bed);
+/// ```
+#[macro_export]
+macro_rules! conformance_of_datagrams {
+    (@all $how:tt) => {
+        $crate::conformance! {
+            @subjects $how
+            datagrams:
+                a_datagram_arrives_whole_with_its_peer,
+                a_batch_arrives_in_order,
+                an_empty_datagram_is_one,
+                a_long_datagram_is_cut_and_says_so,
+                what_a_batch_leaves_is_told_again,
+                on_readable_comes_once_until_it_is_received,
+                a_run_is_split,
+                a_fixed_peer_needs_no_address_and_is_alone,
+                an_error_is_of_the_datagram_and_the_socket_goes_on,
+                errors_that_sends_meet_are_told,
+                a_socket_receives_after_errors,
+                errors_that_nobody_takes_do_no_harm,
+                a_socket_is_told_and_closed_once,
+                a_socket_closes_inside_its_own_call,
+                a_socket_closes_inside_any_call,
+                a_socket_closed_before_it_is_told_makes_no_call,
+                a_timeout_comes_and_does_not_close,
+                streams_calls_do_nothing,
+                room_is_told_once_for_each_block,
+                a_bad_departure_is_named_and_the_others_go,
+                both_families_meet_at_a_socket_of_ipv6,
+                a_taken_address_is_told,
+                ids_of_others_are_refused,
+                ;
+        }
+    };
+    (with $run:path) => {
+        $crate::conformance_of_datagrams! { @all (with $run) }
+    };
+    ($bed:path) => {
+        $crate::conformance_of_datagrams! { @all (bed $bed) }
+    };
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory, TlsSocket};
-use usockets::{Endpoint, Error, Instant, Platform, Security, SocketId, SocketOption};
+use usockets::{
+    Address, Arrival, Arrivals, DatagramError, DatagramOption, Datagrams, Departure, Endpoint,
+    Error, Instant, Platform, Security, SocketId, SocketOption,
+};
 use usockets_linux::zeroed;
 
 use super::{Bed, LinuxBed, SimBed, UserSpaceBed};
@@ -196,4 +199,49 @@ impl<P: Platform> Platform for Secured<P> {
     }
 
     forward!();
+}
+
+/// Datagrams pass through the layer.
+impl<P: Datagrams> Datagrams for Secured<P> {
+    fn bind(&mut self, s: &mut Self::Socket, id: SocketId, at: Address) -> Result<(), Error> {
+        self.0.bind(s, id, at)
+    }
+
+    fn set_peer(&mut self, socket: &mut Self::Socket, peer: Address) -> Result<(), Error> {
+        self.0.set_peer(socket, peer)
+    }
+
+    fn recv_batch(
+        &mut self,
+        socket: &mut Self::Socket,
+        memory: &mut [u8],
+        arrivals: &mut [Arrival],
+    ) -> Result<Arrivals, Error> {
+        self.0.recv_batch(socket, memory, arrivals)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut Self::Socket,
+        memory: &[u8],
+        departures: &[Departure],
+    ) -> Result<usize, Error> {
+        self.0.send_batch(socket, memory, departures)
+    }
+
+    fn await_room(&mut self, socket: &mut Self::Socket, id: SocketId, on: bool) {
+        self.0.await_room(socket, id, on);
+    }
+
+    fn next_error(&mut self, socket: &mut Self::Socket) -> Option<DatagramError> {
+        self.0.next_error(socket)
+    }
+
+    fn set_datagram_option(
+        &mut self,
+        socket: &mut Self::Socket,
+        option: DatagramOption,
+    ) -> Result<(), Error> {
+        self.0.set_datagram_option(socket, option)
+    }
 }

@@ -17,5 +17,3 @@ mod conformance;
 mod delivery_before_close;
 #[path = "../../tests/memory.rs"]
 mod memory;
-#[path = "../../tests/pre_open.rs"]
-mod pre_open;

@@ -1,4 +1,4 @@
-//! Datagram sockets, wherever a platform has them.
+//! Datagram sockets, of a platform that has them ([`Datagrams`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,34 +6,9 @@ use std::time::Duration;
 use usockets::{
     Address, Arrival, Closed, DatagramOption, Datagrams, Departure, Ecn, Error, SocketId,
 };
-use usockets_tests::bed::Bed;
-use usockets_tests::mail::{Office, Reading, deliver_until};
-use usockets_tests::on_every_platform_with_datagrams;
 
-on_every_platform_with_datagrams!(
-    a_datagram_arrives_whole_with_its_peer,
-    a_batch_arrives_in_order,
-    an_empty_datagram_is_one,
-    a_long_datagram_is_cut_and_says_so,
-    what_a_batch_leaves_is_told_again,
-    on_readable_comes_once_until_it_is_received,
-    a_run_is_split,
-    a_fixed_peer_needs_no_address_and_is_alone,
-    an_error_is_of_the_datagram_and_the_socket_goes_on,
-    errors_that_sends_meet_are_told,
-    a_socket_receives_after_errors,
-    errors_that_nobody_takes_do_no_harm,
-    a_socket_is_told_and_closed_once,
-    a_socket_closes_inside_its_own_call,
-    a_socket_closed_before_it_is_told_makes_no_call,
-    a_timeout_comes_and_does_not_close,
-    streams_calls_do_nothing,
-    room_is_told_once_for_each_block,
-    a_bad_departure_is_named_and_the_others_go,
-    both_families_meet_at_a_socket_of_ipv6,
-    a_taken_address_is_told,
-    ids_of_others_are_refused,
-);
+use crate::bed::Bed;
+use crate::mail::{ClosesIn, Office, Reading, deliver_until};
 
 /// Two loops, each with a socket: ids and addresses.
 struct Both<B: Bed>
@@ -97,7 +72,7 @@ where
 }
 
 /// Bytes, peer, destination and the rest of what a platform may tell are right.
-fn a_datagram_arrives_whole_with_its_peer<B: Bed>(bed: &mut B)
+pub fn a_datagram_arrives_whole_with_its_peer<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -130,7 +105,7 @@ where
 }
 
 /// More than one call carries, and each is one datagram.
-fn a_batch_arrives_in_order<B: Bed>(bed: &mut B)
+pub fn a_batch_arrives_in_order<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -156,7 +131,8 @@ where
     assert_eq!(bytes, memory);
 }
 
-fn an_empty_datagram_is_one<B: Bed>(bed: &mut B)
+/// A datagram without bytes arrives as one.
+pub fn an_empty_datagram_is_one<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -167,7 +143,8 @@ where
     assert_eq!(both.right.post.of(both.to), [&b""[..], b"x"]);
 }
 
-fn a_long_datagram_is_cut_and_says_so<B: Bed>(bed: &mut B)
+/// What is longer than its part of the memory is cut to it, and marked as truncated.
+pub fn a_long_datagram_is_cut_and_says_so<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -191,7 +168,7 @@ where
 }
 
 /// One batch a call empties a socket in the end, without anything new.
-fn what_a_batch_leaves_is_told_again<B: Bed>(bed: &mut B)
+pub fn what_a_batch_leaves_is_told_again<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -214,7 +191,7 @@ where
 }
 
 /// A program that does not receive is not told again, whatever comes, and can receive later.
-fn on_readable_comes_once_until_it_is_received<B: Bed>(bed: &mut B)
+pub fn on_readable_comes_once_until_it_is_received<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -241,7 +218,7 @@ where
 }
 
 /// A run arrives as its datagrams, or as a run if the memory is large enough.
-fn a_run_is_split<B: Bed>(bed: &mut B)
+pub fn a_run_is_split<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -274,7 +251,8 @@ where
     }
 }
 
-fn a_fixed_peer_needs_no_address_and_is_alone<B: Bed>(bed: &mut B)
+/// A socket with a fixed peer sends without naming it, and receives from nobody else.
+pub fn a_fixed_peer_needs_no_address_and_is_alone<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -307,7 +285,7 @@ where
 
 /// Nobody listens at a port: the datagram's error comes back, with its destination, and the socket
 /// sends and receives as before.
-fn an_error_is_of_the_datagram_and_the_socket_goes_on<B: Bed>(bed: &mut B)
+pub fn an_error_is_of_the_datagram_and_the_socket_goes_on<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -335,7 +313,7 @@ where
 
 /// Sends in a row, the later of which meet the errors of the earlier: none of them fails, and the
 /// program is told of an error at least once, with its destination.
-fn errors_that_sends_meet_are_told<B: Bed>(bed: &mut B)
+pub fn errors_that_sends_meet_are_told<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -360,7 +338,7 @@ where
 }
 
 /// A report of an error alone hides nothing that comes later.
-fn a_socket_receives_after_errors<B: Bed>(bed: &mut B)
+pub fn a_socket_receives_after_errors<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -380,7 +358,7 @@ where
 }
 
 /// Many errors, none taken: datagrams still come and go.
-fn errors_that_nobody_takes_do_no_harm<B: Bed>(bed: &mut B)
+pub fn errors_that_nobody_takes_do_no_harm<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -415,7 +393,8 @@ where
     assert_eq!(both.left.post.closed, []);
 }
 
-fn a_socket_is_told_and_closed_once<B: Bed>(bed: &mut B)
+/// A socket is reported closed once, with the code of the close, and its port is free then.
+pub fn a_socket_is_told_and_closed_once<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -436,7 +415,8 @@ where
     both.right.bind(addr, 3);
 }
 
-fn a_socket_closes_inside_its_own_call<B: Bed>(bed: &mut B)
+/// A socket that is closed by the call that received from it receives no more.
+pub fn a_socket_closes_inside_its_own_call<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -451,7 +431,64 @@ where
     assert_eq!(both.right.post.closed, [(both.to, Closed::Local(0))]);
 }
 
-fn a_socket_closed_before_it_is_told_makes_no_call<B: Bed>(bed: &mut B)
+/// A socket may be closed in any call: it is closed once, its slot and its port are free, and no
+/// other call of it follows.
+pub fn a_socket_closes_inside_any_call<B: Bed>(bed: &mut B)
+where
+    B::P: Datagrams,
+{
+    let mut both = Both::new(bed);
+    // Each is alone in its loop, since a report may be spurious.
+    both.right.lp.net().close(both.to);
+    both.until(bed, |left, right| {
+        left.post.opened.len() == 1 && right.lp.stats().in_use == 0
+    });
+    let calls = [
+        ClosesIn::Open,
+        ClosesIn::Readable,
+        ClosesIn::Writable,
+        ClosesIn::Timeout,
+    ];
+    for call in calls {
+        both.right.post.closed.clear();
+        both.right.post.closes_in = Some(call);
+        let (id, addr) = both.right.bind(bed.addr(1), 3);
+        let from = both.from;
+        match call {
+            ClosesIn::Open => {}
+            ClosesIn::Readable => both.until(bed, |left, _| left.send(from, addr, b"x")),
+            ClosesIn::Writable => {
+                let back = both.from_addr;
+                if !(0..2_000).any(|_| !both.right.send(id, back, &[0; 1_000])) {
+                    // It never blocks, so there is no such call.
+                    both.right.lp.net().close(id);
+                }
+            }
+            ClosesIn::Timeout => {
+                let soon = Duration::from_millis(20);
+                both.right.lp.net().set_timeout(id, soon);
+            }
+        }
+        both.until(bed, |_, right| right.lp.stats().in_use == 0);
+        both.quiet(bed);
+        let closed = &both.right.post.closed;
+        let was_told = both
+            .right
+            .post
+            .opened
+            .iter()
+            .any(|(opened, _)| *opened == id);
+        let expected = [(id, Closed::Local(0))];
+        assert_eq!(closed[..], expected[..usize::from(was_told)], "{call:?}");
+        // The port is free.
+        both.right.post.closes_in = None;
+        let (again, _) = both.right.bind(addr, 4);
+        both.right.lp.net().close(again);
+    }
+}
+
+/// A socket that is closed before `on_open` makes no call, and its slot is free at once.
+pub fn a_socket_closed_before_it_is_told_makes_no_call<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -469,7 +506,8 @@ where
     assert_eq!(office.post.closed, []);
 }
 
-fn a_timeout_comes_and_does_not_close<B: Bed>(bed: &mut B)
+/// A timeout is a call, and the socket goes on.
+pub fn a_timeout_comes_and_does_not_close<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -486,7 +524,7 @@ where
 }
 
 /// Writing, finishing, pausing and corking are of streams: they do no harm to a datagram socket.
-fn streams_calls_do_nothing<B: Bed>(bed: &mut B)
+pub fn streams_calls_do_nothing<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -509,7 +547,7 @@ where
 }
 
 /// A send that would block is followed by one call, and what does not block by none.
-fn room_is_told_once_for_each_block<B: Bed>(bed: &mut B)
+pub fn room_is_told_once_for_each_block<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -541,7 +579,7 @@ where
 }
 
 /// What lies outside the memory, is too long, or goes nowhere is told by its place in the batch.
-fn a_bad_departure_is_named_and_the_others_go<B: Bed>(bed: &mut B)
+pub fn a_bad_departure_is_named_and_the_others_go<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -597,19 +635,21 @@ where
 }
 
 /// A socket at `[::]` is reached by both families, sees IPv4 as IPv4, and answers it (W27).
-fn both_families_meet_at_a_socket_of_ipv6<B: Bed>(bed: &mut B)
+pub fn both_families_meet_at_a_socket_of_ipv6<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
     let any = SocketAddr::from(([0_u16; 8], 0));
     let mut left = Office::new(bed, 0);
     let mut right = Office::new(bed, 1);
+    let (Some(left_v6), Some(right_v6)) = (bed.addr_v6(0), bed.addr_v6(1)) else {
+        return println!("there is no IPv6");
+    };
     let (to, port) = right.bind(any, 1);
     let port = port.port();
-    let v6 = |bed: &B, host| bed.addr_v6(host).expect("IPv6");
     let sides = [
         (left.bind(bed.addr(0), 4), bed.addr(1).ip()),
-        (left.bind(v6(bed, 0), 6), v6(bed, 1).ip()),
+        (left.bind(left_v6, 6), right_v6.ip()),
     ];
     let long = bed.long();
     for ((from, from_addr), ip) in sides {
@@ -639,7 +679,8 @@ where
     }
 }
 
-fn a_taken_address_is_told<B: Bed>(bed: &mut B)
+/// An address in use, of another host or of no kind is an error, and takes no slot.
+pub fn a_taken_address_is_told<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {
@@ -655,7 +696,7 @@ where
 }
 
 /// An id that is stale or of something else is refused, and reaches nobody.
-fn ids_of_others_are_refused<B: Bed>(bed: &mut B)
+pub fn ids_of_others_are_refused<B: Bed>(bed: &mut B)
 where
     B::P: Datagrams,
 {

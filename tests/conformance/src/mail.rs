@@ -32,6 +32,19 @@ pub enum Reading {
     AndClose,
 }
 
+/// A call of the handler in which a socket is closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClosesIn {
+    /// `on_open`.
+    Open,
+    /// `on_readable`, before anything is received.
+    Readable,
+    /// `on_writable`.
+    Writable,
+    /// `on_timeout`.
+    Timeout,
+}
+
 /// A handler that writes down what came.
 #[derive(Debug)]
 pub struct Post {
@@ -59,6 +72,8 @@ pub struct Post {
     pub reading: Reading,
     /// Whether errors are taken.
     pub takes_errors: bool,
+    /// In which call a socket is closed, if in any.
+    pub closes_in: Option<ClosesIn>,
 }
 
 impl Default for Post {
@@ -76,6 +91,7 @@ impl Default for Post {
             batch: 8,
             reading: Reading::Batch,
             takes_errors: true,
+            closes_in: None,
         }
     }
 }
@@ -104,6 +120,9 @@ impl<P: Datagrams> Handler<P> for Post {
             panic!("no datagram socket: {opened:?}");
         };
         self.opened.push((socket.id(), context));
+        if self.closes_in == Some(ClosesIn::Open) {
+            socket.close();
+        }
     }
 
     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut (), _: &mut [u8]) {
@@ -114,6 +133,9 @@ impl<P: Datagrams> Handler<P> for Post {
         let id = socket.id();
         self.check(id);
         self.readable.push(id);
+        if self.closes_in == Some(ClosesIn::Readable) {
+            return socket.close();
+        }
         while self.takes_errors
             && let Some(error) = socket.next_datagram_error()
         {
@@ -141,11 +163,17 @@ impl<P: Datagrams> Handler<P> for Post {
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut ()) {
         self.check(socket.id());
         self.writable.push(socket.id());
+        if self.closes_in == Some(ClosesIn::Writable) {
+            socket.close();
+        }
     }
 
     fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut ()) {
         self.check(socket.id());
         self.timeouts.push(socket.id());
+        if self.closes_in == Some(ClosesIn::Timeout) {
+            socket.close();
+        }
     }
 
     fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut (), closed: Closed) {
@@ -240,45 +268,4 @@ where
             bed.pass(end - bed.now());
         }
     }
-}
-
-/// Turns generic functions over a [`Bed`] whose platform has datagrams into tests on each of them.
-#[macro_export]
-macro_rules! on_every_platform_with_datagrams {
-    ($($name:ident),* $(,)?) => {
-        mod on_sim {
-            $(#[test]
-            fn $name() {
-                $crate::bed::on_sim(|bed| super::$name(bed));
-            })*
-        }
-        #[cfg(not(feature = "sim-only"))]
-        mod on_user_space {
-            $(#[test]
-            fn $name() {
-                $crate::bed::on_user_space(|bed| super::$name(bed));
-            })*
-        }
-        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
-        mod on_linux {
-            $(#[test]
-            fn $name() {
-                $crate::bed::on_linux(|bed| super::$name(bed));
-            })*
-        }
-        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
-        mod on_kqueue_model {
-            $(#[test]
-            fn $name() {
-                $crate::bed::on_kqueue_model(|bed| super::$name(bed));
-            })*
-        }
-        #[cfg(all(unix, not(feature = "sim-only")))]
-        mod on_poll {
-            $(#[test]
-            fn $name() {
-                $crate::bed::on_poll(|bed| super::$name(bed));
-            })*
-        }
-    };
 }
