@@ -2,7 +2,6 @@
 
 use rustix::event::Timespec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::net::getpeername;
 use usockets::{
     Accepted, Address, Arrival, Arrivals, Credentials, DatagramError, DatagramOption, Datagrams,
     Departure, Descriptors, Duration, Endpoint, Error, Inserted, Instant, LocalEndpoint,
@@ -312,9 +311,7 @@ impl<S: Selector> Descriptors for Posix<S> {
         descriptor: OwnedFd,
         kind: Inserted,
     ) -> Result<(), (OwnedFd, Error)> {
-        // One that has no peer listens, or never will: not all systems tell.
-        let listens = |fd: BorrowedFd<'_>| getpeername(fd).is_err();
-        let kind = match stream::check_inserted(descriptor.as_fd(), kind, listens) {
+        let kind = match stream::check_inserted(descriptor.as_fd(), kind, stream::listens) {
             Ok(kind) => kind,
             Err(error) => return Err((descriptor, error)),
         };

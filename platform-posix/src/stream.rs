@@ -202,6 +202,16 @@ pub fn check_inserted(
     Ok(kind)
 }
 
+/// Returns true if a socket that carries a stream listens (`SO_ACCEPTCONN`). Apple's systems do not
+/// tell: there one that has no peer is believed to, and if it does not, nobody ever comes.
+pub(crate) fn listens(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(not(target_vendor = "apple"))]
+    let listens = sockopt::socket_acceptconn(fd) == Ok(true);
+    #[cfg(target_vendor = "apple")]
+    let listens = net::getpeername(fd).is_err();
+    listens
+}
+
 /// Receives into `buffer`, which is not empty: `read`.
 ///
 /// # Errors
