@@ -1,11 +1,13 @@
-//! Secured connections handed over to another loop before their handshake begins, and sockets of
-//! others that are secured when they are inserted.
+//! Secured connections handed over to another loop, on the same thread or another, before their
+//! handshake begins, and sockets of others that are secured when they are inserted.
 #![cfg(all(feature = "tls", target_os = "linux"))]
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
 use std::time::Duration;
 
 use usockets::tls::{ParkingPlace, RustCrypto, Tls, TlsMemory};
@@ -93,6 +95,68 @@ fn a_secured_connection_is_handed_over_before_its_handshake() {
     });
     let stats = sides[0].lp.stats();
     assert_eq!((stats.accepted, stats.open, stats.in_use), (0, 0, 1));
+}
+
+/// Serves what it is handed, until nobody can hand it anything and all has closed; returns how many
+/// it served.
+fn serve_handed(handed: &Receiver<OwnedFd>) -> u64 {
+    let mut worker = side(1, true);
+    worker.script.echo = true;
+    let mut is_over = false;
+    while !is_over || worker.lp.stats().in_use > 0 {
+        match handed.try_recv() {
+            Ok(descriptor) => {
+                worker.net().insert(descriptor, 5).unwrap();
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => is_over = true,
+        }
+        let end = worker.lp.platform().now();
+        let end = end.saturating_add(Duration::from_millis(1));
+        worker.lp.poll(&mut worker.script, Some(end)).unwrap();
+    }
+    worker
+        .script
+        .count(|event| matches!(event, Event::Open(..))) as u64
+}
+
+/// The loop of another thread makes the handshakes, with keys of its own.
+#[test]
+fn secured_connections_are_handed_over_to_another_thread() {
+    let (sender, handed) = channel();
+    let worker = thread::Builder::new().stack_size(64 << 20);
+    let worker = worker.spawn(move || serve_handed(&handed)).unwrap();
+    let (mut acceptor, mut client) = (side(0, false), side(2, false));
+    acceptor.script.pre_open(move |incoming| {
+        sender.send(incoming.take().unwrap()).unwrap();
+        PreOpen::Keep
+    });
+    let at = Endpoint::tls(([127, 0, 0, 1], 0).into(), None);
+    let listener = acceptor.net().listen(at, 1).unwrap();
+    let addr = acceptor.net().listening_addr(listener).unwrap();
+    let ids: Vec<_> = (0..4)
+        .map(|_| {
+            let to = Endpoint::tls(addr, Some(NAME));
+            client.net().connect(to, 2).unwrap()
+        })
+        .collect();
+    let sides = &mut [&mut acceptor, &mut client];
+    until(sides, |sides| sides[1].lp.stats().open == 4);
+    for id in &ids {
+        sides[1].say(*id, b"hello");
+    }
+    until(sides, |sides| {
+        ids.iter()
+            .all(|id| sides[1].script.received(*id) == b"hello")
+    });
+    for id in &ids {
+        sides[1].finish(*id);
+    }
+    until(sides, |sides| sides[1].lp.stats().in_use == 0);
+    let stats = acceptor.lp.stats();
+    assert_eq!((stats.accepted, stats.open, stats.in_use), (0, 0, 1));
+    drop(acceptor); // And with it the sender.
+    assert_eq!(worker.join().unwrap(), 4);
 }
 
 /// Has a side take a listener made elsewhere; returns where it listens.
