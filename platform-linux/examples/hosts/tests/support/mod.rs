@@ -43,7 +43,11 @@ struct Host {
 
 impl Host {
     fn start(name: &str) -> Self {
-        let mut child = Command::new(programs().join(name))
+        Self::run(&mut Command::new(programs().join(name)))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command
             .arg("127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()
@@ -150,6 +154,47 @@ pub(crate) fn it_ticks_and_sleeps(name: &str) {
         processor <= 20,
         "{name}: {processor} hundredths of a second"
     );
+}
+
+/// Returns how many system calls a program makes for an echo, of one connection that waits for each
+/// before the next: what 2,500 echoes take more than 500. `None` where there is no strace.
+#[allow(dead_code, reason = "the hosts in C are held to no number")]
+pub(crate) fn calls_per_echo(name: &str) -> Option<f64> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
+        println!("skipped: strace is not installed (Debian package strace)");
+        return None;
+    }
+    let calls = [500, 2_500].map(|echoes| {
+        let counts = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        // The program is the child, and strace beside it (`-D`), which writes when it has ended.
+        let mut strace = Command::new("strace");
+        strace.args(["-D", "-f", "-c", "-U", "calls,name", "-o"]);
+        let host = Host::run(strace.arg(&counts).arg(programs().join(name)));
+        let mut peer = host.connect();
+        peer.set_nodelay(true).unwrap();
+        for _ in 0..echoes {
+            peer.write_all(b"echo").unwrap();
+            peer.read_exact(&mut [0; 4]).unwrap();
+        }
+        drop(host);
+        let started = Instant::now();
+        let total = loop {
+            let table = std::fs::read_to_string(&counts).unwrap_or_default();
+            let total = table
+                .lines()
+                .find_map(|line| line.trim().strip_suffix(" total"));
+            if let Some(total) = total {
+                break total.trim().parse::<u32>().unwrap();
+            }
+            assert!(started.elapsed() < PATIENCE, "strace has written no table");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let _ = std::fs::remove_file(&counts);
+        total
+    });
+    Some(f64::from(calls[1] - calls[0]) / 2_000.0)
 }
 
 /// An example is to be read at once.
