@@ -84,7 +84,8 @@
 //!
 //! In tree are, for Linux, `Tap` (feature `tap`), `Packet` for any interface by a packet socket
 //! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`); [`Wire`] for tests,
-//! [`Pcap`] around any device, and `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`).
+//! [`Pcap`] around any device, `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`), and
+//! `FromEmbassy` and `ToEmbassy` for drivers of `embassy-net` (feature `embassy`).
 //!
 //! # Or smoltcp's own TCP
 //!
@@ -185,6 +186,8 @@ pub use crate::smoltcp::entry::{SmoltcpEntry, SmoltcpListener, SmoltcpMemory, Sm
 pub use crate::smoltcp::platform::Smoltcp;
 pub use config::{CLASSES_MAX, Config, Limits, SizeClass};
 pub use counters::Counters;
+#[cfg(feature = "embassy")]
+pub use device::embassy::{DriverReceived, DriverRoom, FromEmbassy, ToEmbassy};
 #[cfg(all(feature = "packet", target_os = "linux"))]
 pub use device::packet::Packet;
 pub use device::pcap::Pcap;

@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 
 use usockets::{Endpoint, Instant, Loop, Platform, Recv, SocketId, Sockets};
 use usockets_smoltcp::{
-    Capabilities, Faults, FromPhy, Medium, Pcap, PollDevice, Stack, ToPhy, TxMeta,
+    Capabilities, Faults, FromEmbassy, FromPhy, Medium, Pcap, PollDevice, Stack, ToEmbassy, ToPhy,
+    TxMeta,
 };
 use usockets_tests::smoltcp::forge::{frames, ping};
 use usockets_tests::smoltcp::kernel::Echo;
-use usockets_tests::smoltcp::{MTU, Recipe, a4, b4, leak, wire};
+use usockets_tests::smoltcp::{MTU, Recipe, a4, b4, leak, mac, wire};
 
 fn closed<P: Platform>(_: &P) -> P::Socket {
     P::CLOSED
@@ -103,6 +104,21 @@ fn a_stack_runs_over_smoltcps_devices_and_they_over_ours() {
     let device = FromPhy::new(phy, || wire.now(), [frame(), frame()]);
     assert_eq!(device.capabilities().mtu, MTU);
     // The adapter cannot wait, so the wire's clock is moved for it.
+    greet(device, right, || {
+        wire.pass(usockets::Duration::from_micros(1))
+    });
+}
+
+#[test]
+fn a_stack_runs_over_embassys_drivers_and_they_over_ours() {
+    let (wire, [left, right]) = wire(Faults::NONE, 1, Medium::Ethernet);
+    let frame = || leak(MTU + 14, || 0);
+    let driver = ToEmbassy::new(left, mac(1), frame());
+    let waker = core::task::Waker::noop().clone();
+    let device = FromEmbassy::new(driver, || wire.now(), waker, [frame(), frame()]);
+    assert_eq!(device.mac(), Some(mac(1)));
+    assert_eq!(device.capabilities().mtu, MTU);
+    // A driver wakes a task and cannot wait, so the wire's clock is moved for it.
     greet(device, right, || {
         wire.pass(usockets::Duration::from_micros(1))
     });

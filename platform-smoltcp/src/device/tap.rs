@@ -74,6 +74,33 @@ impl<'m> Tap<'m> {
         offload: bool,
         memory: &'m mut [u8],
     ) -> Result<Self, Error> {
+        Self::attach(name, mtu, (offload, false), memory)
+    }
+
+    /// Opens one more queue of the TAP `name`, which has several (`ip tuntap add … multi_queue`), or
+    /// makes such a TAP if there is none. Otherwise as [`Self::open`].
+    ///
+    /// The kernel gives a frame to the queue that sent to its connection last, or chooses one by a
+    /// hash of its own. Offload makes frames that stacks cannot hand over to one another
+    /// (`SharedQueues`), so leave it off where there are several.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Error::Invalid`] also for a TAP with one queue.
+    pub fn make_queue(
+        name: &str,
+        mtu: usize,
+        offload: bool,
+        memory: &'m mut [u8],
+    ) -> Result<Self, Error> {
+        Self::attach(name, mtu, (offload, true), memory)
+    }
+
+    fn attach(
+        name: &str,
+        mtu: usize,
+        (offload, one_of_several): (bool, bool),
+        memory: &'m mut [u8],
+    ) -> Result<Self, Error> {
         let share = Self::share(mtu, offload);
         let (slot, inbox) = memory.split_at_mut_checked(share).ok_or(Error::Invalid)?;
         if inbox.len() < share {
@@ -81,7 +108,7 @@ impl<'m> Tap<'m> {
         }
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = open("/dev/net/tun", flags, Mode::empty()).map_err(error)?;
-        tap_control::attach(fd.as_fd(), name, offload).map_err(error)?;
+        tap_control::attach(fd.as_fd(), name, offload, one_of_several).map_err(error)?;
         let mut capabilities = Capabilities::new(Medium::Ethernet, mtu);
         if offload {
             let len = i32::try_from(HEADER_LEN).unwrap_or(0);

@@ -23,6 +23,8 @@ pub(crate) const NAME_MAX: usize = 15;
 /// Ethernet frames, without the driver's own header, with or without virtio's.
 const PLAIN: u16 = 0x0002 | 0x1000;
 const VIRTIO: u16 = 0x4000;
+/// One of several queues of the same TAP.
+const MULTI_QUEUE: u16 = 0x0100;
 /// Checksums, and segments of TCP over IPv4 and IPv6.
 const OFFLOADS: usize = 1 | 2 | 4;
 
@@ -39,7 +41,12 @@ pub(crate) fn exists(name: &str) -> Result<bool, Errno> {
 }
 
 /// Attaches to the TAP `name`, making it if the caller may.
-pub(crate) fn attach(fd: BorrowedFd<'_>, name: &str, virtio: bool) -> Result<(), Errno> {
+pub(crate) fn attach(
+    fd: BorrowedFd<'_>,
+    name: &str,
+    virtio: bool,
+    one_of_several: bool,
+) -> Result<(), Errno> {
     let mut request = [0_u8; REQUEST_LEN];
     let Some(place) = request
         .get_mut(..name.len())
@@ -48,7 +55,9 @@ pub(crate) fn attach(fd: BorrowedFd<'_>, name: &str, virtio: bool) -> Result<(),
         return Err(Errno::NAMETOOLONG);
     };
     place.copy_from_slice(name.as_bytes());
-    let flags = if virtio { PLAIN | VIRTIO } else { PLAIN };
+    let virtio = if virtio { VIRTIO } else { 0 };
+    let queues = if one_of_several { MULTI_QUEUE } else { 0 };
+    let flags = PLAIN | virtio | queues;
     crate::number::put(&mut request, 16, flags.to_ne_bytes());
     // SAFETY: TUNSETIFF reads and writes one `struct ifreq`, which is 40 bytes on every 64-bit
     // Linux and 32 on others, and `request` lives until the call returns.

@@ -1,7 +1,7 @@
 //! The stack on a TAP, and on packet sockets and AF_XDP at the end of a veth, against the kernel's
 //! over veth: the same handlers, the same client of the kernel's, client and server on one
 //! processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [ROUNDS] [WORD..]`, where the words
-//! choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`,
+//! choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`, `TapTwo`,
 //! `Packet`, `PacketOffload`, `PacketTwo`, `Xdp`, `XdpGeneric`, `XdpTwo`; `Two` are two stacks with
 //! a queue and a thread each. Every round measures all places in turn. It prints medians with the
 //! lowest and the highest, first of the rate and then of the processor time that the process
@@ -44,6 +44,7 @@ enum Place {
     Kernel,
     Tap,
     TapOffload,
+    TapTwo,
     Packet,
     PacketOffload,
     PacketTwo,
@@ -58,6 +59,7 @@ impl Place {
         match self {
             Self::PacketTwo => Some(Way::Packet),
             Self::XdpTwo => Some(Way::Xdp),
+            Self::TapTwo => Some(Way::Tap),
             _ => None,
         }
     }
@@ -212,7 +214,7 @@ fn start_one(place: Place, task: Task) -> thread::JoinHandle<()> {
             serve(Linux::new().unwrap(), task);
         } else {
             let link = match place {
-                Place::Kernel | Place::Tap => Link::Tap,
+                Place::Kernel | Place::Tap | Place::TapTwo => Link::Tap,
                 Place::TapOffload => Link::TapOffload,
                 Place::Packet | Place::PacketTwo => Link::Packet,
                 Place::PacketOffload => Link::PacketOffload,
@@ -367,6 +369,7 @@ fn main() {
         Place::Kernel,
         Place::Tap,
         Place::TapOffload,
+        Place::TapTwo,
         Place::Packet,
         Place::PacketOffload,
         Place::PacketTwo,

@@ -1,13 +1,13 @@
-//! A host of several stacks, one for each receive queue at the end of a veth.
+//! A host of several stacks, one for each receive queue of a TAP or at the end of a veth.
 
 use usockets::{Notify, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Packet, PollDevice, Rss, RssKey, SharedNeighbour, SharedNeighbours, SharedPacket, SharedQueues,
-    SizeClass, Stack, Xdp, XdpMode, XdpOptions, XdpProgram,
+    SizeClass, Stack, Tap, Xdp, XdpMode, XdpOptions, XdpProgram,
 };
 
-use super::kernel::{Faulty, Losses, MTU, stack_on, veth_with_queues};
+use super::kernel::{Faulty, Losses, MTU, address, command, stack_on, veth_with_queues};
 use super::leak;
 
 static KEY: RssKey = RssKey::MICROSOFT;
@@ -19,10 +19,13 @@ pub enum Way {
     Xdp,
     /// Packet sockets, for which the kernel hashes.
     Packet,
+    /// A TAP, of which the kernel chooses the queue that sent last.
+    Tap,
 }
 
 /// What the stacks share.
 pub struct Cores {
+    way: Way,
     program: Option<XdpProgram>,
     rss: Rss<'static>,
     queues: &'static SharedQueues,
@@ -32,9 +35,14 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Makes the veth, in the thread's namespace.
+    /// Makes the TAP or veth, in the thread's namespace.
     pub fn new(way: Way, queues: u16) -> &'static Self {
-        veth_with_queues(queues);
+        if way == Way::Tap {
+            command("ip tuntap add dev us0 mode tap multi_queue");
+            address("us0");
+        } else {
+            veth_with_queues(queues);
+        }
         let waker = || Waker::new(EventFd::new().unwrap());
         let wakers: &'static [Waker<EventFd>] = leak(queues.into(), waker);
         // Its notifier alone ends a wait, and is no wake-up that a handler is told of.
@@ -45,6 +53,7 @@ impl Cores {
             Box::leak(Box::new(SharedQueues::new(queues)));
         let mode = XdpMode::Native;
         Box::leak(Box::new(Self {
+            way,
             program: (way == Way::Xdp).then(|| XdpProgram::attach("us1", mode).unwrap()),
             rss: Rss::new(&KEY, table),
             queues: shared,
@@ -63,6 +72,11 @@ impl Cores {
                 let options = XdpOptions::DEFAULT.trusts_checksums(true);
                 let xdp = Xdp::open(program, queue.into(), MTU, options).unwrap();
                 Box::new(xdp.with_waker(waker))
+            }
+            None if self.way == Way::Tap => {
+                let memory = leak(65 * Tap::share(MTU, false), || 0);
+                let tap = Tap::make_queue("us0", MTU, false, memory).unwrap();
+                Box::new(tap.with_waker(waker))
             }
             None => {
                 let packet = Packet::open("us1", MTU, false).unwrap();

@@ -142,7 +142,7 @@ impl Link {
 }
 
 /// Gives an interface the kernel's addresses.
-fn address(name: &str) {
+pub fn address(name: &str) {
     command(&format!("ip addr add 10.0.0.1/24 dev {name}"));
     command(&format!("ip addr add fd00::1/64 dev {name} nodad"));
     command(&format!("ip link set {name} up"));
