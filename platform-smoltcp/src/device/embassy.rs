@@ -15,7 +15,8 @@ use crate::wire::ethernet::HEADER_LEN;
 /// Checksums are the stack's business; what the driver could do of them is not used.
 ///
 /// A driver wakes a task. Give it the waker of the task that runs the loop, which then polls
-/// without waiting and returns to its executor; or [`Waker::noop`] where the loop looks again and again.
+/// without waiting and returns to its executor; or [`Waker::noop`] where the loop looks again and
+/// again.
 pub struct FromEmbassy<'m, D, C> {
     driver: D,
     clock: C,

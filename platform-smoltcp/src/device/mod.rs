@@ -3,10 +3,9 @@
 //!
 //! [`wire`] is a cable in memory for tests. Linux's are `tap`, `packet` and `xdp`, with `virtio`
 //! the header before frames, `region` memory that the kernel shares, `raw` its calls, `sleep` how
-//! they wait, and `watch` what happens to an interface. [`pcap`] writes down what any device moves,
-//! and `phy` leads from and to smoltcp's own, to which `timed` adds a clock, and `embassy` from and to
-//! embassy's drivers. Nothing here knows of
-//! the stack.
+//! they wait, and `watch` what happens to an interface. [`pcap`] writes down what any device moves;
+//! `phy` leads from and to smoltcp's own, to which `timed` adds a clock, and `embassy` from and to
+//! embassy's drivers. Nothing here knows of the stack.
 
 mod counts;
 #[cfg(feature = "embassy")]

@@ -77,8 +77,8 @@ impl<'m> Tap<'m> {
         Self::attach(name, mtu, (offload, false), memory)
     }
 
-    /// Opens one more queue of the TAP `name`, which has several (`ip tuntap add … multi_queue`), or
-    /// makes such a TAP if there is none. Otherwise as [`Self::open`].
+    /// Opens one more queue of the TAP `name`, which has several (`ip tuntap add … multi_queue`),
+    /// or makes such a TAP if there is none. Otherwise as [`Self::open`].
     ///
     /// The kernel gives a frame to the queue that sent to its connection last, or chooses one by a
     /// hash of its own. Offload makes frames that stacks cannot hand over to one another

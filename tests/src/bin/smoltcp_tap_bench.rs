@@ -1,12 +1,12 @@
 //! The stack on a TAP, and on packet sockets and AF_XDP at the end of a veth, against the kernel's
 //! over veth: the same handlers, the same client of the kernel's, client and server on one
 //! processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [ROUNDS] [WORD..]`, where the words
-//! choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`, `TapTwo`,
-//! `Packet`, `PacketOffload`, `PacketTwo`, `Xdp`, `XdpGeneric`, `XdpTwo`; `Two` are two stacks with
-//! a queue and a thread each. Every round measures all places in turn. It prints medians with the
-//! lowest and the highest, first of the rate and then of the processor time that the process
-//! takes, client and server, for each message or kilobyte; the first place is 1.00x. On a busy
-//! machine only the processor time tells anything.
+//! choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`,
+//! `TapTwo`, `Packet`, `PacketOffload`, `PacketTwo`, `Xdp`, `XdpGeneric`, `XdpTwo`; `Two` are two
+//! stacks with a queue and a thread each. Every round measures all places in turn. It prints
+//! medians with the lowest and the highest, first of the rate and then of the processor time that
+//! the process takes, client and server, for each message or kilobyte; the first place is 1.00x. On
+//! a busy machine only the processor time tells anything.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
