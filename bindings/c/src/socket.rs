@@ -358,10 +358,18 @@ pub unsafe extern "C-unwind" fn us_socket_close(
     reason: *mut c_void,
 ) -> SocketRef {
     let lp = block.lp();
-    let before = lp.reason.replace(0);
-    let result = close(block, code, reason);
-    lp.reason.set(before);
-    result
+    let _before = Before(lp, lp.reason.replace(0));
+    close(block, code, reason)
+}
+
+/// The reason of the call that closed another socket, which is told again afterwards, also when
+/// the other's `on_close` threw.
+struct Before(LoopRef, c_int);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        self.0.reason.set(self.1);
+    }
 }
 
 /// Moves a socket to another context, with room for `ext` bytes of data.

@@ -207,6 +207,27 @@ int main() {
     std::printf("the other timeout is to come %d\n", next > 0);
     close_all();
 
+    // A program may catch inside of a callback, which is about the same socket as before.
+    open_both();
+    static int reason;
+    us_socket_context_on_end(0, context, nullptr);
+    us_socket_context_on_close(0, context, [](us_socket_t *s, int code, void *) {
+        if (code) throw std::string("inside");
+        if (s == server) {
+            try {
+                us_socket_close(0, client, 1, nullptr);
+            } catch (const std::string &) {
+                reason = us_socket_close_reason(0, s);
+            }
+            server = client = nullptr;
+        }
+        return s;
+    });
+    us_socket_shutdown(0, client);
+    run_until([] { return !server; });
+    std::printf("the reason after an exception inside: %d\n", reason);
+    us_socket_context_on_end(0, context, on_end);
+
     // What an interrupted iteration had not served is served by the next: a hundred sockets get
     // bytes at once, and each call throws.
     std::size_t sockets = 100, calls = 0, caught = 0;
@@ -254,5 +275,6 @@ on_close by us_socket_close: caught 1, goes on 1
 on_timeout: caught 1, goes on 1
 on_connect_error: caught 1, goes on 1
 the other timeout is to come 1
+the reason after an exception inside: 1
 of 100 calls 100 threw, for 200 sockets
 */
