@@ -1,16 +1,16 @@
 //! The stack in user space, over a device that answers anything, with the same calls as every
 //! platform, its datagrams and its DHCP client.
 
-use usockets::{Error, Instant, Net, SocketId, Sockets};
+use usockets::{Error, Instant, Net, Platform, SocketId, Sockets};
 use usockets_smoltcp::dhcp::{Action, DhcpClient};
+use usockets_smoltcp::{
+    Address, Block, Capabilities, Config, ConnectionView, DatagramMemory, DatagramSlot, Listener,
+    Medium, Memory, Neighbour, Outstanding, PollDevice, Resting, RxChecksum, RxMeta, Secret,
+    SizeClass, Slot, Stack, TxMeta, Working,
+};
 #[cfg(target_has_atomic = "32")]
 use usockets_smoltcp::{
     Rss, RssKey, SharedNeighbour, SharedNeighbours, SharedPacket, SharedQueues,
-};
-use usockets_smoltcp::{
-    Address, Block, Capabilities, Config, DatagramMemory, DatagramSlot, Listener, Medium, Memory,
-    Neighbour, Outstanding, PollDevice, Resting, RxChecksum, RxMeta, Secret, SizeClass, Slot,
-    Stack, TxMeta, Working,
 };
 
 use crate::anything::{self, Anything};
@@ -83,6 +83,12 @@ impl Layer for Stack<'static, Card> {
             0 => _ = self.counters(),
             1 => _ = self.free_count() ^ self.free_sets(),
             2 => _ = self.is_delivering(),
+            8 => {
+                let sum = |sum: u32, one: ConnectionView| sum ^ one.info.retransmissions;
+                let all = self.connections().fold(0, sum);
+                let one = self.connection(&Self::CLOSED);
+                hidden((all, one.and_then(|one| one.info.round_trip)));
+            }
             3 => fill(&mut self.device_mut().slot),
             4 => _ = self.device().woken_before(),
             5 => {
@@ -174,7 +180,10 @@ fn share(stack: &mut Stack<'static, Card>) -> Result<(), Error> {
         stack.share_queues(queues, rss, word() as u16, &|queue| _ = hidden(queue))?;
     }
     let _ = (KEY.hash(bytes()), rss.queue_for(addr(), addr()));
-    let _ = (queues.queue_count(), stack.counters().sum(*stack.counters()));
+    let _ = (
+        queues.queue_count(),
+        stack.counters().sum(*stack.counters()),
+    );
     Ok(())
 }
 
