@@ -54,6 +54,9 @@ impl Connection {
             phase,
             state,
             broken,
+            // What was sent again is counted for operators, and nothing goes by it.
+            #[cfg(feature = "connections")]
+                retransmissions: _,
         } = self;
         let now = now.as_micros();
         (state, broken, marks, phase, algorithm).hash(into);
