@@ -60,7 +60,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(super) fn accept(&mut self, handler: &mut H, listener: SocketId) {
         self.accept_some(handler, listener);
-        self.state.waiting.end_turn(listener);
+        self.state.waiting.end_turn(self.slots, listener);
     }
 
     fn accept_some(&mut self, handler: &mut H, listener: SocketId) {
@@ -80,7 +80,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             match self.accept_one(handler, listener) {
                 Attempt::Taken => has_any = true,
                 Attempt::Nobody => return self.on_queue_empty(listener),
-                Attempt::Exhausted => return self.wait(handler, listener, Error::Exhausted),
+                Attempt::Exhausted => return self.wait(handler, listener, Error::Exhausted, false),
                 Attempt::Failed(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
                     last_error = Some(error);
@@ -113,8 +113,12 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return Admit::Later;
         }
         let reserve = Admission::from_bits(slot.admission()).reserve;
-        let others = self.state.waiting.ahead_of(listener);
         let population = slot.population();
+        // Whose own reserve forbids it a slot that is free now holds nobody back.
+        let can_use = |slot: &Slot<P::Socket, H::Context>| {
+            free > Admission::from_bits(slot.admission()).reserve
+        };
+        let others = self.state.waiting.ahead_of(self.slots, listener, can_use);
         let kept = reserve.saturating_add(others);
         let kept = kept.saturating_add(u32::from(injected_bug!(FullTooEarly)));
         if population.count < population.cap && free > kept {
@@ -179,14 +183,15 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 self.report_closes(handler);
                 Attempt::Taken
             }
+            // The slot was never in use, so nothing became free.
             Ok(None) => {
                 self.state.half_done.opening.take();
-                self.state.give_back(self.slots, id);
+                self.state.free_list.give_back(self.slots, id);
                 Attempt::Nobody
             }
             Err(error) => {
                 self.state.half_done.opening.take();
-                self.state.give_back(self.slots, id);
+                self.state.free_list.give_back(self.slots, id);
                 match error {
                     Error::Exhausted => Attempt::Exhausted,
                     error => Attempt::Failed(error),
@@ -214,7 +219,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn end_listeners_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
         match stuck {
             // Maybe not about the connections but about the listener: do not spin on it.
-            Some(error) => self.wait(handler, listener, error),
+            Some(error) => self.wait(handler, listener, error, false),
             None => self.serve_later(listener),
         }
     }
@@ -245,7 +250,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         } else {
             // Not reported yet, so the next attempt is by the clock.
             slot.flags.set(Flags::STALLED);
-            self.state.waiting.push(self.slots, listener, false);
+            self.state.waiting.push(self.slots, listener, false, false);
             self.retry_later();
         }
     }
@@ -259,7 +264,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         match Admission::from_bits(slot.admission()).when_full {
             WhenFull::Refuse => self.refuse(handler, listener),
             WhenFull::EvictIdle => return self.evict(handler, listener),
-            WhenFull::Pause => self.wait_for_slot(handler, listener, !has_any),
+            WhenFull::Pause => self.wait(handler, listener, Error::Full, !has_any),
         }
         false
     }
@@ -288,7 +293,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             if P::HOLDS_OUTPUT && self.evict_opening(handler, listener) {
                 return true;
             }
-            self.wait(handler, listener, Error::Full);
+            self.wait(handler, listener, Error::Full, false);
             return false;
         };
         self.state.stats.evicted = self.state.stats.evicted.wrapping_add(1);
@@ -341,7 +346,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     has_any = true;
                 }
                 Ok(false) => return self.on_queue_empty(listener),
-                Err(Error::Exhausted) => return self.wait(handler, listener, Error::Exhausted),
+                Err(Error::Exhausted) => {
+                    return self.wait(handler, listener, Error::Exhausted, false);
+                }
                 Err(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
                     last_error = Some(error);
@@ -351,19 +358,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
-    /// Stops accepting until a slot is freed. One whose turn brought it nothing, as somebody else
-    /// took the slot, keeps its place.
-    fn wait_for_slot(&mut self, handler: &mut H, listener: SocketId, took_none: bool) {
-        let keeps_place = took_none && self.state.waiting.is_turn_of(listener);
-        let population = find(self.slots, listener).map(|slot| slot.population());
-        if keeps_place && population.is_some_and(|all| all.count < all.cap) {
-            self.state.waiting.put_back(self.slots, listener);
-        }
-        self.wait(handler, listener, Error::Full);
-    }
-
-    /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while.
-    fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error) {
+    /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while. One that
+    /// `took_none` in its turn, as somebody else took the slot, keeps its place.
+    fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error, took_none: bool) {
         let Some(slot) = find_known(self.slots, listener) else {
             return;
         };
@@ -375,8 +372,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             slot.flags.set(Flags::EXHAUSTED_REPORTED);
         }
         let muted = self.mute(listener);
-        self.state.waiting.push(self.slots, listener, for_slot);
-        if error != Error::Full {
+        let keeps_place = for_slot && took_none;
+        self.state
+            .waiting
+            .push(self.slots, listener, for_slot, keeps_place);
+        if error == Error::Exhausted {
             // Nothing is left for those behind it, whose turns are kept.
             self.state.waiting.stop_resuming();
         }
@@ -426,7 +426,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             let admission = Admission::from_bits(slot.admission());
             free > admission.reserve || admission.when_full == WhenFull::EvictIdle
         };
-        let Some(id) = self.state.waiting.pop(self.slots, can_use) else {
+        let Some(id) = self.state.waiting.begin_turn(self.slots, can_use) else {
             return false;
         };
         if let Some(slot) = find(self.slots, id) {

@@ -26,7 +26,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.net_now().abort(id, 0);
         }
         if let Some(id) = turn.id {
-            self.state.waiting.end_turn(id);
+            self.state.waiting.end_turn(self.slots, id);
             self.after_unwinding(id, turn.has_more, turn.rest.unwrap_or_default());
         }
     }

@@ -3,7 +3,7 @@
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
 use crate::invariant::{impossible, invariant};
-use crate::pool::flags::Phase;
+use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Slot, WAITING, WAITING_FOR_SLOT, id_of};
 use crate::pool::wheel::NEVER;
 
@@ -11,16 +11,16 @@ use crate::pool::wheel::NEVER;
 /// come, first served.
 ///
 /// When slots become free, each that waits gets its turn, one in an iteration, and goes behind the
-/// others if it has to wait again. Whom the turn would be of no use keeps its place.
+/// others if it has to wait again. It keeps its place on the list until its turn is over, and so
+/// does whom a turn brought nothing or would be of no use.
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct WaitingListeners {
     /// Ends of the list, plus one.
     head: u32,
     tail: u32,
-    /// How many are on the list, and how many of them wait for nothing but a slot.
+    /// How many are on the list.
     count: u32,
-    for_slot: u32,
     /// The listener whose turn it is, plus one: what it accepts now it takes from nobody.
     turn: u32,
     /// How many are still to get their turn for what became free.
@@ -35,7 +35,6 @@ impl Default for WaitingListeners {
             head: 0,
             tail: 0,
             count: 0,
-            for_slot: 0,
             turn: 0,
             to_resume: 0,
             retry: NEVER,
@@ -75,64 +74,48 @@ impl WaitingListeners {
         self.resume_all();
     }
 
-    /// Puts a listener behind all that wait; `for_slot` if a free slot is all that it waits for.
-    pub(crate) fn push<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId, for_slot: bool) {
-        let before = self.tail;
-        self.insert(slots, id, for_slot, before, 0);
-    }
-
-    /// Puts a listener, whose turn brought it nothing, where it was: before all that wait for a
-    /// slot.
-    pub(crate) fn put_back<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
-        let behind = self.head;
-        self.insert(slots, id, true, 0, behind);
-    }
-
-    /// Puts a listener between two that are neighbours, or at an end.
-    fn insert<S, C>(
+    /// Puts a listener behind all that wait, or leaves one whose turn it was where it is, if it
+    /// `keeps_place`; `for_slot` if a free slot is all that it waits for.
+    pub(crate) fn push<S, C>(
         &mut self,
         slots: &mut [Slot<S, C>],
         id: SocketId,
         for_slot: bool,
-        before: u32,
-        behind: u32,
+        keeps_place: bool,
     ) {
-        let link = id.index().wrapping_add(1);
-        self.end_turn(id);
+        if self.is_turn_of(id) && !keeps_place {
+            self.remove(slots, id.index());
+        }
+        let tail = self.tail;
         let Some(slot) = slots.get_mut(to_index(id.index())) else {
             impossible!("a listener has a slot of the pool");
             return;
         };
         invariant!(slot.phase() == Phase::Listening, "only listeners wait");
-        if slot.bucket != 0 {
+        let was = slot.bucket;
+        slot.bucket = if for_slot { WAITING_FOR_SLOT } else { WAITING };
+        if was != 0 {
             return;
         }
-        slot.bucket = if for_slot { WAITING_FOR_SLOT } else { WAITING };
-        slot.prev = before;
-        slot.next = behind;
-        match before
+        slot.prev = tail;
+        slot.next = 0;
+        let link = id.index().wrapping_add(1);
+        match tail
             .checked_sub(1)
-            .and_then(|at| slots.get_mut(to_index(at)))
+            .and_then(|tail| slots.get_mut(to_index(tail)))
         {
-            Some(before) => before.next = link,
+            Some(last) => last.next = link,
             None => self.head = link,
         }
-        match behind
-            .checked_sub(1)
-            .and_then(|at| slots.get_mut(to_index(at)))
-        {
-            Some(behind) => behind.prev = link,
-            None => self.tail = link,
-        }
+        self.tail = link;
         self.count = self.count.wrapping_add(1);
-        self.for_slot = self.for_slot.wrapping_add(u32::from(for_slot));
     }
 
-    /// Takes the one that has waited longest, of those that wait for something else than a slot and
+    /// Finds the one that has waited longest, of those that wait for something else than a slot and
     /// those that `can_use` the slots that are free now; it is its turn then.
-    pub(crate) fn pop<S, C>(
+    pub(crate) fn begin_turn<S, C>(
         &mut self,
-        slots: &mut [Slot<S, C>],
+        slots: &[Slot<S, C>],
         can_use: impl Fn(&Slot<S, C>) -> bool,
     ) -> Option<SocketId> {
         let mut link = match injected_bug!(LastComeFirst) {
@@ -144,7 +127,6 @@ impl WaitingListeners {
             let slot = slots.get(to_index(index))?;
             if slot.bucket == WAITING || can_use(slot) {
                 self.to_resume = self.to_resume.saturating_sub(1);
-                self.remove(slots, index);
                 self.turn = link;
                 return id_of(slots, index);
             }
@@ -164,26 +146,42 @@ impl WaitingListeners {
         self.turn == id.index().wrapping_add(1)
     }
 
-    /// Ends a listener's turn, if it is its.
-    pub(crate) const fn end_turn(&mut self, id: SocketId) {
-        if self.is_turn_of(id) {
-            self.turn = 0;
+    /// Ends a listener's turn, if it is its. It waits no longer, unless it was stalled again.
+    pub(crate) fn end_turn<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        if !self.is_turn_of(id) {
+            return;
+        }
+        self.turn = 0;
+        let slot = slots.get(to_index(id.index()));
+        if slot.is_some_and(|slot| !slot.flags.any(Flags::STALLED)) {
+            self.remove(slots, id.index());
         }
     }
 
-    /// Returns how many free slots this listener must leave to others that wait for one.
-    pub(crate) fn ahead_of(&self, id: SocketId) -> u32 {
+    /// Returns how many free slots this listener must leave to others that wait for one and
+    /// `can_use` it.
+    pub(crate) fn ahead_of<S, C>(
+        &self,
+        slots: &[Slot<S, C>],
+        id: SocketId,
+        can_use: impl Fn(&Slot<S, C>) -> bool,
+    ) -> u32 {
+        let (mut link, mut ahead) = (self.head, 0_u32);
         if self.is_turn_of(id) || injected_bug!(SlotTakenFromWaiting) {
-            0
-        } else {
-            self.for_slot
+            link = 0;
         }
+        while let Some(slot) = link.checked_sub(1).and_then(|at| slots.get(to_index(at))) {
+            let waits = slot.bucket == WAITING_FOR_SLOT && can_use(slot);
+            ahead = ahead.saturating_add(u32::from(waits));
+            link = slot.next;
+        }
+        ahead
     }
 
     /// Checks that the list has each listener that is marked so, once, and its counts.
     pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
         let waits = |slot: &&Slot<S, C>| slot.bucket >= WAITING_FOR_SLOT;
-        let (mut link, mut last, mut for_slot) = (self.head, 0, 0_u32);
+        let (mut link, mut last) = (self.head, 0);
         let mut left = used.iter().filter(waits).count();
         invariant!(
             u32::try_from(left) == Ok(self.count),
@@ -194,16 +192,11 @@ impl WaitingListeners {
             invariant!(slot.prev == last, "links lead back");
             invariant!(left > 0, "a listener waits once");
             left = left.saturating_sub(1);
-            for_slot = for_slot.wrapping_add(u32::from(slot.bucket == WAITING_FOR_SLOT));
             last = link;
             link = slot.next;
         }
         invariant!(left == 0, "a listener that is marked waits");
         invariant!(self.tail == last, "the list ends where it says");
-        invariant!(
-            for_slot == self.for_slot,
-            "those that wait for a slot are counted"
-        );
     }
 
     /// Takes a listener off the list, if it is on it.
@@ -215,10 +208,8 @@ impl WaitingListeners {
             impossible!("a listener has a slot of the pool");
             return;
         };
-        match slot.bucket {
-            WAITING => {}
-            WAITING_FOR_SLOT => self.for_slot = self.for_slot.wrapping_sub(1),
-            _ => return,
+        if slot.bucket == 0 {
+            return;
         }
         slot.bucket = 0;
         let (prev, next) = (slot.prev, slot.next);
@@ -246,12 +237,11 @@ impl WaitingListeners {
         now: u64,
         into: &mut impl core::hash::Hasher,
     ) {
-        // The tail and the counts follow from the links and the marks of the slots.
+        // The tail and the count follow from the links.
         let Self {
             head,
             tail: _,
             count: _,
-            for_slot: _,
             turn,
             to_resume,
             retry,
