@@ -3,8 +3,11 @@
     python3 tests/api.py CRATE BEFORE AFTER CHANGELOG
 
 The lists are those of cargo-public-api. An item whose line is not in the second list is gone if
-nothing there has its path, and changed if something has. The changelog names it, or the type that
-it is of, as the last word of a code span below the heading "Since".
+nothing there has its path, and changed if something has. An entry of the changelog is a row of the
+table below the heading "Since", and names what stands in code spans in its first column: a type or
+a free item by its name, what belongs to a type or a trait as `Type::member`, or as `member` behind
+such a span. A type that is gone is named for all that it had, and a trait's item for all types that
+have it from the trait.
 """
 
 import re
@@ -28,10 +31,59 @@ def path(line):
 
 
 def comparable(line):
-    """Returns a line without what no user names: representations, lifetimes, private modules."""
+    """Returns a line without what no user names, and without its owner's parameters."""
     line = re.sub(r" = \d+$", "", re.sub(r"^(#\[[^\]]*\] )+", "", line))
     line = re.sub(r"'\w+", "'_", line)
+    # The parameters of the type that an item is of: the type's own line has them.
+    head, bracket, rest = line.partition("(")
+    line = re.sub(r"<[^<>]*>::", "::", head) + bracket + rest
     return re.sub(r"\busockets\w*::(?:[a-z_0-9]+::)*(?=[A-Z])", "usockets::", line)
+
+
+def entries(changelog):
+    """Returns what the changelog names: pairs of owner and member, or of None and a free item."""
+    section = changelog[changelog.index("\n## Since") :]
+    section = section[: section.find("\n## ", 1)] if "\n## " in section[1:] else section
+    named = set()
+    for row in re.findall(r"^\|([^|]*)\|", section, re.MULTILINE)[2:]:
+        owner = None
+        for span in re.findall(r"`([^`]*)`", row):
+            parts = re.sub(r"<[^<>]*>", "", span).split("::")
+            if len(parts) > 1 and parts[-2][0].isupper():
+                owner = parts[-2]
+                named.add((owner, parts[-1]))
+            else:
+                named.add((None, parts[-1]))
+                if owner:
+                    named.add((owner, parts[-1]))
+    return named
+
+
+def items(lines):
+    """Returns the path of each item with its line and the trait that its type has it from."""
+    trait = None
+    for line in lines:
+        item = path(line)
+        if item is None:
+            head = re.sub(r"<[^<>]*>", "", re.sub(r"<[^<>]*>", "", line.replace("->", "")))
+            has = re.search(r"(\w+) for ", head)
+            trait = has and has[1]
+        else:
+            # What is no function, constant or type of an `impl` stands before all of them.
+            trait = None if re.match(r"pub (mod|struct|enum|trait|union) ", line) else trait
+            yield item, line, trait
+
+
+def is_named(item, trait, named, gone):
+    """Whether the changelog names an item."""
+    *_, owner, name = [None, None, *item.split("::")]
+    if (owner, name) in named or (trait and (trait, name) in named):
+        return True
+    if owner == "Reference":
+        return any(name == member and of for of, member in named)
+    if owner and owner[0].isupper():
+        return item.rpartition("::")[0] in gone and (None, owner) in named
+    return (None, name) in named
 
 
 def main():
@@ -40,20 +92,14 @@ def main():
     there = {path(line) for line in new}
     lines = {comparable(line) for line in new}
     gone, changed = {}, {}
-    for line in old:
-        item = path(line)
-        if item and comparable(line) not in lines:
-            (changed if item in there else gone).setdefault(item, line)
-    text = open(changelog).read()
-    section = text[text.index("\n## Since") :]
-    named = set()
-    for span in re.findall(r"`([^`]*)`", section):
-        for name in re.sub(r"<[^<>]*>", "", span).split(","):
-            named.update(re.findall(r"(\w+)\W*$", name))
+    for item, line, trait in items(old):
+        if comparable(line) not in lines:
+            (changed if item in there else gone).setdefault(item, (line, trait))
+    named = entries(open(changelog).read())
     missing = []
-    for kind, items in (("gone", gone), ("changed", changed)):
-        for item, line in sorted(items.items()):
-            known = named.intersection(item.split("::")[-2:])
+    for kind, found in (("gone", gone), ("changed", changed)):
+        for item, (line, trait) in sorted(found.items()):
+            known = is_named(item, trait, named, gone)
             print(f"{crate}: {kind}: {item}{'' if known else '   NOT IN THE CHANGELOG'}")
             if not known:
                 missing.append(line)
