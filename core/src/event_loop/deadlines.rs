@@ -1,5 +1,7 @@
 //! Timeouts and timers that are due.
 
+use core::num::NonZeroU32;
+
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::handler::Handler;
@@ -7,7 +9,7 @@ use crate::id::{SocketId, TimerId};
 use crate::invariant::impossible;
 use crate::platform::Platform;
 use crate::pool::flags::Phase;
-use crate::pool::slot::{find_known, id_of};
+use crate::pool::slot::find_known;
 
 /// Slots of the timing wheel looked at per iteration.
 const EXPIRIES_MAX: u32 = 4096;
@@ -25,24 +27,26 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     pub(super) fn expire_deadlines(&mut self, handler: &mut H) {
         let now = self.state.now_micros(&self.platform);
         let mut budget = EXPIRIES_MAX;
-        while let Some((index, deadline)) = self.state.wheel.expire(self.slots, now, &mut budget) {
-            let Some(id) = id_of(self.slots, index) else {
+        while let Some(due) = self.state.wheel.expire(self.slots, now, &mut budget) {
+            let Some(generation) = NonZeroU32::new(due.generation) else {
                 impossible!("what is on the wheel is in use");
                 continue;
             };
-            self.report_expired(handler, id, deadline);
+            let id = SocketId::new(due.index, generation);
+            if due.is_opened {
+                self.call(id, |socket, ext| handler.on_timeout(socket, ext));
+            } else {
+                self.report_expired(handler, id, due.deadline);
+            }
             self.report_closes(handler);
         }
     }
 
+    /// Makes the call of a deadline that is over, or does what is due, where no socket is open.
     fn report_expired(&mut self, handler: &mut H, id: SocketId, deadline: u64) {
         let Some(slot) = find_known(self.slots, id) else {
             return;
         };
-        if slot.is_opened() {
-            // The usual case, by one comparison.
-            return self.call(id, |socket, ext| handler.on_timeout(socket, ext));
-        }
         match slot.phase() {
             Phase::Bound | Phase::Accepting | Phase::Connecting => {
                 self.report_failed(handler, id, Error::TimedOut);

@@ -35,28 +35,32 @@ pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 ///
 /// Links are slot indices plus one, so that zero bytes mean none.
 ///
+/// What the timing wheel looks at stands together at the end, so that most slots cost it one line of
+/// the processor's cache, not two; hence the order of the fields.
+///
 /// Programs see it only where they size a pool at run time
 /// ([`Loop::with_slices`](crate::Loop::with_slices)).
 #[cfg_attr(feature = "search", derive(Clone))]
+#[repr(C)]
 pub struct Slot<S, C> {
-    /// Even while free, odd while in use.
-    pub(crate) generation: u32,
+    pub(crate) socket: S,
+    by_phase: u32,
+    /// The listener that accepted the connection, its index plus one; 0 for none.
+    pub(crate) listener: u32,
     /// Next on the run queue. Outlives the socket: a slot may be queued when it closes.
     pub(crate) queue_next: u32,
+    /// Even while free, odd while in use.
+    pub(crate) generation: u32,
     /// Neighbours on the one list that the slot is on: of the timing wheel, of the listeners that
     /// wait for a slot, of those whose `on_close` is due, or of the free.
     pub(crate) next: u32,
     pub(crate) prev: u32,
     /// In microseconds, or 0 for never. The slot's place in the wheel may be earlier, never later.
     pub(crate) deadline: Deadline,
-    by_phase: u32,
-    /// The listener that accepted the connection, its index plus one; 0 for none.
-    pub(crate) listener: u32,
     pub(crate) flags: Flags,
-    /// Which of the wheel's lists the slot is on, plus one; or [`WAITING`] or [`WAITING_FOR_SLOT`].
+    /// Which of the wheel's lists the slot is on; or [`WAITING`] or [`WAITING_FOR_SLOT`].
     pub(crate) bucket: u8,
     pub(crate) context: Place<C>,
-    pub(crate) socket: S,
 }
 
 impl<S, C> Slot<S, C> {

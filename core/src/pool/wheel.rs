@@ -12,6 +12,7 @@ use crate::invariant::{impossible, invariant};
 use crate::pool::slot::{Deadline, Slot, WAITING_FOR_SLOT};
 
 /// A level of the wheel: lists that lie one behind the other.
+#[derive(Clone, Copy)]
 struct Level {
     /// log2 of the ticks that a list spans.
     shift: u32,
@@ -21,22 +22,45 @@ struct Level {
     mask: u32,
 }
 
-/// From ticks to weeks. All lists together fit a slot's byte, with some to spare.
+/// From ticks to weeks. All lists together fit a slot's byte, with some to spare: 0 is none.
 ///
 /// Timeouts of a second to two minutes, which are most, lie on the third level. Its lists span a
 /// second, so that what is on one of them stays in the processor's cache until it is due; were they
 /// four times as long, a million timeouts would take 1.4 times as long to expire.
 const LEVELS: [Level; 7] = [
-    Level::new(0, 0, 32),
-    Level::new(5, 32, 32),
-    Level::new(10, 64, 128),
-    Level::new(17, 192, 16),
-    Level::new(21, 208, 16),
-    Level::new(25, 224, 8),
-    Level::new(28, 232, 8),
+    Level::new(0, 32, 32),
+    Level::new(5, 192, 32),
+    Level::new(10, FAR_FIRST, FAR_LISTS),
+    Level::new(17, 224, 16),
+    Level::new(21, 16, 16),
+    Level::new(25, 8, 8),
+    Level::new(28, TOP_FIRST, 8),
 ];
-const TOP: usize = LEVELS.len() - 1;
-/// As many as a byte names, so that none is out of bounds; those behind the last level stay empty.
+/// All lists in the order of their times, in parts of at most 64: the level, the first of the part
+/// and a bit for each.
+const PARTS: [(Level, u8, u64); 8] = {
+    let [ticks, near, middle, a, b, c, top] = LEVELS;
+    [
+        (ticks, 32, 0xffff_ffff),
+        (near, 192, 0xffff_ffff),
+        (middle, FAR_FIRST, u64::MAX),
+        (middle, 128, u64::MAX),
+        (a, 224, 0xffff),
+        (b, 16, 0xffff),
+        (c, 8, 0xff),
+        (top, TOP_FIRST, 0xff),
+    ]
+};
+/// The first list of the top level.
+const TOP_FIRST: u8 = 240;
+/// The first list of the third level, and how many it has.
+const FAR_FIRST: u8 = 64;
+const FAR_LISTS: u32 = 128;
+/// Whether walks look ahead, of which small machines have nothing but the memory that it takes.
+const LOOKS_AHEAD: bool = cfg!(target_pointer_width = "64");
+/// How many lists' ends are known.
+const LASTS: usize = if LOOKS_AHEAD { FAR_LISTS as usize } else { 0 };
+/// As many as a byte names, so that none is out of bounds; those of no level stay empty.
 const LISTS_ALL: usize = 256;
 
 impl Level {
@@ -67,11 +91,11 @@ impl Level {
     }
 }
 
-/// No list has anything.
-pub(crate) const NEVER: u64 = u64::MAX;
-
 /// Microseconds per tick, as a shift.
 const TICK_SHIFT: u32 = 10;
+
+/// No list has anything: the last tick of all, in microseconds.
+pub(crate) const NEVER: u64 = u64::MAX << TICK_SHIFT;
 
 /// Lists of slots by time.
 #[derive(Debug)]
@@ -79,23 +103,38 @@ const TICK_SHIFT: u32 = 10;
 pub(crate) struct Wheel {
     /// Up to here everything is done.
     tick: u64,
-    /// No place is earlier than this tick.
-    next: u64,
-    /// The same in microseconds.
+    /// No place is earlier than this, in microseconds: the beginning of a tick.
     next_micros: u64,
-    /// The list whose entries are being looked at, plus one. It comes before all others.
+    /// The list whose entries are being looked at, or 0. It comes before all others.
     walking: u8,
-    /// Which lists of a level have entries.
-    filled: [u128; LEVELS.len()],
+    /// Which lists have entries, a bit each.
+    filled: [u64; LISTS_ALL / 64],
     /// First slot of each list, plus one. Its own link backwards means nothing, so that a list is
     /// walked along without a look at the slot that becomes the first.
     heads: [u32; LISTS_ALL],
+    /// The slot, plus one, that came first to each list of the third level, so is its last if it
+    /// is still on it.
+    lasts: [u32; LASTS],
+    /// How far the walk along such a list has looked ahead from its end. These lists are long, and
+    /// their slots lie far apart in memory: as each is found by the one before, the processor would
+    /// wait for each in turn. From the other end it waits for two at a time. Nothing else depends
+    /// on what is found there.
+    ahead: u32,
+}
+
+/// A slot whose deadline is over.
+pub(crate) struct Due {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    /// [`Slot::is_opened`].
+    pub(crate) is_opened: bool,
+    pub(crate) deadline: u64,
 }
 
 /// How a walk along a list ended.
 enum Walked {
     /// At a slot whose deadline is over.
-    Due(u32, u64),
+    Due(Due),
     /// At the end of the budget.
     Spent,
     /// At the end of the list.
@@ -107,11 +146,12 @@ impl Wheel {
     pub(crate) const fn new(micros: u64) -> Self {
         Self {
             tick: micros >> TICK_SHIFT,
-            next: NEVER,
             next_micros: NEVER,
             walking: 0,
-            filled: [0; LEVELS.len()],
+            filled: [0; LISTS_ALL / 64],
             heads: [0; LISTS_ALL],
+            lasts: [0; LASTS],
+            ahead: 0,
         }
     }
 
@@ -121,22 +161,21 @@ impl Wheel {
         self.next_micros
     }
 
-    fn set_next(&mut self, tick: u64) {
-        self.next = tick;
-        self.next_micros = if tick == NEVER {
-            NEVER
-        } else {
-            tick.wrapping_shl(TICK_SHIFT)
-        };
+    const fn set_next(&mut self, tick: u64) {
+        self.next_micros = tick.wrapping_shl(TICK_SHIFT);
+    }
+
+    /// No place is earlier than this tick.
+    const fn next(&self) -> u64 {
+        self.next_micros >> TICK_SHIFT
     }
 
     /// Moves the clock to `micros`; whether something may be due, which [`Self::expire`] tells.
     #[inline]
     pub(crate) fn advance(&mut self, micros: u64) -> bool {
-        let now = micros >> TICK_SHIFT;
-        let due = now >= self.next;
+        let due = micros >= self.next_micros;
         if !due {
-            self.tick = now;
+            self.tick = micros >> TICK_SHIFT;
         }
         due
     }
@@ -164,8 +203,8 @@ impl Wheel {
             return;
         };
         let due = due_tick(slot.deadline.micros());
-        if let Some(list) = slot.bucket.checked_sub(1) {
-            if self.list_tick(list) <= due {
+        if slot.bucket != 0 {
+            if self.list_tick(slot.bucket) <= due {
                 return;
             }
             self.remove(slots, index);
@@ -174,39 +213,9 @@ impl Wheel {
     }
 
     fn insert<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, due: u64) {
-        let list = self.list_of(due.max(self.tick.saturating_add(1)));
-        self.set_next(self.next.min(self.list_tick(list)));
+        let list = list_of(due.max(self.tick.saturating_add(1)), self.tick);
+        self.set_next(self.next().min(self.list_tick(list)));
         self.link(slots, index, list);
-    }
-
-    /// Returns the list for a tick to come: on the lowest level that reaches as far.
-    #[inline]
-    fn list_of(&self, due: u64) -> u8 {
-        let [ticks, near, middle, far, further @ .., top] = const { &LEVELS };
-        let differs = due ^ self.tick;
-        if near.lists_to(differs) == 0 {
-            return ticks.list_of(due);
-        }
-        if middle.lists_to(differs) == 0 {
-            return near.list_of(due);
-        }
-        if far.lists_to(differs) == 0 {
-            return middle.list_of(due);
-        }
-        let mut below = far;
-        for level in further {
-            if level.lists_to(differs) == 0 {
-                return below.list_of(due);
-            }
-            below = level;
-        }
-        if top.lists_to(differs) == 0 {
-            return below.list_of(due);
-        }
-        // The top level goes round; what is further away waits in its last list.
-        let last = top.lists_to(self.tick).saturating_add(top.mask.into());
-        let lists = top.lists_to(due).min(last);
-        top.first.wrapping_add(top.place(lists))
     }
 
     /// Puts a slot, which is on no list, in front of one.
@@ -215,7 +224,7 @@ impl Wheel {
         let link = index.wrapping_add(1);
         let second = self.put_first(list, link);
         if let Some(slot) = slots.get_mut(to_index(index)) {
-            slot.bucket = list.wrapping_add(1);
+            slot.bucket = list;
             slot.next = second;
         }
         self.put_second(slots, second, link, list);
@@ -235,7 +244,7 @@ impl Wheel {
     fn put_second<S, C>(&mut self, slots: &mut [Slot<S, C>], second: u32, first: u32, list: u8) {
         match linked(slots, second) {
             Some(slot) => slot.prev = first,
-            None => self.set_filled(list),
+            None => self.set_filled(list, first),
         }
     }
 
@@ -245,9 +254,10 @@ impl Wheel {
             impossible!("what has a deadline is a slot of the pool");
             return;
         };
-        let Some(list) = slot.bucket.checked_sub(1) else {
+        let list = slot.bucket;
+        if list == 0 {
             return;
-        };
+        }
         let (prev, next) = (slot.prev, slot.next);
         slot.bucket = 0;
         let head = self.heads.get_mut(usize::from(list));
@@ -272,30 +282,21 @@ impl Wheel {
     pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
         let is_on = |slot: &&Slot<S, C>| (1..WAITING_FOR_SLOT).contains(&slot.bucket);
         let mut left = used.iter().filter(is_on).count();
-        for (level, filled) in LEVELS.iter().zip(self.filled) {
-            let mut filled = filled;
-            while filled != 0 {
-                let place = filled.trailing_zeros();
-                filled &= filled.wrapping_sub(1);
-                let list = u32::from(level.first).wrapping_add(place);
-                let head = self.heads.get(to_index(list)).copied();
-                let mut link = head.unwrap_or_default();
-                while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
-                    invariant!(
-                        u32::from(slot.bucket) == list.wrapping_add(1),
-                        "a slot knows its list"
-                    );
-                    let deadline = slot.deadline.micros();
-                    let due = due_tick(deadline).max(self.tick.saturating_add(1));
-                    let is_early = deadline == 0 || self.next <= due;
-                    invariant!(
-                        is_early || injected_bug!(LateTimer) || injected_bug!(EarlyTimer),
-                        "the wheel wakes the loop no later than a slot is due"
-                    );
-                    invariant!(left > 0, "a slot is on one list");
-                    left = left.saturating_sub(1);
-                    link = slot.next;
-                }
+        for (list, head) in (0..=u8::MAX).zip(self.heads) {
+            let mut link = head;
+            while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
+                invariant!(slot.bucket == list, "a slot knows its list");
+                invariant!(self.is_filled(list), "a list that has entries is marked");
+                let deadline = slot.deadline.micros();
+                let due = due_tick(deadline).max(self.tick.saturating_add(1));
+                let is_early = deadline == 0 || self.next() <= due;
+                invariant!(
+                    is_early || injected_bug!(LateTimer) || injected_bug!(EarlyTimer),
+                    "the wheel wakes the loop no later than a slot is due"
+                );
+                invariant!(left > 0, "a slot is on one list");
+                left = left.saturating_sub(1);
+                link = slot.next;
             }
         }
         invariant!(left == 0, "a slot that is marked is on its list");
@@ -308,15 +309,15 @@ impl Wheel {
         slots: &mut [Slot<S, C>],
         micros: u64,
         budget: &mut u32,
-    ) -> Option<(u32, u64)> {
+    ) -> Option<Due> {
         let now = micros >> TICK_SHIFT;
         loop {
-            let list = match self.walking.checked_sub(1) {
-                Some(list) => list,
-                None => self.start_walk(now)?,
+            let list = match self.walking {
+                0 => self.start_walk(now)?,
+                list => list,
             };
             match self.walk(slots, list, budget) {
-                Walked::Due(index, deadline) => return Some((index, deadline)),
+                Walked::Due(due) => return Some(due),
                 Walked::Spent => return None,
                 Walked::Done => self.end_walk(list),
             }
@@ -326,13 +327,14 @@ impl Wheel {
     /// Starts on the earliest list if its time has come.
     fn start_walk(&mut self, now: u64) -> Option<u8> {
         let list = self.earliest();
-        if self.next > now {
+        if self.next() > now {
             self.tick = self.tick.max(now);
             return None;
         }
-        self.tick = self.tick.max(self.next);
+        self.tick = self.tick.max(self.next());
         self.set_next(self.tick);
-        self.walking = list.wrapping_add(1);
+        self.walking = list;
+        self.ahead = self.last_of(list).copied().unwrap_or_default();
         Some(list)
     }
 
@@ -347,29 +349,45 @@ impl Wheel {
         let Some(&first) = self.heads.get(usize::from(list)) else {
             return Walked::Done;
         };
+        let tick = self.tick;
         let mut link = first;
         while let Some(slot) = linked(slots, link) {
-            let Some(left) = budget.checked_sub(1) else {
+            let (left, is_spent) = budget.overflowing_sub(1);
+            if is_spent {
                 self.cut(list, link);
                 return Walked::Spent;
-            };
+            }
             *budget = left;
             let next = slot.next;
             let deadline = slot.deadline.micros();
             let due = due_tick(deadline);
             if deadline == 0 {
                 slot.bucket = 0;
-            } else if due <= self.tick {
+            } else if due <= tick {
                 slot.bucket = 0;
                 slot.deadline = Deadline::NEVER;
                 self.cut(list, next);
-                return Walked::Due(link.wrapping_sub(1), deadline);
+                return Walked::Due(Due {
+                    index: link.wrapping_sub(1),
+                    generation: slot.generation,
+                    is_opened: slot.is_opened(),
+                    deadline,
+                });
             } else {
-                let list = self.list_of(due);
+                let [ticks, near, ..] = const { &LEVELS };
+                let is_near = near.lists_to(due ^ tick) == 0;
+                let list = if is_near {
+                    ticks.list_of(due)
+                } else {
+                    far_list_of(due, tick)
+                };
                 let second = self.put_first(list, link);
-                slot.bucket = list.wrapping_add(1);
+                slot.bucket = list;
                 slot.next = second;
                 self.put_second(slots, second, link, list);
+                if LOOKS_AHEAD && !is_near {
+                    self.ahead = linked(slots, self.ahead).map_or(0, |slot| slot.prev);
+                }
             }
             link = next;
         }
@@ -391,23 +409,38 @@ impl Wheel {
         self.earliest();
     }
 
+    /// The slot that came first to a list, if that is of the third level.
+    fn last_of(&mut self, list: u8) -> Option<&mut u32> {
+        let place = list.wrapping_sub(FAR_FIRST);
+        self.lasts.get_mut(usize::from(place))
+    }
+
+    /// Notes that a list has entries, and the first of them.
     #[cold]
-    fn set_filled(&mut self, list: u8) {
-        if let Some((level, filled)) = level_of(list).zip(self.filled.get_mut(level_index(list))) {
-            *filled |= 1_u128.wrapping_shl(list.wrapping_sub(level.first).into());
+    fn set_filled(&mut self, list: u8, first: u32) {
+        if let Some(last) = self.last_of(list) {
+            *last = first;
+        }
+        if let Some(filled) = self.filled.get_mut(usize::from(list >> 6)) {
+            *filled |= 1_u64.wrapping_shl(list.into());
         }
     }
 
-    #[cold]
     fn clear_filled(&mut self, list: u8) {
-        if let Some((level, filled)) = level_of(list).zip(self.filled.get_mut(level_index(list))) {
-            *filled &= !1_u128.wrapping_shl(list.wrapping_sub(level.first).into());
+        if let Some(filled) = self.filled.get_mut(usize::from(list >> 6)) {
+            *filled &= !1_u64.wrapping_shl(list.into());
         }
+    }
+
+    fn is_filled(&self, list: u8) -> bool {
+        let filled = self.filled.get(usize::from(list >> 6));
+        filled.is_some_and(|filled| filled.wrapping_shr(list.into()) & 1 != 0)
     }
 
     /// Finds the earliest list that has entries and notes its time in `next`.
     fn earliest(&mut self) -> u8 {
-        if let Some(list) = self.walking.checked_sub(1) {
+        if self.walking != 0 {
+            let list = self.walking;
             if self
                 .heads
                 .get(usize::from(list))
@@ -418,25 +451,26 @@ impl Wheel {
             }
             self.walking = 0;
         }
-        for (index, (level, filled)) in LEVELS.iter().zip(self.filled).enumerate() {
+        for (level, first, part) in &PARTS {
+            let filled = self.filled.get(usize::from(*first >> 6));
+            let filled = filled.map_or(0, |filled| filled.wrapping_shr((*first).into()) & part);
             if filled != 0 {
                 // Only the top level goes round; below it, what is filled lies ahead.
-                let here = level.place(level.lists_to(self.tick)).into();
-                let place = if index == TOP {
-                    // Twice, so that what lies behind the end comes after it.
-                    let twice = filled | filled.wrapping_shl(level.mask.wrapping_add(1));
-                    let ahead = twice.wrapping_shr(here).trailing_zeros();
-                    here.wrapping_add(ahead) & level.mask
+                let place = if *first == TOP_FIRST {
+                    let here = level.place(level.lists_to(self.tick));
+                    let [filled, ..] = filled.to_le_bytes();
+                    let ahead = filled.rotate_right(here.into()).trailing_zeros();
+                    u32::from(here).wrapping_add(ahead) & level.mask
                 } else {
                     filled.trailing_zeros()
                 };
                 let place = u8::try_from(place).unwrap_or_default();
-                let list = level.first.wrapping_add(place);
-                self.set_next(self.list_tick(list));
+                let list = first.wrapping_add(place);
+                self.set_next(self.tick_of(level, list));
                 return list;
             }
         }
-        self.set_next(NEVER);
+        self.next_micros = NEVER;
         0
     }
 
@@ -444,8 +478,13 @@ impl Wheel {
     fn list_tick(&self, list: u8) -> u64 {
         let Some(level) = level_of(list) else {
             impossible!("a list is of one of the levels");
-            return NEVER;
+            return NEVER >> TICK_SHIFT;
         };
+        self.tick_of(level, list)
+    }
+
+    /// The same of a list of this level.
+    fn tick_of(&self, level: &Level, list: u8) -> u64 {
         let here = level.lists_to(self.tick);
         let place = list.wrapping_sub(level.first);
         let ahead = u32::from(place.wrapping_sub(level.place(here))) & level.mask;
@@ -466,30 +505,25 @@ impl Wheel {
         now: u64,
         into: &mut impl core::hash::Hasher,
     ) {
-        // `next_micros` is `next` in other units.
         let Self {
             tick,
-            next,
-            next_micros: _,
+            next_micros,
             walking,
-            filled,
             heads,
+            // Which lists have entries shows in the links.
+            filled: _,
+            lasts: _,
+            ahead: _,
         } = self;
         into.write_u64(now & 0x3ff);
         into.write_u64((now >> TICK_SHIFT).wrapping_sub(*tick));
         into.write_u64(tick & 0x1_ffff);
-        hash_time(*next, NEVER, *tick, into);
+        hash_time(*next_micros, NEVER, now, into);
         into.write_u8(*walking);
-        for (level, filled) in LEVELS.iter().zip(filled) {
-            let mut filled = *filled;
-            while filled != 0 {
-                let place = u8::try_from(filled.trailing_zeros()).unwrap_or_default();
-                filled &= filled.wrapping_sub(1);
-                let list = level.first.wrapping_add(place);
+        for (list, head) in (0..=u8::MAX).zip(heads) {
+            if *head != 0 {
                 into.write_u64(self.list_tick(list).wrapping_sub(*tick));
-                let head = heads.get(usize::from(list)).copied();
-                let head = head.unwrap_or_default();
-                crate::pool::slot::hash_links(slots, head, |slot| slot.next, into);
+                crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
             }
         }
     }
@@ -503,6 +537,43 @@ pub(crate) fn hash_time(at: u64, never: u64, now: u64, into: &mut impl core::has
     if is_set {
         into.write_u64(at.wrapping_sub(now));
     }
+}
+
+/// Returns the list for a tick to come: on the lowest level that reaches as far.
+#[inline]
+fn list_of(due: u64, now: u64) -> u8 {
+    let [ticks, near, ..] = const { &LEVELS };
+    if near.lists_to(due ^ now) == 0 {
+        return ticks.list_of(due);
+    }
+    far_list_of(due, now)
+}
+
+/// The same for a tick that is not on the lowest level.
+#[inline]
+fn far_list_of(due: u64, now: u64) -> u8 {
+    let [_, near, middle, far, further @ .., top] = const { &LEVELS };
+    let differs = due ^ now;
+    if middle.lists_to(differs) == 0 {
+        return near.list_of(due);
+    }
+    if far.lists_to(differs) == 0 {
+        return middle.list_of(due);
+    }
+    let mut below = far;
+    for level in further {
+        if level.lists_to(differs) == 0 {
+            return below.list_of(due);
+        }
+        below = level;
+    }
+    if top.lists_to(differs) == 0 {
+        return below.list_of(due);
+    }
+    // The top level goes round; what is further away waits in its last list.
+    let last = top.lists_to(now).saturating_add(top.mask.into());
+    let lists = top.lists_to(due).min(last);
+    top.first.wrapping_add(top.place(lists))
 }
 
 /// The slot of a link, which is its index plus one. The link 0 leads beyond every pool.
@@ -524,13 +595,13 @@ fn due_tick(deadline: u64) -> u64 {
 #[inline]
 const fn level_index(list: u8) -> usize {
     match list {
-        0..32 => 0,
-        32..64 => 1,
+        0..16 => 5,
+        16..32 => 4,
+        32..64 => 0,
         64..192 => 2,
-        192..208 => 3,
-        208..224 => 4,
-        224..232 => 5,
-        232.. => 6,
+        192..224 => 1,
+        224..240 => 3,
+        240.. => 6,
     }
 }
 

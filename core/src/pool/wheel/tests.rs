@@ -78,7 +78,10 @@ fn expire(
     let mut rounds = 0;
     while wheel.advance(now) {
         let mut budget = u32::try_from(budget_max).unwrap();
-        while let Some((index, deadline)) = wheel.expire(slots, now, &mut budget) {
+        while let Some(Due {
+            index, deadline, ..
+        }) = wheel.expire(slots, now, &mut budget)
+        {
             assert_eq!(model[to_index(index)].take(), Some(deadline), "seed {seed}");
             assert!(deadline <= now, "seed {seed}: early");
         }
