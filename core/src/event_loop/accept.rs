@@ -101,7 +101,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             return Admit::Later;
         }
         if slot.flags.any(stops) {
-            // Reported all the same, so it is not muted yet.
+            // Reported all the same, so it is not muted yet. Each report asks again: a platform
+            // that cannot stop them does not wait either, and asking by the clock would only have
+            // the loop spin on until then.
             self.mute(listener);
             return Admit::Later;
         }
@@ -358,8 +360,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
     }
 
-    /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while. One that
-    /// `took_none` in its turn, as somebody else took the slot, keeps its place.
+    /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while. One
+    /// that `took_none` in its turn, as somebody else took the slot, keeps its place.
     fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error, took_none: bool) {
         let Some(slot) = find_known(self.slots, listener) else {
             return;

@@ -35,8 +35,8 @@ pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 ///
 /// Links are slot indices plus one, so that zero bytes mean none.
 ///
-/// What the timing wheel looks at stands together at the end, so that most slots cost it one line of
-/// the processor's cache, not two; hence the order of the fields.
+/// What the timing wheel looks at stands together at the end, so that most slots cost it one line
+/// of the processor's cache, not two; hence the order of the fields.
 ///
 /// Programs see it only where they size a pool at run time
 /// ([`Loop::with_slices`](crate::Loop::with_slices)).

@@ -30,7 +30,7 @@ struct Level {
 const LEVELS: [Level; 7] = [
     Level::new(0, 32, 32),
     Level::new(5, 192, 32),
-    Level::new(10, FAR_FIRST, FAR_LISTS),
+    Level::new(10, FAR_FIRST, 128),
     Level::new(17, 224, 16),
     Level::new(21, 16, 16),
     Level::new(25, 8, 8),
@@ -53,13 +53,12 @@ const PARTS: [(Level, u8, u64); 8] = {
 };
 /// The first list of the top level.
 const TOP_FIRST: u8 = 240;
-/// The first list of the third level, and how many it has.
+/// The first list of the third level.
 const FAR_FIRST: u8 = 64;
-const FAR_LISTS: u32 = 128;
 /// Whether walks look ahead, of which small machines have nothing but the memory that it takes.
 const LOOKS_AHEAD: bool = cfg!(target_pointer_width = "64");
 /// How many lists' ends are known.
-const LASTS: usize = if LOOKS_AHEAD { FAR_LISTS as usize } else { 0 };
+const LASTS: usize = if LOOKS_AHEAD { 128 } else { 0 };
 /// As many as a byte names, so that none is out of bounds; those of no level stay empty.
 const LISTS_ALL: usize = 256;
 

@@ -93,6 +93,10 @@ pub struct Capture {
     pub lost: u64,
     /// Virtual time that passed.
     pub time: Duration,
+    /// Whether something was done so often, 200,000 times at the most, that not all of the time
+    /// passed for which the peers wait: a timer of a millisecond does so. What is missing then may
+    /// only be late.
+    pub cut_short: bool,
 }
 
 impl<H: Handler<FrameHost>> OverFrames<H> {
@@ -157,6 +161,7 @@ where
             handler: self.handler,
             peers: looped(stack(2, Pcap::new(far, Box::new(|_: &[u8]| {})))),
             crowd: Crowd::default(),
+            cut_short: false,
         };
         let since = wire.now();
         run.server
@@ -179,6 +184,7 @@ where
             wrong,
             lost: wire.lost_count(),
             time: wire.now().saturating_since(since),
+            cut_short: run.cut_short,
         }
     }
 }
@@ -194,6 +200,7 @@ where
     handler: H,
     peers: Loop<'static, FrameHost, Crowd>,
     crowd: Crowd,
+    cut_short: bool,
 }
 
 impl<H: Handler<FrameHost>> Run<H>
@@ -243,6 +250,7 @@ where
                 return;
             }
         }
+        self.cut_short = true;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use usockets::{Buffer, Handler, Opened, Platform, Socket};
 use usockets_sim::{Capture, OverFrames, Peer};
@@ -172,4 +173,30 @@ fn tcpdump_reads_it() {
         text.contains("10.0.0.1.80: Flags [S]") && text.contains("10.0.0.2"),
         "{text}"
     );
+}
+
+/// Does something every millisecond as long as it lives.
+struct Ticking;
+
+impl<P: Platform> Handler<P> for Ticking {
+    type Context = ();
+    type Ext = ();
+
+    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) {
+        let millisecond = Duration::from_millis(1);
+        let _ = socket.net().start_timer(millisecond, millisecond);
+    }
+
+    fn on_data(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), _: &mut [u8]) {}
+}
+
+/// The end of a run before its time is told, since what is missing then may only be late.
+#[test]
+fn a_run_that_is_cut_short_says_so() {
+    assert!(!capture(0, true).cut_short);
+    let run = OverFrames::listening(Ticking, ())
+        .peer(Peer::given("one"))
+        .run(0);
+    assert!(!run.talks.is_empty(), "somebody connected");
+    assert!(run.cut_short);
 }
