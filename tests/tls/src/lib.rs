@@ -10,6 +10,7 @@ pub mod fuzz_documents;
 pub mod hello;
 mod identity;
 pub mod matrix;
+mod null;
 pub mod ocsp;
 mod ours;
 pub mod puppet;
@@ -18,6 +19,7 @@ mod theirs;
 pub use counting::{Counting, verifications};
 pub use echo::{Echo, Held, Part};
 pub use identity::{Authority, Kind, Leaf, rsa};
+pub use null::Null;
 pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
 pub use theirs::{Theirs, group, suite};
 

@@ -10,6 +10,7 @@ use crate::tls::record::protection::Keys;
 ///
 /// Made by [`Self::server`] or [`Self::client`], which need a handshake until
 /// [`Self::is_open`]. All zero bytes when [closed](Self::CLOSED).
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub struct Connection {
     pub(crate) receive: Keys,
     pub(crate) send: Keys,
@@ -52,6 +53,7 @@ pub struct Connection {
 
 /// Which side of the connection we are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 #[repr(u8)]
 pub(crate) enum Role {
     Server = 0,
@@ -69,6 +71,7 @@ impl Role {
 
 /// Why a connection failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 #[repr(u8)]
 pub(crate) enum Failure {
     /// The peer broke the protocol, or something failed here.
@@ -79,6 +82,7 @@ pub(crate) enum Failure {
 
 /// Which message comes next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 #[repr(u8)]
 pub(crate) enum State {
     Closed = 0,

@@ -245,6 +245,7 @@ impl HashAlgorithm {
 
 /// A cipher suite (RFC 8446, appendix B.4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 #[expect(
     clippy::exhaustive_enums,
     reason = "providers outside this crate match it"

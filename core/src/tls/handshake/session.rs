@@ -92,6 +92,7 @@ pub(crate) struct Authentication {
 
 /// Where a session is, as long as it is there. All zero bytes if nowhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct SessionAt {
     index: u16,
     serial: u16,

@@ -91,6 +91,7 @@ impl Header {
 }
 
 /// One direction's keys: all that an idle connection keeps of it. Wiped when dropped.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Keys {
     secret: [u8; HASH_MAX],
     key: [u8; 32],
