@@ -271,23 +271,7 @@ impl<C: Provider> World<'_, C> {
             side.wire.extend_from_slice(out.filled());
             let received = match received {
                 Ok(received) => received,
-                Err(alert) => {
-                    side.failed = Some(alert);
-                    if !altered {
-                        return Err(format!("a record is refused: {alert}"));
-                    }
-                    if alert != Alert::BAD_RECORD_MAC {
-                        return Err(format!("an altered record is refused by {alert}"));
-                    }
-                    let mut room = [0; 512];
-                    let mut out = Output::new(&mut room);
-                    let told = side
-                        .connection
-                        .send_alert(&mut self.crypto, alert, &mut out);
-                    told.map_err(|alert| format!("no alert: {alert}"))?;
-                    side.wire.extend_from_slice(out.filled());
-                    return Ok(());
-                }
+                Err(alert) => return self.fail(1 - from, alert),
             };
             match received.event {
                 Event::Incomplete { need } if need > side.input.len() => return Ok(()),
@@ -320,6 +304,26 @@ impl<C: Provider> World<'_, C> {
             }
             side.input.drain(..received.consumed);
         }
+        Ok(())
+    }
+
+    /// A side refuses a record, and says so.
+    fn fail(&mut self, number: usize, alert: Alert) -> Result<(), String> {
+        let side = &mut self.sides[number];
+        side.failed = Some(alert);
+        if self.altered == self.rules.altered {
+            return Err(format!("a record is refused: {alert}"));
+        }
+        if alert != Alert::BAD_RECORD_MAC {
+            return Err(format!("an altered record is refused by {alert}"));
+        }
+        let mut room = [0; 512];
+        let mut out = Output::new(&mut room);
+        let told = side
+            .connection
+            .send_alert(&mut self.crypto, alert, &mut out);
+        told.map_err(|alert| format!("no alert: {alert}"))?;
+        side.wire.extend_from_slice(out.filled());
         Ok(())
     }
 }
