@@ -7,10 +7,11 @@ use std::net::{SocketAddr, TcpStream};
 
 /// Connections, in lockstep.
 pub const CONNECTIONS: usize = 10;
-/// What callgrind has to be told so that it counts all but the clients.
+/// What callgrind has to be told so that it counts all but the clients. In this order: the first has
+/// it count nothing at the start, the second all.
 pub const WITHOUT_CLIENTS: [&str; 2] = [
-    "--collect-atstart=yes",
     "--toggle-collect=*lockstep*Clients*turn*",
+    "--collect-atstart=yes",
 ];
 /// Bytes of one message.
 const MESSAGE: [u8; 64] = [b'x'; 64];
