@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 
 /// Connections, in lockstep.
 pub const CONNECTIONS: usize = 10;
-/// What callgrind has to be told so that it counts all but the clients. In this order: the first has
-/// it count nothing at the start, the second all.
+/// What callgrind has to be told so that it counts all but the clients. In this order: the first
+/// has it count nothing at the start, the second all.
 pub const WITHOUT_CLIENTS: [&str; 2] = [
     "--toggle-collect=*lockstep*Clients*turn*",
     "--collect-atstart=yes",
