@@ -40,6 +40,9 @@ def comparable(line):
     return re.sub(r"\busockets\w*::(?:[a-z_0-9]+::)*(?=[A-Z])", "usockets::", line)
 
 
+TYPE = re.compile(r"pub (mod|struct|enum|trait|union) ")
+
+
 def entries(changelog):
     """Returns what the changelog names: pairs of owner and member, or of None and a free item."""
     section = changelog[changelog.index("\n## Since") :]
@@ -70,8 +73,10 @@ def items(lines):
             trait = has and has[1]
         else:
             # What is no function, constant or type of an `impl` stands before all of them.
-            trait = None if re.match(r"pub (mod|struct|enum|trait|union) ", line) else trait
-            yield item, line, trait
+            trait = None if TYPE.match(line) else trait
+            # One that is derived is not in a list.
+            if trait != "Debug":
+                yield item, line, trait
 
 
 def is_named(item, trait, named, gone):
@@ -91,6 +96,7 @@ def main():
     old, new = ([line.rstrip() for line in open(name)] for name in (before, after))
     there = {path(line) for line in new}
     lines = {comparable(line) for line in new}
+    types = [{path(line) for line in all_of if TYPE.match(line)} for all_of in (old, new)]
     gone, changed = {}, {}
     for item, line, trait in items(old):
         if comparable(line) not in lines:
@@ -99,7 +105,7 @@ def main():
     missing = []
     for kind, found in (("gone", gone), ("changed", changed)):
         for item, (line, trait) in sorted(found.items()):
-            known = is_named(item, trait, named, gone)
+            known = is_named(item, trait, named, types[0] - types[1])
             print(f"{crate}: {kind}: {item}{'' if known else '   NOT IN THE CHANGELOG'}")
             if not known:
                 missing.append(line)
