@@ -40,7 +40,7 @@ def comparable(line):
     return re.sub(r"\busockets\w*::(?:[a-z_0-9]+::)*(?=[A-Z])", "usockets::", line)
 
 
-TYPE = re.compile(r"pub (mod|struct|enum|trait|union) ")
+TYPE = re.compile(r"(?:#\[[^\]]*\] )*pub (mod|struct|enum|trait|union) ")
 
 
 def entries(changelog):
