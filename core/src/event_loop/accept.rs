@@ -79,7 +79,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
             match self.accept_one(handler, listener) {
                 Attempt::Taken => has_any = true,
-                Attempt::Nobody => return self.on_queue_empty(listener),
+                Attempt::Nobody => {
+                    if self.state.waiting.is_turn_of(listener) {
+                        // The slot that was kept for it is there for those behind it.
+                        self.state.note_freed();
+                    }
+                    return self.on_queue_empty(listener);
+                }
                 Attempt::Exhausted => return self.wait(handler, listener, Error::Exhausted, false),
                 Attempt::Failed(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);

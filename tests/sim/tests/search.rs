@@ -55,5 +55,5 @@ fn nothing_can_happen_to_a_loop_that_is_wrong() {
 
 #[test]
 fn nothing_can_happen_to_two_connections_that_is_wrong() {
-    search_all(tcp_cases(), [300_000, 5_000_000], [10_000, 500_000], 8);
+    search_all(tcp_cases(), [600_000, 10_000_000], [10_000, 500_000], 10);
 }

@@ -108,9 +108,8 @@ pub(super) const CASES: &[Case] = &[
         "Two listeners that pause, with slots for one connection, which they get in turn.",
         TURNS,
         Rules {
-            bytes: 1,
-            inbox: 1,
-            tries: 3,
+            peers_reset: true,
+            tries: 4,
             ..TURNS
         },
     ),
