@@ -26,12 +26,14 @@
 //!
 //! | leased | bytes each | while | when all are leased |
 //! |---|---|---|---|
-//! | handshake | 9,600 | a whole hello is answered, or more is awaited | it waits; connects fail |
-//! | parking place | 160 | only the client's last message is awaited | it is not parked |
-//! | exchange place | 1,500 | a client's certificate or second hello is awaited | likewise |
+//! | handshake | 9,328 | a whole hello is answered, or more is awaited | it waits; connects fail |
+//! | parking place | 176 | only the client's last message is awaited | it is not parked |
+//! | exchange place | 1,152 | a client's certificate or second hello is awaited | likewise |
 //! | input | 16,720 | a record is read | it waits |
 //! | output | 16,720 | records are sent | it waits |
 //! | place to wait | 24 | | |
+//!
+//! The sizes are those of a machine of 64 bits.
 //!
 //! Parking places are given apart ([`Tls::with_parking`]), eight for each handshake at best, and
 //! for servers that ask for certificates as many exchange places

@@ -103,7 +103,7 @@ impl<'a> Config<'a> {
     }
 }
 
-/// How long a stack waits for whom. Each is at most 30 minutes, and kept to 70 ms.
+/// Timeouts of a stack, each at most 30 minutes, with a resolution of 70 ms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -38,7 +38,7 @@ const OPENING_SHORT: u64 = 2_000_000;
 enum Admit {
     /// Take it: a slot is free for it.
     Yes,
-    /// Nothing: it is not the listener's turn to be asked.
+    /// Nothing: it is gone, paused or stalled, nobody is known to wait, or its share is used.
     Later,
     /// Whatever it does when the pool is full.
     Full,
@@ -69,7 +69,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             match self.admit(listener) {
                 Admit::Yes => {}
                 Admit::Later => return,
-                // The last slot went to this turn's own: perhaps nobody waits any more.
+                // This turn has filled the pool. Whether anybody else waits, the platform says
+                // before a connection is evicted for him.
                 Admit::Full if has_any && self.evicts(listener) => return self.unmute(listener),
                 Admit::Full => {
                     if !self.make_room(handler, listener, has_any) {

@@ -13,6 +13,9 @@
 //! | `end_turn` | calls `on_writable` | `report_close` |
 //! | `report_close` | gives the slot up, and calls `on_close` | the next report |
 //!
+//! What is reported is remembered in flags of the slot (`pool/flags.rs`): `READABLE` until it is
+//! read, `HUNG_UP`, to read until nothing is left, `FAILED`, to ask for the error if nobody reads.
+//!
 //! Accepting is in `accept.rs`, opening in `opening.rs`.
 
 use crate::closed::Closed;
@@ -74,6 +77,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             // Noted before the call, so that the usual path keeps nothing across it.
             self.state.turn.has_more = true;
             if UNWINDS {
+                // So that `recover` knows whose the bytes are that are left.
                 self.state.turn.id = Some(id);
             }
             self.state.needs_more = true;
@@ -114,7 +118,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         invariant!(!self.state.turn.is_on(), "one turn at a time");
         self.state.turn = Turn {
             id: Some(id),
-            rest: Some(readiness),
+            reported: Some(readiness),
             reads_left: READS_MAX,
             ..Turn::default()
         };
@@ -334,7 +338,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[inline(never)]
     fn end_turn(&mut self, handler: &mut H, id: SocketId) {
         let turn = core::mem::take(&mut self.state.turn);
-        if let Some(readiness) = turn.rest
+        if let Some(readiness) = turn.reported
             && (P::HOLDS_OUTPUT || readiness.is_writable())
         {
             self.on_writable(handler, id, readiness);

@@ -260,9 +260,9 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         }
         // 4. What the last iteration left, and what the platform reports.
         self.state.run_queue.begin_iteration();
-        let mut is_quiet = false;
-        while let Some(work) = self.next_work(is_quiet) {
-            is_quiet = self.dispatch(handler, work);
+        let mut is_served = false;
+        while let Some(work) = self.next_work(is_served) {
+            is_served = self.dispatch(handler, work);
         }
         if UNWINDS {
             self.state.has_reports = false;
@@ -361,16 +361,17 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     }
 
     /// Takes what is to be dispatched next: a socket that is to be read again, what the last
-    /// iteration left, then what the platform reports. `is_quiet` if it is surely a report.
+    /// iteration left, then what the platform reports. `is_served` is what
+    /// `dispatch` returned last: then it is surely a report.
     #[inline(always)]
-    fn next_work(&mut self, is_quiet: bool) -> Option<Work> {
-        if !is_quiet
+    fn next_work(&mut self, is_served: bool) -> Option<Work> {
+        if !is_served
             && self.state.has_own_work()
             && let Some(work) = self.next_own_work()
         {
             return Some(work);
         }
-        if injected_bug!(ReportLeft) && is_quiet {
+        if injected_bug!(ReportLeft) && is_served {
             return None;
         }
         let Ready { id, readiness } = self.platform.next_ready()?;

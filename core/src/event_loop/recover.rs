@@ -27,7 +27,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         if let Some(id) = turn.id {
             self.state.waiting.end_turn(self.slots, id);
-            self.after_unwinding(id, turn.has_more, turn.rest.unwrap_or_default());
+            self.after_unwinding(id, turn.has_more, turn.reported.unwrap_or_default());
         }
     }
 

@@ -30,10 +30,12 @@ pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 /// | `cork` | `Net::cork` | `flush_and_uncork` | nobody else can cork |
 /// | `drain` | `Net::drain` | never: it ends as `Over` | |
 /// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | another is taken for it |
-/// | `half_done` | before such a call | after it, and `recover` | a slot or data is lost |
+/// | `half_done` | a call that opens or closes | its end, and `recover` | a slot or data is lost |
+/// | `stats` | who counts | never | |
 /// | `has_reports` | the wait | the last report served | reports are lost |
 /// | `has_end_work` | who leaves such work | `do_end_work` | the work waits for ever |
 /// | `needs_more` | see there | `end_turn` | a report is half served |
+/// | `keep_alive` | `Net::keep_alive` | likewise | `run` returns too early |
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct State {
@@ -111,12 +113,13 @@ pub(crate) struct Turn {
     /// Whose it is.
     pub(super) id: Option<SocketId>,
     /// What was reported, which matters again when it has been read.
-    pub(super) rest: Option<Readiness>,
+    pub(super) reported: Option<Readiness>,
     /// Reads that it has left in this iteration; 0 outside a turn.
     pub(super) reads_left: u8,
     /// The platform may have more than it gave with the last read.
     pub(super) has_more: bool,
-    /// What the socket is to be dispatched with before anything else: it is to be read again.
+    /// What the socket is to be dispatched with before anything else: `READ_AGAIN` or, after a call
+    /// unwound, what its turn had still to do (`recover.rs`).
     pub(super) next: Option<Readiness>,
 }
 
@@ -349,7 +352,7 @@ impl State {
         drain.fingerprint(slots, now, stats, into);
         let Turn {
             id,
-            rest,
+            reported,
             reads_left,
             has_more,
             next,
@@ -358,7 +361,7 @@ impl State {
         if *reads_left != 0 || next.is_some() {
             hash_id(slots, *id, into);
         }
-        into.write_u32(rest.map_or(0, |rest| rest.bits().wrapping_add(1)));
+        into.write_u32(reported.map_or(0, |rest| rest.bits().wrapping_add(1)));
         into.write_u8(*reads_left);
         into.write_u8(u8::from(*has_more));
         into.write_u32(next.map_or(0, |next| next.bits().wrapping_add(1)));

@@ -8,9 +8,10 @@ use crate::injected_bug::injected_bug;
 use crate::invariant::{impossible, invariant};
 use crate::pool::flags::{Flags, Phase};
 
-/// In place of a list of the wheel: a listener that waits for a slot or for the platform.
+/// In place of a list of the wheel: a listener that waits for the platform or, having as many
+/// connections as it may, for one of its own to end.
 pub(crate) const WAITING: u8 = u8::MAX;
-/// Likewise: a listener that waits for nothing but a slot.
+/// Likewise: a listener that waits for a free slot of the pool.
 pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 
 /// One connection, listener, timer or foreign descriptor. 44 bytes with Linux's socket and the

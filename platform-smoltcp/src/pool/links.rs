@@ -18,7 +18,7 @@ pub(crate) trait Node {
     fn has_key(&self, key: &Self::Key) -> bool;
 }
 
-/// Places in the containers. 36 bytes, two of which the owner uses as it likes.
+/// Places in the containers. 36 bytes with padding.
 #[derive(Debug)]
 pub(crate) struct Links {
     /// The table: next in the bucket.

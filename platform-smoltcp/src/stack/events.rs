@@ -1,19 +1,11 @@
 //! What the engine says of a connection, turned into reports and phases.
 
-use usockets::Duration;
-
-use crate::number::place;
-use crate::pool::wheel::tick_of;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Flags, Phase};
 use crate::tcp::{Connection, Events, State};
 
 /// Most deadlines that come true in one turn.
 const EXPIRED_MAX: usize = 256;
-/// How long a peer must not have taken a segment before others may have the place.
-pub(super) const STUCK: Duration = Duration::from_secs(10);
-/// How many slots are looked at for one that is stuck.
-const STUCK_TRIES: usize = 64;
 
 impl Shell<'_> {
     /// Looks after those whose deadline has come.
@@ -193,71 +185,5 @@ impl Shell<'_> {
             slot.left = left;
             self.limit(index, self.limits.answer);
         }
-    }
-
-    /// Returns a free slot of a class, making one free if need be: of what is gone already, the
-    /// oldest in TIME-WAIT, then the oldest of which only the peer's end is missing.
-    pub(super) fn vacate(&mut self, class: u8) -> Option<u32> {
-        if let Some(index) = self.slots.free(class) {
-            return Some(index);
-        }
-        let lists = self.slots.classes.get(usize::from(class))?;
-        let (index, old) = match (lists.time_wait.first(), lists.closing.first()) {
-            (Some(index), _) => (index, true),
-            (None, Some(index)) => (index, false),
-            (None, None) => return None,
-        };
-        let count = if old {
-            &mut self.counters.time_wait_evicted
-        } else {
-            &mut self.counters.closing_evicted
-        };
-        *count = count.wrapping_add(1);
-        self.release(index);
-        Some(index)
-    }
-
-    /// Makes a slot free if nothing else is: of the oldest half-open connection, or of one that is
-    /// stuck.
-    pub(super) fn evict(&mut self, class: u8) -> Option<u32> {
-        self.evict_half_open(class)
-            .or_else(|| self.evict_stuck(class))
-    }
-
-    /// Makes the slot of the oldest half-open connection free.
-    fn evict_half_open(&mut self, class: u8) -> Option<u32> {
-        let lists = self.slots.classes.get(usize::from(class))?;
-        let index = lists.half_open.first()?;
-        self.counters.half_open_evicted = self.counters.half_open_evicted.wrapping_add(1);
-        self.release(index);
-        Some(index)
-    }
-
-    /// Makes a slot free of which nothing goes: its owner has closed, and the peer has not taken a
-    /// segment for [`STUCK`]. Looks at a few slots, from where it looked last.
-    fn evict_stuck(&mut self, class: u8) -> Option<u32> {
-        let whole = self.limits.answer.saturating_sub(STUCK);
-        let mut least = tick_of(usockets::Instant::ZERO.saturating_add(whole));
-        let mut found = None;
-        for _ in 0..self.slots.all.len().min(STUCK_TRIES) {
-            if place(self.cursor) >= self.slots.all.len() {
-                self.cursor = 0;
-            }
-            let slot = self.slots.get(self.cursor)?;
-            // Who waits for a set has not been let send.
-            let ours = slot.class == class
-                && slot.phase == Phase::Delivering
-                && !slot.flags.has(Flags::CLOSE_DUE);
-            if let Some(left) = slot.ticks_left(self.now).filter(|_| ours)
-                && left <= least
-            {
-                (least, found) = (left, Some(self.cursor));
-            }
-            self.cursor = self.cursor.wrapping_add(1);
-        }
-        let index = found?;
-        self.counters.stuck_evicted = self.counters.stuck_evicted.wrapping_add(1);
-        self.release(index);
-        Some(index)
     }
 }

@@ -16,6 +16,22 @@
 //! Of several stacks that are one host, `queues` is what they share, and `hand_over` which
 //! connections are whose.
 //!
+//! One segment that reports a loss, and what is sent again for it:
+//!
+//! | step | in |
+//! |---|---|
+//! | a frame is taken from the device | `Stack::take_burst`, [`platform`] |
+//! | its headers are read, its connection is found | `Shell::take`, `segment`, [`input`] |
+//! | the connection gets memory to work with | `Shell::lease`, [`pressure`] |
+//! | the segment is checked in the order of RFC 9293 | `Connection::on_segment`, `tcp::input` |
+//! | its acknowledgement is read | `on_ack`, `tcp::ack` |
+//! | losses are found, the repair begins | `detect_losses`, `tcp::ack`, by `tcp::loss` |
+//! | the connection is queued for sending | `Shell::deliver`, [`input`] |
+//! | events become reports | `Shell::on_events`, [`events`] |
+//! | it is its turn to send | `Shell::serve`, `transmit`, [`output`] |
+//! | what goes next is chosen | `Connection::poll_transmit`, `tcp::output` |
+//! | the frame is written | `Shell::transmit`, [`output`] |
+//!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].
 

@@ -349,7 +349,7 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Frees a slot and forgets its connection. Whoever sent nothing before sends nothing now.
+    /// Frees a slot and forgets its connection. Sends no reset.
     pub(super) fn release(&mut self, index: u32) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;

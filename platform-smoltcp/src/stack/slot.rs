@@ -116,6 +116,21 @@ impl Ends {
 /// | limit of the phase, and what was left to deliver when it was set | 8 |
 /// | listener, size class, phase, what is to be reported, flags | 5 |
 /// | sum, rounded up | 80 |
+///
+/// What holds in which phase:
+///
+/// | phase | limit | listener | owner, facts | flags |
+/// |---|---|---|---|---|
+/// | free | | | | |
+/// | half-open | the handshake's | its own | | `LIMITED` |
+/// | waiting | | its own | | `ENDED` |
+/// | owned | | | both | `ENDED`, `FINISHED`, `STARVED`, `SEND_DUE`, `FINISH_DUE` |
+/// | delivering | the answer's | | | `LIMITED`, `ENDED`, `STARVED`, `CLOSE_DUE` |
+/// | closing | the closing's | | | `LIMITED` |
+/// | TIME-WAIT | | | | |
+///
+/// The answer's limit is set anew whenever the peer has taken octets; TIME-WAIT ends by the
+/// engine's own timer.
 #[derive(Debug)]
 pub struct Slot {
     pub(super) links: Links,
@@ -276,7 +291,8 @@ impl Flags {
     pub(super) const FINISHED: u8 = 4;
     /// It waits for a set, in its class's queue.
     pub(super) const STARVED: u8 = 8;
-    /// The owner wants to send, ends our direction, or has closed, once there is a set.
+    /// The owner wants to send, ends our direction, or has closed, once there is a set. `SEND_DUE`
+    /// without `STARVED`: there is one, and the owner's turn to send with it is not over.
     pub(super) const SEND_DUE: u8 = 16;
     pub(super) const FINISH_DUE: u8 = 32;
     pub(super) const CLOSE_DUE: u8 = 64;

@@ -18,7 +18,7 @@ struct Told {
     acked: u32,
     /// Octets that are now known to have arrived, cumulatively or selectively.
     delivered: u32,
-    /// When the last of those that were sent only once was sent.
+    /// When the last segment that it acknowledges was sent; `None` if that was sent again.
     sent_at: Option<u32>,
     /// What was on its way before.
     flight: u32,
@@ -97,8 +97,8 @@ impl Connection {
             self.rack.on_duplicate(self.send.nxt);
             // The network may have doubled what was not sent again (RFC 3708, section 3).
             if self.recovery.covers(*first) {
-                told.needless = self.unneeded == 1;
-                self.unneeded = self.unneeded.saturating_sub(1);
+                told.needless = self.resent_unreported == 1;
+                self.resent_unreported = self.resent_unreported.saturating_sub(1);
             }
         }
         let (una, nxt) = (self.send.una.later(segment.ack), self.send.nxt);
@@ -161,7 +161,7 @@ impl Connection {
         if self.phase == Phase::Open
             || !self.marks.has(Marks::MAY_UNDO)
             || !self.marks.has(Marks::TIMESTAMPS)
-            || self.unneeded == 0
+            || self.resent_unreported == 0
         {
             return false;
         }
@@ -258,7 +258,9 @@ impl Connection {
     }
 
     /// Takes the last reduction of the window back: nothing was lost (RFC 4015; RFC 9438, section
-    /// 4.9).
+    /// 4.9). That is known when every segment sent again in the repair was reported as a duplicate
+    /// (`Told::needless`, [`Self::take_sack`]), or an acknowledgement echoes a time before the
+    /// first of them was sent (`Told::original`, [`Self::is_for_original`]).
     fn undo(&mut self) {
         self.marks.clear(Marks::MAY_UNDO);
         self.phase = Phase::Open;
@@ -322,7 +324,7 @@ impl Connection {
         self.congestion.on_loss(self.algorithm, flight, mss);
         self.recovery.begin(self.send.nxt, flight);
         self.phase = Phase::Repair;
-        self.unneeded = 0;
+        self.resent_unreported = 0;
         self.marks.set(Marks::MAY_UNDO);
         self.marks
             .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE | Marks::PARTIAL);
@@ -375,13 +377,12 @@ impl Connection {
     }
 
     /// Estimates DeliveredData without SACK (RFC 6937, section 3): a segment for each duplicate,
-    /// and for a partial acknowledgement what it has beyond those.
+    /// and for a partial acknowledgement one at most, as the others were counted as duplicates.
     fn delivered_without_sack(&self, told: &Told, mss: u32) -> u32 {
         if told.duplicate {
             return mss;
         }
-        let counted = told.acked.saturating_sub(mss);
-        told.acked.saturating_sub(counted).min(told.acked)
+        told.acked.min(mss)
     }
 
     /// Grows the congestion window if it was made use of (RFC 7661).
@@ -498,7 +499,7 @@ impl Connection {
             if first {
                 self.congestion
                     .on_timeout(self.algorithm, self.flight(), mss);
-                self.unneeded = 0;
+                self.resent_unreported = 0;
             }
             // Otherwise what is acknowledged next may have been sent again before.
             self.marks

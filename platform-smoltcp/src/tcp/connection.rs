@@ -309,8 +309,8 @@ pub struct Connection {
     pub(super) probe_end: Seq,
     /// MSS of a peer that tells none.
     pub(super) mss_default: u16,
-    /// Segments sent again in the repair in progress, less duplicates reported.
-    pub(super) unneeded: u16,
+    /// Segments sent again in the repair in progress that the peer has not reported as duplicates.
+    pub(super) resent_unreported: u16,
     /// Duplicate acknowledgements in a row, without SACK.
     pub(super) duplicates: u8,
     /// Challenge acknowledgements sent in the current second (RFC 5961, section 7).
@@ -355,7 +355,7 @@ impl Connection {
         marks: Marks::NONE,
         probe_end: Seq::new(0),
         mss_default: 0,
-        unneeded: 0,
+        resent_unreported: 0,
         duplicates: 0,
         challenges: 0,
         challenge_second: 0,

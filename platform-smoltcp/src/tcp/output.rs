@@ -195,9 +195,9 @@ impl Connection {
             }
         }
         let text = u32::from(entry.len).saturating_sub(u32::from(entry.has(Outstanding::FIN)));
-        let cut = text > most && !self.board.split(buffers.outstanding, index, end);
-        if cut && !forced {
-            // No room to cut: acknowledgements of what was cut before make some.
+        let cannot_cut = text > most && !self.board.split(buffers.outstanding, index, end);
+        if cannot_cut && !forced {
+            // Acknowledgements of what was cut before make some.
             return None;
         }
         self.send_entry(now, index, most, buffers)
@@ -222,10 +222,10 @@ impl Connection {
         {
             self.retransmissions = self.retransmissions.wrapping_add(1);
         }
-        if self.unneeded == 0 {
+        if self.resent_unreported == 0 {
             self.clock.again_at = low16(u64::from(self.clock.value(now)));
         }
-        self.unneeded = self.unneeded.saturating_add(1);
+        self.resent_unreported = self.resent_unreported.saturating_add(1);
         let restart = index == 0 && !self.is_impatient();
         if restart || self.timers.main == Main::Stopped {
             self.start_retransmit(now);

@@ -160,7 +160,7 @@ impl Quiet {
             marks: self.marks,
             probe_end: self.una,
             mss_default: 0,
-            unneeded: 0,
+            resent_unreported: 0,
             duplicates: 0,
             challenges: self.challenges,
             challenge_second: self.challenge_second,

@@ -46,7 +46,7 @@ impl Connection {
             marks,
             probe_end,
             mss_default,
-            unneeded,
+            resent_unreported,
             duplicates,
             challenges,
             challenge_second,
@@ -73,10 +73,10 @@ impl Connection {
         board.fingerprint(outstanding, now, iss, into);
         rack.fingerprint(now, iss, into);
         recovery.fingerprint(iss, into);
-        clock.fingerprint(now, *unneeded > 0, into);
+        clock.fingerprint(now, *resent_unreported > 0, into);
         let probe = marks.has(Marks::TAIL_PROBE_OUT);
         probe.then(|| probe_end.since(iss)).hash(into);
-        (mss_default, unneeded, duplicates).hash(into);
+        (mss_default, resent_unreported, duplicates).hash(into);
         let [second, ..] = seconds(now).to_le_bytes();
         (second == *challenge_second)
             .then_some(challenges)

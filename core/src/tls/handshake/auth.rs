@@ -218,7 +218,7 @@ impl<C: Crypto> Handshake<C> {
             true => Signing::GivenUp,
             false => Signing::None,
         };
-        message.set_unsent(len);
+        message.keep_written(len);
         true
     }
 }

@@ -138,7 +138,7 @@ impl<C: Crypto> Handshake<C> {
 }
 
 /// What is left of a server's handshake once its flight is out and only the client's `Finished` is
-/// to come: two hundred bytes instead of nine thousand, so that clients that never send it take no
+/// to come: 176 bytes instead of 9,328, so that clients that never send it take no
 /// handshake from the others. Wiped when dropped.
 ///
 /// [`Expected`], field by field: in one struct they take less.

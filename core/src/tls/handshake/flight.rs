@@ -29,7 +29,7 @@ impl Connection {
             Role::Client => client::put_flight(self, setup, exchange, &mut flight)?,
         }
         let len = flight.len();
-        message.set_unsent(len);
+        message.keep_written(len);
         if handshake.awaits_signature() {
             self.state = State::AwaitSignature;
             return Ok(());

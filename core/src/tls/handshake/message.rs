@@ -164,7 +164,7 @@ impl<R: MessageRoom> Message<R> {
     }
 
     /// Keeps the first `len` bytes of what [`Self::output`] wrote until they are sent.
-    pub(crate) const fn set_unsent(&mut self, len: usize) {
+    pub(crate) const fn keep_written(&mut self, len: usize) {
         self.len = len;
         self.start = 0;
     }

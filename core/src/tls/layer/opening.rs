@@ -12,6 +12,9 @@
 //! | `flush_output` | sends the flight | |
 //! | `put_away` | | releases input and output, parks the handshake |
 //!
+//! `fill` is in `receiving.rs`, `flush_output` in `sending.rs`; what is leased, released and parked
+//! in `leases.rs`.
+//!
 //! `shake_records` hands each record to [`Connection::receive`] (`connection/receive.rs`), which
 //! hands each message to `handshake/server.rs`: that writes the flight into the output. An input in
 //! which nothing has come is released by `put_away` too.
@@ -51,7 +54,7 @@ enum Pause {
 }
 
 impl<P: Platform, C: Crypto> Tls<'_, P, C> {
-    /// Carries on with whatever the socket is about.
+    /// Carries on with opening: the connection below, then the handshake.
     pub(crate) fn carry_on(
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
@@ -190,6 +193,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             let is_short = self.pools.inputs.is_short();
             let input = self.pools.inputs.get(socket.input());
             let bytes = leased(input)?.filled();
+            // Nothing has come, and this is the last: it goes back, and all is leased in order.
             if bytes.is_empty() && is_short {
                 self.release_input(socket);
                 return Ok(None);
@@ -362,7 +366,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let written = connection.send_alert(&mut self.crypto, alert, &mut out);
         let len = out.len();
         if written.is_ok() {
-            message.set_unsent(len);
+            message.keep_written(len);
             socket.flags.set(Flags::MESSAGE_UNSENT);
         }
     }
@@ -389,7 +393,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         client::start(&mut setup, exchange, &mut out)
             .map_err(|alert| Error::AlertSent(alert.code()))?;
         let len = out.len();
-        message.set_unsent(len);
+        message.keep_written(len);
         socket.connection = Connection::started_client();
         socket.flags.clear(Flags::STARTING);
         socket.flags.set(Flags::MESSAGE_UNSENT);

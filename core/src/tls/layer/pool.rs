@@ -374,8 +374,8 @@ impl<'s, T> Pool<'s, T> {
         self.now = now;
     }
 
-    /// Has the owner of the first leased entry reported that `resume` affirms; returns true if
-    /// there is one.
+    /// Has the first owner of a leased entry for which `resume` returns true reported; returns true
+    /// if there is one.
     pub(crate) fn resume(&mut self, mut resume: impl FnMut(&mut T) -> bool) -> bool {
         let used = self.entries.iter_mut().take(usize::from(self.fresh));
         let mut leased = used

@@ -10,7 +10,7 @@ use crate::tls::wire::{copy, part, part_mut};
 
 /// A place in which a server's handshake of which only the client's last message is to come, or the
 /// end of a record that a slow peer has taken in part, waits in little memory. See
-/// [`Tls::with_parking`](crate::tls::Tls::with_parking). 176 bytes at most, all zero when empty.
+/// [`Tls::with_parking`](crate::tls::Tls::with_parking). 176 bytes, all zero when empty.
 pub struct ParkingPlace(Place<Parked>);
 
 impl ParkingPlace {
@@ -20,7 +20,7 @@ impl ParkingPlace {
 
 /// A place in which a server's handshake waits of which more than the last message is to come: of a
 /// client that is asked for a certificate, or for another hello. See
-/// [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking). About 1.1 KB, all zero
+/// [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking). 1,152 bytes, all zero
 /// when empty.
 pub struct ExchangePlace<C: Crypto>(Place<ParkedExchange<C>>);
 
