@@ -32,6 +32,12 @@ impl RssKey {
         Self(bytes)
     }
 
+    /// Returns the bytes of the key, as a card or its driver is given them.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; RSS_KEY_LEN] {
+        &self.0
+    }
+
     /// Returns the hash of `bytes`, at most 36: what lies beyond the key adds nothing.
     #[must_use]
     pub fn hash(&self, bytes: &[u8]) -> u32 {

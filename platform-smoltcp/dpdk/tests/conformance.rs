@@ -1,0 +1,260 @@
+//! The conformance suite on stacks over ports of rings: hosts on a hub in this process, in real
+//! time.
+#![allow(
+    unsafe_code,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a test may panic, and its numbers are small"
+)]
+
+#[allow(dead_code, reason = "each program of tests has some use for it")]
+mod support;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use support::{eal, pool, stack_with, v6};
+use usockets::Error;
+use usockets_conformance::Bed;
+use usockets_dpdk::{Dpdk, Idle, Pool, Port, PortOptions};
+use usockets_smoltcp::{
+    Capabilities, DeviceCounters, PollDevice, RxMeta, SizeClass, Stack, TxMeta,
+};
+
+/// Connections of a host. A test opens 200 and more at once.
+const CONNECTIONS: usize = 300;
+/// Bytes of each buffer of a connection.
+const BUFFER: usize = 8_192;
+/// How long a host waits for frames before the hub is asked again.
+const MOMENT: Duration = Duration::from_micros(5);
+
+/// A cable: the host's end and the hub's.
+type Cable = [&'static Port<'static>; 2];
+
+/// Cables that no host has. DPDK has no more than 32 ports, so they are used again, and one test
+/// runs at a time.
+static CABLES: Mutex<Vec<Cable>> = Mutex::new(Vec::new());
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Returns a cable in which nothing is on its way.
+fn cable() -> Cable {
+    let mut cables = CABLES.lock().unwrap();
+    if let Some(cable) = cables.pop() {
+        return cable;
+    }
+    static MADE: Mutex<usize> = Mutex::new(0);
+    let mut made = MADE.lock().unwrap();
+    let name = format!("host{made}");
+    *made += 1;
+    eal().ring_pair(&name, 1, 1_024).unwrap();
+    let options = PortOptions::DEFAULT.idle(Idle::Spin);
+    ["a", "b"].map(|end| {
+        let (name, pool) = (format!("net_ring_{name}{end}"), pool(2_047, Pool::ROOM));
+        let port = Port::open(eal(), &name, &[pool], &options).unwrap();
+        &*Box::leak(Box::new(port))
+    })
+}
+
+/// Takes what is on its way out of both ends.
+fn empty(cable: Cable) {
+    for port in cable {
+        let mut device = port.device(0).unwrap();
+        while device.receive(64) > 0 {}
+    }
+}
+
+/// What all hosts' cables lead to: it sends each frame to all others.
+#[derive(Default)]
+struct Hub {
+    ends: Vec<Option<Dpdk<'static>>>,
+}
+
+impl Hub {
+    fn pass_on(&mut self) {
+        for from in 0..self.ends.len() {
+            let Some(mut end) = self.ends[from].take() else {
+                continue;
+            };
+            for index in 0..end.receive(64) {
+                let frame = end.frame(index);
+                for other in self.ends.iter_mut().flatten() {
+                    // What finds no room is lost, as on a real hub.
+                    if let Some(slot) = other.slot(frame.len()) {
+                        slot.copy_from_slice(frame);
+                        other.commit(frame.len(), &TxMeta::NONE);
+                    }
+                }
+            }
+            self.ends[from] = Some(end);
+        }
+        for end in self.ends.iter_mut().flatten() {
+            end.flush();
+        }
+    }
+}
+
+/// A host's end of its cable.
+struct HostEnd {
+    device: Option<Dpdk<'static>>,
+    cable: Cable,
+    hub: Rc<RefCell<Hub>>,
+    index: usize,
+}
+
+impl HostEnd {
+    fn device(&self) -> &Dpdk<'static> {
+        self.device.as_ref().unwrap()
+    }
+
+    fn device_mut(&mut self) -> &mut Dpdk<'static> {
+        self.device.as_mut().unwrap()
+    }
+}
+
+impl Drop for HostEnd {
+    fn drop(&mut self) {
+        self.device = None;
+        self.hub.borrow_mut().ends[self.index] = None;
+        empty(self.cable);
+        CABLES.lock().unwrap().push(self.cable);
+    }
+}
+
+impl PollDevice for HostEnd {
+    fn capabilities(&self) -> Capabilities {
+        self.device().capabilities()
+    }
+
+    fn receive(&mut self, frames_max: usize) -> usize {
+        self.hub.borrow_mut().pass_on();
+        self.device_mut().receive(frames_max)
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        self.device().frame(index)
+    }
+
+    fn chained(&self, index: usize, place: usize) -> &[u8] {
+        self.device().chained(index, place)
+    }
+
+    fn rx_meta(&self, index: usize) -> RxMeta {
+        self.device().rx_meta(index)
+    }
+
+    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.device_mut().slot(len)
+    }
+
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
+        self.device_mut().commit(len, meta);
+    }
+
+    fn flush(&mut self) {
+        self.device_mut().flush();
+        self.hub.borrow_mut().pass_on();
+    }
+
+    fn wait(&mut self, until: Option<usockets::Instant>) {
+        self.hub.borrow_mut().pass_on();
+        let soon = self.now().saturating_add(MOMENT);
+        let until = until.map_or(soon, |until| until.min(soon));
+        self.device_mut().wait(Some(until));
+    }
+
+    fn woken(&mut self) -> bool {
+        self.device_mut().woken()
+    }
+
+    fn fault(&self) -> Option<Error> {
+        self.device().fault()
+    }
+
+    fn now(&self) -> usockets::Instant {
+        self.device().now()
+    }
+
+    fn counters(&mut self) -> DeviceCounters {
+        self.device_mut().counters()
+    }
+}
+
+/// Hosts on a hub.
+struct RingBed {
+    hub: Rc<RefCell<Hub>>,
+    hosts: usize,
+    start: Instant,
+    _turn: MutexGuard<'static, ()>,
+}
+
+fn on_rings() -> RingBed {
+    RingBed {
+        hub: Rc::default(),
+        hosts: 0,
+        start: Instant::now(),
+        _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
+    }
+}
+
+impl Bed for RingBed {
+    type P = Stack<'static, HostEnd>;
+
+    fn platform(&mut self) -> Self::P {
+        let cable = cable();
+        let [own, other] = cable.map(|port| port.device(0).unwrap());
+        let mut hub = self.hub.borrow_mut();
+        hub.ends.push(Some(other));
+        self.hosts += 1;
+        let end = HostEnd {
+            device: Some(own),
+            cable,
+            hub: Rc::clone(&self.hub),
+            index: hub.ends.len() - 1,
+        };
+        let class = SizeClass::new(CONNECTIONS, BUFFER, BUFFER);
+        stack_with(end, self.hosts as u8, class)
+    }
+
+    fn addr(&self, host: usize) -> SocketAddr {
+        ([10, 0, 0, host as u8 + 1], 0).into()
+    }
+
+    fn addr_v6(&self, host: usize) -> Option<SocketAddr> {
+        Some(v6(host as u8 + 1, 0))
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn plenty(&self) -> usize {
+        4 * BUFFER + 50
+    }
+
+    fn reports_max(&self) -> usize {
+        CONNECTIONS + 8
+    }
+
+    fn opening_turns(&self) -> u64 {
+        // A wait ends after a moment, for the hub.
+        20_000
+    }
+
+    fn learns_unasked(&self) -> bool {
+        false
+    }
+
+    fn is_virtual(&self) -> bool {
+        false
+    }
+}
+
+usockets_conformance::conformance!(on_rings);
