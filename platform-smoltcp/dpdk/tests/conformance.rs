@@ -1,5 +1,5 @@
-//! The conformance suite on stacks over ports of rings: hosts on a hub in this process, in real
-//! time.
+//! The conformance suite on stacks over ports of rings: hosts on a hub in this process, in
+//! virtual time.
 #![allow(
     unsafe_code,
     clippy::arithmetic_side_effects,
@@ -15,14 +15,14 @@
 #[allow(dead_code, reason = "each program of tests has some use for it")]
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::{eal, pool, stack_with, v6};
-use usockets::Error;
+use usockets::{Error, Instant};
 use usockets_conformance::Bed;
 use usockets_dpdk::{Dpdk, Idle, Pool, Port, PortOptions};
 use usockets_smoltcp::{
@@ -33,9 +33,6 @@ use usockets_smoltcp::{
 const CONNECTIONS: usize = 300;
 /// Bytes of each buffer of a connection.
 const BUFFER: usize = 8_192;
-/// How long a host waits for frames before the hub is asked again.
-const MOMENT: Duration = Duration::from_micros(5);
-
 /// A cable: the host's end and the hub's.
 type Cable = [&'static Port<'static>; 2];
 
@@ -72,9 +69,25 @@ fn empty(cable: Cable) {
 }
 
 /// What all hosts' cables lead to: it sends each frame to all others.
-#[derive(Default)]
 struct Hub {
+    now: Instant,
     ends: Vec<Option<Dpdk<'static>>>,
+    hosts: Vec<Watch>,
+}
+
+/// What the bed knows of a host.
+#[derive(Default)]
+struct Watch {
+    /// Something was sent to it that it has not received.
+    has_sent: bool,
+    /// Frames that were sent to it, and how many of them the bed has told of.
+    sent: u64,
+    told: u64,
+    /// Its last poll waited, and nothing came of it; until when.
+    rested: bool,
+    wake: Option<Instant>,
+    /// When its loop has something to do by itself.
+    deadline: Cell<Option<Instant>>,
 }
 
 impl Hub {
@@ -85,11 +98,15 @@ impl Hub {
             };
             for index in 0..end.receive(64) {
                 let frame = end.frame(index);
-                for other in self.ends.iter_mut().flatten() {
+                for (to, other) in self.ends.iter_mut().enumerate() {
                     // What finds no room is lost, as on a real hub.
-                    if let Some(slot) = other.slot(frame.len()) {
+                    if let Some(other) = other
+                        && let Some(slot) = other.slot(frame.len())
+                    {
                         slot.copy_from_slice(frame);
                         other.commit(frame.len(), &TxMeta::NONE);
+                        self.hosts[to].has_sent = true;
+                        self.hosts[to].sent += 1;
                     }
                 }
             }
@@ -122,7 +139,10 @@ impl HostEnd {
 impl Drop for HostEnd {
     fn drop(&mut self) {
         self.device = None;
-        self.hub.borrow_mut().ends[self.index] = None;
+        let mut hub = self.hub.borrow_mut();
+        hub.ends[self.index] = None;
+        hub.hosts[self.index] = Watch::default();
+        drop(hub);
         empty(self.cable);
         CABLES.lock().unwrap().push(self.cable);
     }
@@ -135,7 +155,11 @@ impl PollDevice for HostEnd {
 
     fn receive(&mut self, frames_max: usize) -> usize {
         self.hub.borrow_mut().pass_on();
-        self.device_mut().receive(frames_max)
+        let count = self.device_mut().receive(frames_max);
+        let host = &mut self.hub.borrow_mut().hosts[self.index];
+        host.has_sent &= count == frames_max;
+        host.rested &= count == 0;
+        count
     }
 
     fn frame(&self, index: usize) -> &[u8] {
@@ -163,11 +187,11 @@ impl PollDevice for HostEnd {
         self.hub.borrow_mut().pass_on();
     }
 
-    fn wait(&mut self, until: Option<usockets::Instant>) {
-        self.hub.borrow_mut().pass_on();
-        let soon = self.now().saturating_add(MOMENT);
-        let until = until.map_or(soon, |until| until.min(soon));
-        self.device_mut().wait(Some(until));
+    fn wait(&mut self, until: Option<Instant>) {
+        // What the port itself has to wait for, there is at once.
+        self.device_mut().wait(Some(Instant::ZERO));
+        let host = &mut self.hub.borrow_mut().hosts[self.index];
+        (host.rested, host.wake) = (true, until);
     }
 
     fn woken(&mut self) -> bool {
@@ -178,8 +202,8 @@ impl PollDevice for HostEnd {
         self.device().fault()
     }
 
-    fn now(&self) -> usockets::Instant {
-        self.device().now()
+    fn now(&self) -> Instant {
+        self.hub.borrow().now
     }
 
     fn counters(&mut self) -> DeviceCounters {
@@ -190,16 +214,17 @@ impl PollDevice for HostEnd {
 /// Hosts on a hub.
 struct RingBed {
     hub: Rc<RefCell<Hub>>,
-    hosts: usize,
-    start: Instant,
     _turn: MutexGuard<'static, ()>,
 }
 
 fn on_rings() -> RingBed {
+    let hub = Hub {
+        now: Instant::from_micros(1_000_000),
+        ends: Vec::new(),
+        hosts: Vec::new(),
+    };
     RingBed {
-        hub: Rc::default(),
-        hosts: 0,
-        start: Instant::now(),
+        hub: Rc::new(RefCell::new(hub)),
         _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
     }
 }
@@ -210,17 +235,20 @@ impl Bed for RingBed {
     fn platform(&mut self) -> Self::P {
         let cable = cable();
         let [own, other] = cable.map(|port| port.device(0).unwrap());
-        let mut hub = self.hub.borrow_mut();
-        hub.ends.push(Some(other));
-        self.hosts += 1;
+        let index = {
+            let mut hub = self.hub.borrow_mut();
+            hub.ends.push(Some(other));
+            hub.hosts.push(Watch::default());
+            hub.hosts.len() - 1
+        };
         let end = HostEnd {
             device: Some(own),
             cable,
             hub: Rc::clone(&self.hub),
-            index: hub.ends.len() - 1,
+            index,
         };
         let class = SizeClass::new(CONNECTIONS, BUFFER, BUFFER);
-        stack_with(end, self.hosts as u8, class)
+        stack_with(end, index as u8 + 1, class)
     }
 
     fn addr(&self, host: usize) -> SocketAddr {
@@ -231,8 +259,33 @@ impl Bed for RingBed {
         Some(v6(host as u8 + 1, 0))
     }
 
+    fn is_due(&self, host: usize, deadline: Option<Instant>) -> bool {
+        let mut hub = self.hub.borrow_mut();
+        hub.pass_on();
+        let watch = &hub.hosts[host];
+        watch.deadline.set(deadline);
+        let mut times = [deadline, watch.wake].into_iter().flatten();
+        watch.has_sent || !watch.rested || times.any(|at| at <= hub.now)
+    }
+
+    fn edge(&mut self, host: usize) -> bool {
+        let watch = &mut self.hub.borrow_mut().hosts[host];
+        std::mem::replace(&mut watch.told, watch.sent) < watch.sent
+    }
+
+    fn pass(&mut self, most: Duration) {
+        let hub = &mut *self.hub.borrow_mut();
+        let end = hub.now.saturating_add(most);
+        let times = hub
+            .hosts
+            .iter()
+            .flat_map(|watch| [watch.wake, watch.deadline.get()]);
+        let next = times.flatten().filter(|at| *at > hub.now).min();
+        hub.now = next.map_or(end, |next| next.min(end));
+    }
+
     fn now(&self) -> Duration {
-        self.start.elapsed()
+        Duration::from_micros(self.hub.borrow().now.as_micros())
     }
 
     fn plenty(&self) -> usize {
@@ -243,17 +296,12 @@ impl Bed for RingBed {
         CONNECTIONS + 8
     }
 
-    fn opening_turns(&self) -> u64 {
-        // A wait ends after a moment, for the hub.
-        20_000
-    }
-
     fn learns_unasked(&self) -> bool {
         false
     }
 
     fn is_virtual(&self) -> bool {
-        false
+        true
     }
 }
 
