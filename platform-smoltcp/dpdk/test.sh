@@ -33,8 +33,8 @@ check_example() {
     # shellcheck disable=SC2016 # The inner shell's.
     unshare --net bash -euo pipefail -c '
         ip link set lo up
-        "$1" --port net_tap0 --ip 10.77.0.2/24 --ip fd77::2/64 --queues 2 -- \
-            -l 0 --no-huge -m 256 --no-pci --in-memory --no-telemetry --log-level=warning \
+        "$1" --port net_tap0 --mac 02:00:0a:4d:00:02 --ip 10.77.0.2/24 --ip fd77::2/64 --queues 2 -- \
+            -l 0 --no-huge -m 256 --no-pci --no-shconf --no-telemetry --log-level=warning \
             --file-prefix "usockets$$" --vdev=net_tap0,iface=us0 >"$2" 2>&1 &
         server=$!
         trap "kill $server" EXIT
@@ -44,7 +44,7 @@ check_example() {
         done
         ip addr add 10.77.0.1/24 dev us0
         ip addr add fd77::1/64 dev us0 nodad
-        for _ in $(seq 20); do
+        for _ in $(seq 20); do # Connections of both stacks.
             for host in 10.77.0.2 "[fd77::2]"; do
                 count=$(curl -sS --max-time 20 "http://$host/bytes/200000" | wc -c)
                 [ "$count" = 200000 ] || { echo "$count bytes came from $host"; exit 1; }
@@ -55,7 +55,7 @@ check_example() {
         || fail "dpdk_http: $(cat "$target/dpdk_http.log")"
 }
 
-for tool in pkg-config gcc ip ping curl; do
+for tool in pkg-config gcc ip unshare curl; do
     command -v "$tool" >/dev/null || fail "$tool is not here"
 done
 install_dpdk

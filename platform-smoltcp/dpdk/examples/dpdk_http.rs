@@ -4,13 +4,16 @@
 //!
 //! ```text
 //! cargo run --release --example dpdk_http -- --port NAME --ip CIDR [--ip CIDR] [--gateway IP]
-//!     [--queues N] [--mtu N] [--spin] [--promiscuous] [--plain] -- DPDK ARGUMENTS
+//!     [--mac MAC] [--queues N] [--mtu N] [--spin] [--promiscuous] [--plain] -- DPDK ARGUMENTS
 //! ```
+//!
+//! The stack has the port's MAC address if it is given no other. On a card another one needs
+//! `--promiscuous`; on a TAP, where the kernel has the port's, there must be another one.
 //!
 //! To try it without a card, as root:
 //!
 //! ```text
-//! dpdk_http --port net_tap0 --ip 10.77.0.2/24 \
+//! dpdk_http --port net_tap0 --mac 02:00:0a:4d:00:02 --ip 10.77.0.2/24 \
 //!     -- -l 0 --no-huge -m 512 --no-pci --vdev=net_tap0,iface=us0 &
 //! ip addr add 10.77.0.1/24 dev us0
 //! curl http://10.77.0.2/
@@ -70,6 +73,7 @@ struct Options {
     port: String,
     addresses: Vec<Address>,
     gateways: Vec<IpAddr>,
+    mac: Option<[u8; 6]>,
     queues: u16,
     mtu: u16,
     spin: bool,
@@ -85,6 +89,7 @@ impl Options {
             port: String::new(),
             addresses: Vec::new(),
             gateways: Vec::new(),
+            mac: None,
             queues: 1,
             mtu: 1_500,
             spin: false,
@@ -102,6 +107,7 @@ impl Options {
                     options.addresses.push(address);
                 }
                 "--gateway" => options.gateways.push(arguments.next()?.parse().ok()?),
+                "--mac" => options.mac = Some(parse_mac(&arguments.next()?)?),
                 "--queues" => options.queues = arguments.next()?.parse().ok()?,
                 "--mtu" => options.mtu = arguments.next()?.parse().ok()?,
                 "--spin" => options.spin = true,
@@ -157,7 +163,11 @@ impl Options {
         let rss = Rss::new(&KEY, table.leak());
         let mut secret = [0; 16];
         File::open("/dev/urandom")?.read_exact(&mut secret)?;
-        let mut config = Config::new(port.mac(), &self.addresses, Secret::new(secret));
+        let mut config = Config::new(
+            self.mac.unwrap_or(port.mac()),
+            &self.addresses,
+            Secret::new(secret),
+        );
         for gateway in &self.gateways {
             match gateway {
                 IpAddr::V4(gateway) => config.gateway_v4 = Some(*gateway),
@@ -176,11 +186,20 @@ impl Options {
     }
 }
 
+/// Reads six bytes with colons between them.
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let bytes: Option<Vec<u8>> = text
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    bytes?.try_into().ok()
+}
+
 fn main() -> ExitCode {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
         eprintln!(
-            "usage: --port NAME --ip CIDR [--ip CIDR] [--gateway IP] [--queues N] [--mtu N] \
-             [--spin] [--promiscuous] [--plain] -- DPDK ARGUMENTS"
+            "usage: --port NAME --ip CIDR [--ip CIDR] [--gateway IP] [--mac MAC] [--queues N] \
+             [--mtu N] [--spin] [--promiscuous] [--plain] -- DPDK ARGUMENTS"
         );
         return ExitCode::FAILURE;
     };

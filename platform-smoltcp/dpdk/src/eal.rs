@@ -3,6 +3,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::control::Control;
 use crate::error::DpdkError;
 use crate::ffi::{self, Name, Text, check};
 
@@ -76,6 +77,7 @@ impl Eal {
     /// [`DpdkError::BadArgument`] for more than 255 bytes, else [`DpdkError::Driver`].
     pub fn attach(&self, device: &str) -> Result<(), DpdkError> {
         let device = Name::<256>::new(device).ok_or(DpdkError::BadArgument)?;
+        let _control = Control::lock();
         // SAFETY: the environment has been started, and the name is valid for the call.
         check(unsafe { ffi::us_dpdk_attach(device.as_ptr()) }).map(drop)
     }
@@ -95,6 +97,7 @@ impl Eal {
         }
         let name = Name::<19>::new(name).ok_or(DpdkError::BadArgument)?;
         let mut ports = [0; 2];
+        let _control = Control::lock();
         // SAFETY: the environment has been started, the name is valid for the call, and there is
         // room for two numbers.
         let said =

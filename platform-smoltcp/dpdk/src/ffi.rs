@@ -180,8 +180,8 @@ unsafe extern "C" {
     pub(crate) fn us_dpdk_remove(port: u16) -> c_int;
     pub(crate) fn us_dpdk_link(port: u16) -> c_int;
     pub(crate) fn us_dpdk_statistics(port: u16, out: *mut Statistics) -> c_int;
-    /// A byte that stays where it is, and is not 0 when the port's device is gone.
-    pub(crate) fn us_dpdk_gone(port: u16) -> *mut u8;
+    /// A count that stays where it is, of how often the device behind this number has been taken out.
+    pub(crate) fn us_dpdk_removals(port: u16) -> *mut u32;
 
     /// The port is started, and nobody else receives on the queue. As for all below, `most` and
     /// `count` are at most [`BURST_MAX`], and there are as many places.

@@ -170,7 +170,7 @@ mod tests {
     /// stopped port.
     #[test]
     fn nobody_is_inside_while_the_port_is_stopped() {
-        const ROUNDS: u32 = 2_000;
+        const ROUNDS: u32 = 300;
         let gate = Gate::open();
         let (stopped, over, stops) = (
             AtomicBool::new(false),
@@ -201,6 +201,7 @@ mod tests {
                         if passed == Passed::Last {
                             stop();
                         }
+                        thread::yield_now();
                     }
                 });
             }

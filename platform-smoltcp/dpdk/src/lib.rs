@@ -15,7 +15,7 @@
 //! # Ok::<(), DpdkError>(())
 //! ```
 //!
-//! Read the modules in this order: `error`, `eal`, `pool` and `options` for what a program makes;
+//! Read the modules in this order: `error`, `control`, `eal`, `pool` and `options` for what a program makes;
 //! `port`, and `gate`, by which it is stopped while devices use it; `device`, and `frames`, out of
 //! which it lends. `ffi` has the functions of `shim.c`, which are DPDK's inline ones. None imports
 //! from one that comes later, but `port` and `device`, which make each other's halves.
@@ -27,6 +27,7 @@
 //! own. The stack's promises end where DPDK begins.
 #![no_std]
 
+mod control;
 mod device;
 mod eal;
 mod error;

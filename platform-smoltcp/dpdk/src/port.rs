@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "functions of C")]
 
 use core::ptr::{NonNull, null, null_mut};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use usockets::Error;
 use usockets_smoltcp::{Capabilities, Medium};
 
+use crate::control::Control;
 use crate::device::Dpdk;
 use crate::eal::Eal;
 use crate::error::DpdkError;
@@ -23,9 +24,6 @@ const SEGMENT_MAX: usize = 65_000;
 const RANGE: u16 = 34;
 const GONE: u16 = 19;
 
-/// A bit for each port of the process that is open.
-static OPEN: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
-
 /// A port of DPDK, configured and started: a card, or one in software.
 ///
 /// Each of its queues is a [`Dpdk`], a device for one stack, which may be on a thread of its own.
@@ -39,8 +37,9 @@ pub struct Port<'e> {
     pub(crate) gate: Gate,
     /// The link was up when it was last asked.
     pub(crate) is_up: AtomicBool,
-    /// DPDK has said that the device is gone, if this is not 0.
-    gone: &'static AtomicU8,
+    /// How often the device of this number has been taken out, and had been when it was opened.
+    removals: &'static AtomicU32,
+    removals_before: u32,
 }
 
 /// What the driver of a port has counted since it was opened, in frames. Drivers count as they
@@ -86,8 +85,11 @@ impl<'e> Port<'e> {
         if pools.iter().any(|pool| pool.room() < frame_max) {
             return Err(DpdkError::SmallRoom);
         }
+        let control = Control::lock();
         let id = Self::find(eal, name)?;
-        if !set_open(id, true) {
+        let removals = Self::removals(id)?;
+        let removals_before = removals.load(Ordering::Acquire);
+        if !control.take(id, removals_before) {
             return Err(DpdkError::PortTaken);
         }
         let mut each = [None; QUEUES_MAX];
@@ -95,11 +97,7 @@ impl<'e> Port<'e> {
             *place = Some(*pool);
         }
         let opened = Self::configure(id, &each, pools, options);
-        let opened = opened.inspect_err(|_| {
-            set_open(id, false);
-        })?;
-        // SAFETY: the byte is a static, and touched atomically by everybody.
-        let gone = NonNull::new(unsafe { ffi::us_dpdk_gone(id) }).ok_or(DpdkError::NoPort)?;
+        let opened = opened.inspect_err(|_| control.give_back(id, removals_before))?;
         Ok(Self {
             id,
             opened,
@@ -107,8 +105,8 @@ impl<'e> Port<'e> {
             pools: each,
             gate: Gate::open(),
             is_up: AtomicBool::new(true),
-            // SAFETY: as above.
-            gone: unsafe { AtomicU8::from_ptr(gone.as_ptr()) },
+            removals,
+            removals_before,
         })
     }
 
@@ -119,6 +117,15 @@ impl<'e> Port<'e> {
         let found = check(unsafe { ffi::us_dpdk_find(name.as_ptr()) });
         let id = found.map_err(|_| DpdkError::NoPort)?;
         u16::try_from(id).map_err(|_| DpdkError::NoPort)
+    }
+
+    /// Returns the count of how often the device of a number has been taken out.
+    fn removals(id: u16) -> Result<&'static AtomicU32, DpdkError> {
+        // SAFETY: any number may be asked for.
+        let count = NonNull::new(unsafe { ffi::us_dpdk_removals(id) });
+        let count = count.ok_or(DpdkError::NoPort)?;
+        // SAFETY: the count is a static, and touched atomically by everybody.
+        Ok(unsafe { AtomicU32::from_ptr(count.as_ptr()) })
     }
 
     fn configure(
@@ -253,15 +260,16 @@ impl<'e> Port<'e> {
     /// # Errors
     /// [`DpdkError::Driver`]
     pub fn remove(self) -> Result<(), DpdkError> {
-        let id = self.id;
-        let is_gone = self.is_gone();
+        let (id, removals, before) = (self.id, self.removals, self.removals_before);
         drop(self);
-        if is_gone || !set_open(id, true) {
+        let control = Control::lock();
+        // Another may have opened it meanwhile, or it is gone.
+        if removals.load(Ordering::Acquire) != before || !control.take(id, before) {
             return Ok(());
         }
-        // SAFETY: the port was there and is stopped, and nobody opens it meanwhile.
+        // SAFETY: the port is there and is stopped, and nobody opens it meanwhile.
         let said = check(unsafe { ffi::us_dpdk_remove(id) });
-        set_open(id, false);
+        control.give_back(id, before);
         said.map(drop)
     }
 
@@ -292,7 +300,7 @@ impl<'e> Port<'e> {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire) != 0
+        self.removals.load(Ordering::Acquire) != self.removals_before
     }
 
     /// Returns why the port is of no use any more.
@@ -339,20 +347,6 @@ impl Drop for Port<'_> {
         if self.gate.close() {
             let _ = self.finish_stop();
         }
-        set_open(self.id, false);
+        Control::lock().give_back(self.id, self.removals_before);
     }
-}
-
-/// Marks a port as open or not; false if it was.
-fn set_open(id: u16, open: bool) -> bool {
-    let Some(word) = OPEN.get(usize::from(id / 64)) else {
-        return false;
-    };
-    let bit = 1_u64 << (id % 64);
-    let before = if open {
-        word.fetch_or(bit, Ordering::AcqRel)
-    } else {
-        word.fetch_and(!bit, Ordering::AcqRel)
-    };
-    (before & bit != 0) != open
 }

@@ -1,6 +1,6 @@
 /* What of DPDK is static inline or lies in its structures, behind plain functions for `ffi.rs`.
  *
- * Errors are negative numbers of errno(3). Nothing here keeps state but the marks of ports that are
+ * Errors are negative numbers of errno(3). Nothing here keeps state but the counts of ports that are
  * gone; what a function may be called with, and when, is said in `ffi.rs`.
  */
 #define _GNU_SOURCE
@@ -98,8 +98,8 @@ struct us_statistics {
     uint64_t send_errors;
 };
 
-/* Ports whose device has been taken out. */
-static _Atomic uint8_t gone[RTE_MAX_ETHPORTS];
+/* How often the device behind each number of a port has been taken out; numbers are used again. */
+static _Atomic uint32_t removals[RTE_MAX_ETHPORTS];
 
 static int failure(void)
 {
@@ -224,13 +224,13 @@ static int on_event(uint16_t port, enum rte_eth_event_type event, void *argument
     (void)event;
     (void)argument;
     (void)result;
-    atomic_store(&gone[port], 1);
+    atomic_fetch_add(&removals[port], 1);
     return 0;
 }
 
-_Atomic uint8_t *us_dpdk_gone(uint16_t port)
+_Atomic uint32_t *us_dpdk_removals(uint16_t port)
 {
-    return &gone[port < RTE_MAX_ETHPORTS ? port : 0];
+    return port < RTE_MAX_ETHPORTS ? &removals[port] : NULL;
 }
 
 /* Spreads what the card hashes over the queues in turn. */
@@ -340,7 +340,6 @@ int us_dpdk_open(uint16_t port, const struct us_config *config, struct us_port *
         error = can_do_without(rte_eth_dev_set_mtu(port, config->mtu));
     if (error < 0)
         return error;
-    atomic_store(&gone[port], 0);
     rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_event, NULL);
     rte_eth_dev_callback_register(port, RTE_ETH_EVENT_DESTROY, on_event, NULL);
     error = rte_eth_dev_start(port);
