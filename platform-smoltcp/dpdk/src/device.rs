@@ -28,8 +28,8 @@ const STOPPED: Duration = Duration::from_millis(1);
 /// all, with [`Idle::Sleep`] only to sleep.
 ///
 /// While the port is stopped or its link is down nothing moves, and that is counted
-/// ([`DeviceCounters::downs`]); TCP repairs what was lost. When the card is taken out, the loop ends
-/// with [`Error::Platform`] and `ENODEV`.
+/// ([`DeviceCounters::downs`]); TCP repairs what was lost. When the card is taken out, the loop
+/// ends with [`Error::Platform`] and `ENODEV`.
 ///
 /// What a started port has not taken for a second, as when its driver refuses a frame for ever, is
 /// dropped and counted ([`DeviceCounters::dropped`]).

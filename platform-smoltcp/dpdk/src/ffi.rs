@@ -148,8 +148,8 @@ pub(crate) struct Statistics {
     pub(crate) send_errors: u64,
 }
 
-// Names end with a zero. Numbers of ports are those of `us_dpdk_find`, and pools those that have not
-// been freed.
+// Names end with a zero. Numbers of ports are those of `us_dpdk_find`, and pools those that have
+// not been freed.
 unsafe extern "C" {
     pub(crate) fn us_dpdk_start(arguments: *const Text, count: usize) -> c_int;
     pub(crate) fn us_dpdk_stop() -> c_int;
@@ -180,7 +180,7 @@ unsafe extern "C" {
     pub(crate) fn us_dpdk_remove(port: u16) -> c_int;
     pub(crate) fn us_dpdk_link(port: u16) -> c_int;
     pub(crate) fn us_dpdk_statistics(port: u16, out: *mut Statistics) -> c_int;
-    /// A count that stays where it is, of how often the device behind this number has been taken out.
+    /// A count that stays where it is, of how often the device of this number was taken out.
     pub(crate) fn us_dpdk_removals(port: u16) -> *mut u32;
 
     /// The port is started, and nobody else receives on the queue. As for all below, `most` and

@@ -15,10 +15,10 @@
 //! # Ok::<(), DpdkError>(())
 //! ```
 //!
-//! Read the modules in this order: `error`, `control`, `eal`, `pool` and `options` for what a program makes;
-//! `port`, and `gate`, by which it is stopped while devices use it; `device`, and `frames`, out of
-//! which it lends. `ffi` has the functions of `shim.c`, which are DPDK's inline ones. None imports
-//! from one that comes later, but `port` and `device`, which make each other's halves.
+//! Read the modules in this order: `error`, `eal`, `pool` and `options` for what a program makes;
+//! `port`, with `gate`, by which it is stopped while devices use it, and `control`, by which ports
+//! are opened one at a time; `device`, and `frames`, out of which it lends. `ffi` has the functions
+//! of `shim.c`, which are DPDK's inline ones.
 //!
 //! # What is promised
 //!

@@ -21,8 +21,8 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 /// `--no-huge`) or in the caller's.
 ///
 /// A port's rings hold as many as they have descriptors, a device up to 160, and what a cable of
-/// rings or another device has not freed yet is out, too. So for each queue that a pool serves, give
-/// it twice the descriptors and a few hundred.
+/// rings or another device has not freed yet is out, too. So for each queue that a pool serves,
+/// give it twice the descriptors and a few hundred.
 ///
 /// A pool that is dropped while frames are out, in a ring that nobody reads, is never freed.
 #[derive(Debug)]
