@@ -70,6 +70,19 @@
 //! - a [`Config`]: identities, trusted authorities ([`TrustAnchor`]), protocols, all borrowed;
 //! - the memory, for example in a static.
 //!
+//! # Inside
+//!
+//! | folder | what it has |
+//! |---|---|
+//! | `layer` | the platform over a platform: sockets, what is leased, how records come and go |
+//! | `connection` | the engine: one connection's records and states |
+//! | `handshake` | messages of both sides, and what they lead to |
+//! | `certificate` | chains, names, revocation, and their errors |
+//! | `record` | protection of records |
+//! | `crypto` | keys, signatures and tickets, by the crates that compute them |
+//! | `wire` | reading and writing what is sent |
+//! | `embedded` | the engine of the crate `embedded-tls`, as a client |
+//!
 //! [`Endpoint::tls`]: crate::Endpoint::tls
 //! [`Platform::peek`]: crate::Platform::peek
 //! [`Platform::set_low_water`]: crate::Platform::set_low_water

@@ -22,7 +22,7 @@ pub struct Fd {
     kind: Kind,
     /// Of a listener: the wait after which it last accepted. Of a connection that is open: the
     /// error that it still has to tell, see [`Self::keep_error`].
-    wait: u8,
+    wait_or_error: u8,
     /// Of a listener: how many connections to take without waiting in between, which grows while
     /// they keep coming. Of a connection to this host: one half of the port it goes to.
     burst: u8,
@@ -71,7 +71,7 @@ impl Fd {
     pub const CLOSED: Self = Self {
         raw: 0,
         kind: Kind::Closed,
-        wait: 0,
+        wait_or_error: 0,
         burst: 0,
         left: 0,
     };
@@ -160,13 +160,13 @@ impl Fd {
     /// Notes that the connection opened.
     pub(crate) const fn set_open(&mut self) {
         self.kind = Kind::Stream;
-        self.wait = 0;
+        self.wait_or_error = 0;
     }
 
     /// Keeps the error of a connection that broke, which the system tells only once, for the call
     /// that finds nothing left to receive.
     pub(crate) const fn keep_error(&mut self, error: Error) {
-        self.wait = match error {
+        self.wait_or_error = match error {
             Error::BrokenPipe => 2,
             _ => 1,
         };
@@ -175,7 +175,7 @@ impl Fd {
     /// Returns the error that was kept.
     #[cold]
     pub(crate) const fn kept_error(&self) -> Option<Error> {
-        match self.wait {
+        match self.wait_or_error {
             0 => None,
             2 => Some(Error::BrokenPipe),
             _ => Some(Error::Reset),
@@ -185,7 +185,7 @@ impl Fd {
     /// Starts counting what a listener accepts, before wait number `wait` of its platform, which
     /// wraps.
     pub const fn start_counting(&mut self, wait: u8) {
-        self.wait = wait.wrapping_sub(1);
+        self.wait_or_error = wait.wrapping_sub(1);
     }
 
     /// Counts a connection accepted after wait number `wait`. Returns true if the listener's burst
@@ -195,15 +195,15 @@ impl Fd {
     /// one connection at first. Each time that the listener accepts after two waits in a row it
     /// doubles, up to a bound, so that a busy listener does not cost a wait for each connection.
     pub const fn count_accepted(&mut self, wait: u8) -> bool {
-        if self.wait == wait {
+        if self.wait_or_error == wait {
             self.left = self.left.saturating_sub(1);
         } else {
-            let running = wait.wrapping_sub(self.wait) == 1;
+            let running = wait.wrapping_sub(self.wait_or_error) == 1;
             let more = self.burst.saturating_mul(2).saturating_add(1);
             let more = if more < BURST_MAX { more } else { BURST_MAX };
             self.burst = if running { more } else { 0 };
             self.left = self.burst;
-            self.wait = wait;
+            self.wait_or_error = wait;
         }
         self.left == 0
     }
@@ -294,7 +294,7 @@ mod tests {
         let fd = Fd::CLOSED;
         assert_eq!(size_of_val(&fd), 8);
         assert_eq!((fd.raw, fd.kind), (0, Kind::Closed));
-        assert_eq!((fd.wait, fd.burst, fd.left), (0, 0, 0));
+        assert_eq!((fd.wait_or_error, fd.burst, fd.left), (0, 0, 0));
         assert!(fd.get().is_err());
     }
 

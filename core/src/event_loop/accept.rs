@@ -13,7 +13,6 @@ use crate::endpoint::WhenFull;
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::event_loop::evict::{idlest_of, longest_opening};
-use crate::event_loop::state::UNWINDS;
 use crate::handler::Handler;
 use crate::id::{ListenerId, SocketId, to_index};
 use crate::injected_bug::injected_bug;
@@ -69,8 +68,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             match self.admit(listener) {
                 Admit::Yes => {}
                 Admit::Later => return,
-                // This turn has filled the pool. Whether anybody else waits, the platform says
-                // before a connection is evicted for him.
+                // This turn has filled the pool. Nothing is evicted before the platform reports
+                // the listener again, for a peer who may not be there.
                 Admit::Full if has_any && self.evicts(listener) => return self.unmute(listener),
                 Admit::Full => {
                     if !self.make_room(handler, listener, has_any) {
@@ -83,7 +82,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 Attempt::Nobody => {
                     if self.state.waiting.is_turn_of(listener) {
                         // The slot that was kept for it is there for those behind it.
-                        self.state.note_freed();
+                        self.state.note_room();
                     }
                     return self.on_queue_empty(listener);
                 }
@@ -148,65 +147,53 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             impossible!("a listener and a slot just claimed are two");
             return Attempt::Nobody;
         };
-        if UNWINDS {
-            // So that an accept or a call which unwinds leaves a slot that is in use.
-            to.enter(Phase::Accepting, 0);
-            self.state.half_done.opening.note(id);
-        }
+        // So that an accept or a call which unwinds leaves a slot that is in use.
+        to.enter(Phase::Accepting, 0);
+        self.state.half_done.opening.note(id);
         let accepted = self.platform.accept(&mut from.socket, &mut to.socket, id);
-        match accepted {
-            Ok(Some(Accepted { peer, drained })) => {
-                // One that is muted is not reported again, so only "none" ends its turn.
-                if drained && !from.flags.any(Flags::MUTED) {
-                    from.flags.clear(Flags::READABLE);
-                }
-                let context = from.context.as_ref().copied();
-                if let Some(context) = context {
-                    let mut incoming = Incoming {
-                        platform: &mut self.platform,
-                        socket: &mut to.socket,
-                        state: &mut self.state,
-                        listener: ListenerId(listener),
-                        context,
-                        peer,
-                        is_taken: false,
-                    };
-                    let asked = handler.on_pre_open(&mut incoming);
-                    let is_taken = incoming.is_taken;
-                    self.state.half_done.opening.take();
-                    if is_taken || asked == PreOpen::Refuse {
-                        self.turn_away(id, is_taken);
-                        return Attempt::Taken;
-                    }
-                }
-                to.enter(Phase::Accepting, 0);
-                if let Some(context) = context {
-                    to.context = Place::Occupied(context);
-                }
-                to.listener = listener.index().wrapping_add(1);
-                let mut population = from.population();
-                population.count = population.count.saturating_add(1);
-                from.deadline = population.to_deadline();
-                self.state.stats.accepted = self.state.stats.accepted.wrapping_add(1);
-                self.open_accepted(handler, id, peer);
-                self.report_closes(handler);
-                Attempt::Taken
-            }
+        let Ok(Some(Accepted { peer, drained })) = accepted else {
+            self.state.half_done.opening.take();
             // The slot was never in use, so nothing became free.
-            Ok(None) => {
-                self.state.half_done.opening.take();
-                self.state.free_list.give_back(self.slots, id);
-                Attempt::Nobody
-            }
-            Err(error) => {
-                self.state.half_done.opening.take();
-                self.state.free_list.give_back(self.slots, id);
-                match error {
-                    Error::Exhausted => Attempt::Exhausted,
-                    error => Attempt::Failed(error),
-                }
-            }
+            self.state.free_list.give_back(self.slots, id);
+            return match accepted {
+                Err(Error::Exhausted) => Attempt::Exhausted,
+                Err(error) => Attempt::Failed(error),
+                Ok(_) => Attempt::Nobody,
+            };
+        };
+        // One that is muted is not reported again, so only "none" ends its turn.
+        if drained && !from.flags.any(Flags::MUTED) {
+            from.flags.clear(Flags::READABLE);
         }
+        let context = from.context.as_ref().copied();
+        if let Some(context) = context {
+            let mut incoming = Incoming {
+                platform: &mut self.platform,
+                socket: &mut to.socket,
+                state: &mut self.state,
+                listener: ListenerId(listener),
+                context,
+                peer,
+                is_taken: false,
+            };
+            let asked = handler.on_pre_open(&mut incoming);
+            let is_taken = incoming.is_taken;
+            if is_taken || asked == PreOpen::Refuse {
+                self.state.half_done.opening.take();
+                self.turn_away(id, is_taken);
+                return Attempt::Taken;
+            }
+            to.context = Place::Occupied(context);
+        }
+        self.state.half_done.opening.take();
+        to.listener = listener.index().wrapping_add(1);
+        let mut population = from.population();
+        population.count = population.count.saturating_add(1);
+        from.deadline = population.to_deadline();
+        self.state.stats.accepted = self.state.stats.accepted.wrapping_add(1);
+        self.open_accepted(handler, id, peer);
+        self.report_closes(handler);
+        Attempt::Taken
     }
 
     /// Gives back the slot of a connection that the program did not keep: it took it out, or has it

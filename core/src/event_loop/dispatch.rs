@@ -5,7 +5,7 @@
 //!
 //! | step | what it does | then |
 //! |---|---|---|
-//! | `dispatch` | reads, and calls `on_data` | `begin_turn`, if the report is not usual |
+//! | `dispatch` | reads, and calls `on_data` | `begin_turn`, if the report is not usual; `continue_turn`, if there may be more |
 //! | `begin_turn`, `prepare` | latches what was reported; accepts or opens | `begin_reading` |
 //! | `begin_reading` | decides whether the socket is read now | `dispatch` or `end_turn` |
 //! | `continue_turn`, `reads_on` | after a read: may there be more? | `dispatch` or `end_turn` |
@@ -15,6 +15,7 @@
 //!
 //! What is reported is remembered in flags of the slot (`pool/flags.rs`): `READABLE` until it is
 //! read, `HUNG_UP`, to read until nothing is left, `FAILED`, to ask for the error if nobody reads.
+//! Writes while any is set take the longer way (`Net::write_rare`).
 //!
 //! Accepting is in `accept.rs`, opening in `opening.rs`.
 

@@ -76,11 +76,17 @@ use crate::time::Instant;
 /// ```
 pub struct Loop<'s, P: Platform, H: Handler<P>> {
     platform: P,
+    /// The pool.
     slots: &'s mut [Slot<P::Socket, H::Context>],
+    /// The program's data of each slot's socket.
     exts: &'s mut [Place<H::Ext>],
+    /// What `recv` fills and `on_data` lends; of every socket, one after the other.
     buffer: &'s mut [u8],
+    /// What corked writes are put together in; empty without [`Self::with_cork`].
     cork: &'s mut [u8],
+    /// Everything else but the next.
     state: State,
+    /// The sockets that had been idle longest when one was last to be evicted.
     idle: Idle,
 }
 

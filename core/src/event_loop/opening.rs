@@ -72,7 +72,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
         self.state.stats.open = self.state.stats.open.wrapping_add(1);
         // One more that may be evicted for those who wait.
-        self.state.note_freed();
+        self.state.note_room();
         let opened = match peer {
             Some(peer) if slot.flags.any(Flags::INSERTED) => {
                 slot.flags.clear(Flags::INSERTED);

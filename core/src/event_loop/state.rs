@@ -1,4 +1,4 @@
-//! Everything of a loop that is not per slot.
+//! What a loop remembers beside its slots.
 
 use crate::event_loop::drain_state::Drain;
 use crate::id::SocketId;
@@ -16,26 +16,26 @@ use crate::stats::Stats;
 /// Is false in programs in which a panic aborts: nothing is recovered there.
 pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 
-/// Everything of a loop that is not per slot. Each part keeps its own invariants; what involves
-/// several is a method here.
+/// Everything of a loop that is neither per slot nor lent by the caller, but for what evicting looks
+/// at (`evict.rs`). Each part keeps its own invariants; what involves several is a method here.
 ///
 /// | field | set by | cleared by | if it were not |
 /// |---|---|---|---|
 /// | `clock` | who first asks for the time | each wait | the time stands still |
-/// | `free_list` | `claim` | `give_back` | the pool runs out |
-/// | `run_queue` | who finds work left | `pop`, in the next iteration | a socket stalls |
+/// | `free_list` | `claim` takes a slot | `give_back` | the pool runs out |
+/// | `run_queue` | who finds work left | `pop`, in the next iteration | it spins; never set: a socket stalls |
 /// | `closing` | `close` | `report_closes` | an `on_close` is not made |
-/// | `waiting` | `Loop::wait` | `resume_listener` | a listener stops for ever |
-/// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | a call is not made |
+/// | `waiting` | `Loop::wait`, `unmute` | `end_turn` after its accepts, `give_back` | a listener stops for ever |
+/// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | never set: a call is not made |
 /// | `cork` | `Net::cork` | `flush_and_uncork` | nobody else can cork |
 /// | `drain` | `Net::drain` | never: it ends as `Over` | |
-/// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | another is taken for it |
-/// | `half_done` | a call that opens or closes | its end, and `recover` | a slot or data is lost |
+/// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | the next socket inherits its reads |
+/// | `half_done` | a call that opens or closes | its end; after one that unwinds, `recover` (`opening`) and `do_end_work` (`closing`) | never set: a slot or data is lost |
 /// | `stats` | who counts | never | |
-/// | `has_reports` | the wait | the last report served | reports are lost |
-/// | `has_end_work` | who leaves such work | `do_end_work` | the work waits for ever |
-/// | `needs_more` | see there | `end_turn` | a report is half served |
-/// | `keep_alive` | `Net::keep_alive` | likewise | `run` returns too early |
+/// | `has_reports` | the wait | the last report served | the loop never waits again |
+/// | `has_end_work` | who leaves such work | `do_end_work` | never set: the work waits for ever |
+/// | `needs_more` | what leaves more to do | `end_turn` | usual reports end empty turns; never set: a turn ends early |
+/// | `keep_alive` | `Net::keep_alive` | the same call | `run` does not return |
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct State {
@@ -234,7 +234,7 @@ impl State {
         self.clock.now_micros(platform, &mut self.stats)
     }
 
-    /// Returns how many sockets, listeners and timers there are.
+    /// Returns how many slots are in use.
     pub(crate) const fn in_use(&self) -> u32 {
         self.free_list.in_use()
     }
@@ -263,7 +263,7 @@ impl State {
         }
         self.leave_listener(slots, id);
         self.free_list.give_back(slots, id);
-        self.note_freed();
+        self.note_room();
     }
 
     /// Counts a connection out of its listener's.
@@ -278,9 +278,9 @@ impl State {
         }
     }
 
-    /// Notes that a slot became free, or a socket that may be evicted: listeners that wait get
-    /// their turns.
-    pub(crate) const fn note_freed(&mut self) {
+    /// Notes that there may be room: a slot became free, or a socket may be evicted now. Listeners
+    /// that wait get their turns.
+    pub(crate) const fn note_room(&mut self) {
         self.waiting.resume_all();
         if self.waiting.has_next() {
             self.has_end_work = true;

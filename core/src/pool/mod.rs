@@ -8,7 +8,7 @@
 //! | `free_list.rs` | slots that are free |
 //! | `run_queue.rs` | sockets with work left for the next iteration |
 //! | `closing.rs` | sockets whose `on_close` is due |
-//! | `waiting.rs` | listeners that wait for a slot |
+//! | `waiting.rs` | listeners that wait for a slot or for the platform |
 //! | `wheel.rs` | deadlines |
 //!
 //! Each list keeps its own invariants; a slot is on at most one of them beside the run queue.
@@ -27,7 +27,7 @@ use crate::pool::slot::{Place, Slot};
 
 /// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
 ///
-/// A slot holds one connection, listener or timer. All state is zero bytes as long as
+/// A slot holds one connection, listener, datagram socket, timer or foreign descriptor. All state is zero bytes as long as
 /// [`Platform::CLOSED`] is, so a static pool lies in `.bss` and costs no image space. Untouched
 /// slots are never read or written.
 ///

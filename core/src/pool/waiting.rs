@@ -1,4 +1,4 @@
-//! Listeners that wait for a slot.
+//! Listeners that wait for a slot, or for the platform.
 
 use crate::id::{SocketId, to_index};
 use crate::injected_bug::injected_bug;
@@ -11,8 +11,8 @@ use crate::pool::wheel::NEVER;
 /// come, first served.
 ///
 /// When slots become free, each that waits gets its turn, one in an iteration, and goes behind the
-/// others if it has to wait again. It keeps its place on the list until its turn is over, and so
-/// does whom a turn brought nothing or would be of no use.
+/// others if it has to wait again. It keeps its place on the list until its turn is over, and after
+/// it too if the turn brought nothing, or the slots that are free are of no use to it.
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct WaitingListeners {
@@ -166,10 +166,10 @@ impl WaitingListeners {
         id: SocketId,
         can_use: impl Fn(&Slot<S, C>) -> bool,
     ) -> u32 {
-        let (mut link, mut ahead) = (self.head, 0_u32);
         if self.is_turn_of(id) || injected_bug!(SlotTakenFromWaiting) {
-            link = 0;
+            return 0;
         }
+        let (mut link, mut ahead) = (self.head, 0_u32);
         while let Some(slot) = link.checked_sub(1).and_then(|at| slots.get(to_index(at))) {
             let waits = slot.bucket == WAITING_FOR_SLOT && can_use(slot);
             ahead = ahead.saturating_add(u32::from(waits));

@@ -93,7 +93,7 @@ impl Level {
 /// Microseconds per tick, as a shift.
 const TICK_SHIFT: u32 = 10;
 
-/// No list has anything: the last tick of all, in microseconds.
+/// In place of a time: no list has anything. The last tick of all, in microseconds.
 pub(crate) const NEVER: u64 = u64::MAX << TICK_SHIFT;
 
 /// Lists of slots by time.

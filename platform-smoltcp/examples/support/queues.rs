@@ -66,7 +66,7 @@ impl Options {
                 }
                 "--gateway" => options.gateways.push(arguments.next()?.parse().ok()?),
                 "--queues" => options.queues = arguments.next()?.parse().ok()?,
-                "--connections" => options.connections = arguments.next()?.parse().ok(),
+                "--connections" => options.connections = Some(arguments.next()?.parse().ok()?),
                 "--packet" => options.packet = true,
                 "--generic" => options.generic = true,
                 "--veth" => options.veth = true,
@@ -92,11 +92,7 @@ impl Options {
         }));
         let shared: &'static SharedQueues<[SharedPacket; PACKETS]> =
             Box::leak(Box::new(SharedQueues::new(self.queues)));
-        let mut table: [u16; 128] = Rss::spread(1);
-        for (entry, queue) in table.iter_mut().zip((0..self.queues).cycle()) {
-            *entry = queue;
-        }
-        let rss = Rss::new(&KEY, TABLE.get_or_init(|| table));
+        let rss = Rss::new(&KEY, TABLE.get_or_init(|| Rss::spread(self.queues)));
         let secret = Secret::new(random()?);
         let [a, b, c, d] = random()?;
         let mac = [2, 0, a, b, c, d];

@@ -16,15 +16,13 @@ fn errno(raw: syscalls::Errno) -> Errno {
     Errno::from_raw_os_error(raw.into_raw())
 }
 
-/// Sets an option whose value is these words (`setsockopt(2)`).
-pub(crate) fn set_option(
-    fd: BorrowedFd<'_>,
-    level: u32,
-    option: u32,
-    value: &[u32],
-) -> Result<(), Errno> {
+/// Sets an option (`setsockopt(2)`).
+///
+/// # Safety
+/// `value` is what the option takes, and all that it points to can be read until this returns.
+unsafe fn set<T>(fd: BorrowedFd<'_>, level: u32, option: u32, value: &[T]) -> Result<(), Errno> {
     // SAFETY: the kernel reads as many bytes at `value` as it is told, which are borrowed
-    // meanwhile, and writes nothing here.
+    // meanwhile, and what the caller vouches for; it writes nothing here.
     let result = unsafe {
         syscall!(
             Sysno::setsockopt,
@@ -36,6 +34,17 @@ pub(crate) fn set_option(
         )
     };
     result.map(drop).map_err(errno)
+}
+
+/// Sets an option whose value is these words.
+pub(crate) fn set_option(
+    fd: BorrowedFd<'_>,
+    level: u32,
+    option: u32,
+    value: &[u32],
+) -> Result<(), Errno> {
+    // SAFETY: words point to nothing.
+    unsafe { set(fd, level, option, value) }
 }
 
 /// Sets an option whose value is a program of classic BPF (`struct sock_fprog`).
@@ -68,21 +77,9 @@ pub(crate) fn set_program(
         len,
         instructions: aligned.as_flattened().as_ptr(),
     };
-    let at = &raw const program;
-    // SAFETY: the kernel reads a `struct sock_fprog` at `at`, a local laid out as C does, and
-    // `len` instructions where it points to: as many as `aligned` has at least, which is borrowed
-    // until the call returns. It writes nothing.
-    let result = unsafe {
-        syscall!(
-            Sysno::setsockopt,
-            number(fd),
-            place(level),
-            place(option),
-            at.expose_provenance(),
-            size_of::<Program>()
-        )
-    };
-    result.map(drop).map_err(errno)
+    // SAFETY: it is a `struct sock_fprog`, laid out as C does, and points to `len` instructions: as
+    // many as `aligned` has at least, which lives until the call returns.
+    unsafe { set(fd, level, option, core::slice::from_ref(&program)) }
 }
 
 /// Most instructions of a program.

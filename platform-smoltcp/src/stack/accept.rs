@@ -13,8 +13,6 @@ use crate::stack::slot::{Ends, Flags, Phase};
 use crate::tcp::cookies::{self, Answer};
 use crate::tcp::{Listen, Segment, Seq, Settings, Transmit};
 
-/// How long after the last cookie was sent one is believed: as long as it is valid.
-const COOKIES_BELIEVED: Duration = Duration::from_secs(134);
 /// Longest that a handshake usually takes.
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
 /// Least time between keep-alive probes, as on Linux: a peer far away needs it for its answer.
@@ -338,7 +336,7 @@ impl Shell<'_> {
         let (secret, now) = (self.secrets.cookie, self.now);
         let reply = cookies::answer(secret, pair, now, segment, &settings, capacity);
         self.counters.cookies_sent = self.counters.cookies_sent.wrapping_add(1);
-        self.cookies_until = self.now.saturating_add(COOKIES_BELIEVED);
+        self.cookies_until = self.now.saturating_add(cookies::VALID);
         #[cfg(all(feature = "queues", target_has_atomic = "32"))]
         self.share_cookie();
         self.answer(ends, &reply, arrival)

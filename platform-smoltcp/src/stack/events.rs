@@ -101,7 +101,7 @@ impl Shell<'_> {
             slot.flags.set(Flags::ENDED);
         }
         match slot.phase {
-            // At once, so that nothing in the same burst makes place of what is complete.
+            // At once, so that no later frame of the burst evicts it as a half-open connection.
             Phase::HalfOpen if events.has(Events::ESTABLISHED) => self.establish(index),
             Phase::Owned => self.report_events(index, events),
             _ => {}

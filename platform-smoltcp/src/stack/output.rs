@@ -26,7 +26,7 @@ const FRAMES_MAX: usize = 32;
 /// Bytes of the longest headers of IP and TCP.
 const HEADERS_MAX: usize = ipv6::HEADER_LEN + HEADER_MAX;
 
-/// How much later a deadline is looked after for which no set was free.
+/// Time until a deadline is tried again for which no set was free.
 const STARVED_WAIT: Duration = Duration::from_millis(64);
 
 /// What serving a connection came to.

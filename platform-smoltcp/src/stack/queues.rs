@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use usockets::Instant;
 
 use crate::number::{count, low, place};
+use crate::tcp::cookies;
 use crate::wire::ethernet::Mac;
 
 /// Most stacks that are one host.
@@ -16,9 +17,6 @@ const WORDS: usize = 380;
 pub(super) const PACKET_MAX: usize = WORDS * 4;
 /// Most times that a place is tried for while others take those before.
 const TRIES_MAX: u32 = 64;
-/// How long after the last cookie was sent by any of them a stack believes one: as long as it is
-/// valid.
-const COOKIES_BELIEVED: u32 = 134;
 
 /// A place for one packet in [`SharedQueues`]. 1,536 bytes.
 ///
@@ -253,7 +251,7 @@ impl SharedQueues {
         let at = self.cookie_at.load(Ordering::Relaxed);
         // Another stack's clock may be ahead by a little.
         let age = seconds(now).wrapping_sub(at).cast_signed().max(0);
-        at != 0 && age.cast_unsigned() < COOKIES_BELIEVED
+        at != 0 && u64::from(age.cast_unsigned()) <= cookies::VALID.as_secs()
     }
 }
 

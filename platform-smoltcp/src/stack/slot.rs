@@ -1,4 +1,5 @@
-//! What the stack keeps of one connection: its control block, whose it is, and where it is listed.
+//! What the stack keeps of one connection beside its control block: whose it is, and where it is
+//! listed.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -129,8 +130,9 @@ impl Ends {
 /// | closing | the closing's | | | `LIMITED` |
 /// | TIME-WAIT | | | | |
 ///
-/// The answer's limit is set anew whenever the peer has taken octets; TIME-WAIT ends by the
-/// engine's own timer.
+/// A flag that is not listed may be left from an earlier phase, and means nothing; `ENDED` may be
+/// set in closing and TIME-WAIT too. The answer's limit is set anew whenever the peer has taken
+/// octets; there is none if only a reset is due. TIME-WAIT ends by the engine's own timer.
 #[derive(Debug)]
 pub struct Slot {
     pub(super) links: Links,
@@ -226,9 +228,10 @@ pub(crate) enum Phase {
     HalfOpen,
     /// Established; in its listener's accept queue.
     Waiting,
-    /// A loop's socket; in no list.
+    /// A loop's socket; in no list but, while it is `STARVED`, its class's of those that wait for a
+    /// set.
     Owned,
-    /// Closed by its owner, with octets or our FIN still to deliver; in no list.
+    /// Closed by its owner, with octets or our FIN still to deliver; listed as when it was owned.
     Delivering,
     /// Closed by its owner and all delivered, but not closed by both; in its class's list.
     Closing,

@@ -39,7 +39,7 @@ pub(super) struct Class {
 
 /// The sets of one class that leases them.
 #[derive(Clone, Copy, Debug)]
-struct Lease {
+struct ClassSets {
     /// Those that wait for a set.
     starved: List,
     /// The first of what is remembered of quiet connections.
@@ -55,7 +55,7 @@ struct Lease {
     cursor: u32,
 }
 
-impl Lease {
+impl ClassSets {
     const EMPTY: Self = Self {
         starved: List::EMPTY,
         first_resting: 0,
@@ -69,8 +69,8 @@ impl Lease {
     /// Returns where what is remembered of a slot of `class` lies.
     #[inline]
     fn resting_of(&self, class: &Class, index: u32) -> usize {
-        let turn = place(index.wrapping_sub(class.first));
-        self.first_resting.wrapping_add(turn)
+        let nth = place(index.wrapping_sub(class.first));
+        self.first_resting.wrapping_add(nth)
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) struct Slots<'a> {
     pub(super) all: &'a mut [Slot],
     pub(super) classes: [Class; CLASSES_MAX],
     classes_count: usize,
-    leases: [Lease; LEASED_MAX],
+    leases: [ClassSets; LEASED_MAX],
     /// Some class leases its sets.
     any_leased: bool,
     working: &'a mut [Working],
@@ -216,7 +216,7 @@ impl<'a> Slots<'a> {
             all: &mut [],
             classes: [Class::EMPTY; CLASSES_MAX],
             classes_count: 0,
-            leases: [Lease::EMPTY; LEASED_MAX],
+            leases: [ClassSets::EMPTY; LEASED_MAX],
             any_leased: false,
             working: &mut [],
             resting: &mut [],
@@ -341,16 +341,16 @@ impl<'a> Slots<'a> {
         let look = || {
             let slot = self.all.get(place(index))?;
             let class = self.classes.get(usize::from(slot.class))?;
-            let mut turn = index.wrapping_sub(class.first);
+            let mut nth = index.wrapping_sub(class.first);
             if class.is_leased() {
                 let lease = self.leases.get(usize::from(slot.class))?;
                 let resting = self.resting.get(lease.resting_of(class, index))?;
                 if resting.set == NONE {
                     return Some(Look::Quiet(&resting.quiet));
                 }
-                turn = resting.set;
+                nth = resting.set;
             }
-            let at = class.first_set.wrapping_add(place(turn));
+            let at = class.first_set.wrapping_add(place(nth));
             Some(Look::Working(&self.working.get(at)?.connection))
         };
         look().unwrap_or(Look::Quiet(&Quiet::CLOSED))
@@ -415,7 +415,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Lends a slot's set and the sets of its class, if sets are leased and the slot has one.
-    fn leased(&mut self, index: u32) -> Option<(&mut Lease, &mut Working)> {
+    fn leased(&mut self, index: u32) -> Option<(&mut ClassSets, &mut Working)> {
         let slot = self.all.get(place(index))?;
         let class = self.classes.get(usize::from(slot.class))?;
         let lease = self.leases.get_mut(usize::from(slot.class))?;
@@ -535,25 +535,25 @@ impl<'a> Slots<'a> {
     pub(super) fn open(&mut self, index: u32) -> Option<Open<'_>> {
         let slot = self.all.get_mut(place(index))?;
         let class = self.classes.get(usize::from(slot.class))?;
-        let mut turn = place(index.wrapping_sub(class.first));
+        let mut nth = place(index.wrapping_sub(class.first));
         if class.is_leased() {
             let lease = self.leases.get(usize::from(slot.class))?;
             let set = self.resting.get(lease.resting_of(class, index))?.set;
             if set == NONE {
                 return None;
             }
-            turn = place(set);
+            nth = place(set);
         }
-        let working = self.working.get_mut(class.first_set.wrapping_add(turn))?;
+        let working = self.working.get_mut(class.first_set.wrapping_add(nth))?;
         let (starts, shape) = (&class.starts, &class.shape);
         let both = shape.receive.wrapping_add(shape.send);
-        let at = starts.receive.wrapping_add(turn.wrapping_mul(both));
+        let at = starts.receive.wrapping_add(nth.wrapping_mul(both));
         let bytes = self.bytes.get_mut(at..)?.get_mut(..both)?;
         let (receive, send) = bytes.split_at_mut_checked(shape.receive)?;
-        let at = turn.wrapping_mul(shape.outstanding);
+        let at = nth.wrapping_mul(shape.outstanding);
         let at = starts.outstanding.wrapping_add(at);
         let outstanding = self.outstanding.get_mut(at..)?;
-        let at = starts.ranges.wrapping_add(turn.wrapping_mul(shape.ranges));
+        let at = starts.ranges.wrapping_add(nth.wrapping_mul(shape.ranges));
         let ranges = self.ranges.get_mut(at..)?;
         let buffers = Buffers {
             send,

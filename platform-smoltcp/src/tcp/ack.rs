@@ -26,7 +26,7 @@ struct Told {
     duplicate: bool,
     /// It reports a duplicate of a segment of ours (RFC 2883).
     repeated: bool,
-    /// With it, all that was sent again in this repair has been reported so.
+    /// With it, all that was sent again in this repair has been reported as a duplicate.
     needless: bool,
     /// It is the answer to what was sent first, not to what was sent again (RFC 3522).
     original: bool,

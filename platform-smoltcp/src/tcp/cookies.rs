@@ -20,7 +20,7 @@
 
 use core::net::SocketAddr;
 
-use usockets::Instant;
+use usockets::{Duration, Instant};
 
 use super::connection::{Connection, Marks, State};
 use super::memory::{Buffers, capacity};
@@ -37,6 +37,13 @@ const SIZES: [u16; 8] = [216, 536, 1_220, 1_340, 1_400, 1_440, 1_460, 8_940];
 const OPTION_BITS: u32 = 5;
 /// The scale that says that the peer does not scale windows.
 const NO_SCALE: u32 = 15;
+
+/// Log2 of the microseconds of a period: 67 s.
+const PERIOD_SHIFT: u32 = 26;
+/// Periods in which a cookie is taken: its own, and the next.
+const PERIODS: u64 = 2;
+/// Longest time that a cookie is valid.
+pub const VALID: Duration = Duration::from_micros(PERIODS << PERIOD_SHIFT);
 
 /// The two ends of a connection: ours and the peer's.
 type Pair = (SocketAddr, SocketAddr);
@@ -129,7 +136,7 @@ pub fn check(
     let told = segment.ack.minus(1);
     let (head, size) = (told.get() >> 24, (told.get() >> 24) & 7);
     let age = period(now).wrapping_sub(head >> 3) & 31;
-    if age >= 2 {
+    if u64::from(age) >= PERIODS {
         return None;
     }
     let ours = iss(secret, pair, segment.seq.minus(1), head);
@@ -209,7 +216,7 @@ fn fitting(mss: u16) -> usize {
 }
 
 fn period(now: Instant) -> u32 {
-    low(now.as_micros() >> 26) & 31
+    low(now.as_micros() >> PERIOD_SHIFT) & 31
 }
 
 /// Returns the cookie whose upper eight bits, period and size, are `head`, for a SYN with the

@@ -6,7 +6,7 @@
 //! # A worked example
 //! `tests/outside` in the repository: `src/pipes.rs` is a platform of some 200 lines, of which a
 //! third are the signatures of the trait; `src/wire.rs`, another 150, is the network that it is
-//! over and that you have already; `tests/bed` is the bed, 75. Time is virtual there, by a
+//! over and that you have already; `tests/bed` is the bed, 83. Time is virtual there, by a
 //! [`Clock`](crate::Clock). `tests/finds_broken_platforms.rs` breaks the platform in the ways that
 //! follow, and each is noticed.
 //!

@@ -1,9 +1,9 @@
 //! The search is able to fail: it finds every bug that is injected in the loop, without a seed.
 
-use std::panic::set_hook;
+mod finding;
 
 use usockets::{InjectedBug, inject};
-use usockets_sim::search::{Case, cases};
+use usockets_sim::search::cases;
 
 /// Each bug of the loop, the configuration that finds it, and in how many steps.
 ///
@@ -34,39 +34,7 @@ const FOUND: [(InjectedBug, &str, usize); 22] = [
     (InjectedBug::ResetBehindPause, "pause", 5),
 ];
 
-fn named(name: &str) -> &'static Case {
-    let case = cases().iter().find(|case| case.name() == name);
-    case.expect("a configuration of this name")
-}
-
-/// One after the other, as a bug is injected into every loop of the process.
 #[test]
 fn every_injected_bug_is_found_and_replayed() {
-    // What panics is reported by the search.
-    set_hook(Box::new(|_| {}));
-    let mut wrong = Vec::new();
-    for (bug, name, steps) in FOUND {
-        inject(Some(bug));
-        let Some(found) = named(name).find(steps) else {
-            wrong.push(format!("{bug:?} is not found in {steps} steps of {name}"));
-            continue;
-        };
-        let (again, trace) = named(name).replay(&found.script);
-        if (again.as_deref(), &trace) != (Some(&found.what), &found.trace) {
-            wrong.push(format!("{bug:?}: the script of {name} shows another thing"));
-        }
-        inject(None);
-        if let Some(sound) = named(name).find(steps) {
-            wrong.push(format!("without {bug:?}: {sound}"));
-        }
-        let found_in = found.script.len();
-        println!("{bug:?}: {name}, {found_in} steps: {}", found.what);
-        if found_in != steps {
-            wrong.push(format!(
-                "{bug:?} is found in {found_in} steps, not in {steps}"
-            ));
-        }
-    }
-    let _ = std::panic::take_hook();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    finding::check(&FOUND, cases(), inject);
 }

@@ -147,8 +147,8 @@ impl Connection {
         connection
     }
 
-    /// Returns whether it is a server's side to which no message has come.
-    pub(crate) const fn awaits_first_byte(&self) -> bool {
+    /// Returns whether it is a server's side to which no whole hello has come.
+    pub(crate) const fn awaits_first_hello(&self) -> bool {
         matches!(self.state, State::AwaitClientHello)
     }
 

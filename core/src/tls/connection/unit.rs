@@ -22,7 +22,7 @@ impl Connection {
     /// Returns how much at the front of `input` can be processed: units of at most `most` bytes
     /// together, but always one.
     pub(crate) fn unit(&self, input: &[u8], most: usize) -> Unit {
-        if self.awaits_first_byte() {
+        if self.awaits_first_hello() {
             return hello(input);
         }
         let mut end = 0_usize;

@@ -34,7 +34,7 @@ impl Flags {
     pub(crate) const PARKED: Self = Self(1 << 14);
     /// No input is leased, and something is known of how records come, see
     /// [`Wait`](super::socket::Wait).
-    pub(crate) const PEEKED: Self = Self(1 << 12);
+    pub(crate) const WAIT_KNOWN: Self = Self(1 << 12);
     /// The platform's receive buffer was made small: it may never hold a whole record.
     pub(crate) const NARROW: Self = Self(1 << 15);
     /// The peer's end or an error was reported: what has come of a record is all there will be.

@@ -4,20 +4,21 @@
 //!
 //! | step | what it does | memory |
 //! |---|---|---|
-//! | `carry_on`, `step` | is the connection below open? | is nothing recalled? |
+//! | `carry_on`, `step` | is the connection below open? was a lease recalled (`check_leases`)? | |
 //! | `shake`, `flush_output` | sends what an earlier call left | |
 //! | `await_hello`, `fill` | reads until the hello is whole | leases an input |
 //! | `acquire` | | leases a handshake, an output and an input |
 //! | `shake_records` | opens records, and takes their messages | |
 //! | `flush_output` | sends the flight | |
-//! | `put_away` | | releases input and output, parks the handshake |
+//! | `put_away` | | releases input and output; parks the handshake if there is a place, else keeps it |
 //!
 //! `fill` is in `receiving.rs`, `flush_output` in `sending.rs`; what is leased, released and parked
 //! in `leases.rs`.
 //!
 //! `shake_records` hands each record to [`Connection::receive`] (`connection/receive.rs`), which
 //! hands each message to `handshake/server.rs`: that writes the flight into the output. An input in
-//! which nothing has come is released by `put_away` too.
+//! which nothing has come is released by `put_away` too. After the flight `shake_records` reads once
+//! more, finds nothing, and says that it waits.
 
 use crate::error::Error;
 use crate::invariant::impossible;
@@ -183,7 +184,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         &mut self,
         socket: &mut TlsSocket<P::Socket>,
     ) -> Result<Option<Progress>, Error> {
-        let is_first = socket.connection.awaits_first_byte() && !socket.handshake().is_some();
+        let is_first = socket.connection.awaits_first_hello() && !socket.handshake().is_some();
         let inputs = &self.pools.inputs;
         let is_last = inputs.is_single() || inputs.is_short() && !socket.input().is_some();
         if !is_first || is_last || !self.lease_input(socket)? {
@@ -337,7 +338,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Returns how many bytes there have to be, if a client's first hello has not come as a whole.
     fn lacks_of_hello(&mut self, socket: &TlsSocket<P::Socket>) -> Option<usize> {
-        if !socket.connection.awaits_first_byte() {
+        if !socket.connection.awaits_first_hello() {
             return None;
         }
         let handshake = self.pools.handshakes.get(socket.handshake())?;
@@ -438,7 +439,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if has_input || has_output {
             return;
         }
-        if socket.connection.awaits_first_byte() {
+        if socket.connection.awaits_first_hello() {
             let handshake = self.pools.handshakes.get(socket.handshake());
             if handshake.is_some_and(|handshake| handshake.message.is_empty()) {
                 self.release_handshake(socket);

@@ -15,11 +15,14 @@
 //!
 //! # Calls of the platform
 //!
-//! Without a look, a record that comes as a whole costs one receive; one in parts, a receive for
-//! each, and one that finds nothing behind each but the last. With looks, it costs one for each
-//! part and one receive: one call more than it has parts, and never more than [`LOOKS_MAX`] and
-//! five: looks, the mark, a last look, the receive, and the mark's removal. The same with a
-//! platform that does not report every arrival, with one look before the mark.
+//! | a record | without looks | with looks |
+//! |---|---|---|
+//! | as a whole | one receive | a look, one receive |
+//! | in `n` parts | `n` receives, and `n - 1` that find nothing | `n` looks, one receive |
+//! | in very many | the same | at most [`LOOKS_MAX`] calls and five |
+//!
+//! The five are the mark, a last look, the receive, and the mark's removal, with one to spare. A
+//! platform that does not report every arrival costs the same, with one look before the mark.
 //!
 //! So a whole record costs one call more only of a connection that has shown none before, while few
 //! inputs are free, or as long as none is. There it cannot be had for less of a system's sockets:

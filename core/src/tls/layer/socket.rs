@@ -138,7 +138,7 @@ impl<S> TlsSocket<S> {
 
     /// Returns the input that is leased.
     pub(crate) const fn input(&self) -> Index {
-        match self.flags.has(Flags::PEEKED) {
+        match self.flags.has(Flags::WAIT_KNOWN) {
             true => Index::NONE,
             false => Index::from_bits(self.input_bits),
         }
@@ -146,7 +146,7 @@ impl<S> TlsSocket<S> {
 
     /// Returns how records come while no input is leased.
     pub(crate) const fn wait(&self) -> Wait {
-        match self.flags.has(Flags::PEEKED) {
+        match self.flags.has(Flags::WAIT_KNOWN) {
             true => Wait(self.input_bits),
             false => Wait::NONE,
         }
@@ -154,15 +154,15 @@ impl<S> TlsSocket<S> {
 
     /// Notes an input that was leased.
     pub(crate) const fn set_input(&mut self, index: Index) {
-        self.flags.clear(Flags::PEEKED);
+        self.flags.clear(Flags::WAIT_KNOWN);
         self.input_bits = index.to_bits();
     }
 
     /// Notes that no input is leased, and how records come.
     pub(crate) const fn set_wait(&mut self, wait: Wait) {
         match wait.is_none() {
-            true => self.flags.clear(Flags::PEEKED),
-            false => self.flags.set(Flags::PEEKED),
+            true => self.flags.clear(Flags::WAIT_KNOWN),
+            false => self.flags.set(Flags::WAIT_KNOWN),
         }
         self.input_bits = wait.0;
     }
