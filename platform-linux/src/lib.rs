@@ -43,8 +43,8 @@
 //!
 //! A connection is registered with `epoll` once, edge-triggered for everything, and closing it
 //! ends the registration: pausing, resuming and waiting for room cost no system call. A listener
-//! is level-triggered; it is muted only while it cannot accept, as the pool is full or descriptors are
-//! out, or the program pauses it.
+//! is level-triggered; it is muted only while it cannot accept, as the pool is full or descriptors
+//! are out, or the program pauses it.
 //!
 //! # Inside another event loop
 //!

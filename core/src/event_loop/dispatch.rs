@@ -5,7 +5,7 @@
 //!
 //! | step | what it does | then |
 //! |---|---|---|
-//! | `dispatch` | reads, and calls `on_data` | `begin_turn`, if the report is not usual; `continue_turn`, if there may be more |
+//! | `dispatch` | reads, and calls `on_data` | `begin_turn`, if not usual; `continue_turn` |
 //! | `begin_turn`, `prepare` | latches what was reported; accepts or opens | `begin_reading` |
 //! | `begin_reading` | decides whether the socket is read now | `dispatch` or `end_turn` |
 //! | `continue_turn`, `reads_on` | after a read: may there be more? | `dispatch` or `end_turn` |

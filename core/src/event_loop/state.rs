@@ -16,26 +16,27 @@ use crate::stats::Stats;
 /// Is false in programs in which a panic aborts: nothing is recovered there.
 pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 
-/// Everything of a loop that is neither per slot nor lent by the caller, but for what evicting looks
-/// at (`evict.rs`). Each part keeps its own invariants; what involves several is a method here.
+/// Everything of a loop that is neither per slot nor lent by the caller, but for what evicting
+/// looks at (`evict.rs`). Each part keeps its own invariants; what involves several is a method
+/// here.
 ///
-/// | field | set by | cleared by | if it were not |
+/// | field | set by | cleared by | otherwise |
 /// |---|---|---|---|
-/// | `clock` | who first asks for the time | each wait | the time stands still |
-/// | `free_list` | `claim` takes a slot | `give_back` | the pool runs out |
-/// | `run_queue` | who finds work left | `pop`, in the next iteration | it spins; never set: a socket stalls |
-/// | `closing` | `close` | `report_closes` | an `on_close` is not made |
-/// | `waiting` | `Loop::wait`, `unmute` | `end_turn` after its accepts, `give_back` | a listener stops for ever |
-/// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | never set: a call is not made |
-/// | `cork` | `Net::cork` | `flush_and_uncork` | nobody else can cork |
+/// | `clock` | who first asks for the time | each wait | not cleared: time stands still |
+/// | `free_list` | `claim` takes a slot | `give_back` | not cleared: the pool runs out |
+/// | `run_queue` | who finds work left | `pop`, in the next iteration | not set: a socket stalls |
+/// | `closing` | `close` | `report_closes` | not set: an `on_close` is not made |
+/// | `waiting` | `Loop::wait`, `unmute` | `end_turn`, `give_back` | not set: a listener stops |
+/// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | not set: a call is not made |
+/// | `cork` | `Net::cork` | `flush_and_uncork` | not cleared: nobody else can cork |
 /// | `drain` | `Net::drain` | never: it ends as `Over` | |
-/// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | the next socket inherits its reads |
-/// | `half_done` | a call that opens or closes | its end; after one that unwinds, `recover` (`opening`) and `do_end_work` (`closing`) | never set: a slot or data is lost |
+/// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | not cleared: others get it |
+/// | `half_done` | a call that opens or closes | its end, or see there | not set: a slot is lost |
 /// | `stats` | who counts | never | |
-/// | `has_reports` | the wait | the last report served | the loop never waits again |
-/// | `has_end_work` | who leaves such work | `do_end_work` | never set: the work waits for ever |
-/// | `needs_more` | what leaves more to do | `end_turn` | usual reports end empty turns; never set: a turn ends early |
-/// | `keep_alive` | `Net::keep_alive` | the same call | `run` does not return |
+/// | `has_reports` | the wait | the last report served | not cleared: no wait again |
+/// | `has_end_work` | who leaves such work | `do_end_work` | not set: the work waits for ever |
+/// | `needs_more` | what leaves more to do | `end_turn` | not set: a turn ends early |
+/// | `keep_alive` | `Net::keep_alive` | the same call | not set: `run` returns too early |
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct State {
@@ -127,9 +128,11 @@ pub(crate) struct Turn {
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct HalfDone {
-    /// The connection whose `on_pre_open` or `on_open` is being made: it has no data yet.
+    /// The connection whose `on_pre_open` or `on_open` is being made: it has no data yet. If that
+    /// unwinds, `Loop::recover` gives it up.
     pub(super) opening: Noted,
-    /// The socket whose `on_close` is being made: its data is still to be dropped.
+    /// The socket whose `on_close` is being made: its data is still to be dropped. If that unwinds,
+    /// `Loop::do_end_work` drops it.
     pub(super) closing: Noted,
 }
 

@@ -27,9 +27,9 @@ use crate::pool::slot::{Place, Slot};
 
 /// Memory for the `N` sockets of one loop, made at compile time and placed by the caller.
 ///
-/// A slot holds one connection, listener, datagram socket, timer or foreign descriptor. All state is zero bytes as long as
-/// [`Platform::CLOSED`] is, so a static pool lies in `.bss` and costs no image space. Untouched
-/// slots are never read or written.
+/// A slot holds one connection, listener, datagram socket, timer or foreign descriptor. All state
+/// is zero bytes as long as [`Platform::CLOSED`] is, so a static pool lies in `.bss` and costs no
+/// image space. Untouched slots are never read or written.
 ///
 /// ```
 /// use static_cell::ConstStaticCell;

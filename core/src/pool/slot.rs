@@ -14,8 +14,8 @@ pub(crate) const WAITING: u8 = u8::MAX;
 /// Likewise: a listener that waits for a free slot of the pool.
 pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 
-/// One connection, listener, datagram socket, timer or foreign descriptor. 44 bytes with Linux's socket and the
-/// context `()`.
+/// One connection, listener, datagram socket, timer or foreign descriptor. 44 bytes with Linux's
+/// socket and the context `()`.
 ///
 /// Most fields mean the same in every phase. `by_phase` and `deadline` do not, and are reached
 /// through methods that are named after what they hold:

@@ -281,11 +281,12 @@ impl Wheel {
     pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
         let is_on = |slot: &&Slot<S, C>| (1..WAITING_FOR_SLOT).contains(&slot.bucket);
         let mut left = used.iter().filter(is_on).count();
-        for (list, head) in (0..=u8::MAX).zip(self.heads) {
-            let mut link = head;
+        let mut unmarked = self.heads.iter().filter(|head| **head != 0).count();
+        for list in self.filled_lists() {
+            let mut link = self.heads.get(usize::from(list)).copied().unwrap_or(0);
+            unmarked = unmarked.wrapping_sub(usize::from(link != 0));
             while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
                 invariant!(slot.bucket == list, "a slot knows its list");
-                invariant!(self.is_filled(list), "a list that has entries is marked");
                 let deadline = slot.deadline.micros();
                 let due = due_tick(deadline).max(self.tick.saturating_add(1));
                 let is_early = deadline == 0 || self.next() <= due;
@@ -298,6 +299,7 @@ impl Wheel {
                 link = slot.next;
             }
         }
+        invariant!(unmarked == 0, "a list that has entries is marked");
         invariant!(left == 0, "a slot that is marked is on its list");
     }
 
@@ -434,6 +436,20 @@ impl Wheel {
     fn is_filled(&self, list: u8) -> bool {
         let filled = self.filled.get(usize::from(list >> 6));
         filled.is_some_and(|filled| filled.wrapping_shr(list.into()) & 1 != 0)
+    }
+
+    /// Returns every list that is marked to have entries.
+    fn filled_lists(&self) -> impl Iterator<Item = u8> {
+        let parts = (0_u8..).step_by(64).zip(self.filled);
+        parts.flat_map(|(first, mut left)| {
+            core::iter::from_fn(move || {
+                let place = u8::try_from(left.trailing_zeros())
+                    .ok()
+                    .filter(|_| left != 0)?;
+                left &= left.wrapping_sub(1);
+                Some(first.wrapping_add(place))
+            })
+        })
     }
 
     /// Finds the earliest list that has entries and notes its time in `next`.

@@ -26,16 +26,17 @@
 //! | the segment is checked in the order of RFC 9293 | `Connection::on_segment`, `tcp::input` |
 //! | its acknowledgement is read | `on_ack`, `tcp::ack` |
 //! | losses are found, the repair begins | `detect_losses`, `tcp::ack`, by `tcp::loss` |
-//! | or nothing may be lost yet, as with one SACK block mostly | `restart_timers` sets `Main::Reorder`; later `Shell::expire`, `on_deadline`, `Connection::on_timer`, `on_reorder_timeout` |
 //! | the connection is queued for sending | `Shell::deliver`, [`input`] |
 //! | events become reports | `Shell::on_events`, [`events`] |
 //! | it is its turn to send | `Shell::serve`, `transmit`, [`output`] |
 //! | what goes next is chosen | `Connection::poll_transmit`, `tcp::output` |
-//! | the frame is written | `Shell::transmit`, `Outgoing::send`, [`output`]: `PollDevice::slot`, `commit` |
-//! | the burst is let go | `Stack::serve`, [`platform`]: `PollDevice::flush` |
+//! | the frame is written | `Shell::transmit`, `Outgoing::send`, [`output`] |
+//! | the device is told to send | `Stack::serve`, [`platform`], by `PollDevice::flush` |
 //!
-//! If the segment made a report, serving waits for the next `Stack::turn`, so that the owner's answer
-//! goes with it.
+//! If the segment made a report, serving waits for the next `Stack::turn`, so that the owner's
+//! answer goes with it. Mostly one SACK block shows no loss yet: then `restart_timers` sets
+//! `Main::Reorder`, and the repair begins once that is over (`Shell::expire`, `on_deadline`,
+//! `Connection::on_timer`, `on_reorder_timeout`).
 //!
 //! All imports go from those named first to those named later, and on to [`crate::pool`],
 //! [`crate::ip`] and [`crate::wire`].

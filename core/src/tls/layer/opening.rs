@@ -4,21 +4,21 @@
 //!
 //! | step | what it does | memory |
 //! |---|---|---|
-//! | `carry_on`, `step` | is the connection below open? was a lease recalled (`check_leases`)? | |
+//! | `carry_on`, `step` | is the connection below open? was a lease recalled? | |
 //! | `shake`, `flush_output` | sends what an earlier call left | |
 //! | `await_hello`, `fill` | reads until the hello is whole | leases an input |
 //! | `acquire` | | leases a handshake, an output and an input |
 //! | `shake_records` | opens records, and takes their messages | |
 //! | `flush_output` | sends the flight | |
-//! | `put_away` | | releases input and output; parks the handshake if there is a place, else keeps it |
+//! | `put_away` | | releases input and output, parks the handshake |
 //!
 //! `fill` is in `receiving.rs`, `flush_output` in `sending.rs`; what is leased, released and parked
-//! in `leases.rs`.
+//! in `leases.rs`. A handshake that finds no place to park keeps its lease.
 //!
 //! `shake_records` hands each record to [`Connection::receive`] (`connection/receive.rs`), which
 //! hands each message to `handshake/server.rs`: that writes the flight into the output. An input in
-//! which nothing has come is released by `put_away` too. After the flight `shake_records` reads once
-//! more, finds nothing, and says that it waits.
+//! which nothing has come is released by `put_away` too. After the flight `shake_records` reads
+//! once more, finds nothing, and says that it waits.
 
 use crate::error::Error;
 use crate::invariant::impossible;
