@@ -440,7 +440,7 @@ impl Wheel {
 
     /// Returns every list that is marked to have entries.
     fn filled_lists(&self) -> impl Iterator<Item = u8> {
-        let parts = (0_u8..).step_by(64).zip(self.filled);
+        let parts = [0_u8, 64, 128, 192].into_iter().zip(self.filled);
         parts.flat_map(|(first, mut left)| {
             core::iter::from_fn(move || {
                 let place = u8::try_from(left.trailing_zeros())
