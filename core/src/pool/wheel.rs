@@ -433,11 +433,6 @@ impl Wheel {
         }
     }
 
-    fn is_filled(&self, list: u8) -> bool {
-        let filled = self.filled.get(usize::from(list >> 6));
-        filled.is_some_and(|filled| filled.wrapping_shr(list.into()) & 1 != 0)
-    }
-
     /// Returns every list that is marked to have entries.
     fn filled_lists(&self) -> impl Iterator<Item = u8> {
         let parts = [0_u8, 64, 128, 192].into_iter().zip(self.filled);
