@@ -342,3 +342,25 @@ impl<'a> Output<'a> {
         Ok(())
     }
 }
+/// A number that tells byte strings apart which a program itself has made or verified (FNV-1a). All
+/// zero bytes if there are none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Sum(u64);
+
+impl Sum {
+    pub(crate) const NONE: Self = Self(0);
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+    /// Adds bytes behind those before.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        let mut sum = self.0 ^ Self::BASIS;
+        for byte in bytes {
+            sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.0 = sum ^ Self::BASIS;
+    }
+
+    pub(crate) const fn bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}

@@ -265,7 +265,7 @@ fn facts(connection: &Connection) {
     let known = Suite::ALL.iter().any(|known| *known == suite);
     let _ = (known, connection.protocol(), connection.owes_update());
     let _ = connection.is_client() | connection.is_open() | connection.is_ended();
-    let _ = connection.is_resumed() && Scheme::from_code(0).code() == 0;
+    let _ = connection.lacks_room() | connection.is_resumed() && Scheme::from_code(0).code() == 0;
     let _ = HashAlgorithm::Sha256.digest_len();
 }
 

@@ -8,6 +8,7 @@ use usockets::tls::{
     ClientConfig, Config, Connection, Event, Handshake, Output, RECORD_MAX, ServerConfig, Session,
     Setup, TicketKeys, TrustAnchor,
 };
+use usockets_tests_tls::puppet::Puppet;
 use usockets_tests_tls::{Authority, Crypto, Kind, Leaf, Machine, NOW, Ours, settle};
 
 use crate::{altered, choose, measure, secret};
@@ -51,22 +52,38 @@ fn hello(config: &Config<'_>) -> Vec<u8> {
 /// A server that reads one hello after the other.
 struct Reader {
     crypto: Crypto,
+    connection: Connection,
     handshake: Box<Handshake<Crypto>>,
     output: Box<[u8; 2 * RECORD_MAX]>,
+    output_len: usize,
 }
 
 impl Reader {
     fn new() -> Self {
         Self {
             crypto: Crypto::new(Machine::new(4)),
+            connection: Connection::CLOSED,
             handshake: Box::new(Handshake::EMPTY),
             output: Box::new([0; 2 * RECORD_MAX]),
+            output_len: 0,
         }
     }
 
     /// Returns true if the hello is answered.
     fn read(&mut self, config: &Config<'_>, hello: &mut [u8]) -> bool {
         self.handshake.reset();
+        self.connection = Connection::server();
+        self.go_on(config, hello)
+    }
+
+    /// Returns true if the hello is answered, with the same bytes each time.
+    fn read_anew(&mut self, config: &Config<'_>, hello: &mut [u8]) -> bool {
+        self.crypto = Crypto::new(Machine::new(4));
+        self.read(config, hello)
+    }
+
+    /// Returns true if the record is no error.
+    fn go_on(&mut self, config: &Config<'_>, record: &mut [u8]) -> bool {
         let mut setup = Setup {
             crypto: &mut self.crypto,
             config,
@@ -74,10 +91,12 @@ impl Reader {
             peer: None,
         };
         let mut out = Output::new(&mut self.output[..]);
-        let mut connection = Connection::server();
         let handshake = Some(&mut *self.handshake);
-        let received = connection.receive(&mut setup, handshake, hello, &mut out);
-        received.is_ok_and(|received| matches!(received.event, Event::Nothing))
+        let received = self
+            .connection
+            .receive(&mut setup, handshake, record, &mut out);
+        self.output_len = out.len();
+        received.is_ok_and(|received| matches!(received.event, Event::Nothing | Event::Open))
     }
 }
 
@@ -95,6 +114,38 @@ pub fn binder(runner: &mut CtRunner, rng: &mut BenchRng) {
         measure(runner, rng, make, |hello| {
             assert!(!reader.borrow_mut().read(config, hello), "refused");
         });
+    });
+}
+
+/// A client's `Finished` that differs in its first byte or in its last.
+pub fn finished(runner: &mut CtRunner, rng: &mut BenchRng) {
+    let cast = Cast::new();
+    let slices = cast.leaf.slices();
+    let identities = [cast.leaf.identity(&slices)];
+    let config = Config::server(ServerConfig::new(&identities));
+    let (mut client, hello) = Puppet::client("localhost", &[]);
+    let mut reader = Reader::new();
+    assert!(reader.read_anew(&config, &mut hello.clone()));
+    client.read_flight(&reader.output[..reader.output_len]);
+    let good = client.finished();
+    let seal = |message: &[u8]| -> [u8; 58] {
+        let record = client.clone().seal(message);
+        record.try_into().expect("a record of this length")
+    };
+    assert!(reader.go_on(&config, &mut seal(&good)), "it is right");
+    let [first, last] = [4, good.len() - 1].map(|at| {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        seal(&bad)
+    });
+    let reader = RefCell::new(reader);
+    let make = |is_right: bool, _: &mut BenchRng| {
+        let mut reader = reader.borrow_mut();
+        assert!(reader.read_anew(&config, &mut hello.clone()), "answered");
+        choose(&first, &last, is_right)
+    };
+    measure(runner, rng, make, |record| {
+        assert!(!reader.borrow_mut().go_on(&config, record), "refused");
     });
 }
 

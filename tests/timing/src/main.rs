@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use dudect_bencher::rand::{Rng, RngExt};
 use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
 
-use handshakes::{binder, exporter, ticket_secret};
+use handshakes::{binder, exporter, finished, ticket_secret};
 use primitives::{
     aead_aes_128, aead_aes_256, aead_chacha20, ecdh_p256, ecdh_p384, ecdh_x25519, hash_sha256,
     hash_sha384, share_p256, share_x25519, sign_ed25519, sign_p256,
@@ -102,6 +102,7 @@ ctbench_main!(
     ecdh_p384,
     ecdh_x25519,
     exporter,
+    finished,
     hash_sha256,
     hash_sha384,
     leak,

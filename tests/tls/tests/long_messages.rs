@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustls::DistinguishedName;
+use rustls::server::WebPkiClientVerifier;
 use usockets::tls::{
     Alert, CertificateError, ClientConfig, Config, IdentityError, ServerConfig, WithRoom,
 };
@@ -40,6 +42,7 @@ fn a_client_takes_as_long_a_chain_as_it_has_room_for() {
         assert_eq!(usual.broken, Some(Broken::Sent(Alert::DECODE_ERROR)));
         let error = usual.connection.certificate_error();
         assert_eq!(error, Some(CertificateError::TooLong));
+        assert!(usual.connection.lacks_room());
     }
 }
 
@@ -66,4 +69,37 @@ fn a_small_room_is_enough_for_a_short_chain() {
     assert_eq!(identity.check(&small(), &[]), Err(IdentityError::TooLong));
     let usual = Crypto::new(Machine::new(2));
     assert_eq!(identity.check(&usual, &[]), Ok(()));
+}
+
+/// What a server asks for may be long too, if it names many authorities: that is not called its
+/// certificates.
+#[test]
+fn a_client_tells_that_a_request_is_too_long() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let roots = authority.anchors();
+    let config = Config::client(ClientConfig::new(&roots));
+    for (count, opens) in [(1, true), (5, false)] {
+        let provider = Theirs::whole_provider();
+        let trusted = Arc::new(authority.root_store());
+        let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider.clone())
+            .allow_unauthenticated()
+            .add_root_hint_subjects((0..count).map(|_| DistinguishedName::in_sequence(&[7; 2_000])))
+            .build()
+            .unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(leaf.rustls_chain(), leaf.rustls_key())
+            .unwrap();
+        let mut theirs = Theirs::server(Arc::new(server));
+        let mut ours = Ours::client(1, &config, "localhost");
+        pump(&mut ours, &config, &mut theirs, 1_000);
+        assert_eq!(ours.connection.is_open(), opens, "{:?}", ours.broken);
+        assert_eq!(ours.connection.lacks_room(), !opens);
+        assert_eq!(ours.connection.certificate_error(), None);
+        let alert = (!opens).then_some(Broken::Sent(Alert::DECODE_ERROR));
+        assert_eq!(ours.broken, alert);
+    }
 }

@@ -372,9 +372,8 @@ fn failures_are_told() {
     }
 }
 
-/// Handshakes that end without an alert are counted.
-#[test]
-fn lost_handshakes_are_counted() {
+/// Lets a client send bytes and perhaps close, and nothing else; returns what is counted and told.
+fn hear(bytes: &[u8], closes: bool) -> (HandshakeStats, Vec<HandshakeFailure>) {
     use std::io::Write as _;
     let authority = Authority::new(Kind::P256);
     let server = authority.issue(Kind::P256, &["localhost"]);
@@ -396,19 +395,53 @@ fn lost_handshakes_are_counted() {
     let listener = the_loop.net().listen(Endpoint::tls(any, None), false);
     let addr = the_loop.net().listening_addr(listener.unwrap()).unwrap();
     let mut stream = std::net::TcpStream::connect(addr).unwrap();
-    stream.write_all(&[22, 3, 1]).unwrap();
-    drop(stream);
+    stream.write_all(bytes).unwrap();
+    let _kept = (!closes).then_some(stream);
     let mut asks = Asks::default();
     let start = std::time::Instant::now();
-    while the_loop.platform().handshakes().lost == 0 {
+    loop {
+        let stats = the_loop.platform().handshakes();
+        if stats.lost + stats.alerts_sent > 0 {
+            return (stats, log.0.lock().unwrap().clone());
+        }
         assert!(start.elapsed() < Duration::from_secs(10), "too slow");
         let now = the_loop.platform().now();
         let next = now.saturating_add(Duration::from_millis(20));
         the_loop.poll(&mut asks, Some(next)).unwrap();
     }
-    let stats = the_loop.platform().handshakes();
+}
+
+/// Handshakes that end without an alert are counted.
+#[test]
+fn lost_handshakes_are_counted() {
+    let (stats, told) = hear(&[22, 3, 1], true);
     assert_eq!((stats.lost, stats.alerts_sent, stats.opened), (1, 0, 0));
-    let told = log.0.lock().unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].error, Error::Truncated);
+    assert!(!told[0].lacks_room);
+}
+
+/// A hello that there is no room for is told apart from one that is malformed.
+#[test]
+fn too_long_a_hello_is_told() {
+    let long = [&[22, 3, 1, 0x30, 4, 1, 0, 0x30, 0][..], &[3; 0x3000]].concat();
+    for (bytes, lacks_room, words) in [
+        (
+            &long[..],
+            true,
+            ": a message is longer than there is room for",
+        ),
+        (&[22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3], false, ""),
+    ] {
+        let (stats, told) = hear(bytes, false);
+        assert_eq!((stats.lost, stats.alerts_sent, stats.opened), (0, 1, 0));
+        assert_eq!(told.len(), 1);
+        let alert = "TLS alert decode_error (50) sent";
+        let text = format!("handshake with a client failed: {alert}{words}");
+        assert_eq!(told[0].to_string(), text);
+        assert_eq!(
+            (told[0].lacks_room, told[0].certificate),
+            (lacks_room, None)
+        );
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rcgen::date_time_ymd;
+use rcgen::{SerialNumber, date_time_ymd};
 use usockets::tls::{
-    CertificateError, ClientConfig, Config, ServerConfig, Session, TicketKeys, Tls, TlsMemory,
-    TrustAnchor,
+    CertificateError, ClientConfig, Config, OcspPolicy, RevocationList, ServerConfig, Session,
+    TicketKeys, Tls, TlsMemory, TrustAnchor,
 };
 use usockets::{Duration, Endpoint, Loop, Platform as _, Sockets};
 use usockets_linux::Linux;
@@ -140,6 +140,87 @@ fn with_the_authorities() {
     let fifth = connect(fourth.sessions, (NOW, NOW), &others, &server);
     let error = fifth.connection.certificate_error();
     assert_eq!(error, Some(CertificateError::UnknownIssuer));
+}
+
+/// Who has another list of revoked certificates than before, or asks for OCSP's word, has to see
+/// the certificates.
+#[test]
+fn with_what_revokes() {
+    let authority = Authority::with_lists(Kind::P256);
+    let leaf = authority.issue_with(Kind::P256, &["localhost"], |params| {
+        params.serial_number = Some(SerialNumber::from(vec![77]));
+    });
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let keys = TicketKeys::new([1; 32], 1_000);
+    let server = Config::server(ServerConfig::new(&identities).tickets(&keys));
+    let roots = authority.anchors();
+    let trust = ClientConfig::new(&roots);
+    let documents = [&[1][..], &[1], &[1, 2], &[1, 77]].map(|serials| {
+        // Signatures are drawn, so that lists of the same differ.
+        authority.issue_list(serials, |_| {})
+    });
+    let lists: Vec<_> = documents
+        .iter()
+        .map(|list| RevocationList::read::<Crypto>(list, &roots[0]).unwrap())
+        .collect();
+    let none = Config::client(trust);
+    let with = |at: usize| Config::client(trust.revoked(&lists[at..=at]));
+    let mut sessions = places();
+    for (what, config, is_resumed) in [
+        ("none", none, false),
+        ("still none", none, true),
+        ("the first list", with(0), false),
+        ("the same", with(0), true),
+        ("a list of the same", with(1), false),
+        ("a longer list", with(2), false),
+        ("none again", none, false),
+        (
+            "OCSP",
+            Config::client(trust.ocsp(OcspPolicy::Requested)),
+            false,
+        ),
+        ("none after that", none, false),
+    ] {
+        let ours = connect(sessions, (NOW, NOW), &config, &server);
+        assert!(ours.connection.is_open(), "{what}");
+        assert_eq!(ours.connection.is_resumed(), is_resumed, "{what}");
+        sessions = ours.sessions;
+    }
+    // Now the server's own certificate is on it.
+    let last = connect(sessions, (NOW, NOW), &with(3), &server);
+    let error = last.connection.certificate_error();
+    assert_eq!(error, Some(CertificateError::Revoked));
+}
+
+/// A list that is out of date vouches for nobody, nor does a ticket of when it was not.
+#[test]
+fn with_the_lists_time() {
+    let authority = Authority::with_lists(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let keys = TicketKeys::new([1; 32], WEEK);
+    let server = Config::server(ServerConfig::new(&identities).tickets(&keys));
+    let roots = authority.anchors();
+    // NOW is 2027-01-15, 08:00.
+    let list = authority.issue_list(&[1], |params| {
+        params.next_update = date_time_ymd(2_027, 1, 18);
+    });
+    let lists = [RevocationList::read::<Crypto>(&list, &roots[0]).unwrap()];
+    let client = Config::client(ClientConfig::new(&roots).revoked(&lists));
+    let mut sessions = places();
+    for (day, is_resumed) in [(0, false), (1, true), (2, true)] {
+        let at = NOW + day * DAY;
+        let ours = connect(sessions, (at, at), &client, &server);
+        assert_eq!(ours.connection.is_resumed(), is_resumed, "day {day}");
+        sessions = ours.sessions;
+    }
+    let at = NOW + 3 * DAY;
+    let last = connect(sessions, (at, at), &client, &server);
+    assert!(!last.connection.is_open());
+    let error = last.connection.certificate_error();
+    assert_eq!(error, Some(CertificateError::StaleList));
 }
 
 /// A secret that has been replaced is good for a while, if the program says so.

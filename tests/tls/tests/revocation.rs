@@ -10,11 +10,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use usockets::tls::{
     Alert, ClientAuth, ClientConfig, Config, IdentityError, OcspPolicy, RevocationList,
-    RevocationListError, RustCrypto, ServerConfig,
+    RevocationListError, RustCrypto, ServerConfig, Session, TicketKeys,
 };
 use usockets_tests_tls::ocsp::{Response, der, extension};
 use usockets_tests_tls::{
-    Authority, Broken, Crypto, Kind, Leaf, Machine, Ours, Theirs, pump, settle,
+    Authority, Broken, Crypto, Kind, Leaf, Machine, NOW, Ours, Theirs, pump, settle,
 };
 
 const SERIAL: u8 = 77;
@@ -368,6 +368,41 @@ fn lists_of_clients() {
         settle(&mut client, &client_config, &mut server, &server_config);
         assert_eq!(server.broken, expected, "{serial}");
         assert_eq!(server.opened, usize::from(expected.is_none()));
+    }
+}
+
+/// A client that was let in before is refused once it is on the list, tickets or not.
+#[test]
+fn a_client_that_is_revoked_later() {
+    let authority = Authority::with_lists(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let roots = authority.anchors();
+    let documents = [&[1][..], &[1, SERIAL]].map(|serials| authority.issue_list(serials, |_| {}));
+    let lists = documents
+        .each_ref()
+        .map(|list| RevocationList::read::<Crypto>(list, &roots[0]).unwrap());
+    let keys = TicketKeys::new([1; 32], 1_000);
+    let person = numbered(&authority, SERIAL);
+    let person_slices = person.slices();
+    let identity = person.identity(&person_slices);
+    let client_config = Config::client(ClientConfig::new(&roots).identity(&identity));
+    let mut sessions = vec![Session::EMPTY];
+    for (list, expected) in [
+        (0, None),
+        (0, None),
+        (1, Some(Broken::Sent(Alert::CERTIFICATE_REVOKED))),
+    ] {
+        let policy = ClientAuth::Required(&roots);
+        let revoked = &lists[list..=list];
+        let identities = [leaf.identity(&slices).client_auth(policy).revoked(revoked)];
+        let server_config = Config::server(ServerConfig::new(&identities).tickets(&keys));
+        let mut client = Ours::client_with(1, NOW, &client_config, "localhost", sessions);
+        let mut server = Ours::server(2);
+        settle(&mut client, &client_config, &mut server, &server_config);
+        assert_eq!(server.broken, expected);
+        assert!(!server.connection.is_resumed());
+        sessions = client.sessions;
     }
 }
 

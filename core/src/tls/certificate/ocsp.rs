@@ -37,7 +37,8 @@ const SKEW: u64 = 300;
 /// [`Status`](CertificateError::Status). No responder is called from here.
 ///
 /// A session that is resumed shows no certificate: what the first handshake was shown stands for as
-/// long as its ticket, a week at most. A client that must know sooner keeps no tickets.
+/// long as its ticket, a week at most, under the same policy. A client that must know sooner keeps
+/// no tickets.
 ///
 /// The hashes of the issuer's name and key in the response are not compared, as most are SHA-1:
 /// the signature shows the issuer.

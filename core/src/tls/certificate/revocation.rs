@@ -9,6 +9,7 @@ use crate::tls::certificate::fields::{Certificate, Extension};
 use crate::tls::certificate::path::SignedDocument;
 use crate::tls::crypto::der;
 use crate::tls::crypto::provider::Crypto;
+use crate::tls::wire::Sum;
 
 /// Extensions that change what a list is about, by the last number of 2.5.29.x: it is the
 /// difference to another list, or of a part of the certificates (RFC 5280, sections 5.2.4 and
@@ -45,6 +46,8 @@ pub struct RevocationList<'a> {
     this_update: u64,
     next_update: u64,
     entries: &'a [u8],
+    /// Tells the list from others, by all of its bytes.
+    sum: Sum,
 }
 
 /// Why a list of revoked certificates cannot be used.
@@ -88,12 +91,15 @@ impl<'a> RevocationList<'a> {
         document: &'a [u8],
         issuer: &'a TrustAnchor<'_>,
     ) -> Result<Self, RevocationListError> {
-        let list = Self::parse(document, issuer)?;
+        let mut list = Self::parse(document, issuer)?;
         let (content, _) =
             der::element(document, der::SEQUENCE).ok_or(RevocationListError::Malformed)?;
         let (signed, _) = SignedDocument::split(content).ok_or(RevocationListError::Malformed)?;
         match signed.is_signed_by(list.key, C::ALGORITHMS) {
-            true => Ok(list),
+            true => {
+                list.sum.add(document);
+                Ok(list)
+            }
             false => Err(RevocationListError::Signature),
         }
     }
@@ -106,6 +112,7 @@ impl<'a> RevocationList<'a> {
             this_update: 0,
             next_update: 0,
             entries: &[],
+            sum: Sum::NONE,
         };
         let fields = list.read_fields(document);
         let (named, extensions) = fields.ok_or(RevocationListError::Malformed)?;
@@ -149,16 +156,21 @@ impl<'a> RevocationList<'a> {
         is_whole.then_some((issuer, extensions))
     }
 
+    /// Returns what tells the list from others.
+    pub(crate) const fn sum(&self) -> Sum {
+        self.sum
+    }
+
     /// Checks that a certificate, whose issuer has the key, is not on the list, should it be that
-    /// issuer's.
+    /// issuer's. Returns until when that is so.
     pub(crate) fn check(
         &self,
         certificate: &Certificate<'_>,
         issuer_key: &[u8],
         now: u64,
-    ) -> Result<(), CertificateError> {
+    ) -> Result<u64, CertificateError> {
         if self.issuer != certificate.issuer || self.key != issuer_key {
-            return Ok(());
+            return Ok(u64::MAX);
         }
         // Whoever is on an old list is revoked for good.
         let mut rest = self.entries;
@@ -169,7 +181,7 @@ impl<'a> RevocationList<'a> {
             rest = after;
         }
         match (self.this_update..=self.next_update).contains(&now) {
-            true => Ok(()),
+            true => Ok(self.next_update),
             false => Err(CertificateError::StaleList),
         }
     }

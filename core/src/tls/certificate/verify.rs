@@ -303,7 +303,7 @@ fn check_path(
         }
         not_after = not_after.min(certificate.not_after);
     }
-    check_revocation(&path, root, revoked, search.now)?;
+    not_after = not_after.min(check_revocation(&path, root, revoked, search.now)?);
     if let Subject::Server(name) = subject {
         let name = name::parse(name).ok_or(CertificateError::Name)?;
         peer.verify_is_valid_for_subject_name(&name)
@@ -337,9 +337,10 @@ fn check_revocation(
     root: &TrustAnchor<'_>,
     lists: &[RevocationList<'_>],
     now: u64,
-) -> Result<(), CertificateError> {
+) -> Result<u64, CertificateError> {
+    let mut good_until = u64::MAX;
     if lists.is_empty() {
-        return Ok(());
+        return Ok(good_until);
     }
     for (at, document) in part(&path.certificates, ..path.len).iter().enumerate() {
         let certificate = Certificate::parse(document).ok_or(CertificateError::Malformed)?;
@@ -350,10 +351,10 @@ fn check_revocation(
             None => root.subject_public_key_info.as_ref(),
         };
         for list in lists {
-            list.check(&certificate, key, now)?;
+            good_until = good_until.min(list.check(&certificate, key, now)?);
         }
     }
-    Ok(())
+    Ok(good_until)
 }
 
 /// Has rustls-webpki check a path from `peer` to `root`.

@@ -61,6 +61,7 @@ impl Connection {
         if self.state == State::Failed {
             return match self.failure {
                 Failure::Sent(alert) => Err(alert),
+                Failure::NoRoom => Err(Alert::DECODE_ERROR),
                 Failure::Received(alert) => Ok(Received {
                     consumed: 0,
                     event: Event::Failed(alert),
@@ -70,7 +71,9 @@ impl Connection {
         let received = self.receive_record(setup, handshake, input, out);
         if let Err(alert) = received {
             self.state = State::Failed;
-            self.failure = Failure::Sent(alert);
+            if !self.lacks_room() {
+                self.failure = Failure::Sent(alert);
+            }
         }
         received
     }
@@ -256,7 +259,7 @@ impl Connection {
             let total = match complete {
                 Ok(Some(total)) => total,
                 Ok(None) => return Ok(false),
-                Err(alert) => return Err(self.refuse_message(alert)),
+                Err(alert) => return Err(self.refuse_message(handshake.message.kind(), alert)),
             };
             // RFC 8446, section 5.1: no message may span a change of keys. Before ours change,
             // so that the peer can read the alert.
@@ -285,13 +288,19 @@ impl Connection {
         }
     }
 
-    /// Notes that the peer's certificates are longer than there is room for, if that is why the
-    /// message is refused; returns the alert.
-    fn refuse_message(&mut self, alert: Alert) -> Alert {
-        let is_certificate = matches!(self.state, State::AwaitCertificate | State::AwaitRequest);
-        match alert == Alert::DECODE_ERROR && is_certificate {
-            true => self.refuse_certificate(CertificateError::TooLong),
-            false => alert,
+    /// Notes that a message is longer than there is room for, if that is why it is refused, and
+    /// whether the peer's certificates are; returns the alert.
+    fn refuse_message(&mut self, kind: Option<u8>, alert: Alert) -> Alert {
+        if alert != Alert::DECODE_ERROR {
+            return alert;
+        }
+        self.failure = Failure::NoRoom;
+        // The certificates are kept in front of what proves that they are the peer's.
+        match kind {
+            Some(message::CERTIFICATE | message::CERTIFICATE_VERIFY) => {
+                self.refuse_certificate(CertificateError::TooLong)
+            }
+            _ => alert,
         }
     }
 

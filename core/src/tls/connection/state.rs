@@ -78,6 +78,8 @@ pub(crate) enum Failure {
     Sent(Alert) = 0,
     /// The peer said so.
     Received(Alert),
+    /// A message of the peer's is longer than there is room for.
+    NoRoom,
 }
 
 /// Which message comes next.
@@ -197,6 +199,7 @@ impl Connection {
     pub(crate) const fn refusal(&self) -> Option<Alert> {
         match (self.state, self.failure) {
             (State::Failed, Failure::Sent(alert)) => Some(alert),
+            (State::Failed, Failure::NoRoom) => Some(Alert::DECODE_ERROR),
             _ => None,
         }
     }
@@ -205,6 +208,14 @@ impl Connection {
     #[must_use]
     pub fn certificate_error(&self) -> Option<CertificateError> {
         CertificateError::from_number(self.certificate_error)
+    }
+
+    /// Returns true if the handshake failed because a message of the peer's is longer than there
+    /// is room for, see [`WithRoom`](crate::tls::WithRoom). The alert is then `decode_error`, and
+    /// if it was about the peer's certificates, [`Self::certificate_error`] says so too.
+    #[must_use]
+    pub const fn lacks_room(&self) -> bool {
+        matches!(self.failure, Failure::NoRoom)
     }
 
     /// Returns whether the peer has ended its direction with `close_notify`.

@@ -24,7 +24,7 @@ pub(crate) fn offer(private: &Private, share: &mut [u8; SHARE_MAX]) -> Result<us
     let key = decapsulation_key(private)?;
     let mut out = Output::new(share);
     out.put(key.encapsulation_key().to_bytes().as_slice())?;
-    out.put(x25519_public(private)?.as_bytes())?;
+    out.put(&x25519_public(private)?)?;
     Ok(out.len())
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn answer(
     join(&secret, random, theirs, shared)?;
     let mut out = Output::new(share);
     out.put(ciphertext.as_slice())?;
-    out.put(x25519_public(random)?.as_bytes())?;
+    out.put(&x25519_public(random)?)?;
     Ok(out.len())
 }
 
@@ -92,10 +92,9 @@ fn decapsulation_key(private: &Private) -> Result<DecapsulationKey<MlKem768>, Al
     Ok(DecapsulationKey::from_seed(*seed))
 }
 
-fn x25519_public(private: &Private) -> Result<x25519_dalek::PublicKey, Alert> {
-    let key: &[u8; X25519] = private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)?;
-    let key = x25519_dalek::StaticSecret::from(*key);
-    Ok(x25519_dalek::PublicKey::from(&key))
+fn x25519_public(private: &Private) -> Result<[u8; X25519], Alert> {
+    let key = private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)?;
+    Ok(x25519::public(key))
 }
 
 /// Returns a server's random bytes for ML-KEM.

@@ -11,7 +11,7 @@ use crate::tls::crypto::provider::{Crypto, Group, Private, SHARE_MAX, Shared, Su
 ///
 /// More is for peers with long certificate chains, or that answer with long OCSP responses; less
 /// saves the memory of a device whose peers have neither. What is longer is answered with
-/// `decode_error`, and reported as
+/// `decode_error`, and [reported](crate::tls::Connection::lacks_room), also as
 /// [`TooLong`](crate::tls::CertificateError::TooLong) if it is the peer's certificates. Our own
 /// flight is at most [`MESSAGE_MAX`](crate::tls::MESSAGE_MAX) long whatever `N` is.
 ///

@@ -59,9 +59,7 @@ impl<M: Machine, const VERIFIES: bool> RustCrypto<M, VERIFIES> {
         share: &mut [u8; SHARE_MAX],
     ) -> Result<usize, Alert> {
         self.random(&mut private.0)?;
-        let key = x25519_dalek::StaticSecret::from(*front(private)?);
-        let public = x25519_dalek::PublicKey::from(&key);
-        put(share, public.as_bytes())
+        put(share, &x25519::public(front(private)?))
     }
 
     /// Draws until `offer` takes the number and makes a share of it.

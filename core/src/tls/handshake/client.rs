@@ -53,7 +53,10 @@ pub(crate) fn start<C: Crypto>(
     setup.crypto.random(&mut session_id)?;
     common.transcript = Transcript::both();
     let now = setup.crypto.unix_seconds();
-    client.target.set_roots(setup.config.client.roots);
+    let trust = &setup.config.client;
+    client
+        .target
+        .set_trust(trust.roots, trust.ocsp, trust.revoked);
     client.stage = ClientStage::Offered(Offer {
         session_id: SessionId::new(session_id),
         group: *group,

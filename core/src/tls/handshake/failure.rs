@@ -18,6 +18,9 @@ pub struct HandshakeFailure {
     pub error: Error,
     /// What was wrong with the peer's certificates, if that is why.
     pub certificate: Option<CertificateError>,
+    /// True if a message of the peer's is longer than there is room for: of its certificates, if
+    /// [`Self::certificate`] says so, or another. [`WithRoom`](crate::tls::WithRoom) gives more.
+    pub lacks_room: bool,
 }
 
 impl fmt::Display for HandshakeFailure {
@@ -26,6 +29,7 @@ impl fmt::Display for HandshakeFailure {
         write!(f, "handshake with a {peer} failed: {}", self.error)?;
         match self.certificate {
             Some(error) => write!(f, ": {error}"),
+            None if self.lacks_room => f.write_str(": a message is longer than there is room for"),
             None => Ok(()),
         }
     }

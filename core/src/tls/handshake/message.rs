@@ -106,6 +106,13 @@ impl<R: MessageRoom> Message<R> {
         Ok((reader.len() >= len).then_some(total))
     }
 
+    /// Returns the kind of the current message, once it has begun.
+    pub(crate) fn kind(&self) -> Option<u8> {
+        part(self.room.bytes(), self.start..self.len)
+            .first()
+            .copied()
+    }
+
     /// Returns the message kept in front and the current one, which is `total` bytes long.
     pub(crate) fn current(&self, total: usize) -> (&[u8], &[u8]) {
         let (kept, rest) = split(self.room.bytes(), self.start);

@@ -3,11 +3,13 @@
 use pki_types::TrustAnchor;
 
 use crate::tls::alert::Alert;
+use crate::tls::certificate::ocsp::OcspPolicy;
+use crate::tls::certificate::revocation::RevocationList;
 use crate::tls::crypto::provider::{Crypto, Secret, Suite};
 use crate::tls::handshake::extension::Extensions;
 use crate::tls::handshake::hello::NAME_MAX;
 use crate::tls::record::schedule::expand_label;
-use crate::tls::wire::{Reader, copy, fit, part};
+use crate::tls::wire::{Reader, Sum, copy, fit, part};
 
 /// Longest `NewSessionTicket` whose ticket is kept. Most tickets have 100 to 300 bytes; those that
 /// have a client's certificates in them are longer.
@@ -23,8 +25,10 @@ pub(crate) const RESUMPTION_MAX: u64 = 604_800;
 ///
 /// A ticket stands for the verification of the certificate that came before it. It is good as long
 /// as that certificate, and for a week at most, however often it is replaced by a new one; and only
-/// for the name, the port and the configuration that it came from, with the same authorities. About
-/// 2 KB. All zero bytes when empty; its key is wiped when it is replaced.
+/// for the name, the port and the configuration that it came from, with the same authorities, lists
+/// of revoked certificates and policy of OCSP. With such lists it is good until the next update of
+/// those of the certificate's issuers. About 2 KB. All zero bytes when empty; its key is wiped when
+/// it is replaced.
 pub struct Session {
     name: [u8; NAME_MAX],
     /// 0 if nothing is in the place.
@@ -56,28 +60,39 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// The index of the layer's configuration.
     pub(crate) config: u16,
-    /// Tells the authorities that were trusted from others.
-    pub(crate) roots: u64,
+    /// Tells from others whom the client trusted: authorities, and what revokes their certificates.
+    pub(crate) trust: Sum,
 }
 
 impl Target {
     pub(crate) const ANY: Self = Self {
         port: 0,
         config: 0,
-        roots: 0,
+        trust: Sum::NONE,
     };
 
-    /// Notes which authorities are trusted: a sum of their keys (FNV-1a, which is enough to tell
-    /// lists apart that the program itself has made).
-    pub(crate) fn set_roots(&mut self, roots: &[TrustAnchor<'_>]) {
-        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    /// Notes whom a client trusts.
+    pub(crate) fn set_trust(
+        &mut self,
+        roots: &[TrustAnchor<'_>],
+        ocsp: OcspPolicy,
+        revoked: &[RevocationList<'_>],
+    ) {
+        let mut sum = Sum::NONE;
         for root in roots {
             // Of a key, the end is the number itself.
-            for byte in root.subject_public_key_info.iter().rev().take(32) {
-                sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
+            let key = root.subject_public_key_info.as_ref();
+            sum.add(part(key, key.len().saturating_sub(32)..));
         }
-        self.roots = sum;
+        sum.add(&[match ocsp {
+            OcspPolicy::Off => 0,
+            OcspPolicy::Requested => 1,
+            OcspPolicy::Required => 2,
+        }]);
+        for list in revoked {
+            sum.add(&list.sum().bytes());
+        }
+        self.trust = sum;
     }
 }
 

@@ -92,6 +92,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             is_client: socket.connection.is_client(),
             error,
             certificate: socket.connection.certificate_error(),
+            lacks_room: socket.connection.lacks_room(),
         };
         self.stats.count_failure(&failure);
         if let Some(observer) = self.config.observer {
