@@ -11,6 +11,8 @@ use crate::ffi::{self, Name, Text, check};
 const ARGUMENTS_MAX: usize = 127;
 /// `EALREADY`, which DPDK itself says when it has been started by other code.
 const ALREADY: u16 = 114;
+/// `E2BIG`, which the shim says of arguments that are too long.
+const TOO_LONG: u16 = 7;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -62,6 +64,7 @@ impl Eal {
         let error = match said {
             Ok(_) => return Ok(Self(())),
             Err(DpdkError::Driver(ALREADY)) => return Err(DpdkError::AlreadyStarted),
+            Err(DpdkError::Driver(TOO_LONG)) => DpdkError::BadArgument,
             Err(DpdkError::Driver(errno)) => DpdkError::NotStarted(errno),
             Err(other) => other,
         };

@@ -122,6 +122,7 @@ pub(crate) struct Config {
     pub(crate) rx_descriptors: u16,
     pub(crate) tx_descriptors: u16,
     pub(crate) offload: u8,
+    pub(crate) v4_only: u8,
     pub(crate) promiscuous: u8,
     pub(crate) rss_key: *const u8,
     pub(crate) pools: [*mut Mempool; QUEUES_MAX],

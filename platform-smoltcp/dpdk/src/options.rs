@@ -22,6 +22,7 @@ pub struct PortOptions {
     pub(crate) rx_descriptors: u16,
     pub(crate) tx_descriptors: u16,
     pub(crate) offload: bool,
+    pub(crate) v4_only: bool,
     pub(crate) promiscuous: bool,
     pub(crate) trusts_checksums: bool,
     pub(crate) rss_key: Option<[u8; RSS_KEY_LEN]>,
@@ -37,6 +38,7 @@ impl PortOptions {
         rx_descriptors: 512,
         tx_descriptors: 512,
         offload: true,
+        v4_only: false,
         promiscuous: false,
         trusts_checksums: false,
         rss_key: None,
@@ -73,6 +75,14 @@ impl PortOptions {
     #[must_use]
     pub const fn offload(mut self, on: bool) -> Self {
         self.offload = on;
+        self
+    }
+
+    /// Sets whether the stack has no addresses of IPv6: ports whose driver cuts segments of IPv4
+    /// only, as `net_tap`, are then given such to cut.
+    #[must_use]
+    pub const fn v4_only(mut self, on: bool) -> Self {
+        self.v4_only = on;
         self
     }
 

@@ -59,7 +59,7 @@ impl<'e> Pool<'e> {
     ///
     /// # Errors
     /// [`DpdkError::SmallRoom`] for more bytes than that, else [`DpdkError::Driver`], with `ENOMEM`
-    /// when there is not that much.
+    /// or `ENOBUFS` when there is not that much.
     pub fn new(_: &'e Eal, frames: u32, room: u16) -> Result<Self, DpdkError> {
         if room > u16::MAX.saturating_sub(128) {
             return Err(DpdkError::SmallRoom);

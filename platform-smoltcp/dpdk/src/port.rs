@@ -143,6 +143,7 @@ impl<'e> Port<'e> {
             rx_descriptors: options.rx_descriptors,
             tx_descriptors: options.tx_descriptors,
             offload: options.offload.into(),
+            v4_only: options.v4_only.into(),
             promiscuous: options.promiscuous.into(),
             rss_key: options.rss_key.as_ref().map_or(null(), |key| key.as_ptr()),
             pools: each.map(|pool| pool.map_or(null_mut(), Pool::raw)),

@@ -78,6 +78,7 @@ struct us_config {
     uint16_t rx_descriptors;
     uint16_t tx_descriptors;
     uint8_t offload;
+    uint8_t v4_only;
     uint8_t promiscuous;
     const uint8_t *rss_key;
     struct rte_mempool *pools[QUEUES_MAX];
@@ -325,14 +326,18 @@ int us_dpdk_open(uint16_t port, const struct us_config *config, struct us_port *
         return -ERANGE;
     if (info.hash_key_size > sizeof key)
         return -ENOTSUP;
+    /* Takes no segments to cut that are as long as its MTU without the link's header, and sends
+     * those of IPv6 as they are. */
+    if (strcmp(info.driver_name, "net_tap") == 0) {
+        out->abilities |= COUNTS_LINK_HEADERS;
+        if (!config->v4_only)
+            info.tx_offload_capa &= ~RTE_ETH_TX_OFFLOAD_TCP_TSO;
+    }
     choose(&info, config, &conf, key, out);
     /* When its interface is down, frees frames and counts them as errors; some versions then say
      * that they have not sent them. */
     if (strcmp(info.driver_name, "net_af_packet") == 0)
         out->abilities |= COUNTS_WHAT_IT_LOSES;
-    /* Takes no segments to cut that are as long as its MTU without the link's header. */
-    if (strcmp(info.driver_name, "net_tap") == 0)
-        out->abilities |= COUNTS_LINK_HEADERS;
     error = rte_eth_dev_configure(port, config->queues, config->queues, &conf);
     if (error >= 0)
         error = set_up_queues(port, config, &conf, &info);
@@ -345,9 +350,10 @@ int us_dpdk_open(uint16_t port, const struct us_config *config, struct us_port *
     error = rte_eth_dev_start(port);
     if (error < 0)
         return error;
-    if (out->abilities & SPREADS)
-        error = fill_table(port, out->table_len, config->queues);
-    if (error >= 0 && config->promiscuous)
+    /* Without, the card spreads as it likes, and stacks hand over. */
+    if ((out->abilities & SPREADS) && fill_table(port, out->table_len, config->queues) < 0)
+        out->abilities &= ~SPREADS;
+    if (config->promiscuous)
         error = rte_eth_promiscuous_enable(port);
     /* IPv6 finds neighbours by multicast. */
     if (error >= 0)

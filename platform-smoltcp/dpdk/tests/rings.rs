@@ -134,6 +134,61 @@ fn nothing_that_was_taken_is_lost() {
     assert!(from.slot(60).is_some(), "there is room again");
 }
 
+/// What a port takes not at all is given up after a second, and counted.
+#[test]
+fn what_is_never_taken_is_given_up() {
+    let [left, _] = cable("stuck", 8, two_pools(), &PortOptions::DEFAULT);
+    let mut from = left.device(0).unwrap();
+    while from.slot(60).is_some() {
+        from.commit(60, &TxMeta::NONE);
+    }
+    from.flush();
+    let start = from.now();
+    while from.counters().dropped == 0 {
+        let now = from.now();
+        from.wait(Some(
+            now.saturating_add(std::time::Duration::from_millis(50)),
+        ));
+        assert!(now.saturating_since(start).as_secs() < 30);
+    }
+    let waited = from.now().saturating_since(start);
+    assert!(waited.as_millis() >= 1_000, "{waited:?}");
+    // Seven are in the ring.
+    let counted = from.counters();
+    assert_eq!(counted.sent, counted.dropped + 7, "{counted:?}");
+    assert!(from.slot(60).is_some(), "there is room again");
+}
+
+/// A port of rings is stopped and started under its devices; what waits is sent then.
+#[test]
+fn a_ring_that_is_stopped_goes_on_later() {
+    let [left, right] = cable("stop", 64, two_pools(), &PortOptions::DEFAULT);
+    let (mut from, mut to) = (left.device(0).unwrap(), right.device(0).unwrap());
+    let send = |from: &mut Dpdk<'static>| {
+        from.slot(60).unwrap().fill(7);
+        from.commit(60, &TxMeta::NONE);
+        from.flush();
+    };
+    send(&mut from);
+    left.stop().unwrap();
+    assert!(!left.is_stopped(), "its device has not seen it");
+    send(&mut from);
+    assert!(left.is_stopped());
+    assert_eq!(to.receive(64), 1, "the other end is no matter of it");
+    assert_eq!(from.receive(64), 0);
+    left.start().unwrap();
+    from.flush();
+    assert_eq!(to.receive(64), 1);
+    // A stop that is taken back before it was seen is none.
+    left.stop().unwrap();
+    left.start().unwrap();
+    send(&mut from);
+    assert_eq!(to.receive(64), 1);
+    drop(from);
+    left.stop().unwrap();
+    assert!(left.is_stopped(), "nobody has to see it");
+}
+
 /// With no buffer left the device says that it is full; frames that come back make room.
 #[test]
 fn an_empty_pool_is_waited_for() {

@@ -12,8 +12,8 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets_dpdk::{Eal, Pool};
 use usockets_smoltcp::{
-    Address, Block, Config, Listener, Memory, Neighbour, Outstanding, PollDevice, Secret,
-    SizeClass, Slot, Stack, Working,
+    Address, Block, Config, DeviceCounters, Listener, Memory, Neighbour, Outstanding, PollDevice,
+    Secret, SizeClass, Slot, Stack, Working,
 };
 
 /// Connections of a stack, and bytes of each buffer.
@@ -276,6 +276,26 @@ impl<D: PollDevice> Server<D> {
                 start.elapsed() < Duration::from_secs(60),
                 "it takes too long"
             );
+        }
+    }
+}
+
+impl<D: PollDevice> Server<D> {
+    /// Polls the loop until its device has received so many frames.
+    pub(crate) fn serve_frames(&mut self, frames: u64) {
+        self.serve_counted(|counted| counted.received >= frames);
+    }
+
+    /// Polls the loop until its device has counted something, for a minute at most.
+    pub(crate) fn serve_counted(&mut self, is_enough: impl Fn(&DeviceCounters) -> bool) {
+        let start = std::time::Instant::now();
+        loop {
+            let counted = self.looped.platform_mut().device_mut().counters();
+            if is_enough(&counted) {
+                return;
+            }
+            self.poll().unwrap();
+            assert!(start.elapsed() < Duration::from_secs(60), "{counted:?}");
         }
     }
 }
