@@ -35,7 +35,7 @@ check_example() {
         ip link set lo up
         "$1" --port net_tap0 --mac 02:00:0a:4d:00:02 --ip 10.77.0.2/24 --ip fd77::2/64 --queues 2 -- \
             -l 0 --no-huge -m 256 --no-pci --no-shconf --no-telemetry --log-level=warning \
-            --file-prefix "usockets$$" --vdev=net_tap0,iface=us0 >"$2" 2>&1 &
+            --file-prefix=usockets-tests --vdev=net_tap0,iface=us0 >"$2" 2>&1 &
         server=$!
         trap "kill $server" EXIT
         for _ in $(seq 200); do

@@ -85,8 +85,8 @@
 //! In tree are, for Linux, `Tap` (feature `tap`), `Packet` for any interface by a packet socket
 //! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`); [`Wire`] for tests,
 //! [`Pcap`] around any device, `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`), and
-//! `FromEmbassy` and `ToEmbassy` for drivers of `embassy-net` (feature `embassy`). Ports of DPDK are
-//! devices by a crate of their own, `usockets-dpdk`.
+//! `FromEmbassy` and `ToEmbassy` for drivers of `embassy-net` (feature `embassy`). Ports of DPDK
+//! are devices by a crate of their own, `usockets-dpdk`.
 //!
 //! # Or smoltcp's own TCP
 //!

@@ -9,7 +9,6 @@ use usockets_dpdk::{DpdkError, Eal, Pool};
 
 #[test]
 fn dpdk_is_started_ended_and_not_started_again() {
-    let prefix = format!("--file-prefix=usockets{}", std::process::id());
     let fit = [
         "once",
         "-l",
@@ -21,7 +20,7 @@ fn dpdk_is_started_ended_and_not_started_again() {
         "--no-shconf",
         "--no-telemetry",
         "--log-level=warning",
-        &prefix,
+        "--file-prefix=usockets-tests",
     ];
     let too_long = "x".repeat(5_000);
     for unfit in [&*too_long, "a zero: \0"] {

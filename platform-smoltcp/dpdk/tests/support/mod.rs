@@ -28,7 +28,6 @@ pub(crate) const STACK: [u8; 4] = [10, 0, 0, 2];
 pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     EAL.get_or_init(|| {
-        let prefix = format!("--file-prefix=usockets{}", std::process::id());
         Eal::start(&[
             "tests",
             "-l",
@@ -40,7 +39,7 @@ pub(crate) fn eal() -> &'static Eal {
             "--no-shconf",
             "--no-telemetry",
             "--log-level=warning",
-            &prefix,
+            "--file-prefix=usockets-tests",
         ])
         .expect("DPDK")
     })
