@@ -163,6 +163,7 @@ fn network(options: &Options) -> Result<Network, Error> {
         slots: memory(CONNECTIONS, || Slot::EMPTY),
         working: memory(class.working_len(), || Working::EMPTY),
         resting: &mut [],
+        in_flight: &mut [],
         bytes: memory(class.bytes(), || 0),
         outstanding: memory(class.outstanding_len(), || Outstanding::EMPTY),
         ranges: memory(class.ranges_len(), || Block::EMPTY),

@@ -6,7 +6,7 @@ use usockets::{Budget, Duration};
 
 use crate::hash::Secret;
 use crate::ip::route::Address;
-use crate::stack::lease::{Resting, Working};
+use crate::stack::lease::{InFlight, Resting, Working};
 use crate::stack::slot::Slot;
 use crate::tcp::{Block, Outstanding};
 
@@ -256,10 +256,23 @@ impl SizeClass {
         self.leased
     }
 
-    /// Returns the entries that the class takes of [`Memory::working`](crate::Memory): its sets.
+    /// Returns the number of sets.
+    pub(crate) const fn sets(&self) -> usize {
+        self.working
+    }
+
+    /// Returns the entries that the class takes of [`Memory::working`](crate::Memory): its sets, if
+    /// they are for life.
     #[must_use]
     pub const fn working_len(&self) -> usize {
-        self.working
+        if self.leased { 0 } else { self.working }
+    }
+
+    /// Returns the entries that the class takes of [`Memory::in_flight`](crate::Memory): its sets,
+    /// if they are leased.
+    #[must_use]
+    pub const fn in_flight_len(&self) -> usize {
+        if self.leased { self.working } else { 0 }
     }
 
     /// Returns the entries that the class takes of [`Memory::resting`](crate::Memory).
@@ -324,14 +337,15 @@ impl SizeClass {
     #[must_use]
     pub const fn budget(&self) -> Budget {
         let buffers = Budget::of::<u8>().times(self.recv.saturating_add(self.send));
-        let sets = Budget::of::<Working>()
-            .and(buffers)
+        let sets = buffers
             .and(Budget::of::<Outstanding>().times(self.outstanding))
             .and(Budget::of::<Block>().times(self.ranges))
             .times(self.working);
         Budget::of::<Slot>()
             .and(Budget::of::<u32>())
             .times(self.connections)
+            .and(Budget::of::<Working>().times(self.working_len()))
+            .and(Budget::of::<InFlight>().times(self.in_flight_len()))
             .and(Budget::of::<Resting>().times(self.resting_len()))
             .and(sets)
     }

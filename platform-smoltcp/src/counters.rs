@@ -23,7 +23,7 @@ pub struct Counters {
     pub handshakes_expired: u64,
     /// Half-open connections that made place.
     pub half_open_evicted: u64,
-    /// Connections in TIME-WAIT that made place.
+    /// Connections in TIME-WAIT that made place for others, of slots or in a full table.
     pub time_wait_evicted: u64,
     /// Connections closed by their owner, delivered but not ended by both, that made place.
     pub closing_evicted: u64,

@@ -59,6 +59,7 @@
 //!     slots: &mut [const { Slot::EMPTY }; 4],
 //!     working: &mut [const { Working::EMPTY }; 4],
 //!     resting: &mut [],
+//!     in_flight: &mut [],
 //!     outstanding: &mut [Outstanding::EMPTY; 32],
 //!     ranges: &mut [Block::EMPTY; 16],
 //!     bytes: &mut [0; 4 * 2048],
@@ -105,15 +106,20 @@
 //! Or the connections of a class share fewer sets of control block, buffers and tables than there
 //! are connections (`SizeClass::leased`, feature `leases`), and each leases one while it has
 //! something to do. A silent connection then takes 192 bytes in all: its [`Slot`], 4 bytes in the
-//! table of addresses, and a [`Resting`].
+//! table of addresses, and a [`Resting`]. When it is over and only TIME-WAIT is left of it, it
+//! takes 32 bytes, if the stack is given a table for those (`Stack::start_time_wait`).
 //!
-//! | of a connection beside buffers and tables | for life | leased, silent | leased, busy |
-//! |---|---|---|---|
-//! | [`Slot`] | 80 | 80 | 80 |
-//! | bucket of the table of addresses | 4 | 4 | 4 |
-//! | [`Resting`] ([`tcp::Quiet`] and which set it has) | | 108 | 108 |
-//! | [`Working`] ([`tcp::Connection`] and whose it is) | 264 | | 264 |
-//! | sum | 348 | 192 | 456 |
+//! | of a connection beside buffers | for life | leased, silent | leased, busy | TIME-WAIT |
+//! |---|---|---|---|---|
+//! | [`Slot`] | 80 | 80 | 80 | |
+//! | bucket of the table of addresses | 4 | 4 | 4 | |
+//! | [`Working`] ([`tcp::Connection`]) | 256 | | | |
+//! | [`Resting`] ([`tcp::Quiet`] and which set it has) | | 108 | 108 | |
+//! | [`InFlight`] ([`tcp::Flight`] and whose it is) | | | 188 | |
+//! | `TimeWaitSlot` ([`tcp::TimeWait`] and what finds it) | | | | 32 |
+//! | sum | 340 | 192 | 380 | 32 |
+//!
+//! `TimeWaitSlot`, [`InFlight`], [`tcp::Flight`] and [`tcp::Quiet`] say what their bytes are.
 //!
 //! A window is told when a connection opens and may not shrink (RFC 9293, section 3.8.6), so a
 //! silent connection has promised its whole receive buffer without holding one. What then comes
@@ -153,12 +159,12 @@
 //! connections may be held ([`SizeClass::half_open`]), or when those of a listener fill its
 //! backlog and do not complete, the answer is a SYN cookie, which takes no slot.
 //!
-//! A full class makes place by giving up, in this order, the oldest connection in
-//! TIME-WAIT; the oldest that its owner has closed, with everything delivered, and that only waits
-//! for its peer's end; and, for a connect or for a peer that returned a cookie, the oldest
-//! half-open one, or one that its owner has closed and whose peer has not taken a segment for 10 s.
-//! Other closed connections with bytes to deliver keep their slots; each ends when its peer takes
-//! less than a segment in [`Limits::answer`], however often it says that it lives.
+//! A full class makes place by giving up, in this order, the oldest connection in TIME-WAIT that has
+//! a slot; the oldest that its owner has closed, with everything delivered, and that only waits for
+//! its peer's end; and, for a connect or for a peer that returned a cookie, the oldest half-open
+//! one, or one that its owner has closed and whose peer has not taken a segment for 10 s. Other
+//! closed connections with bytes to deliver keep their slots; each ends when its peer takes less
+//! than a segment in [`Limits::answer`], however often it says that it lives.
 #![no_std]
 
 #[cfg(any(doc, doctest))]
@@ -217,7 +223,7 @@ pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 
 pub use stack::demand::Demand;
-pub use stack::lease::{Resting, Working};
+pub use stack::lease::{InFlight, Resting, Working};
 pub use stack::listener::Listener;
 pub use stack::memory::Memory;
 pub use stack::platform::{FRAMES_MAX, Stack};
@@ -225,6 +231,8 @@ pub use stack::platform::{FRAMES_MAX, Stack};
 pub use stack::queues::{SharedPacket, SharedQueues};
 pub use stack::slot::Slot;
 pub use stack::socket::Socket;
+#[cfg(feature = "leases")]
+pub use stack::time_wait::TimeWaitSlot;
 #[cfg(feature = "connections")]
 pub use stack::view::ConnectionView;
 pub use tcp::{Block, Outstanding};

@@ -1,7 +1,7 @@
 //! The memory of a whole program as a constant.
 
 use usockets::{Budget, Buffer, Handler, Loop, Opened, Platform, Socket, Sockets};
-use usockets_smoltcp::{Block, Outstanding, Resting, SizeClass, Slot, Working};
+use usockets_smoltcp::{Block, InFlight, Outstanding, Resting, SizeClass, Slot, Working};
 use usockets_tests::sim::Host;
 
 /// Keeps a buffer for each connection.
@@ -53,6 +53,7 @@ fn a_class_takes_what_its_memory_has() {
         let sum = class.connections * (size_of::<Slot>() + size_of::<u32>())
             + class.working_len() * size_of::<Working>()
             + class.resting_len() * size_of::<Resting>()
+            + class.in_flight_len() * size_of::<InFlight>()
             + class.bytes()
             + class.outstanding_len() * size_of::<Outstanding>()
             + class.ranges_len() * size_of::<Block>();

@@ -3,8 +3,8 @@
 
 use usockets::Error;
 use usockets_smoltcp::{
-    Address, Block, CLASSES_MAX, Capabilities, Config, Demand, Faults, Listener, Medium, Memory,
-    Neighbour, Outstanding, Resting, Secret, SizeClass, Slot, Stack, Working,
+    Address, Block, CLASSES_MAX, Capabilities, Config, Demand, Faults, InFlight, Listener, Medium,
+    Memory, Neighbour, Outstanding, Resting, Secret, SizeClass, Slot, Stack, Working,
 };
 use usockets_tests::smoltcp::{MTU, leak, mac, wire};
 
@@ -16,6 +16,7 @@ struct Given {
     slots: usize,
     working: usize,
     resting: usize,
+    in_flight: usize,
     bytes: usize,
     outstanding: usize,
     ranges: usize,
@@ -36,6 +37,7 @@ impl Given {
             slots: 12,
             working: sum(SizeClass::working_len),
             resting: sum(SizeClass::resting_len),
+            in_flight: sum(SizeClass::in_flight_len),
             bytes: sum(SizeClass::bytes),
             outstanding: sum(SizeClass::outstanding_len),
             ranges: sum(SizeClass::ranges_len),
@@ -53,6 +55,7 @@ impl Given {
             slots: leak(self.slots, || Slot::EMPTY),
             working: leak(self.working, || Working::EMPTY),
             resting: leak(self.resting, || Resting::EMPTY),
+            in_flight: leak(self.in_flight, || InFlight::EMPTY),
             bytes: leak(self.bytes, || 0),
             outstanding: leak(self.outstanding, || Outstanding::EMPTY),
             ranges: leak(self.ranges, || Block::EMPTY),
@@ -77,7 +80,7 @@ type Change<'a> = (Demand, &'a dyn Fn(&mut Given));
 fn what_is_not_met_is_told() {
     assert_eq!(Given::enough().start(), (None, Ok(())));
     let too_many = Address::new([10, 0, 0, 2].into(), 24);
-    let changes: [Change<'_>; 13] = [
+    let changes: [Change<'_>; 14] = [
         (Demand::Addresses, &|given| {
             given.addresses = vec![too_many; 9]
         }),
@@ -91,6 +94,7 @@ fn what_is_not_met_is_told() {
         (Demand::Slots, &|given| given.slots -= 1),
         (Demand::Working, &|given| given.working -= 1),
         (Demand::Resting, &|given| given.resting -= 1),
+        (Demand::InFlight, &|given| given.in_flight -= 1),
         (Demand::Bytes, &|given| given.bytes -= 1),
         (Demand::Outstanding, &|given| given.outstanding -= 1),
         (Demand::Ranges, &|given| given.ranges -= 1),
@@ -115,6 +119,7 @@ fn what_a_device_must_be_is_told() {
             slots: leak(12, || Slot::EMPTY),
             working: leak(given.working, || Working::EMPTY),
             resting: leak(given.resting, || Resting::EMPTY),
+            in_flight: leak(given.in_flight, || InFlight::EMPTY),
             bytes: leak(given.bytes, || 0),
             outstanding: leak(given.outstanding, || Outstanding::EMPTY),
             ranges: leak(given.ranges, || Block::EMPTY),

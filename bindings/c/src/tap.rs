@@ -200,6 +200,7 @@ impl Kernel {
                 slots: kept.slots.lease(),
                 working: kept.working.lease(),
                 resting: &mut [],
+                in_flight: &mut [],
                 outstanding: kept.outstanding.lease(),
                 ranges: kept.ranges.lease(),
                 bytes: bytes_of(&kept.bytes, CLASS.bytes()),

@@ -90,6 +90,7 @@ pub(crate) fn stack(
         slots: SLOTS.take(),
         working: WORKING.take(),
         resting: &mut [],
+        in_flight: &mut [],
         outstanding: OUTSTANDING.take(),
         ranges: RANGES.take(),
         bytes: BYTES.take(),

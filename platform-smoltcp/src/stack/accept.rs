@@ -30,11 +30,11 @@ enum Place {
 
 impl Shell<'_> {
     /// Takes a segment for which there is no connection; returns the bytes of the frame that
-    /// answers it.
+    /// answers it. `last` is SND.NXT of a connection of the same ends that was in TIME-WAIT.
     #[inline(never)]
     pub(super) fn on_stranger(
         &mut self,
-        ends: &Ends,
+        (ends, last): (&Ends, Option<Seq>),
         segment: &Segment<'_>,
         arrival: &Arrival<'_>,
     ) -> usize {
@@ -59,11 +59,17 @@ impl Shell<'_> {
                 return 0;
             }
         }
+        #[cfg(feature = "leases")]
+        let last = match self.on_time_wait(ends, segment, arrival) {
+            Ok(len) => return len,
+            Err(None) => last,
+            Err(newer) => newer,
+        };
         let Some(number) = self.listener_for(ends) else {
             return self.reset(ends, segment, arrival);
         };
         match Listen::of(segment) {
-            Listen::Open => self.on_syn(number, ends, segment, arrival),
+            Listen::Open => self.on_syn((number, last), ends, segment, arrival),
             Listen::Reset => {
                 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
                 if self.shares_cookies() {
@@ -96,7 +102,7 @@ impl Shell<'_> {
     /// Answers a SYN that met a listener.
     fn on_syn(
         &mut self,
-        number: usize,
+        (number, last): (usize, Option<Seq>),
         ends: &Ends,
         segment: &Segment<'_>,
         arrival: &Arrival<'_>,
@@ -107,7 +113,7 @@ impl Shell<'_> {
         let (class, room) = (listener.class, listener.room());
         match self.place_for(class, room) {
             Place::Slot(index) => {
-                self.open_half(index, number, ends, segment);
+                self.open_half(index, (number, last), ends, segment);
                 0
             }
             Place::Cookie => self.answer_with_cookie(number, ends, segment, arrival),
@@ -220,11 +226,21 @@ impl Shell<'_> {
     }
 
     /// Makes a free slot a half-open connection of a listener, by a SYN.
-    fn open_half(&mut self, index: u32, number: usize, ends: &Ends, segment: &Segment<'_>) {
+    fn open_half(
+        &mut self,
+        index: u32,
+        (number, last): (usize, Option<Seq>),
+        ends: &Ends,
+        segment: &Segment<'_>,
+    ) {
         let Some(settings) = self.settings_of(number, ends) else {
             return;
         };
-        let (now, isn) = (self.now, self.isn(ends));
+        let (now, mut isn) = (self.now, self.isn(ends));
+        if let Some(last) = last {
+            // Nothing of it may be taken for the old connection's (RFC 1122, section 4.2.2.13).
+            isn = isn.later(last.plus(1));
+        }
         if !self.lease(index) {
             self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
             return;

@@ -131,6 +131,10 @@ impl Shell<'_> {
     fn is_taken(&mut self, ends: &Ends, ip: IpAddr) -> bool {
         let hash = ends.hash32(self.secrets.table);
         let local = SocketAddr::new(ip, ends.local_port());
+        #[cfg(feature = "leases")]
+        if self.is_in_time_wait(ends) {
+            return true;
+        }
         self.table.find(self.slots.all, hash, ends).is_some()
             || self.listeners.iter().any(|listener| listener.takes(local))
     }

@@ -30,6 +30,8 @@ pub enum Demand {
     Working,
     /// [`Memory::resting`]: as many as the classes say.
     Resting,
+    /// [`Memory::in_flight`]: as many as the classes say.
+    InFlight,
     /// [`Memory::bytes`]: as many as the classes say.
     Bytes,
     /// [`Memory::outstanding`]: as many as the classes say.
@@ -72,6 +74,10 @@ impl Demand {
             (
                 sum(SizeClass::resting_len) <= memory.resting.len(),
                 Self::Resting,
+            ),
+            (
+                sum(SizeClass::in_flight_len) <= memory.in_flight.len(),
+                Self::InFlight,
             ),
             (sum(SizeClass::bytes) <= memory.bytes.len(), Self::Bytes),
             (

@@ -47,7 +47,7 @@ impl Shell<'_> {
 
     /// Returns true for a connection without a set of which nothing is left but TIME-WAIT, or the
     /// limit of FIN-WAIT-2: its end needs no set.
-    fn is_over(&self, index: u32) -> bool {
+    fn is_over(&mut self, index: u32) -> bool {
         let slot = self.slots.get(index);
         slot.is_some_and(|slot| matches!(slot.phase, Phase::Closing | Phase::TimeWait))
             && self.slots.look(index).working().is_none()
@@ -150,12 +150,17 @@ impl Shell<'_> {
         if slot.flags.has(Flags::CLOSE_DUE) {
             return;
         }
+        let (phase, left_before) = (slot.phase, slot.left);
         let look = self.slots.look(index);
-        let (connection, phase) = (look.working(), slot.phase);
+        let connection = look.working();
         let left = connection.map_or(0, Connection::send_len);
         match (look.state(), phase) {
             (State::Closed, _) => self.release(index),
             (State::TimeWait, Phase::Delivering | Phase::Closing) => {
+                #[cfg(feature = "leases")]
+                if self.retire(index) {
+                    return;
+                }
                 self.slots.move_to(index, Phase::TimeWait);
                 self.unlimit(index);
             }
@@ -164,7 +169,7 @@ impl Shell<'_> {
                 self.limit(index, self.limits.closing);
             }
             (_, Phase::Delivering) => {
-                let taken = slot.left.saturating_sub(left);
+                let taken = left_before.saturating_sub(left);
                 let mss = connection.map_or(0, Connection::send_mss);
                 if taken >= u32::from(mss) || (taken > 0 && left == 0) {
                     self.await_progress(index);

@@ -6,7 +6,7 @@ use crate::device::Medium;
 use crate::ip::resolve::{self, Heard};
 use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
-use crate::tcp::{Events, Segment, Transmit};
+use crate::tcp::{Connection, Events, Segment, Transmit};
 use crate::wire::checksum;
 use crate::wire::ethernet::{Ethernet, Mac, is_unicast};
 use crate::wire::ipv4::Ipv4;
@@ -222,7 +222,7 @@ impl Shell<'_> {
         let found = self.table.find(self.slots.all, hash, ends);
         match found {
             Some(index) => Ok(index),
-            None => Err(self.on_stranger(ends, segment, arrival)),
+            None => Err(self.on_stranger((ends, None), segment, arrival)),
         }
     }
 
@@ -253,8 +253,9 @@ impl Shell<'_> {
         if events.has(Events::NEW_SYN) {
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
             if self.listener_for(ends).is_some() {
+                let last = self.slots.look(index).working().map(Connection::send_next);
                 self.release_time_wait(index);
-                return self.on_stranger(ends, segment, arrival);
+                return self.on_stranger((ends, last), segment, arrival);
             }
         }
         if events.has(Events::ANSWER_RESET)

@@ -4,8 +4,11 @@
 //! A class of slots has either one *set* for each slot (a control block, two buffers, two tables:
 //! [`Working`] and what goes with it), for life, or fewer sets than slots, which connections lease
 //! (`SizeClass::leased`). Then a connection has a set from the moment
-//! at which something happens until nothing is on its way, out of order or waiting to be received;
-//! the rest of the time it is remembered in a [`Resting`].
+//! at which something happens until nothing is on its way, out of order or waiting to be received.
+//!
+//! A control block of those is in two parts: [`Resting`], which the connection has for life, and
+//! [`InFlight`], which goes with the set. The one that is being worked on is put together in a
+//! [`Current`], of which a stack has one; segments come in trains, so mostly it is there already.
 //!
 //! A set is leased whole, so no connection waits with one buffer for the other. No more than three
 //! quarters of the sets may hold octets that have not been received, however many come, so that the
@@ -14,35 +17,76 @@
 //! in a circle, if both are of one class: `SizeClass::leased` says so.
 
 use crate::pool::links::NONE;
-use crate::tcp::{Connection, Quiet};
+use crate::tcp::{Connection, Flight, Quiet};
 
-/// One connection's control block while it has something to do, lent by the caller as
+/// One connection's control block, of a class whose sets are for life, lent by the caller as
 /// [`Working::EMPTY`].
 #[derive(Debug)]
 pub struct Working {
     pub(super) connection: Connection,
-    /// Whose set it is; of a free one, the next that is free. Not used where sets are for life.
-    pub(super) slot: u32,
-    /// It has octets that its owner has not received, or that are out of order, and is counted so.
-    pub(super) holds: bool,
 }
 
 impl Working {
     /// A control block that no stack has taken yet.
     pub const EMPTY: Self = Self {
         connection: Connection::CLOSED,
+    };
+}
+
+/// The part of a control block that a connection has only while it has something to do, of a class
+/// whose sets are leased, lent by the caller as [`InFlight::EMPTY`].
+///
+/// | part | bytes |
+/// |---|---|
+/// | what is on its way or out of order ([`Flight`]) | 180 |
+/// | whose set it is, whether it holds octets, rounded up | 8 |
+/// | sum | 188 |
+#[derive(Debug)]
+pub struct InFlight {
+    /// Meaningful while the connection has the set and is not the current one.
+    pub(super) flight: Flight,
+    /// Whose set it is; of a free one, the next that is free.
+    pub(super) slot: u32,
+    /// It has octets that its owner has not received, or that are out of order, and is counted so.
+    pub(super) holds: bool,
+}
+
+const _: () = assert!(size_of::<InFlight>() <= 192);
+// And each segment on its way.
+const _: () = assert!(size_of::<crate::tcp::Outstanding>() <= 16);
+
+impl InFlight {
+    /// Of no connection.
+    pub const EMPTY: Self = Self {
+        flight: Flight::EMPTY,
         slot: NONE,
         holds: false,
     };
 }
 
-/// What is remembered of one connection of a class whose sets are leased, lent by the caller as
-/// [`Resting::EMPTY`].
+/// The connection with a leased set that is being worked on, put together.
+#[derive(Clone, Copy)]
+pub(super) struct Current {
+    /// Its slot; [`NONE`] while there is none.
+    pub(super) slot: u32,
+    pub(super) connection: Connection,
+}
+
+impl Current {
+    /// No connection.
+    pub(super) const NONE: Self = Self {
+        slot: NONE,
+        connection: Connection::CLOSED,
+    };
+}
+
+/// The part of a control block that a connection has for life, of a class whose sets are leased,
+/// lent by the caller as [`Resting::EMPTY`].
 #[derive(Debug)]
 pub struct Resting {
     /// The number in its class of the set it has; [`NONE`] while it is quiet.
     pub(super) set: u32,
-    /// What is remembered; meaningful while it is quiet.
+    /// Meaningful while the connection is not the current one.
     pub(super) quiet: Quiet,
 }
 

@@ -1,7 +1,7 @@
 //! All memory of one stack, and how it is counted.
 
 use crate::ip::neighbour::Neighbour;
-use crate::stack::lease::{Resting, Working};
+use crate::stack::lease::{InFlight, Resting, Working};
 use crate::stack::listener::Listener;
 use crate::stack::slot::Slot;
 use crate::tcp::{Block, Outstanding};
@@ -16,12 +16,15 @@ pub(super) const MTU_MIN: usize = 576;
 pub struct Memory<'a> {
     /// One for each connection of all classes; 16,777,216 at most.
     pub slots: &'a mut [Slot],
-    /// Control blocks of connections that have something to do, of all classes
+    /// Control blocks of all classes that have theirs for life
     /// ([`SizeClass::working_len`](crate::SizeClass::working_len)).
     pub working: &'a mut [Working],
-    /// What is remembered of connections that have nothing to do, of all classes that lease their
-    /// memory ([`SizeClass::resting_len`](crate::SizeClass::resting_len)).
+    /// What is remembered of each connection, of all classes that lease their memory
+    /// ([`SizeClass::resting_len`](crate::SizeClass::resting_len)).
     pub resting: &'a mut [Resting],
+    /// What those have beside that while they have something to do
+    /// ([`SizeClass::in_flight_len`](crate::SizeClass::in_flight_len)).
+    pub in_flight: &'a mut [InFlight],
     /// The buffers of all classes ([`SizeClass::bytes`](crate::SizeClass::bytes)).
     pub bytes: &'a mut [u8],
     /// Entries for segments that are on their way, of all classes
@@ -57,6 +60,7 @@ impl core::fmt::Debug for Memory<'_> {
 pub(super) struct Tables<'a> {
     pub(super) working: &'a mut [Working],
     pub(super) resting: &'a mut [Resting],
+    pub(super) in_flight: &'a mut [InFlight],
     pub(super) outstanding: &'a mut [Outstanding],
     pub(super) ranges: &'a mut [Block],
 }

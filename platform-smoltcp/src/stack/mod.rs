@@ -7,8 +7,8 @@
 //! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
 //! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
 //! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`demand`] what it
-//! takes to start, [`memory`] what the caller lends, [`socket`] what a loop keeps of one, and
-//! `view` what is told of it.
+//! takes to start, [`memory`] what the caller lends, [`socket`] what a loop keeps of one,
+//! `time_wait` what is left of one in TIME-WAIT, and `view` what is told of it.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
@@ -70,5 +70,7 @@ mod shell;
 pub(crate) mod slot;
 mod slots;
 pub(crate) mod socket;
+#[cfg(feature = "leases")]
+pub(crate) mod time_wait;
 #[cfg(feature = "connections")]
 pub(crate) mod view;

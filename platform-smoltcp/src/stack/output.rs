@@ -223,18 +223,16 @@ impl Shell<'_> {
         if slot.links.has(Marks::BLOCKED) {
             return;
         }
+        let (phase, leases) = (slot.phase, self.slots.is_any_leased());
         let mut look = self.slots.look(index);
-        if look.state() == State::Closed && matches!(slot.phase, Phase::HalfOpen | Phase::Waiting)
-            || slot.phase.is_orphaned()
+        if look.state() == State::Closed && matches!(phase, Phase::HalfOpen | Phase::Waiting)
+            || phase.is_orphaned()
         {
             self.advance_orphan(index);
             look = self.slots.look(index);
         }
         let mut due = look.deadline();
-        if self.slots.is_any_leased()
-            && due.is_some_and(|due| due <= self.now)
-            && look.working().is_none()
-        {
+        if leases && due.is_some_and(|due| due <= self.now) && look.working().is_none() {
             // No set was free for it.
             due = Some(self.now.saturating_add(STARVED_WAIT));
         }

@@ -45,7 +45,7 @@ impl Shell<'_> {
 
     /// Returns why a connection broke, if it did.
     #[inline]
-    pub(super) fn error(&self, index: u32) -> Option<Error> {
+    pub(super) fn error(&mut self, index: u32) -> Option<Error> {
         self.slots.look(index).error()
     }
 
@@ -110,12 +110,13 @@ impl Shell<'_> {
     }
 
     /// Says why an owner cannot send, if it cannot.
-    fn check_send(&self, index: u32) -> Result<(), Error> {
+    fn check_send(&mut self, index: u32) -> Result<(), Error> {
         let slot = self.slots.get(index).ok_or(Error::Invalid)?;
+        let finished = slot.flags.has(Flags::FINISHED);
         let look = self.slots.look(index);
         match look.state() {
             State::SynSent | State::SynReceived | State::Established | State::CloseWait
-                if !slot.flags.has(Flags::FINISHED) =>
+                if !finished =>
             {
                 Ok(())
             }
@@ -142,6 +143,8 @@ impl Shell<'_> {
         match self.state(index) {
             State::SynSent | State::SynReceived => return self.abort(index),
             State::Closed => return self.release_closed(index),
+            #[cfg(feature = "leases")]
+            State::TimeWait if self.retire(index) => return,
             _ => {}
         }
         self.disown(index);

@@ -250,6 +250,9 @@ impl Shell<'_> {
             let Some(index) = self.slots.next_leaseholder(class) else {
                 return false;
             };
+            if !self.slots.may_be_stalled(index, (now, STUCK.as_micros())) {
+                continue;
+            }
             let Some(open) = self.slots.open(index) else {
                 continue;
             };
@@ -310,6 +313,9 @@ impl Shell<'_> {
             let Some(index) = self.slots.next_leaseholder(class) else {
                 return false;
             };
+            if !self.slots.may_renege(index) {
+                continue;
+            }
             let Some(open) = self.slots.open(index) else {
                 continue;
             };

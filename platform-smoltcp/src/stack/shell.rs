@@ -21,6 +21,8 @@ use crate::stack::listener::Listener;
 use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN, Tables};
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};
+#[cfg(feature = "leases")]
+use crate::stack::time_wait::TimeWaits;
 use crate::tcp::{Settings, State};
 #[cfg(feature = "datagrams")]
 use crate::udp::sockets::Sockets as Datagrams;
@@ -84,6 +86,9 @@ pub(super) struct Shell<'a> {
     /// Its part of a host that several stacks are.
     #[cfg(all(feature = "queues", target_has_atomic = "32"))]
     pub(super) share: Option<Share<'a>>,
+    /// Those in TIME-WAIT that have given up their slots.
+    #[cfg(feature = "leases")]
+    pub(super) time_waits: TimeWaits<'a>,
     #[cfg(feature = "datagrams")]
     pub(super) datagrams: Datagrams<'a>,
     /// An address that the link is watched for, and whether another station has it.
@@ -135,6 +140,8 @@ impl<'a> Shell<'a> {
             neighbours: Neighbours::empty(),
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             share: None,
+            #[cfg(feature = "leases")]
+            time_waits: TimeWaits::empty(),
             #[cfg(feature = "datagrams")]
             datagrams: Datagrams::empty(),
             #[cfg(feature = "datagrams")]
@@ -185,6 +192,7 @@ impl<'a> Shell<'a> {
         let tables = Tables {
             working: memory.working,
             resting: memory.resting,
+            in_flight: memory.in_flight,
             outstanding: memory.outstanding,
             ranges: memory.ranges,
         };
@@ -264,14 +272,19 @@ impl<'a> Shell<'a> {
         (nodelay, keepalive): (bool, Option<Duration>),
         handshake: Duration,
     ) -> Settings {
-        let [low, high, ..] = ends.hash(self.secrets.clock, 0).to_le_bytes();
         Settings::new(self.own_mss(ends.remote_ip().is_ipv4()))
             .nagle(!nodelay)
             .keepalive(keepalive)
             .user_timeout(self.limits.answer)
             .handshake_timeout(handshake)
             .time_wait(self.limits.time_wait)
-            .timestamps_offset(u32::from_le_bytes([low, high, high, low]))
+            .timestamps_offset(self.clock_offset(ends))
+    }
+
+    /// Returns what is added to our clock in the timestamps of a connection.
+    pub(super) fn clock_offset(&self, ends: &Ends) -> u32 {
+        let [low, high, ..] = ends.hash(self.secrets.clock, 0).to_le_bytes();
+        u32::from_le_bytes([low, high, high, low])
     }
 
     /// Returns the octets of the largest segment that the device carries.
@@ -373,7 +386,7 @@ impl<'a> Shell<'a> {
 
     /// Returns the state of a slot's connection.
     #[inline]
-    pub(super) fn state(&self, index: u32) -> State {
+    pub(super) fn state(&mut self, index: u32) -> State {
         self.slots.look(index).state()
     }
 }

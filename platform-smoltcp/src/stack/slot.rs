@@ -128,7 +128,7 @@ impl Ends {
 /// | owned | | | both | `ENDED`, `FINISHED`, `STARVED`, `SEND_DUE`, `FINISH_DUE` |
 /// | delivering | the answer's | | | `LIMITED`, `ENDED`, `STARVED`, `CLOSE_DUE` |
 /// | closing | the closing's | | | `LIMITED` |
-/// | TIME-WAIT | | | | |
+/// | TIME-WAIT, without a table for it | | | | |
 ///
 /// A flag that is not listed may be left from an earlier phase, and means nothing; `ENDED` may be
 /// set in closing and TIME-WAIT too. The answer's limit is set anew whenever the peer has taken
@@ -157,7 +157,7 @@ const BUCKET_LEN: usize = size_of::<u32>();
 /// Bytes that counting what was sent again adds.
 const VIEW_LEN: usize = if cfg!(feature = "connections") { 4 } else { 0 };
 // What a connection takes beside its buffers and tables, if it keeps them for life.
-const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Working>() <= 350 + VIEW_LEN);
+const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Working>() <= 340 + VIEW_LEN);
 // And what a quiet one takes that leases them: all there is.
 const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Resting>() <= 200);
 

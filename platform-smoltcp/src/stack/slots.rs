@@ -7,9 +7,11 @@ use crate::number::{count, place};
 use crate::pool::links::NONE;
 use crate::pool::list::List;
 use crate::pool::table::SLOTS_MAX;
-use crate::stack::lease::{Resting, Working};
+use crate::stack::lease::{Current, InFlight, Resting, Working};
 use crate::stack::memory::Tables;
 use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
+#[cfg(feature = "connections")]
+use crate::tcp::Info;
 use crate::tcp::{Block, Buffers, Connection, Outstanding, Quiet, State};
 
 /// Whether any class may lease its sets.
@@ -32,7 +34,7 @@ pub(super) struct Class {
     starts: Shape,
     /// How much of it each set has.
     shape: Shape,
-    /// The first control block.
+    /// The first control block, or the first part of one that is leased.
     first_set: usize,
     leased: [bool; LEASED_ONE],
 }
@@ -90,6 +92,20 @@ impl Shape {
         outstanding: 0,
         ranges: 0,
     };
+
+    /// Returns where the memory behind that of a class starts whose own starts here.
+    fn behind(&self, size: &SizeClass) -> Option<Self> {
+        let sets = size.sets();
+        let after = |start: usize, each: usize| start.checked_add(each.checked_mul(sets)?);
+        // Both buffers lie in one piece of memory.
+        let both = size.recv.checked_add(size.send)?;
+        Some(Self {
+            receive: after(self.receive, both)?,
+            send: 0,
+            outstanding: after(self.outstanding, size.outstanding)?,
+            ranges: after(self.ranges, size.ranges)?,
+        })
+    }
 }
 
 impl Class {
@@ -115,7 +131,7 @@ impl Class {
     /// Takes over sizes and bounds; `None` if there are too many sets.
     fn set(&mut self, size: &SizeClass, cookies: bool) -> Option<()> {
         self.half_open_max = count(size.half_open);
-        let sets = u32::try_from(size.working_len()).ok()?;
+        let sets = u32::try_from(size.sets()).ok()?;
         self.leased = [size.is_leased(); LEASED_ONE];
         if self.is_leased() {
             // Without cookies there is no other way in.
@@ -129,6 +145,31 @@ impl Class {
             ranges: size.ranges,
         };
         Some(())
+    }
+
+    /// Lends the buffers and tables of a set.
+    #[inline(always)]
+    fn buffers<'s>(
+        &self,
+        nth: usize,
+        (bytes, outstanding, ranges): (&'s mut [u8], &'s mut [Outstanding], &'s mut [Block]),
+    ) -> Option<Buffers<'s>> {
+        let (starts, shape) = (&self.starts, &self.shape);
+        let both = shape.receive.wrapping_add(shape.send);
+        let at = starts.receive.wrapping_add(nth.wrapping_mul(both));
+        let bytes = bytes.get_mut(at..)?.get_mut(..both)?;
+        let (receive, send) = bytes.split_at_mut_checked(shape.receive)?;
+        let at = nth.wrapping_mul(shape.outstanding);
+        let at = starts.outstanding.wrapping_add(at);
+        let outstanding = outstanding.get_mut(at..)?;
+        let at = starts.ranges.wrapping_add(nth.wrapping_mul(shape.ranges));
+        let ranges = ranges.get_mut(at..)?;
+        Some(Buffers {
+            send,
+            receive,
+            outstanding: outstanding.get_mut(..shape.outstanding)?,
+            ranges: ranges.get_mut(..shape.ranges)?,
+        })
     }
 
     /// Returns the list that slots of `phase` are in, if the class keeps it.
@@ -203,6 +244,8 @@ pub(super) struct Slots<'a> {
     any_leased: bool,
     working: &'a mut [Working],
     resting: &'a mut [Resting],
+    in_flight: &'a mut [InFlight],
+    current: [Current; LEASED_ONE],
     /// Receive and send buffers, in turn.
     bytes: &'a mut [u8],
     outstanding: &'a mut [Outstanding],
@@ -220,6 +263,8 @@ impl<'a> Slots<'a> {
             any_leased: false,
             working: &mut [],
             resting: &mut [],
+            in_flight: &mut [],
+            current: [Current::NONE; LEASED_ONE],
             bytes: &mut [],
             outstanding: &mut [],
             ranges: &mut [],
@@ -236,7 +281,8 @@ impl<'a> Slots<'a> {
     ) -> Option<()> {
         let mut index = 0_u32;
         let mut starts = Shape::default();
-        let (mut first_set, mut first_resting) = (0_usize, 0_usize);
+        let (mut first_set, mut first_leased) = (0_usize, 0_usize);
+        let mut first_resting = 0_usize;
         for (number, size) in sizes.iter().enumerate() {
             if !size.is_sound() {
                 return None;
@@ -244,13 +290,17 @@ impl<'a> Slots<'a> {
             let class = self.classes.get_mut(number)?;
             class.set(size, cookies)?;
             (class.first, class.starts, class.first_set) = (index, starts, first_set);
+            if class.is_leased() {
+                class.first_set = first_leased;
+            }
             self.any_leased |= size.is_leased();
             if LEASES && let Some(lease) = self.leases.get_mut(number) {
-                lease.sets = count(size.working_len());
+                lease.sets = count(size.in_flight_len());
                 lease.first_resting = first_resting;
             }
             first_set = first_set.checked_add(size.working_len())?;
             if LEASES {
+                first_leased = first_leased.checked_add(size.in_flight_len())?;
                 first_resting = first_resting.checked_add(size.resting_len())?;
             }
             for _ in 0..size.connections {
@@ -261,21 +311,13 @@ impl<'a> Slots<'a> {
                 class.free.push(slots, index);
                 index = index.checked_add(1).filter(|index| *index <= SLOTS_MAX)?;
             }
-            let sets = size.working_len();
-            let after = |start: usize, each: usize| start.checked_add(each.checked_mul(sets)?);
-            // Both buffers lie in one piece of memory.
-            let both = size.recv.checked_add(size.send)?;
-            starts = Shape {
-                receive: after(starts.receive, both)?,
-                send: 0,
-                outstanding: after(starts.outstanding, size.outstanding)?,
-                ranges: after(starts.ranges, size.ranges)?,
-            };
+            starts = starts.behind(size)?;
         }
         let enough = bytes.len() >= starts.receive
             && tables.outstanding.len() >= starts.outstanding
             && tables.ranges.len() >= starts.ranges
             && tables.working.len() >= first_set
+            && tables.in_flight.len() >= first_leased
             && tables.resting.len() >= first_resting;
         if !enough {
             return None;
@@ -285,10 +327,12 @@ impl<'a> Slots<'a> {
         tables.working.fill_with(|| Working::EMPTY);
         if LEASES {
             tables.resting.fill_with(|| Resting::EMPTY);
+            tables.in_flight.fill_with(|| InFlight::EMPTY);
         }
         self.all = slots;
         self.working = tables.working;
         self.resting = tables.resting;
+        self.in_flight = tables.in_flight;
         self.bytes = bytes;
         self.outstanding = tables.outstanding;
         self.ranges = tables.ranges;
@@ -301,9 +345,9 @@ impl<'a> Slots<'a> {
     fn free_all_sets(&mut self) {
         let classes = self.classes.iter().zip(&mut self.leases);
         for (class, lease) in classes.filter(|(class, _)| class.is_leased()) {
-            let sets = self.working.get_mut(class.first_set..);
-            for (set, working) in (0..lease.sets).zip(sets.unwrap_or_default()) {
-                working.slot = core::mem::replace(&mut lease.free_set, set);
+            let sets = self.in_flight.get_mut(class.first_set..);
+            for (set, in_flight) in (0..lease.sets).zip(sets.unwrap_or_default()) {
+                in_flight.slot = core::mem::replace(&mut lease.free_set, set);
                 lease.free_sets = lease.free_sets.saturating_add(1);
             }
         }
@@ -337,49 +381,138 @@ impl<'a> Slots<'a> {
 
     /// Returns a connection as it is.
     #[inline]
-    pub(super) fn look(&self, index: u32) -> Look<'_> {
+    pub(super) fn look(&mut self, index: u32) -> Look<'_> {
+        if LEASES && self.is_leased(index) {
+            return self.look_leased(index);
+        }
         let look = || {
             let slot = self.all.get(place(index))?;
             let class = self.classes.get(usize::from(slot.class))?;
-            let mut nth = index.wrapping_sub(class.first);
-            if class.is_leased() {
-                let lease = self.leases.get(usize::from(slot.class))?;
-                let resting = self.resting.get(lease.resting_of(class, index))?;
-                if resting.set == NONE {
-                    return Some(Look::Quiet(&resting.quiet));
-                }
-                nth = resting.set;
-            }
+            let nth = index.wrapping_sub(class.first);
             let at = class.first_set.wrapping_add(place(nth));
             Some(Look::Working(&self.working.get(at)?.connection))
         };
         look().unwrap_or(Look::Quiet(&Quiet::CLOSED))
     }
 
+    /// Returns how a connection is doing.
+    #[cfg(feature = "connections")]
+    pub(super) fn info(&self, index: u32) -> Info {
+        let info = || {
+            let slot = self.all.get(place(index))?;
+            let class = self.classes.get(usize::from(slot.class))?;
+            if !class.is_leased() {
+                let at = place(index.wrapping_sub(class.first));
+                let working = self.working.get(class.first_set.wrapping_add(at))?;
+                return Some(working.connection.info());
+            }
+            if let Some(current) = self.current.first().filter(|now| now.slot == index) {
+                return Some(current.connection.info());
+            }
+            let lease = self.leases.get(usize::from(slot.class))?;
+            let resting = self.resting.get(lease.resting_of(class, index))?;
+            if resting.set == NONE {
+                return Some(resting.quiet.info());
+            }
+            let at = class.first_set.wrapping_add(place(resting.set));
+            let in_flight = self.in_flight.get(at)?;
+            Some(resting.quiet.join(&in_flight.flight).info())
+        };
+        info().unwrap_or_else(|| Quiet::CLOSED.info())
+    }
+
+    #[inline(never)]
+    fn look_leased(&mut self, index: u32) -> Look<'_> {
+        if !self.bring(index) {
+            let resting = self.resting_of(index);
+            return Look::Quiet(resting.map_or(&Quiet::CLOSED, |resting| &resting.quiet));
+        }
+        let current = self.current.first();
+        current.map_or(Look::Quiet(&Quiet::CLOSED), |current| {
+            Look::Working(&current.connection)
+        })
+    }
+
+    /// Lends what a slot has for life, if its class leases sets.
+    fn resting_of(&mut self, index: u32) -> Option<&mut Resting> {
+        let slot = self.all.get(place(index))?;
+        let class = self.classes.get(usize::from(slot.class))?;
+        let lease = self.leases.get(usize::from(slot.class))?;
+        if !class.is_leased() {
+            return None;
+        }
+        self.resting.get_mut(lease.resting_of(class, index))
+    }
+
+    /// Returns true if a slot's class leases its sets.
+    #[inline]
+    fn is_leased(&self, index: u32) -> bool {
+        let class = self.all.get(place(index)).map(|slot| slot.class);
+        let class = class.and_then(|class| self.classes.get(usize::from(class)));
+        class.is_some_and(Class::is_leased)
+    }
+
+    /// Makes a connection with a leased set the one that is put together. Returns false if it has
+    /// no set.
+    fn bring(&mut self, index: u32) -> bool {
+        if self.is_current(index) {
+            return true;
+        }
+        let Some((_, resting, in_flight)) = self.leased(index) else {
+            return false;
+        };
+        let connection = resting.quiet.join(&in_flight.flight);
+        self.put_away();
+        if let Some(current) = self.current.first_mut() {
+            (current.slot, current.connection) = (index, connection);
+        }
+        true
+    }
+
+    /// Takes the connection apart that is put together, if there is one.
+    fn put_away(&mut self) {
+        let Some(current) = self.current.first_mut() else {
+            return;
+        };
+        let index = core::mem::replace(&mut current.slot, NONE);
+        let (quiet, flight) = current.connection.split();
+        if let Some((_, resting, in_flight)) = self.leased(index) {
+            (resting.quiet, in_flight.flight) = (quiet, flight);
+        }
+    }
+
+    /// Returns true if a slot's connection is the one that is put together.
+    fn is_current(&self, index: u32) -> bool {
+        self.current.first().is_some_and(|now| now.slot == index)
+    }
+
     /// Sees to it that a slot has a set; returns false if none is free.
     pub(super) fn lease(&mut self, index: u32) -> bool {
+        if !self.is_leased(index) || self.leased(index).is_some() {
+            return true;
+        }
         let mut lease = || {
             let slot = self.all.get(place(index))?;
             let class = self.classes.get(usize::from(slot.class))?;
             let lease = self.leases.get_mut(usize::from(slot.class))?;
-            if !class.is_leased() {
-                return Some(());
-            }
             let resting = self.resting.get_mut(lease.resting_of(class, index))?;
-            if resting.set != NONE {
-                return Some(());
-            }
             let set = lease.free_set;
             let at = class.first_set.wrapping_add(place(set));
-            let working = self.working.get_mut(at).filter(|_| set != NONE)?;
-            lease.free_set = core::mem::replace(&mut working.slot, index);
+            let in_flight = self.in_flight.get_mut(at).filter(|_| set != NONE)?;
+            lease.free_set = core::mem::replace(&mut in_flight.slot, index);
             lease.free_sets = lease.free_sets.saturating_sub(1);
-            working.connection = resting.quiet.resume();
-            working.holds = false;
+            in_flight.holds = false;
             resting.set = set;
-            Some(())
+            Some(resting.quiet.resume())
         };
-        lease().is_some()
+        let Some(connection) = lease() else {
+            return false;
+        };
+        self.put_away();
+        if let Some(current) = self.current.first_mut() {
+            (current.slot, current.connection) = (index, connection);
+        }
+        true
     }
 
     /// Takes a slot's set back if its connection is quiet; returns true if it did.
@@ -393,59 +526,79 @@ impl<'a> Slots<'a> {
 
     /// Takes a slot's set back if it has one, and remembers `quiet` of its connection.
     fn give_back(&mut self, index: u32, quiet: Quiet) -> bool {
-        let mut give_back = || {
-            let slot = self.all.get(place(index))?;
-            let class = self.classes.get(usize::from(slot.class))?;
-            let lease = self.leases.get_mut(usize::from(slot.class))?;
-            if !class.is_leased() {
-                return None;
-            }
-            let resting = self.resting.get_mut(lease.resting_of(class, index))?;
+        if self.is_current(index)
+            && let Some(current) = self.current.first_mut()
+        {
+            current.slot = NONE;
+        }
+        if let Some(resting) = self.resting_of(index) {
             resting.quiet = quiet;
-            let set = core::mem::replace(&mut resting.set, NONE);
-            let at = class.first_set.wrapping_add(place(set));
-            let working = self.working.get_mut(at).filter(|_| set != NONE)?;
-            working.slot = core::mem::replace(&mut lease.free_set, set);
-            lease.free_sets = lease.free_sets.saturating_add(1);
-            lease.holding = lease.holding.saturating_sub(u32::from(working.holds));
-            working.holds = false;
-            Some(())
+        }
+        let Some((lease, resting, in_flight)) = self.leased(index) else {
+            return false;
         };
-        give_back().is_some()
+        let set = core::mem::replace(&mut resting.set, NONE);
+        in_flight.slot = core::mem::replace(&mut lease.free_set, set);
+        lease.free_sets = lease.free_sets.saturating_add(1);
+        let held = core::mem::replace(&mut in_flight.holds, false);
+        lease.holding = lease.holding.saturating_sub(u32::from(held));
+        true
     }
 
-    /// Lends a slot's set and the sets of its class, if sets are leased and the slot has one.
-    fn leased(&mut self, index: u32) -> Option<(&mut ClassSets, &mut Working)> {
+    /// Lends both parts of a slot's control block and the sets of its class, if sets are leased and
+    /// the slot has one.
+    fn leased(&mut self, index: u32) -> Option<(&mut ClassSets, &mut Resting, &mut InFlight)> {
         let slot = self.all.get(place(index))?;
         let class = self.classes.get(usize::from(slot.class))?;
         let lease = self.leases.get_mut(usize::from(slot.class))?;
         if !class.is_leased() {
             return None;
         }
-        let set = self.resting.get(lease.resting_of(class, index))?.set;
+        let resting = self.resting.get_mut(lease.resting_of(class, index))?;
+        let set = resting.set;
         let at = class.first_set.wrapping_add(place(set));
-        Some((lease, self.working.get_mut(at).filter(|_| set != NONE)?))
+        let in_flight = self.in_flight.get_mut(at).filter(|_| set != NONE)?;
+        Some((lease, resting, in_flight))
+    }
+
+    /// Returns false if a slot's connection has nothing that it could give up, or no set; asks
+    /// without putting it together.
+    pub(super) fn may_renege(&mut self, index: u32) -> bool {
+        let current = self.is_current(index);
+        self.leased(index)
+            .is_some_and(|(_, _, in_flight)| current || in_flight.flight.may_renege())
+    }
+
+    /// Returns false if the peer of a slot's connection has owed something for less than so many
+    /// microseconds, or it has no set; asks without putting it together.
+    pub(super) fn may_be_stalled(&mut self, index: u32, (now, micros): (Instant, u128)) -> bool {
+        let current = self.is_current(index);
+        self.leased(index).is_some_and(|(_, resting, _)| {
+            current || u128::from(resting.quiet.since_progress(now)) >= micros
+        })
     }
 
     /// Counts a slot's set anew among those with octets that have not been received.
     pub(super) fn count_holding(&mut self, index: u32) {
-        let Some((lease, working)) = self.leased(index) else {
+        let current = self.current.first().filter(|now| now.slot == index);
+        let current = current.map(|now| now.connection.holds_received());
+        let Some((lease, _, in_flight)) = self.leased(index) else {
             return;
         };
-        let holds = working.connection.holds_received();
-        match (working.holds, holds) {
+        let holds = current.unwrap_or_else(|| in_flight.flight.holds_received());
+        match (in_flight.holds, holds) {
             (false, true) => lease.holding = lease.holding.saturating_add(1),
             (true, false) => lease.holding = lease.holding.saturating_sub(1),
             _ => {}
         }
-        working.holds = holds;
+        in_flight.holds = holds;
     }
 
     /// Returns true if a slot's connection may take octets: they must not fill the last sets.
     pub(super) fn may_hold(&mut self, index: u32) -> bool {
-        self.leased(index).is_none_or(|(lease, working)| {
+        self.leased(index).is_none_or(|(lease, _, in_flight)| {
             let most = lease.sets.saturating_sub((lease.sets >> 2).max(1));
-            working.holds || lease.holding < most
+            in_flight.holds || lease.holding < most
         })
     }
 
@@ -460,7 +613,7 @@ impl<'a> Slots<'a> {
         let set = lease.cursor;
         lease.cursor = set.wrapping_add(1).checked_rem(lease.sets).unwrap_or(0);
         let at = class.first_set.wrapping_add(place(set));
-        let index = self.working.get(at)?.slot;
+        let index = self.in_flight.get(at)?.slot;
         // Of a free set it is the next that is free.
         let slot = self.all.get(place(index));
         let resting = self.resting.get(lease.resting_of(class, index));
@@ -533,38 +686,34 @@ impl<'a> Slots<'a> {
     /// Lends a slot with the memory of its connection; `None` if it has no set.
     #[inline]
     pub(super) fn open(&mut self, index: u32) -> Option<Open<'_>> {
+        if LEASES && self.is_leased(index) {
+            return self.open_leased(index);
+        }
         let slot = self.all.get_mut(place(index))?;
         let class = self.classes.get(usize::from(slot.class))?;
-        let mut nth = place(index.wrapping_sub(class.first));
-        if class.is_leased() {
-            let lease = self.leases.get(usize::from(slot.class))?;
-            let set = self.resting.get(lease.resting_of(class, index))?.set;
-            if set == NONE {
-                return None;
-            }
-            nth = place(set);
-        }
+        let nth = place(index.wrapping_sub(class.first));
         let working = self.working.get_mut(class.first_set.wrapping_add(nth))?;
-        let (starts, shape) = (&class.starts, &class.shape);
-        let both = shape.receive.wrapping_add(shape.send);
-        let at = starts.receive.wrapping_add(nth.wrapping_mul(both));
-        let bytes = self.bytes.get_mut(at..)?.get_mut(..both)?;
-        let (receive, send) = bytes.split_at_mut_checked(shape.receive)?;
-        let at = nth.wrapping_mul(shape.outstanding);
-        let at = starts.outstanding.wrapping_add(at);
-        let outstanding = self.outstanding.get_mut(at..)?;
-        let at = starts.ranges.wrapping_add(nth.wrapping_mul(shape.ranges));
-        let ranges = self.ranges.get_mut(at..)?;
-        let buffers = Buffers {
-            send,
-            receive,
-            outstanding: outstanding.get_mut(..shape.outstanding)?,
-            ranges: ranges.get_mut(..shape.ranges)?,
-        };
+        let memory = (&mut *self.bytes, &mut *self.outstanding, &mut *self.ranges);
         Some(Open {
             slot,
             connection: &mut working.connection,
-            buffers,
+            buffers: class.buffers(nth, memory)?,
+        })
+    }
+
+    #[inline(never)]
+    fn open_leased(&mut self, index: u32) -> Option<Open<'_>> {
+        if !self.bring(index) {
+            return None;
+        }
+        let nth = place(self.leased(index)?.1.set);
+        let slot = self.all.get_mut(place(index))?;
+        let class = self.classes.get(usize::from(slot.class))?;
+        let memory = (&mut *self.bytes, &mut *self.outstanding, &mut *self.ranges);
+        Some(Open {
+            slot,
+            connection: &mut self.current.first_mut()?.connection,
+            buffers: class.buffers(nth, memory)?,
         })
     }
 
@@ -605,11 +754,10 @@ impl<'a> Slots<'a> {
     /// and is passed over there.
     pub(super) fn reset(&mut self, index: u32) {
         self.move_to(index, Phase::Free);
-        if let Some(open) = self.open(index) {
-            *open.connection = Connection::CLOSED;
-        }
-        if LEASES {
+        if LEASES && self.is_leased(index) {
             self.give_back(index, Quiet::CLOSED);
+        } else if let Some(open) = self.open(index) {
+            *open.connection = Connection::CLOSED;
         }
         if let Some(slot) = self.get_mut(index) {
             slot.owner = 0;

@@ -9,7 +9,6 @@ use crate::number::count;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
 use crate::stack::slot::Phase;
-use crate::stack::slots::Look;
 use crate::stack::socket::Socket;
 use crate::tcp::{Info, State};
 
@@ -112,10 +111,7 @@ impl Shell<'_> {
             local: SocketAddr::new(local, slot.ends.local_port()),
             remote: slot.ends.remote(),
             owner: slot.owner(),
-            info: match self.slots.look(index) {
-                Look::Working(connection) => connection.info(),
-                Look::Quiet(quiet) => quiet.info(),
-            },
+            info: self.slots.info(index),
         })
     }
 }

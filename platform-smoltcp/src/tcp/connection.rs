@@ -133,6 +133,8 @@ impl Marks {
     pub(super) const MAY_UNDO: u32 = 1 << 24;
     /// A partial acknowledgement has come in the repair in progress, without SACK.
     pub(super) const PARTIAL: u32 = 1 << 25;
+    /// We have offered timestamps.
+    pub(super) const TIMESTAMPS_OFFERED: u32 = 1 << 26;
 
     /// None.
     pub(super) const NONE: Self = Self(0);
@@ -385,7 +387,8 @@ impl Connection {
         fresh.clock.offset = settings.timestamps_offset;
         fresh.algorithm = settings.algorithm;
         fresh.marks.assign(Marks::NAGLE, settings.nagle);
-        fresh.marks.assign(Marks::TIMESTAMPS, settings.timestamps);
+        let timestamps = Marks::TIMESTAMPS | Marks::TIMESTAMPS_OFFERED;
+        fresh.marks.assign(timestamps, settings.timestamps);
         fresh.marks.assign(Marks::SACK, settings.sack);
         fresh.marks.assign(Marks::SCALING, scale);
         fresh.mss_default = settings.mss_default;

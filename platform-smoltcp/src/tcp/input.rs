@@ -17,7 +17,7 @@ use crate::number::{count, low16, place};
 /// Largest shift of a window (RFC 7323, section 2.3).
 const SHIFT_MAX: u8 = 14;
 /// Challenge acknowledgements a second and connection (RFC 5961, section 7).
-const CHALLENGES_MAX: u8 = 10;
+pub(super) const CHALLENGES_MAX: u8 = 10;
 /// After how many units of 256 seconds TS.Recent is outdated: 24 days (RFC 7323, section 5.5).
 const RECENT_LIFE: u16 = 8_100;
 

@@ -34,7 +34,9 @@
 //!
 //! A shell with many connections may keep a connection that [is quiet](Connection::is_quiet) as a
 //! [`Quiet`], in less than half of the memory and without buffers and tables, and
-//! [resume](Quiet::resume) it, on other memory of the same lengths, before the next call.
+//! [resume](Quiet::resume) it, on other memory of the same lengths, before the next call. While it
+//! is not quiet, it may [split](Connection::split) it and keep a [`Flight`] beside that. One in
+//! TIME-WAIT it may keep as a [`TimeWait`], in 16 octets.
 //!
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
@@ -48,17 +50,18 @@
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs
 //! losses, `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the
-//! connection while nothing is on its way, and `info` what it tells of itself. `listen`,
-//! `cookies` and `time_wait` are the connection before and after it costs anything; `invariants`
-//! is what always holds, `injected_bug` what the tests must find, and `search` what tells two
-//! states apart. A file imports from those named before it, but for the steps of a connection,
-//! which are all methods of it.
+//! connection while nothing is on its way, `flight` what it has beside that at other times, and
+//! `info` what it tells of itself. `listen`, `cookies` and `time_wait` are the connection before
+//! and after it costs anything; `invariants` is what always holds, `injected_bug` what the tests
+//! must find, and `search` what tells two states apart. A file imports from those named before it,
+//! but for the steps of a connection, which are all methods of it.
 #![forbid(unsafe_code)]
 
 mod ack;
 mod congestion;
 mod connection;
 pub mod cookies;
+mod flight;
 #[cfg(feature = "connections")]
 mod info;
 mod injected_bug;
@@ -82,6 +85,7 @@ mod time_wait;
 mod timers;
 
 pub use connection::{CONNECTION_LEN, Connection, State};
+pub use flight::{FLIGHT_LEN, Flight};
 #[cfg(feature = "connections")]
 pub use info::Info;
 #[cfg(feature = "injected-bugs")]
@@ -97,3 +101,4 @@ pub use segment::{
 };
 pub use seq::Seq;
 pub use settings::{Algorithm, Settings};
+pub use time_wait::{TimeWait, TimeWaitAnswer};

@@ -209,9 +209,14 @@ impl Connection {
         if !self.is_quiet() {
             return None;
         }
-        let mut marks = self.marks;
-        marks.clear(Marks::OF_FLIGHT);
-        Some(Quiet {
+        let mut quiet = self.kept();
+        quiet.marks.clear(Marks::OF_FLIGHT);
+        Some(quiet)
+    }
+
+    /// Returns what is kept of the connection whatever it does.
+    pub(super) const fn kept(&self) -> Quiet {
+        Quiet {
             timers: self.timers.quiet(),
             rtt: self.rtt,
             clock: self.clock,
@@ -222,7 +227,7 @@ impl Connection {
             window: self.congestion.window,
             threshold: self.congestion.threshold,
             w_max: self.congestion.w_max(),
-            marks,
+            marks: self.marks,
             send_window: self.send.window,
             send_window_max: self.send.window_max,
             send_mss: self.send.mss,
@@ -238,7 +243,7 @@ impl Connection {
             broken: self.broken,
             #[cfg(feature = "connections")]
             retransmissions: self.retransmissions,
-        })
+        }
     }
 
     /// Sends a delayed acknowledgement at the next chance, so that the connection may be quiet

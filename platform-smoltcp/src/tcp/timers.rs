@@ -293,6 +293,16 @@ pub(super) struct QuietTimers {
     life_runs: bool,
 }
 
+/// The deadlines that only a connection with something on its way has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunningTimers {
+    main_at: u32,
+    ack_at: u32,
+    handshake: u16,
+    main: Main,
+    ack_runs: bool,
+}
+
 impl QuietTimers {
     /// None is running.
     pub(super) const NONE: Self = Self {
@@ -352,6 +362,27 @@ impl Timers {
             ack_runs: false,
             life_runs: quiet.life_runs,
         }
+    }
+
+    /// Returns what [`Self::quiet`] leaves out.
+    pub(super) const fn running(&self) -> RunningTimers {
+        RunningTimers {
+            main_at: self.main_at,
+            ack_at: self.ack_at,
+            handshake: self.handshake,
+            main: self.main,
+            ack_runs: self.ack_runs,
+        }
+    }
+
+    /// Takes that over again.
+    pub(super) const fn with_running(mut self, running: &RunningTimers) -> Self {
+        self.main_at = running.main_at;
+        self.ack_at = running.ack_at;
+        self.handshake = running.handshake;
+        self.main = running.main;
+        self.ack_runs = running.ack_runs;
+        self
     }
 
     /// Lets no acknowledgement wait; returns true if one did.

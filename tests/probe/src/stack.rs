@@ -4,9 +4,9 @@
 use usockets::{Error, Instant, Net, Platform, SocketId, Sockets};
 use usockets_smoltcp::dhcp::{Action, DhcpClient};
 use usockets_smoltcp::{
-    Address, Block, Capabilities, Config, ConnectionView, DatagramMemory, DatagramSlot, Listener,
-    Medium, Memory, Neighbour, Outstanding, PollDevice, Resting, RxChecksum, RxMeta, Secret,
-    SizeClass, Slot, Stack, TxMeta, Working,
+    Address, Block, Capabilities, Config, ConnectionView, DatagramMemory, DatagramSlot, InFlight,
+    Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Resting, RxChecksum, RxMeta,
+    Secret, SizeClass, Slot, Stack, TimeWaitSlot, TxMeta, Working,
 };
 #[cfg(target_has_atomic = "32")]
 use usockets_smoltcp::{
@@ -153,6 +153,8 @@ static mut SOCKETS: Sockets<Stack<'static, Card>, Anything, 64> = Sockets::new()
 static mut SLOTS: [Slot; CONNECTIONS] = [const { Slot::EMPTY }; CONNECTIONS];
 static mut WORKING: [Working; CONNECTIONS] = [const { Working::EMPTY }; CONNECTIONS];
 static mut RESTING: [Resting; CONNECTIONS] = [const { Resting::EMPTY }; CONNECTIONS];
+static mut IN_FLIGHT: [InFlight; CONNECTIONS] = [const { InFlight::EMPTY }; CONNECTIONS];
+static mut TIME_WAIT: [TimeWaitSlot; CONNECTIONS] = [TimeWaitSlot::EMPTY; CONNECTIONS];
 static mut OUTSTANDING: [Outstanding; 64] = [Outstanding::EMPTY; 64];
 static mut RANGES: [Block; 64] = [Block::EMPTY; 64];
 static mut BYTES: [u8; 16_384] = [0; 16_384];
@@ -190,11 +192,12 @@ fn share(stack: &mut Stack<'static, Card>) -> Result<(), Error> {
 /// Makes any calls on it.
 pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Error> {
     // SAFETY: the only place that names the statics, and it is entered once.
-    let (sockets, memory, datagrams) = unsafe {
+    let (sockets, memory, time_wait, datagrams) = unsafe {
         let memory = Memory {
             slots: &mut *&raw mut SLOTS,
             working: &mut *&raw mut WORKING,
             resting: &mut *&raw mut RESTING,
+            in_flight: &mut *&raw mut IN_FLIGHT,
             outstanding: &mut *&raw mut OUTSTANDING,
             ranges: &mut *&raw mut RANGES,
             bytes: &mut *&raw mut BYTES,
@@ -209,7 +212,8 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
             received: &mut *&raw mut RECEIVED,
             held: &mut *&raw mut HELD,
         };
-        (&mut *&raw mut SOCKETS, memory, datagrams)
+        let time_wait = &mut *&raw mut TIME_WAIT;
+        (&mut *&raw mut SOCKETS, memory, time_wait, datagrams)
     };
     let addresses = [Address::new(addr().ip(), word() as u8); 2];
     let addresses = addresses.get(..len()).unwrap_or_default();
@@ -218,7 +222,9 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
     let class = if yes() { class.leased(len()) } else { class };
     let card = Card { slot: [0; 1_600] };
     let mut stack = Stack::new(card, &config, memory, &[class])?;
+    stack.start_time_wait(time_wait.get_mut(..len()).unwrap_or_default())?;
     stack.start_datagrams(datagrams)?;
+    let _ = hidden(stack.time_wait_count());
     #[cfg(target_has_atomic = "32")]
     share(&mut stack)?;
     anything::run(stack, sockets, receive, cork)

@@ -295,6 +295,7 @@ fn stack(host: u8, device: Pcap<End<'static, 'static>, Sink>) -> FrameHost {
         slots: leak_with(CONNECTIONS, || usockets_smoltcp::Slot::EMPTY),
         working: leak_with(class.working_len(), || Working::EMPTY),
         resting: &mut [],
+        in_flight: &mut [],
         outstanding: leak(class.outstanding_len(), Outstanding::EMPTY),
         ranges: leak(class.ranges_len(), Block::EMPTY),
         bytes: leak(class.bytes(), 0),

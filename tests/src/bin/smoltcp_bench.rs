@@ -10,8 +10,8 @@ use std::hint::black_box;
 use rustix::time::{ClockId, clock_gettime};
 use usockets::{Endpoint, Instant, Platform, Recv, SocketId};
 use usockets_smoltcp::{
-    Address, Block, Config, Listener, Memory, Outstanding, Resting, Secret, SizeClass, Slot,
-    Socket, Stack, Working,
+    Address, Block, Config, InFlight, Listener, Memory, Outstanding, Resting, Secret, SizeClass,
+    Slot, Socket, Stack, Working,
 };
 use usockets_tests::smoltcp::leak;
 use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
@@ -54,6 +54,7 @@ fn stack(count: usize, peers: usize) -> Net {
         slots: leak(count, || Slot::EMPTY),
         working: leak(classes[0].working_len(), || Working::EMPTY),
         resting: leak(classes[0].resting_len(), || Resting::EMPTY),
+        in_flight: leak(classes[0].in_flight_len(), || InFlight::EMPTY),
         outstanding: leak(classes[0].outstanding_len(), || Outstanding::EMPTY),
         ranges: leak(classes[0].ranges_len(), || Block::EMPTY),
         bytes: leak(classes[0].bytes(), || 0),

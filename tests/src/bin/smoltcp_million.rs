@@ -9,8 +9,8 @@ use std::time::Duration;
 use static_cell::ConstStaticCell;
 use usockets::{Closed, Endpoint, Handler, Instant, Loop, Opened, Platform, Socket, Sockets, Span};
 use usockets_smoltcp::{
-    Address, Block, Config, Limits, Listener, Memory, Outstanding, Resting, Secret, SizeClass,
-    Slot, Stack, Working,
+    Address, Block, Config, InFlight, Limits, Listener, Memory, Outstanding, Resting, Secret,
+    SizeClass, Slot, Stack, Working,
 };
 use usockets_tests::smoltcp::leak;
 use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
@@ -87,6 +87,7 @@ fn main() {
         slots: leak(count, || Slot::EMPTY),
         working: leak(class.working_len(), || Working::EMPTY),
         resting: leak(class.resting_len(), || Resting::EMPTY),
+        in_flight: leak(class.in_flight_len(), || InFlight::EMPTY),
         outstanding: leak(class.outstanding_len(), || Outstanding::EMPTY),
         ranges: leak(class.ranges_len(), || Block::EMPTY),
         bytes: leak(class.bytes(), || 0),
@@ -145,7 +146,7 @@ fn until(
 /// Prints what each part takes, and returns what the process does.
 fn report(server: &Loop<'_, Net, Echo>, count: usize, before: usize, when: &str) -> usize {
     let took = resident() - before;
-    let set = size_of::<Working>() + 2 * BUFFER;
+    let set = size_of::<InFlight>() + 2 * BUFFER;
     println!("{count} connections, {when}:");
     println!(
         "  core: slot and data {:>4} bytes each",

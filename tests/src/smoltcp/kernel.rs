@@ -10,9 +10,9 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use usockets::{Endpoint, Error, Handler, Instant, Loop, Opened, Platform, Sockets, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
-    Address, Block, Capabilities, Config, DeviceCounters, Listener, Memory, Neighbour, Outstanding,
-    Packet, PollDevice, Random, Resting, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta,
-    Working, Xdp, XdpMode, XdpOptions, XdpProgram,
+    Address, Block, Capabilities, Config, DeviceCounters, InFlight, Listener, Memory, Neighbour,
+    Outstanding, Packet, PollDevice, Random, Resting, RxMeta, Secret, SizeClass, Slot, Stack, Tap,
+    TxMeta, Working, Xdp, XdpMode, XdpOptions, XdpProgram,
 };
 
 use super::{leak, mac, pattern, v6};
@@ -192,6 +192,9 @@ pub fn stack_on(
         }),
         resting: leak(classes.iter().map(SizeClass::resting_len).sum(), || {
             Resting::EMPTY
+        }),
+        in_flight: leak(classes.iter().map(SizeClass::in_flight_len).sum(), || {
+            InFlight::EMPTY
         }),
         outstanding: leak(classes.iter().map(SizeClass::outstanding_len).sum(), || {
             Outstanding::EMPTY

@@ -21,8 +21,8 @@ use std::net::{IpAddr, SocketAddr};
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, DatagramMemory, DatagramSlot, End, Faults, Flight,
-    Limits, Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Resting, Secret,
-    SizeClass, Slot, Socket, Stack, Wire, Working,
+    InFlight, Limits, Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Resting,
+    Secret, SizeClass, Slot, Socket, Stack, TimeWaitSlot, Wire, Working,
 };
 
 pub type Device = End<'static, 'static>;
@@ -101,6 +101,8 @@ pub struct Recipe {
     pub prefix: u8,
     /// As many as slots, if not said otherwise.
     pub buckets: Option<usize>,
+    /// Places for connections in TIME-WAIT without a slot; they keep their slots if there are none.
+    pub time_waits: usize,
     /// Datagram sockets, and the bytes that each has for what comes and for what it holds.
     pub datagrams: (usize, usize, usize),
 }
@@ -119,6 +121,7 @@ impl Recipe {
             neighbours: 64,
             prefix: 24,
             buckets: None,
+            time_waits: 0,
             datagrams: (0, 0, 0),
         }
     }
@@ -165,6 +168,10 @@ impl Recipe {
                 self.classes.iter().map(SizeClass::resting_len).sum(),
                 || Resting::EMPTY,
             ),
+            in_flight: leak(
+                self.classes.iter().map(SizeClass::in_flight_len).sum(),
+                || InFlight::EMPTY,
+            ),
             outstanding: leak(
                 self.classes.iter().map(SizeClass::outstanding_len).sum(),
                 || Outstanding::EMPTY,
@@ -180,6 +187,9 @@ impl Recipe {
             scratch: leak(2 * self.capabilities().frame_max(), || 0),
         };
         stack.start(&config, memory, &self.classes)?;
+        if self.time_waits > 0 {
+            stack.start_time_wait(leak(self.time_waits, || TimeWaitSlot::EMPTY))?;
+        }
         let (sockets, received, held) = self.datagrams;
         if sockets == 0 {
             return Ok(());

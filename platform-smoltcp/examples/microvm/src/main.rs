@@ -142,6 +142,7 @@ fn network() -> Result<&'static mut Network, Error> {
         slots: fill(SLOTS.take(), || Slot::EMPTY),
         working: fill(WORKING.take(), || Working::EMPTY),
         resting: &mut [],
+        in_flight: &mut [],
         outstanding: OUTSTANDING.take(),
         ranges: RANGES.take(),
         bytes: BYTES.take(),

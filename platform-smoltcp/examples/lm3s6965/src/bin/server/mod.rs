@@ -157,6 +157,7 @@ fn platform(slots: &'static mut [Slot]) -> Result<Platform, Error> {
         slots,
         working: working(),
         resting: &mut [],
+        in_flight: &mut [],
         outstanding: OUTSTANDING.take(),
         ranges: RANGES.take(),
         bytes: BYTES.take(),

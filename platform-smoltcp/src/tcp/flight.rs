@@ -1,0 +1,134 @@
+//! A connection with something on its way, in two parts: [`Quiet`], which it always has, and
+//! [`Flight`], which it needs only now.
+//!
+//! A shell that lends control blocks keeps the second part beside buffers and tables, and makes a
+//! [`Connection`] of both where it works on one ([`Quiet::join`]). Neither part repeats the other
+//! but for the windows of congestion control.
+//!
+//! # Byte by byte
+//!
+//! | part | bytes |
+//! |---|---|
+//! | SND.NXT, place and octets of the send buffer | 12 |
+//! | RCV.NXT, the right edge, Last.ACK.sent, the peer's FIN, place and octets of the buffer | 24 |
+//! | what came once more, ranges, MSS, what counts as full, shift | 16 |
+//! | cwnd, ssthresh, growth, the window before the last reduction | 16 |
+//! | CUBIC: W_max, epoch, K, W_est and its growth | 20 |
+//! | scoreboard: the ring, octets and entries SACKED and LOST, where to look | 28 |
+//! | RACK: the last delivery, the highest number, reordering | 24 |
+//! | recovery: its point, what was on its way, PRR | 16 |
+//! | main timer, delayed acknowledgement, limit of the handshake | 12 |
+//! | tail loss probe, MSS of a silent peer, sent again, duplicates, phase | 12 |
+//! | sum | 180 |
+
+use usockets::Instant;
+
+use super::congestion::Congestion;
+use super::connection::{Connection, Send};
+use super::loss::rack::Rack;
+use super::loss::recovery::{Phase, Recovery};
+use super::loss::scoreboard::Scoreboard;
+use super::quiet::Quiet;
+use super::reassembly::Receive;
+use super::seq::Seq;
+use super::timers::RunningTimers;
+
+/// What a connection takes beside its [`Quiet`], buffers and tables while something is on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    send_next: Seq,
+    send_head: u32,
+    send_queued: u32,
+    receive: Receive,
+    congestion: Congestion,
+    board: Scoreboard,
+    rack: Rack,
+    recovery: Recovery,
+    timers: RunningTimers,
+    probe_end: Seq,
+    mss_default: u16,
+    resent_unreported: u16,
+    duplicates: u8,
+    phase: Phase,
+}
+
+/// What a connection takes beside what is [always kept](super::QUIET_LEN), its buffers and tables
+/// while something is on its way.
+pub const FLIGHT_LEN: usize = size_of::<Flight>();
+const _: () = assert!(FLIGHT_LEN <= 180);
+
+impl Flight {
+    /// Of no connection: what a table is filled with.
+    pub const EMPTY: Self = Connection::CLOSED.split().1;
+
+    /// Returns true if there are octets that have not been received, or that came out of order, as
+    /// [`Connection::holds_received`].
+    #[must_use]
+    pub const fn holds_received(&self) -> bool {
+        self.receive.queued > 0 || self.receive.has_ranges()
+    }
+
+    /// Returns false if [`Connection::renege`] would.
+    #[must_use]
+    pub const fn may_renege(&self) -> bool {
+        self.receive.queued == 0 && self.send_queued == 0
+    }
+}
+
+impl Connection {
+    /// Takes the connection apart, with nothing lost.
+    #[must_use]
+    pub const fn split(&self) -> (Quiet, Flight) {
+        let flight = Flight {
+            send_next: self.send.nxt,
+            send_head: self.send.head,
+            send_queued: self.send.queued,
+            receive: self.receive,
+            congestion: self.congestion,
+            board: self.board,
+            rack: self.rack,
+            recovery: self.recovery,
+            timers: self.timers.running(),
+            probe_end: self.probe_end,
+            mss_default: self.mss_default,
+            resent_unreported: self.resent_unreported,
+            duplicates: self.duplicates,
+            phase: self.phase,
+        };
+        (self.kept(), flight)
+    }
+}
+
+impl Quiet {
+    /// Returns the microseconds since there was progress: no less than [`Connection::stalled`].
+    #[must_use]
+    pub fn since_progress(&self, now: Instant) -> u64 {
+        self.resume().timers.since_progress(now.as_micros())
+    }
+
+    /// Makes the connection again of what [`Connection::split`] has returned.
+    #[must_use]
+    pub const fn join(&self, flight: &Flight) -> Connection {
+        let resumed = self.resume();
+        Connection {
+            send: Send {
+                nxt: flight.send_next,
+                head: flight.send_head,
+                queued: flight.send_queued,
+                ..resumed.send
+            },
+            receive: flight.receive,
+            congestion: flight.congestion,
+            board: flight.board,
+            rack: flight.rack,
+            recovery: flight.recovery,
+            timers: resumed.timers.with_running(&flight.timers),
+            probe_end: flight.probe_end,
+            mss_default: flight.mss_default,
+            resent_unreported: flight.resent_unreported,
+            duplicates: flight.duplicates,
+            phase: flight.phase,
+            ..resumed
+        }
+    }
+}
