@@ -161,10 +161,10 @@
 //!
 //! A full class makes place by giving up, in this order, the oldest connection in TIME-WAIT that
 //! has a slot; the oldest that its owner has closed, with everything delivered, and that only waits
-//! for its peer's end; and, for a connect or for a peer that returned a cookie, the oldest half-open
-//! one, or one that its owner has closed and whose peer has not taken a segment for 10 s. Other
-//! closed connections with bytes to deliver keep their slots; each ends when its peer takes less
-//! than a segment in [`Limits::answer`], however often it says that it lives.
+//! for its peer's end; and, for a connect or for a peer that returned a cookie, the oldest
+//! half-open one, or one that its owner has closed and whose peer has not taken a segment for 10 s.
+//! Other closed connections with bytes to deliver keep their slots; each ends when its peer takes
+//! less than a segment in [`Limits::answer`], however often it says that it lives.
 #![no_std]
 
 #[cfg(any(doc, doctest))]

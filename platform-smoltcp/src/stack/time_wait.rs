@@ -126,7 +126,7 @@ impl<'a> TimeWaits<'a> {
         if places.is_empty() || places.len() > PLACES_MAX || !self.places.is_empty() {
             return None;
         }
-        for (chain, slot) in (0..).zip(places.iter_mut()) {
+        for (chain, slot) in (0..END).zip(places.iter_mut()) {
             *slot = TimeWaitSlot {
                 head: link(END | chain),
                 ..TimeWaitSlot::EMPTY
@@ -255,7 +255,9 @@ impl<'a, D> Stack<'a, D> {
     #[must_use]
     pub fn time_wait_count(&self) -> usize {
         let (places, now) = (self.shell.time_waits.places.iter(), self.shell.now);
-        places.filter(|place| place.lasts(now)).count()
+        places.fold(0, |sum, place| {
+            sum.saturating_add(usize::from(place.lasts(now)))
+        })
     }
 }
 

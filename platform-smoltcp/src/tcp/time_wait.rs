@@ -139,7 +139,8 @@ impl Connection {
         if self.state != State::TimeWait || self.marks.has(Marks::DUE) {
             return None;
         }
-        let window = self.receive.window() >> self.receive.shift;
+        let shift = u32::from(self.receive.shift);
+        let window = self.receive.window().wrapping_shr(shift);
         let (recent, marks) = match self.peer_clock() {
             PeerClock::At(recent) => (recent, TimeWait::TIMESTAMPS),
             PeerClock::Silent => (0, TimeWait::OFFERED),
