@@ -265,6 +265,7 @@ fn memory() -> Memory<'static> {
         slots: leak(CONNECTIONS, || Slot::EMPTY),
         working: leak(CLASS.working_len(), || Working::EMPTY),
         resting: &mut [],
+        in_flight: &mut [],
         outstanding: leak(CLASS.outstanding_len(), || Outstanding::EMPTY),
         ranges: leak(CLASS.ranges_len(), || Block::EMPTY),
         bytes: leak(CLASS.bytes(), || 0),

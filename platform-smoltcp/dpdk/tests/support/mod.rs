@@ -111,6 +111,7 @@ pub(crate) fn memory(class: &SizeClass, scratch: usize) -> Memory<'static> {
         slots: leak(class.connections, || Slot::EMPTY),
         working: leak(class.working_len(), || Working::EMPTY),
         resting: &mut [],
+        in_flight: &mut [],
         outstanding: leak(class.outstanding_len(), || Outstanding::EMPTY),
         ranges: leak(class.ranges_len(), || Block::EMPTY),
         // Zeros of the system, which are no memory before they are used.
