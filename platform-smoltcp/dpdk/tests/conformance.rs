@@ -21,18 +21,22 @@ use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use support::{eal, pool, stack_with, v6};
+use support::{eal, leak, pool, stack_with, v6};
 use usockets::{Error, Instant};
 use usockets_conformance::Bed;
 use usockets_dpdk::{Dpdk, Idle, Pool, Port, PortOptions};
 use usockets_smoltcp::{
-    Capabilities, DeviceCounters, PollDevice, RxMeta, SizeClass, Stack, TxMeta,
+    Capabilities, DatagramMemory, DatagramSlot, DeviceCounters, PollDevice, RxMeta, SizeClass,
+    Stack, TxMeta,
 };
 
 /// Connections of a host. A test opens 200 and more at once.
 const CONNECTIONS: usize = 300;
 /// Bytes of each buffer of a connection.
 const BUFFER: usize = 8_192;
+/// Datagram sockets of a host.
+const DATAGRAMS: usize = 8;
+
 /// A cable: the host's end and the hub's.
 type Cable = [&'static Port<'static>; 2];
 
@@ -248,7 +252,15 @@ impl Bed for RingBed {
             index,
         };
         let class = SizeClass::new(CONNECTIONS, BUFFER, BUFFER);
-        stack_with(end, index as u8 + 1, class)
+        let mut stack = stack_with(end, index as u8 + 1, class);
+        let memory = DatagramMemory {
+            sockets: leak(DATAGRAMS, || DatagramSlot::EMPTY),
+            buckets: leak(DATAGRAMS, || 0),
+            received: leak(DATAGRAMS * 65_536, || 0),
+            held: leak(DATAGRAMS * 16_384, || 0),
+        };
+        stack.start_datagrams(memory).unwrap();
+        stack
     }
 
     fn addr(&self, host: usize) -> SocketAddr {
@@ -306,3 +318,4 @@ impl Bed for RingBed {
 }
 
 usockets_conformance::conformance!(on_rings);
+usockets_conformance::conformance_of_datagrams!(on_rings);
