@@ -222,7 +222,7 @@ impl SizeClass {
     }
 
     /// Lets the connections of the class lease their buffers, tables and control blocks, of which
-    /// there are `sets`, two at least, for all of them. A connection that has nothing to do holds
+    /// there are `sets`, one at least, for all of them. A connection that has nothing to do holds
     /// none, and takes less than 200 bytes in all; a server of many connections most of which are
     /// silent needs a small part of the memory.
     ///
@@ -240,8 +240,11 @@ impl SizeClass {
     /// whose connections have sent something: have a slot for each of them, or a short queue.
     ///
     /// Choose twice as many sets as you expect connections to be busy at once. With less, streams
-    /// are slow; with many times less, a peer may find no free set as often as it tries, and give
-    /// up as on a path that loses everything.
+    /// are slow, but each goes on, even with one set for all: where somebody has found none, and
+    /// none has been free for a quarter of a second, those that have one take and send nothing more
+    /// until one is free again, and that is for who was not served in the last second. A peer sends
+    /// again more and more seldom, so with many times less it may find no free set as often as it
+    /// tries, and give up as on a path that loses everything.
     #[cfg(feature = "leases")]
     #[must_use]
     pub const fn leased(mut self, sets: usize) -> Self {
@@ -311,7 +314,7 @@ impl SizeClass {
     pub(crate) const fn is_sound(&self) -> bool {
         const BUFFER_MAX: usize = 1 << 30;
         let buffers = self.recv > 0 && self.send > 0;
-        let sets = self.working > 1 || !self.leased;
+        let sets = self.working > 0 || !self.leased;
         sets && buffers
             && self.recv <= BUFFER_MAX
             && self.send <= BUFFER_MAX

@@ -16,6 +16,8 @@
 //! a program receives from one connection only after it has received from another may wait for it
 //! in a circle, if both are of one class: `SizeClass::leased` says so.
 
+use usockets::{Duration, Instant};
+
 use crate::pool::links::NONE;
 use crate::tcp::{Connection, Flight, Quiet};
 
@@ -96,4 +98,58 @@ impl Resting {
         set: NONE,
         quiet: Quiet::CLOSED,
     };
+}
+
+/// How long there may be no free set before one is made, and for how long who has found none
+/// counts.
+const BUSY: Duration = Duration::from_millis(250);
+const REFUSED: Duration = Duration::from_secs(8);
+/// How long the set that is made free so is kept for others than those that were heard.
+pub(super) const KEPT: Duration = Duration::from_secs(1);
+
+/// What is remembered of a class whose sets were too few, so that streams without end do not keep
+/// them for ever.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crowding {
+    /// When a segment or a connection last found no set, if one ever did.
+    refused: Option<Instant>,
+    /// When the last free set was last taken.
+    taken: Instant,
+    /// Until then, sets are for those that have been silent.
+    kept_until: Instant,
+}
+
+impl Crowding {
+    /// Nobody has found too few.
+    pub(super) const NONE: Self = Self {
+        refused: None,
+        taken: Instant::ZERO,
+        kept_until: Instant::ZERO,
+    };
+
+    /// Notes that a segment or a connection has found no set.
+    pub(super) const fn on_refusal(&mut self, now: Instant) {
+        self.refused = Some(now);
+    }
+
+    /// Notes that the last free set is taken now.
+    pub(super) const fn on_last_taken(&mut self, now: Instant) {
+        (self.taken, self.kept_until) = (now, now);
+    }
+
+    /// Notes that a set has been made free for who finds none.
+    pub(super) const fn keep(&mut self, now: Instant) {
+        self.kept_until = now.saturating_add(KEPT);
+    }
+
+    /// Returns true while sets are for those that have been silent.
+    pub(super) fn is_kept(&self, now: Instant) -> bool {
+        now < self.kept_until
+    }
+
+    /// Returns true if there has been no free set for long, and that was one too few lately.
+    pub(super) fn is_too_busy(&self, now: Instant) -> bool {
+        let refused = self.refused.map(|at| now.saturating_since(at));
+        refused.is_some_and(|ago| ago < REFUSED) && now.saturating_since(self.taken) > BUSY
+    }
 }

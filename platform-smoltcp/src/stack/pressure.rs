@@ -20,12 +20,20 @@
 //! and has had its turn. While anybody waits, no owner sends more than what it has taken already,
 //! who has sent it all goes to the end of the queue, and a delayed acknowledgement goes as soon as
 //! its connection is served, so that each set comes free when its buffers are empty.
+//!
+//! Streams without end could still keep all sets for ever, and owners that wait could pass sets on
+//! from one to the next, so that no segment of others ever finds one. Where a segment has found
+//! none in the last 8 s and no set has been free for a quarter of a second, the class is *crowded*:
+//! text is not taken and nothing more is sent, so that a set comes free; and for [`KEPT`] that is
+//! only for those whose peers have not been heard for as long, and for new connections. A peer that
+//! has found no set tries again more and more seldom; at first it comes back within that time.
 
 use usockets::{Duration, Error, Instant};
 
 use crate::config::CLASSES_MAX;
 use crate::number::place;
 use crate::pool::wheel::tick_of;
+use crate::stack::lease::KEPT;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Flags, Phase};
 use crate::tcp::Segment;
@@ -48,16 +56,28 @@ impl Shell<'_> {
 
     #[inline(never)]
     fn lease_set(&mut self, index: u32) -> bool {
+        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        let free = self.slots.has_set(class);
+        if free
+            && self.is_kept(class)
+            && !self.slots.has_own_set(index)
+            && !self.slots.is_silent(index, self.now, KEPT)
+        {
+            self.counters.starved = self.counters.starved.wrapping_add(1);
+            return false;
+        }
         if !self.slots.lease(index) {
-            let class = self.slots.get(index).map_or(0, |slot| slot.class);
             if self.reclaim(class) {
                 // Who has waited goes first, even if somebody else has made place.
                 self.feed(class);
             }
             if !self.slots.lease(index) {
-                self.counters.starved = self.counters.starved.wrapping_add(1);
+                self.note_refusal(class);
                 return false;
             }
+        }
+        if free && !self.slots.has_set(class) {
+            self.note_last_taken(class);
         }
         let slot = self.slots.get(index);
         if slot.is_some_and(|slot| slot.flags.has(Flags::STARVED)) {
@@ -92,10 +112,42 @@ impl Shell<'_> {
             slot.flags.set(due);
             self.slots.starve(index);
         }
+        self.await_relief();
+    }
+
+    /// Has sets looked for soon.
+    fn await_relief(&mut self) {
         let at = self.now.saturating_add(RELIEF_EVERY);
         if let Some(relief) = self.relief_at.first_mut() {
             relief.get_or_insert(at);
         }
+    }
+
+    /// Notes that a segment or a connection has found no set of a class.
+    fn note_refusal(&mut self, class: u8) {
+        self.counters.starved = self.counters.starved.wrapping_add(1);
+        if let Some(crowding) = self.slots.crowding(class) {
+            crowding.on_refusal(self.now);
+        }
+    }
+
+    /// Notes that the last free set of a class is taken now.
+    fn note_last_taken(&mut self, class: u8) {
+        if let Some(crowding) = self.slots.crowding(class) {
+            crowding.on_last_taken(self.now);
+        }
+    }
+
+    /// Returns true while the sets of a class are for those that have been silent.
+    fn is_kept(&mut self, class: u8) -> bool {
+        let crowding = self.slots.crowding(class);
+        crowding.is_some_and(|crowding| crowding.is_kept(self.now))
+    }
+
+    /// Returns true if nobody may take more of a class's sets than what is needed to give them
+    /// back.
+    fn is_crowded(&self, class: u8) -> bool {
+        self.slots.is_crowded(class, self.now)
     }
 
     /// Returns when sets are looked for next, for connections that wait for some.
@@ -113,8 +165,12 @@ impl Shell<'_> {
             if self.slots.first_starved(class).is_none() {
                 continue;
             }
-            if self.slots.has_set(class) || self.reclaim(class) {
+            let kept = self.is_kept(class);
+            if !kept && (self.slots.has_set(class) || self.reclaim(class)) {
                 self.feed(class);
+                if !self.slots.has_set(class) {
+                    self.note_last_taken(class);
+                }
             }
             if self.slots.first_starved(class).is_some() {
                 let at = self.now.saturating_add(RELIEF_EVERY);
@@ -152,8 +208,18 @@ impl Shell<'_> {
         if self.has_turn(index) {
             return;
         }
+        let crowded = self.is_crowded(class);
         if self.slots.rest(index) {
-            return self.feed(class);
+            if crowded {
+                if let Some(crowding) = self.slots.crowding(class) {
+                    crowding.keep(self.now);
+                }
+                return self.await_relief();
+            }
+            if !self.is_kept(class) {
+                self.feed(class);
+            }
+            return;
         }
         if self.slots.has_set(class) {
             return;
@@ -200,7 +266,8 @@ impl Shell<'_> {
         let Some(slot) = self.slots.get(index) else {
             return false;
         };
-        let waits = self.slots.first_starved(slot.class).is_some();
+        let waiting = slot.flags.has(Flags::STARVED);
+        let waits = self.slots.first_starved(slot.class).is_some() || self.is_crowded(slot.class);
         if let Some(open) = self.slots.open(index) {
             let flags = &mut open.slot.flags;
             let turn = flags.has(Flags::SEND_DUE) && !flags.has(Flags::STARVED);
@@ -217,7 +284,8 @@ impl Shell<'_> {
             self.rest(index);
             return false;
         }
-        if self.lease(index) {
+        // Who waits has its turn in the queue: a set that is free now is for others.
+        if !waiting && self.lease(index) {
             return true;
         }
         self.starve(index, Flags::SEND_DUE);
@@ -233,9 +301,11 @@ impl Shell<'_> {
         if self.reclaim(class) {
             self.feed(class);
         }
-        let spare = self.slots.has_set(class);
-        self.counters.starved = self.counters.starved.wrapping_add(u64::from(!spare));
-        spare
+        if self.slots.has_set(class) {
+            return true;
+        }
+        self.note_refusal(class);
+        false
     }
 
     /// Makes a set of a class free, if one can be taken back.
@@ -287,12 +357,18 @@ impl Shell<'_> {
     #[inline]
     pub(super) fn cut<'s>(&mut self, index: u32, segment: &Segment<'s>) -> Option<Segment<'s>> {
         let has_text = self.slots.is_any_leased() && !segment.payload.is_empty();
-        (has_text && !self.may_hold(index)).then(|| segment.without_text())
+        (has_text && !self.may_take(index)).then(|| segment.without_text())
     }
 
-    /// Returns true if a connection may take octets: they must not fill the last sets. What others
-    /// have out of order makes place.
+    /// Returns true if a connection may take octets now.
     #[inline(never)]
+    fn may_take(&mut self, index: u32) -> bool {
+        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        !self.is_crowded(class) && self.may_hold(index)
+    }
+
+    /// Returns true if a connection may hold octets: they must not fill the last sets. What others
+    /// have out of order makes place.
     fn may_hold(&mut self, index: u32) -> bool {
         if self.slots.may_hold(index) {
             return true;

@@ -1,13 +1,13 @@
 //! The slots of all size classes, and the caller's memory that goes with each.
 
-use usockets::{Error, Instant};
+use usockets::{Duration, Error, Instant};
 
 use crate::config::{CLASSES_MAX, SizeClass};
 use crate::number::{count, place};
 use crate::pool::links::NONE;
 use crate::pool::list::List;
 use crate::pool::table::SLOTS_MAX;
-use crate::stack::lease::{Current, InFlight, Resting, Working};
+use crate::stack::lease::{Crowding, Current, InFlight, Resting, Working};
 use crate::stack::memory::Tables;
 use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
 #[cfg(feature = "connections")]
@@ -55,6 +55,7 @@ struct ClassSets {
     holding: u32,
     /// The set from which on those that can be taken back are looked for.
     cursor: u32,
+    crowding: Crowding,
 }
 
 impl ClassSets {
@@ -66,6 +67,7 @@ impl ClassSets {
         free_sets: 0,
         holding: 0,
         cursor: 0,
+        crowding: Crowding::NONE,
     };
 
     /// Returns where what is remembered of a slot of `class` lies.
@@ -373,6 +375,28 @@ impl<'a> Slots<'a> {
         !leased || lease.is_some_and(|lease| lease.free_set != NONE)
     }
 
+    /// Returns true if a slot's connection has no set and its peer has not been heard for so long;
+    /// a new one has not been heard at all.
+    pub(super) fn is_silent(&mut self, index: u32, now: Instant, time: Duration) -> bool {
+        self.resting_of(index).is_some_and(|resting| {
+            let quiet = &resting.quiet;
+            let silent = u128::from(quiet.silent_for(now)) >= time.as_micros();
+            resting.set == NONE && (silent || quiet.state() == State::Closed)
+        })
+    }
+
+    /// Lends what is remembered of a class whose sets were too few.
+    pub(super) fn crowding(&mut self, class: u8) -> Option<&mut Crowding> {
+        let lease = self.leases.get_mut(usize::from(class))?;
+        Some(&mut lease.crowding)
+    }
+
+    /// Returns true if a class has had no free set for too long.
+    pub(super) fn is_crowded(&self, class: u8, now: Instant) -> bool {
+        let lease = self.leases.get(usize::from(class));
+        lease.is_some_and(|lease| lease.free_set == NONE && lease.crowding.is_too_busy(now))
+    }
+
     /// Returns the octets of the receive buffer of a slot's connection.
     pub(super) fn receive_max(&self, index: u32) -> usize {
         self.get(index)
@@ -467,6 +491,11 @@ impl<'a> Slots<'a> {
             (current.slot, current.connection) = (index, connection);
         }
         true
+    }
+
+    /// Returns true if a slot has a leased set.
+    pub(super) fn has_own_set(&mut self, index: u32) -> bool {
+        self.leased(index).is_some()
     }
 
     /// Takes the connection apart that is put together, if there is one.
@@ -597,7 +626,7 @@ impl<'a> Slots<'a> {
     /// Returns true if a slot's connection may take octets: they must not fill the last sets.
     pub(super) fn may_hold(&mut self, index: u32) -> bool {
         self.leased(index).is_none_or(|(lease, _, in_flight)| {
-            let most = lease.sets.saturating_sub((lease.sets >> 2).max(1));
+            let most = lease.sets.saturating_sub((lease.sets >> 2).max(1)).max(1);
             in_flight.holds || lease.holding < most
         })
     }

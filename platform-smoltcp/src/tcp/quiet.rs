@@ -131,6 +131,12 @@ impl Quiet {
         self.timers.deadline().map(Instant::from_micros)
     }
 
+    /// Returns how long the peer has not been heard, in microseconds.
+    #[must_use]
+    pub fn silent_for(&self, now: Instant) -> u64 {
+        self.timers.since_heard(now.as_micros())
+    }
+
     /// Makes the control block again, with empty buffers as long as they were.
     #[must_use]
     pub const fn resume(&self) -> Connection {

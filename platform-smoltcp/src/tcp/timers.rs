@@ -317,6 +317,11 @@ impl QuietTimers {
         life_runs: false,
     };
 
+    /// Returns the microseconds since the peer was heard.
+    pub(super) fn since_heard(&self, now: u64) -> u64 {
+        u64::from(millis(now).wrapping_sub(self.heard_ms)).saturating_mul(1_000)
+    }
+
     /// Returns the deadline in microseconds.
     pub(super) fn deadline(&self) -> Option<u64> {
         Timers::resumed(self).first()
