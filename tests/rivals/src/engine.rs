@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use usockets::tls::{
-    Config, Connection, Crypto, Event, Handshake, Output, RECORD_MAX, Session, Setup,
+    Config, Connection, Crypto, Event, Handshake, Output, RECORD_MAX, Session, Setup, TlsSocket,
 };
 
 use crate::heap;
@@ -12,6 +12,8 @@ use crate::heap;
 pub const RECORD: usize = 16_384;
 
 /// A server of one connection at a time, without transport. Each call returns how long it took.
+/// What comes is copied once in that time, from where the kernel would have it to where the library
+/// does.
 pub trait Server {
     /// Gets ready for a client.
     fn start(&mut self);
@@ -32,6 +34,12 @@ pub trait Server {
     fn end(&mut self);
 
     fn is_resumed(&self) -> bool;
+
+    /// Returns how many bytes the program has set aside for each connection: for one in the
+    /// handshake, and for one that is open and silent.
+    fn pools(&self) -> [usize; 2] {
+        [0; 2]
+    }
 }
 
 /// Our engine in memory that is there from the start.
@@ -113,8 +121,8 @@ impl<C: Crypto> Server for Ours<'_, C> {
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Duration {
-        self.input.extend_from_slice(bytes);
         let start = Instant::now();
+        self.input.extend_from_slice(bytes);
         let used = heap::counted(|| self.receive());
         let time = start.elapsed();
         self.input.drain(..used);
@@ -147,5 +155,10 @@ impl<C: Crypto> Server for Ours<'_, C> {
 
     fn is_resumed(&self) -> bool {
         self.connection.is_resumed()
+    }
+
+    fn pools(&self) -> [usize; 2] {
+        let idle = size_of::<TlsSocket<u64>>() - size_of::<u64>();
+        [idle + size_of::<Handshake<C>>(), idle]
     }
 }

@@ -202,8 +202,8 @@ impl Server for OpenSsl {
         // SAFETY: the connection and its BIOs live; the bytes are copied, and at most the room is
         // written to.
         unsafe {
-            let start = Instant::now();
             (self.functions.bio_write)(self.input, record.as_ptr().cast(), len);
+            let start = Instant::now();
             let received = (self.functions.read)(self.ssl, data.as_mut_ptr().cast(), room);
             let time = start.elapsed();
             assert_eq!(received, room);

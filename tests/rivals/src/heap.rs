@@ -2,7 +2,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libloading::{Library, Symbol};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
@@ -46,19 +49,25 @@ struct MallInfo {
     after: [usize; 2],
 }
 
-/// Returns how many bytes of the C library's heap `free` gives back, Rust's and C's; `None` if that
+/// Returns how many bytes of the C library's heap are in use, Rust's and C's; `None` if that
 /// library does not tell.
-pub fn freed_by(free: impl FnOnce()) -> Option<usize> {
+pub fn used() -> Option<usize> {
     // SAFETY: the library is in use already; the function is glibc's, since 2.33, and has no
     // preconditions.
-    let used = unsafe {
-        let library = libloading::Library::new("libc.so.6").ok()?;
-        let mallinfo2: unsafe extern "C" fn() -> MallInfo = *library.get(b"mallinfo2").ok()?;
-        move || mallinfo2().used
-    };
-    let before = used();
+    unsafe {
+        static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+        let library = LIBRARY.get_or_init(|| Library::new("libc.so.6").ok());
+        let mallinfo2: Symbol<'_, unsafe extern "C" fn() -> MallInfo> =
+            library.as_ref()?.get(b"mallinfo2").ok()?;
+        Some(mallinfo2().used)
+    }
+}
+
+/// Returns how many bytes of it `free` gives back.
+pub fn freed_by(free: impl FnOnce()) -> Option<usize> {
+    let before = used()?;
     free();
-    Some(before.saturating_sub(used()))
+    Some(before.saturating_sub(used()?))
 }
 
 /// Returns the count since the last call.
