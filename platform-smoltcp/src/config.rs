@@ -12,6 +12,8 @@ use crate::tcp::{Block, Outstanding};
 
 /// Most size classes of one stack.
 pub const CLASSES_MAX: usize = 8;
+/// Least time between keep-alive probes, as on Linux: a peer far away needs it for its answer.
+pub(crate) const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
 
 /// Who a stack is and how long it waits for whom.
 #[derive(Clone, Copy)]

@@ -176,11 +176,14 @@ mod device;
 pub mod dhcp;
 mod hash;
 mod ip;
+mod listener;
 mod number;
 mod pool;
+mod ports;
 mod random;
 #[cfg(feature = "smoltcp")]
 mod smoltcp;
+mod socket;
 mod stack;
 pub mod tcp;
 #[cfg(feature = "datagrams")]
@@ -188,9 +191,7 @@ mod udp;
 pub mod wire;
 
 #[cfg(feature = "smoltcp")]
-pub use crate::smoltcp::entry::{SmoltcpEntry, SmoltcpListener, SmoltcpMemory, SmoltcpSocket};
-#[cfg(feature = "smoltcp")]
-pub use crate::smoltcp::platform::Smoltcp;
+pub use crate::smoltcp::{Smoltcp, SmoltcpEntry, SmoltcpMemory};
 pub use config::{CLASSES_MAX, Config, Limits, SizeClass};
 pub use counters::Counters;
 #[cfg(feature = "embassy")]
@@ -222,15 +223,19 @@ pub use ip::rss::{RSS_KEY_LEN, Rss, RssKey};
 pub use ip::shared::{SharedNeighbour, SharedNeighbours};
 pub use random::Random;
 
+pub use listener::Listener;
+#[cfg(feature = "smoltcp")]
+pub use listener::Listener as SmoltcpListener;
+pub use socket::Socket;
+#[cfg(feature = "smoltcp")]
+pub use socket::Socket as SmoltcpSocket;
 pub use stack::demand::Demand;
 pub use stack::lease::{InFlight, Resting, Working};
-pub use stack::listener::Listener;
 pub use stack::memory::Memory;
 pub use stack::platform::{FRAMES_MAX, Stack};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 pub use stack::queues::{SharedPacket, SharedQueues};
 pub use stack::slot::Slot;
-pub use stack::socket::Socket;
 #[cfg(feature = "leases")]
 pub use stack::time_wait::TimeWaitSlot;
 #[cfg(feature = "connections")]

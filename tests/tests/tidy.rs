@@ -23,6 +23,8 @@ const LIBRARIES: [&str; 6] = [
     "platform-smoltcp/src",
     "platform-windows/src",
 ];
+/// Folders whose files have a bound together: what is to stay thin.
+const FOLDERS: [(&str, usize); 1] = [("platform-smoltcp/src/smoltcp", 700)];
 /// Files of the core that may import one another: a type and what its methods are passed.
 const CYCLES: [&str; 2] = ["core/src/handler.rs", "core/src/sockets/socket.rs"];
 /// Words of the first edition that name nothing a reader knows, refused in names.
@@ -176,6 +178,18 @@ fn files_of_the_libraries_are_short() {
         }
     }
     none(&faults);
+}
+
+/// What is said to be thin is.
+#[test]
+fn thin_folders_stay_thin() {
+    let files = files();
+    for (folder, lines_max) in FOLDERS {
+        let inside = files.iter().filter(|file| file.path.starts_with(folder));
+        let lines: usize = inside.map(|file| file.text.lines().count()).sum();
+        assert!(lines > 0, "{folder} is gone");
+        assert!(lines <= lines_max, "{folder}: {lines} lines");
+    }
 }
 
 /// Imports point one way: no file of the core reaches itself through `use crate::`, but a few.

@@ -6,6 +6,17 @@ use usockets::Instant;
 
 use crate::device::{Capabilities, Medium, PollDevice, TxMeta};
 
+/// Returns a time on smoltcp's clock.
+pub(crate) fn stamp(at: Instant) -> Stamp {
+    Stamp::from_micros(i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Returns a time of smoltcp's clock.
+#[cfg(feature = "smoltcp")]
+pub(crate) fn instant(at: Stamp) -> Instant {
+    Instant::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))
+}
+
 /// A [`PollDevice`] out of a device of smoltcp's. Frames are copied once each way.
 ///
 /// Checksums and segmentation are the stack's business; what smoltcp's device could do of them is
@@ -45,8 +56,7 @@ impl<'m, D: Device, C: Fn() -> Instant> FromPhy<'m, D, C> {
     }
 
     fn stamp(&self) -> Stamp {
-        let micros = i64::try_from((self.clock)().as_micros());
-        Stamp::from_micros(micros.unwrap_or(i64::MAX))
+        stamp((self.clock)())
     }
 }
 

@@ -4,10 +4,10 @@ use core::net::SocketAddr;
 
 use usockets::{Duration, Instant};
 
+use crate::listener::Listener;
 use crate::number::{count, low, place};
 use crate::pool::wheel::tick_of;
 use crate::stack::input::Arrival;
-use crate::stack::listener::Listener;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Flags, Phase};
 use crate::tcp::cookies::{self, Answer};
@@ -15,8 +15,6 @@ use crate::tcp::{Listen, Segment, Seq, Settings, Transmit};
 
 /// Longest that a handshake usually takes.
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
-/// Least time between keep-alive probes, as on Linux: a peer far away needs it for its answer.
-pub(super) const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
 
 /// What becomes of a SYN.
 enum Place {

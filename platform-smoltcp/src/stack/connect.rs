@@ -4,17 +4,14 @@ use core::net::{IpAddr, SocketAddr};
 
 use usockets::{Endpoint, Error, Security, SocketId};
 
+use crate::config::KEEPALIVE_MIN;
 use crate::device::Medium;
+use crate::listener::Listener;
 use crate::number::{count, high, low};
-use crate::stack::accept::KEEPALIVE_MIN;
-use crate::stack::listener::Listener;
+use crate::ports::{self, PORTS};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Phase};
 use crate::stack::slots::Open;
-
-/// First and number of ephemeral ports (RFC 6335, section 6).
-const PORTS_FROM: u16 = 49_152;
-pub(super) const PORTS: u16 = 16_384;
 
 impl Shell<'_> {
     /// Starts a connection and returns its slot.
@@ -122,9 +119,7 @@ impl Shell<'_> {
 
     /// Returns the next ephemeral port, from a place that `offset` gives.
     pub(super) fn port(&mut self, offset: u32) -> u16 {
-        let number = offset.wrapping_add(self.ports_used) & u32::from(PORTS.wrapping_sub(1));
-        self.ports_used = self.ports_used.wrapping_add(1);
-        PORTS_FROM.wrapping_add(u16::try_from(number).unwrap_or(0))
+        next_port(&mut self.ports_used, offset)
     }
 
     /// Returns true if a connection has these ends, or somebody listens at the local one.
@@ -150,32 +145,25 @@ impl Shell<'_> {
         }
         let class = self.slots.fit(at.recv_buffer, at.send_buffer);
         let class = class.ok_or(Error::Invalid)?;
-        let place = self
-            .listeners
-            .iter()
-            .position(Listener::is_free)
-            .filter(|place| *place < usize::from(u8::MAX))
-            .ok_or(Error::Exhausted)?;
+        let places = self.listeners.len().min(usize::from(u8::MAX));
         let offset = self.secrets.port.hash([id.to_bits()].into_iter());
-        let tries = if at.addr.port() == 0 { PORTS } else { 1 };
-        for _ in 0..tries {
-            let port = match at.addr.port() {
-                0 => self.port(low(offset) ^ high(offset)),
-                port => port,
-            };
-            let listener = Listener::new(id, at, SocketAddr::new(ip, port), class);
-            if self
-                .listeners
-                .iter()
-                .any(|other| other.conflicts(&listener))
-            {
-                continue;
-            }
-            if let Some(entry) = self.listeners.get_mut(place) {
-                *entry = listener;
-            }
-            return Ok(count(place));
-        }
-        Err(Error::AddressInUse)
+        let offset = low(offset) ^ high(offset);
+        let wanted = at.addr.port();
+        let tries = if wanted == 0 { PORTS } else { 1 };
+        let ports_used = &mut self.ports_used;
+        let ports = (0..tries).map(|_| match wanted {
+            0 => next_port(ports_used, offset),
+            port => port,
+        });
+        let listener = Listener::new(id, at, SocketAddr::new(ip, wanted), class);
+        let all = self.listeners.get_mut(..places).unwrap_or_default();
+        listener.insert(all, ports).map(count)
     }
+}
+
+/// Returns the next ephemeral port, from a place that `offset` gives.
+fn next_port(ports_used: &mut u32, offset: u32) -> u16 {
+    let number = offset.wrapping_add(*ports_used);
+    *ports_used = ports_used.wrapping_add(1);
+    ports::ephemeral(number)
 }

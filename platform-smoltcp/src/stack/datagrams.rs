@@ -9,10 +9,10 @@ use usockets::{
 
 use crate::device::{Medium, PollDevice};
 use crate::number::{high, low};
-use crate::stack::connect::PORTS;
+use crate::ports::PORTS;
+use crate::socket::{Kind, Socket};
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
-use crate::stack::socket::{Kind, Socket};
 use crate::udp::memory::DatagramMemory;
 use crate::udp::slot::Group;
 use crate::udp::sockets::INTERFACE;

@@ -1,8 +1,8 @@
 //! All memory of one stack, and how it is counted.
 
 use crate::ip::neighbour::Neighbour;
+use crate::listener::Listener;
 use crate::stack::lease::{InFlight, Resting, Working};
-use crate::stack::listener::Listener;
 use crate::stack::slot::Slot;
 use crate::tcp::{Block, Outstanding};
 

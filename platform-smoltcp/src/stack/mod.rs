@@ -6,9 +6,9 @@
 //! and phases; [`output`] lets segments out. [`accept`] and [`connect`] make connections, [`owner`]
 //! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
 //! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
-//! memory, which they keep or [`lease`]; [`listener`] is where they come from, [`demand`] what it
-//! takes to start, [`memory`] what the caller lends, [`socket`] what a loop keeps of one,
-//! `time_wait` what is left of one in TIME-WAIT, and `view` what is told of it.
+//! memory, which they keep or [`lease`]; [`crate::listener`] is where they come from, [`demand`]
+//! what it takes to start, [`memory`] what the caller lends, [`crate::socket`] what a loop keeps of
+//! one, `time_wait` what is left of one in TIME-WAIT, and `view` what is told of it.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
@@ -57,7 +57,6 @@ mod events;
 mod hand_over;
 mod input;
 pub(crate) mod lease;
-pub(crate) mod listener;
 pub(crate) mod memory;
 mod output;
 mod owner;
@@ -69,7 +68,6 @@ mod reply;
 mod shell;
 pub(crate) mod slot;
 mod slots;
-pub(crate) mod socket;
 #[cfg(feature = "leases")]
 pub(crate) mod time_wait;
 #[cfg(feature = "connections")]

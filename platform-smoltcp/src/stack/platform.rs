@@ -15,13 +15,13 @@ use crate::ip::rss::Rss;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::ip::shared::SharedNeighbours;
 use crate::number::place;
+use crate::socket::{Kind, Socket};
 use crate::stack::memory::Memory;
 use crate::stack::output::{Served, send_copy};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::stack::queues::SharedQueues;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Phase};
-use crate::stack::socket::{Kind, Socket};
 use crate::tcp::State;
 
 /// Most frames taken from the device in one turn.

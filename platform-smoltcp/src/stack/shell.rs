@@ -11,13 +11,13 @@ use crate::device::{Capabilities, Medium};
 use crate::hash::Secret;
 use crate::ip::neighbour::Neighbours;
 use crate::ip::route::Routes;
+use crate::listener::Listener;
 use crate::pool::links::Marks;
 use crate::pool::list::{ReadyRing, Ring};
 use crate::pool::table::Table;
 use crate::pool::wheel::{Wheel, tick_after};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::stack::hand_over::Share;
-use crate::stack::listener::Listener;
 use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN, Tables};
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};

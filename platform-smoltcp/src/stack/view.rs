@@ -6,10 +6,10 @@ use core::net::SocketAddr;
 use usockets::SocketId;
 
 use crate::number::count;
+use crate::socket::Socket;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
 use crate::stack::slot::Phase;
-use crate::stack::socket::Socket;
 use crate::tcp::{Info, State};
 
 /// One connection of a stack, as it is at the moment.

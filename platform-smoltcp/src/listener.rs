@@ -1,8 +1,8 @@
-//! Listeners: no socket of their own, only an address and a queue.
+//! Listeners of both platforms: an address, and of the stack a queue.
 
 use core::net::{IpAddr, SocketAddr};
 
-use usockets::{Duration, Endpoint, SocketId};
+use usockets::{Duration, Endpoint, Error, SocketId};
 
 use crate::pool::list::List;
 
@@ -10,22 +10,22 @@ use crate::pool::list::List;
 #[derive(Debug)]
 pub struct Listener {
     /// Bits of the owner's `SocketId`; 0 when the place is free.
-    pub(super) owner: u64,
+    pub(crate) owner: u64,
     /// `None` before the place is first used.
-    pub(super) at: Option<SocketAddr>,
-    pub(super) v6_only: bool,
+    pub(crate) at: Option<SocketAddr>,
+    pub(crate) v6_only: bool,
     /// Others that ask for it, too, may have the same port.
-    pub(super) shared: bool,
-    pub(super) nodelay: bool,
-    pub(super) keepalive: Option<Duration>,
-    pub(super) class: u8,
-    pub(super) backlog: u32,
-    pub(super) half_open: u32,
-    pub(super) queue: List,
+    pub(crate) shared: bool,
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) class: u8,
+    pub(crate) backlog: u32,
+    pub(crate) half_open: u32,
+    pub(crate) queue: List,
     /// Its `readable` is to be reported.
-    pub(super) ready: bool,
+    pub(crate) ready: bool,
     /// The loop asks to be told once more, from the next poll on, if a connection waits.
-    pub(super) asked: bool,
+    pub(crate) asked: bool,
 }
 
 impl Listener {
@@ -46,7 +46,7 @@ impl Listener {
     };
 
     /// Makes a listener out of an endpoint with its port already chosen.
-    pub(super) fn new(id: SocketId, endpoint: &Endpoint<'_>, at: SocketAddr, class: u8) -> Self {
+    pub(crate) fn new(id: SocketId, endpoint: &Endpoint<'_>, at: SocketAddr, class: u8) -> Self {
         Self {
             owner: id.to_bits(),
             at: Some(at),
@@ -60,13 +60,46 @@ impl Listener {
         }
     }
 
-    pub(super) const fn is_free(&self) -> bool {
+    /// Puts it into a free place with the first of `ports` at which no other listens; returns the
+    /// place.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] without a place, [`Error::AddressInUse`] without a port.
+    pub(crate) fn insert(
+        mut self,
+        all: &mut [Self],
+        ports: impl Iterator<Item = u16>,
+    ) -> Result<usize, Error> {
+        let place = all.iter().position(Self::is_free);
+        let place = place.ok_or(Error::Exhausted)?;
+        for port in ports {
+            self.at = self.at.map(|at| SocketAddr::new(at.ip(), port));
+            if all.iter().any(|other| other.conflicts(&self)) {
+                continue;
+            }
+            if let Some(entry) = all.get_mut(place) {
+                *entry = self;
+            }
+            return Ok(place);
+        }
+        Err(Error::AddressInUse)
+    }
+
+    /// Frees a place.
+    #[cfg(feature = "smoltcp")]
+    pub(crate) fn remove(all: &mut [Self], place: usize) {
+        if let Some(listener) = all.get_mut(place) {
+            *listener = Self::EMPTY;
+        }
+    }
+
+    pub(crate) const fn is_free(&self) -> bool {
         self.owner == 0
     }
 
     /// Whether a SYN to `local` is for it.
     #[inline]
-    pub(super) fn takes(&self, local: SocketAddr) -> bool {
+    pub(crate) fn takes(&self, local: SocketAddr) -> bool {
         let Some(at) = self.at.filter(|at| at.port() == local.port()) else {
             return false;
         };
@@ -81,7 +114,7 @@ impl Listener {
     }
 
     /// Whether no two listeners may have their addresses at once.
-    pub(super) fn conflicts(&self, other: &Self) -> bool {
+    pub(crate) fn conflicts(&self, other: &Self) -> bool {
         let (Some(a), Some(b)) = (self.at, other.at) else {
             return false;
         };
@@ -92,7 +125,7 @@ impl Listener {
 
     /// Whether one more connection may become established, and whether one more half-open
     /// connection may be held.
-    pub(super) const fn room(&self) -> (bool, bool) {
+    pub(crate) const fn room(&self) -> (bool, bool) {
         let held = self.queue.count().saturating_add(self.half_open);
         (self.queue.count() < self.backlog, held < self.backlog)
     }
