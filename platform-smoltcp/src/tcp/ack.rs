@@ -11,6 +11,9 @@ use super::seq::Seq;
 use super::timers::{Main, micros32, millis};
 use crate::number::low16;
 
+/// Half of what the 16 bits of `Clock::again_at` can tell, in milliseconds.
+const AGAIN_MAX: u16 = u16::MAX >> 1;
+
 /// What one acknowledgement has told.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
@@ -55,8 +58,9 @@ impl Connection {
         if self.marks.has(Marks::SACK) && !segment.options.sack.as_slice().is_empty() {
             self.take_sack(now, segment, buffers, &mut told);
         }
+        let original = self.phase != Phase::Open && self.is_for_original(now, segment);
         if ack.is_after(self.send.una) {
-            told.original = self.is_for_original(now, segment);
+            told.original = original;
             self.take_cumulative(now, ack, buffers, &mut told);
         }
         self.update_window(now, segment);
@@ -156,23 +160,30 @@ impl Connection {
     /// Returns true if an acknowledgement echoes a time before anything was sent again in the
     /// repair in progress: what it acknowledges had arrived by itself (RFC 3522, the Eifel
     /// detection).
-    fn is_for_original(&self, now: u64, segment: &Segment<'_>) -> bool {
+    ///
+    /// The 16 bits of `Clock::again_at` tell the time for 65,536 ms, so the repair cannot be
+    /// taken back any more once more than half of that has passed, since then or since the last
+    /// progress. As every acknowledgement looks, neither can grow by more than that between two
+    /// looks without being noticed, and their sum is never ambiguous.
+    fn is_for_original(&mut self, now: u64, segment: &Segment<'_>) -> bool {
         // Once the repair is over, the time of its beginning means nothing.
-        if self.phase == Phase::Open
-            || !self.marks.has(Marks::MAY_UNDO)
+        if !self.marks.has(Marks::MAY_UNDO)
             || !self.marks.has(Marks::TIMESTAMPS)
             || self.resent_unreported == 0
         {
             return false;
         }
+        let clock = self.clock.value(now);
+        let age = low16(u64::from(clock)).wrapping_sub(self.clock.again_at);
+        let silent = millis(now).wrapping_sub(self.timers.progress_ms);
+        if age > AGAIN_MAX || silent > u32::from(AGAIN_MAX) {
+            self.marks.clear(Marks::MAY_UNDO);
+            return false;
+        }
         let Some(echo) = segment.options.timestamps.map(|stamps| stamps.echo) else {
             return false;
         };
-        let clock = self.clock.value(now);
-        let again = clock.wrapping_sub(u32::from(
-            low16(u64::from(clock)).wrapping_sub(self.clock.again_at),
-        ));
-        let before = again.wrapping_sub(echo);
+        let before = clock.wrapping_sub(u32::from(age)).wrapping_sub(echo);
         // Older than the longest timeout is no echo of this.
         echo != 0 && before > 0 && before <= 60_000
     }

@@ -325,6 +325,29 @@ fn a_repair_that_is_over_is_not_taken_back() {
     assert!(sent < 10, "still: {sent}");
 }
 
+/// Nor is one that takes so long that the low bits of the clock come round meanwhile.
+#[test]
+fn a_repair_that_takes_a_minute_is_not_taken_back() {
+    let mut script = stamped();
+    script.write(14_480);
+    script.now += 30_000;
+    let again = script.get(sack(&script, 0, &[(1_448, 5_792)]));
+    assert!(starts(&again).contains(&0), "{:?}", starts(&again));
+    let stamp = again[0].options.timestamps.unwrap().value;
+    // The rest comes in drops, each just before the retransmission timeout.
+    for drop in 1..=656 {
+        script.now += 100_000;
+        let acked = if drop < 656 { drop * 20 } else { 14_480 };
+        let mut answer = script.ack(OURS + acked);
+        // It answers what was sent 5 s before.
+        let echo = stamp + (drop * 100).saturating_sub(5_000);
+        answer.options.timestamps = Some(Timestamps { value: 2, echo });
+        script.get(answer);
+    }
+    let sent = script.write(40_000).len();
+    assert!(sent < 10, "the loss counts: {sent}");
+}
+
 /// RFC 5681, section 2: what had text is no duplicate acknowledgement, even if the text could not
 /// be kept.
 #[test]
