@@ -37,10 +37,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
 impl<D: PollDevice> Datagrams for Stack<'_, D> {
     fn bind(&mut self, socket: &mut Socket, id: SocketId, at: Address) -> Result<(), Error> {
         let index = self.shell.bind_datagrams(id, at)?;
-        *socket = Socket {
-            kind: Kind::Datagrams,
-            index,
-        };
+        *socket = Socket::new(Kind::Datagrams, index);
         Ok(())
     }
 

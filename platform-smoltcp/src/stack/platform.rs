@@ -381,10 +381,7 @@ fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
 impl<D: PollDevice> Platform for Stack<'_, D> {
     type Socket = Socket;
 
-    const CLOSED: Socket = Socket {
-        kind: Kind::Closed,
-        index: 0,
-    };
+    const CLOSED: Socket = Socket::CLOSED;
 
     fn listen(
         &mut self,
@@ -393,10 +390,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
         at: &Endpoint<'_>,
     ) -> Result<(), Error> {
         let index = self.shell.listen(id, at)?;
-        *socket = Socket {
-            kind: Kind::Listener,
-            index,
-        };
+        *socket = Socket::new(Kind::Listener, index);
         Ok(())
     }
 
@@ -408,10 +402,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
     ) -> Result<(), Error> {
         self.shell.now = self.device.now();
         let index = self.shell.connect(id, to)?;
-        *socket = Socket {
-            kind: Kind::Stream,
-            index,
-        };
+        *socket = Socket::new(Kind::Stream, index);
         Ok(())
     }
 
@@ -429,10 +420,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             self.shell.release(index);
             return Err(Error::Reset);
         };
-        *socket = Socket {
-            kind: Kind::Stream,
-            index,
-        };
+        *socket = Socket::new(Kind::Stream, index);
         let left = self.shell.listeners.get(place(number));
         Ok(Some(Accepted {
             peer: peer.into(),

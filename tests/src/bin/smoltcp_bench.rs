@@ -3,7 +3,8 @@
 //! matters little. Usage: `smoltcp_bench [stock|churn] [CONNECTIONS [ECHOES]]`, with the echoes of
 //! one run of the five: two numbers of them under callgrind give the instructions of one echo (with
 //! the feature `valgrind`). With `churn` every echo has a connection of its own, which the stack
-//! ends, in a pool of 256; so many peers do that at once.
+//! ends, in a pool of 256; so many peers do that at once. `smoltcp_bench idle CONNECTIONS POLLS` only
+//! opens the connections and polls in vain, for `budget` to count the instructions of.
 
 use std::hint::black_box;
 
@@ -31,6 +32,10 @@ fn main() {
     }
     if arguments.iter().any(|word| word == "churn") {
         return churn::main(connections.unwrap_or(8), echoes.unwrap_or(100_000));
+    }
+    if arguments.iter().any(|word| word == "idle") {
+        let (mut net, ..) = open(connections.unwrap_or(1));
+        return idle(&mut net, echoes.unwrap_or(1_000));
     }
     println!("connections  ns/echo(median of 5)  min  max  idle poll ns  bytes/connection");
     let all = [1, 16, 128, 1_024, 8_192, 65_536];
@@ -110,7 +115,8 @@ fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
     }
 }
 
-fn measure(count: usize, echoes: u64) {
+/// Makes a stack with so many connections that say nothing.
+fn open(count: usize) -> (Net, Socket, Vec<Socket>) {
     let mut net = stack(count, count);
     let mut listener = Net::CLOSED;
     let mut sockets = Vec::with_capacity(count);
@@ -121,20 +127,37 @@ fn measure(count: usize, echoes: u64) {
         net.device_mut().state.budget = count as u64;
         turn(&mut net, &mut listener, &mut sockets);
     }
+    net.device_mut().state.budget = 0;
+    rest(&mut net, &mut listener, &mut sockets);
+    (net, listener, sockets)
+}
+
+/// Lets everything come to rest.
+fn rest(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
+    for _ in 0..200 {
+        net.device().pass(1_000);
+        turn(net, listener, sockets);
+    }
+}
+
+/// Polls with nothing to do.
+fn idle(net: &mut Net, polls: u64) {
+    for _ in 0..polls {
+        black_box(&mut *net).poll(Some(Instant::ZERO)).unwrap();
+    }
+}
+
+fn measure(count: usize, echoes: u64) {
+    let (mut net, mut listener, mut sockets) = open(count);
     let all = time(&mut net, echoes, |net| {
         turn(net, &mut listener, &mut sockets);
     });
     net.device_mut().state.budget = 0;
-    for _ in 0..200 {
-        net.device().pass(1_000);
-        turn(&mut net, &mut listener, &mut sockets);
-    }
-    let polls = 200_000_u32;
+    rest(&mut net, &mut listener, &mut sockets);
+    let polls = 200_000;
     let start = cpu_nanos();
-    for _ in 0..polls {
-        black_box(&mut net).poll(Some(Instant::ZERO)).unwrap();
-    }
-    let idle = (cpu_nanos() - start) as f64 / f64::from(polls);
+    idle(&mut net, polls);
+    let idle = (cpu_nanos() - start) as f64 / polls as f64;
     let slot = size_of::<Slot>() + size_of::<Working>() + 4;
     println!(
         "{count:>11}  {:>20.0}  {:.0}  {:.0}  {idle:>12.0}  {slot}",

@@ -1,4 +1,4 @@
-//! User-space instructions per echo, and per timeout that is over.
+//! User-space instructions per echo, per timeout that is over, and of the stack in user space.
 
 use std::fs;
 use std::io;
@@ -24,6 +24,7 @@ pub fn measure(report: &mut Report, programs: &Programs) -> io::Result<()> {
         return Ok(());
     }
     measure_echoes(report, programs)?;
+    measure_stack(report, &programs.valgrind.join("smoltcp_bench"))?;
     let expiries = programs.valgrind.join("expiries");
     let armed = total(&expiries, &[], "arm")?;
     let expired = total(&expiries, &[], "expire")?;
@@ -49,6 +50,26 @@ fn measure_echoes(report: &mut Report, programs: &Programs) -> io::Result<()> {
     Ok(())
 }
 
+/// The stack in user space: a poll in vain, at one connection and at many.
+fn measure_stack(report: &mut Report, bench: &Path) -> io::Result<()> {
+    let idle = |connections: u32| {
+        let of = |polls: u32| total(bench, &[], &format!("idle {connections} {polls}"));
+        Ok::<f64, io::Error>((of(2_000)? - of(1_000)?) / 1_000.0)
+    };
+    let one = idle(1)?;
+    let how = "callgrind, 2,000 polls less 1,000";
+    report.told(
+        "instructions of an idle poll of the stack, 1 connection",
+        one,
+        how,
+    );
+    let name = "  more at 1,024 connections";
+    report.bounded(name, (idle(1_024)? - one).abs(), 0.0, "", how);
+    let name = "  more at 65,536 connections";
+    report.bounded(name, (idle(65_536)? - one).abs(), 0.0, "", how);
+    Ok(())
+}
+
 /// The difference of two runs, per echo.
 fn per_echo(server: &Path) -> io::Result<f64> {
     let of = |rounds: usize| total(server, &WITHOUT_CLIENTS, &rounds.to_string());
@@ -58,16 +79,16 @@ fn per_echo(server: &Path) -> io::Result<f64> {
     Ok(more / f64::from(echoes))
 }
 
-/// The instructions of `program` with the argument `run`, by callgrind with `options`.
+/// The instructions of `program` with the arguments of `run`, by callgrind with `options`.
 fn total(program: &Path, options: &[&str], run: &str) -> io::Result<f64> {
-    let profile = program.with_extension(format!("{run}.callgrind"));
+    let profile = program.with_extension(format!("{}.callgrind", run.replace(' ', "_")));
     let mut command = Command::new("valgrind");
     command
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .args(options)
         .arg(program)
-        .arg(run)
+        .args(run.split(' '))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());

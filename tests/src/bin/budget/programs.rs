@@ -23,7 +23,13 @@ pub fn build() -> io::Result<Programs> {
     let bins = ["--bin", "plain_echo", "--bin", "scenario"];
     cargo(&plain, &[&["build"], &tests[..], &bins].concat())?;
     let valgrind = base.join("valgrind");
-    let counted = ["plain_echo", "composed_echo", "bare_echo", "expiries"];
+    let counted = [
+        "plain_echo",
+        "composed_echo",
+        "bare_echo",
+        "expiries",
+        "smoltcp_bench",
+    ];
     let bins: Vec<_> = counted.iter().flat_map(|bin| ["--bin", bin]).collect();
     let features = ["--features", "valgrind"];
     cargo(
