@@ -320,7 +320,7 @@ impl<'a, D: TimedDevice> Smoltcp<'a, D> {
         entry.error.map_or(Ok((entry, own)), Err)
     }
 
-    /// Returns an entry that waits to be accepted; if there is none, the next that does is reported.
+    /// Returns an entry that waits to be accepted; if there is none, the next that does is told of.
     fn waiting(&mut self, listener: &Socket) -> Result<Option<usize>, Error> {
         let number = place(listener.listener()?);
         let waiting = self.entries.iter().position(|one| one.waits_for(number));

@@ -3,8 +3,8 @@
 //! matters little. Usage: `smoltcp_bench [stock|churn] [CONNECTIONS [ECHOES]]`, with the echoes of
 //! one run of the five: two numbers of them under callgrind give the instructions of one echo (with
 //! the feature `valgrind`). With `churn` every echo has a connection of its own, which the stack
-//! ends, in a pool of 256; so many peers do that at once. `smoltcp_bench idle CONNECTIONS POLLS` only
-//! opens the connections and polls in vain, for `budget` to count the instructions of.
+//! ends, in a pool of 256; so many peers do that at once. `smoltcp_bench idle CONNECTIONS POLLS`
+//! only opens the connections and polls in vain, for `budget` to count the instructions of.
 
 use std::hint::black_box;
 
