@@ -171,6 +171,50 @@ fn one_set_is_shared_with_a_stream_that_never_ends() {
     }
 }
 
+/// The only set is gone for ten seconds, since its owner does not receive; then it is back, and
+/// nothing of anybody's stream is missing.
+#[test]
+fn streams_outlive_a_time_without_any_set() {
+    let first = seed(1);
+    for seed in first..first + 4 {
+        let faults = Faults::NONE.loss([0, 20_000][(seed % 2) as usize]);
+        let mut world = world(faults, seed, 64, 1);
+        world.b.listen(&Endpoint::tcp(b4(81)), Habit::Deaf);
+        let holder = world
+            .a
+            .connect(&Endpoint::tcp(b4(81)), &pattern(1_000, seed));
+        world.run(secs(60), |world| world.b.net.free_sets() == 0);
+        world.run(secs(60), |world| world.b.conns.len() == 1);
+        world.pass(secs(1));
+        let clients: Vec<u64> = (0..5)
+            .map(|place| {
+                let data = pattern(1 + 3_000 * place as usize, seed + place);
+                let id = world.a.connect(&Endpoint::tcp(b4(80)), &data);
+                world.a.conn(id).finish = true;
+                id
+            })
+            .collect();
+        world.pass(secs(10));
+        assert_eq!(world.b.net.free_sets(), 0, "seed {seed}");
+        let deaf = *world.b.conns.keys().next().unwrap();
+        world.b.conn(deaf).habit = Habit::Keep;
+        world.b.drain(deaf);
+        world.run(secs(600), |world| {
+            clients.iter().all(|id| {
+                let conn = world.a.conn(*id);
+                let (sent, came) = (conn.outgoing.len(), conn.received.len());
+                assert_eq!(conn.error, None, "seed {seed}: {came} of {sent}");
+                conn.ended
+            })
+        });
+        for id in &clients {
+            let conn = world.a.conn(*id);
+            assert!(conn.received == conn.outgoing, "seed {seed}");
+        }
+        assert_eq!(world.b.conn(deaf).received, world.a.conn(holder).outgoing);
+    }
+}
+
 /// Peers that read nothing hold all sets; they lose them when others want one, and no sooner.
 #[test]
 fn who_takes_nothing_gives_place() {
