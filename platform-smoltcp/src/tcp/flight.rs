@@ -132,3 +132,56 @@ impl Quiet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::tcp::{Block, Buffers, Flags, Options, Outstanding, Segment, Settings};
+    use std::format;
+
+    fn check(connection: &Connection) {
+        let (kept, flight) = connection.split();
+        let joined = kept.join(&flight);
+        assert_eq!(format!("{joined:?}"), format!("{connection:?}"));
+    }
+
+    /// Every field of a connection is in one of its two parts.
+    #[test]
+    fn nothing_is_lost_between_the_parts() {
+        let mut buffers = Buffers {
+            send: &mut [0; 4_096],
+            receive: &mut [0; 4_096],
+            outstanding: &mut [Outstanding::EMPTY; 8],
+            ranges: &mut [Block::EMPTY; 4],
+        };
+        let mut connection = Connection::CLOSED;
+        let mut now = Instant::from_micros(7_654_321_987);
+        connection.connect(now, &Settings::new(1_460), Seq::new(9), &mut buffers);
+        check(&connection);
+        let text = [1; 100];
+        let mut segment = Segment {
+            seq: Seq::new(500),
+            ack: Seq::new(10),
+            window: 3_000,
+            flags: Flags::SYN | Flags::ACK,
+            options: Options::NONE,
+            payload: &[],
+        };
+        for (ahead, acked) in [(0, 0), (1, 0), (301, 90), (301, 90), (201, 90), (101, 9)] {
+            while connection.poll_transmit(now, 0, &mut buffers).is_some() {
+                check(&connection);
+            }
+            now = Instant::from_micros(now.as_micros() + 654_321);
+            segment.seq = Seq::new(500 + ahead);
+            segment.ack = Seq::new(10 + acked);
+            connection.on_segment(now, &segment, &mut buffers);
+            check(&connection);
+            connection.send(&[2; 1_000], &mut buffers);
+            connection.on_timer(now, &mut buffers);
+            check(&connection);
+            (segment.flags, segment.payload) = (Flags::ACK, &text);
+        }
+        assert!(connection.holds_received() && connection.flight() > 0);
+    }
+}
