@@ -7,6 +7,8 @@
 //! its bound. `SMALL` names this program as it was built without tables, which then takes turns
 //! too. With the argument `speeds` it looks at nothing else.
 
+#[cfg(feature = "boring")]
+mod boringssl;
 mod engine;
 mod flood;
 mod heap;

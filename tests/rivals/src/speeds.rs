@@ -101,6 +101,11 @@ fn add_rivals(subjects: &mut Vec<Subject<'_>>, leaf: &Leaf) {
     let server = rustls::Rustls::new(aws_lc_rs::default_provider(), ticketer, leaf);
     subjects.push(Subject::new(RUSTLS_FAST, server));
     subjects.push(Subject::new("s2n-tls", s2n::S2n::new(leaf)));
+    #[cfg(feature = "boring")]
+    subjects.push(Subject::new(
+        "BoringSSL",
+        crate::boringssl::BoringSsl::new(leaf),
+    ));
 }
 
 /// Prints the medians as a table of Markdown, and the ratios with their bounds.
