@@ -41,35 +41,49 @@ impl Events {
         }
     }
 
-    /// Waits for events, at most for `millis` and as long as it takes if that is negative, and adds
-    /// `extra`.
+    /// Waits for events, at most for `millis` and as long as it takes if that is negative.
     ///
     /// # Errors
     /// The `epoll` instance is broken. An interrupted wait is one that brought nothing.
     #[inline]
-    pub(crate) fn wait(
-        &mut self,
-        epoll: &OwnedFd,
-        millis: i32,
-        extra: Option<SocketId>,
-    ) -> Result<(), Errno> {
-        let most = usize::from(EVENTS_MAX).saturating_sub(usize::from(extra.is_some()));
-        let room = self.events.get_mut(..most).unwrap_or_default();
-        let mut count = match transfer::decode(transfer::wait(epoll.as_fd(), room, millis)) {
-            Ok(count) => count,
-            Err(Errno::INTR) => 0,
-            Err(errno) => return Err(errno),
-        };
-        if let (Some(id), Some(event)) = (extra, self.events.get_mut(count)) {
+    pub(crate) fn wait(&mut self, epoll: &OwnedFd, millis: i32) -> Result<(), Errno> {
+        let room = self.events.get_mut(..EVENTS_MAX.into()).unwrap_or_default();
+        let returned = transfer::wait(epoll.as_fd(), room, millis);
+        if returned > EVENTS_MAX.into() {
+            return self.end_unusual(returned);
+        }
+        self.end_at(returned);
+        Ok(())
+    }
+
+    /// As [`Self::wait`], without waiting, and adds a report of `id`.
+    pub(crate) fn look(&mut self, epoll: &OwnedFd, id: SocketId) -> Result<(), Errno> {
+        let room = usize::from(EVENTS_MAX).saturating_sub(1);
+        let room = self.events.get_mut(..room).unwrap_or_default();
+        let count = count(transfer::wait(epoll.as_fd(), room, 0))?;
+        if let Some(event) = self.events.get_mut(count) {
             event.flags = EventFlags::IN;
             event.data = EventData::new_u64(id.to_bits());
-            count = count.saturating_add(1);
         }
+        self.end_at(count.saturating_add(1));
+        Ok(())
+    }
+
+    /// Ends a wait that brought no events.
+    #[cold]
+    #[inline(never)]
+    fn end_unusual(&mut self, returned: usize) -> Result<(), Errno> {
+        self.end_at(count(returned)?);
+        Ok(())
+    }
+
+    /// Has the first `count` events handed out next.
+    #[inline]
+    fn end_at(&mut self, count: usize) {
         self.next = 0;
         if let Some(event) = self.events.get_mut(count) {
             event.data = EventData::new_u64(END);
         }
-        Ok(())
     }
 
     /// Takes the next event.
@@ -95,5 +109,13 @@ impl Events {
     #[inline]
     pub(crate) const fn were_all(&self) -> bool {
         self.next == EVENTS_MAX
+    }
+}
+
+/// Returns how many events came with a wait: none, if it was interrupted.
+fn count(returned: usize) -> Result<usize, Errno> {
+    match transfer::decode(returned) {
+        Err(Errno::INTR) => Ok(0),
+        result => result,
     }
 }

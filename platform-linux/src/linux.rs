@@ -128,6 +128,14 @@ impl Linux {
         self.accept_one(listener)
     }
 
+    /// Receives from what is no TCP connection.
+    #[cold]
+    #[inline(never)]
+    fn recv_other(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
+        let (returned, full) = self.recv_local(socket, buffer);
+        stream::received(socket, transfer::decode(returned), full)
+    }
+
     /// Lets a connection that could not be registered wait for its listener's next turn.
     #[cold]
     #[inline(never)]
@@ -261,18 +269,18 @@ impl Platform for Linux {
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
         let room = buffer.len();
-        let (returned, full) = match socket.stream() {
-            Some(fd) => (transfer::read(fd, buffer), room),
-            None => self.recv_local(socket, buffer),
+        let Some(fd) = socket.stream() else {
+            return self.recv_other(socket, buffer);
         };
-        if SHORTCUTS && returned.wrapping_sub(1) < full.saturating_sub(1) {
+        let returned = transfer::read(fd, buffer);
+        if SHORTCUTS && returned.wrapping_sub(1) < room.saturating_sub(1) {
             // Some, and all there is, as usual.
             return Ok(Recv::Data {
                 len: returned,
                 drained: true,
             });
         }
-        stream::received(socket, transfer::decode(returned), full)
+        stream::received(socket, transfer::decode(returned), room)
     }
 
     fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
@@ -340,18 +348,17 @@ impl Platform for Linux {
 
     #[inline]
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let mut millis = match until {
-            None => -1,
-            Some(until) => Self::millis_to(until),
-        };
-        let mut extra = None;
+        self.waits = self.waits.wrapping_add(1);
         if let Some(waiting) = &mut self.unregistered
             && let Some(listener) = waiting.report.take()
         {
-            (extra, millis) = (Some(listener), 0);
+            return self.events.look(&self.epoll, listener).map_err(error);
         }
-        self.waits = self.waits.wrapping_add(1);
-        self.events.wait(&self.epoll, millis, extra).map_err(error)
+        let millis = match until {
+            None => -1,
+            Some(until) => Self::millis_to(until),
+        };
+        self.events.wait(&self.epoll, millis).map_err(error)
     }
 
     #[inline]
@@ -369,11 +376,11 @@ impl Platform for Linux {
 
     #[inline]
     fn woken(&mut self) -> bool {
-        let woken = self.waker.is_some_and(Waker::take);
-        if self.signals.is_none() {
-            return woken;
+        if self.signals.is_some() {
+            let woken = self.waker.is_some_and(Waker::take);
+            return self.signalled() || woken;
         }
-        self.signalled() || woken
+        self.waker.is_some_and(Waker::take)
     }
 
     #[inline]

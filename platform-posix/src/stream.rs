@@ -387,8 +387,9 @@ pub fn now() -> Instant {
     let now = clock_gettime(ClockId::Monotonic);
     // Never negative: the clock counts from when the system started.
     let secs = now.tv_sec.cast_unsigned();
-    let micros = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
-    Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(micros))
+    #[allow(clippy::useless_conversion, reason = "elsewhere it has 32 bits")]
+    let nanos = u64::from(now.tv_nsec.cast_unsigned());
+    Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(nanos / 1_000))
 }
 
 /// Returns an error unless a call only has to wait. A socket that never blocks is never
