@@ -6,7 +6,7 @@ use crate::id::{SocketId, to_index};
 use crate::invariant::breach;
 use crate::platform::Platform;
 use crate::pool::flags::{Flags, Phase};
-use crate::pool::slot::{Slot, find};
+use crate::pool::slot::{Slot, find, id_of};
 use crate::sockets::Net;
 use crate::stats::widen;
 
@@ -16,13 +16,47 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Less than `data.len()` promises an `on_writable`, unless the socket is not open or our
     /// direction is finished. A failure shows as 0 here; `on_close` follows, with the reason,
     /// after what the peer sent before has been delivered.
-    #[inline]
+    #[inline(always)]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
-        if find(self.slots, id).is_none() {
+        let Some(slot) = find(self.slots, id) else {
             return 0;
+        };
+        if !slot.flags.are_usual() || data.is_empty() {
+            return self.write_rare(id, data);
         }
-        self.write_own(id, data)
+        match self.platform.send(&mut slot.socket, data) {
+            Ok(count) if count == data.len() => {
+                self.state.stats.sent = self.state.stats.sent.wrapping_add(widen(count));
+                count
+            }
+            Ok(count) => self.note_part(to_index(id.index()), count, data.len()),
+            Err(error) => self.note_broken(to_index(id.index()), error),
+        }
+    }
+
+    /// Notes that the platform did not take all of `all` bytes; returns how many. Finds the slot
+    /// again by its index, so that the usual path of [`Self::write`] keeps nothing else for it.
+    #[cold]
+    #[inline(never)]
+    fn note_part(&mut self, index: usize, count: usize, all: usize) -> usize {
+        match self.slots.get_mut(index) {
+            Some(slot) => sent_part(slot, self.state, count, all),
+            None => 0,
+        }
+    }
+
+    /// Notes that the connection broke. Returns the bytes taken, 0.
+    #[cold]
+    #[inline(never)]
+    fn note_broken(&mut self, index: usize, error: Error) -> usize {
+        let id = u32::try_from(index)
+            .ok()
+            .and_then(|index| id_of(self.slots, index));
+        match id.zip(self.slots.get_mut(index)) {
+            Some((id, slot)) => mark_broken(slot, self.state, id, error),
+            None => 0,
+        }
     }
 
     /// Writes to the socket that the running call is about.
@@ -64,7 +98,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Writes to a socket of which there is more to say than that it is open.
     #[cold]
     #[inline(never)]
-    fn write_rare(mut self, id: SocketId, data: &[u8]) -> usize {
+    fn write_rare(&mut self, id: SocketId, data: &[u8]) -> usize {
         if self.state.cork.holder == Some(id) {
             return self.write_corked(&[data]);
         }
