@@ -205,7 +205,7 @@ impl Handler<Stack> for Calls {
         };
         if let Some(callback) = block.context.get().on_data.get() {
             // The bytes are in memory with margins, not in the core's; see `margins`.
-            let bytes = crate::margins::received(self.lp);
+            let bytes = self.lp.received.as_ptr();
             // At most the length of the buffer.
             let length = data.len() as c_int;
             self.lp.reach.during(socket.net(), || {

@@ -12,7 +12,7 @@ use crate::calls::Calls;
 use crate::handles::{LoopRef, OnLoop, Side, us_loop_t};
 use crate::kernel::{Kernel, Notifier};
 use crate::listen::set_errno;
-use crate::margins::{Margins, PADDING, RECV};
+use crate::margins::{self, Margins, PADDING, RECV};
 use crate::reach::Reach;
 use crate::timer::Timers;
 use crate::{CAPACITY, Slot, Stack};
@@ -39,6 +39,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     let data = Reservation::new(size_of::<Place<()>>() * CAPACITY)?;
     let buffer = Reservation::new(RECV)?;
     let margins = Reservation::new(RECV + 2 * PADDING)?;
+    let received = margins::received(&margins);
     #[cfg(feature = "tls")]
     let secrets = Reservation::new(crate::secure::MEMORY)?;
     let waker = Box::new(Waker::new(Notifier::new().map_err(set_errno).ok()?));
@@ -46,9 +47,9 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     let unused = Unused(waker);
     let kernel = Kernel::new(waker, lp).map_err(set_errno).ok()?;
     #[cfg(not(feature = "tls"))]
-    let stack: Stack = Margins::new(kernel, lp);
+    let stack: Stack = Margins::new(kernel, lp, received);
     #[cfg(feature = "tls")]
-    let stack: Stack = Margins::new(crate::secure::layer(kernel, &secrets)?, lp);
+    let stack: Stack = Margins::new(crate::secure::layer(kernel, &secrets)?, lp, received);
     // SAFETY: free slots and vacant places are all zero bytes (`Sockets`), and nobody else has this
     // memory, which outlives the loop.
     let inner = unsafe {
@@ -69,9 +70,12 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         sides,
         high: Cell::new(0),
         live: Cell::new(0),
+        wait_max: Cell::new(0),
         iteration: Cell::new(0),
-        tick_after: Cell::new(0),
+        now: Cell::new(0),
+        received,
         running: Cell::new(false),
+        once: Cell::new(false),
         closed: RefCell::default(),
         origins: RefCell::default(),
         listeners: RefCell::default(),
@@ -205,37 +209,49 @@ pub unsafe extern "C-unwind" fn us_loop_ext(lp: LoopRef) -> *mut c_void {
 /// One that leaves a callback passes through the core, which serves in the next iteration what it
 /// had begun; see [`usockets::Handler`].
 fn run(lp: LoopRef, once: bool) -> bool {
+    struct Ended(LoopRef);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.now.set(0);
+            self.0.once.set(false);
+            self.0.note_wait_max();
+        }
+    }
+
     struct Interrupted(LoopRef);
 
     impl Drop for Interrupted {
         fn drop(&mut self) {
             self.0.reason.set(0);
-            self.0.tick_after.set(0);
         }
     }
 
+    let _ended = Ended(lp);
     let interrupted = Interrupted(lp);
-    let until = once.then_some(Instant::ZERO);
+    let (before, after) = (lp.before, lp.after);
+    let mut calls = Calls { lp };
+    lp.once.set(once);
+    lp.note_wait_max();
     let is_whole = loop {
         lp.iteration.set(lp.iteration.get().wrapping_add(1));
-        if let Some(callback) = lp.before {
+        if let Some(callback) = before {
+            lp.now.set(0);
             // SAFETY: the program's callback, with what it expects.
             unsafe { callback(lp) };
         }
-        if lp.reach.poll(&mut Calls { lp }, until).is_err() {
-            lp.tick_after.set(0);
+        if lp.reach.poll(&mut calls, None).is_err() {
             break false;
         }
         if lp.timers.next().is_some() {
             fire(lp);
         }
         lp.free_closed();
-        if let Some(callback) = lp.after {
+        if let Some(callback) = after {
             // SAFETY: the program's callback, with what it expects.
             unsafe { callback(lp) };
         }
-        lp.tick_after.set(0);
-        if once || !is_busy(lp) {
+        if lp.wait_max.get() == 0 && (once || !is_busy(lp)) {
             break true;
         }
     };
@@ -249,6 +265,7 @@ fn fire(lp: LoopRef) {
     let now = lp.now().as_micros();
     if lp.timers.next().is_some_and(|due| due <= now) {
         lp.timers.fire(now);
+        lp.note_wait_max();
     }
 }
 

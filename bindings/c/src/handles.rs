@@ -281,7 +281,7 @@ pub(crate) struct Side {
     /// The socket; or, tagged by its lowest bit, the origin of one that is not open yet.
     pub(crate) socket: Cell<*mut us_socket_t>,
     /// When its two timeouts are over, in [`TICK`]s of the core's clock that go round; 0 for
-    /// never. With [`DISARMED`], when one would have been: the core is armed for then or earlier.
+    /// never. Without [`ARMED`], when one would have been: the core is armed for then or earlier.
     pub(crate) short: Cell<u32>,
     pub(crate) long: Cell<u32>,
     /// The number of the name that its peer asked for; 0 for none.
@@ -292,8 +292,11 @@ pub(crate) struct Side {
 /// Microseconds of a tick of the timeouts, as a power of two: 16.384 ms, 407 days in 31 bits.
 pub(crate) const TICK: u32 = 14;
 
-/// The bit of a timeout that the program has disarmed.
-pub(crate) const DISARMED: u32 = 1 << 31;
+/// The bit of a timeout that the program has not disarmed.
+pub(crate) const ARMED: u32 = 1 << 31;
+
+/// A wait lasts until something happens.
+pub(crate) const NO_LIMIT: u64 = u64::MAX;
 
 /// A loop.
 #[repr(C, align(16))]
@@ -310,11 +313,17 @@ pub struct us_loop_t {
     pub(crate) high: Cell<u32>,
     /// Sockets, listeners and timers that keep `us_loop_run` from returning.
     pub(crate) live: Cell<usize>,
+    /// Until when a wait may last, in microseconds; see [`Ref::note_wait_max`].
+    pub(crate) wait_max: Cell<u64>,
     pub(crate) iteration: Cell<i64>,
-    /// A tick after the time of the running iteration, in microseconds; 0 until it is known.
-    pub(crate) tick_after: Cell<u64>,
+    /// The time of the running iteration, in microseconds; 0 until it is known.
+    pub(crate) now: Cell<u64>,
+    /// Where what is received begins; see [`crate::margins`].
+    pub(crate) received: NonNull<u8>,
     /// Whether iterations run, or one does.
     pub(crate) running: Cell<bool>,
+    /// Whether one iteration runs, which does not wait.
+    pub(crate) once: Cell<bool>,
     /// Blocks that are freed when the iteration is over.
     pub(crate) closed: RefCell<Vec<SocketRef>>,
     pub(crate) origins: RefCell<Vec<Origin>>,
@@ -389,15 +398,14 @@ impl Ref<us_loop_t> {
     #[inline]
     pub(crate) fn known_now(self) -> Option<Instant> {
         // SAFETY: in the block, and zero bytes are such a cell.
-        let tick_after = unsafe { (&raw const (*self.as_ptr()).tick_after).as_ref() };
-        let micros = tick_after?.get().checked_sub(1 << TICK);
-        micros.map(Instant::from_micros)
+        let now = unsafe { (&raw const (*self.as_ptr()).now).as_ref() }?.get();
+        (now != 0).then(|| Instant::from_micros(now))
     }
 
     /// Notes the time of the running iteration.
     #[inline]
     pub(crate) fn set_now(&self, now: Instant) {
-        self.tick_after.set(now.as_micros() + (1 << TICK));
+        self.now.set(now.as_micros());
     }
 
     /// Returns the time of the running iteration, or the present between iterations.
@@ -495,6 +503,7 @@ impl Ref<us_loop_t> {
     /// Counts something that keeps the loop running.
     pub(crate) fn count_up(self) {
         self.live.set(self.live.get() + 1);
+        self.note_wait_max();
         #[cfg(feature = "libuv")]
         if let Some(host) = self.host.get() {
             // At once: the program may run libuv next.
@@ -516,7 +525,24 @@ impl Ref<us_loop_t> {
             }
         }
         self.bury(socket);
+        self.count_down();
+    }
+
+    /// Counts out what kept the loop running.
+    pub(crate) fn count_down(self) {
         self.live.set(self.live.get().saturating_sub(1));
+        self.note_wait_max();
+    }
+
+    /// Notes until when a wait may last: 0 if there is nothing to wait for or the iteration is not
+    /// to wait, else when the program's first timer is due, or [`NO_LIMIT`].
+    ///
+    /// Each iteration looks at it twice, in the place of the live, the timers and whether it is one
+    /// iteration (about 7 instructions of a request; callgrind).
+    pub(crate) fn note_wait_max(self) {
+        let waits = self.live.get() > 0 && !self.once.get();
+        let most = self.timers.next().unwrap_or(NO_LIMIT);
+        self.wait_max.set(if waits { most } else { 0 });
     }
 
     /// Makes a block inert, and frees it when the iteration is over.
@@ -528,7 +554,9 @@ impl Ref<us_loop_t> {
     /// Frees the blocks of sockets that closed.
     #[inline]
     pub(crate) fn free_closed(self) {
-        if !self.closed.borrow().is_empty() {
+        // SAFETY: nobody has it borrowed for longer than it takes to add to it. That this is not
+        // checked saves 3 instructions of a request (callgrind).
+        if !unsafe { &*self.closed.as_ptr() }.is_empty() {
             self.free_all_closed();
         }
     }

@@ -125,7 +125,7 @@ impl Kernel {
             let _ = rustix::io::read(listener.get()?, &mut [0; 8]);
             return Ok(None);
         };
-        lp.live.set(lp.live.get().saturating_sub(1));
+        lp.count_down();
         self.register_stream(&fd, id)?;
         *socket = Fd::new(fd, Kind::Stream);
         lp.note_accepted(id, origin);
@@ -134,6 +134,14 @@ impl Kernel {
             peer,
             drained: false,
         }))
+    }
+
+    /// Reads the clock after a wait.
+    #[inline]
+    fn note_now(&mut self) {
+        let now = self.linux.now();
+        self.alarm.note(now);
+        self.lp.set_now(now);
     }
 
     /// Returns the platform that has datagrams.
@@ -296,13 +304,19 @@ impl Platform for Kernel {
 
     #[inline(always)]
     fn send(&mut self, socket: &mut Fd, data: &[u8]) -> Result<usize, Error> {
-        if self.more {
+        // What TLS makes of bytes with more to come.
+        if cfg!(feature = "tls") && self.more {
             return send_more(socket, data);
         }
         self.linux.send(socket, data)
     }
 
     fn send_vectored(&mut self, socket: &mut Fd, parts: &[&[u8]]) -> Result<usize, Error> {
+        if self.more
+            && let [data] = parts
+        {
+            return send_more(socket, data);
+        }
         self.linux.send_vectored(socket, parts)
     }
 
@@ -331,14 +345,20 @@ impl Platform for Kernel {
     /// iteration's time.
     #[inline]
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let wait = until.filter(|&until| !self.alarm.ends(until, || self.linux.now()));
-        let result = self.linux.poll(wait);
-        if until.is_some() || self.alarm.is_set() {
-            let now = self.linux.now();
-            self.alarm.note(now);
-            self.lp.set_now(now);
+        let Some(until) = until else {
+            self.linux.poll(None)?;
+            if self.alarm.is_set() {
+                self.note_now();
+            }
+            return Ok(());
+        };
+        if self.alarm.ends(until, || self.linux.now()) {
+            self.linux.poll(None)?;
+        } else {
+            self.linux.poll(Some(until))?;
         }
-        result
+        self.note_now();
+        Ok(())
     }
 
     #[inline]

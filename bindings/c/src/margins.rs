@@ -8,25 +8,26 @@
 //! So this layer receives into memory of its own, which nobody else refers to while the callback
 //! runs, and the core's buffer is address space that is never touched.
 
-use std::slice;
+use std::ptr::NonNull;
 
 use usockets::{
     Accepted, Address, Duration, Endpoint, Error, Instant, Platform, Progress, Readiness, Ready,
     Recv, SocketId,
 };
 
-use crate::handles::LoopRef;
+use crate::block::Reservation;
+use crate::handles::{LoopRef, NO_LIMIT};
 
 /// `LIBUS_RECV_BUFFER_LENGTH`.
 pub(crate) const RECV: usize = 524_288;
 /// `LIBUS_RECV_BUFFER_PADDING`.
 pub(crate) const PADDING: usize = 32;
 
-/// Returns where what was received last begins.
-#[inline]
-pub(crate) fn received(lp: LoopRef) -> *mut u8 {
-    // Inside the reservation, which is larger by both margins.
-    lp.margins.start::<u8>().as_ptr().wrapping_add(PADDING)
+/// Returns where what is received begins, in the memory for it and its margins.
+pub(crate) const fn received(memory: &Reservation) -> NonNull<u8> {
+    let start: NonNull<u8> = memory.start();
+    // SAFETY: inside the reservation, which is larger by both margins.
+    unsafe { start.add(PADDING) }
 }
 
 /// Farewells that a layer still sends are seen to at least this often once nothing else is left.
@@ -47,16 +48,35 @@ pub(crate) trait Inner: Platform {
 pub(crate) struct Margins<P> {
     inner: P,
     lp: LoopRef,
+    /// Where what is received begins: [`RECV`] bytes between their margins.
+    received: NonNull<u8>,
 }
 
 impl<P: Platform> Margins<P> {
     /// Nothing is looked up in the loop before it runs.
-    pub(crate) const fn new(inner: P, lp: LoopRef) -> Self {
-        Self { inner, lp }
+    pub(crate) const fn new(inner: P, lp: LoopRef, received: NonNull<u8>) -> Self {
+        Self {
+            inner,
+            lp,
+            received,
+        }
     }
 
     pub(crate) const fn inner_mut(&mut self) -> &mut P {
         &mut self.inner
+    }
+}
+
+impl<P: Inner> Margins<P> {
+    /// Returns until when to wait if a wait may last until `most`, and the core's until `until`.
+    fn first_of(&self, most: u64, until: Option<Instant>) -> Instant {
+        let ends = most == 0 && !self.lp.once.get();
+        let most = if ends && (P::HOLDS_OUTPUT || P::DELIVERS) {
+            self.inner.now().saturating_add(FAREWELL_MAX)
+        } else {
+            Instant::from_micros(most)
+        };
+        until.map_or(most, |until| until.min(most))
     }
 }
 
@@ -124,13 +144,13 @@ impl<P: Inner> Platform for Margins<P> {
 
     #[inline]
     fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        // It is the buffer that the loop was made with.
-        if buffer.len() != RECV {
-            return Err(Error::Invalid);
-        }
+        debug_assert!(
+            buffer.len() == RECV,
+            "the buffer that the loop was made with"
+        );
         // SAFETY: inside the reservation, between its margins. The program refers to these bytes
         // only while a callback runs, and then the core receives nothing.
-        let own = unsafe { slice::from_raw_parts_mut(received(self.lp), RECV) };
+        let own = unsafe { NonNull::slice_from_raw_parts(self.received, RECV).as_mut() };
         self.inner.recv(socket, own)
     }
 
@@ -177,20 +197,12 @@ impl<P: Inner> Platform for Margins<P> {
     /// last socket may have been closed since the loop last looked.
     #[inline]
     fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let lp = self.lp;
-        let timer = if lp.live.get() > 0 {
-            lp.timers.next().map(Instant::from_micros)
-        } else if P::HOLDS_OUTPUT || P::DELIVERS {
-            Some(self.inner.now().saturating_add(FAREWELL_MAX))
-        } else {
-            Some(Instant::ZERO)
-        };
-        let until = match (timer, until) {
-            (Some(timer), Some(until)) => Some(timer.min(until)),
-            (timer, until) => timer.or(until),
+        let until = match self.lp.wait_max.get() {
+            NO_LIMIT => until,
+            most => Some(self.first_of(most, until)),
         };
         // What calls before the wait took for the time is not the time after it.
-        lp.tick_after.set(0);
+        self.lp.now.set(0);
         self.inner.poll(until)
     }
 

@@ -104,9 +104,11 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
     /// As [`Loop::poll`]; [`Error::Invalid`] inside of another.
     #[inline(always)]
     pub(crate) fn poll(&self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
-        if self.polling.replace(true) {
-            return Err(Error::Invalid);
+        // Not `replace`, which would keep what was.
+        if self.polling.get() {
+            return refused();
         }
+        self.polling.set(true);
         let _end = End(&self.polling);
         // SAFETY: no other iteration runs, and `with` borrows nothing meanwhile (3).
         let inner = unsafe { &mut *self.inner.get() };
@@ -122,6 +124,12 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
         // SAFETY: as in `between`.
         Some(f(unsafe { &*self.inner.get() }))
     }
+}
+
+#[cold]
+#[inline(never)]
+const fn refused() -> Result<(), Error> {
+    Err(Error::Invalid)
 }
 
 /// Ends the use of the loop, also when a callback threw.

@@ -11,7 +11,7 @@ use usockets::{Closed, Duration, Error, Instant, SocketId};
 use crate::block;
 use crate::calls::ip_bytes;
 use crate::handles::{
-    ContextRef, DISARMED, Flags, LoopRef, Side, SocketRef, TICK, us_listen_socket_t, us_socket_t,
+    ARMED, ContextRef, Flags, LoopRef, Side, SocketRef, TICK, us_listen_socket_t, us_socket_t,
 };
 use crate::poll::descriptor;
 
@@ -40,12 +40,12 @@ pub unsafe extern "C-unwind" fn us_socket_close_reason(_ssl: c_int, block: Socke
 /// Returns the ticks of a time, rounded down.
 #[inline]
 fn tick(micros: u64) -> u32 {
-    (micros >> TICK & u64::from(!DISARMED)) as u32
+    (micros >> TICK & u64::from(!ARMED)) as u32
 }
 
 /// Whether a tick is not after another. Ticks go round, so they are within 200 days.
 const fn is_by(one: u32, other: u32) -> bool {
-    other.wrapping_sub(one) & (DISARMED >> 1) == 0
+    other.wrapping_sub(one) & (ARMED >> 1) == 0
 }
 
 /// Most seconds of a timeout: 200 days, within which ticks can be compared.
@@ -59,7 +59,7 @@ const SECONDS_MAX: u64 = 200 * 86_400;
 pub(crate) fn arm(lp: LoopRef, id: SocketId) {
     let side = lp.side(id);
     for one in [&side.short, &side.long] {
-        if one.get() & DISARMED != 0 {
+        if one.get() & ARMED == 0 {
             one.set(0);
         }
     }
@@ -71,7 +71,7 @@ pub(crate) fn arm(lp: LoopRef, id: SocketId) {
     };
     lp.with(|net| {
         let now = net.now();
-        let ticks = u64::from(first.wrapping_sub(tick(now.as_micros())) & !DISARMED);
+        let ticks = u64::from(first.wrapping_sub(tick(now.as_micros())) & !ARMED);
         let over = now.as_micros() & ((1 << TICK) - 1);
         let after = if is_by(first, tick(now.as_micros())) {
             1
@@ -86,16 +86,13 @@ pub(crate) fn arm(lp: LoopRef, id: SocketId) {
 /// arms again before, which then costs a store.
 #[inline]
 fn disarm(one: &Cell<u32>) {
-    let due = one.get();
-    if due != 0 {
-        one.set(due | DISARMED);
-    }
+    one.set(one.get() & !ARMED);
 }
 
 /// Returns true if a timeout is over at `now`.
 pub(crate) fn is_due(one: &Cell<u32>, now: Instant) -> bool {
     let due = one.get();
-    due != 0 && due & DISARMED == 0 && is_by(due, tick(now.as_micros()))
+    due & ARMED != 0 && is_by(due, tick(now.as_micros()))
 }
 
 /// Takes the timeout of a socket if it is due at `now`.
@@ -114,28 +111,22 @@ fn set_timeout(block: SocketRef, seconds: u64, one: impl Fn(&Side) -> &Cell<u32>
         return;
     }
     let lp = block.lp();
-    let own = one(lp.side_at(block.index()));
-    if seconds == 0 {
-        disarm(own);
-        if block.any(Flags::CONNECTING) {
-            // Here the core's time is the time to connect.
-            arm_again(block);
-        }
-        return;
+    if seconds.wrapping_sub(1) >= SECONDS_MAX {
+        return set_unusual(block, seconds, one);
     }
-    match lp.tick_after.get() {
-        0 => set_due_by_clock(block, own, seconds),
-        now => set_due(block, own, now, seconds),
+    match lp.now.get() {
+        0 => set_by_clock(block, seconds, one),
+        now => set_due(block, one(lp.side_at(block.index())), now, seconds),
     }
 }
 
-/// Sets a timeout, where `now` is a tick after the time of the running iteration, in microseconds.
+/// Sets a timeout, where `now` is the time of the running iteration, in microseconds.
 #[inline(always)]
 fn set_due(block: SocketRef, own: &Cell<u32>, now: u64, seconds: u64) {
-    // Rounded up to a tick; never 0, which is for none.
-    let seconds = seconds.min(SECONDS_MAX);
-    let due = tick(now.wrapping_add(seconds.wrapping_mul(1_000_000))).max(1);
-    let before = own.replace(due) & !DISARMED;
+    // Rounded up to a tick.
+    let after = seconds.wrapping_mul(1_000_000).wrapping_add(1 << TICK);
+    let due = tick(now.wrapping_add(after)) | ARMED;
+    let before = own.replace(due);
     if before == 0 || !is_by(before, due) {
         arm_again(block);
     }
@@ -145,11 +136,32 @@ fn set_due(block: SocketRef, own: &Cell<u32>, now: u64, seconds: u64) {
 /// Sets the first timeout of an iteration, or one between iterations. Out of line, to keep the
 /// others short.
 #[inline(never)]
-fn set_due_by_clock(block: SocketRef, own: &Cell<u32>, seconds: u64) {
+fn set_by_clock(block: SocketRef, seconds: u64, one: impl Fn(&Side) -> &Cell<u32>) {
     let lp = block.lp();
-    let now = lp.inside(|net| net.now()).inspect(|&now| lp.set_now(now));
+    let now = lp.known_now().or_else(|| {
+        let now = lp.inside(|net| net.now());
+        now.inspect(|&now| lp.set_now(now))
+    });
     let now = now.unwrap_or_else(|| lp.now());
-    set_due(block, own, now.as_micros() + (1 << TICK), seconds);
+    set_due(
+        block,
+        one(lp.side_at(block.index())),
+        now.as_micros(),
+        seconds,
+    );
+}
+
+/// Disarms a timeout, or sets the longest. Out of line, to keep the others short.
+#[inline(never)]
+fn set_unusual(block: SocketRef, seconds: u64, one: impl Fn(&Side) -> &Cell<u32>) {
+    if seconds > 0 {
+        return set_by_clock(block, seconds.min(SECONDS_MAX), one);
+    }
+    disarm(one(block.lp().side_at(block.index())));
+    if block.any(Flags::CONNECTING) {
+        // Here the core's time is the time to connect.
+        arm_again(block);
+    }
 }
 
 #[cold]
@@ -232,8 +244,12 @@ fn write_rare(block: SocketRef, data: *const c_char, length: c_int, more: c_int)
     };
     let data = bytes(data, length);
     let count = block.lp().with(|net| {
-        crate::kernel(net).more = more != 0;
-        let count = net.write(id, data);
+        if more == 0 {
+            return net.write(id, data);
+        }
+        // In parts, which only one of, so that the platform's usual `send` has no look at it.
+        crate::kernel(net).more = true;
+        let count = net.write_vectored(id, &[data]);
         crate::kernel(net).more = false;
         count
     });

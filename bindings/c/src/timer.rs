@@ -196,6 +196,7 @@ pub unsafe extern "C-unwind" fn us_timer_set(
         }
         _ => lp.timers.disarm(timer),
     }
+    lp.note_wait_max();
 }
 
 #[unsafe(no_mangle)]
@@ -206,8 +207,10 @@ pub unsafe extern "C-unwind" fn us_timer_close(timer: TimerRef) {
     lp.timers
         .created
         .set(lp.timers.created.get().saturating_sub(1));
-    lp.live
-        .set(lp.live.get().saturating_sub(usize::from(timer.counts)));
+    if timer.counts {
+        lp.count_down();
+    }
+    lp.note_wait_max();
     // SAFETY: the program was told that the block is gone. It is not among the armed ones.
     unsafe { block::free(timer.block()) };
 }
