@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Times our TLS beside rustls, s2n-tls and OpenSSL, all in one run, and fails if a ratio is over its
-# bound: `tests/rivals.sh speeds`, or without the argument also what stack and other connections feel
+# Times our TLS beside rustls, s2n-tls, BoringSSL and OpenSSL, all in one run, and fails if a ratio
+# misses its bound: `tests/rivals.sh speeds`, or without the argument also what stack and other connections feel
 # of handshakes. It wants CMake, libclang, git and a C++ compiler.
 set -euo pipefail
 cd "$(dirname "$0")/rivals"
