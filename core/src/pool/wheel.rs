@@ -281,10 +281,11 @@ impl Wheel {
     pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
         let is_on = |slot: &&Slot<S, C>| (1..WAITING_FOR_SLOT).contains(&slot.bucket);
         let mut left = used.iter().filter(is_on).count();
-        let mut unmarked = self.heads.iter().filter(|head| **head != 0).count();
+        let begun = self.heads.iter().map(|head| u32::from(*head != 0));
+        let mut unmarked: u32 = begun.sum();
         for list in self.filled_lists() {
             let mut link = self.heads.get(usize::from(list)).copied().unwrap_or(0);
-            unmarked = unmarked.wrapping_sub(usize::from(link != 0));
+            unmarked = unmarked.wrapping_sub(u32::from(link != 0));
             while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
                 invariant!(slot.bucket == list, "a slot knows its list");
                 let deadline = slot.deadline.micros();
