@@ -47,20 +47,15 @@ impl Events {
     /// The `epoll` instance is broken. An interrupted wait is one that brought nothing.
     #[inline]
     pub(crate) fn wait(&mut self, epoll: &OwnedFd, millis: i32) -> Result<(), Errno> {
-        let room = self.events.get_mut(..EVENTS_MAX.into()).unwrap_or_default();
-        let returned = transfer::wait(epoll.as_fd(), room, millis);
-        if returned > EVENTS_MAX.into() {
-            return self.end_unusual(returned);
-        }
-        self.end_at(returned);
+        let count = self.take(epoll, EVENTS_MAX, millis)?;
+        self.end_at(count);
         Ok(())
     }
 
     /// As [`Self::wait`], without waiting, and adds a report of `id`.
+    #[cold]
     pub(crate) fn look(&mut self, epoll: &OwnedFd, id: SocketId) -> Result<(), Errno> {
-        let room = usize::from(EVENTS_MAX).saturating_sub(1);
-        let room = self.events.get_mut(..room).unwrap_or_default();
-        let count = count(transfer::wait(epoll.as_fd(), room, 0))?;
+        let count = self.take(epoll, EVENTS_MAX.saturating_sub(1), 0)?;
         if let Some(event) = self.events.get_mut(count) {
             event.flags = EventFlags::IN;
             event.data = EventData::new_u64(id.to_bits());
@@ -69,12 +64,15 @@ impl Events {
         Ok(())
     }
 
-    /// Ends a wait that brought no events.
-    #[cold]
-    #[inline(never)]
-    fn end_unusual(&mut self, returned: usize) -> Result<(), Errno> {
-        self.end_at(count(returned)?);
-        Ok(())
+    /// Waits for at most `most` events; returns how many came.
+    #[inline]
+    fn take(&mut self, epoll: &OwnedFd, most: u8, millis: i32) -> Result<usize, Errno> {
+        let room = self.events.get_mut(..most.into()).unwrap_or_default();
+        let returned = transfer::wait(epoll.as_fd(), room, millis);
+        if returned > most.into() {
+            return none(returned);
+        }
+        Ok(returned)
     }
 
     /// Has the first `count` events handed out next.
@@ -112,8 +110,10 @@ impl Events {
     }
 }
 
-/// Returns how many events came with a wait: none, if it was interrupted.
-fn count(returned: usize) -> Result<usize, Errno> {
+/// Returns how many events came with a wait that failed: none, if it was interrupted.
+#[cold]
+#[inline(never)]
+fn none(returned: usize) -> Result<usize, Errno> {
     match transfer::decode(returned) {
         Err(Errno::INTR) => Ok(0),
         result => result,

@@ -151,15 +151,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         to.enter(Phase::Accepting, 0);
         self.state.half_done.opening.note(id);
         let accepted = self.platform.accept(&mut from.socket, &mut to.socket, id);
-        let Ok(Some(Accepted { peer, drained })) = accepted else {
-            self.state.half_done.opening.take();
-            // The slot was never in use, so nothing became free.
-            self.state.free_list.give_back(self.slots, id);
-            return match accepted {
-                Err(Error::Exhausted) => Attempt::Exhausted,
-                Err(error) => Attempt::Failed(error),
-                Ok(_) => Attempt::Nobody,
-            };
+        let Accepted { peer, drained } = match accepted {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return self.give_back_unused(id, Attempt::Nobody),
+            Err(Error::Exhausted) => return self.give_back_unused(id, Attempt::Exhausted),
+            Err(error) => return self.give_back_unused(id, Attempt::Failed(error)),
         };
         // One that is muted is not reported again, so only "none" ends its turn.
         if drained && !from.flags.any(Flags::MUTED) {
@@ -194,6 +190,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.open_accepted(handler, id, peer);
         self.report_closes(handler);
         Attempt::Taken
+    }
+
+    /// Gives back a slot into which no connection came. It was never in use, so nothing became free.
+    fn give_back_unused(&mut self, id: SocketId, attempt: Attempt) -> Attempt {
+        self.state.half_done.opening.take();
+        self.state.free_list.give_back(self.slots, id);
+        attempt
     }
 
     /// Gives back the slot of a connection that the program did not keep: it took it out, or has it

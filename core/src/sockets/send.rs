@@ -96,8 +96,6 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     }
 
     /// Writes to a socket of which there is more to say than that it is open.
-    #[cold]
-    #[inline(never)]
     fn write_rare(&mut self, id: SocketId, data: &[u8]) -> usize {
         if self.state.cork.holder == Some(id) {
             return self.write_corked(&[data]);
