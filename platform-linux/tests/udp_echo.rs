@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 
@@ -28,8 +29,14 @@ fn client(at: &str, server: SocketAddr) -> UdpSocket {
 /// Receives one datagram.
 fn take(client: &UdpSocket) -> Vec<u8> {
     let mut buffer = [0; 4_096];
-    let len = client.recv(&mut buffer).unwrap();
-    buffer[..len].to_vec()
+    // A receive with a timeout is not restarted by the kernel (signal(7)).
+    let received = loop {
+        match client.recv(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => break received,
+        }
+    };
+    buffer[..received.unwrap()].to_vec()
 }
 
 #[test]
