@@ -251,7 +251,7 @@ impl SharedQueues {
         let at = self.cookie_at.load(Ordering::Relaxed);
         // Another stack's clock may be ahead by a little.
         let age = seconds(now).wrapping_sub(at).cast_signed().max(0);
-        at != 0 && u64::from(age.cast_unsigned()) <= cookies::VALID.as_secs()
+        at != 0 && u64::from(age.cast_unsigned()) < cookies::VALID.as_secs()
     }
 }
 
