@@ -192,7 +192,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         Attempt::Taken
     }
 
-    /// Gives back a slot into which no connection came. It was never in use, so nothing became free.
+    /// Gives back a slot into which no connection came. It was never in use: nothing became free.
     fn give_back_unused(&mut self, id: SocketId, attempt: Attempt) -> Attempt {
         self.state.half_done.opening.take();
         self.state.free_list.give_back(self.slots, id);
