@@ -17,8 +17,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{
-    STACK, Server, address, command, eal, echo_for_kernel, echo_from_kernel, in_namespace,
-    kernel_client, pattern, pool, stack,
+    STACK, Server, address, command, eal, echo_client, echo_for_kernel, echo_from_kernel,
+    in_namespace, pattern, pool, stack,
 };
 use usockets_dpdk::{Pool, Port, PortOptions};
 use usockets_smoltcp::PollDevice;
@@ -79,7 +79,7 @@ fn frames_that_are_lost_on_a_link_that_is_down_are_sent_again() {
         let port: &'static Port<'static> = Box::leak(Box::new(port));
         let mut server = Server::new(stack(port.device(0).unwrap(), 2));
         let bytes = pattern(8_000_000, 7);
-        let client = kernel_client(STACK.into(), bytes.clone());
+        let client = echo_client((STACK, 7).into(), bytes.clone());
         server.serve_frames(300);
         let free = pool.free_count();
         command("ip link set us2b down");

@@ -14,12 +14,12 @@
 #[allow(dead_code, reason = "each program of tests has some use for it")]
 mod support;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use support::{
-    STACK, Server, address, eal, in_namespace, kernel_client, mac, memory, pattern, pool, v6,
+    STACK, Server, address, eal, echo_client, in_namespace, mac, memory, pattern, pool, v6,
 };
 use usockets::{Notify, Waker};
 use usockets_dpdk::{Pool, Port, PortOptions, WakeFlag};
@@ -79,8 +79,8 @@ fn both_queues_serve_and_hand_over_what_is_the_others() {
             });
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|salt| {
-                    let to = [IpAddr::from(STACK), v6(2, 0).ip()][salt % 2];
-                    kernel_client(to, pattern(BYTES, salt as u64))
+                    let to = [SocketAddr::from((STACK, 7)), v6(2, 7)][salt % 2];
+                    echo_client(to, pattern(BYTES, salt as u64))
                 })
                 .collect();
             for (salt, client) in clients.into_iter().enumerate() {

@@ -18,8 +18,8 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use support::{
-    KERNEL, STACK, Server, address, command, eal, echo_for_kernel, echo_from_kernel, in_namespace,
-    kernel_client, pattern, pool, stack,
+    KERNEL, STACK, Server, address, command, eal, echo_client, echo_for_kernel, echo_from_kernel,
+    in_namespace, pattern, pool, stack,
 };
 use usockets::Error;
 use usockets_dpdk::{Dpdk, Pool, Port, PortOptions};
@@ -83,7 +83,7 @@ fn large_segments_are_cut_to_size() {
         assert_eq!(device.capabilities().segment_max, Some(16_370));
         command("ip link set us9 down");
         let mut server = Server::new(stack(device, 2));
-        let client = kernel_client(STACK.into(), pattern(3_000_000, 1));
+        let client = echo_client((STACK, 7).into(), pattern(3_000_000, 1));
         server.serve_until(|| client.is_finished());
         assert!(client.join().unwrap() == pattern(3_000_000, 1));
         let sent = counters(&mut server).sent;
@@ -149,7 +149,7 @@ fn a_link_that_is_down_is_waited_for() {
         let port = tap("us5", &[pool(2_048, Pool::ROOM)], &PortOptions::DEFAULT);
         let mut server = Server::new(stack(port.device(0).unwrap(), 2));
         let bytes = pattern(8_000_000, 5);
-        let client = kernel_client(STACK.into(), bytes.clone());
+        let client = echo_client((STACK, 7).into(), bytes.clone());
         server.serve_frames(300);
         command("ip link set us5 down");
         server.serve_until(|| !port.is_up());
@@ -168,7 +168,7 @@ fn a_port_that_is_stopped_goes_on_later() {
         let port = tap("us6", &[pool(2_048, Pool::ROOM)], &PortOptions::DEFAULT);
         let mut server = Server::new(stack(port.device(0).unwrap(), 2));
         let bytes = pattern(8_000_000, 6);
-        let client = kernel_client(STACK.into(), bytes.clone());
+        let client = echo_client((STACK, 7).into(), bytes.clone());
         server.serve_frames(300);
         port.stop().unwrap();
         assert!(!port.is_stopped(), "the device has not seen it yet");

@@ -1,13 +1,11 @@
 //! The kernel's TCP on the other end of a TAP or veth, in a network namespace of its own.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use rustix::net::SocketType;
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-use usockets::{Endpoint, Error, Handler, Instant, Loop, Opened, Platform, Sockets, Waker};
+use usockets::{Endpoint, Error, Instant, Loop, Platform, Sockets, Waker};
 use usockets_linux::EventFd;
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, DeviceCounters, InFlight, Listener, Memory, Neighbour,
@@ -15,43 +13,12 @@ use usockets_smoltcp::{
     TxMeta, Working, Xdp, XdpMode, XdpOptions, XdpProgram,
 };
 
+pub use super::namespace::{
+    Client, Echo, KERNEL, STACK, address, command, echo_client, echo_server, in_namespace,
+};
 use super::{leak, mac, pattern, v6};
 
-/// The kernel's address on the TAP.
-pub const KERNEL: [u8; 4] = [10, 0, 0, 1];
-/// The stack's.
-pub const STACK: [u8; 4] = [10, 0, 0, 2];
 pub const MTU: usize = 1_500;
-
-/// Runs `test` on a thread with a network of its own; says so and returns without the right to.
-pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    let ran = thread::spawn(|| {
-        // SAFETY: only the network changes; no descriptor is shared differently afterwards.
-        if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWNET) } {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no network namespace: {error}"
-            );
-            println!("SKIPPED: no right to make a network namespace ({error})");
-            return;
-        }
-        command("ip link set lo up");
-        test();
-    });
-    if let Err(panic) = ran.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Runs a command in the thread's namespace.
-pub fn command(line: &str) {
-    let mut words = line.split(' ');
-    let status = Command::new(words.next().unwrap())
-        .args(words)
-        .status()
-        .unwrap();
-    assert!(status.success(), "{line}");
-}
 
 /// Runs commands of `ip` in the thread's namespace, one a line.
 pub fn batch(lines: &str) {
@@ -139,13 +106,6 @@ impl Link {
             }
         }
     }
-}
-
-/// Gives an interface the kernel's addresses.
-pub fn address(name: &str) {
-    command(&format!("ip addr add 10.0.0.1/24 dev {name}"));
-    command(&format!("ip addr add fd00::1/64 dev {name} nodad"));
-    command(&format!("ip link set {name} up"));
 }
 
 /// Makes a veth, of which the kernel has one end to itself.
@@ -315,91 +275,6 @@ impl PollDevice for Faulty {
     }
 }
 
-/// Sends back everything, holding what the peer does not take yet; counts what it saw.
-#[derive(Default)]
-pub struct Echo {
-    pub opened: usize,
-    pub closed: usize,
-}
-
-impl<P: Platform> Handler<P> for Echo {
-    type Context = ();
-    type Ext = Vec<u8>;
-
-    fn on_open(&mut self, _: &mut usockets::Socket<'_, P, Self>, _: Opened<()>) -> Vec<u8> {
-        self.opened += 1;
-        Vec::new()
-    }
-
-    fn on_data(
-        &mut self,
-        socket: &mut usockets::Socket<'_, P, Self>,
-        held: &mut Vec<u8>,
-        data: &mut [u8],
-    ) {
-        let sent = if held.is_empty() {
-            socket.write(data)
-        } else {
-            0
-        };
-        held.extend_from_slice(&data[sent..]);
-        if !held.is_empty() {
-            socket.pause();
-        }
-    }
-
-    fn on_writable(&mut self, socket: &mut usockets::Socket<'_, P, Self>, held: &mut Vec<u8>) {
-        let sent = socket.write(held);
-        held.drain(..sent);
-        if held.is_empty() {
-            socket.resume();
-        }
-    }
-
-    fn on_close(
-        &mut self,
-        _: &mut usockets::Socket<'_, P, Self>,
-        _: &mut Vec<u8>,
-        _: usockets::Closed,
-    ) {
-        self.closed += 1;
-    }
-}
-
-/// A client of the kernel's that sends `bytes` and returns what came back until the end.
-pub fn echo_client(to: SocketAddr, bytes: Vec<u8>) -> thread::JoinHandle<Vec<u8>> {
-    use std::io::{Read, Write};
-    thread::spawn(move || {
-        let mut stream = TcpStream::connect(to).unwrap();
-        let mut writer = stream.try_clone().unwrap();
-        let sender = thread::spawn(move || {
-            writer.write_all(&bytes).unwrap();
-            writer.shutdown(std::net::Shutdown::Write).unwrap();
-        });
-        let mut back = Vec::new();
-        stream.read_to_end(&mut back).unwrap();
-        sender.join().unwrap();
-        back
-    })
-}
-
-/// A server of the kernel's that sends back what one connection sends.
-pub fn echo_server(at: SocketAddr) -> thread::JoinHandle<()> {
-    use std::io::{Read, Write};
-    let listener = TcpListener::bind(at).unwrap();
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut buffer = vec![0; 65_536];
-        loop {
-            let count = stream.read(&mut buffer).unwrap();
-            if count == 0 {
-                return;
-            }
-            stream.write_all(&buffer[..count]).unwrap();
-        }
-    })
-}
-
 /// Clients of the kernel's against an echo server on the stack.
 pub fn serve(link: Link, losses: Losses, clients: usize, len: usize) {
     let class = SizeClass::new(64, 32_768, 32_768);
@@ -453,50 +328,6 @@ pub fn serve_with(class: SizeClass, link: Link, losses: Losses, clients: usize, 
     });
 }
 
-/// Sends a pattern to a server and compares what comes back.
-struct Client {
-    bytes: Vec<u8>,
-    sent: usize,
-    back: Vec<u8>,
-    done: bool,
-}
-
-impl Client {
-    fn push<P: Platform>(&mut self, socket: &mut usockets::Socket<'_, P, Self>) {
-        self.sent += socket.write(&self.bytes[self.sent..]);
-        if self.sent == self.bytes.len() {
-            socket.finish();
-        }
-    }
-}
-
-impl<P: Platform> Handler<P> for Client {
-    type Context = ();
-    type Ext = ();
-
-    fn on_open(&mut self, socket: &mut usockets::Socket<'_, P, Self>, _: Opened<()>) {
-        self.push(socket);
-    }
-
-    fn on_writable(&mut self, socket: &mut usockets::Socket<'_, P, Self>, (): &mut ()) {
-        self.push(socket);
-    }
-
-    fn on_data(&mut self, _: &mut usockets::Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
-        self.back.extend_from_slice(data);
-    }
-
-    fn on_close(
-        &mut self,
-        _: &mut usockets::Socket<'_, P, Self>,
-        (): &mut (),
-        closed: usockets::Closed,
-    ) {
-        assert_eq!(closed, usockets::Closed::Finished);
-        self.done = true;
-    }
-}
-
 /// A client on the stack against an echo server of the kernel's.
 pub fn connect(link: Link) {
     for to in [SocketAddr::from((KERNEL, 7)), v6(1, 7)] {
@@ -506,15 +337,10 @@ pub fn connect(link: Link) {
             let server = echo_server(to);
             let mut sockets = Box::new(Sockets::<_, Client, 4>::new());
             let mut buffer = vec![0; 65_536];
-            let mut client = Client {
-                bytes: pattern(5_000_000, 3),
-                sent: 0,
-                back: Vec::new(),
-                done: false,
-            };
+            let mut client = Client::new(pattern(5_000_000, 3));
             let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
             looped.net().connect(Endpoint::tcp(to), ()).unwrap();
-            while !client.done {
+            while !client.is_done {
                 looped.poll(&mut client, None).unwrap();
             }
             assert!(client.back == client.bytes);

@@ -10,6 +10,8 @@ pub mod forge;
 pub mod fuzz;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+#[cfg(target_os = "linux")]
+mod namespace;
 pub mod peers;
 pub mod stock;
 

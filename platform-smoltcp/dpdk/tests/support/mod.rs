@@ -1,28 +1,28 @@
 //! DPDK started once for all tests of a program, stacks on its ports, and the kernel's TCP on the
 //! other end, in a network namespace of a test's own.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+#[allow(
+    unreachable_pub,
+    reason = "for the library of another workspace's tests it is not"
+)]
+#[path = "../../../../tests/src/smoltcp/namespace.rs"]
+mod namespace;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
 
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-use usockets::{Closed, Endpoint, Error, Handler, Loop, Opened, Platform, Socket, Sockets};
+pub(crate) use namespace::*;
+use usockets::{Endpoint, Error, Loop, Platform, Sockets};
 use usockets_dpdk::{Eal, Pool};
 use usockets_smoltcp::{
     Address, Block, Config, DeviceCounters, Listener, Memory, Neighbour, Outstanding, PollDevice,
-    Secret, SizeClass, Slot, Stack, Working,
+    Random, Secret, SizeClass, Slot, Stack, Working,
 };
 
 /// Connections of a stack, and bytes of each buffer.
 pub(crate) const CONNECTIONS: usize = 64;
 const BUFFER: usize = 32_768;
-
-/// The kernel's address, and a stack's.
-pub(crate) const KERNEL: [u8; 4] = [10, 0, 0, 1];
-pub(crate) const STACK: [u8; 4] = [10, 0, 0, 2];
 
 /// Returns DPDK, which is started for the first test that asks.
 pub(crate) fn eal() -> &'static Eal {
@@ -48,43 +48,6 @@ pub(crate) fn eal() -> &'static Eal {
 /// Makes a pool that stays.
 pub(crate) fn pool(frames: u32, room: u16) -> &'static Pool<'static> {
     Box::leak(Box::new(Pool::new(eal(), frames, room).expect("a pool")))
-}
-
-/// Runs `test` on a thread with a network of its own; says so and returns without the right to.
-pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    let ran = thread::spawn(|| {
-        // SAFETY: only the network changes; no descriptor is shared differently afterwards.
-        if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWNET) } {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "no network namespace: {error}"
-            );
-            println!("SKIPPED: no right to make a network namespace ({error})");
-            return;
-        }
-        command("ip link set lo up");
-        test();
-    });
-    if let Err(panic) = ran.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Runs a command in the thread's namespace.
-pub(crate) fn command(line: &str) {
-    let mut words = line.split(' ');
-    let status = Command::new(words.next().unwrap())
-        .args(words)
-        .status()
-        .unwrap();
-    assert!(status.success(), "{line}");
-}
-
-/// Gives an interface the kernel's addresses.
-pub(crate) fn address(name: &str) {
-    command(&format!("ip addr add 10.0.0.1/24 dev {name}"));
-    command(&format!("ip addr add fd00::1/64 dev {name} nodad"));
-    command(&format!("ip link set {name} up"));
 }
 
 /// Returns memory for as long as the program runs.
@@ -146,99 +109,8 @@ pub(crate) fn stack<D: PollDevice>(device: D, host: u8) -> Stack<'static, D> {
 
 /// Bytes that repeat only after a long time.
 pub(crate) fn pattern(len: usize, salt: u64) -> Vec<u8> {
-    let mut state = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as u8
-        })
-        .collect()
-}
-
-/// Sends back everything, holding what the peer does not take yet.
-#[derive(Default)]
-pub(crate) struct Echo {
-    pub(crate) opened: usize,
-}
-
-impl<P: Platform> Handler<P> for Echo {
-    type Context = ();
-    type Ext = Vec<u8>;
-
-    fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) -> Vec<u8> {
-        self.opened += 1;
-        Vec::new()
-    }
-
-    fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Vec<u8>, data: &mut [u8]) {
-        let sent = if held.is_empty() {
-            socket.write(data)
-        } else {
-            0
-        };
-        held.extend_from_slice(&data[sent..]);
-        if !held.is_empty() {
-            socket.pause();
-        }
-    }
-
-    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Vec<u8>) {
-        let sent = socket.write(held);
-        held.drain(..sent);
-        if held.is_empty() {
-            socket.resume();
-        }
-    }
-}
-
-/// Sends bytes to a server and collects what comes back.
-pub(crate) struct Client {
-    pub(crate) bytes: Vec<u8>,
-    sent: usize,
-    pub(crate) back: Vec<u8>,
-    pub(crate) is_done: bool,
-}
-
-impl Client {
-    pub(crate) const fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            sent: 0,
-            back: Vec::new(),
-            is_done: false,
-        }
-    }
-
-    fn push<P: Platform>(&mut self, socket: &mut Socket<'_, P, Self>) {
-        self.sent += socket.write(&self.bytes[self.sent..]);
-        if self.sent == self.bytes.len() {
-            socket.finish();
-        }
-    }
-}
-
-impl<P: Platform> Handler<P> for Client {
-    type Context = ();
-    type Ext = ();
-
-    fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) {
-        self.push(socket);
-    }
-
-    fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, (): &mut ()) {
-        self.push(socket);
-    }
-
-    fn on_data(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), data: &mut [u8]) {
-        self.back.extend_from_slice(data);
-    }
-
-    fn on_close(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), closed: Closed) {
-        assert_eq!(closed, Closed::Finished);
-        self.is_done = true;
-    }
+    let mut random = Random::new(salt);
+    (0..len).map(|_| random.next() as u8).collect()
 }
 
 /// A loop with an echo server on port 7 of both families.
@@ -300,49 +172,14 @@ impl<D: PollDevice> Server<D> {
     }
 }
 
-/// A client of the kernel's that sends bytes to port 7 and returns what came back until the end.
-pub(crate) fn kernel_client(to: IpAddr, bytes: Vec<u8>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut stream = TcpStream::connect((to, 7)).unwrap();
-        let mut writer = stream.try_clone().unwrap();
-        let sender = thread::spawn(move || {
-            writer.write_all(&bytes).unwrap();
-            writer.shutdown(std::net::Shutdown::Write).unwrap();
-        });
-        let mut back = Vec::new();
-        stream.read_to_end(&mut back).unwrap();
-        sender.join().unwrap();
-        back
-    })
-}
-
-/// A server of the kernel's that sends back what one connection sends.
-pub(crate) fn kernel_server(at: SocketAddr) -> thread::JoinHandle<()> {
-    let listener = TcpListener::bind(at).unwrap();
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut buffer = vec![0; 65_536];
-        loop {
-            let count = stream.read(&mut buffer).unwrap();
-            if count == 0 {
-                return;
-            }
-            stream.write_all(&buffer[..count]).unwrap();
-        }
-    })
-}
-
 /// Clients of the kernel's, by both families in turn, against the stack's echo server.
 pub(crate) fn echo_for_kernel<D: PollDevice>(server: &mut Server<D>, clients: usize, len: usize) {
     let all: Vec<_> = (0..clients)
         .map(|salt| {
             let bytes = pattern(len, salt as u64);
-            let to = if salt % 2 == 0 {
-                IpAddr::from(STACK)
-            } else {
-                v6(2, 0).ip()
-            };
-            (kernel_client(to, bytes.clone()), bytes)
+            let v4 = SocketAddr::from((STACK, 7));
+            let to = if salt % 2 == 0 { v4 } else { v6(2, 7) };
+            (echo_client(to, bytes.clone()), bytes)
         })
         .collect();
     server.serve_until(|| all.iter().all(|(client, _)| client.is_finished()));
@@ -357,7 +194,7 @@ pub(crate) fn echo_from_kernel<D: PollDevice>(stack: Stack<'static, D>, len: usi
     let buffer = vec![0; 65_536].leak();
     let mut looped = Loop::with_buffer(stack, sockets, buffer).unwrap();
     for to in [SocketAddr::from((KERNEL, 7)), v6(1, 7)] {
-        let server = kernel_server(to);
+        let server = echo_server(to);
         let mut client = Client::new(pattern(len, 3));
         looped.net().connect(Endpoint::tcp(to), ()).unwrap();
         let start = std::time::Instant::now();
