@@ -28,44 +28,20 @@
 //! ```
 
 use std::process::ExitCode;
-use std::thread;
-use std::time::SystemTime;
 
+#[path = "support/common.rs"]
+mod common;
+#[path = "support/host.rs"]
+mod host;
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
 #[path = "handlers/http/mod.rs"]
 mod http;
 #[path = "support/queues.rs"]
 mod queues;
-mod support {
-    //! What other examples have beside their stack.
-    use std::fs::File;
-    use std::io::Read;
-    use usockets::Error;
 
-    /// Returns random bytes of the system.
-    pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
-        let mut bytes = [0; N];
-        let file = File::open("/dev/urandom");
-        file.and_then(|mut file| file.read_exact(&mut bytes))
-            .map_err(|_| Error::Denied)?;
-        Ok(bytes)
-    }
-}
-
-use http::date::WallClock;
-use http::memory::{Memory, Tables};
-use http::routes::route;
-use http::server::{Group, Server};
-use http::service::Service;
-use queues::{CONNECTIONS, Device, Options, leak};
-use usockets::{Duration, Endpoint, Error, Loop, Place, Platform, Slot};
+use queues::{Device, Options};
+use usockets::{Duration, Error, Platform};
 use usockets_smoltcp::Stack;
-
-/// Bytes per connection for what it received: half for a request's head, half for what comes at
-/// once.
-const IN: usize = 16_384;
-/// Bytes per connection for what the client has not taken.
-const OUT: usize = 8_192;
 
 fn main() -> ExitCode {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
@@ -77,7 +53,7 @@ fn main() -> ExitCode {
     };
     let every = options.connections.map(Duration::from_secs);
     match options.stacks() {
-        Ok(stacks) => serve_all(stacks, every),
+        Ok(stacks) => host::serve_all(stacks, move |stack, queue| serve(stack, queue, every)),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -85,38 +61,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves on a thread for each stack, until one fails.
-fn serve_all(stacks: Vec<Stack<'static, Device>>, every: Option<Duration>) -> ExitCode {
-    let (send, receive) = std::sync::mpsc::channel();
-    for (stack, queue) in stacks.into_iter().zip(0_u16..) {
-        let send = send.clone();
-        thread::spawn(move || {
-            let served = serve(stack, queue, every);
-            let _ = send.send((queue, served));
-        });
-    }
-    if let Ok((queue, Err(error))) = receive.recv() {
-        eprintln!("queue {queue}: {error}");
-    }
-    ExitCode::FAILURE
-}
-
 /// Serves one queue.
 fn serve(stack: Stack<'static, Device>, queue: u16, every: Option<Duration>) -> Result<(), Error> {
-    let tables = Tables {
-        inputs: leak(CONNECTIONS, || [0; IN]),
-        outputs: leak(CONNECTIONS, || [0; OUT]),
-        clients: leak(CONNECTIONS, || None),
-        draft: leak(1, || [0; OUT]).first_mut().ok_or(Error::Invalid)?,
-    };
-    let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-    let mut http: Server<'_, IN, OUT> = Server::with_tables(Service::new(route, clock), tables);
-    let slots = leak(CONNECTIONS, || Slot::free(Stack::<Device>::CLOSED));
-    let data = leak(CONNECTIONS, || Place::Vacant);
-    let buffer = leak(Memory::<IN, OUT>::RECEIVE_MAX, || 0);
-    let mut server = Loop::with_slices(stack, slots, data, buffer)?;
-    let at = Endpoint::tcp(([0_u16; 8], 80).into());
-    server.net().listen(at, Group::Listener)?;
+    let (mut server, mut http) = host::http(stack)?;
     let mut next = every.map(|every| server.platform().now().saturating_add(every));
     loop {
         server.poll(&mut http, next)?;

@@ -1,10 +1,15 @@
 //! What the TAP examples share: options, static memory, and a stack made of both.
 
+#[path = "common.rs"]
+mod common;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::sync::Mutex;
 
+use common::address;
+pub(crate) use common::random;
 use static_cell::ConstStaticCell;
 use usockets::Error;
 use usockets_smoltcp::{
@@ -102,15 +107,6 @@ pub(crate) fn stack(
     Stack::new(Pcap::new(tap, record), &config, memory, &[CLASS])
 }
 
-/// Returns random bytes of the system.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    let file = File::open("/dev/urandom");
-    file.and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|_| Error::Denied)?;
-    Ok(bytes)
-}
-
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
     let mut options = Options {
         tap: String::new(),
@@ -124,12 +120,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
     while let Some(name) = arguments.next() {
         match name.as_str() {
             "--tap" => options.tap = arguments.next()?,
-            "--ip" => {
-                let cidr = arguments.next()?;
-                let (ip, prefix) = cidr.split_once('/')?;
-                let address = Address::new(ip.parse().ok()?, prefix.parse().ok()?);
-                options.addresses.push(address);
-            }
+            "--ip" => options.addresses.push(address(&arguments.next()?)?),
             "--gateway" => match arguments.next()?.parse().ok()? {
                 IpAddr::V4(gateway) => options.gateway_v4 = Some(gateway),
                 IpAddr::V6(gateway) => options.gateway_v6 = Some(gateway),

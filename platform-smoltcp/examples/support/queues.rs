@@ -2,33 +2,20 @@
 //! of an interface.
 
 use core::net::IpAddr;
-use std::sync::OnceLock;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::write;
 use usockets::{Error, Notify, Waker};
 use usockets_smoltcp::{
-    Address, Block, Config, Listener, Memory, Neighbour, Outstanding, Packet, PollDevice, Rss,
-    RssKey, Secret, SharedNeighbour, SharedNeighbours, SharedPacket, SharedQueues, SizeClass, Slot,
-    Stack, Working, Xdp, XdpMode, XdpOptions, XdpProgram,
+    Address, Config, Packet, PollDevice, Secret, Stack, Xdp, XdpMode, XdpOptions, XdpProgram,
 };
 
-use crate::support::random;
+use crate::common::{address, random};
+use crate::host::{KEY, join, set_gateways};
 
-/// Connections of each stack, and the bytes of each one's two buffers.
-pub(crate) const CONNECTIONS: usize = 256;
-const BUFFER: usize = 65_535;
-const CLASS: SizeClass = SizeClass::new(CONNECTIONS, BUFFER, BUFFER);
 /// Most queues.
 const QUEUES_MAX: u16 = 16;
-/// Packets that may wait for each stack, with the most queues.
-const PACKETS: usize = 2_048;
-
-static NEIGHBOURS: SharedNeighbours<[SharedNeighbour; 256]> = SharedNeighbours::new();
-static TABLE: OnceLock<[u16; 128]> = OnceLock::new();
-static KEY: RssKey = RssKey::MICROSOFT;
-
 /// What the program was asked for.
 pub(crate) struct Options {
     interface: String,
@@ -58,12 +45,7 @@ impl Options {
         while let Some(name) = arguments.next() {
             match name.as_str() {
                 "--interface" => options.interface = arguments.next()?,
-                "--ip" => {
-                    let cidr = arguments.next()?;
-                    let (ip, prefix) = cidr.split_once('/')?;
-                    let address = Address::new(ip.parse().ok()?, prefix.parse().ok()?);
-                    options.addresses.push(address);
-                }
+                "--ip" => options.addresses.push(address(&arguments.next()?)?),
                 "--gateway" => options.gateways.push(arguments.next()?.parse().ok()?),
                 "--queues" => options.queues = arguments.next()?.parse().ok()?,
                 "--connections" => options.connections = Some(arguments.next()?.parse().ok()?),
@@ -79,42 +61,21 @@ impl Options {
 
     /// Makes a stack for each queue, all of them one host.
     pub(crate) fn stacks(&self) -> Result<Vec<Stack<'static, Device>>, Error> {
-        let mut wakers: Vec<&'static Waker<EventFd>> = Vec::new();
-        for _ in 0..self.queues {
-            wakers.push(Box::leak(Box::new(Waker::new(EventFd::new()?))));
-        }
-        let devices = self.devices(&wakers)?;
-        // Its notifier alone ends a wait, and is no wake-up that a handler is told of.
-        let wake: &'static (dyn Fn(u16) + Sync) = Box::leak(Box::new(move |queue: u16| {
-            if let Some(waker) = wakers.get(usize::from(queue)) {
-                waker.notifier().notify();
-            }
-        }));
-        let shared: &'static SharedQueues<[SharedPacket; PACKETS]> =
-            Box::leak(Box::new(SharedQueues::new(self.queues)));
-        let rss = Rss::new(&KEY, TABLE.get_or_init(|| Rss::spread(self.queues)));
+        let wakers: Result<Vec<_>, _> = (0..self.queues)
+            .map(|_| EventFd::new().map(Waker::new))
+            .collect();
+        let wakers: &'static [Waker<EventFd>] = wakers?.leak();
+        let devices = self.devices(wakers)?;
         let secret = Secret::new(random()?);
         let [a, b, c, d] = random()?;
         let mac = [2, 0, a, b, c, d];
         let mut config = Config::new(mac, &self.addresses, secret);
-        for gateway in &self.gateways {
-            match gateway {
-                IpAddr::V4(gateway) => config.gateway_v4 = Some(*gateway),
-                IpAddr::V6(gateway) => config.gateway_v6 = Some(*gateway),
-            }
-        }
-        let mut stacks = Vec::new();
-        for (device, queue) in devices.into_iter().zip(0..) {
-            let mut stack = Stack::new(device, &config, memory(), &[CLASS])?;
-            stack.share_neighbours(&NEIGHBOURS);
-            stack.share_queues(shared, rss, queue, wake)?;
-            stacks.push(stack);
-        }
-        Ok(stacks)
+        set_gateways(&mut config, &self.gateways);
+        join(devices, wakers, 128, &config)
     }
 
     /// Opens a device for each queue: in order, since the kernel counts sockets as they come.
-    fn devices(&self, wakers: &[&'static Waker<EventFd>]) -> Result<Vec<Device>, Error> {
+    fn devices(&self, wakers: &'static [Waker<EventFd>]) -> Result<Vec<Device>, Error> {
         const MTU: usize = 1_500;
         let mut devices: Vec<Device> = Vec::new();
         if self.packet {
@@ -143,31 +104,6 @@ impl Options {
 
 /// Either kind of device.
 pub(crate) type Device = &'static mut (dyn PollDevice + Send);
-
-/// Returns memory for a stack, for as long as the program runs.
-fn memory() -> Memory<'static> {
-    Memory {
-        slots: leak(CONNECTIONS, || Slot::EMPTY),
-        working: leak(CLASS.working_len(), || Working::EMPTY),
-        resting: &mut [],
-        in_flight: &mut [],
-        outstanding: leak(CLASS.outstanding_len(), || Outstanding::EMPTY),
-        ranges: leak(CLASS.ranges_len(), || Block::EMPTY),
-        bytes: leak(CLASS.bytes(), || 0),
-        buckets: leak(CONNECTIONS, || 0),
-        listeners: leak(4, || Listener::EMPTY),
-        neighbours: leak(64, || Neighbour::EMPTY),
-        // And frames in several parts put together.
-        scratch: leak(1_514 + 65_600, || 0),
-    }
-}
-
-/// Returns memory for as long as the program runs.
-pub(crate) fn leak<T>(count: usize, make: impl FnMut() -> T) -> &'static mut [T] {
-    let mut all = Vec::new();
-    all.resize_with(count, make);
-    all.leak()
-}
 
 /// An eventfd (`eventfd(2)`), which ends a wait.
 pub(crate) struct EventFd(OwnedFd);
