@@ -1,5 +1,5 @@
-//! The kernel's TCP in a network namespace of a test's own, and what talks with it over a stack. The
-//! tests of `usockets-dpdk`, whose workspace is another, include this file.
+//! The kernel's TCP in a network namespace of a test's own, and what talks with it over a stack.
+//! The tests of `usockets-dpdk`, whose workspace is another, include this file.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
