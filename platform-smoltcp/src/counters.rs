@@ -39,7 +39,8 @@ pub struct Counters {
     pub starved: u64,
     /// Connections that lost what had come out of order, since others wanted their set.
     pub reneged: u64,
-    /// Packets given to the stack of another queue, to which their connection belongs.
+    /// Packets given to the stack of another queue, to which their connection or datagram socket
+    /// belongs.
     #[cfg(all(feature = "queues", target_has_atomic = "32"))]
     pub handed_over: u64,
     /// Packets for the stack of another queue that it had no room for, or that were too large.

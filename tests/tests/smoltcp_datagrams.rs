@@ -9,7 +9,7 @@ use usockets::{
 };
 use usockets_smoltcp::wire::checksum;
 use usockets_smoltcp::{DatagramMemory, DatagramSlot, Socket, Stack};
-use usockets_tests::smoltcp::forge::{Stage, arp, ip};
+use usockets_tests::smoltcp::forge::{Stage, arp, ip, udp, udp_frame as frame};
 use usockets_tests::smoltcp::{A4, Device, Net, Recipe, a4, b4, leak, mac, secs, v6};
 
 fn id(number: u64) -> SocketId {
@@ -35,23 +35,6 @@ fn try_bind(net: &mut Net, number: u64, at: impl Into<Address>) -> Result<Socket
 
 fn bind(net: &mut Net, number: u64, at: SocketAddr) -> Socket {
     try_bind(net, number, at).unwrap()
-}
-
-/// A UDP datagram, with its checksum or with another.
-fn udp(from: SocketAddr, to: SocketAddr, bytes: &[u8], sum: Option<u16>) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    datagram.extend(from.port().to_be_bytes());
-    datagram.extend(to.port().to_be_bytes());
-    datagram.extend((bytes.len() as u16 + 8).to_be_bytes());
-    datagram.extend([0; 2]);
-    datagram.extend(bytes);
-    let right = checksum::transport(from.ip(), to.ip(), 17, &datagram);
-    datagram[6..8].copy_from_slice(&sum.unwrap_or(right).to_be_bytes());
-    datagram
-}
-
-fn frame(from: SocketAddr, to: SocketAddr, bytes: &[u8], sum: Option<u16>) -> Vec<u8> {
-    ip(from.ip(), to.ip(), 17, &udp(from, to, bytes, sum), 1, 2)
 }
 
 fn receive(net: &mut Net, socket: &mut Socket) -> Vec<(Arrival, Vec<u8>)> {

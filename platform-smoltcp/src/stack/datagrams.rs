@@ -146,12 +146,27 @@ impl Shell<'_> {
                 0 => self.port(low(offset) ^ high(offset)),
                 port => port,
             };
-            let at = SocketAddr::new(ip, port);
-            if !self.is_datagrams_taken(at) {
-                return self.datagrams.bind(id, ip, port);
+            #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+            if at.port() == 0 && !self.may_choose_port(port) {
+                continue;
+            }
+            if !self.is_datagrams_taken(SocketAddr::new(ip, port)) {
+                let index = self.datagrams.bind(id, ip, port)?;
+                #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+                self.share_port(port, true);
+                return Ok(index);
             }
         }
         Err(Error::AddressInUse)
+    }
+
+    /// Closes a datagram socket.
+    pub(super) fn release_datagrams(&mut self, index: u32) {
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        if let Some(slot) = self.datagrams.get(index) {
+            self.share_port(slot.bound.port(), false);
+        }
+        self.datagrams.release(index);
     }
 
     /// Returns true if a socket has an address, or all of them.

@@ -84,6 +84,21 @@ impl Shell<'_> {
             gone: false,
         };
         let delivered = self.deliver_datagram(udp.destination_port, head, payload);
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        {
+            let local = SocketAddr::new(local, udp.destination_port);
+            let verified = Arrival {
+                verified: true,
+                ..*arrival
+            };
+            if group || all {
+                self.hand_to_group(local.port(), &verified);
+            } else if delivered == Delivered::Nobody
+                && self.hand_datagram_over(head.remote, local, &verified)
+            {
+                return None;
+            }
+        }
         (!group && !all).then_some(delivered)
     }
 
@@ -107,6 +122,13 @@ impl Shell<'_> {
         delivered
     }
 
+    /// Finds the socket that sends from `local` to `remote`.
+    pub(super) fn sender_of(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+        let index = self.datagrams.find(local.ip(), local.port())?;
+        let slot = self.datagrams.get(index)?;
+        slot.takes_from(remote).then_some(index)
+    }
+
     /// Tells a socket what ICMP says of a datagram of its, whose beginning is `packet`.
     #[inline(never)]
     pub(super) fn on_datagram_error(&mut self, message: &Icmp<'_>, packet: &[u8]) {
@@ -116,13 +138,9 @@ impl Shell<'_> {
         if !self.routes.is_own(local.ip()) {
             return;
         }
-        let Some(index) = self.datagrams.find(local.ip(), local.port()) else {
+        let Some(index) = self.sender_of(local, remote) else {
             return;
         };
-        let takes = self.datagrams.get(index);
-        if !takes.is_some_and(|slot| slot.takes_from(remote)) {
-            return;
-        }
         let (error, mtu) = match message {
             Icmp::Unreachable {
                 reason: Unreachable::Port | Unreachable::Protocol,

@@ -1,5 +1,5 @@
 //! One of several stacks that are one host: which connections are its own, and what becomes of
-//! segments of others'.
+//! segments of others' and of datagrams for others' sockets.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -21,8 +21,8 @@ pub(super) struct Share<'a> {
     queue: u16,
     /// Wakes the stack of a queue.
     wake: &'a (dyn Fn(u16) + Sync),
-    /// What is taken in has been handed over, and is not handed on.
-    taking: bool,
+    /// What is taken in has been handed over, and arrived on this queue.
+    taking: Option<u16>,
 }
 
 impl<'a> Shell<'a> {
@@ -42,8 +42,14 @@ impl<'a> Shell<'a> {
             rss,
             queue,
             wake,
-            taking: false,
+            taking: None,
         });
+        #[cfg(feature = "datagrams")]
+        for slot in self.datagrams.all.iter() {
+            if slot.owner != 0 {
+                queues.note_port(queue, slot.bound.port(), true);
+            }
+        }
         Ok(())
     }
 
@@ -63,7 +69,7 @@ impl<'a> Shell<'a> {
     /// false if that is this one.
     #[inline(never)]
     pub(super) fn hand_over(&mut self, ends: &Ends, arrival: &Arrival<'_>) -> bool {
-        let Some(share) = self.share.filter(|share| !share.taking) else {
+        let Some(share) = self.share.filter(|share| share.taking.is_none()) else {
             return false;
         };
         let Some(local) = self.routes.own_at(ends.local_number()) else {
@@ -74,27 +80,96 @@ impl<'a> Shell<'a> {
         let Some(owner) = owner.filter(|owner| *owner != share.queue) else {
             return false;
         };
+        self.hand_to(&share, owner, arrival);
+        true
+    }
+
+    /// Gives a packet to the stack of another queue; if that has no room, it is lost.
+    fn hand_to(&mut self, share: &Share<'_>, queue: u16, arrival: &Arrival<'_>) {
         let origin = Origin {
+            queue: share.taking.unwrap_or(share.queue),
             station: arrival.station,
             verified: arrival.verified,
         };
         let counters = &mut self.counters;
-        match share.queues.push(owner, origin, arrival.packet) {
+        match share.queues.push(queue, origin, arrival.packet) {
             Ok(asleep) => {
                 counters.handed_over = counters.handed_over.wrapping_add(1);
                 if asleep {
-                    (share.wake)(owner);
+                    (share.wake)(queue);
                 }
             }
             Err(_) => {
                 counters.hand_overs_dropped = counters.hand_overs_dropped.wrapping_add(1);
             }
         }
-        true
     }
 
-    /// Hands an ICMP error over to the stack whose connection it is about. Returns false if that
-    /// is this one, or it is about no segment.
+    /// Hands a datagram that nobody here takes, or what ICMP says of one, to the next stack that
+    /// may have a socket for it. Returns false if there is none.
+    ///
+    /// All of them ask in one order, which begins at the queue that the hash leads to, so that of
+    /// several sockets one has all that a peer sends. Each is asked once.
+    #[cfg(feature = "datagrams")]
+    #[inline(never)]
+    pub(super) fn hand_datagram_over(
+        &mut self,
+        remote: SocketAddr,
+        local: SocketAddr,
+        arrival: &Arrival<'_>,
+    ) -> bool {
+        let Some(share) = self.share else {
+            return false;
+        };
+        let count = share.queues.queue_count();
+        let first = share.rss.queue_for(remote, local).unwrap_or(0);
+        let origin = share.taking.unwrap_or(share.queue);
+        let mut order = (first..count).chain(0..first.min(count));
+        if share.taking.is_some() {
+            // Those up to this one have been asked.
+            order.find(|queue| *queue == share.queue);
+        }
+        let next = order.find(|queue| {
+            ![origin, share.queue].contains(queue)
+                && share.queues.may_have_port(*queue, local.port())
+        });
+        if let Some(queue) = next {
+            self.hand_to(&share, queue, arrival);
+        }
+        next.is_some()
+    }
+
+    /// Hands a datagram for a group to all other stacks that may have a socket for it.
+    #[cfg(feature = "datagrams")]
+    #[inline(never)]
+    pub(super) fn hand_to_group(&mut self, port: u16, arrival: &Arrival<'_>) {
+        let Some(share) = self.share.filter(|share| share.taking.is_none()) else {
+            return;
+        };
+        for queue in 0..share.queues.queue_count() {
+            if queue != share.queue && share.queues.may_have_port(queue, port) {
+                self.hand_to(&share, queue, arrival);
+            }
+        }
+    }
+
+    /// Notes for the other stacks that this one has a datagram socket more at a port, or one less.
+    #[cfg(feature = "datagrams")]
+    pub(super) fn share_port(&self, port: u16, opened: bool) {
+        if let Some(share) = &self.share {
+            share.queues.note_port(share.queue, port, opened);
+        }
+    }
+
+    /// Returns true if this stack may choose a port by itself: each has its part of them.
+    #[cfg(feature = "datagrams")]
+    pub(super) fn may_choose_port(&self, port: u16) -> bool {
+        self.share
+            .is_none_or(|share| port.checked_rem(share.queues.queue_count()) == Some(share.queue))
+    }
+
+    /// Hands an ICMP error over to the stack whose connection or datagram it is about. Returns
+    /// false if that is this one, or it is about neither.
     pub(super) fn hand_over_error(&mut self, error: &Icmp<'_>, arrival: &Arrival<'_>) -> bool {
         let (Icmp::Unreachable { packet, .. }
         | Icmp::TimeExceeded { packet }
@@ -107,6 +182,9 @@ impl<'a> Shell<'a> {
             return false;
         }
         let Some(quoted) = Quoted::parse(packet) else {
+            #[cfg(feature = "datagrams")]
+            return self.hand_datagram_error_over(packet, arrival);
+            #[cfg(not(feature = "datagrams"))]
             return false;
         };
         let Some(number) = self.routes.own_number(quoted.local.ip()) else {
@@ -117,6 +195,18 @@ impl<'a> Shell<'a> {
         let hash = ends.hash32(self.secrets.table);
         let has = self.table.find(self.slots.all, hash, &ends).is_some();
         !has && self.hand_over(&ends, arrival)
+    }
+
+    /// The same for what ICMP says of a datagram that begins with `packet`.
+    #[cfg(feature = "datagrams")]
+    fn hand_datagram_error_over(&mut self, packet: &[u8], arrival: &Arrival<'_>) -> bool {
+        let Some((local, remote)) = Quoted::parse_udp(packet) else {
+            return false;
+        };
+        if !self.routes.is_own(local.ip()) || self.sender_of(local, remote).is_some() {
+            return false;
+        }
+        self.hand_datagram_over(remote, local, arrival)
     }
 
     /// Notes that a cookie was sent, for all of the stacks.
@@ -145,13 +235,13 @@ impl<'a> Shell<'a> {
             group: false,
             verified: origin.verified,
         };
-        self.set_taking(true);
+        self.set_taking(Some(origin.queue));
         let answer = self.packet(&arrival);
-        self.set_taking(false);
+        self.set_taking(None);
         Some(answer)
     }
 
-    const fn set_taking(&mut self, taking: bool) {
+    const fn set_taking(&mut self, taking: Option<u16>) {
         if let Some(share) = &mut self.share {
             share.taking = taking;
         }

@@ -122,9 +122,13 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     ///
     /// It then connects from ports whose answers come to its queue, refuses with
     /// [`Error::AddressUnavailable`] to connect from others, and hands over what belongs to
-    /// connections of other stacks. Handed what it was asleep for, the stack of a queue is woken by
-    /// `wake`, which is called on this stack's thread with the number of the queue and has to end
-    /// [`PollDevice::wait`] of that stack's device, as a [`usockets::Waker`] does.
+    /// connections of other stacks. A datagram goes to a socket on the queue that it arrives on;
+    /// if none there takes it, to one on another queue; for a group or all stations, to one on
+    /// each. Where a datagram socket names no port, no two stacks choose the same.
+    ///
+    /// Handed what it was asleep for, the stack of a queue is woken by `wake`, which is called on
+    /// this stack's thread with the number of the queue and has to end [`PollDevice::wait`] of that
+    /// stack's device, as a [`usockets::Waker`] does.
     ///
     /// Call it once on each of them, before any connects or listens. All are made of one
     /// [`Config`], with one secret, and of one clock; share neighbours as well
@@ -510,7 +514,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             Kind::Stream => self.shell.orphan(socket.index),
             Kind::Listener => self.shell.unlisten(socket.index),
             #[cfg(feature = "datagrams")]
-            Kind::Datagrams => self.shell.datagrams.release(socket.index),
+            Kind::Datagrams => self.shell.release_datagrams(socket.index),
             Kind::Closed => {}
         }
         *socket = Self::CLOSED;
@@ -521,7 +525,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
             Kind::Stream => self.shell.abort(socket.index),
             Kind::Listener => self.shell.unlisten(socket.index),
             #[cfg(feature = "datagrams")]
-            Kind::Datagrams => self.shell.datagrams.release(socket.index),
+            Kind::Datagrams => self.shell.release_datagrams(socket.index),
             Kind::Closed => {}
         }
         *socket = Self::CLOSED;

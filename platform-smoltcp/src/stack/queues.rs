@@ -1,7 +1,7 @@
-//! What several stacks of one host share beside neighbours: packets that came to the wrong one, and
-//! when a cookie was sent last.
+//! What several stacks of one host share beside neighbours: packets that came to the wrong one, on
+//! which ports each has datagram sockets, and when a cookie was sent last.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use usockets::Instant;
 
@@ -61,9 +61,29 @@ impl InUse {
     }
 }
 
+/// Ports that are counted as one.
+const PORT_GROUPS: usize = 256;
+
+/// How many datagram sockets a stack has whose ports end in the same eight bits. Only that stack
+/// writes. At 255 the count stays, and others ask the stack for nothing then and now.
+#[derive(Debug)]
+struct PortCounts([AtomicU8; PORT_GROUPS]);
+
+impl PortCounts {
+    const fn new() -> Self {
+        Self([const { AtomicU8::new(0) }; PORT_GROUPS])
+    }
+
+    fn of(&self, port: u16) -> Option<&AtomicU8> {
+        self.0.get(usize::from(port).checked_rem(PORT_GROUPS)?)
+    }
+}
+
 /// What is known of a packet that is handed over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Origin {
+    /// The queue it arrived on.
+    pub(super) queue: u16,
     /// The station on the link that sent it; `None` without Ethernet.
     pub(super) station: Option<Mac>,
     /// Its TCP checksum is right.
@@ -74,13 +94,15 @@ pub(super) struct Origin {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct NoRoom;
 
-/// In the upper half of a head: the checksum is right; there is a station.
+/// In the upper half of a head: the checksum is right; there is a station; the queue.
 const VERIFIED: u32 = 1 << 16;
 const STATION: u32 = 1 << 17;
+const QUEUE_SHIFT: u32 = 18;
 
 /// What stacks share that are one host, one for each receive queue of a card
 /// ([`Stack::share_queues`](crate::Stack::share_queues)): packets that arrive on another queue than
-/// the one that their connection belongs to, and whether SYN cookies are out.
+/// the one that their connection or datagram socket belongs to, the ports of those sockets, and
+/// whether SYN cookies are out.
 ///
 /// A card that hashes brings each connection's segments to its stack, but not what ICMP says of
 /// them, nor anything while its table changes. Behind a TAP or a veth nothing hashes, and what
@@ -107,6 +129,7 @@ pub struct SharedQueues<T: ?Sized = [SharedPacket]> {
     /// When a cookie was sent last, in seconds, wrapping; 0 before.
     cookie_at: AtomicU32,
     in_use: [InUse; QUEUES_MAX],
+    ports: [PortCounts; QUEUES_MAX],
     places: T,
 }
 
@@ -118,6 +141,7 @@ impl<const N: usize> SharedQueues<[SharedPacket; N]> {
             queues,
             cookie_at: AtomicU32::new(0),
             in_use: [const { InUse::new() }; QUEUES_MAX],
+            ports: [const { PortCounts::new() }; QUEUES_MAX],
             places: [const { SharedPacket::new() }; N],
         }
     }
@@ -172,7 +196,8 @@ impl SharedQueues {
         }
         let verified = if origin.verified { VERIFIED } else { 0 };
         let station = origin.station.map_or(0, |_| STATION);
-        let head = count(packet.len()) | verified | station;
+        let head =
+            count(packet.len()) | verified | station | u32::from(origin.queue) << QUEUE_SHIFT;
         shared.head.store(head, Ordering::Relaxed);
         // In one order with what `take` does: either it still finds this packet, or it has moved
         // on to it before, which shows here.
@@ -235,10 +260,33 @@ impl SharedQueues {
             .first
             .store(position.wrapping_add(1), Ordering::SeqCst);
         let origin = Origin {
+            queue: u16::try_from(head >> QUEUE_SHIFT).unwrap_or_default(),
             station: (head & STATION != 0).then_some([a, b, c, d, e, f]),
             verified: head & VERIFIED != 0,
         };
         Some((origin, len))
+    }
+
+    /// Notes that the stack of a queue has a datagram socket more at a port, or one less.
+    pub(super) fn note_port(&self, queue: u16, port: u16, opened: bool) {
+        let counts = self.ports.get(usize::from(queue));
+        let Some(shared) = counts.and_then(|counts| counts.of(port)) else {
+            return;
+        };
+        let before = shared.load(Ordering::Relaxed);
+        let after = match (before, opened) {
+            (u8::MAX, _) => before,
+            (_, true) => before.saturating_add(1),
+            (_, false) => before.saturating_sub(1),
+        };
+        shared.store(after, Ordering::Release);
+    }
+
+    /// Returns false if the stack of a queue has no datagram socket at a port.
+    pub(super) fn may_have_port(&self, queue: u16, port: u16) -> bool {
+        let counts = self.ports.get(usize::from(queue));
+        let shared = counts.and_then(|counts| counts.of(port));
+        shared.is_some_and(|shared| shared.load(Ordering::Acquire) > 0)
     }
 
     /// Notes that one of the stacks has sent a cookie.
@@ -267,6 +315,7 @@ mod tests {
     use std::vec::Vec;
 
     const NOBODY: Origin = Origin {
+        queue: 0,
         station: None,
         verified: false,
     };
@@ -281,6 +330,7 @@ mod tests {
     fn packets_come_in_order_and_whole() {
         let queues: &SharedQueues = &SharedQueues::<[SharedPacket; 8]>::new(2);
         let known = Origin {
+            queue: 63,
             station: Some([1, 2, 3, 4, 5, 6]),
             verified: true,
         };
@@ -362,6 +412,22 @@ mod tests {
         }
         threads.into_iter().for_each(|one| one.join().unwrap());
         assert_eq!(next, [EACH; 3]);
+    }
+
+    #[test]
+    fn ports_are_counted_and_a_full_count_stays() {
+        let queues: &SharedQueues = &SharedQueues::<[SharedPacket; 4]>::new(2);
+        let may = |queue| queues.may_have_port(queue, 53);
+        queues.note_port(1, 53, true);
+        queues.note_port(1, 53 + 256, true);
+        assert_eq!((may(0), may(1), may(64)), (false, true, false));
+        queues.note_port(1, 53, false);
+        assert!(may(1), "another one may be meant");
+        queues.note_port(1, 53 + 256, false);
+        assert!(!may(1));
+        (0..300).for_each(|_| queues.note_port(0, 53, true));
+        (0..300).for_each(|_| queues.note_port(0, 53, false));
+        assert!(may(0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ::smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, Ipv4Packet, TcpPacket};
 use usockets::Duration;
+use usockets_smoltcp::wire::checksum;
 use usockets_smoltcp::{Faults, Medium, PollDevice, Wire};
 
 use super::{Device, Host, Recipe, mac, wire};
@@ -107,6 +108,24 @@ pub fn ip(from: IpAddr, to: IpAddr, kind: u8, body: &[u8], from_mac: u8, to_mac:
     }
     frame.extend(body);
     frame
+}
+
+/// A UDP datagram, with its checksum or with another.
+pub fn udp(from: SocketAddr, to: SocketAddr, bytes: &[u8], sum: Option<u16>) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(from.port().to_be_bytes());
+    datagram.extend(to.port().to_be_bytes());
+    datagram.extend((bytes.len() as u16 + 8).to_be_bytes());
+    datagram.extend([0; 2]);
+    datagram.extend(bytes);
+    let right = checksum::transport(from.ip(), to.ip(), 17, &datagram);
+    datagram[6..8].copy_from_slice(&sum.unwrap_or(right).to_be_bytes());
+    datagram
+}
+
+/// The same in a frame from host 1 to host 2.
+pub fn udp_frame(from: SocketAddr, to: SocketAddr, bytes: &[u8], sum: Option<u16>) -> Vec<u8> {
+    ip(from.ip(), to.ip(), 17, &udp(from, to, bytes, sum), 1, 2)
 }
 
 /// An ARP question or answer.
