@@ -70,29 +70,27 @@ impl Sleeper {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         });
-        let device = PollFd::from_borrowed_fd(fd, flags);
-        // What is not there is the device's descriptor once more, asked for nothing.
-        let readable = |asked: bool| {
-            if asked {
-                PollFlags::IN
-            } else {
-                PollFlags::empty()
-            }
-        };
         let waker = self.waker.map(|waker| waker.fd());
-        let mut fds = [
-            device,
-            PollFd::from_borrowed_fd(waker.unwrap_or(fd), readable(waker.is_some())),
-            PollFd::from_borrowed_fd(also.unwrap_or(fd), readable(also.is_some())),
-        ];
-        let asked = match (waker, also) {
-            (None, None) => 1,
-            (_, None) => 2,
-            _ => 3,
+        // Each is asked once: a descriptor's answer may cost as much as a system call.
+        let others = [waker, also];
+        let asked = others.iter().flatten().count().saturating_add(1);
+        let [first, second] = match others {
+            [None, _] => [also, None],
+            both => both,
         };
+        let other = |other: Option<_>| PollFd::from_borrowed_fd(other.unwrap_or(fd), PollFlags::IN);
+        let mut fds = [
+            PollFd::from_borrowed_fd(fd, flags),
+            other(first),
+            other(second),
+        ];
         // Whatever it says, the next turn looks.
         let _ = poll(fds.get_mut(..asked).unwrap_or_default(), timeout.as_ref());
-        let [device, woken, news] = fds.map(|fd| fd.revents());
+        let [device, first, second] = fds.map(|fd| fd.revents());
+        let [woken, news] = match waker {
+            Some(_) => [first, second],
+            None => [PollFlags::empty(), first],
+        };
         if let Some(waker) = waker
             && woken.contains(PollFlags::IN)
         {
