@@ -265,7 +265,8 @@ test_microvm() {
     boot 80 qemu-system-x86_64 -M microvm,acpi=off,ioapic2=off -cpu max -m 32M -nodefaults \
         -no-user-config -device isa-debug-exit,iobase=0xf4,iosize=4 \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:80" \
-        -device virtio-net-device,netdev=net -kernel "$image"
+        -global virtio-mmio.force-legacy=false -device virtio-net-device,netdev=net \
+        -kernel "$image"
     try "HTTP on microvm" 1000
     # What the image writes to end the emulation makes this code.
     stop "HTTP on microvm" 33

@@ -84,7 +84,8 @@
 //! ```
 //!
 //! In tree are, for Linux, `Tap` (feature `tap`), `Packet` for any interface by a packet socket
-//! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`); [`Wire`] for tests,
+//! (feature `packet`) and `Xdp` for a queue of one by AF_XDP (feature `afxdp`); `VirtioNet` for
+//! virtual machines without an operating system (feature `virtio-net`); [`Wire`] for tests,
 //! [`Pcap`] around any device, `FromPhy` and `ToPhy` for smoltcp's own devices (feature `phy`), and
 //! `FromEmbassy` and `ToEmbassy` for drivers of `embassy-net` (feature `embassy`). Ports of DPDK
 //! are devices by a crate of their own, `usockets-dpdk`.
@@ -205,6 +206,10 @@ pub use device::phy::{FromPhy, Received, Room, ToPhy};
 pub use device::tap::Tap;
 #[cfg(feature = "smoltcp")]
 pub use device::timed::{Timed, TimedDevice};
+#[cfg(feature = "virtio-net")]
+pub use device::virtio_net::{
+    VIRTIO_MTU_MAX, VirtioMachine, VirtioMemory, VirtioMmio, VirtioNet, VirtioTransport,
+};
 pub use device::wire::{End, Faults, Flight, Wire};
 #[cfg(all(feature = "afxdp", target_os = "linux"))]
 pub use device::xdp::options::{XdpCopy, XdpMode, XdpOptions};

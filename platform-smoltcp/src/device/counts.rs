@@ -19,6 +19,9 @@ pub struct DeviceCounters {
     pub full: u64,
     /// Times that the link was found down.
     pub downs: u64,
+    /// Times that the card said what cannot be: a buffer that it does not have, a frame of
+    /// impossible length.
+    pub broken: u64,
 }
 
 impl DeviceCounters {
@@ -33,6 +36,7 @@ impl DeviceCounters {
             dropped: self.dropped.wrapping_add(other.dropped),
             full: self.full.wrapping_add(other.full),
             downs: self.downs.wrapping_add(other.downs),
+            broken: self.broken.wrapping_add(other.broken),
         }
     }
 }

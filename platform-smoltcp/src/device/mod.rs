@@ -3,7 +3,8 @@
 //!
 //! [`wire`] is a cable in memory for tests. Linux's are `tap`, `packet` and `xdp`, with `virtio`
 //! the header before frames, `region` memory that the kernel shares, `raw` its calls, `sleep` how
-//! they wait, and `watch` what happens to an interface. [`pcap`] writes down what any device moves;
+//! they wait, and `watch` what happens to an interface. `virtio_net` is the card of virtual
+//! machines. [`pcap`] writes down what any device moves;
 //! `phy` leads from and to smoltcp's own, to which `timed` adds a clock, and `embassy` from and to
 //! embassy's drivers. Nothing here knows of the stack.
 
@@ -30,6 +31,8 @@ mod tap_control;
 pub(crate) mod timed;
 #[cfg(all(any(feature = "packet", feature = "tap"), target_os = "linux"))]
 mod virtio;
+#[cfg(feature = "virtio-net")]
+pub(crate) mod virtio_net;
 #[cfg(all(feature = "afxdp", target_os = "linux"))]
 mod watch;
 pub(crate) mod wire;

@@ -134,10 +134,10 @@ fn network() -> Result<&'static mut Network, Error> {
     for eight in secret.as_chunks_mut::<8>().0 {
         *eight = port::random().ok_or(Error::Denied)?.to_le_bytes();
     }
-    let card = Card::start().ok_or(Error::Denied)?;
+    let card = net::start().ok_or(Error::Denied)?;
+    let mac = card.mac().ok_or(Error::Denied)?;
     let addresses = [Address::new([10, 0, 2, 15].into(), 24)];
-    let config =
-        Config::new(card.mac(), &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
+    let config = Config::new(mac, &addresses, Secret::new(secret)).gateway_v4([10, 0, 2, 2].into());
     let memory = Memory {
         slots: fill(SLOTS.take(), || Slot::EMPTY),
         working: fill(WORKING.take(), || Working::EMPTY),
