@@ -405,6 +405,11 @@ impl Connection {
             told.flight.saturating_add(mss)
         };
         if told.acked > 0 && (used >= window || self.marks.has(Marks::WINDOW_USED)) {
+            if self.congestion.is_first_slow_start() {
+                let sample = told.sent_at.map(|at| micros32(now).wrapping_sub(at));
+                let (una, nxt) = (self.send.una, self.send.nxt);
+                self.congestion.on_round_trip(sample, una, nxt);
+            }
             let times = (self.rtt.smoothed, millis(now));
             self.congestion
                 .on_ack(self.algorithm, told.acked, mss, times);

@@ -13,7 +13,7 @@
 //! | RCV.NXT, the right edge, Last.ACK.sent, the peer's FIN, place and octets of the buffer | 24 |
 //! | what came once more, ranges, MSS, what counts as full, shift | 16 |
 //! | cwnd, ssthresh, growth, the window before the last reduction | 16 |
-//! | CUBIC: W_max, epoch, K, W_est and its growth | 20 |
+//! | CUBIC: W_max; epoch, K, W_est and its growth, or what the first slow start has seen | 20 |
 //! | scoreboard: the ring, octets and entries SACKED and LOST, where to look | 28 |
 //! | RACK: the last delivery, the highest number, reordering | 24 |
 //! | recovery: its point, what was on its way, PRR | 16 |

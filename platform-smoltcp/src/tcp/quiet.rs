@@ -13,6 +13,7 @@
 //! | scoreboard, recovery, tail loss probe | nothing is on its way, so nothing is lost |
 //! | RACK's last delivery | RACK begins with the next one; that the path reorders is kept |
 //! | where CUBIC was on its curve | W_max is kept; a new epoch begins (RFC 9438, section 4.8) |
+//! | round trips of the first slow start | its rounds begin anew (RFC 9406) |
 //! | the window before the last reduction | a duplicate reported later takes nothing back |
 //!
 //! # Byte by byte

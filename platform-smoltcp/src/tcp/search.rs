@@ -69,7 +69,7 @@ impl Connection {
         let fin_known = marks.has(Marks::PEER_FIN_KNOWN);
         receive.fingerprint((receiving, ranges), irs, fin_known, into);
         rtt.fingerprint(now, into);
-        congestion.fingerprint(millis(now), into);
+        congestion.fingerprint(millis(now), iss, into);
         board.fingerprint(outstanding, now, iss, into);
         rack.fingerprint(now, iss, into);
         recovery.fingerprint(iss, into);

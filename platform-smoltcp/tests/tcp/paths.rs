@@ -316,3 +316,32 @@ fn bulk_data_gets_through_on_all_paths() {
         );
     }
 }
+
+/// RFC 9438, sections 3.4 and 5.1: on a path so short CUBIC gets the window of Reno, which at a
+/// random loss of `p` is the square root of 1.5 / p segments on average. Linux, whose window grows
+/// by 8/15 of a segment a round trip here, gets as much.
+#[test]
+fn random_losses_cost_no_more_than_the_rfc_says() {
+    for (loss, seeds) in [(1_000_u64, 6_u64), (5_000, 4), (10_000, 4)] {
+        let cell = Cell::new("random loss", 40_000, 12_500_000, 330).loss(loss);
+        let seconds = 24;
+        let sum: u64 = (1..=seeds)
+            .map(|seed| cell.run(seed, seconds).0[4..].iter().sum::<u64>())
+            .sum();
+        let rate = sum as f64 / (seeds * (seconds - 4)) as f64;
+        let window = (1.5e6 / loss as f64).sqrt() * 1_448.0;
+        let share = rate / (window / 0.04);
+        println!("{loss} millionths: {rate:.0} B/s, {share:.3} of the model");
+        assert!((0.9..1.25).contains(&share), "{loss}: {share}");
+    }
+}
+
+/// RFC 9406: round trips that become longer end the first slow start before a queue of fifteen
+/// times what fills the path overflows.
+#[test]
+fn the_first_slow_start_ends_before_a_long_queue_overflows() {
+    let cell = Cell::new("long queue", 40_000, 2_500_000, 1_000);
+    let (each, count) = cell.run(1, 3);
+    assert_eq!(count.overflowed, 0);
+    assert!(each[1] > 2_300_000, "{each:?}");
+}

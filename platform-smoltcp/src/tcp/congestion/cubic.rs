@@ -2,6 +2,8 @@
 
 use core::num::NonZeroU32;
 
+use super::hystart::HyStart;
+
 /// beta_cubic is 0.7 (RFC 9438, section 4.6), here of 1,024.
 const BETA: u64 = 717;
 /// (1 + beta_cubic) / 2, for fast convergence (section 4.7), of 1,024.
@@ -14,8 +16,23 @@ const ALPHA: u64 = 542;
 pub(super) struct Cubic {
     /// W_max, in octets; 0 before the first loss.
     w_max: u32,
-    /// When the epoch began, in milliseconds (odd, so that it is never 0); `None` before it does.
-    epoch: Option<NonZeroU32>,
+    course: Course,
+}
+
+/// Where a window is.
+#[derive(Clone, Copy, Debug)]
+enum Course {
+    /// Between two epochs, or, before the first loss, in the first slow start.
+    Between(HyStart),
+    /// In congestion avoidance.
+    Epoch(Epoch),
+}
+
+/// One curve.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    /// When it began, in milliseconds (odd, so that it is never 0).
+    begun: NonZeroU32,
     /// K, in milliseconds.
     k: u32,
     /// W_est, in octets: the window that Reno would have.
@@ -24,15 +41,12 @@ pub(super) struct Cubic {
     w_est_credit: u32,
 }
 
+// The time of an epoch's begin is never 0, which tells the two apart without another octet.
+const _: () = assert!(size_of::<Cubic>() <= 20);
+
 impl Cubic {
     /// No loss yet.
-    pub(super) const NEW: Self = Self {
-        w_max: 0,
-        epoch: None,
-        k: 0,
-        w_est: 0,
-        w_est_credit: 0,
-    };
+    pub(super) const NEW: Self = Self::resumed(0);
 
     /// Returns W_max.
     pub(super) const fn w_max(&self) -> u32 {
@@ -41,7 +55,19 @@ impl Cubic {
 
     /// Makes the state between two epochs.
     pub(super) const fn resumed(w_max: u32) -> Self {
-        Self { w_max, ..Self::NEW }
+        Self {
+            w_max,
+            course: Course::Between(HyStart::NEW),
+        }
+    }
+
+    /// Returns what is known of the first slow start, while that lasts.
+    #[inline]
+    pub(super) const fn slow_start(&mut self) -> Option<&mut HyStart> {
+        match &mut self.course {
+            Course::Between(hystart) => Some(hystart),
+            Course::Epoch(_) => None,
+        }
     }
 
     /// Returns the threshold after a loss at a window of `window` octets. The curve stays as it is
@@ -54,7 +80,7 @@ impl Cubic {
     pub(super) fn on_reduced(&mut self, threshold: u32) {
         let window = u64::from(threshold).saturating_mul(1_024).div_ceil(BETA);
         let window = u32::try_from(window).unwrap_or(u32::MAX);
-        self.epoch = None;
+        self.on_idle();
         self.w_max = if window < self.w_max {
             share(window, CONVERGE)
         } else {
@@ -65,58 +91,58 @@ impl Cubic {
     /// Notes that the window is `window` octets again as before the last loss, which was none. If
     /// the curve has not been given up yet, it goes on (section 4.9.1).
     pub(super) fn on_undo(&mut self, window: u32) {
-        if self.epoch.is_none() {
+        if matches!(self.course, Course::Between(_)) {
             self.w_max = self.w_max.max(window);
         }
     }
 
     /// Forgets the epoch: the clock must not run while nothing is sent (section 5.8).
     pub(super) const fn on_idle(&mut self) {
-        self.epoch = None;
+        self.course = Course::Between(HyStart::NEW);
     }
 
-    /// Begins an epoch in congestion avoidance at `window` octets.
-    fn begin(&mut self, window: u32, mss: u32, now: u32) {
-        self.epoch = NonZeroU32::new(now | 1);
-        self.w_est = window;
-        self.w_est_credit = 0;
-        if self.w_max <= window {
-            self.w_max = window;
-            self.k = 0;
-            return;
+    /// Returns the epoch, which begins now unless it has, in congestion avoidance at `window`
+    /// octets.
+    fn epoch(&mut self, window: u32, mss: u32, now: u32) -> Epoch {
+        if let Course::Epoch(epoch) = self.course {
+            return epoch;
         }
         // K = cubic_root((W_max - cwnd) / C) in segments and seconds, C = 0.4: in milliseconds
         // the cube root of 2.5e9 times the difference.
+        self.w_max = self.w_max.max(window);
         let difference = u64::from(self.w_max.saturating_sub(window));
         let cube = difference
             .saturating_mul(2_500_000_000)
             .checked_div(u64::from(mss.max(1)))
             .unwrap_or(0);
-        self.k = cube_root(cube);
+        Epoch {
+            begun: NonZeroU32::MIN | now,
+            k: cube_root(cube),
+            w_est: window,
+            w_est_credit: 0,
+        }
     }
 
     /// Returns how many octets acknowledged let a window of `window` octets grow by a segment, when
-    /// `acked` more are.
+    /// `acked` more are. `threshold` is what the last reduction left.
     pub(super) fn rate(
         &mut self,
-        window: u32,
+        (window, threshold): (u32, u32),
         acked: u32,
         mss: u32,
         smoothed: u32,
         now: u32,
     ) -> u32 {
-        if self.epoch.is_none() {
-            self.begin(window, mss, now);
-        }
-        self.grow_reno(window, acked, mss);
+        let mut epoch = self.epoch(window, mss, now);
+        epoch.grow_reno((window, threshold), acked, mss);
+        self.course = Course::Epoch(epoch);
         // The target is the cubic a round trip ahead (section 4.2).
         let ahead = smoothed.checked_div(1_000).unwrap_or(0);
-        let epoch = self.epoch.map_or(now, NonZeroU32::get);
         // The epoch may be a millisecond ahead.
-        let elapsed = (now | 1).wrapping_sub(epoch).saturating_add(ahead);
-        let target = self.at(elapsed, mss);
+        let elapsed = (now | 1).wrapping_sub(epoch.begun.get());
+        let target = epoch.at(elapsed.saturating_add(ahead), self.w_max, mss);
         let most = window.saturating_add(window >> 1);
-        let target = target.clamp(window, most).max(self.w_est.min(most));
+        let target = target.clamp(window, most).max(epoch.w_est.min(most));
         let difference = target.saturating_sub(window);
         let slowest = window.saturating_mul(100);
         // A segment for every window * mss / difference octets.
@@ -127,10 +153,14 @@ impl Cubic {
             .unwrap_or(slowest)
             .clamp(mss.min(slowest), slowest)
     }
+}
 
-    /// Grows the window that Reno would have (section 4.3).
-    fn grow_reno(&mut self, window: u32, acked: u32, mss: u32) {
-        let alpha = if self.w_est >= self.w_max {
+impl Epoch {
+    /// Grows the window that Reno would have (section 4.3): as Reno does once it is as large as the
+    /// window was before the reduction, of which `threshold` is what was left, or if the first slow
+    /// start ended without one (section 4.10).
+    fn grow_reno(&mut self, (window, threshold): (u32, u32), acked: u32, mss: u32) {
+        let alpha = if self.k == 0 || Cubic::reduced(self.w_est) >= threshold {
             1_024
         } else {
             ALPHA
@@ -145,7 +175,7 @@ impl Cubic {
     }
 
     /// Returns W_cubic(t) (section 4.2, equation 1), in octets.
-    fn at(&self, elapsed: u32, mss: u32) -> u32 {
+    fn at(&self, elapsed: u32, w_max: u32, mss: u32) -> u32 {
         let distance = u64::from(elapsed.abs_diff(self.k).min(1_000_000));
         // C * t^3 = 0.4 * t^3 segments, t in seconds.
         let cube = distance.saturating_mul(distance).saturating_mul(distance);
@@ -155,9 +185,9 @@ impl Cubic {
             .unwrap_or(0);
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
         if elapsed < self.k {
-            self.w_max.saturating_sub(octets)
+            w_max.saturating_sub(octets)
         } else {
-            self.w_max.saturating_add(octets)
+            w_max.saturating_add(octets)
         }
     }
 }
@@ -165,19 +195,28 @@ impl Cubic {
 #[cfg(feature = "search")]
 impl Cubic {
     /// Hashes the curve, and how old its epoch is.
-    pub(super) fn fingerprint(&self, now_ms: u32, into: &mut impl core::hash::Hasher) {
+    pub(super) fn fingerprint(
+        &self,
+        now_ms: u32,
+        iss: crate::tcp::seq::Seq,
+        into: &mut impl core::hash::Hasher,
+    ) {
         use core::hash::Hash;
-        let Self {
-            w_max,
-            epoch,
-            k,
-            w_est,
-            w_est_credit,
-        } = self;
-        (w_max, k, w_est, w_est_credit).hash(into);
-        epoch
-            .map(|epoch| now_ms.wrapping_sub(epoch.get()))
-            .hash(into);
+        let Self { w_max, course } = self;
+        w_max.hash(into);
+        match course {
+            Course::Between(hystart) => hystart.fingerprint(iss, into),
+            Course::Epoch(epoch) => {
+                let Epoch {
+                    begun,
+                    k,
+                    w_est,
+                    w_est_credit,
+                } = epoch;
+                (k, w_est, w_est_credit).hash(into);
+                now_ms.wrapping_sub(begun.get()).hash(into);
+            }
+        }
     }
 }
 
@@ -225,11 +264,33 @@ mod tests {
         let window = Cubic::reduced(100_000);
         assert_eq!(window, 70_019);
         cubic.on_reduced(window);
-        cubic.begin(window, mss, 0);
-        assert!((4_200..4_230).contains(&cubic.k), "{}", cubic.k);
-        assert!(cubic.at(0, mss).abs_diff(70_019) < 200);
-        assert_eq!(cubic.at(cubic.k, mss), 100_000);
-        assert!(cubic.at(cubic.k + 4_217, mss).abs_diff(130_000) < 300);
+        let epoch = cubic.epoch(window, mss, 0);
+        assert!((4_200..4_230).contains(&epoch.k), "{}", epoch.k);
+        let at = |elapsed| epoch.at(elapsed, cubic.w_max, mss);
+        assert!(at(0).abs_diff(70_019) < 200);
+        assert_eq!(at(epoch.k), 100_000);
+        assert!(at(epoch.k + 4_217).abs_diff(130_000) < 300);
+    }
+
+    /// Section 4.3: with fast convergence W_max is lower than the window was before the loss, and
+    /// up to that Reno's window grows by alpha_cubic a round trip, not by a segment.
+    #[test]
+    fn the_window_of_reno_grows_slower_up_to_the_last_loss() {
+        let mss = 1_000;
+        let mut cubic = Cubic::NEW;
+        cubic.on_reduced(Cubic::reduced(100_000));
+        let threshold = Cubic::reduced(90_000);
+        cubic.on_reduced(threshold);
+        let mut epoch = cubic.epoch(threshold, mss, 0);
+        let mut rounds = [0_u32; 2];
+        while epoch.w_est < 110_000 {
+            let late = usize::from(epoch.w_est > 90_000);
+            rounds[late] += 1;
+            epoch.grow_reno((70_000, threshold), 70_000, mss);
+        }
+        // 27 segments at 0.53 a round trip, then 20 at one.
+        assert!((50..55).contains(&rounds[0]), "{rounds:?}");
+        assert!((18..22).contains(&rounds[1]), "{rounds:?}");
     }
 
     /// Section 4.7: a flow that did not get back to its W_max makes room for others.

@@ -6,6 +6,7 @@
 //! | hook | when |
 //! |---|---|
 //! | `new` | the handshake is complete |
+//! | `on_round_trip` | before `on_ack`, in the first slow start |
 //! | `on_ack` | SND.UNA has advanced, nothing is being repaired, and the window was made use of |
 //! | `on_loss` | acknowledgements tell of the first loss of a window |
 //! | `on_timeout` | a retransmission timeout, the first for this SND.UNA |
@@ -14,7 +15,9 @@
 //! | `on_undo` | duplicates or timestamps say that nothing was lost: takes the reduction back |
 
 mod cubic;
+mod hystart;
 
+use super::seq::Seq;
 use super::settings::Algorithm;
 use cubic::Cubic;
 
@@ -115,6 +118,23 @@ impl Congestion {
         self.window < self.threshold
     }
 
+    /// Returns true before the first loss, in the slow start that ends where a queue begins to fill
+    /// (RFC 9406, section 4.3: no other does).
+    #[inline]
+    pub(super) const fn is_first_slow_start(&self) -> bool {
+        self.threshold == WINDOW_MAX
+    }
+
+    /// Notes the round trip of what is acknowledged up to `una`, in microseconds and if it is
+    /// known, with everything up to `nxt` sent. That may end the first slow start.
+    pub(super) fn on_round_trip(&mut self, sample: Option<u32>, una: Seq, nxt: Seq) {
+        if let Some(hystart) = self.cubic.slow_start()
+            && hystart.on_ack(sample, una, nxt)
+        {
+            self.threshold = self.window;
+        }
+    }
+
     /// Grows the window for `acked` octets newly acknowledged.
     pub(super) fn on_ack(
         &mut self,
@@ -127,14 +147,17 @@ impl Congestion {
         if self.is_slow_start() {
             // RFC 5681, section 3.1, with octets counted (RFC 3465): up to the threshold.
             let step = left.min(self.threshold.saturating_sub(self.window));
-            self.window = self.window.saturating_add(step);
             left = left.saturating_sub(step);
+            let slow_start = self.cubic.slow_start();
+            let step = slow_start.map_or(step, |hystart| hystart.growth(step));
+            self.window = self.window.saturating_add(step);
         }
         if left > 0 {
             match algorithm {
                 Algorithm::Reno => self.grow_by(left, self.window, mss),
                 Algorithm::Cubic => {
-                    let rate = self.cubic.rate(self.window, left, mss, smoothed, now_ms);
+                    let windows = (self.window, self.threshold);
+                    let rate = self.cubic.rate(windows, left, mss, smoothed, now_ms);
                     self.grow_by(left, rate, mss);
                 }
             }
@@ -216,7 +239,7 @@ impl Congestion {
 #[cfg(feature = "search")]
 impl Congestion {
     /// Hashes all of it.
-    pub(super) fn fingerprint(&self, now_ms: u32, into: &mut impl core::hash::Hasher) {
+    pub(super) fn fingerprint(&self, now_ms: u32, iss: Seq, into: &mut impl core::hash::Hasher) {
         use core::hash::Hash;
         let Self {
             window,
@@ -226,7 +249,7 @@ impl Congestion {
             cubic,
         } = self;
         (window, threshold, credit, before).hash(into);
-        cubic.fingerprint(now_ms, into);
+        cubic.fingerprint(now_ms, iss, into);
     }
 }
 
