@@ -249,13 +249,17 @@ impl Connection {
             };
         }
         self.on_tail_probe_answered(told);
+        if self.marks.has(Marks::FORWARD) {
+            self.on_forward_answered(buffers, told);
+        }
         if told.original && self.is_needless(buffers) {
             self.board.clear_lost(buffers.outstanding);
             self.undo();
         }
         let before = self.board.lost;
         let (next, lost) = self.detect_losses(now, buffers, told);
-        self.update_congestion(now, told, lost && self.board.lost > before);
+        let lost = lost && self.board.lost > before;
+        self.update_congestion(now, buffers, told, lost);
         self.restart_timers(now, told, next);
         if told.acked > 0 && self.phase == Phase::Repair && !self.marks.has(Marks::SACK) {
             self.marks.set(Marks::PARTIAL);
@@ -266,6 +270,36 @@ impl Connection {
     /// what the acknowledgement says of one segment holds for all.
     fn is_needless(&mut self, buffers: &Buffers<'_>) -> bool {
         self.phase == Phase::Timeout || !self.board.has_sent_again(buffers.outstanding)
+    }
+
+    /// Decides whether the next segments after a timeout are new ones, so that the answer to them
+    /// tells whether it was needed (F-RTO, RFC 5682, section 2.1, step 2), which timestamps have
+    /// told already. `first`: this is the first acknowledgement since.
+    fn go_forward(&mut self, buffers: &Buffers<'_>, told: &Told, first: bool) {
+        let mss = self.segment_len();
+        let may = first
+            && !told.duplicate
+            && !self.marks.has(Marks::TIMESTAMPS)
+            && self.unsent().min(self.usable()) >= mss
+            && self.board.has_room(buffers.outstanding);
+        if may {
+            self.marks.set(Marks::FORWARD);
+            self.congestion.window = mss.saturating_mul(2);
+        }
+    }
+
+    /// Takes the answer to the new segments (RFC 5682, section 2.1, step 3): if it acknowledges
+    /// more of what was sent before the timeout, and not again, that was only late.
+    fn on_forward_answered(&mut self, buffers: &mut Buffers<'_>, told: &Told) {
+        if told.acked > 0 {
+            self.marks.clear(Marks::FORWARD);
+            self.board.clear_lost(buffers.outstanding);
+            // What it knows was taken from the answer to what was sent again.
+            self.rack.forget_delivery();
+            self.undo();
+        } else if told.duplicate || told.delivered > 0 {
+            self.marks.clear(Marks::FORWARD);
+        }
     }
 
     /// Takes the last reduction of the window back: nothing was lost (RFC 4015; RFC 9438, section
@@ -342,7 +376,7 @@ impl Connection {
     }
 
     /// Lets the congestion window follow.
-    fn update_congestion(&mut self, now: u64, told: &Told, lost: bool) {
+    fn update_congestion(&mut self, now: u64, buffers: &Buffers<'_>, told: &Told, lost: bool) {
         let mss = self.segment_len();
         let past = !self.send.una.is_before(self.recovery.point);
         match self.phase {
@@ -368,7 +402,9 @@ impl Connection {
                         .window((delivered, pipe), threshold, mss, progress);
             }
             Phase::Timeout => {
-                // Only the first acknowledgement tells whether the timeout was needed.
+                // Only the first acknowledgement tells whether the timeout was needed, or with
+                // what follows it the second.
+                let first = told.acked > 0 && self.marks.has(Marks::MAY_UNDO);
                 if told.acked > 0 {
                     self.marks.clear(Marks::MAY_UNDO);
                 }
@@ -379,6 +415,8 @@ impl Connection {
                 if past {
                     self.phase = Phase::Open;
                     self.duplicates = 0;
+                } else {
+                    self.go_forward(buffers, told, first);
                 }
             }
         }
@@ -530,7 +568,7 @@ impl Connection {
             self.duplicates = 0;
             self.marks.set(Marks::FIRST_AGAIN);
             self.marks
-                .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE);
+                .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE | Marks::FORWARD);
         }
         if !injected_bug!(NoBackOff) {
             self.rtt.back_off();

@@ -135,6 +135,9 @@ impl Marks {
     pub(super) const PARTIAL: u32 = 1 << 25;
     /// We have offered timestamps.
     pub(super) const TIMESTAMPS_OFFERED: u32 = 1 << 26;
+    /// New segments go before what is taken to be lost since a timeout, which the next
+    /// acknowledgement tells to have been needed or not (F-RTO, RFC 5682).
+    pub(super) const FORWARD: u32 = 1 << 27;
 
     /// None.
     pub(super) const NONE: Self = Self(0);
@@ -152,7 +155,8 @@ impl Marks {
         | Self::WINDOW_PROBE_OUT
         | Self::WINDOW_USED
         | Self::MAY_UNDO
-        | Self::PARTIAL;
+        | Self::PARTIAL
+        | Self::FORWARD;
 
     #[inline]
     pub(super) const fn has(self, mark: u32) -> bool {

@@ -174,7 +174,7 @@ impl Connection {
     /// Sends again what is lost.
     fn transmit_again(&mut self, now: u64, buffers: &mut Buffers<'_>) -> Option<Transmit> {
         let forced = self.marks.has(Marks::FIRST_AGAIN);
-        if !forced && self.board.lost == 0 {
+        if !forced && (self.board.lost == 0 || self.marks.has(Marks::FORWARD)) {
             return None;
         }
         self.marks.clear(Marks::FIRST_AGAIN);
@@ -282,7 +282,7 @@ impl Connection {
     }
 
     /// Returns how many octets the peer's window still takes.
-    fn usable(&self) -> u32 {
+    pub(super) fn usable(&self) -> u32 {
         let edge = self.send.una.plus(self.send.wnd());
         if edge.is_after(self.send.nxt) {
             edge.since(self.send.nxt)

@@ -304,6 +304,52 @@ fn the_answer_to_the_original_takes_a_timeout_back() {
     }
 }
 
+/// RFC 5682: without timestamps, new segments after the first acknowledgement tell whether a
+/// timeout was needed. If the answer to them acknowledges more of what was sent before, it was not,
+/// and nothing of that goes again.
+#[test]
+fn the_answer_to_new_segments_takes_a_timeout_back() {
+    for (sacks, spurious) in [(true, true), (true, false), (false, true), (false, false)] {
+        let host = Host::new(65_536, 65_535);
+        let mut script = Script::accepted(host, &Script::plain(), options(sacks));
+        assert_eq!(script.write(60_000).len(), 10);
+        let again: Vec<Packet> = script
+            .wait(300_000)
+            .into_iter()
+            .map(|(_, sent)| sent)
+            .collect();
+        assert_eq!(starts(&again), [14_600, 0], "a probe and the timeout");
+        let sent = script.get(script.ack(OURS + 1_460));
+        let forward = starts(&sent);
+        assert!(forward.iter().all(|start| *start >= 16_060), "{forward:?}");
+        assert!((1..=2).contains(&forward.len()), "{forward:?}");
+        let answer = if spurious {
+            script.ack(OURS + 2_920)
+        } else if sacks {
+            sack(&script, 1_460, &[(16_060, 17_520)])
+        } else {
+            script.ack(OURS + 1_460)
+        };
+        let sent = script.get(answer);
+        let first = starts(&sent).first().copied();
+        assert_eq!(first == Some(1_460), !spurious, "{:?}", starts(&sent));
+        let old = starts(&sent).iter().any(|start| *start < 14_600);
+        assert_eq!(old, !spurious, "{:?}", starts(&sent));
+        let all = script.get(script.ack(OURS + 14_600)).len();
+        assert_eq!(all + sent.len() >= 8, spurious, "{all} and {}", sent.len());
+    }
+}
+
+/// With nothing new to send, what is taken to be lost goes at once (RFC 5682, section 2.1, step 2).
+#[test]
+fn a_timeout_with_nothing_new_to_send_is_repaired_at_once() {
+    let mut script = Script::established();
+    script.write(14_600);
+    script.wait(300_000);
+    let sent = script.get(script.ack(OURS + 1_460));
+    assert_eq!(starts(&sent), [1_460, 2_920]);
+}
+
 /// A repair that was needed is not taken back later, when the clock's low bits are those of then.
 #[test]
 fn a_repair_that_is_over_is_not_taken_back() {

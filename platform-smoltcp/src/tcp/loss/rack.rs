@@ -132,6 +132,11 @@ impl Rack {
         }
     }
 
+    /// Forgets the last delivery, which was taken for that of something sent again and was not.
+    pub(in crate::tcp) const fn forget_delivery(&mut self) {
+        self.marks &= !KNOWN;
+    }
+
     /// Notes a cumulative acknowledgement.
     pub(in crate::tcp) const fn on_ack(&mut self, una: Seq) {
         if self.has(DUPLICATE) && !una.is_before(self.duplicate_round) {
