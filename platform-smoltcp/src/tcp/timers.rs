@@ -17,7 +17,7 @@ const PEER_ACK_DELAY: u32 = 200_000;
 /// Keep-alive probes without an answer before the connection is given up, as on Linux (`tcp(7)`).
 const KEEPALIVE_PROBES: u8 = 9;
 /// Microseconds of a 16th of a second, the unit of limits.
-const SIXTEENTH: u128 = 62_500;
+const SIXTEENTH: u64 = 62_500;
 /// After how many microseconds without a call deadlines are looked at, lest they wrap.
 const LATE: u64 = 1_000_000_000;
 /// Bits of the clock in microseconds that [`Timers::base`] leaves out: it counts about seconds.
@@ -121,8 +121,10 @@ impl Timers {
 
     /// Takes over what an owner has chosen.
     pub(super) fn configure(&mut self, settings: &Settings, now: u64) {
-        let units = |duration: Duration, micros: u128| {
-            u16::try_from(duration.as_micros().div_ceil(micros)).unwrap_or(u16::MAX)
+        // Not in 128 bits, which processors of 32 take 1,000 octets of code to divide.
+        let units = |duration: Duration, micros: u64| {
+            let duration = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            u16::try_from(duration.div_ceil(micros)).unwrap_or(u16::MAX)
         };
         self.handshake = units(settings.handshake_timeout, SIXTEENTH);
         self.user = units(settings.user_timeout, SIXTEENTH);
