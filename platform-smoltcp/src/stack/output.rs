@@ -14,7 +14,7 @@ use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
-use crate::tcp::{State, Transmit};
+use crate::tcp::{Connection, State, Transmit};
 use crate::wire::checksum;
 use crate::wire::ethernet::Ethernet;
 use crate::wire::ipv4::{self, Ipv4};
@@ -70,6 +70,10 @@ impl Shell<'_> {
     /// Sends what is due from a connection.
     #[inline]
     fn transmit<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+        let look = self.slots.look(index);
+        if !look.working().is_some_and(Connection::may_transmit) {
+            return Served::Done;
+        }
         let (now, segment_max) = (self.now, self.segment_max());
         let mut hop = None;
         for _ in 0..FRAMES_MAX {
@@ -77,16 +81,9 @@ impl Shell<'_> {
                 self.counters.device_full = self.counters.device_full.wrapping_add(1);
                 return Served::Full;
             }
-            let Some(open) = self.slots.open(index) else {
-                return Served::Done;
-            };
-            if !open.connection.may_transmit() {
-                return Served::Done;
-            }
-            let ends = open.slot.ends;
             let hop = match hop {
                 Some(ref hop) => hop,
-                None => hop.insert(self.hop(index, &ends, device)),
+                None => hop.insert(self.hop(index, device)),
             };
             if matches!(hop, Hop::Asking) {
                 return Served::Done;
@@ -104,15 +101,21 @@ impl Shell<'_> {
             let header = match hop {
                 Hop::Frame(header) => header.as_ref(),
                 // Lost on the way: what is not acknowledged runs into its limit.
-                Hop::Asking | Hop::Silent => continue,
+                Hop::Asking | Hop::Silent => {
+                    if more {
+                        continue;
+                    }
+                    return Served::Done;
+                }
             };
             let payload = open.connection.payload(&transmit, &open.buffers);
+            let ends = &open.slot.ends;
             let local = self.routes.own_at(ends.local_number());
             if let Some(local) = local {
                 let segment = Outgoing {
                     header,
                     local,
-                    ends: &ends,
+                    ends,
                     transmit: &transmit,
                     payload,
                 };
@@ -136,11 +139,14 @@ impl Shell<'_> {
 
     /// Finds where a connection's frames go, and asks the link for it if need be.
     #[inline]
-    fn hop<D: PollDevice>(&mut self, index: u32, ends: &Ends, device: &mut D) -> Hop {
+    fn hop<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Hop {
         if self.device.medium == Medium::Ip {
             return Hop::Frame(None);
         }
-        let remote = ends.remote_ip();
+        let Some(slot) = self.slots.get(index) else {
+            return Hop::Silent;
+        };
+        let remote = slot.ends.remote_ip();
         let Some(next) = self.routes.next_hop(remote) else {
             self.on_silence(index);
             return Hop::Silent;
