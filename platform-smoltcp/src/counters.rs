@@ -33,6 +33,8 @@ pub struct Counters {
     pub established: u64,
     /// Times a connection had to wait for its neighbour's hardware address.
     pub neighbour_waits: u64,
+    /// Times another station of the link said that it has an own address (RFC 5227, section 2.4).
+    pub conflicts: u64,
     /// Times the device was full.
     pub device_full: u64,
     /// Times a connection found no free set ([`SizeClass::leased`](crate::SizeClass)).
@@ -77,6 +79,7 @@ impl Counters {
             stuck_evicted: self.stuck_evicted.wrapping_add(other.stuck_evicted),
             established: self.established.wrapping_add(other.established),
             neighbour_waits: self.neighbour_waits.wrapping_add(other.neighbour_waits),
+            conflicts: self.conflicts.wrapping_add(other.conflicts),
             device_full: self.device_full.wrapping_add(other.device_full),
             starved: self.starved.wrapping_add(other.starved),
             reneged: self.reneged.wrapping_add(other.reneged),

@@ -136,7 +136,8 @@
 //! listens there, and when a neighbour does not answer.
 //!
 //! When it starts the stack tells the link where its addresses are ([`Config::announce`]), so that
-//! switches and neighbours need not find out. IPv6's extension headers are passed as RFC 8200
+//! switches and neighbours need not find out, and again when another station claims one of them
+//! ([`Counters::conflicts`]). IPv6's extension headers are passed as RFC 8200
 //! asks; of fragments only those that are whole packets.
 //!
 //! # Several queues

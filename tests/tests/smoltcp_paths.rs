@@ -258,3 +258,28 @@ fn large_buffers_fill_a_long_path() {
     assert_eq!(world.a.conn(id).error, None);
     assert!(most > 400, "{most} segments at once");
 }
+
+/// RFC 5227, section 2.4 b: another station that says it has our address is contradicted, but not
+/// each time, or two of them would never end.
+#[test]
+fn an_address_that_another_station_claims_is_defended_now_and_then() {
+    let mut stage = stage();
+    // An announcement, and an answer to somebody else.
+    let claim = arp(1, [10, 0, 0, 2], 9, [10, 0, 0, 2]);
+    let reply = arp(2, [10, 0, 0, 2], 9, [10, 0, 0, 1]);
+    let defence = arp(1, [10, 0, 0, 2], 2, [10, 0, 0, 2]);
+    stage.send(&claim);
+    assert_eq!(frames(&mut stage.hand), [defence.clone()]);
+    stage.send(&claim);
+    stage.send(&reply);
+    stage.pass(secs(9));
+    stage.send(&reply);
+    assert!(frames(&mut stage.hand).is_empty());
+    stage.pass(secs(1));
+    stage.send(&reply);
+    assert_eq!(frames(&mut stage.hand), [defence]);
+    assert_eq!(stage.host.net.counters().conflicts, 5);
+    // Our own announcement, come back, is none.
+    stage.send(&arp(1, [10, 0, 0, 2], 2, [10, 0, 0, 2]));
+    assert_eq!(stage.host.net.counters().conflicts, 5);
+}

@@ -2,6 +2,8 @@
 
 use core::net::IpAddr;
 
+use usockets::Duration;
+
 use crate::device::Medium;
 use crate::ip::resolve::{self, Heard};
 use crate::stack::shell::Shell;
@@ -12,6 +14,9 @@ use crate::wire::ethernet::{Ethernet, Mac, is_unicast};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Ipv6, Upper};
 use crate::wire::tcp::Tcp;
+
+/// DEFEND_INTERVAL of RFC 5227, section 1.1.
+const DEFEND_EVERY: Duration = Duration::from_secs(10);
 
 /// Where a packet comes from, and what is known of it.
 #[derive(Clone, Copy)]
@@ -148,6 +153,12 @@ impl Shell<'_> {
     pub(super) fn learn(&mut self, heard: Heard, station: Mac) -> usize {
         #[cfg(feature = "datagrams")]
         self.check_watched(&heard);
+        if let Some((ip, mac)) = heard.from
+            && mac != self.mac
+            && self.routes.is_own(ip)
+        {
+            return self.on_conflict(ip);
+        }
         let invited = heard
             .asks
             .is_some_and(|(target, _)| self.routes.is_own(target));
@@ -164,6 +175,19 @@ impl Shell<'_> {
             }
             _ => 0,
         }
+    }
+
+    /// Another station says that an own address is its own: tells the link again where that is, but
+    /// not more often than once in [`DEFEND_EVERY`], lest two stations that both defend it never
+    /// end (RFC 5227, section 2.4 b). Returns the bytes of that frame.
+    #[cold]
+    fn on_conflict(&mut self, own: IpAddr) -> usize {
+        self.counters.conflicts = self.counters.conflicts.wrapping_add(1);
+        if self.now < self.defend_at {
+            return 0;
+        }
+        self.defend_at = self.now.saturating_add(DEFEND_EVERY);
+        resolve::announce(self.scratch, self.mac, own)
     }
 
     /// Takes a TCP segment in, between an own address and a peer's, and returns the bytes of the

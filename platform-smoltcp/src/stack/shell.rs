@@ -116,6 +116,8 @@ pub(super) struct Shell<'a> {
     /// How many announcements of own addresses have been made, and when the next is due.
     announced: u8,
     announce_at: Instant,
+    /// Until then no own address is defended again.
+    pub(super) defend_at: Instant,
     replies: Budget,
     /// Identification of the next IPv4 packet that no connection sends (RFC 6864).
     pub(super) identification: u16,
@@ -159,6 +161,7 @@ impl<'a> Shell<'a> {
             cursor: 0,
             announced: u8::MAX,
             announce_at: Instant::ZERO,
+            defend_at: Instant::ZERO,
             replies: Budget {
                 used: 0,
                 since: Instant::ZERO,
