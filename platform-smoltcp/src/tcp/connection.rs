@@ -73,6 +73,8 @@ pub(super) enum Broken {
     Refused,
     /// The peer has reset it.
     Reset,
+    /// The peer has reset it after its end, while ours was to come.
+    AfterEnd,
 }
 
 /// Yes-or-no facts about a connection, one bit each.
@@ -263,6 +265,7 @@ pub(super) const fn error_of(broken: Broken) -> Option<Error> {
         Broken::Unreachable => Some(Error::Unreachable),
         Broken::Refused => Some(Error::Refused),
         Broken::Reset => Some(Error::Reset),
+        Broken::AfterEnd => Some(Error::BrokenPipe),
     }
 }
 

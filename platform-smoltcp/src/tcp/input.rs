@@ -315,6 +315,8 @@ impl Connection {
         }
         let broken = match self.state {
             State::SynReceived => Broken::Refused,
+            // As systems tell it of a peer that has ended and is still sent to.
+            State::CloseWait if !self.marks.has(Marks::FIN_WANTED) => Broken::AfterEnd,
             State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
                 Broken::Reset
             }

@@ -404,7 +404,8 @@ impl Network {
     fn recv_nothing(&mut self, key: u32) -> Result<Recv, Error> {
         let stream = self.stream(key).ok_or(Error::Invalid)?;
         let (error, ended, told) = (stream.error, stream.ended, stream.error_told);
-        if ended && (error.is_none() || self.faults.end_hides_error) {
+        let is_whole = matches!(error, None | Some(Error::BrokenPipe));
+        if ended && (is_whole || self.faults.end_hides_error) {
             return Ok(Recv::Finished);
         }
         if told && self.faults.error_once {

@@ -120,7 +120,9 @@ impl Network {
         if stream.error.is_some() || (stream.ended && stream.finish_arrived) {
             return;
         }
-        stream.error = Some(error);
+        // A reset is told otherwise where the peer has ended and we have not.
+        let after_end = error == Error::Reset && stream.ended && !stream.finished;
+        stream.error = Some(if after_end { Error::BrokenPipe } else { error });
         stream.outgoing.clear();
         stream.blocked = false;
         self.note("broken", u64::from(key), 0);

@@ -357,7 +357,9 @@ impl<const HOLDS: bool> Wire<HOLDS> {
                 line.mark(Readiness::READABLE.union(Readiness::ENDED));
             }
             Deed::Reset => {
-                line.error = Some(Error::Reset);
+                // As systems tell it of a peer that had ended while we had not.
+                let after_end = line.peer_ended && !line.finished;
+                line.error = Some([Error::Reset, Error::BrokenPipe][usize::from(after_end)]);
                 line.blocked = false;
                 line.mark(both.union(Readiness::ERROR));
             }
@@ -620,6 +622,7 @@ impl<const HOLDS: bool> Platform for Wire<HOLDS> {
         let unread = line.unread();
         if unread == 0 {
             let result = match line.error {
+                Some(Error::BrokenPipe) => Ok(Recv::Finished),
                 Some(_) if line.error_told && rules.error_once => Ok(Recv::Finished),
                 Some(error) => {
                     line.error_told = true;
