@@ -106,6 +106,8 @@ pub use closed::Closed;
 pub use endpoint::{Endpoint, Security, WhenFull};
 pub use error::Error;
 pub use event_loop::Loop;
+#[cfg(feature = "search")]
+pub use event_loop::search::CopyFrom;
 pub use frames::{Frame, FrameError, FrameSpans, Frames, FramesRef, Output};
 pub use handler::{Handler, Opened};
 pub use happy_eyeballs::{Connecting, HappyEyeballs};

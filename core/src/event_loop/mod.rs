@@ -28,7 +28,7 @@ mod evict;
 mod opening;
 mod recover;
 #[cfg(feature = "search")]
-mod search;
+pub(crate) mod search;
 pub(crate) mod state;
 
 use crate::error::Error;

@@ -13,7 +13,19 @@ use crate::platform::Platform;
 use crate::pool::flags::Phase;
 use crate::pool::slot::Slot;
 
-impl<P: Platform + Clone, H: Handler<P>> Loop<'_, P, H>
+/// What can be made what another is, in its own memory. What is [`Clone`] can.
+pub trait CopyFrom {
+    /// Makes this what `other` is.
+    fn copy_from(&mut self, other: &Self);
+}
+
+impl<T: Clone> CopyFrom for T {
+    fn copy_from(&mut self, other: &Self) {
+        self.clone_from(other);
+    }
+}
+
+impl<P: Platform + CopyFrom, H: Handler<P>> Loop<'_, P, H>
 where
     P::Socket: Clone,
     H::Ext: Clone,
@@ -37,7 +49,7 @@ where
         if self.slots.len() != slots.len() || self.cork.len() != cork.len() {
             return Err(Error::Invalid);
         }
-        self.platform.clone_from(platform);
+        self.platform.copy_from(platform);
         for (to, from) in self.slots.iter_mut().zip(slots.iter()) {
             to.clone_from(from);
         }

@@ -345,6 +345,7 @@ impl<'a> Output<'a> {
 /// A number that tells byte strings apart which a program itself has made or verified (FNV-1a). All
 /// zero bytes if there are none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Sum(u64);
 
 impl Sum {

@@ -7,7 +7,7 @@ use usockets_sim::search::cases;
 
 /// Each bug of the loop, the configuration that finds it, and in how many steps.
 ///
-/// Those in TLS are not here, as no configuration has TLS: `tests/tls/tests/injected_bugs.rs` finds
+/// Those in TLS are not here, as no configuration has TLS: the searches in `tests/tls/tests` find
 /// them.
 const FOUND: [(InjectedBug, &str, usize); 22] = [
     (InjectedBug::LostWakeUp, "echo", 4),

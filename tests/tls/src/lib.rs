@@ -19,7 +19,7 @@ mod theirs;
 pub use counting::{Counting, verifications};
 pub use echo::{Echo, Held, Part};
 pub use identity::{Authority, Kind, Leaf, rsa};
-pub use null::Null;
+pub use null::{Null, NullKey};
 pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};
 pub use theirs::{Theirs, group, suite};
 

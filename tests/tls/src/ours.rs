@@ -9,7 +9,7 @@ use usockets::tls::{
 pub const NOW: u64 = 1_800_000_000;
 
 /// Random bytes from a seed (SplitMix64), and a clock that stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Machine {
     state: u64,
     pub now: u64,

@@ -2,7 +2,12 @@
 //! happen to them: records that come in pieces of any kind, new keys, ends, and one byte altered on
 //! the way. With cryptography that only adds up, and with the real one.
 //!
-//! `SEARCH=large` searches more, for `.ci/soak`.
+//! `SEARCH=large` searches more, for `.ci/soak`. With the feature `injected-bugs` only this: it
+//! finds the bug that open connections know how to have.
+#![cfg_attr(
+    feature = "injected-bugs",
+    allow(dead_code, unused_imports, reason = "that bug is looked for alone")
+)]
 
 use std::env::var;
 use std::hash::Hash;
@@ -400,6 +405,7 @@ fn real() -> Crypto {
 }
 
 #[test]
+#[cfg(not(feature = "injected-bugs"))]
 fn nothing_can_happen_to_records_that_is_wrong() {
     let (rules, least) = if is_large() {
         let rules = Rules {
@@ -415,6 +421,7 @@ fn nothing_can_happen_to_records_that_is_wrong() {
 }
 
 #[test]
+#[cfg(not(feature = "injected-bugs"))]
 fn nothing_can_happen_to_altered_records_that_is_wrong() {
     let altered = Rules {
         altered: 1,
@@ -427,6 +434,7 @@ fn nothing_can_happen_to_altered_records_that_is_wrong() {
 }
 
 #[test]
+#[cfg(not(feature = "injected-bugs"))]
 fn nothing_can_happen_to_pieces_that_is_wrong() {
     let pieces = Rules {
         any_piece: true,
@@ -440,6 +448,7 @@ fn nothing_can_happen_to_pieces_that_is_wrong() {
 
 /// The search is able to fail: it finds cryptography that believes whatever comes.
 #[test]
+#[cfg(not(feature = "injected-bugs"))]
 fn a_tag_that_is_not_compared_is_found() {
     let altered = Rules {
         altered: 1,
@@ -449,4 +458,17 @@ fn a_tag_that_is_not_compared_is_found() {
     let found = found.expect_err("an altered byte is believed");
     assert!(found.what.contains("is another"), "{found}");
     assert!(found.script.len() < 6, "{found}");
+}
+
+/// … and a side that stays with its old keys.
+#[test]
+#[cfg(feature = "injected-bugs")]
+fn the_injected_bug_is_found() {
+    use usockets::{InjectedBug, inject};
+
+    inject(Some(InjectedBug::StaleKeys));
+    let found = search_all(SMALL, Null::new).expect_err("it is found");
+    inject(None);
+    println!("StaleKeys: {} steps: {}", found.script.len(), found.what);
+    search_all(SMALL, Null::new).expect("nothing is wrong without it");
 }

@@ -49,6 +49,7 @@ impl Issuer {
 /// Which signatures of a chain and of OCSP's word on it have been verified, so that the rest can be
 /// later. All zero bytes at first.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Progress {
     /// By whose key each certificate's signature has been verified, as a number.
     issuers: [u16; CERTIFICATES_MAX],

@@ -216,6 +216,7 @@ pub trait Hasher: Clone {
     reason = "providers outside this crate match it"
 )]
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub enum HashAlgorithm {
     /// SHA-256.
     Sha256 = 0,
@@ -311,6 +312,7 @@ impl Suite {
 /// A key-exchange group (RFC 8446, section 4.2.7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub enum Group {
     /// Curve25519 (RFC 7748).
     X25519,
@@ -358,6 +360,7 @@ impl Group {
 
 /// A signature scheme by its number on the wire (RFC 8446, section 4.2.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub struct Scheme(u16);
 
 impl Scheme {
@@ -475,6 +478,7 @@ impl SignatureId {
 
 /// A value as long as a hash, a secret or a digest; wiped when dropped.
 #[derive(Clone)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub struct Secret(pub(crate) [u8; HASH_MAX]);
 
 impl Secret {
@@ -500,6 +504,7 @@ impl Drop for Secret {
 }
 
 /// A private key-exchange key; wiped when dropped.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub struct Private(pub [u8; PRIVATE_MAX]);
 
 impl Private {

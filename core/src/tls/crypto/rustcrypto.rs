@@ -27,6 +27,7 @@ const DRAWS_MAX: usize = 16;
 ///
 /// It verifies signatures unless `VERIFIES` is false, as in [`Self::for_server`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub struct RustCrypto<M, const VERIFIES: bool = true> {
     machine: M,
 }

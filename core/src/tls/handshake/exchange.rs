@@ -38,6 +38,7 @@ use crate::tls::wire::{copy, copy_whole, fit, part};
 
 /// What a connection borrows from a pool until it is open. It may hold secrets until
 /// [`Self::reset`] or drop.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub struct Handshake<C: Crypto> {
     pub(crate) message: Message<C::Room>,
     pub(crate) exchange: Exchange<C>,
@@ -142,6 +143,7 @@ impl<C: Crypto> Handshake<C> {
 /// handshake from the others. Wiped when dropped.
 ///
 /// [`Expected`], field by field: in one struct they take less.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct ParkedHandshake {
     verify_data: Secret,
     ticket: Option<TicketKey>,
@@ -151,6 +153,7 @@ pub(crate) struct ParkedHandshake {
 }
 
 /// The handshake's own state. Wiped when dropped.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Exchange<C: Crypto> {
     pub(crate) common: Common<C>,
     pub(crate) side: Side,
@@ -212,6 +215,7 @@ impl<C: Crypto> Exchange<C> {
 }
 
 /// What both sides have from the first hello to the end.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Common<C: Crypto> {
     pub(crate) transcript: Transcript<C::Hasher>,
     /// The client's random.
@@ -260,7 +264,33 @@ impl<C: Crypto> Drop for Common<C> {
     }
 }
 
+#[cfg(feature = "search")]
+impl<C: Crypto> core::hash::Hash for Common<C> {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        let Self {
+            transcript,
+            random,
+            name,
+            changes,
+            signing,
+            path,
+            pace,
+        } = self;
+        (transcript, random, name, changes).hash(into);
+        (signing, path, pace).hash(into);
+    }
+}
+
+#[cfg(feature = "search")]
+impl<C: Crypto + core::hash::Hash> core::hash::Hash for Handshake<C> {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        let Self { message, exchange } = self;
+        (message, exchange).hash(into);
+    }
+}
+
 /// A server's name, as a client asks for it.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct ServerName {
     bytes: [u8; NAME_MAX],
     len: u8,
@@ -293,6 +323,7 @@ impl ServerName {
 
 /// The session id of a hello, which a server echoes (RFC 8446, section 4.1.3).
 #[derive(Clone, Copy)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct SessionId {
     bytes: [u8; 32],
     len: u8,
@@ -322,6 +353,7 @@ impl SessionId {
 /// Whether a flight waits for a signature that comes later.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) enum Signing {
     /// It does not.
     None = 0,
@@ -334,6 +366,7 @@ pub(crate) enum Signing {
 /// Whether a client that resumes may have sent early data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) enum EarlyData {
     /// It has told of none.
     None = 0,
@@ -368,6 +401,7 @@ impl EarlyData {
 
 /// What the hellos have agreed on.
 #[derive(Clone)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Agreed {
     pub(crate) schedule: Schedule,
     pub(crate) group: Group,
@@ -377,6 +411,7 @@ pub(crate) struct Agreed {
 
 /// How the peer has proved who it is, as far as it has.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) enum Proof {
     /// Not at all.
     None,
@@ -397,6 +432,7 @@ pub(crate) enum Proof {
     )
 )]
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) enum Side {
     /// No hello has been made or read.
     None = 0,
@@ -405,6 +441,7 @@ pub(crate) enum Side {
 }
 
 /// A client's side.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Client {
     /// What its tickets are good for besides the name.
     pub(crate) target: Target,
@@ -419,6 +456,7 @@ pub(crate) struct Client {
         reason = "a lease has room for the share of ML-KEM, whatever the state"
     )
 )]
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) enum ClientStage {
     /// It knows whom it calls.
     Named,
@@ -445,6 +483,7 @@ pub(crate) enum ClientStage {
 }
 
 /// What a client has offered and the server has not answered yet.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Offer {
     pub(crate) session_id: SessionId,
     pub(crate) group: Group,
@@ -460,6 +499,7 @@ pub(crate) struct Offer {
 
 /// A pre-shared key that a client offers.
 #[derive(Clone)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct OfferedKey {
     pub(crate) secret: Secret,
     pub(crate) hash: HashAlgorithm,
@@ -469,6 +509,7 @@ pub(crate) struct OfferedKey {
 
 /// Whether the server asks a client for a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) enum CertificateRequest {
     None,
     /// It does, and the client's signatures by this scheme suit it.
@@ -498,12 +539,14 @@ impl Client {
 }
 
 /// A server's side.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Server {
     pub(crate) early: EarlyData,
     pub(crate) stage: ServerStage,
 }
 
 /// The states of a server.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) enum ServerStage {
     /// Another hello is to come.
     Retried(Retried),
@@ -527,6 +570,7 @@ pub(crate) enum ServerStage {
 
 /// What a second hello must be like.
 #[derive(Clone, Copy)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Retried {
     pub(crate) session_id: SessionId,
     /// The group that a share is asked for.
@@ -534,6 +578,7 @@ pub(crate) struct Retried {
 }
 
 /// What a server's flight is made of.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Answering {
     pub(crate) agreed: Agreed,
     /// Index of its identity.
@@ -557,6 +602,7 @@ pub(crate) struct Answering {
 
 /// What a server needs for the client's certificate and `Finished`. No ticket follows: where
 /// certificates are asked for, nobody resumes.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Asked {
     pub(crate) agreed: Agreed,
     /// Index of its identity, which tells whom to trust.
@@ -567,6 +613,7 @@ pub(crate) struct Asked {
 }
 
 /// The client's last message as it must be, and what its ticket will hold.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Expected {
     /// The content of the client's `Finished`.
     pub(crate) verify_data: Secret,
@@ -578,6 +625,7 @@ pub(crate) struct Expected {
 
 /// What a ticket that will be sent is made of.
 #[derive(Clone)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct TicketKey {
     pub(crate) secret: Secret,
     /// A hash of the name for which the ticket will be good.

@@ -56,6 +56,7 @@ pub(crate) fn put_change(out: &mut Output<'_>) -> Result<(), Alert> {
 }
 
 /// Handshake messages put together from records, and the next flight before it is protected.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Message<R> {
     room: R,
     len: usize,
@@ -193,5 +194,15 @@ impl<R: MessageRoom> Message<R> {
     pub(crate) const fn clear(&mut self) {
         self.len = 0;
         self.start = 0;
+    }
+}
+
+#[cfg(feature = "search")]
+impl<R: MessageRoom> core::hash::Hash for Message<R> {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        let Self { room, len, start } = self;
+        // What is behind the length is written before it is read.
+        part(room.bytes(), ..*len).hash(into);
+        start.hash(into);
     }
 }

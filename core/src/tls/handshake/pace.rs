@@ -8,6 +8,7 @@ const EXCESS_MAX: i8 = 4;
 
 /// Counts the signatures that a handshake verifies. All zero bytes at first, which sets no bound.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Pace {
     is_bounded: bool,
     /// Signatures that may still be verified; below zero as many as exceeded it.

@@ -19,6 +19,7 @@ const CERTIFICATE_MAX: usize = 2_048;
 /// A program that wants to know hands [`Tls::with_peers`](crate::tls::Tls::with_peers) one of these
 /// for each socket of its pool, about 2.5 KB each. One belongs to a connection from its hello until
 /// it closes, and says nothing before the handshake is done. All zero bytes when empty.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub struct Peer {
     /// Bits of the name of the layer's socket whose peer it is; 0 if it is nobody's.
     owner: u64,

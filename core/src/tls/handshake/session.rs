@@ -29,6 +29,7 @@ pub(crate) const RESUMPTION_MAX: u64 = 604_800;
 /// of revoked certificates and policy of OCSP. With such lists it is good until the next update of
 /// those of the certificate's issuers. About 2 KB. All zero bytes when empty; its key is wiped when
 /// it is replaced.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub struct Session {
     name: [u8; NAME_MAX],
     /// 0 if nothing is in the place.
@@ -56,6 +57,7 @@ pub struct Session {
 
 /// What a ticket is good for besides the server's name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Target {
     pub(crate) port: u16,
     /// The index of the layer's configuration.
@@ -98,6 +100,7 @@ impl Target {
 
 /// When certificates were shown, and how long they may stand for who showed them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Authentication {
     /// In seconds since 1970, as the other.
     pub(crate) at: u64,

@@ -6,6 +6,7 @@ use crate::tls::wire::fit;
 
 /// The hash of the messages so far.
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) enum Transcript<H> {
     /// The hash function is agreed on. In a handshake that has not begun, a hasher that is not in
     /// use.
@@ -77,5 +78,17 @@ impl<H: Hasher> Transcript<H> {
         hasher.update(&[254, 0, 0, fit(digest.len())]);
         hasher.update(digest);
         *self = Self::One(hasher);
+    }
+}
+
+#[cfg(feature = "search")]
+impl<H: Hasher> core::hash::Hash for Transcript<H> {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        match self {
+            Self::One(hasher) => (0_u8, hasher.digest()).hash(into),
+            Self::Both { sha256, sha384 } => {
+                (1_u8, sha256.digest(), sha384.digest()).hash(into);
+            }
+        }
     }
 }

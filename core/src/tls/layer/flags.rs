@@ -2,6 +2,7 @@
 
 /// Facts about a socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Flags(u16);
 
 impl Flags {

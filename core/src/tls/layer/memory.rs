@@ -153,6 +153,7 @@ impl<C: Crypto> Pools<'_, C> {
 ///
 /// As an input it holds bytes from the transport, of which the front may be plaintext that was
 /// opened in place; as an output, records that the transport has not taken.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Record {
     bytes: [u8; RECORD_MAX],
     start: usize,
@@ -298,5 +299,57 @@ impl Record {
     /// Returns true if plaintext waits to be delivered.
     pub(crate) const fn has_plain(&self) -> bool {
         self.plain_start < self.plain_end
+    }
+}
+
+#[cfg(feature = "search")]
+impl core::hash::Hash for Record {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        let Self {
+            bytes,
+            start,
+            end,
+            plain_start,
+            plain_end,
+            consumed,
+            wait,
+        } = self;
+        // Places count from the front of what is there, and so does the plaintext in it; what was
+        // there before is not read again.
+        part(bytes, *start..*end).hash(into);
+        plain_start.saturating_sub(*start).hash(into);
+        plain_end.saturating_sub(*start).hash(into);
+        (consumed, wait).hash(into);
+    }
+}
+
+#[cfg(feature = "search")]
+impl<C: Crypto + Clone> Pools<'_, C>
+where
+    C::Room: Clone,
+{
+    /// Makes these pools what `other`'s are; false if they are of other lengths.
+    pub(crate) fn copy_from(&mut self, other: &Self) -> bool {
+        self.handshakes.copy_from(&other.handshakes)
+            && self.inputs.copy_from(&other.inputs)
+            && self.outputs.copy_from(&other.outputs)
+            && self.parked.copy_from(&other.parked)
+            && self.exchanges.copy_from(&other.exchanges)
+    }
+}
+
+#[cfg(feature = "search")]
+impl<C: Crypto + core::hash::Hash> core::hash::Hash for Pools<'_, C> {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        let Self {
+            handshakes,
+            parked,
+            exchanges,
+            inputs,
+            outputs,
+        } = self;
+        handshakes.hash(into);
+        (parked, exchanges).hash(into);
+        (inputs, outputs).hash(into);
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `queue` | sockets that wait for their turn |
 //! | `pool` | entries that are leased to sockets in order |
 //! | `slab` | small places that nobody waits for |
 //! | `memory` | the pools' memory, from the caller |
@@ -14,6 +15,7 @@
 //! | `datagrams` | datagram sockets, which pass through |
 //! | `descriptors` | descriptors that go in and out below TLS |
 //! | `receiving`, `sending` | data of an open connection through the layer |
+//! | `search` | copies of a layer, and fingerprints of its state |
 //!
 //! May import all of [`tls`](crate::tls) but `embedded`.
 
@@ -25,7 +27,10 @@ pub(crate) mod memory;
 pub(crate) mod opening;
 pub(crate) mod platform;
 pub(crate) mod pool;
+pub(crate) mod queue;
 pub(crate) mod receiving;
+#[cfg(feature = "search")]
+pub(crate) mod search;
 pub(crate) mod sending;
 pub(crate) mod slab;
 pub(crate) mod socket;

@@ -69,11 +69,11 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
     /// verify less, since they could not wait.
     pub(crate) verifications_left: i8,
     /// Own reports that may still be given in this iteration.
-    reports_left: u32,
+    pub(crate) reports_left: u32,
     /// The socket whose report was the last, if it reported an end or an error.
-    ending: Option<SocketId>,
+    pub(crate) ending: Option<SocketId>,
     /// Microseconds that a lease lasts without progress while others wait for it.
-    lease_max: u64,
+    pub(crate) lease_max: u64,
     /// What is inserted is secured.
     pub(crate) secures_inserts: bool,
 }

@@ -2,6 +2,7 @@
 
 use crate::id::SocketId;
 use crate::invariant::{CHECKED, impossible, invariant};
+use crate::tls::layer::queue::Queue;
 
 /// Shortest lease while others wait, in microseconds: some round trips of an honest peer.
 pub(crate) const LEASE_MIN: u64 = 250_000;
@@ -11,6 +12,7 @@ const CHECKED_MAX: usize = 256;
 const QUEUE_PATIENT: usize = 8;
 
 /// One entry of a [`Pool`], all zero bytes at first.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Entry<T> {
     /// Bits of the socket that has it or is to have it; 0 when it is free.
     owner: u64,
@@ -53,6 +55,7 @@ impl<T> Entry<T> {
 /// What an entry is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Hash))]
 enum State {
     Free = 0,
     /// Reserved for a socket that waited and is to be reported.
@@ -110,60 +113,6 @@ pub(crate) enum Report {
     Recalled,
 }
 
-/// The sockets that wait, in order, in memory of the caller's.
-struct Queue<'s> {
-    ring: &'s mut [u64],
-    head: usize,
-    len: usize,
-}
-
-impl Queue<'_> {
-    /// Returns where in the ring the socket `offset` behind the first is.
-    fn at(&self, offset: usize) -> usize {
-        let sum = self.head.saturating_add(offset);
-        sum.checked_rem(self.ring.len()).unwrap_or_default()
-    }
-
-    fn position(&self, bits: u64) -> Option<usize> {
-        (0..self.len).find(|offset| self.ring.get(self.at(*offset)) == Some(&bits))
-    }
-
-    fn push(&mut self, bits: u64) -> bool {
-        if self.len >= self.ring.len() {
-            return false;
-        }
-        let at = self.at(self.len);
-        let Some(slot) = self.ring.get_mut(at) else {
-            impossible!("a place in the ring is beyond its end");
-            return false;
-        };
-        *slot = bits;
-        self.len = self.len.saturating_add(1);
-        true
-    }
-
-    fn pop(&mut self) -> Option<u64> {
-        self.len = self.len.checked_sub(1)?;
-        let bits = self.ring.get(self.head).copied();
-        invariant!(bits.is_some(), "a place in the ring is beyond its end");
-        self.head = self.at(1);
-        bits
-    }
-
-    /// Takes out the socket at `position`; those behind move up.
-    fn remove(&mut self, position: usize) {
-        for offset in position..self.len.saturating_sub(1) {
-            let next = self.ring.get(self.at(offset.saturating_add(1))).copied();
-            let at = self.at(offset);
-            match (self.ring.get_mut(at), next) {
-                (Some(slot), Some(next)) => *slot = next,
-                _ => impossible!("a place in the ring is beyond its end"),
-            }
-        }
-        self.len = self.len.saturating_sub(1);
-    }
-}
-
 /// What came of asking for an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Lease {
@@ -177,6 +126,7 @@ pub(crate) enum Lease {
 
 /// An entry's index plus one; 0 is none. Small, as every socket has three.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Index(u16);
 
 impl Index {
@@ -659,6 +609,80 @@ impl<'s, T> Pool<'s, T> {
 /// Names the entry at `position`; only the first 65,535 can be leased.
 fn index_at(position: usize) -> Option<Index> {
     u16::try_from(position.saturating_add(1)).ok().map(Index)
+}
+
+#[cfg(feature = "search")]
+impl<T> Pool<'_, T> {
+    /// Returns how many entries are not free.
+    pub(crate) fn count(&self) -> usize {
+        let is_used = |entry: &&Entry<T>| entry.state != State::Free;
+        self.entries.iter().filter(is_used).count()
+    }
+}
+
+#[cfg(feature = "search")]
+impl<T: Clone> Pool<'_, T> {
+    /// Makes this pool what `other` is; false if it has another length.
+    pub(crate) fn copy_from(&mut self, other: &Self) -> bool {
+        use crate::tls::layer::search::copy_all;
+        let Pool {
+            entries,
+            waiting: Queue { ring, head, len },
+            free,
+            fresh,
+            in_use,
+            to_report,
+            reported,
+            now,
+        } = other;
+        (self.waiting.head, self.waiting.len) = (*head, *len);
+        (self.free, self.fresh, self.in_use) = (*free, *fresh, *in_use);
+        (self.to_report, self.reported, self.now) = (*to_report, *reported, *now);
+        copy_all(self.waiting.ring, ring) && copy_all(self.entries, entries)
+    }
+}
+
+#[cfg(feature = "search")]
+impl<T: core::hash::Hash> core::hash::Hash for Pool<'_, T> {
+    fn hash<S: core::hash::Hasher>(&self, into: &mut S) {
+        use crate::tls::layer::search::hash_owner;
+        let Self {
+            entries,
+            waiting,
+            free,
+            fresh,
+            // Counted from the states of the entries.
+            in_use: _,
+            to_report: _,
+            reported: _,
+            now,
+        } = self;
+        for entry in entries.iter() {
+            let Entry {
+                owner,
+                state,
+                next,
+                was_asked,
+                gives_way,
+                since,
+                value,
+            } = entry;
+            state.hash(into);
+            if *state == State::Free {
+                next.hash(into);
+            } else {
+                hash_owner(*owner, into);
+                (was_asked, gives_way).hash(into);
+                now.wrapping_sub(*since).hash(into);
+            }
+            value.hash(into);
+        }
+        for offset in 0..waiting.len {
+            let bits = waiting.ring.get(waiting.at(offset)).copied();
+            hash_owner(bits.unwrap_or_default(), into);
+        }
+        (waiting.len, free, fresh).hash(into);
+    }
 }
 
 #[cfg(test)]

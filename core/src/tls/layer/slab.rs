@@ -11,6 +11,7 @@ use crate::tls::wire::{copy, part, part_mut};
 /// A place in which a server's handshake of which only the client's last message is to come, or the
 /// end of a record that a slow peer has taken in part, waits in little memory. See
 /// [`Tls::with_parking`](crate::tls::Tls::with_parking). 176 bytes, all zero when empty.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub struct ParkingPlace(Place<Parked>);
 
 impl ParkingPlace {
@@ -22,6 +23,7 @@ impl ParkingPlace {
 /// client that is asked for a certificate, or for another hello. See
 /// [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking). 1,152 bytes, all zero
 /// when empty.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub struct ExchangePlace<C: Crypto>(Place<ParkedExchange<C>>);
 
 impl<C: Crypto> ExchangePlace<C> {
@@ -64,6 +66,7 @@ impl<C: Crypto> Slot for ExchangePlace<C> {
 }
 
 /// A value, and whose it is.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct Place<T> {
     value: T,
     /// Bits of the socket whose it is.
@@ -310,6 +313,69 @@ impl<'s, S: Slot> Slab<'s, S> {
     }
 }
 
+#[cfg(feature = "search")]
+impl<S: Slot> Slab<'_, S> {
+    /// Returns how many places are taken.
+    pub(crate) fn count(&self) -> usize {
+        let is_used = |slot: &&S| slot.place().owner != 0;
+        self.slots.iter().filter(is_used).count()
+    }
+}
+
+#[cfg(feature = "search")]
+impl<S: Slot + Clone> Slab<'_, S> {
+    /// Makes this slab what `other` is; false if it has another length.
+    pub(crate) fn copy_from(&mut self, other: &Self) -> bool {
+        let Slab {
+            slots,
+            free,
+            fresh,
+            oldest,
+            newest,
+            tails,
+            now,
+        } = other;
+        (self.free, self.fresh, self.tails) = (*free, *fresh, *tails);
+        (self.oldest, self.newest, self.now) = (*oldest, *newest, *now);
+        crate::tls::layer::search::copy_all(self.slots, slots)
+    }
+}
+
+#[cfg(feature = "search")]
+impl<S: Slot> core::hash::Hash for Slab<'_, S>
+where
+    S::Value: core::hash::Hash,
+{
+    fn hash<H: core::hash::Hasher>(&self, into: &mut H) {
+        let Self {
+            slots,
+            free,
+            fresh,
+            oldest,
+            newest,
+            tails,
+            now,
+        } = self;
+        for slot in slots.iter().take(usize::from(*fresh)) {
+            let Place {
+                value,
+                owner,
+                since,
+                next,
+                previous,
+                is_tail,
+            } = slot.place();
+            value.hash(into);
+            crate::tls::layer::search::hash_owner(*owner, into);
+            if *owner != 0 {
+                now.wrapping_sub(*since).hash(into);
+            }
+            (next, previous, is_tail).hash(into);
+        }
+        (free, fresh, oldest, newest, tails).hash(into);
+    }
+}
+
 /// What a [`Place`] may have.
 pub(crate) trait Value {
     /// Nothing, all zero bytes.
@@ -320,6 +386,7 @@ pub(crate) trait Value {
 }
 
 /// All of a server's handshake but the message that is being put together. Wiped when replaced.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct ParkedExchange<C: Crypto>(pub(crate) Exchange<C>);
 
 impl<C: Crypto> Value for ParkedExchange<C> {
@@ -333,6 +400,7 @@ impl<C: Crypto> Value for ParkedExchange<C> {
 /// What a socket may keep in little memory, of which there is enough for many. All zero bytes when
 /// empty, wiped when replaced.
 #[repr(u8)]
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) enum Parked {
     /// Nothing.
     Empty = 0,
@@ -354,6 +422,7 @@ impl Value for Parked {
 pub(crate) const TAIL_MAX: usize = 130;
 
 /// The end of a small record that the platform has not taken.
+#[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub(crate) struct Tail {
     bytes: [u8; TAIL_MAX],
     start: u8,

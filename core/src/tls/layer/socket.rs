@@ -6,6 +6,7 @@ use crate::tls::layer::flags::Flags;
 use crate::tls::layer::pool::Index;
 
 /// A socket of [`Tls`](crate::tls::Tls): the platform's, and what TLS keeps of it.
+#[cfg_attr(feature = "search", derive(Clone))]
 pub struct TlsSocket<S> {
     pub(crate) inner: S,
     pub(crate) connection: Connection,
@@ -72,6 +73,12 @@ impl<S> TlsSocket<S> {
             true => Kind::Secured(self),
             false => Kind::Plain(&mut self.inner),
         }
+    }
+
+    /// Returns the bits of what is leased, for a fingerprint.
+    #[cfg(feature = "search")]
+    pub(crate) const fn leased_bits(&self) -> (u16, u16) {
+        (self.handshake_bits, self.input_bits)
     }
 
     /// Returns the platform's socket below.
@@ -178,6 +185,7 @@ impl<S> TlsSocket<S> {
 /// | [`Self::PART`] | one that is being read has come in parts | it has been read |
 /// | [`Self::WHOLE`] | the last one came as a whole | one does not |
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Wait(u16);
 
 impl Wait {

@@ -123,6 +123,7 @@ pub(crate) fn finished<H: Hasher>(
 
 /// One of the schedule's three secrets: early, handshake, master. Wiped when dropped.
 #[derive(Clone)]
+#[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Schedule {
     secret: Secret,
 }

@@ -98,9 +98,10 @@
 //! ```
 //!
 //! # What is not searched
-//! What is around the TCP engine in its stack; handshakes and the layer of TLS (its open
-//! connections are, in `tests/tls/tests/search.rs` of the repository); datagrams, Unix sockets and
-//! foreign descriptors. Connections are not told apart by what is the same of them, so that two
+//! What is around the TCP engine in its stack; datagrams, Unix sockets and foreign descriptors. TLS
+//! is, but not here: in the repository, `tests/tls/tests` has a search of open connections
+//! (`search.rs`), of handshakes (`search_handshakes.rs`), and of the layer in a loop
+//! (`search_layer`). Connections are not told apart by what is the same of them, so that two
 //! which are alike count twice.
 //!
 //! | file | what it has |
