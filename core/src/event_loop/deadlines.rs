@@ -82,8 +82,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         match missed {
             None => self.state.give_back(self.slots, id),
             Some(missed) => {
-                let next = period.saturating_mul(missed.saturating_add(1));
-                let next = deadline.saturating_add(next);
+                // As much as it is late, and a period at most.
+                let after = period.wrapping_mul(missed.wrapping_add(1));
+                let next = deadline.saturating_add(after);
                 self.state.wheel.set(self.slots, id.index(), next);
             }
         }

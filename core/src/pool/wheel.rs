@@ -28,7 +28,7 @@ struct Level {
 /// second, so that what is on one of them stays in the processor's cache until it is due; were they
 /// four times as long, a million timeouts would take 1.4 times as long to expire.
 const LEVELS: [Level; 7] = [
-    Level::new(0, 32, 32),
+    Level::new(0, TICKS_FIRST, 32),
     Level::new(5, 192, 32),
     Level::new(10, FAR_FIRST, 128),
     Level::new(17, 224, 16),
@@ -41,7 +41,7 @@ const LEVELS: [Level; 7] = [
 const PARTS: [(Level, u8, u64); 8] = {
     let [ticks, near, middle, a, b, c, top] = LEVELS;
     [
-        (ticks, 32, 0xffff_ffff),
+        (ticks, TICKS_FIRST, 0xffff_ffff),
         (near, 192, 0xffff_ffff),
         (middle, FAR_FIRST, u64::MAX),
         (middle, 128, u64::MAX),
@@ -55,10 +55,13 @@ const PARTS: [(Level, u8, u64); 8] = {
 const TOP_FIRST: u8 = 240;
 /// The first list of the third level.
 const FAR_FIRST: u8 = 64;
-/// Whether walks look ahead, of which small machines have nothing but the memory that it takes.
-const LOOKS_AHEAD: bool = cfg!(target_pointer_width = "64");
-/// How many lists' ends are known.
-const LASTS: usize = if LOOKS_AHEAD { 128 } else { 0 };
+/// The first list of the lowest level. The third level's come after its last.
+const TICKS_FIRST: u8 = 32;
+/// How many lanes a list has, a power of 2. The slots of a long list lie far apart in memory, and
+/// as each is found by the one before, the processor waits for each in turn; of lanes that are
+/// taken off side by side, it waits for all at a time. Small programs, which are built without std,
+/// have nothing of it but the memory that it takes.
+const LANES: usize = if cfg!(feature = "std") { 4 } else { 1 };
 /// As many as a byte names, so that none is out of bounds; those of no level stay empty.
 const LISTS_ALL: usize = 256;
 
@@ -108,17 +111,9 @@ pub(crate) struct Wheel {
     walking: u8,
     /// Which lists have entries, a bit each.
     filled: [u64; LISTS_ALL / 64],
-    /// First slot of each list, plus one. Its own link backwards means nothing, so that a list is
-    /// walked along without a look at the slot that becomes the first.
-    heads: [u32; LISTS_ALL],
-    /// The slot, plus one, that came first to each list of the third level, so is its last if it
-    /// is still on it.
-    lasts: [u32; LASTS],
-    /// How far the walk along such a list has looked ahead from its end. These lists are long, and
-    /// their slots lie far apart in memory: as each is found by the one before, the processor would
-    /// wait for each in turn. From the other end it waits for two at a time. Nothing else depends
-    /// on what is found there.
-    ahead: u32,
+    /// First slot of each lane of each list, plus one. Its own link backwards means nothing, so
+    /// that a list is taken off without a look at the slot that becomes the first.
+    heads: [[u32; LANES]; LISTS_ALL],
 }
 
 /// A slot whose deadline is over.
@@ -130,16 +125,6 @@ pub(crate) struct Due {
     pub(crate) deadline: u64,
 }
 
-/// How a walk along a list ended.
-enum Walked {
-    /// At a slot whose deadline is over.
-    Due(Due),
-    /// At the end of the budget.
-    Spent,
-    /// At the end of the list.
-    Done,
-}
-
 impl Wheel {
     /// A wheel with nothing on it, whose clock stands at `micros`.
     pub(crate) const fn new(micros: u64) -> Self {
@@ -148,9 +133,7 @@ impl Wheel {
             next_micros: NEVER,
             walking: 0,
             filled: [0; LISTS_ALL / 64],
-            heads: [0; LISTS_ALL],
-            lasts: [0; LASTS],
-            ahead: 0,
+            heads: [[0; LANES]; LISTS_ALL],
         }
     }
 
@@ -208,43 +191,40 @@ impl Wheel {
             }
             self.remove(slots, index);
         }
-        self.insert(slots, index, due);
-    }
-
-    fn insert<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, due: u64) {
-        let list = list_of(due.max(self.tick.saturating_add(1)), self.tick);
-        self.set_next(self.next().min(self.list_tick(list)));
-        self.link(slots, index, list);
-    }
-
-    /// Puts a slot, which is on no list, in front of one.
-    #[inline]
-    fn link<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32, list: u8) {
+        let list = list_of(due.max(self.tick.wrapping_add(1)), self.tick);
+        let micros = self.list_tick(list).wrapping_shl(TICK_SHIFT);
+        self.next_micros = self.next_micros.min(micros);
         let link = index.wrapping_add(1);
-        let second = self.put_first(list, link);
-        if let Some(slot) = slots.get_mut(to_index(index)) {
+        self.link(slots, link, list, lane_of(list, link));
+    }
+
+    /// Puts the slot of a link, which is on no list, in front of a lane of one.
+    #[inline]
+    fn link<S, C>(&mut self, slots: &mut [Slot<S, C>], link: u32, list: u8, lane: usize) {
+        let second = match self.head(list, lane) {
+            Some(head) => core::mem::replace(head, link),
+            None => 0,
+        };
+        if let Some(slot) = linked(slots, link) {
             slot.bucket = list;
             slot.next = second;
         }
-        self.put_second(slots, second, link, list);
-    }
-
-    /// Lets a list begin with the slot of a link; returns the link that it began with.
-    #[inline]
-    fn put_first(&mut self, list: u8, link: u32) -> u32 {
-        match self.heads.get_mut(usize::from(list)) {
-            Some(head) => core::mem::replace(head, link),
-            None => 0,
-        }
-    }
-
-    /// Lets the slot that a list began with, if there was one, come after the first one.
-    #[inline]
-    fn put_second<S, C>(&mut self, slots: &mut [Slot<S, C>], second: u32, first: u32, list: u8) {
         match linked(slots, second) {
-            Some(slot) => slot.prev = first,
-            None => self.set_filled(list, first),
+            Some(slot) => slot.prev = link,
+            None => self.set_filled(list),
         }
+    }
+
+    /// The link that a lane of a list begins with.
+    #[inline]
+    fn head(&mut self, list: u8, lane: usize) -> Option<&mut u32> {
+        self.heads.get_mut(usize::from(list))?.get_mut(lane)
+    }
+
+    /// Returns true if a list has no entries.
+    fn is_empty(&self, list: u8) -> bool {
+        let lanes = self.heads.get(usize::from(list));
+        lanes.is_none_or(|lanes| *lanes == [0; LANES])
     }
 
     /// Takes the slot off whatever list it is on.
@@ -259,10 +239,11 @@ impl Wheel {
         }
         let (prev, next) = (slot.prev, slot.next);
         slot.bucket = 0;
-        let head = self.heads.get_mut(usize::from(list));
-        if let Some(head) = head.filter(|head| **head == index.wrapping_add(1)) {
+        let link = index.wrapping_add(1);
+        let head = self.head(list, lane_of(list, link));
+        if let Some(head) = head.filter(|head| **head == link) {
             *head = next;
-            if next == 0 {
+            if next == 0 && self.is_empty(list) {
                 self.clear_filled(list);
                 self.earliest();
             }
@@ -281,10 +262,13 @@ impl Wheel {
     pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
         let is_on = |slot: &&Slot<S, C>| (1..WAITING_FOR_SLOT).contains(&slot.bucket);
         let mut left = used.iter().filter(is_on).count();
-        let begun = self.heads.iter().map(|head| u32::from(*head != 0));
-        let mut unmarked: u32 = begun.sum();
-        for list in self.filled_lists() {
-            let mut link = self.heads.get(usize::from(list)).copied().unwrap_or(0);
+        let begun = self.heads.as_flattened().iter();
+        let mut unmarked: u32 = begun.map(|head| u32::from(*head != 0)).sum();
+        let lanes = self.filled_lists().flat_map(|list| {
+            let lanes = self.heads.get(usize::from(list)).into_iter().flatten();
+            lanes.map(move |first| (list, *first))
+        });
+        for (list, mut link) in lanes {
             unmarked = unmarked.wrapping_sub(u32::from(link != 0));
             while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
                 invariant!(slot.bucket == list, "a slot knows its list");
@@ -305,24 +289,28 @@ impl Wheel {
     }
 
     /// Takes the next slot whose deadline is at or before `micros`, with the deadline. `budget`
-    /// counts down with every slot looked at; at 0, `None` may only mean "later".
+    /// counts down with the slots looked at; once it is spent, `None` may only mean "later".
+    #[inline]
     pub(crate) fn expire<S, C>(
         &mut self,
         slots: &mut [Slot<S, C>],
         micros: u64,
         budget: &mut u32,
     ) -> Option<Due> {
-        let now = micros >> TICK_SHIFT;
         loop {
             let list = match self.walking {
-                0 => self.start_walk(now)?,
+                0 => self.start_walk(micros >> TICK_SHIFT)?,
                 list => list,
             };
-            match self.walk(slots, list, budget) {
-                Walked::Due(due) => return Some(due),
-                Walked::Spent => return None,
-                Walked::Done => self.end_walk(list),
+            if !is_tick(list) {
+                self.spread(slots, list, budget);
+            } else if let Some(due) = self.take_due(slots, list, budget) {
+                return Some(due);
             }
+            if !self.is_empty(list) {
+                return None;
+            }
+            self.end_walk(list);
         }
     }
 
@@ -330,78 +318,83 @@ impl Wheel {
     fn start_walk(&mut self, now: u64) -> Option<u8> {
         let list = self.earliest();
         if self.next() > now {
-            self.tick = self.tick.max(now);
+            self.tick = now;
             return None;
         }
         self.tick = self.tick.max(self.next());
         self.set_next(self.tick);
         self.walking = list;
-        self.ahead = self.last_of(list).copied().unwrap_or_default();
         Some(list)
     }
 
-    /// Walks on along the list of this tick up to the next slot that is due, and moves the
-    /// others to the lists that they belong to by now.
+    /// Takes slots off the list of this tick up to the next one that is due, which is returned.
+    /// Those whose deadlines were put off are put where they belong by now.
     ///
-    /// The list is a whole until this returns: only then it begins with the first slot left on it.
-    /// Nothing is added to it meanwhile, nor between two walks, as everything that
-    /// is due later than its first tick belongs to another list.
+    /// Nothing is added to it meanwhile, nor between two calls, as everything that is due later
+    /// than this tick belongs to another list.
     #[inline]
-    fn walk<S, C>(&mut self, slots: &mut [Slot<S, C>], list: u8, budget: &mut u32) -> Walked {
-        let Some(&first) = self.heads.get(usize::from(list)) else {
-            return Walked::Done;
-        };
-        let tick = self.tick;
-        let mut link = first;
-        while let Some(slot) = linked(slots, link) {
-            let (left, is_spent) = budget.overflowing_sub(1);
-            if is_spent {
-                self.cut(list, link);
-                return Walked::Spent;
-            }
-            *budget = left;
-            let next = slot.next;
+    fn take_due<S, C>(
+        &mut self,
+        slots: &mut [Slot<S, C>],
+        list: u8,
+        budget: &mut u32,
+    ) -> Option<Due> {
+        loop {
+            let [head, ..] = self.heads.get_mut(usize::from(list))?;
+            let link = *head;
+            let slot = linked(slots, link)?;
+            *budget = budget.checked_sub(1)?;
+            *head = slot.next;
+            slot.bucket = 0;
             let deadline = slot.deadline.micros();
-            let due = due_tick(deadline);
+            let index = link.wrapping_sub(1);
             if deadline == 0 {
-                slot.bucket = 0;
-            } else if due <= tick {
-                slot.bucket = 0;
-                slot.deadline = Deadline::NEVER;
-                self.cut(list, next);
-                return Walked::Due(Due {
-                    index: link.wrapping_sub(1),
-                    generation: slot.generation,
-                    is_opened: slot.is_opened(),
-                    deadline,
-                });
-            } else {
-                let [ticks, near, ..] = const { &LEVELS };
-                let is_near = near.lists_to(due ^ tick) == 0;
-                let list = if is_near {
-                    ticks.list_of(due)
-                } else {
-                    far_list_of(due, tick)
-                };
-                let second = self.put_first(list, link);
-                slot.bucket = list;
-                slot.next = second;
-                self.put_second(slots, second, link, list);
-                if LOOKS_AHEAD && !is_near {
-                    self.ahead = linked(slots, self.ahead).map_or(0, |slot| slot.prev);
-                }
+                continue;
             }
-            link = next;
+            if due_tick(deadline) > self.tick {
+                self.place(slots, index);
+                continue;
+            }
+            slot.deadline = Deadline::NEVER;
+            return Some(Due {
+                index,
+                generation: slot.generation,
+                is_opened: slot.is_opened(),
+                deadline,
+            });
         }
-        self.cut(list, 0);
-        Walked::Done
     }
 
-    /// Lets a list begin with the slot of a link.
-    #[inline]
-    fn cut(&mut self, list: u8, link: u32) {
-        if let Some(head) = self.heads.get_mut(usize::from(list)) {
-            *head = link;
+    /// Moves the slots of a list, whose first tick this is, to the lists that they belong to by
+    /// now, up to the end of the budget: one of each lane in turn. What is due by this tick goes to
+    /// the tick's list.
+    fn spread<S, C>(&mut self, slots: &mut [Slot<S, C>], list: u8, budget: &mut u32) {
+        let tick = self.tick;
+        loop {
+            let mut taken = 0_u32;
+            for lane in 0..LANES {
+                let lanes = self.heads.get_mut(usize::from(list));
+                let Some(head) = lanes.and_then(|lanes| lanes.get_mut(lane)) else {
+                    return;
+                };
+                let link = *head;
+                let Some(slot) = linked(slots, link) else {
+                    continue;
+                };
+                *head = slot.next;
+                taken = taken.wrapping_add(1);
+                let deadline = slot.deadline.micros();
+                if deadline == 0 {
+                    slot.bucket = 0;
+                    continue;
+                }
+                let (list, lane) = place_of(due_tick(deadline).max(tick), tick, lane);
+                self.link(slots, link, list, lane);
+            }
+            match budget.checked_sub(taken) {
+                Some(left) if taken != 0 => *budget = left,
+                _ => return,
+            }
         }
     }
 
@@ -411,18 +404,9 @@ impl Wheel {
         self.earliest();
     }
 
-    /// The slot that came first to a list, if that is of the third level.
-    fn last_of(&mut self, list: u8) -> Option<&mut u32> {
-        let place = list.wrapping_sub(FAR_FIRST);
-        self.lasts.get_mut(usize::from(place))
-    }
-
-    /// Notes that a list has entries, and the first of them.
+    /// Notes that a list has entries.
     #[cold]
-    fn set_filled(&mut self, list: u8, first: u32) {
-        if let Some(last) = self.last_of(list) {
-            *last = first;
-        }
+    fn set_filled(&mut self, list: u8) {
         if let Some(filled) = self.filled.get_mut(usize::from(list >> 6)) {
             *filled |= 1_u64.wrapping_shl(list.into());
         }
@@ -452,11 +436,7 @@ impl Wheel {
     fn earliest(&mut self) -> u8 {
         if self.walking != 0 {
             let list = self.walking;
-            if self
-                .heads
-                .get(usize::from(list))
-                .is_some_and(|head| *head != 0)
-            {
+            if !self.is_empty(list) {
                 self.set_next(self.tick);
                 return list;
             }
@@ -523,16 +503,14 @@ impl Wheel {
             heads,
             // Which lists have entries shows in the links.
             filled: _,
-            lasts: _,
-            ahead: _,
         } = self;
         into.write_u64(now & 0x3ff);
         into.write_u64((now >> TICK_SHIFT).wrapping_sub(*tick));
         into.write_u64(tick & 0x1_ffff);
         hash_time(*next_micros, NEVER, now, into);
         into.write_u8(*walking);
-        for (list, head) in (0..=u8::MAX).zip(heads) {
-            if *head != 0 {
+        for (list, lanes) in (0..=u8::MAX).zip(heads) {
+            for head in lanes.iter().filter(|head| **head != 0) {
                 into.write_u64(self.list_tick(list).wrapping_sub(*tick));
                 crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
             }
@@ -553,24 +531,25 @@ pub(crate) fn hash_time(at: u64, never: u64, now: u64, into: &mut impl core::has
 /// Returns the list for a tick to come: on the lowest level that reaches as far.
 #[inline]
 fn list_of(due: u64, now: u64) -> u8 {
-    let [ticks, near, ..] = const { &LEVELS };
-    if near.lists_to(due ^ now) == 0 {
-        return ticks.list_of(due);
+    let [ticks, near, middle, far, ..] = const { &LEVELS };
+    let differs = due ^ now;
+    if near.lists_to(differs) == 0 {
+        ticks.list_of(due)
+    } else if middle.lists_to(differs) == 0 {
+        near.list_of(due)
+    } else if far.lists_to(differs) == 0 {
+        middle.list_of(due)
+    } else {
+        far_list_of(due, now)
     }
-    far_list_of(due, now)
 }
 
-/// The same for a tick that is not on the lowest level.
-#[inline]
+/// The same for a tick that is beyond the third level.
+#[cold]
+#[inline(never)]
 fn far_list_of(due: u64, now: u64) -> u8 {
-    let [_, near, middle, far, further @ .., top] = const { &LEVELS };
+    let [_, _, _, far, further @ .., top] = const { &LEVELS };
     let differs = due ^ now;
-    if middle.lists_to(differs) == 0 {
-        return near.list_of(due);
-    }
-    if far.lists_to(differs) == 0 {
-        return middle.list_of(due);
-    }
     let mut below = far;
     for level in further {
         if level.lists_to(differs) == 0 {
@@ -585,6 +564,35 @@ fn far_list_of(due: u64, now: u64) -> u8 {
     let last = top.lists_to(now).saturating_add(top.mask.into());
     let lists = top.lists_to(due).min(last);
     top.first.wrapping_add(top.place(lists))
+}
+
+/// Returns the list for a tick that is here or to come, and the lane for a slot that comes from
+/// this one.
+#[inline]
+fn place_of(due: u64, now: u64, lane: usize) -> (u8, usize) {
+    let [ticks, near, ..] = const { &LEVELS };
+    if near.lists_to(due ^ now) == 0 {
+        (ticks.list_of(due), 0)
+    } else {
+        (list_of(due, now), lane)
+    }
+}
+
+/// Returns the lane of a list for the slot of a link. Lists of the lowest level, whose slots were
+/// looked at a moment ago, have one only.
+#[inline]
+fn lane_of(list: u8, link: u32) -> usize {
+    if is_tick(list) {
+        0
+    } else {
+        to_index(link) & const { LANES.wrapping_sub(1) }
+    }
+}
+
+/// Returns true if a list is of the lowest level.
+#[inline]
+const fn is_tick(list: u8) -> bool {
+    TICKS_FIRST <= list && list < FAR_FIRST
 }
 
 /// The slot of a link, which is its index plus one. The link 0 leads beyond every pool.
