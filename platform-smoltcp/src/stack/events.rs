@@ -79,6 +79,8 @@ impl Shell<'_> {
     /// Draws the consequences of what the engine has made true.
     #[inline(always)]
     pub(super) fn on_events(&mut self, index: u32, events: Events) {
+        // Nobody here waits for that, and most answers to what was sent come with it.
+        let events = events.without(Events::DRAINED);
         if events.is_empty() {
             return;
         }

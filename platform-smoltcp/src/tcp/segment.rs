@@ -356,6 +356,12 @@ impl Events {
         Self(self.0 | other.0)
     }
 
+    /// Returns these events but for others.
+    #[inline]
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Adds the events of `other`.
     pub(crate) const fn add(&mut self, other: Self) {
         self.0 |= other.0;
