@@ -89,6 +89,25 @@ impl<M: Machine> Crypto for AwsLc<M> {
             .ok_or(Alert::INTERNAL_ERROR)
     }
 
+    fn seal_into(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        [data, last]: [&[u8]; 2],
+        out: &mut [u8],
+    ) -> Result<(), Alert> {
+        let (front, end) = out
+            .split_at_mut_checked(data.len())
+            .ok_or(Alert::INTERNAL_ERROR)?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let associated = Aad::from(associated);
+        cipher(suite, key)?
+            .seal_out_of_place_scatter(nonce, associated, data, front, last, end)
+            .map_err(|_| Alert::INTERNAL_ERROR)
+    }
+
     fn open(
         &mut self,
         suite: Suite,
@@ -177,6 +196,27 @@ fn put_public(key: &PrivateKey, share: &mut [u8; SHARE_MAX]) -> Result<usize, Al
     Ok(public.len())
 }
 
+/// What stands before the 32 bytes of an X25519 key in its `SubjectPublicKeyInfo` (RFC 8410, section
+/// 4).
+const X25519_HEADER: &[u8] = &[0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 3, 33, 0];
+/// Bytes of an X25519 key.
+const X25519_LEN: usize = 32;
+
+/// Puts an X25519 key into its document. aws-lc-rs tries to read one first, and the error that it
+/// makes of a bare key is a fiftieth of the time of a handshake (perf, 18 of 990 samples).
+fn put_x25519<'a>(
+    document: &'a mut [u8; X25519_HEADER.len() + X25519_LEN],
+    key: &[u8],
+) -> Result<&'a [u8], Alert> {
+    if key.len() != X25519_LEN {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
+    for (to, from) in document.iter_mut().zip(X25519_HEADER.iter().chain(key)) {
+        *to = *from;
+    }
+    Ok(document)
+}
+
 fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
     // RFC 8446, section 4.2.8.2: only uncompressed points.
     let point_len = match group {
@@ -187,6 +227,12 @@ fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> 
     if point_len.is_some_and(|len| theirs.len() != len || theirs.first() != Some(&4)) {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
+    let mut document = [0; X25519_HEADER.len() + X25519_LEN];
+    let theirs = match group {
+        // RFC 8446, section 4.2.8.2: of this length.
+        Group::X25519 => put_x25519(&mut document, theirs)?,
+        _ => theirs,
+    };
     let theirs = UnparsedPublicKey::new(algorithm(group)?, theirs);
     agreement::agree(key, theirs, Alert::ILLEGAL_PARAMETER, |secret| {
         // RFC 8446, section 7.4.2: an all-zero secret of X25519 must be refused.

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use rustls::{CipherSuite, NamedGroup};
-use usockets::tls::{ClientConfig, Config, Identity, KeyError, ServerConfig, Signer as _};
+use usockets::tls::{
+    Alert, ClientConfig, Config, Crypto as _, Identity, KeyError, ServerConfig, Signer as _, Suite,
+};
 use usockets_linux::{AwsLc, AwsLcKey};
 use usockets_tests_tls::{
     Authority, Crypto, Kind, Leaf, Machine, Ours, Theirs, group, pump, pump_pair, suite,
@@ -74,6 +76,32 @@ fn with_rustls() {
             }
         }
     });
+}
+
+/// From one place to another, as the portable cryptography does it in place; and not where there is
+/// too little room for the tag.
+#[test]
+fn records_from_elsewhere() {
+    let (mut fast, mut portable) = (Fast::new(Machine::new(1)), Crypto::new(Machine::new(1)));
+    let (key, nonce, data) = ([7; 32], [8; 12], [9; 1_000]);
+    for suite in Suite::ALL {
+        for len in [0, 1, 15, 16, 17, 1_000] {
+            let parts = [&data[..len], &[23]];
+            let mut sealed = [vec![0; len + 17], vec![0; len + 17]];
+            let [one, other] = &mut sealed;
+            let made = fast.seal_into(*suite, &key, &nonce, b"header", parts, one);
+            assert_eq!(made, Ok(()));
+            let made = portable.seal_into(*suite, &key, &nonce, b"header", parts, other);
+            assert_eq!(made, Ok(()));
+            assert_eq!(one, other, "{suite:?}, {len} bytes");
+            let (opened, tag) = one.split_last_chunk_mut().unwrap();
+            let is_opened = fast.open(*suite, &key, &nonce, b"header", opened, tag);
+            assert_eq!((is_opened, &*opened), (Ok(()), &*parts.concat()));
+            let short = &mut other[..len + 16];
+            let made = fast.seal_into(*suite, &key, &nonce, b"header", parts, short);
+            assert_eq!(made, Err(Alert::INTERNAL_ERROR));
+        }
+    }
 }
 
 #[test]

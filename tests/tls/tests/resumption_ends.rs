@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use rcgen::{SerialNumber, date_time_ymd};
+use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose, SerialNumber, date_time_ymd};
 use usockets::tls::{
     CertificateError, ClientConfig, Config, OcspPolicy, RevocationList, ServerConfig, Session,
     TicketKeys, Tls, TlsMemory, TrustAnchor,
 };
 use usockets::{Duration, Endpoint, Loop, Platform as _, Sockets};
 use usockets_linux::Linux;
+use usockets_tests_tls::ocsp::Response;
 use usockets_tests_tls::{
     Authority, Crypto, Echo, Kind, Machine, NOW, Ours, Part, Theirs, pump, settle,
 };
@@ -221,6 +222,53 @@ fn with_the_lists_time() {
     assert!(!last.connection.is_open());
     let error = last.connection.certificate_error();
     assert_eq!(error, Some(CertificateError::StaleList));
+}
+
+/// What OCSP has said counts until its next update, and as long as the certificate of who has said
+/// it; and no longer with a ticket.
+#[test]
+fn with_the_time_of_what_ocsp_says() {
+    const SERIAL: u8 = 77;
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue_with(Kind::P256, &["localhost"], |params| {
+        params.serial_number = Some(SerialNumber::from(vec![SERIAL]));
+    });
+    let slices = leaf.slices();
+    let responder = authority.issue_with(Kind::P256, &["ocsp.example"], |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.not_after = date_time_ymd(2_027, 1, 17);
+    });
+    let until = |day| Response {
+        next_update: Some(day),
+        ..Response::good(SERIAL)
+    };
+    let delegated = Response {
+        responder: Some(&responder),
+        ..until("20270120000000Z")
+    };
+    let keys = TicketKeys::new([1; 32], WEEK);
+    let roots = authority.anchors();
+    // NOW is 2027-01-15, 08:00.
+    for (response, days) in [(until("20270118000000Z"), 3), (delegated, 2)] {
+        let response = response.sign(&authority);
+        let identities = [leaf.identity(&slices).ocsp(&response)];
+        let server = Config::server(ServerConfig::new(&identities).tickets(&keys));
+        let policy = OcspPolicy::Required;
+        let client = Config::client(ClientConfig::new(&roots).ocsp(policy));
+        let mut sessions = places();
+        for day in 0..days {
+            let at = NOW + day * DAY;
+            let ours = connect(sessions, (at, at), &client, &server);
+            assert!(ours.connection.is_open());
+            assert_eq!(ours.connection.is_resumed(), day != 0, "day {day}");
+            sessions = ours.sessions;
+        }
+        let at = NOW + days * DAY;
+        let last = connect(sessions, (at, at), &client, &server);
+        let error = last.connection.certificate_error();
+        assert_eq!(error, Some(CertificateError::Status));
+    }
 }
 
 /// A secret that has been replaced is good for a while, if the program says so.

@@ -107,6 +107,27 @@ fn a_client_checks_what_a_server_shows() {
             at("20270113000000Z", None),
             BAD_STATUS,
         ),
+        // NOW is 2027-01-15, 08:00.
+        (
+            "in its first second",
+            at("20270115080000Z", Some("20270120000000Z")),
+            None,
+        ),
+        (
+            "a second ahead",
+            at("20270115080001Z", Some("20270120000000Z")),
+            BAD_STATUS,
+        ),
+        (
+            "in its last second",
+            at("20270114000000Z", Some("20270115080000Z")),
+            None,
+        ),
+        (
+            "over for a second",
+            at("20270114000000Z", Some("20270115075959Z")),
+            BAD_STATUS,
+        ),
     ] {
         show(
             &authority,
@@ -277,6 +298,28 @@ impl ServerCertVerifier for Keeps {
     }
 }
 
+/// Returns what OCSP says of its certificate, as a server shows it to a rustls client.
+fn shown_to_rustls(authority: &Authority, config: &Config<'_>, name: &str) -> Vec<u8> {
+    let roots = Arc::new(authority.root_store());
+    let provider = Theirs::whole_provider();
+    let inner = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
+    let keeps = Arc::new(Keeps {
+        inner: inner.build().unwrap(),
+        shown: Mutex::new(None),
+    });
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(keeps.clone())
+        .with_no_client_auth();
+    let mut theirs = Theirs::client(Arc::new(client), name);
+    let mut ours = Ours::server(1);
+    pump(&mut ours, config, &mut theirs, 500);
+    let shown = keeps.shown.lock().unwrap().take();
+    shown.expect("it has seen a certificate")
+}
+
 /// Each identity's own response goes to clients that ask, as it is.
 #[test]
 fn a_server_shows_each_identity_s() {
@@ -290,23 +333,7 @@ fn a_server_shows_each_identity_s() {
     ];
     let config = Config::server(ServerConfig::new(&identities));
     for (name, shown) in [("localhost", &response[..]), ("other", &[])] {
-        let roots = Arc::new(authority.root_store());
-        let provider = Theirs::whole_provider();
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
-        let keeps = Arc::new(Keeps {
-            inner: inner.build().unwrap(),
-            shown: Mutex::new(None),
-        });
-        let client = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(keeps.clone())
-            .with_no_client_auth();
-        let mut theirs = Theirs::client(Arc::new(client), name);
-        let mut ours = Ours::server(1);
-        pump(&mut ours, &config, &mut theirs, 500);
-        assert_eq!(keeps.shown.lock().unwrap().as_deref(), Some(shown));
+        assert_eq!(shown_to_rustls(&authority, &config, name), shown);
     }
     // With ours, and to ours that does not ask.
     let roots = authority.anchors();
@@ -322,6 +349,82 @@ fn a_server_shows_each_identity_s() {
     let identity = one.identity(&first).ocsp(&long);
     let checked = identity.check(&Crypto::new(Machine::new(1)), &[]);
     assert_eq!(checked, Err(IdentityError::TooLong));
+}
+
+/// A response that a client would have to refuse is not shown, so that clients which can do without
+/// are served; one that says the certificate is revoked is not hidden.
+#[test]
+fn a_server_shows_none_that_does_not_count() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = numbered(&authority, SERIAL);
+    let slices = leaf.slices();
+    let roots = authority.anchors();
+    let at = |this_update, next_update| {
+        let good = Response::good(SERIAL);
+        let response = Response {
+            this_update,
+            next_update,
+            ..good
+        };
+        response.sign(&authority)
+    };
+    let good = Response::good(SERIAL).sign(&authority);
+    // NOW is 2027-01-15, 08:00.
+    for (what, response, is_shown) in [
+        ("good", good.clone(), true),
+        ("revoked", Response::revoked(SERIAL).sign(&authority), true),
+        (
+            "in its last second",
+            at("20270114000000Z", Some("20270115080000Z")),
+            true,
+        ),
+        (
+            "over for a second",
+            at("20270114000000Z", Some("20270115075959Z")),
+            false,
+        ),
+        (
+            "in its first second",
+            at("20270115080000Z", Some("20270120000000Z")),
+            true,
+        ),
+        (
+            "a second ahead",
+            at("20270115080001Z", Some("20270120000000Z")),
+            false,
+        ),
+        ("without an end", at("20270114080000Z", None), true),
+        (
+            "without an end, a day old",
+            at("20270114075959Z", None),
+            false,
+        ),
+        (
+            "of another certificate",
+            Response::good(1).sign(&authority),
+            false,
+        ),
+        ("cut", good[..good.len() - 1].to_vec(), false),
+    ] {
+        let identities = [leaf.identity(&slices).ocsp(&response)];
+        let config = Config::server(ServerConfig::new(&identities));
+        let shown = shown_to_rustls(&authority, &config, "localhost");
+        let expected: &[u8] = if is_shown { &response } else { &[] };
+        assert_eq!(shown, expected, "{what}");
+        if is_shown {
+            continue;
+        }
+        for (policy, broken) in [
+            (OcspPolicy::Requested, None),
+            (OcspPolicy::Required, BAD_STATUS.map(Broken::Sent)),
+        ] {
+            let client_config = Config::client(ClientConfig::new(&roots).ocsp(policy));
+            let mut client = Ours::client(1, &client_config, "localhost");
+            let mut server = Ours::server(2);
+            settle(&mut client, &client_config, &mut server, &config);
+            assert_eq!(client.broken, broken, "{what}");
+        }
+    }
 }
 
 /// A client whose certificate is on its issuer's list is refused, others are not; and a list that

@@ -22,8 +22,6 @@ const REVOKED: u8 = 0xa1;
 /// Seconds for which a response without `nextUpdate` counts. RFC 6960 has none: such a server is to
 /// be asked each time, which a client of stapled responses cannot.
 const WITHOUT_NEXT: u64 = 86_400;
-/// Seconds by which clocks may differ from a responder's.
-const SKEW: u64 = 300;
 
 /// Whether a client asks servers to show that their certificate has not been revoked (RFC 6066,
 /// section 8; RFC 8446, section 4.4.2.1).
@@ -31,14 +29,15 @@ const SKEW: u64 = 300;
 /// What a server shows is verified: by the key of the certificate's issuer, or by that of a
 /// responder whose certificate the issuer's key has signed for the purpose (RFC 6960, section
 /// 4.2.2.2). It must be of the certificate's serial number, say that it is good, and be within its
-/// time: from `thisUpdate` until `nextUpdate` or, without that, for a day. No extension of it may
+/// time: from `thisUpdate` until `nextUpdate` or, without that, for a day, both to the second (RFC
+/// 6960, section 4.2.2.1), as the lists of revoked certificates are. No extension of it may
 /// be critical (RFC 6960, section 4.4). A revoked certificate is refused as
 /// [`Revoked`](CertificateError::Revoked), for all else that is wrong as
 /// [`Status`](CertificateError::Status). No responder is called from here.
 ///
-/// A session that is resumed shows no certificate: what the first handshake was shown stands for as
-/// long as its ticket, a week at most, under the same policy. A client that must know sooner keeps
-/// no tickets.
+/// A session that is resumed shows no certificate: what the first handshake was shown stands until
+/// its time is over, or that of its responder's certificate, and for a week at most, under the same
+/// policy. A client that must know sooner keeps no tickets.
 ///
 /// The hashes of the issuer's name and key in the response are not compared, as most are SHA-1:
 /// the signature shows the issuer.
@@ -76,6 +75,16 @@ pub(crate) fn read_status(extensions: &[u8]) -> Result<Option<&[u8]>, Alert> {
         status = Some(response);
     }
     Ok(status)
+}
+
+/// Returns true if a response may be shown with a certificate of our own: if it says something of
+/// it that counts now. Its signature is not verified: its clients do that.
+pub(crate) fn is_to_be_shown(response: &[u8], certificate: &[u8], now: u64) -> bool {
+    let response = OcspResponse::parse(response);
+    let (Some(response), Some(certificate)) = (response, Certificate::parse(certificate)) else {
+        return false;
+    };
+    response.status(&certificate, now).is_ok()
 }
 
 /// A response of the basic kind, in the bytes that came.
@@ -151,7 +160,7 @@ impl<'a> OcspResponse<'a> {
     }
 
     /// Returns the state of a certificate as the response has it, which counts once its signature
-    /// has been verified.
+    /// has been verified, and the last second in which it does.
     ///
     /// # Errors
     /// `Status`: it says nothing of the certificate, or nothing that counts now.
@@ -159,20 +168,20 @@ impl<'a> OcspResponse<'a> {
         &self,
         certificate: &Certificate<'_>,
         now: u64,
-    ) -> Result<CertStatus, CertificateError> {
+    ) -> Result<(CertStatus, u64), CertificateError> {
         let wrong = CertificateError::Status;
         let single = self.find(certificate.serial).ok_or(wrong)?;
         let end = single.next_update;
         let end = end.unwrap_or_else(|| single.this_update.saturating_add(WITHOUT_NEXT));
-        let start = single.this_update.saturating_sub(SKEW);
-        if !(start..=end.saturating_add(SKEW)).contains(&now) {
+        if !(single.this_update..=end).contains(&now) {
             return Err(wrong);
         }
-        Ok(match single.status {
+        let status = match single.status {
             GOOD => CertStatus::Good,
             REVOKED => CertStatus::Revoked,
             _ => CertStatus::Unknown,
-        })
+        };
+        Ok((status, end))
     }
 
     /// Returns the certificate of the responder that has signed in the issuer's place, which counts

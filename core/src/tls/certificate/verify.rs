@@ -137,7 +137,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that a path leads from `subject` to one of the roots and is valid now; returns the
-    /// last second in which it is. Asks `may_verify` before each signature; returns `None` if it
+    /// last second in which it is, and what is said of its revocation counts. Asks `may_verify` before each signature; returns `None` if it
     /// refused, to go on later with the same `progress`.
     ///
     /// A provider that knows no algorithm refuses every chain before it looks at it, so that
@@ -187,8 +187,8 @@ impl<'a> Chain<'a> {
             (OcspPolicy::Required, None) => return Err(CertificateError::Status),
             (OcspPolicy::Requested | OcspPolicy::Required, Some(response)) => response,
         };
-        let is_checked = check_status(&search, progress, response, &mut may_verify)?;
-        Ok(is_checked.then_some(not_after))
+        let good_until = check_status(&search, progress, response, &mut may_verify)?;
+        Ok(good_until.map(|good_until| not_after.min(good_until)))
     }
 
     /// Checks that the owner of the first certificate signed `message`.
@@ -218,15 +218,16 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Checks what OCSP says of the first certificate of a path whose signatures have been verified.
-/// Asks `may_verify` before each of the response's; returns `false` if it refused, to go on later.
+/// Checks what OCSP says of the first certificate of a path whose signatures have been verified;
+/// returns the last second in which that counts. Asks `may_verify` before each of the response's
+/// signatures; returns `None` if it refused, to go on later.
 #[inline(never)]
 fn check_status(
     search: &Search<'_>,
     progress: &mut Progress,
     response: &[u8],
     may_verify: &mut dyn FnMut() -> bool,
-) -> Result<bool, CertificateError> {
+) -> Result<Option<u64>, CertificateError> {
     let malformed = CertificateError::Malformed;
     let [first, ..] = search.certificates else {
         return Err(malformed);
@@ -235,11 +236,11 @@ fn check_status(
     let mut key = search.issuer_key(progress).ok_or(malformed)?;
     let wrong = CertificateError::Status;
     let response = OcspResponse::parse(response).ok_or(wrong)?;
-    let status = response.status(&leaf, search.now)?;
+    let (status, mut good_until) = response.status(&leaf, search.now)?;
     if let Some(responder) = response.responder(&leaf, key, search.now)? {
         if !progress.has_responder {
             if !may_verify() {
-                return Ok(false);
+                return Ok(None);
             }
             if !SignedDocument::of(&responder).is_signed_by(key, search.algorithms) {
                 return Err(wrong);
@@ -247,15 +248,16 @@ fn check_status(
             progress.has_responder = true;
         }
         key = responder.key;
+        good_until = good_until.min(responder.not_after);
     }
     if !may_verify() {
-        return Ok(false);
+        return Ok(None);
     }
     if !response.signed.is_signed_by(key, search.algorithms) {
         return Err(wrong);
     }
     match status {
-        CertStatus::Good => Ok(true),
+        CertStatus::Good => Ok(Some(good_until)),
         CertStatus::Revoked => Err(CertificateError::Revoked),
         CertStatus::Unknown => Err(wrong),
     }

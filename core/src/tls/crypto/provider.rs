@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use crate::invariant::impossible;
 use crate::tls::alert::Alert;
-use crate::tls::wire::{part, part_mut};
+use crate::tls::wire::{Output, part, part_mut};
 
 /// Most bytes of a hash that TLS 1.3's suites use.
 pub const HASH_MAX: usize = 48;
@@ -116,6 +116,31 @@ pub trait Crypto {
         data: &mut [u8],
     ) -> Result<[u8; TAG], Alert>;
 
+    /// Encrypts `parts`, one behind the other, into `out`, and puts the tag behind them: `out` is as
+    /// long as all three. By default it copies them there and calls [`Self::seal`]; a library that
+    /// reads from one place and writes to another saves the copy.
+    ///
+    /// # Errors
+    /// `internal_error`: the library refuses, or `out` is too short.
+    fn seal_into(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        parts: [&[u8]; 2],
+        out: &mut [u8],
+    ) -> Result<(), Alert> {
+        let mut out = Output::new(out);
+        for part in parts {
+            out.put(part)?;
+        }
+        let len = out.len();
+        let data = out.written_mut(0, len)?;
+        let tag = self.seal(suite, key, nonce, associated, data)?;
+        out.put(&tag)
+    }
+
     /// Decrypts `data` in place if `tag` fits; the comparison takes constant time.
     ///
     /// # Errors
@@ -207,6 +232,12 @@ pub trait Hasher: Clone {
 
     /// Returns the digest of everything added so far.
     fn digest(&self) -> Secret;
+
+    /// Ends the hash; returns the same, where no copy of the hasher has to be made for it. By
+    /// default, [`Self::digest`].
+    fn finish(self) -> Secret {
+        self.digest()
+    }
 }
 
 /// A hash function of a suite.

@@ -75,6 +75,18 @@ impl<C: Crypto, const N: usize> Crypto for WithRoom<C, N> {
         self.0.seal(suite, key, nonce, associated, data)
     }
 
+    fn seal_into(
+        &mut self,
+        suite: Suite,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        associated: &[u8],
+        parts: [&[u8]; 2],
+        out: &mut [u8],
+    ) -> Result<(), Alert> {
+        self.0.seal_into(suite, key, nonce, associated, parts, out)
+    }
+
     fn open(
         &mut self,
         suite: Suite,

@@ -4,9 +4,10 @@ use aes_gcm::aead::{AeadInOut, KeyInit, KeySizeUser, consts::U12, consts::U16};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use chacha20poly1305::ChaCha20Poly1305;
 use pki_types::SignatureVerificationAlgorithm;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256, Sha384};
-use zeroize::Zeroizing;
 
+use crate::invariant::impossible;
 use crate::tls::alert::Alert;
 #[cfg(feature = "tls-mlkem")]
 use crate::tls::crypto::mlkem;
@@ -282,22 +283,24 @@ impl Hasher for Sha2 {
     }
 
     fn digest(&self) -> Secret {
+        self.clone().finish()
+    }
+
+    fn finish(self) -> Secret {
         let mut digest = Secret::ZERO;
-        match &self.0 {
+        match self.0 {
             State::Empty => {}
-            State::Sha256(hash) => {
-                let bytes = Zeroizing::new(<[u8; 32]>::from(hash.clone().finalize()));
-                digest
-                    .get_mut(HashAlgorithm::Sha256)
-                    .copy_from_slice(bytes.as_slice());
-            }
-            State::Sha384(hash) => {
-                let bytes = Zeroizing::new(<[u8; 48]>::from(hash.clone().finalize()));
-                digest
-                    .get_mut(HashAlgorithm::Sha384)
-                    .copy_from_slice(bytes.as_slice());
-            }
+            State::Sha256(hash) => put_digest(hash, digest.get_mut(HashAlgorithm::Sha256)),
+            State::Sha384(hash) => put_digest(hash, digest.get_mut(HashAlgorithm::Sha384)),
         }
         digest
+    }
+}
+
+/// Ends a hash where its digest is to be, which has its length.
+fn put_digest<D: Digest>(hash: D, place: &mut [u8]) {
+    match <&mut Output<D>>::try_from(place) {
+        Ok(place) => hash.finalize_into(place),
+        Err(_) => impossible!("a digest does not fit its place"),
     }
 }

@@ -2,7 +2,7 @@
 
 use pki_types::TrustAnchor;
 
-use crate::tls::certificate::ocsp::OcspPolicy;
+use crate::tls::certificate::ocsp::{OcspPolicy, is_to_be_shown};
 use crate::tls::certificate::revocation::RevocationList;
 use crate::tls::crypto::provider::{Crypto, MESSAGE_MAX, MessageRoom, Scheme, Signer};
 use crate::tls::handshake::failure::ObserveHandshakes;
@@ -274,8 +274,12 @@ pub struct Identity<'a> {
     /// Whether clients that ask for one of the names must show a certificate.
     pub client_auth: ClientAuth<'a>,
     /// What the authority's OCSP server says of the first certificate: an `OCSPResponse` in DER
-    /// (RFC 6960, section 4.2.1), for clients that ask (RFC 8446, section 4.4.2.1). It is handed
-    /// on unread; the program is to replace it before it goes out of date. None by default.
+    /// (RFC 6960, section 4.2.1), for clients that ask (RFC 8446, section 4.4.2.1). The program is
+    /// to replace it before it goes out of date: it is shown from its `thisUpdate` until its
+    /// `nextUpdate` or, without that, for a day, and never if it cannot be read or says nothing of
+    /// the certificate; clients that ask are then shown none. Cryptography that verifies no
+    /// certificates ([`RustCrypto::for_server`](crate::tls::RustCrypto::for_server)) hands it on
+    /// unread. None by default.
     pub ocsp: Option<&'a [u8]>,
     /// Lists of the certificates that authorities have revoked, for the clients' certificates and
     /// those between them and the authority. One that is out of date refuses all whose issuer made
@@ -331,6 +335,15 @@ impl<'a> Identity<'a> {
         let chain = self.chain.iter().map(|certificate| certificate.len());
         let ocsp = self.ocsp.map(|response| response.len().saturating_add(8));
         chain.chain(ocsp).fold(REST_MAX, sum) <= MESSAGE_MAX.min(C::Room::LEN)
+    }
+
+    /// Returns true if what OCSP says of the first certificate counts now. With a provider that
+    /// knows no algorithm it is not looked at, so that nothing of that is in its program.
+    pub(crate) fn shows_status<C: Crypto>(&self, response: &[u8], now: u64) -> bool {
+        let Some(own) = self.chain.first() else {
+            return false;
+        };
+        C::ALGORITHMS.is_empty() || is_to_be_shown(response, own, now)
     }
 
     /// Returns whether one of the names is, or covers, `name`.

@@ -46,8 +46,10 @@ impl Connection {
         let hash = self.suite.hash();
         let mut schedule = Schedule::early::<C::Hasher>(hash, psk);
         schedule.advance::<C::Hasher>(hash, shared.get());
-        let client = common.derive(&schedule, hash, b"c hs traffic");
-        let server = common.derive(&schedule, hash, b"s hs traffic");
+        let digest = common.transcript.digest();
+        let derive = |label: &[u8]| schedule.derive::<C::Hasher>(hash, label, &digest);
+        let client = derive(b"c hs traffic");
+        let server = derive(b"s hs traffic");
         let secrets = [
             ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", &client),
             ("SERVER_HANDSHAKE_TRAFFIC_SECRET", &server),
@@ -74,7 +76,8 @@ impl Connection {
         agreed: &Agreed,
     ) -> DataSecrets {
         let hash = self.suite.hash();
-        let derive = |label: &[u8]| common.derive(&agreed.schedule, hash, label);
+        let digest = common.transcript.digest();
+        let derive = |label: &[u8]| agreed.schedule.derive::<C::Hasher>(hash, label, &digest);
         let secrets = DataSecrets {
             client: derive(b"c ap traffic"),
             server: derive(b"s ap traffic"),

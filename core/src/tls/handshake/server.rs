@@ -285,10 +285,13 @@ pub(crate) fn put_flight<C: Crypto>(
         auth::put_request(flight, common)?;
         answering.asks_client = true;
     }
+    let now = setup.crypto.unix_seconds();
+    let is_shown =
+        |response: &&[u8]| answering.wants_status && identity.shows_status::<C>(response, now);
     let shown = Shown {
         identity: &identity,
         scheme: answering.scheme,
-        ocsp: identity.ocsp.filter(|_| answering.wants_status),
+        ocsp: identity.ocsp.filter(is_shown),
     };
     let hash = connection.suite.hash();
     auth::put_proof(flight, common, Role::Server, hash, Some(&shown))

@@ -27,7 +27,8 @@ pub(crate) const RESUMPTION_MAX: u64 = 604_800;
 /// as that certificate, and for a week at most, however often it is replaced by a new one; and only
 /// for the name, the port and the configuration that it came from, with the same authorities, lists
 /// of revoked certificates and policy of OCSP. With such lists it is good until the next update of
-/// those of the certificate's issuers. About 2 KB. All zero bytes when empty; its key is wiped when
+/// those of the certificate's issuers, and with a response of OCSP until that is out of date. About
+/// 2 KB. All zero bytes when empty; its key is wiped when
 /// it is replaced.
 #[cfg_attr(feature = "search", derive(Clone, Hash))]
 pub struct Session {

@@ -167,11 +167,11 @@ pub(crate) fn make_binder<C: Crypto>(
     covered: &[u8],
 ) -> Secret {
     let schedule = Schedule::early::<C::Hasher>(hash, Some(psk));
-    let empty = C::Hasher::new(hash).digest();
+    let empty = C::Hasher::new(hash).finish();
     let base = schedule.derive::<C::Hasher>(hash, b"res binder", &empty);
     let mut transcript = before;
     transcript.update(covered);
-    finished::<C::Hasher>(hash, &base, &transcript.digest())
+    finished::<C::Hasher>(hash, &base, &transcript.finish())
 }
 
 /// Makes the key of the connection's ticket, if both sides care for one. The transcript ends with
@@ -272,7 +272,7 @@ fn hash_name<C: Crypto>(common: &Common<C>) -> [u8; 32] {
     for byte in common.name.get() {
         hasher.update(&[byte.to_ascii_lowercase()]);
     }
-    let digest = hasher.digest();
+    let digest = hasher.finish();
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(digest.get(HashAlgorithm::Sha256)) {
         *to = *from;

@@ -214,39 +214,36 @@ impl Keys {
             .checked_sub(OVERHEAD)
             .ok_or(Alert::INTERNAL_ERROR)?;
         let max = limit.min(room);
-        let start = out.len();
-        out.put(&[0; HEADER])?;
-        let mut len = 0_usize;
-        while len < max && !data.is_empty() {
-            let part = data.take(max.saturating_sub(len));
-            out.put(part)?;
-            len = len.saturating_add(part.len());
+        let code = [content.code()];
+        let first = data.take(max);
+        let is_whole = first.len() >= max || data.is_empty();
+        let place = out.spare().split_first_chunk_mut::<HEADER>();
+        let (header, body) = place.ok_or(Alert::INTERNAL_ERROR)?;
+        let mut body = Output::new(body);
+        let mut len = first.len();
+        if !is_whole {
+            body.put(first)?;
+            while len < max && !data.is_empty() {
+                let part = data.take(max.saturating_sub(len));
+                body.put(part)?;
+                len = len.saturating_add(part.len());
+            }
+            body.put(&code)?;
         }
-        out.u8(content.code())?;
-        let body = len.saturating_add(1).saturating_add(TAG);
-        let mut header = Output::new(out.written_mut(start, HEADER)?);
-        put_header(&mut header, Content::Data, body)?;
-        self.protect(crypto, suite, start, out)?;
-        Ok(len)
-    }
-
-    /// Protects in place the record at `start`, whose header is written and whose plaintext and
-    /// content type end the output; adds its tag.
-    fn protect<C: Crypto>(
-        &mut self,
-        crypto: &mut C,
-        suite: Suite,
-        start: usize,
-        out: &mut Output<'_>,
-    ) -> Result<(), Alert> {
-        let len = out.len().saturating_sub(start);
-        let (header, body) = out
-            .written_mut(start, len)?
-            .split_at_mut_checked(HEADER)
-            .ok_or(Alert::INTERNAL_ERROR)?;
+        let body_len = len.saturating_add(1).saturating_add(TAG);
+        *header = header_of(Content::Data, body_len)?;
         let nonce = self.nonce()?;
-        let tag = crypto.seal(suite, &self.key, &nonce, header, body)?;
-        out.put(&tag)
+        if is_whole {
+            // It lies in one place, from which it is encrypted to where it goes.
+            let body = part_mut(body.spare(), ..body_len);
+            crypto.seal_into(suite, &self.key, &nonce, header, [first, &code], body)?;
+        } else {
+            let plaintext = body.written_mut(0, len.saturating_add(1))?;
+            let tag = crypto.seal(suite, &self.key, &nonce, header, plaintext)?;
+            body.put(&tag)?;
+        }
+        out.commit(HEADER.saturating_add(body_len))?;
+        Ok(len)
     }
 }
 
@@ -258,8 +255,14 @@ impl Drop for Keys {
     }
 }
 
-/// Adds a record's header. The version is the frozen 0x0303.
+/// Adds a record's header.
 pub(crate) fn put_header(out: &mut Output<'_>, content: Content, len: usize) -> Result<(), Alert> {
-    out.put(&[content.code(), 3, 3])?;
-    out.u16(u16::try_from(len).map_err(|_| Alert::INTERNAL_ERROR)?)
+    out.put(&header_of(content, len)?)
+}
+
+/// Returns a record's header. The version is the frozen 0x0303.
+fn header_of(content: Content, len: usize) -> Result<[u8; HEADER], Alert> {
+    let len = u16::try_from(len).map_err(|_| Alert::INTERNAL_ERROR)?;
+    let [high, low] = len.to_be_bytes();
+    Ok([content.code(), 3, 3, high, low])
 }

@@ -1,6 +1,6 @@
 //! The key schedule (RFC 8446, section 7.1).
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::invariant::invariant;
 use crate::tls::crypto::provider::{HashAlgorithm, Hasher, Secret};
@@ -12,9 +12,9 @@ pub(crate) fn hmac<H: Hasher>(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u
         key.len() <= algorithm.block_len(),
         "longer keys are not hashed down"
     );
-    let mut block = Zeroizing::new([0_u8; 128]);
-    copy_whole(block.as_mut_slice(), key);
-    let block = part_mut(block.as_mut_slice(), ..algorithm.block_len());
+    let mut room = [0_u8; 128];
+    let block = part_mut(&mut room, ..algorithm.block_len());
+    copy_whole(block, key);
     for byte in block.iter_mut() {
         *byte ^= 0x36;
     }
@@ -28,8 +28,9 @@ pub(crate) fn hmac<H: Hasher>(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u
     }
     let mut outer = H::new(algorithm);
     outer.update(block);
-    outer.update(inner.digest().get(algorithm));
-    outer.digest()
+    block.zeroize();
+    outer.update(inner.finish().get(algorithm));
+    outer.finish()
 }
 
 /// Longest label after `tls13 ` (RFC 8446, section 7.1).
@@ -140,7 +141,7 @@ impl Schedule {
 
     /// Moves on to the next secret with `input`: the key exchange's, then zeros.
     pub(crate) fn advance<H: Hasher>(&mut self, algorithm: HashAlgorithm, input: &[u8]) {
-        let empty = H::new(algorithm).digest();
+        let empty = H::new(algorithm).finish();
         let salt = derive_secret::<H>(algorithm, &self.secret, b"derived", &empty);
         self.secret = hmac::<H>(algorithm, salt.get(algorithm), &[input]);
     }
