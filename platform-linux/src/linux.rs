@@ -269,18 +269,27 @@ impl Platform for Linux {
     #[inline]
     fn recv(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {
         let room = buffer.len();
-        let Some(fd) = socket.stream() else {
-            return self.recv_other(socket, buffer);
+        let received = if let Some(fd) = socket.stream() {
+            let returned = transfer::read(fd, buffer);
+            if SHORTCUTS && returned.wrapping_sub(1) < room.saturating_sub(1) {
+                // Some, and all there is, as usual.
+                return Ok(Recv::Data {
+                    len: returned,
+                    drained: true,
+                });
+            }
+            stream::received(socket, transfer::decode(returned), room)
+        } else {
+            self.recv_other(socket, buffer)
         };
-        let returned = transfer::read(fd, buffer);
-        if SHORTCUTS && returned.wrapping_sub(1) < room.saturating_sub(1) {
-            // Some, and all there is, as usual.
-            return Ok(Recv::Data {
-                len: returned,
-                drained: true,
-            });
+        match received {
+            // It is not more; said here, it is known where the bytes are handed on.
+            Ok(Recv::Data { len, drained }) if SHORTCUTS => Ok(Recv::Data {
+                len: len.min(room),
+                drained,
+            }),
+            other => other,
         }
-        stream::received(socket, transfer::decode(returned), room)
     }
 
     fn peek(&mut self, socket: &mut Fd, buffer: &mut [u8]) -> Result<Recv, Error> {

@@ -389,6 +389,8 @@ pub fn now() -> Instant {
     let secs = now.tv_sec.cast_unsigned();
     #[allow(clippy::useless_conversion, reason = "elsewhere it has 32 bits")]
     let nanos = u64::from(now.tv_nsec.cast_unsigned());
+    // Of 30 bits, as it always is, they are divided with one multiplication less.
+    let nanos = nanos & 0xffff_ffff;
     Instant::from_micros(secs.wrapping_mul(1_000_000).wrapping_add(nanos / 1_000))
 }
 

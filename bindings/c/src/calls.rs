@@ -203,16 +203,15 @@ impl Handler<Stack> for Calls {
         let Some(block) = self.lp.socket(socket.id()) else {
             return;
         };
-        if let Some(callback) = block.context.get().on_data.get() {
-            // The bytes are in memory with margins, not in the core's; see `margins`.
-            let bytes = self.lp.received.as_ptr();
-            // At most the length of the buffer.
-            let length = data.len() as c_int;
-            self.lp.reach.during(socket.net(), || {
-                // SAFETY: the program's callback, with what it expects.
-                unsafe { callback(block, bytes.cast(), length) };
-            });
-        }
+        let callback = block.context.get().on_data.get();
+        // The bytes are in memory with margins, not in the core's; see `margins`.
+        let bytes = self.lp.received.as_ptr();
+        // At most the length of the buffer.
+        let length = data.len() as c_int;
+        self.lp.reach.during(socket.net(), || {
+            // SAFETY: the program's callback, with what it expects.
+            unsafe { callback(block, bytes.cast(), length) };
+        });
     }
 
     fn on_readable(&mut self, socket: Own<'_, '_>, (): &mut ()) {

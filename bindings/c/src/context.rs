@@ -5,8 +5,8 @@ use std::ffi::{c_char, c_int, c_ushort, c_void};
 use std::ptr::null_mut;
 
 use crate::handles::{
-    ContextRef, Flags, ListenRef, LoopRef, OnClose, OnData, OnError, OnName, OnOpen, OnPreOpen,
-    OnSocket, us_socket_context_t,
+    ContextRef, Data, Flags, ListenRef, LoopRef, OnClose, OnError, OnName, OnOpen, OnPreOpen,
+    OnSocket, SocketRef, us_socket_context_t,
 };
 use crate::{block, connect, listen, socket};
 
@@ -41,7 +41,7 @@ pub(crate) fn create(
         credentials: Cell::new(null_mut()),
         on_open: Cell::new(None),
         on_close: Cell::new(None),
-        on_data: Cell::new(None),
+        on_data: Cell::new(ignore),
         on_writable: Cell::new(None),
         on_end: Cell::new(None),
         on_timeout: Cell::new(None),
@@ -171,10 +171,24 @@ macro_rules! setter {
     };
 }
 
+/// What gets the bytes that the program has no callback for.
+unsafe extern "C-unwind" fn ignore(_: SocketRef, _: *mut c_char, _: c_int) -> *mut c_void {
+    null_mut()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn us_socket_context_on_data(
+    _ssl: c_int,
+    context: ContextRef,
+    callback: Option<Data>,
+) {
+    context.lp.check_thread();
+    context.on_data.set(callback.unwrap_or(ignore));
+}
+
 setter!(us_socket_context_on_pre_open, on_pre_open, OnPreOpen);
 setter!(us_socket_context_on_open, on_open, OnOpen);
 setter!(us_socket_context_on_close, on_close, OnClose);
-setter!(us_socket_context_on_data, on_data, OnData);
 setter!(us_socket_context_on_writable, on_writable, OnSocket);
 setter!(us_socket_context_on_end, on_end, OnSocket);
 setter!(us_socket_context_on_timeout, on_timeout, OnSocket);

@@ -9,7 +9,7 @@ use usockets::{Instant, Loop, Place, Waker};
 
 use crate::block::{self, Reservation};
 use crate::calls::Calls;
-use crate::handles::{LoopRef, OnLoop, Side, us_loop_t};
+use crate::handles::{Ending, LoopRef, OnLoop, Side, us_loop_t};
 use crate::kernel::{Kernel, Notifier};
 use crate::listen::set_errno;
 use crate::margins::{self, Margins, PADDING, RECV};
@@ -71,6 +71,11 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         high: Cell::new(0),
         live: Cell::new(0),
         wait_max: Cell::new(0),
+        ending: Cell::new(if before.or(after).is_some() {
+            Ending::HOOKS
+        } else {
+            Ending::PLAIN
+        }),
         iteration: Cell::new(0),
         now: Cell::new(0),
         received,
@@ -229,29 +234,28 @@ fn run(lp: LoopRef, once: bool) -> bool {
 
     let _ended = Ended(lp);
     let interrupted = Interrupted(lp);
-    let (before, after) = (lp.before, lp.after);
     let mut calls = Calls { lp };
     lp.once.set(once);
     lp.note_wait_max();
     let is_whole = loop {
-        lp.iteration.set(lp.iteration.get().wrapping_add(1));
-        if let Some(callback) = before {
-            lp.now.set(0);
-            // SAFETY: the program's callback, with what it expects.
-            unsafe { callback(lp) };
-        }
-        if lp.reach.poll(&mut calls, None).is_err() {
+        begin(lp);
+        let Some(mut held) = lp.reach.hold() else {
+            break false;
+        };
+        // Held for many, as each would ask for it and give it back (6 instructions of a request;
+        // callgrind).
+        let result = loop {
+            let result = held.poll(&mut calls, None);
+            if result.is_err() || !lp.ends_plainly() {
+                break result;
+            }
+            lp.count_iteration();
+        };
+        drop(held);
+        if result.is_err() {
             break false;
         }
-        if lp.timers.next().is_some() {
-            fire(lp);
-        }
-        lp.free_closed();
-        if let Some(callback) = after {
-            // SAFETY: the program's callback, with what it expects.
-            unsafe { callback(lp) };
-        }
-        if lp.wait_max.get() == 0 && (once || !is_busy(lp)) {
+        if end(lp, once) {
             break true;
         }
     };
@@ -259,8 +263,34 @@ fn run(lp: LoopRef, once: bool) -> bool {
     is_whole
 }
 
+/// Does what comes before an iteration.
+#[cold]
+#[inline(never)]
+fn begin(lp: LoopRef) {
+    lp.count_iteration();
+    if let Some(callback) = lp.before {
+        lp.now.set(0);
+        // SAFETY: the program's callback, with what it expects.
+        unsafe { callback(lp) };
+    }
+}
+
+/// Does what comes after an iteration; whether it was the last.
+#[cold]
+#[inline(never)]
+fn end(lp: LoopRef, once: bool) -> bool {
+    if lp.timers.next().is_some() {
+        fire(lp);
+    }
+    lp.free_closed();
+    if let Some(callback) = lp.after {
+        // SAFETY: the program's callback, with what it expects.
+        unsafe { callback(lp) };
+    }
+    lp.wait_max.get() == 0 && (once || !is_busy(lp))
+}
+
 /// Calls the timers that are due.
-#[inline]
 fn fire(lp: LoopRef) {
     let now = lp.now().as_micros();
     if lp.timers.next().is_some_and(|due| due <= now) {
@@ -290,7 +320,6 @@ impl Drop for Running {
 }
 
 /// Whether something is left that could make a call.
-#[inline]
 pub(crate) fn is_busy(lp: LoopRef) -> bool {
     lp.live.get() > 0 || lingers(lp)
 }

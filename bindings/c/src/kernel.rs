@@ -45,7 +45,9 @@ pub(crate) struct Kernel {
     adopting: RawFd,
 }
 
-impl Inner for Kernel {}
+impl Inner for Kernel {
+    const NOTES_TIME: bool = true;
+}
 
 /// Returns the descriptor of a socket, or -1.
 pub(crate) fn raw(socket: &Fd) -> RawFd {
@@ -349,6 +351,8 @@ impl Platform for Kernel {
             self.linux.poll(None)?;
             if self.alarm.is_set() {
                 self.note_now();
+            } else {
+                self.lp.now.set(0);
             }
             return Ok(());
         };

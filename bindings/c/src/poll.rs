@@ -38,8 +38,13 @@ pub unsafe extern "C-unwind" fn us_poll_events(block: SocketRef) -> c_int {
     } else {
         READABLE
     };
-    let writable = if block.any(Flags::SHORT) { WRITABLE } else { 0 };
-    readable | writable
+    let is_open = !block.any(Flags::CLOSED.with(Flags::LISTEN));
+    let is_blocked = match block.id() {
+        Some(id) if is_open => block.lp().with(|net| net.is_blocked(id)),
+        _ => false,
+    };
+    let is_writable = is_blocked || block.any(Flags::SHORT);
+    readable | if is_writable { WRITABLE } else { 0 }
 }
 
 /// Pauses or resumes reading. When to report room is known without being told.

@@ -12,8 +12,9 @@
 //! 2. The pointer that [`Reach::during`] stores is made of the core's own `&mut Net`, which
 //!    `during` reborrows until its closure returned. While the closure runs nobody uses the
 //!    borrow but through the pointer; when it returned, or unwinds, the pointer is gone.
-//! 3. The loop is borrowed by [`Reach::poll`] until the iteration is over, which `polling`
-//!    records, so that `with` does not borrow it a second time.
+//! 3. The loop is borrowed by [`Held::poll`] until the iteration is over. `polling` is true as long
+//!    as there is a [`Held`], of which there is one at a time, so that `with` does not borrow the
+//!    loop a second time.
 //! 4. One thread uses a `Reach`, as it is neither `Send` nor `Sync`.
 //!
 //! The tests below run under Miri, with Stacked Borrows and with Tree Borrows.
@@ -28,7 +29,7 @@ pub(crate) struct Reach<P: Platform + 'static, H: Handler<P> + 'static> {
     inner: UnsafeCell<Loop<'static, P, H>>,
     /// What the running call was given; null outside of calls and while it is in use.
     net: Cell<*mut Net<'static, P, H::Context>>,
-    /// Whether an iteration runs, or the loop is in use between iterations.
+    /// Whether there is a [`Held`], or the loop is in use between iterations.
     polling: Cell<bool>,
 }
 
@@ -98,21 +99,12 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
         f()
     }
 
-    /// Runs one iteration. Refused inside of another.
-    ///
-    /// # Errors
-    /// As [`Loop::poll`]; [`Error::Invalid`] inside of another.
-    #[inline(always)]
-    pub(crate) fn poll(&self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
-        // Not `replace`, which would keep what was.
-        if self.polling.get() {
-            return refused();
+    /// Begins to run iterations. `None` where one runs, or the loop is in use.
+    pub(crate) fn hold(&self) -> Option<Held<'_, P, H>> {
+        if self.polling.replace(true) {
+            return None;
         }
-        self.polling.set(true);
-        let _end = End(&self.polling);
-        // SAFETY: no other iteration runs, and `with` borrows nothing meanwhile (3).
-        let inner = unsafe { &mut *self.inner.get() };
-        inner.poll(handler, until)
+        Some(Held(self))
     }
 
     /// Returns what `f` says of the loop, between iterations.
@@ -126,10 +118,28 @@ impl<P: Platform, H: Handler<P>> Reach<P, H> {
     }
 }
 
-#[cold]
-#[inline(never)]
-const fn refused() -> Result<(), Error> {
-    Err(Error::Invalid)
+/// The right to run iterations, one after the other. While there is one, the loop is reached from
+/// inside of them only.
+pub(crate) struct Held<'a, P: Platform + 'static, H: Handler<P> + 'static>(&'a Reach<P, H>);
+
+impl<P: Platform, H: Handler<P>> Held<'_, P, H> {
+    /// Runs one iteration.
+    ///
+    /// # Errors
+    /// As [`Loop::poll`].
+    #[inline(always)]
+    pub(crate) fn poll(&mut self, handler: &mut H, until: Option<Instant>) -> Result<(), Error> {
+        // SAFETY: no other iteration runs, as there is no other `Held`, and `with` borrows nothing
+        // meanwhile (3).
+        let inner = unsafe { &mut *self.0.inner.get() };
+        inner.poll(handler, until)
+    }
+}
+
+impl<P: Platform, H: Handler<P>> Drop for Held<'_, P, H> {
+    fn drop(&mut self) {
+        self.0.polling.set(false);
+    }
 }
 
 /// Ends the use of the loop, also when a callback threw.

@@ -186,10 +186,15 @@ pub unsafe extern "C-unwind" fn us_socket_long_timeout(
     set_timeout(block, u64::from(minutes) * 60, |side| &side.long);
 }
 
+/// What `us_socket_write` cannot write to, or has more to do for.
+const NOT_USUAL: Flags = NOT_WRITABLE.with(Flags::CONNECTING).with(Flags::ADOPTED);
+
+/// What no write has an effect on.
+const NOT_WRITABLE: Flags = Flags::CLOSED.with(Flags::SHUT).with(Flags::LISTEN);
+
 /// Whether a write can have an effect.
-#[inline]
 fn is_writable(block: SocketRef) -> bool {
-    !block.any(Flags::CLOSED.with(Flags::SHUT).with(Flags::LISTEN))
+    !block.any(NOT_WRITABLE)
 }
 
 #[inline]
@@ -220,22 +225,21 @@ pub unsafe extern "C-unwind" fn us_socket_write(
 ) -> c_int {
     if more == 0
         && length > 0
-        && is_writable(block)
+        && !block.any(NOT_USUAL)
         && let Some(id) = block.id()
     {
         block.lp().check_thread();
         let bytes = bytes(data, length);
         // SAFETY: sending calls nothing of the program's.
-        match unsafe { block.lp().reach.leaf(|net| net.write(id, bytes)) } {
-            Some(count) if count == bytes.len() => return length,
-            Some(count) => return taken(block, count, bytes.len()),
-            None => {}
+        if let Some(count) = unsafe { block.lp().reach.leaf(|net| net.write(id, bytes)) } {
+            // If it is less, the core knows that the socket is blocked.
+            return count as c_int;
         }
     }
     write_rare(block, data, length, more)
 }
 
-/// Writes between iterations, or with more to come.
+/// Writes between iterations, with more to come, or to what is not open yet.
 #[cold]
 #[inline(never)]
 fn write_rare(block: SocketRef, data: *const c_char, length: c_int, more: c_int) -> c_int {

@@ -35,7 +35,7 @@ enum { BIG = 64 << 20 };
 static char *big;
 static int sent;
 static long got;
-static int stage, in_two;
+static int stage, in_two, awaits_room;
 
 static Socket *send_big(Socket *s) {
     if (data_of(s)->is_client) return s;
@@ -43,6 +43,8 @@ static Socket *send_big(Socket *s) {
     sent += in_two ? us_socket_write2(0, s, big + sent, half, big + sent + half, BIG - sent - half)
                    : us_socket_write(0, s, big + sent, BIG - sent, 0);
     if (sent == BIG) us_socket_shutdown(0, s);
+    else if (us_poll_events((struct us_poll_t *) s) == (LIBUS_SOCKET_READABLE | LIBUS_SOCKET_WRITABLE))
+        awaits_room++;
     return s;
 }
 
@@ -56,7 +58,7 @@ static Socket *count(Socket *s, char *d, int n) {
 }
 
 static Socket *end_big(Socket *s) {
-    SAY("all came: %d", got == BIG);
+    SAY("all came: %d, and there was room to wait for: %d", got == BIG, awaits_room > 0);
     us_listen_socket_close(0, listener);
     return us_socket_close(0, s, 0, 0);
 }
@@ -249,7 +251,7 @@ int main(void) {
     for (in_two = 0; in_two < 2; in_two++) {
         /* (W5) */
         begin(in_two ? "more than the kernel takes, in two parts" : "more than the kernel takes", 1);
-        sent = 0; got = 0;
+        sent = 0; got = 0; awaits_room = 0;
         on.open = open_big; on.writable = send_big; on.data = count; on.end = end_big;
         finish();
     }
@@ -308,10 +310,10 @@ on_close of the server: 0 0, shut down 1, reason 1
 on_close of the client: 0 0, shut down 1, reason 1
 opened 1 and 1, closed 2
 -- more than the kernel takes
-all came: 1
+all came: 1, and there was room to wait for: 1
 opened 1 and 1, closed 2
 -- more than the kernel takes, in two parts
-all came: 1
+all came: 1, and there was room to wait for: 1
 opened 1 and 1, closed 2
 -- pausing
 nothing came while it was paused: 1; events 0

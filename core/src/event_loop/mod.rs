@@ -245,17 +245,40 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         // 1. What is due before the wait. The program may have waited elsewhere since.
         self.state.clock.expire();
         handler.before_wait(&mut self.all_sockets_now());
-        self.end_iteration(handler);
+        let mut is_cut = false;
+        let own = if self.state.has_end_work {
+            self.do_end_work(handler);
+            is_cut = UNWINDS && self.state.has_reports;
+            self.end_work_deadline()
+        } else {
+            self.usual_deadline()
+        };
         // 2. The wait; none if a call unwound before the reports of the last one were all taken.
-        if UNWINDS && self.state.has_reports {
+        if is_cut {
             self.recover();
         } else {
-            let until = earliest(self.own_deadline(), until);
-            self.platform.poll(until)?;
-            if UNWINDS {
-                self.state.has_reports = true;
-            }
+            self.platform.poll(earliest(deadline(own), until))?;
         }
+        // 3. and 4.
+        let unserved = Unserved(self);
+        unserved.0.serve(handler);
+        core::mem::forget(unserved);
+        // 5. Deadlines.
+        if self.state.wheel.next_micros() != NEVER && self.has_expired() {
+            self.expire_deadlines(handler);
+        }
+        // 6. The end.
+        handler.after_dispatch(&mut self.all_sockets_now());
+        self.end_iteration(handler);
+        if CHECKED {
+            self.state.check(self.slots);
+        }
+        Ok(())
+    }
+
+    /// Serves what the wait brought and what was left before it.
+    #[inline(always)]
+    fn serve(&mut self, handler: &mut H) {
         self.state.clock.expire();
         self.state.stats.iterations = self.state.stats.iterations.wrapping_add(1);
         handler.after_wait(&mut self.all_sockets_now());
@@ -270,20 +293,6 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         while let Some(work) = self.next_work(is_served) {
             is_served = self.dispatch(handler, work);
         }
-        if UNWINDS {
-            self.state.has_reports = false;
-        }
-        // 5. Deadlines.
-        if self.state.wheel.next_micros() != NEVER && self.has_expired() {
-            self.expire_deadlines(handler);
-        }
-        // 6. The end.
-        handler.after_dispatch(&mut self.all_sockets_now());
-        self.end_iteration(handler);
-        if CHECKED {
-            self.state.check(self.slots);
-        }
-        Ok(())
     }
 
     /// Returns when the loop next has something to do by itself, for programs that wait
@@ -294,7 +303,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if UNWINDS && self.state.has_reports || self.has_end_work_now() {
             return Some(Instant::ZERO);
         }
-        earliest(self.own_deadline(), self.platform.next_deadline())
+        earliest(deadline(self.own_deadline()), self.platform.next_deadline())
     }
 
     /// Returns how long a program that waits elsewhere may wait, measured on the platform's clock
@@ -321,25 +330,29 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
 
     /// Returns when the loop next has something to do, once an iteration has ended. The platform's
     /// own deadlines are not among it: it minds them while it waits.
-    #[inline]
-    fn own_deadline(&self) -> Option<Instant> {
-        if self.state.run_queue.has_next() {
-            return Some(Instant::ZERO);
-        }
-        let own = if self.state.has_end_work {
+    fn own_deadline(&self) -> u64 {
+        if self.state.has_end_work {
             self.end_work_deadline()
         } else {
-            self.state.wheel.next_micros()
-        };
-        (own != NEVER).then(|| Instant::from_micros(own))
+            self.usual_deadline()
+        }
     }
 
-    /// Returns when the next deadline is while there is work at the end of iterations: a close that
-    /// is due, a retry by the clock and draining all are.
+    /// As [`Self::own_deadline`], while there is no work at the end of iterations.
+    #[inline]
+    const fn usual_deadline(&self) -> u64 {
+        if self.state.run_queue.has_next() {
+            return 0;
+        }
+        self.state.wheel.next_micros()
+    }
+
+    /// As [`Self::own_deadline`], while there may be work at the end of iterations: a close that is
+    /// due, a retry by the clock and draining all are.
     #[cold]
     #[inline(never)]
     fn end_work_deadline(&self) -> u64 {
-        if !self.state.closing.is_empty() {
+        if self.state.run_queue.has_next() || !self.state.closing.is_empty() {
             return 0;
         }
         self.state
@@ -543,6 +556,24 @@ fn split_around<T>(exts: &mut [Place<T>], id: SocketId) -> Option<Around<'_, T>>
 
 /// Most slots of a pool: an index plus one fits 32 bits.
 const POOL_MAX: usize = 0xffff_fffe;
+
+/// Notes that reports are left, if a call unwinds while they are served. So the iterations that end
+/// as they should, all others, note nothing.
+struct Unserved<'l, 's, P: Platform, H: Handler<P>>(&'l mut Loop<'s, P, H>);
+
+impl<P: Platform, H: Handler<P>> Drop for Unserved<'_, '_, P, H> {
+    fn drop(&mut self) {
+        self.0.state.has_reports = true;
+        // Looked at first.
+        self.0.state.has_end_work = true;
+    }
+}
+
+/// Returns a deadline in microseconds as one that may be never.
+#[inline]
+fn deadline(micros: u64) -> Option<Instant> {
+    (micros != NEVER).then(|| Instant::from_micros(micros))
+}
 
 /// Returns the earlier of two deadlines, where `None` is never.
 #[inline]

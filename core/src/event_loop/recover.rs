@@ -19,6 +19,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     pub(super) fn recover(&mut self) {
         let turn = core::mem::take(&mut self.state.turn);
         self.state.needs_more = false;
+        self.state.has_reports = false;
         if let Some(index) = self.state.half_done.opening.take()
             && let Some(id) = id_of(self.slots, index)
         {

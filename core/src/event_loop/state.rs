@@ -33,7 +33,7 @@ pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 /// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | not cleared: others get it |
 /// | `half_done` | a call that opens or closes | its end, or see there | not set: a slot is lost |
 /// | `stats` | who counts | never | |
-/// | `has_reports` | the wait | the last report served | not cleared: no wait again |
+/// | `has_reports` | `Unserved`, if a call unwinds | `recover` | not cleared: no wait again |
 /// | `has_end_work` | who leaves such work | `do_end_work` | not set: the work waits for ever |
 /// | `needs_more` | what leaves more to do | `end_turn` | not set: a turn ends early |
 /// | `keep_alive` | `Net::keep_alive` | the same call | not set: `run` returns too early |
@@ -51,8 +51,8 @@ pub(crate) struct State {
     pub(crate) turn: Turn,
     pub(crate) half_done: HalfDone,
     pub(crate) stats: Stats,
-    /// Whether reports of the last wait are still to be taken: from the wait on, until the last of
-    /// them is served. Found true where the next iteration waits only if a call unwound.
+    /// Whether reports of the last wait are still to be taken, as a call unwound before the last of
+    /// them was served. Then `has_end_work` is true as well, until the next iteration begins.
     pub(crate) has_reports: bool,
     /// Whether [`Loop::end_iteration`](crate::Loop) has anything to do: a corked socket, a closing
     /// one, a slot for a listener that waits, a retry by the clock, or draining.

@@ -35,6 +35,12 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         }
     }
 
+    /// Returns true if a write of the socket's came back short, and its `on_writable` is still due.
+    #[must_use]
+    pub fn is_blocked(&mut self, id: SocketId) -> bool {
+        find(self.slots, id).is_some_and(|slot| slot.is_writing() && slot.flags.any(Flags::BLOCKED))
+    }
+
     /// Notes that the platform did not take all of `all` bytes; returns how many. Finds the slot
     /// again by its index, so that the usual path of [`Self::write`] keeps nothing else for it.
     #[cold]

@@ -182,13 +182,7 @@ impl Handler<Mirror> for Program {
                 let _ = reach.with(|net| net.write(id, b"z"));
             }
             // A run inside of a run is refused.
-            let mut inner = Self {
-                way: Rc::default(),
-                names: Vec::new(),
-                seen: 0,
-                throws: false,
-            };
-            assert_eq!(reach.poll(&mut inner, None), Err(Error::Invalid));
+            assert!(reach.hold().is_none());
         });
         data.fill(2);
     }
@@ -259,6 +253,10 @@ impl Drop for Made {
     }
 }
 
+fn iterate(reach: &Reach<Mirror, Program>, program: &mut Program) -> Result<(), Error> {
+    reach.hold().unwrap().poll(program, Some(Instant::ZERO))
+}
+
 #[test]
 fn calls_inside_of_calls_reach_every_socket() {
     let made = Made::new();
@@ -273,7 +271,7 @@ fn calls_inside_of_calls_reach_every_socket() {
         );
     }
     for _ in 0..8 {
-        reach.poll(&mut program, None).unwrap();
+        iterate(reach, &mut program).unwrap();
     }
     assert!(program.seen > 3);
     assert_eq!(reach.peek(|inner| inner.stats().open), Some(0));
@@ -291,9 +289,29 @@ fn between_iterations_the_loop_is_reached() {
     reach.with(|_| inner.set(reach.with(|net| net.is_open(id))));
     assert_eq!(inner.get(), None);
     reach.with(|net| net.close(id));
-    reach
-        .poll(&mut made.program(false), Some(Instant::ZERO))
+    iterate(reach, &mut made.program(false)).unwrap();
+    assert_eq!(reach.peek(|inner| inner.stats().in_use), Some(0));
+}
+
+#[test]
+fn a_loop_that_is_held_is_reached_by_nobody_else_between_its_iterations() {
+    let made = Made::new();
+    let reach = made.reach();
+    let id = reach
+        .with(|net| net.connect(somewhere(), ()))
+        .unwrap()
         .unwrap();
+    let mut program = made.program(false);
+    let mut held = reach.hold().unwrap();
+    for _ in 0..3 {
+        assert!(reach.hold().is_none());
+        assert_eq!(reach.with(|net| net.is_open(id)), None);
+        assert!(reach.peek(|_| ()).is_none());
+        held.poll(&mut program, Some(Instant::ZERO)).unwrap();
+    }
+    drop(held);
+    assert!(reach.with(|net| net.close(id)).is_some());
+    iterate(reach, &mut program).unwrap();
     assert_eq!(reach.peek(|inner| inner.stats().in_use), Some(0));
 }
 
@@ -310,7 +328,7 @@ fn a_call_that_unwinds_leaves_no_way_behind() {
     );
     let result = catch_unwind(AssertUnwindSafe(|| {
         for _ in 0..4 {
-            reach.poll(&mut program, None).unwrap();
+            iterate(reach, &mut program).unwrap();
         }
     }));
     assert!(result.is_err());
@@ -320,6 +338,6 @@ fn a_call_that_unwinds_leaves_no_way_behind() {
     let id = program.names[0];
     assert_eq!(reach.with(|net| net.is_open(id)), Some(true));
     reach.with(|net| net.close(id));
-    reach.poll(&mut program, None).unwrap();
+    iterate(reach, &mut program).unwrap();
     assert_eq!(reach.peek(|inner| inner.stats().in_use), Some(0));
 }

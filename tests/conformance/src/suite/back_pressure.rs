@@ -68,12 +68,15 @@ pub fn a_short_write_promises_one_on_writable<B: Bed>(bed: &mut B) {
     let chunk = pattern(10_000);
     let mut taken = Vec::new();
     loop {
+        assert!(!pair.server.net().is_blocked(accepted));
         let count = pair.server.net().write(accepted, &chunk);
         taken.extend_from_slice(&chunk[..count]);
         if count < chunk.len() {
             break;
         }
     }
+    assert!(pair.server.net().is_blocked(accepted));
+    assert!(!pair.client.net().is_blocked(connected));
     assert_eq!(
         pair.server.net().write(accepted, &chunk),
         0,
@@ -96,6 +99,9 @@ pub fn a_short_write_promises_one_on_writable<B: Bed>(bed: &mut B) {
             .count(|event| matches!(event, Event::Writable(_))),
         1
     );
+    assert!(!pair.server.net().is_blocked(accepted));
+    pair.server.net().close(accepted);
+    assert!(!pair.server.net().is_blocked(accepted));
 }
 
 /// A reader that pauses after every delivery still gets all bytes, in order.
