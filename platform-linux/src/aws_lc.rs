@@ -196,8 +196,8 @@ fn put_public(key: &PrivateKey, share: &mut [u8; SHARE_MAX]) -> Result<usize, Al
     Ok(public.len())
 }
 
-/// What stands before the 32 bytes of an X25519 key in its `SubjectPublicKeyInfo` (RFC 8410, section
-/// 4).
+/// What stands before the 32 bytes of an X25519 key in its `SubjectPublicKeyInfo` (RFC 8410,
+/// section 4).
 const X25519_HEADER: &[u8] = &[0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 3, 33, 0];
 /// Bytes of an X25519 key.
 const X25519_LEN: usize = 32;

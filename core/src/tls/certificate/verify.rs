@@ -137,8 +137,9 @@ impl<'a> Chain<'a> {
     }
 
     /// Checks that a path leads from `subject` to one of the roots and is valid now; returns the
-    /// last second in which it is, and what is said of its revocation counts. Asks `may_verify` before each signature; returns `None` if it
-    /// refused, to go on later with the same `progress`.
+    /// last second in which it is, and what is said of its revocation counts. Asks `may_verify`
+    /// before each signature; returns `None` if it refused, to go on later with the same
+    /// `progress`.
     ///
     /// A provider that knows no algorithm refuses every chain before it looks at it, so that
     /// nothing of the search for a path is in its program.
