@@ -117,8 +117,8 @@ pub trait Crypto {
     ) -> Result<[u8; TAG], Alert>;
 
     /// Encrypts `parts`, one behind the other, into `out`, and puts the tag behind them: `out` is
-    /// as long as all three. By default it copies them there and calls [`Self::seal`]; a library that
-    /// reads from one place and writes to another saves the copy.
+    /// as long as all three. By default it copies them there and calls [`Self::seal`]; a library
+    /// that reads from one place and writes to another saves the copy.
     ///
     /// # Errors
     /// `internal_error`: the library refuses, or `out` is too short.
