@@ -13,7 +13,7 @@ use usockets_smoltcp::{
 
 use super::Bed;
 use crate::smoltcp::kernel::{Faulty, Link, Losses, batch};
-use crate::smoltcp::{MTU, Recipe, leak, reclaim, v6};
+use crate::smoltcp::{MTU, Recipe, reclaim, v6, zeroes};
 
 /// Connections of a host. A test opens 200 and more at once.
 const CONNECTIONS: usize = 300;
@@ -80,7 +80,7 @@ impl DeviceBed {
             batch(&format!("link set {name} addrgenmode none master br0 up"));
         };
         if self.link == Link::Tap {
-            let memory = leak(Tap::share(MTU, false) * 65, || 0);
+            let memory = zeroes(Tap::share(MTU, false) * 65);
             let tap = Tap::make(own, MTU, false, memory).expect("a TAP");
             on_bridge(own);
             return Box::new(tap);

@@ -8,7 +8,7 @@ use usockets_smoltcp::{
 };
 
 use super::kernel::{Faulty, Losses, MTU, address, command, stack_on, veth_with_queues};
-use super::leak;
+use super::{leak, zeroes};
 
 static KEY: RssKey = RssKey::MICROSOFT;
 
@@ -74,7 +74,7 @@ impl Cores {
                 Box::new(xdp.with_waker(waker))
             }
             None if self.way == Way::Tap => {
-                let memory = leak(65 * Tap::share(MTU, false), || 0);
+                let memory = zeroes(65 * Tap::share(MTU, false));
                 let tap = Tap::make_queue("us0", MTU, false, memory).unwrap();
                 Box::new(tap.with_waker(waker))
             }

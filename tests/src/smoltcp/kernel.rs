@@ -16,7 +16,7 @@ use usockets_smoltcp::{
 pub use super::namespace::{
     Client, Echo, KERNEL, STACK, address, command, echo_client, echo_server, in_namespace,
 };
-use super::{leak, mac, pattern, v6};
+use super::{leak, mac, pattern, v6, zeroes};
 
 pub const MTU: usize = 1_500;
 
@@ -73,7 +73,7 @@ impl Link {
             Self::Tap | Self::TapOffload => {
                 let offload = self == Self::TapOffload;
                 let frames = if offload { 5 } else { 65 };
-                let memory = leak(Tap::share(MTU, offload) * frames, || 0);
+                let memory = zeroes(Tap::share(MTU, offload) * frames);
                 let tap = Tap::make("us0", MTU, offload, memory).unwrap();
                 address("us0");
                 match waker {
@@ -162,12 +162,12 @@ pub fn stack_on(
         ranges: leak(classes.iter().map(SizeClass::ranges_len).sum(), || {
             Block::EMPTY
         }),
-        bytes: leak(bytes, || 0),
-        buckets: leak(slots.next_power_of_two(), || 0),
+        bytes: zeroes(bytes),
+        buckets: zeroes(slots.next_power_of_two()),
         listeners: leak(4, || Listener::EMPTY),
         neighbours: leak(16, || Neighbour::EMPTY),
         // And frames in several buffers put together.
-        scratch: leak(device.capabilities().frame_max() + 65_600, || 0),
+        scratch: zeroes(device.capabilities().frame_max() + 65_600),
     };
     Stack::new(device, &config, memory, classes).unwrap()
 }

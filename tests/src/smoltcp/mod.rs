@@ -53,6 +53,16 @@ thread_local! {
 pub fn leak<T: 'static>(count: usize, make: impl FnMut() -> T) -> &'static mut [T] {
     let mut all = Vec::with_capacity(count);
     all.resize_with(count, make);
+    keep(all)
+}
+
+/// Returns zeroes likewise. What nobody touches of them does not become resident, which is most in
+/// a process of a thousand tests.
+pub fn zeroes<T: Clone + Default + 'static>(count: usize) -> &'static mut [T] {
+    keep(vec![T::default(); count])
+}
+
+fn keep<T: 'static>(all: Vec<T>) -> &'static mut [T] {
     let all: *mut [T] = Box::into_raw(all.into_boxed_slice());
     // SAFETY: the box came from just here and is taken back only by `reclaim`, whose caller says
     // that nothing refers to it any more.
@@ -181,12 +191,12 @@ impl Recipe {
             ranges: leak(self.classes.iter().map(SizeClass::ranges_len).sum(), || {
                 Block::EMPTY
             }),
-            bytes: leak(bytes, || 0),
-            buckets: leak(self.buckets.unwrap_or(slots.next_power_of_two()), || 0),
+            bytes: zeroes(bytes),
+            buckets: zeroes(self.buckets.unwrap_or(slots.next_power_of_two())),
             listeners: leak(8, || Listener::EMPTY),
             neighbours: leak(self.neighbours, || Neighbour::EMPTY),
             // Enough to put a frame together in that comes in pieces.
-            scratch: leak(2 * self.capabilities().frame_max(), || 0),
+            scratch: zeroes(2 * self.capabilities().frame_max()),
         };
         stack.start(&config, memory, &self.classes)?;
         if self.time_waits > 0 {
@@ -198,9 +208,9 @@ impl Recipe {
         }
         stack.start_datagrams(DatagramMemory {
             sockets: leak(sockets, || DatagramSlot::EMPTY),
-            buckets: leak(sockets.next_power_of_two(), || 0),
-            received: leak(sockets * received, || 0),
-            held: leak(sockets * held, || 0),
+            buckets: zeroes(sockets.next_power_of_two()),
+            received: zeroes(sockets * received),
+            held: zeroes(sockets * held),
         })
     }
 }
@@ -218,10 +228,10 @@ fn wire_for(
     medium: Medium,
 ) -> (&'static Wire<'static>, [Device; 2]) {
     let flights = leak(frames, || Flight::EMPTY);
-    let bytes = leak(frames * (MTU + 14), || 0);
+    let bytes = zeroes(frames * (MTU + 14));
     let mut new = Some(Wire::new(faults, seed, flights, bytes));
     let wire: &'static Wire<'static> = &leak(1, || new.take().unwrap())[0];
-    let memory = || leak(65 * (MTU + 14), || 0);
+    let memory = || zeroes(65 * (MTU + 14));
     let capabilities = Capabilities::new(medium, MTU);
     (wire, wire.ends(capabilities, [memory(), memory()]))
 }

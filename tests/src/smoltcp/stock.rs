@@ -6,7 +6,7 @@ use usockets_smoltcp::{
     Limits, PollDevice, Smoltcp, SmoltcpEntry, SmoltcpListener, SmoltcpMemory, ToPhy,
 };
 
-use super::{leak, mac, v6};
+use super::{leak, mac, v6, zeroes};
 
 /// Makes smoltcp's stack on an Ethernet device of ours, with so many connections that have so many
 /// bytes each way.
@@ -27,7 +27,7 @@ pub fn build_with<D: PollDevice>(
     buffer: usize,
     device: D,
 ) -> Smoltcp<'static, ToPhy<'static, D>> {
-    let inbox = leak(device.capabilities().frame_max(), || 0);
+    let inbox = zeroes(device.capabilities().frame_max());
     let mut device = ToPhy::new(device, inbox);
     let mut config = Config::new(EthernetAddress(mac(host)).into());
     config.random_seed = host.into();
@@ -44,7 +44,7 @@ pub fn build_with<D: PollDevice>(
     let memory = SmoltcpMemory {
         entries: leak(connections, || SmoltcpEntry::EMPTY),
         storage: leak(connections + 1, || SocketStorage::EMPTY),
-        bytes: leak(2 * connections * buffer, || 0),
+        bytes: zeroes(2 * connections * buffer),
         listeners: leak(8, || SmoltcpListener::EMPTY),
     };
     Smoltcp::new(device, interface, limits, memory).unwrap()
