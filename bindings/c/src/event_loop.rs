@@ -50,17 +50,8 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     let stack: Stack = Margins::new(kernel, lp, received);
     #[cfg(feature = "tls")]
     let stack: Stack = Margins::new(crate::secure::layer(kernel, &secrets)?, lp, received);
-    // SAFETY: free slots and vacant places are all zero bytes (`Sockets`), and nobody else has this
-    // memory, which outlives the loop.
-    let inner = unsafe {
-        Loop::with_slices(
-            stack,
-            slice::from_raw_parts_mut(slots.start::<Slot>().as_ptr(), CAPACITY),
-            slice::from_raw_parts_mut(data.start::<Place<()>>().as_ptr(), CAPACITY),
-            slice::from_raw_parts_mut(buffer.start::<u8>().as_ptr(), RECV),
-        )
-    };
-    let inner = inner.map_err(set_errno).ok()?;
+    // SAFETY: reserved above, for as long as the loop is there.
+    let inner = unsafe { over(stack, [&slots, &data, &buffer]) }?;
     let value = us_loop_t {
         waker,
         reach: Reach::new(inner),
@@ -71,11 +62,7 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
         high: Cell::new(0),
         live: Cell::new(0),
         wait_max: Cell::new(0),
-        ending: Cell::new(if before.or(after).is_some() {
-            Ending::HOOKS
-        } else {
-            Ending::PLAIN
-        }),
+        ending: Cell::new(Ending::at_first(before.or(after).is_some())),
         iteration: Cell::new(0),
         now: Cell::new(0),
         received,
@@ -105,6 +92,26 @@ fn make(on_wake: OnLoop, before: OnLoop, after: OnLoop, ext: usize) -> Option<Lo
     unsafe { lp.block().write(value) };
     std::mem::forget((unused, place));
     Some(lp)
+}
+
+/// Makes a loop over memory for its slots, its data and what it receives.
+///
+/// # Safety
+/// The memory is zeroed, as long as the loop needs it, outlives it, and is nobody else's.
+unsafe fn over(
+    stack: Stack,
+    [slots, data, buffer]: [&Reservation; 3],
+) -> Option<Loop<'static, Stack, Calls>> {
+    // SAFETY: free slots and vacant places are all zero bytes (`Sockets`), and the rest is promised.
+    let inner = unsafe {
+        Loop::with_slices(
+            stack,
+            slice::from_raw_parts_mut(slots.start::<Slot>().as_ptr(), CAPACITY),
+            slice::from_raw_parts_mut(data.start::<Place<()>>().as_ptr(), CAPACITY),
+            slice::from_raw_parts_mut(buffer.start::<u8>().as_ptr(), RECV),
+        )
+    };
+    inner.map_err(set_errno).ok()
 }
 
 /// Frees the block of a loop that could not be made.

@@ -301,6 +301,11 @@ pub(crate) const ARMED: u32 = 1 << 31;
 pub(crate) struct Ending(u8);
 
 impl Ending {
+    /// What a loop begins with.
+    pub(crate) const fn at_first(has_hooks: bool) -> Self {
+        Self::PLAIN.with(Self::HOOKS, has_hooks)
+    }
+
     /// Nothing: the next follows at once.
     pub(crate) const PLAIN: Self = Self(0);
     /// The program has a callback before or after each iteration.
