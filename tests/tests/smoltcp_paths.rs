@@ -269,7 +269,7 @@ fn an_address_that_another_station_claims_is_defended_now_and_then() {
     let reply = arp(2, [10, 0, 0, 2], 9, [10, 0, 0, 1]);
     let defence = arp(1, [10, 0, 0, 2], 2, [10, 0, 0, 2]);
     stage.send(&claim);
-    assert_eq!(frames(&mut stage.hand), [defence.clone()]);
+    assert_eq!(frames(&mut stage.hand), std::slice::from_ref(&defence));
     stage.send(&claim);
     stage.send(&reply);
     stage.pass(secs(9));

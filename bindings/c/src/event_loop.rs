@@ -102,7 +102,7 @@ unsafe fn over(
     stack: Stack,
     [slots, data, buffer]: [&Reservation; 3],
 ) -> Option<Loop<'static, Stack, Calls>> {
-    // SAFETY: free slots and vacant places are all zero bytes (`Sockets`), and the rest is promised.
+    // SAFETY: free slots and vacant places are all zero bytes (`Sockets`); the rest is promised.
     let inner = unsafe {
         Loop::with_slices(
             stack,
