@@ -321,8 +321,8 @@ impl Wheel {
             self.tick = now;
             return None;
         }
-        self.tick = self.tick.max(self.next());
-        self.set_next(self.tick);
+        invariant!(self.next() >= self.tick, "what is done is on no list");
+        self.tick = self.next();
         self.walking = list;
         Some(list)
     }
