@@ -113,7 +113,7 @@ pub(crate) struct Wheel {
     filled: [u64; LISTS_ALL / 64],
     /// First slot of each lane of each list, plus one. Its own link backwards means nothing, so
     /// that a list is taken off without a look at the slot that becomes the first.
-    heads: [[u32; LANES]; LISTS_ALL],
+    heads: [u32; LISTS_ALL * LANES],
 }
 
 /// A slot whose deadline is over.
@@ -133,7 +133,7 @@ impl Wheel {
             next_micros: NEVER,
             walking: 0,
             filled: [0; LISTS_ALL / 64],
-            heads: [[0; LANES]; LISTS_ALL],
+            heads: [0; LISTS_ALL * LANES],
         }
     }
 
@@ -215,15 +215,22 @@ impl Wheel {
         }
     }
 
+    /// The links that the lanes of each list begin with.
+    #[inline]
+    const fn lanes(&self) -> &[[u32; LANES]] {
+        self.heads.as_chunks().0
+    }
+
     /// The link that a lane of a list begins with.
     #[inline]
     fn head(&mut self, list: u8, lane: usize) -> Option<&mut u32> {
-        self.heads.get_mut(usize::from(list))?.get_mut(lane)
+        let (lanes, _) = self.heads.as_chunks_mut::<LANES>();
+        lanes.get_mut(usize::from(list))?.get_mut(lane)
     }
 
     /// Returns true if a list has no entries.
     fn is_empty(&self, list: u8) -> bool {
-        let lanes = self.heads.get(usize::from(list));
+        let lanes = self.lanes().get(usize::from(list));
         lanes.is_none_or(|lanes| *lanes == [0; LANES])
     }
 
@@ -262,10 +269,10 @@ impl Wheel {
     pub(crate) fn check<S, C>(&self, used: &[Slot<S, C>]) {
         let is_on = |slot: &&Slot<S, C>| (1..WAITING_FOR_SLOT).contains(&slot.bucket);
         let mut left = used.iter().filter(is_on).count();
-        let begun = self.heads.as_flattened().iter();
+        let begun = self.heads.iter();
         let mut unmarked: u32 = begun.map(|head| u32::from(*head != 0)).sum();
         let lanes = self.filled_lists().flat_map(|list| {
-            let lanes = self.heads.get(usize::from(list)).into_iter().flatten();
+            let lanes = self.lanes().get(usize::from(list)).into_iter().flatten();
             lanes.map(move |first| (list, *first))
         });
         for (list, mut link) in lanes {
@@ -340,7 +347,7 @@ impl Wheel {
         budget: &mut u32,
     ) -> Option<Due> {
         loop {
-            let [head, ..] = self.heads.get_mut(usize::from(list))?;
+            let head = self.head(list, 0)?;
             let link = *head;
             let slot = linked(slots, link)?;
             *budget = budget.checked_sub(1)?;
@@ -373,8 +380,7 @@ impl Wheel {
         loop {
             let mut taken = 0_u32;
             for lane in 0..LANES {
-                let lanes = self.heads.get_mut(usize::from(list));
-                let Some(head) = lanes.and_then(|lanes| lanes.get_mut(lane)) else {
+                let Some(head) = self.head(list, lane) else {
                     return;
                 };
                 let link = *head;
@@ -500,7 +506,7 @@ impl Wheel {
             tick,
             next_micros,
             walking,
-            heads,
+            heads: _,
             // Which lists have entries shows in the links.
             filled: _,
         } = self;
@@ -509,7 +515,7 @@ impl Wheel {
         into.write_u64(tick & 0x1_ffff);
         hash_time(*next_micros, NEVER, now, into);
         into.write_u8(*walking);
-        for (list, lanes) in (0..=u8::MAX).zip(heads) {
+        for (list, lanes) in (0..=u8::MAX).zip(self.lanes()) {
             for head in lanes.iter().filter(|head| **head != 0) {
                 into.write_u64(self.list_tick(list).wrapping_sub(*tick));
                 crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
