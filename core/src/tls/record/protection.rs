@@ -224,13 +224,14 @@ impl Keys {
         if !is_whole {
             body.put(first)?;
             while len < max && !data.is_empty() {
-                let part = data.take(max.saturating_sub(len));
+                let part = data.take(max.wrapping_sub(len));
                 body.put(part)?;
-                len = len.saturating_add(part.len());
+                len = len.wrapping_add(part.len());
             }
             body.put(&code)?;
         }
-        let body_len = len.saturating_add(1).saturating_add(TAG);
+        // All of it fits the room, so that no sum is too large.
+        let body_len = len.wrapping_add(OVERHEAD.wrapping_sub(HEADER));
         *header = header_of(Content::Data, body_len)?;
         let nonce = self.nonce()?;
         if is_whole {
@@ -238,11 +239,11 @@ impl Keys {
             let body = part_mut(body.spare(), ..body_len);
             crypto.seal_into(suite, &self.key, &nonce, header, [first, &code], body)?;
         } else {
-            let plaintext = body.written_mut(0, len.saturating_add(1))?;
+            let plaintext = body.written_mut(0, len.wrapping_add(1))?;
             let tag = crypto.seal(suite, &self.key, &nonce, header, plaintext)?;
             body.put(&tag)?;
         }
-        out.commit(HEADER.saturating_add(body_len))?;
+        out.commit(len.wrapping_add(OVERHEAD))?;
         Ok(len)
     }
 }
