@@ -108,7 +108,7 @@ impl Connection {
         let Some(header) = Header::read(input)? else {
             return Ok(Received::incomplete(HEADER));
         };
-        let consumed = HEADER.saturating_add(header.len);
+        let consumed = HEADER.wrapping_add(header.len);
         if present < consumed {
             return Ok(Received::incomplete(consumed));
         }

@@ -75,7 +75,7 @@ impl Connection {
             let sealed = self
                 .send
                 .seal(crypto, self.suite, Content::Data, data, limit, out);
-            sum = sum.saturating_add(sealed?);
+            sum = sum.wrapping_add(sealed?);
             // One that does not fit goes with the next call: it would be cut for no reason.
             let fits = out.room() >= OVERHEAD.saturating_add(limit);
             if data.is_empty() || !fits || self.updates_keys() {

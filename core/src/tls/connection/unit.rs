@@ -40,11 +40,12 @@ impl Connection {
 fn record(input: &[u8], start: usize) -> Unit {
     let rest = part(input, start..);
     let len = match Header::read(rest) {
-        Ok(Some(header)) => HEADER.saturating_add(header.len),
+        Ok(Some(header)) => HEADER.wrapping_add(header.len),
         Ok(None) => HEADER,
         Err(_) => rest.len(),
     };
-    let end = start.saturating_add(len);
+    // Within a record of the input's length.
+    let end = start.wrapping_add(len);
     match len <= rest.len() {
         true => Unit::Whole(end),
         false => Unit::Partial(end),
@@ -63,7 +64,7 @@ fn hello(input: &[u8]) -> Unit {
             Unit::Partial(need) if need <= RECORD_MAX => return Unit::Partial(need),
             Unit::Partial(_) => return Unit::Whole(input.len()),
         };
-        let body_at = start.saturating_add(HEADER);
+        let body_at = start.wrapping_add(HEADER);
         let body = input.get(body_at..end).unwrap_or_default();
         let is_handshake = input.get(start).copied() == Some(Content::Handshake.code());
         if !is_handshake || body.is_empty() {
@@ -72,7 +73,7 @@ fn hello(input: &[u8]) -> Unit {
         for (slot, byte) in header.iter_mut().skip(len).zip(body) {
             *slot = *byte;
         }
-        len = len.saturating_add(body.len());
+        len = len.wrapping_add(body.len());
         let [kind, high, middle, low] = header;
         if kind != CLIENT_HELLO {
             return Unit::Whole(input.len());
@@ -80,7 +81,7 @@ fn hello(input: &[u8]) -> Unit {
         if len >= MESSAGE_HEADER {
             let total = u32::from_be_bytes([0, high, middle, low]);
             let total = usize::try_from(total).unwrap_or(usize::MAX);
-            let total = total.saturating_add(MESSAGE_HEADER);
+            let total = total.wrapping_add(MESSAGE_HEADER);
             if len >= total || total > RECORD_MAX {
                 return Unit::Whole(input.len());
             }

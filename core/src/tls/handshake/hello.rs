@@ -193,7 +193,7 @@ impl<'a> ClientHello<'a> {
         while !shares.is_empty() {
             shares.u16()?;
             shares.vector16()?;
-            count = count.saturating_add(1);
+            count = count.wrapping_add(1);
         }
         Ok(count)
     }
@@ -224,14 +224,14 @@ impl<'a> PreSharedKeys<'a> {
                 return Err(Alert::DECODE_ERROR);
             }
             rest.u32()?;
-            *identities_count = identities_count.saturating_add(1);
+            *identities_count = identities_count.wrapping_add(1);
         }
         let mut rest = binders;
         while !rest.is_empty() {
             if rest.vector8()?.len() < 32 {
                 return Err(Alert::DECODE_ERROR);
             }
-            *binders_count = binders_count.saturating_add(1);
+            *binders_count = binders_count.wrapping_add(1);
         }
         if *identities_count == 0 || *binders_count == 0 {
             return Err(Alert::DECODE_ERROR);

@@ -77,7 +77,7 @@ impl<R: MessageRoom> Message<R> {
         let spare = part_mut(self.room.bytes_mut(), self.len..);
         let count = bytes.len().min(spare.len());
         copy_whole(spare, part(bytes, ..count));
-        self.len = self.len.saturating_add(count);
+        self.len = self.len.wrapping_add(count);
         count
     }
 
@@ -100,7 +100,7 @@ impl<R: MessageRoom> Message<R> {
         let Ok(len) = reader.u24() else {
             return Ok(None);
         };
-        let total = len.saturating_add(MESSAGE_HEADER);
+        let total = len.wrapping_add(MESSAGE_HEADER);
         if total > R::LEN.saturating_sub(self.start) {
             return Err(Alert::DECODE_ERROR);
         }

@@ -12,7 +12,7 @@ pub(crate) struct Queue<'s> {
 impl Queue<'_> {
     /// Returns where in the ring the socket `offset` behind the first is.
     pub(crate) fn at(&self, offset: usize) -> usize {
-        let sum = self.head.saturating_add(offset);
+        let sum = self.head.wrapping_add(offset);
         sum.checked_rem(self.ring.len()).unwrap_or_default()
     }
 
@@ -30,7 +30,7 @@ impl Queue<'_> {
             return false;
         };
         *slot = bits;
-        self.len = self.len.saturating_add(1);
+        self.len = self.len.wrapping_add(1);
         true
     }
 
@@ -45,7 +45,7 @@ impl Queue<'_> {
     /// Takes out the socket at `position`; those behind move up.
     pub(crate) fn remove(&mut self, position: usize) {
         for offset in position..self.len.saturating_sub(1) {
-            let next = self.ring.get(self.at(offset.saturating_add(1))).copied();
+            let next = self.ring.get(self.at(offset.wrapping_add(1))).copied();
             let at = self.at(offset);
             match (self.ring.get_mut(at), next) {
                 (Some(slot), Some(next)) => *slot = next,
