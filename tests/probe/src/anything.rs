@@ -273,6 +273,7 @@ impl Anything {
             (23, ..) => self.timer = net.start_timer_in(word(), duration(), duration()).ok(),
             (24, ..) => P::more(net, id),
             (25, ..) => guards::connect(net, &mut self.eyeballs, id, self.timer),
+            (26, ..) => _ = net.is_blocked(id),
             _ => net.platform_mut().call(),
         }
     }
