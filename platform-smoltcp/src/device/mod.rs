@@ -29,7 +29,10 @@ pub(crate) mod tap;
 mod tap_control;
 #[cfg(feature = "smoltcp")]
 pub(crate) mod timed;
-#[cfg(all(any(feature = "packet", feature = "tap"), target_os = "linux"))]
+#[cfg(any(
+    all(any(feature = "packet", feature = "tap"), target_os = "linux"),
+    feature = "virtio-net"
+))]
 mod virtio;
 #[cfg(feature = "virtio-net")]
 pub(crate) mod virtio_net;

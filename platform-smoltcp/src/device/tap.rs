@@ -229,7 +229,7 @@ impl PollDevice for Tap<'_> {
             return;
         };
         if self.virtio {
-            virtio::describe(memory, meta);
+            virtio::describe(memory, meta, u16::to_ne_bytes);
         }
         loop {
             match write(&self.fd, memory) {

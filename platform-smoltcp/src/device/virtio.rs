@@ -1,9 +1,9 @@
-//! The header before each frame of a TAP (virtio 1.2, section 5.1.6; `linux/virtio_net.h`), by
-//! which checksums and segmentation are left to the kernel.
+//! The header before each frame of a TAP or of a virtual machine's card (virtio 1.2, section 5.1.6;
+//! `linux/virtio_net.h`), by which checksums and segmentation are left to the other side.
 
 use crate::device::{RxChecksum, RxMeta, TxMeta};
 
-/// Bytes of the header.
+/// Bytes of the header, or of its front.
 pub(crate) const HEADER_LEN: usize = 10;
 /// The checksum is to be filled in; on reception: need not be right.
 const NEEDS_CHECKSUM: u8 = 1;
@@ -12,8 +12,8 @@ const VERIFIED: u8 = 2;
 const SEGMENT_TCP_V4: u8 = 1;
 const SEGMENT_TCP_V6: u8 = 4;
 
-/// Writes the header for the frame behind it.
-pub(crate) fn describe(memory: &mut [u8], meta: &TxMeta) {
+/// Writes the header for the frame behind it, whose numbers `bytes` puts in the other side's order.
+pub(crate) fn describe(memory: &mut [u8], meta: &TxMeta, bytes: impl Fn(u16) -> [u8; 2]) {
     let Some(header) = memory.first_chunk_mut::<HEADER_LEN>() else {
         return;
     };
@@ -21,7 +21,7 @@ pub(crate) fn describe(memory: &mut [u8], meta: &TxMeta) {
     if !meta.checksum {
         return;
     }
-    let number = |len: usize| u16::try_from(len).unwrap_or(0).to_ne_bytes();
+    let number = |len: usize| bytes(u16::try_from(len).unwrap_or(0));
     let [s0, s1] = number(meta.tcp_at());
     let [o0, o1] = number(meta.checksum_at().saturating_sub(meta.tcp_at()));
     *header = [NEEDS_CHECKSUM, 0, 0, 0, 0, 0, s0, s1, o0, o1];
@@ -32,14 +32,14 @@ pub(crate) fn describe(memory: &mut [u8], meta: &TxMeta) {
             SEGMENT_TCP_V4
         };
         let [h0, h1] = number(meta.payload_at());
-        let [g0, g1] = size.get().to_ne_bytes();
+        let [g0, g1] = bytes(size.get());
         *header = [NEEDS_CHECKSUM, kind, h0, h1, g0, g1, s0, s1, o0, o1];
     }
 }
 
 /// Returns what the header of a received frame says.
 #[cfg_attr(
-    not(any(feature = "tap", test)),
+    not(any(feature = "tap", feature = "virtio-net", test)),
     expect(dead_code, reason = "a packet socket says it elsewhere")
 )]
 pub(crate) fn rx_meta(header: &[u8]) -> RxMeta {
@@ -102,7 +102,7 @@ mod tests {
             let (end, at) = frame(v6, &mut memory);
             let meta = TxMeta::leave_checksum(14, &mut memory[24..end])
                 .segment_size(NonZeroU16::new(1_400));
-            describe(&mut memory[..end], &meta);
+            describe(&mut memory[..end], &meta, u16::to_ne_bytes);
             let number = |at: usize| usize::from(u16::from_ne_bytes([memory[at], memory[at + 1]]));
             assert_eq!(number(6), at - 10);
             assert_eq!((number(4), number(8)), (1_400, 16));

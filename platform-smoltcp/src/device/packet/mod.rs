@@ -247,7 +247,7 @@ impl PollDevice for Packet {
         if self.virtio
             && let Some(memory) = self.tx.slot(&mut self.region, end)
         {
-            virtio::describe(memory, meta);
+            virtio::describe(memory, meta, u16::to_ne_bytes);
         }
         self.tx.commit(&mut self.region, end);
         self.counters.sent = self.counters.sent.wrapping_add(1);

@@ -16,15 +16,13 @@ use self::frames::{BUFFER, Frames};
 pub use self::mmio::VirtioMmio;
 use self::queue::{Queue, Rings, Taken};
 pub use self::transport::{VirtioMachine, VirtioTransport};
-use crate::device::{Capabilities, DeviceCounters, Medium, PollDevice, RxChecksum, RxMeta, TxMeta};
+use crate::device::virtio;
+use crate::device::{Capabilities, DeviceCounters, Medium, PollDevice, RxMeta, TxMeta};
 use crate::number::{count, place};
 use crate::wire::ethernet::HEADER_LEN as ETHERNET_LEN;
 
 /// Bytes of the header before each frame (`struct virtio_net_hdr_v1`).
 const HEADER_LEN: usize = 12;
-/// In a header: the checksum is to be filled in, or need not be right; it has been verified.
-const NEEDS_CHECKSUM: u8 = 1;
-const VERIFIED: u8 = 2;
 /// Largest IP packet that fits into a buffer.
 pub const VIRTIO_MTU_MAX: usize = BUFFER - HEADER_LEN - ETHERNET_LEN;
 /// The queue that frames come from, and the one that they are sent by.
@@ -412,12 +410,7 @@ impl<const N: usize, T: VirtioTransport> Card<N, T> {
             return;
         };
         *header = [0; HEADER_LEN];
-        if meta.checksum {
-            let number = |at: usize| u16::try_from(at).unwrap_or(0).to_le_bytes();
-            let [s0, s1] = number(meta.tcp_at());
-            let [o0, o1] = number(meta.checksum_at().saturating_sub(meta.tcp_at()));
-            *header = [NEEDS_CHECKSUM, 0, 0, 0, 0, 0, s0, s1, o0, o1, 0, 0];
-        }
+        virtio::describe(header, meta, u16::to_le_bytes);
         self.idle_len = self.idle_len.saturating_sub(1);
         self.send.set_len(buffer, count(end));
         self.send.give(buffer);
@@ -457,14 +450,7 @@ impl<const N: usize, T: VirtioTransport, M: VirtioMachine> PollDevice for Virtio
     }
 
     fn rx_meta(&self, index: usize) -> RxMeta {
-        let flags = self.card.received(index).first().copied().unwrap_or(0);
-        RxMeta::NONE.checksum(if flags & NEEDS_CHECKSUM != 0 {
-            RxChecksum::Partial
-        } else if flags & VERIFIED != 0 {
-            RxChecksum::Verified
-        } else {
-            RxChecksum::Unknown
-        })
+        virtio::rx_meta(self.card.received(index))
     }
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
