@@ -94,11 +94,9 @@ impl<C: Provider> Searched for World<'_, C> {
 
     fn step(&mut self) -> Result<bool, String> {
         self.list();
-        if self.actions.is_empty() {
+        let Some(action) = self.choices.choose(&self.actions) else {
             return Ok(false);
-        }
-        let action = self.actions[self.choices.pick(self.actions.len())];
-        self.choices.note(|| format!("{action:?}"));
+        };
         self.act(action)?;
         Ok(true)
     }

@@ -54,6 +54,16 @@ impl Choices {
         }
     }
 
+    /// Picks one of `actions`, as [`Self::pick`] does, and notes it; `None` if there are none.
+    pub fn choose<A: Copy + std::fmt::Debug>(&self, actions: &[A]) -> Option<A> {
+        if actions.is_empty() {
+            return None;
+        }
+        let action = actions[self.pick(actions.len())];
+        self.note(|| format!("{action:?}"));
+        Some(action)
+    }
+
     /// Picks yes or no; no is the calm one.
     #[must_use]
     pub fn flip(&self) -> bool {
