@@ -144,11 +144,12 @@ impl Congestion {
         (smoothed, now_ms): (u32, u32),
     ) {
         let mut left = acked;
+        let is_first = self.is_first_slow_start();
         if self.is_slow_start() {
             // RFC 5681, section 3.1, with octets counted (RFC 3465): up to the threshold.
             let step = left.min(self.threshold.saturating_sub(self.window));
             left = left.saturating_sub(step);
-            let slow_start = self.cubic.slow_start();
+            let slow_start = self.cubic.slow_start().filter(|_| is_first);
             let step = slow_start.map_or(step, |hystart| hystart.growth(step));
             self.window = self.window.saturating_add(step);
         }
@@ -297,5 +298,30 @@ mod tests {
         assert!(cubic.window < window);
         cubic.on_undo();
         assert_eq!(cubic.window, window);
+    }
+
+    #[test]
+    fn a_loss_that_was_none_does_not_leave_slow_start_slow() {
+        let mut cubic = Congestion::new(1_000, false);
+        // Rounds whose round trips grow longer: conservative slow start.
+        let mut sent = 0_u32;
+        for micros in [50_000, 50_000, 90_000] {
+            for _ in 0..10 {
+                sent += 1_000;
+                let (una, nxt) = (Seq::new(sent), Seq::new(sent + 10_000));
+                cubic.on_round_trip(Some(micros), una, nxt);
+                cubic.on_ack(Algorithm::Cubic, 1_000, 1_000, (micros, 0));
+            }
+        }
+        let before = cubic.window;
+        cubic.on_ack(Algorithm::Cubic, 1_000, 1_000, (90_000, 0));
+        assert_eq!(cubic.window - before, 250, "a quarter of the pace");
+        // A loss, which is taken back while slow start goes on towards the old threshold.
+        cubic.on_timeout(Algorithm::Cubic, cubic.window, 1_000);
+        cubic.on_undo();
+        assert!(cubic.is_slow_start() && !cubic.is_first_slow_start());
+        let before = cubic.window;
+        cubic.on_ack(Algorithm::Cubic, 1_000, 1_000, (90_000, 0));
+        assert_eq!(cubic.window - before, 1_000, "the whole pace");
     }
 }
