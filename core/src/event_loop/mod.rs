@@ -259,7 +259,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         } else {
             self.platform.poll(earliest(deadline(own), until))?;
         }
-        // 3. and 4.
+        // 3. and 4., which are `serve`.
         let unserved = Unserved(self);
         unserved.0.serve(handler);
         core::mem::forget(unserved);

@@ -53,7 +53,7 @@ const PARTS: [(Level, u8, u64); 8] = {
 };
 /// The first list of the top level.
 const TOP_FIRST: u8 = 240;
-/// The first list of the third level.
+/// The first list of the third level. In [`PARTS`] its second half begins at 128.
 const FAR_FIRST: u8 = 64;
 /// The first list of the lowest level. The third level's come after its last.
 const TICKS_FIRST: u8 = 32;
@@ -273,12 +273,15 @@ impl Wheel {
         let mut unmarked: u32 = begun.map(|head| u32::from(*head != 0)).sum();
         let lanes = self.filled_lists().flat_map(|list| {
             let lanes = self.lanes().get(usize::from(list)).into_iter().flatten();
-            lanes.map(move |first| (list, *first))
+            (0..)
+                .zip(lanes)
+                .map(move |(lane, first)| (list, lane, *first))
         });
-        for (list, mut link) in lanes {
+        for (list, lane, mut link) in lanes {
             unmarked = unmarked.wrapping_sub(u32::from(link != 0));
             while let Some(slot) = link.checked_sub(1).and_then(|at| used.get(to_index(at))) {
                 invariant!(slot.bucket == list, "a slot knows its list");
+                invariant!(lane_of(list, link) == lane, "a slot is in its lane");
                 let deadline = slot.deadline.micros();
                 let due = due_tick(deadline).max(self.tick.saturating_add(1));
                 let is_early = deadline == 0 || self.next() <= due;
@@ -337,8 +340,8 @@ impl Wheel {
     /// Takes slots off the list of this tick up to the next one that is due, which is returned.
     /// Those whose deadlines were put off are put where they belong by now.
     ///
-    /// Nothing is added to it meanwhile, nor between two calls, as everything that is due later
-    /// than this tick belongs to another list.
+    /// Nothing is added to it meanwhile, nor between two calls: what is put anywhere then is due
+    /// after this tick ([`Self::place`]), and that is another list.
     #[inline]
     fn take_due<S, C>(
         &mut self,
@@ -397,9 +400,10 @@ impl Wheel {
                 let (list, lane) = place_of(due_tick(deadline).max(tick), tick, lane);
                 self.link(slots, link, list, lane);
             }
-            match budget.checked_sub(taken) {
-                Some(left) if taken != 0 => *budget = left,
-                _ => return,
+            let left = budget.checked_sub(taken);
+            *budget = left.unwrap_or(0);
+            if taken == 0 || left.is_none() {
+                return;
             }
         }
     }
@@ -584,8 +588,9 @@ fn place_of(due: u64, now: u64, lane: usize) -> (u8, usize) {
     }
 }
 
-/// Returns the lane of a list for the slot of a link. Lists of the lowest level, whose slots were
-/// looked at a moment ago, have one only.
+/// Returns the lane of a list for the slot of a link. A slot that moves from one list to another
+/// keeps its lane, as its link stays. Lists of the lowest level, whose slots were looked at a moment
+/// ago, have one only.
 #[inline]
 fn lane_of(list: u8, link: u32) -> usize {
     if is_tick(list) {
