@@ -161,5 +161,5 @@ fn is_right(udp: &Udp, (local, remote): (IpAddr, IpAddr), bytes: &[u8], payload:
     }
     let len = payload.len().saturating_add(crate::wire::udp::HEADER_LEN);
     let datagram = bytes.get(..len).unwrap_or_default();
-    checksum::is_right_transport((remote, local), Ipv4::UDP, datagram)
+    checksum::is_right_transport(checksum::addresses(remote, local), Ipv4::UDP, datagram)
 }

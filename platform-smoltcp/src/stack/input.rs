@@ -111,8 +111,9 @@ impl Shell<'_> {
             // 1122, section 3.2.2.6, lets a ping to everybody go unanswered).
             _ if arrival.group => 0,
             Ipv4::TCP => {
-                let ends = (header.destination.into(), header.source.into());
-                self.segment(ends, payload, arrival)
+                let (local, remote) = (header.destination, header.source);
+                let addresses = checksum::addresses_v4(remote, local);
+                self.segment((local.into(), remote.into(), addresses), payload, arrival)
             }
             Ipv4::ICMP => self.icmp_v4(&header, payload, arrival),
             protocol => self.refuse_v4(&header, protocol, arrival),
@@ -129,8 +130,9 @@ impl Shell<'_> {
                 protocol: Ipv6::TCP,
                 payload,
             }) if !arrival.group => {
-                let ends = (header.destination.into(), header.source.into());
-                self.segment(ends, payload, arrival)
+                let (local, remote) = (header.destination, header.source);
+                let addresses = checksum::addresses_v6(remote, local);
+                self.segment((local.into(), remote.into(), addresses), payload, arrival)
             }
             Ok(Upper::Whole {
                 protocol: Ipv6::ICMP,
@@ -190,17 +192,16 @@ impl Shell<'_> {
         resolve::announce(self.scratch, self.mac, own)
     }
 
-    /// Takes a TCP segment in, between an own address and a peer's, and returns the bytes of the
-    /// frame that answers it.
+    /// Takes a TCP segment in, between an own address and a peer's, which come to the sum
+    /// `addresses`, and returns the bytes of the frame that answers it.
     #[inline(always)]
     fn segment(
         &mut self,
-        (local, remote): (IpAddr, IpAddr),
+        (local, remote, addresses): (IpAddr, IpAddr, u64),
         bytes: &[u8],
         arrival: &Arrival<'_>,
     ) -> usize {
-        let right =
-            arrival.verified || checksum::is_right_transport((remote, local), Ipv4::TCP, bytes);
+        let right = arrival.verified || checksum::is_right_transport(addresses, Ipv4::TCP, bytes);
         let Ok((header, payload)) = Tcp::parse(bytes) else {
             return self.count_malformed();
         };

@@ -24,7 +24,7 @@ use crate::wire::tcp::{CHECKSUM_AT, HEADER_MAX, Tcp};
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;
 /// Bytes of the longest headers of IP and TCP.
-const HEADERS_MAX: usize = ipv6::HEADER_LEN + HEADER_MAX;
+pub(super) const HEADERS_MAX: usize = ipv6::HEADER_LEN + HEADER_MAX;
 
 /// Time until a deadline is tried again for which no set was free.
 const STARVED_WAIT: Duration = Duration::from_millis(64);
@@ -74,67 +74,62 @@ impl Shell<'_> {
         if !look.working().is_some_and(Connection::may_transmit) {
             return Served::Done;
         }
-        let (now, segment_max) = (self.now, self.segment_max());
         let mut hop = None;
         for _ in 0..FRAMES_MAX {
-            if device.slot(0).is_none() {
-                self.counters.device_full = self.counters.device_full.wrapping_add(1);
-                return Served::Full;
-            }
-            let hop = match hop {
-                Some(ref hop) => hop,
-                None => hop.insert(self.hop(index, device)),
-            };
-            if matches!(hop, Hop::Asking) {
-                return Served::Done;
-            }
-            let Some(mut open) = self.slots.open(index) else {
-                return Served::Done;
-            };
-            let next = open
-                .connection
-                .poll_transmit(now, segment_max, &mut open.buffers);
-            let Some(transmit) = next else {
-                return Served::Done;
-            };
-            let more = open.connection.may_transmit();
-            let header = match hop {
-                Hop::Frame(header) => header.as_ref(),
-                // Lost on the way: what is not acknowledged runs into its limit.
-                Hop::Asking | Hop::Silent => {
-                    if more {
-                        continue;
-                    }
-                    return Served::Done;
-                }
-            };
-            let payload = open.connection.payload(&transmit, &open.buffers);
-            let ends = &open.slot.ends;
-            let local = self.routes.own_at(ends.local_number());
-            if let Some(local) = local {
-                let segment = Outgoing {
-                    header,
-                    local,
-                    ends,
-                    transmit: &transmit,
-                    payload,
-                };
-                segment.send(device, self.device.fills);
-            }
-            if !more {
-                return Served::Done;
+            match self.transmit_next(index, &mut hop, device) {
+                Served::More => {}
+                end => return end,
             }
         }
         Served::More
     }
 
-    /// Returns the octets of payload that a device which segments itself takes at once; 0 for one
-    /// that does not.
-    fn segment_max(&self) -> u32 {
-        let most = self.device.segment_max.unwrap_or(0);
-        // IPv4's and IPv6's length fields hold no more.
-        let most = most.min(65_535).saturating_sub(HEADERS_MAX);
-        crate::number::count(most)
+    /// Sends the next frame of a connection, to the hop that is found with the first.
+    #[inline]
+    fn transmit_next<D: PollDevice>(
+        &mut self,
+        index: u32,
+        hop: &mut Option<Hop>,
+        device: &mut D,
+    ) -> Served {
+        if device.slot(0).is_none() {
+            self.counters.device_full = self.counters.device_full.wrapping_add(1);
+            return Served::Full;
+        }
+        let hop = match hop {
+            Some(hop) => hop,
+            None => hop.insert(self.hop(index, device)),
+        };
+        if matches!(hop, Hop::Asking) {
+            return Served::Done;
+        }
+        let Some(mut open) = self.slots.open(index) else {
+            return Served::Done;
+        };
+        let next = open
+            .connection
+            .poll_transmit(self.now, self.segment_max, &mut open.buffers);
+        let Some(transmit) = next else {
+            return Served::Done;
+        };
+        // Without a hop it is lost on the way: what is not acknowledged runs into its limit.
+        if let Hop::Frame(header) = hop
+            && let Some(local) = self.routes.own_at(open.slot.ends.local_number())
+        {
+            let segment = Outgoing {
+                header: header.as_ref(),
+                local,
+                ends: &open.slot.ends,
+                transmit: &transmit,
+                payload: open.connection.payload(&transmit, &open.buffers),
+            };
+            segment.send(device, self.device.fills);
+        }
+        if open.connection.may_transmit() {
+            Served::More
+        } else {
+            Served::Done
+        }
     }
 
     /// Finds where a connection's frames go, and asks the link for it if need be.
@@ -303,9 +298,9 @@ impl Outgoing<'_> {
             return;
         }
         let packet = frame.get_mut(link_len..).unwrap_or_default();
-        if !self.emit_ip(packet, tcp_len.saturating_add(payload_len)) {
+        let Some(addresses) = self.emit_ip(packet, tcp_len.saturating_add(payload_len)) else {
             return;
-        }
+        };
         let segment = packet.get_mut(ip_len..).unwrap_or_default();
         if tcp.emit(segment).is_err() {
             return;
@@ -313,7 +308,9 @@ impl Outgoing<'_> {
         let place = segment.get_mut(tcp_len..).unwrap_or_default();
         if let Some((low, high)) = place.split_at_mut_checked(first.len()) {
             low.copy_from_slice(first);
-            if let Some(high) = high.get_mut(..second.len()) {
+            if !second.is_empty()
+                && let Some(high) = high.get_mut(..second.len())
+            {
                 high.copy_from_slice(second);
             }
         }
@@ -321,24 +318,26 @@ impl Outgoing<'_> {
             let link_len = u8::try_from(link_len).unwrap_or(0);
             TxMeta::leave_checksum(link_len, packet).segment_size(transmit.segment_size)
         } else {
-            let ends = (self.local, self.ends.remote_ip());
-            checksum::fill_transport(ends, Ipv4::TCP, segment, CHECKSUM_AT);
+            checksum::fill_transport(addresses, Ipv4::TCP, segment, CHECKSUM_AT);
             TxMeta::NONE
         };
         device.commit(len, &meta);
     }
 
-    /// Writes the IP header of a packet that carries `len` bytes; returns false if it cannot be.
+    /// Writes the IP header of a packet that carries `len` bytes, and returns the sum of its
+    /// addresses; `None` if it cannot be.
     #[inline]
-    fn emit_ip(&self, packet: &mut [u8], len: usize) -> bool {
+    fn emit_ip(&self, packet: &mut [u8], len: usize) -> Option<u64> {
         match (self.local, self.ends.remote_ip()) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => Ipv4::new(local, remote, Ipv4::TCP)
-                .emit(packet, len)
-                .is_ok(),
-            (IpAddr::V6(local), IpAddr::V6(remote)) => Ipv6::new(local, remote, Ipv6::TCP)
-                .emit(packet, len)
-                .is_ok(),
-            _ => false,
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                Ipv4::new(local, remote, Ipv4::TCP).emit(packet, len).ok()?;
+                Some(checksum::addresses_v4(local, remote))
+            }
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                Ipv6::new(local, remote, Ipv6::TCP).emit(packet, len).ok()?;
+                Some(checksum::addresses_v6(local, remote))
+            }
+            _ => None,
         }
     }
 }

@@ -51,6 +51,7 @@ impl Shell<'_> {
         self.write(arrival, addresses, Ipv4::TCP, |segment| {
             let len = tcp.emit(segment)?;
             let segment = segment.get_mut(..len).unwrap_or_default();
+            let addresses = checksum::addresses(local, ends.remote_ip());
             checksum::fill_transport(addresses, Ipv4::TCP, segment, CHECKSUM_AT);
             Ok(len)
         })

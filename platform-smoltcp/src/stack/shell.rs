@@ -12,6 +12,7 @@ use crate::hash::Secret;
 use crate::ip::neighbour::Neighbours;
 use crate::ip::route::Routes;
 use crate::listener::Listener;
+use crate::number::count;
 use crate::pool::links::Marks;
 use crate::pool::list::{ReadyRing, Ring};
 use crate::pool::table::Table;
@@ -19,6 +20,7 @@ use crate::pool::wheel::{Wheel, tick_after};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::stack::hand_over::Share;
 use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN, Tables};
+use crate::stack::output::HEADERS_MAX;
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};
 #[cfg(feature = "leases")]
@@ -104,6 +106,9 @@ pub(super) struct Shell<'a> {
     pub(super) blocked: Ring,
     /// Connections to report.
     pub(super) ready: ReadyRing,
+    /// Octets of payload that the device takes at once and cuts into segments itself; 0 if it does
+    /// not.
+    pub(super) segment_max: u32,
     /// Where frames are made that no connection sends.
     pub(super) scratch: &'a mut [u8],
     /// Where frames in several buffers are put together.
@@ -154,6 +159,7 @@ impl<'a> Shell<'a> {
             serve: Ring::EMPTY,
             blocked: Ring::EMPTY,
             ready: ReadyRing::EMPTY,
+            segment_max: 0,
             scratch: &mut [],
             assembly: &mut [],
             ports_used: 0,
@@ -191,6 +197,9 @@ impl<'a> Shell<'a> {
         if offload.is_some_and(|bytes| !device.fills || bytes < device.mtu) {
             return None;
         }
+        // IPv4's and IPv6's length fields hold no more.
+        let most = offload.unwrap_or(0).min(65_535);
+        self.segment_max = count(most.saturating_sub(HEADERS_MAX));
         memory.listeners.fill_with(|| Listener::EMPTY);
         let tables = Tables {
             working: memory.working,
@@ -224,12 +233,16 @@ impl<'a> Shell<'a> {
     }
 
     /// Returns when the next announcement of own addresses is due; `None` when all are made.
+    #[inline]
     pub(super) fn next_announcement(&self) -> Option<Instant> {
+        if self.announced >= ANNOUNCEMENTS {
+            return None;
+        }
         #[cfg(all(feature = "queues", target_has_atomic = "32"))]
         if self.is_announced_elsewhere() {
             return None;
         }
-        (self.announced < ANNOUNCEMENTS).then_some(self.announce_at)
+        Some(self.announce_at)
     }
 
     /// Has the own addresses announced anew, where there are neighbours.

@@ -52,11 +52,12 @@ impl Ends {
     /// Returns the peer's address.
     #[inline]
     pub(super) const fn remote_ip(&self) -> IpAddr {
-        match self.remote {
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
-                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-            }
-            octets => IpAddr::V6(Ipv6Addr::from_octets(octets)),
+        // Compared as a number, not octet by octet as `Ipv6Addr::to_ipv4_mapped` does.
+        let [.., a, b, c, d] = self.remote;
+        if u128::from_be_bytes(self.remote) >> 32 == 0xffff {
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            IpAddr::V6(Ipv6Addr::from_octets(self.remote))
         }
     }
 

@@ -409,14 +409,25 @@ impl<'a> Slots<'a> {
         if self.is_any_leased() && self.is_leased(index) {
             return self.look_leased(index);
         }
-        let look = || {
-            let slot = self.all.get(place(index))?;
-            let class = self.classes.get(usize::from(slot.class))?;
-            let nth = index.wrapping_sub(class.first);
-            let at = class.first_set.wrapping_add(place(nth));
-            Some(Look::Working(&self.working.get(at)?.connection))
-        };
-        look().unwrap_or(Look::Quiet(&Quiet::CLOSED))
+        let working = self
+            .place_for_life(index)
+            .and_then(|at| self.working.get(at));
+        working.map_or(Look::Quiet(&Quiet::CLOSED), |working| {
+            Look::Working(&working.connection)
+        })
+    }
+
+    /// Returns the place of the control block of a connection that keeps it for life.
+    #[inline]
+    fn place_for_life(&self, index: u32) -> Option<usize> {
+        if !self.is_any_leased() {
+            // As many as slots, in their order.
+            return Some(place(index));
+        }
+        let slot = self.all.get(place(index))?;
+        let class = self.classes.get(usize::from(slot.class))?;
+        let nth = place(index.wrapping_sub(class.first));
+        Some(class.first_set.wrapping_add(nth))
     }
 
     /// Returns how a connection is doing.
@@ -719,10 +730,11 @@ impl<'a> Slots<'a> {
         if self.is_any_leased() && self.is_leased(index) {
             return self.open_leased(index);
         }
+        let at = self.place_for_life(index)?;
         let slot = self.all.get_mut(place(index))?;
         let class = self.classes.get(usize::from(slot.class))?;
         let nth = place(index.wrapping_sub(class.first));
-        let working = self.working.get_mut(class.first_set.wrapping_add(nth))?;
+        let working = self.working.get_mut(at)?;
         let memory = (&mut *self.bytes, &mut *self.outstanding, &mut *self.ranges);
         Some(Open {
             slot,

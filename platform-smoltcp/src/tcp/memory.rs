@@ -37,6 +37,10 @@ pub struct Buffers<'m> {
 pub(crate) fn write_ring(ring: &mut [u8], position: u32, data: &[u8]) {
     let at = wrap(ring, position);
     let (low, high) = ring.split_at_mut_checked(at).unwrap_or_default();
+    if let Some(place) = high.get_mut(..data.len()) {
+        place.copy_from_slice(data);
+        return;
+    }
     let count = data.len().min(high.len());
     let (first, rest) = data.split_at_checked(count).unwrap_or_default();
     if let Some(place) = high.get_mut(..first.len()) {
@@ -62,15 +66,12 @@ pub(crate) fn read_ring(ring: &[u8], position: u32, len: u32) -> [&[u8]; 2] {
 
 /// Returns the position `octets` further on in a ring.
 pub(crate) fn advance(ring: &[u8], position: u32, octets: u32) -> u32 {
-    let sum = u64::from(position).saturating_add(u64::from(octets));
-    let len = u64::try_from(ring.len()).unwrap_or(u64::MAX);
-    // Twice round at most: neither exceeds the ring's length.
-    let at = if sum >= len {
-        sum.saturating_sub(len)
-    } else {
-        sum
-    };
-    u32::try_from(at).unwrap_or(0)
+    // Once round at most: neither exceeds the ring's length.
+    let left = capacity(ring).saturating_sub(position);
+    match octets.checked_sub(left) {
+        Some(round) => round,
+        None => position.saturating_add(octets),
+    }
 }
 
 /// Returns the length of a ring in octets.

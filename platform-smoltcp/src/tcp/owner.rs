@@ -47,11 +47,13 @@ impl Connection {
     pub fn peek(&self, buffer: &mut [u8], buffers: &Buffers<'_>) -> usize {
         let len = self.receive.queued.min(count(buffer.len()));
         let [first, second] = read_ring(buffers.receive, self.receive.head, len);
-        if let Some((low, high)) = buffer.split_at_mut_checked(first.len())
-            && let Some(high) = high.get_mut(..second.len())
-        {
+        if let Some((low, high)) = buffer.split_at_mut_checked(first.len()) {
             low.copy_from_slice(first);
-            high.copy_from_slice(second);
+            if !second.is_empty()
+                && let Some(high) = high.get_mut(..second.len())
+            {
+                high.copy_from_slice(second);
+            }
         }
         first.len().saturating_add(second.len())
     }

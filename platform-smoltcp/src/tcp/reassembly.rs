@@ -139,11 +139,7 @@ impl Receive {
         let len = count(text.len());
         let ahead = seq.since(self.nxt);
         let end = seq.plus(len);
-        let at = advance(
-            buffers.receive,
-            advance(buffers.receive, self.head, self.queued),
-            ahead,
-        );
+        let at = advance(buffers.receive, self.head, self.queued);
         if ahead == 0 && self.ranges == 0 {
             write_ring(buffers.receive, at, text);
             self.nxt = end;
@@ -152,6 +148,7 @@ impl Receive {
         }
         if ahead > 0 {
             if self.insert(Block::new(seq, end), buffers.ranges) {
+                let at = advance(buffers.receive, at, ahead);
                 write_ring(buffers.receive, at, text);
             }
             return Taken::OutOfOrder;

@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071): sums of 64-bit words in the machine's byte order, which come
 //! to the same 16 bits as any other way (section 2).
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::number::{low, put};
 
@@ -39,23 +39,38 @@ const fn low_half(bits: u128) -> u64 {
 
 /// Adds what follows the addresses in the pseudo header (RFC 9293, section 3.1; RFC 8200, section
 /// 8.1).
+#[inline]
 pub(crate) fn add_rest(sum: u64, protocol: u8, len: usize) -> u64 {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    [len, u32::from(protocol)]
-        .into_iter()
-        .fold(sum, |sum, number| {
-            plus(sum, u64::from(u32::from_ne_bytes(number.to_be_bytes())))
-        })
+    let rest = word(len.to_be_bytes()).wrapping_add(word(u32::from(protocol).to_be_bytes()));
+    plus(sum, rest)
 }
 
-/// Adds up the pseudo header.
-pub(crate) fn pseudo(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u64 {
-    let sum = add_rest(0, protocol, len);
+/// Returns four bytes as they are added.
+#[inline]
+fn word(bytes: [u8; 4]) -> u64 {
+    u32::from_ne_bytes(bytes).into()
+}
+
+/// Adds up the addresses of the pseudo header; 0 if they are not of one family.
+pub(crate) fn addresses(from: IpAddr, to: IpAddr) -> u64 {
     match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => add(add(sum, &from.octets()), &to.octets()),
-        (IpAddr::V6(from), IpAddr::V6(to)) => add(add(sum, &from.octets()), &to.octets()),
-        _ => sum,
+        (IpAddr::V4(from), IpAddr::V4(to)) => addresses_v4(from, to),
+        (IpAddr::V6(from), IpAddr::V6(to)) => addresses_v6(from, to),
+        _ => 0,
     }
+}
+
+/// The same over IPv4.
+#[inline]
+pub(crate) fn addresses_v4(from: Ipv4Addr, to: Ipv4Addr) -> u64 {
+    word(from.octets()).wrapping_add(word(to.octets()))
+}
+
+/// The same over IPv6.
+#[inline]
+pub(crate) fn addresses_v6(from: Ipv6Addr, to: Ipv6Addr) -> u64 {
+    add(add(0, &from.octets()), &to.octets())
 }
 
 /// Returns the sum as it stands in a header: complemented, never carried over.
@@ -88,8 +103,13 @@ pub fn data(bytes: &[u8]) -> u16 {
 /// the one in `bytes` is right. (UDP writes a computed 0 as 0xffff.)
 #[must_use]
 pub fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
-    let sum = pseudo(source, destination, protocol, bytes.len());
-    finish(add(sum, bytes))
+    between(addresses(source, destination), protocol, bytes)
+}
+
+/// The same with the sum of the addresses.
+#[inline(never)]
+fn between(addresses: u64, protocol: u8, bytes: &[u8]) -> u16 {
+    finish(add(add_rest(addresses, protocol, bytes.len()), bytes))
 }
 
 /// Returns true if the checksum in a message without pseudo header is right.
@@ -97,26 +117,19 @@ pub(crate) fn is_right_plain(message: &[u8]) -> bool {
     cfg!(fuzzing) || data(message) == 0
 }
 
-/// Returns true if the checksum in a packet with a pseudo header is right.
+/// Returns true if the checksum in a message with a pseudo header is right, whose addresses come to
+/// this sum.
 #[inline]
-pub(crate) fn is_right_transport(
-    (source, destination): (IpAddr, IpAddr),
-    protocol: u8,
-    bytes: &[u8],
-) -> bool {
-    cfg!(fuzzing) || transport(source, destination, protocol, bytes) == 0
+pub(crate) fn is_right_transport(addresses: u64, protocol: u8, bytes: &[u8]) -> bool {
+    cfg!(fuzzing) || between(addresses, protocol, bytes) == 0
 }
 
-/// Fills in the checksum of a packet with a pseudo header, which stands at `at`.
+/// Fills in the checksum of a message with a pseudo header, whose addresses come to this sum; it
+/// stands at `at`.
 #[inline]
-pub(crate) fn fill_transport(
-    (source, destination): (IpAddr, IpAddr),
-    protocol: u8,
-    bytes: &mut [u8],
-    at: usize,
-) {
+pub(crate) fn fill_transport(addresses: u64, protocol: u8, bytes: &mut [u8], at: usize) {
     if put(bytes, at, [0; 2]) {
-        let sum = transport(source, destination, protocol, bytes);
+        let sum = between(addresses, protocol, bytes);
         put_at(bytes, at, sum);
     }
 }

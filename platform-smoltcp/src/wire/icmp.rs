@@ -121,8 +121,8 @@ impl<'p> Icmp<'p> {
     /// As [`Self::parse_v4`].
     pub fn parse_v6(header: &Ipv6, message: &'p [u8]) -> Result<Self, WireError> {
         let ([kind, code, _, _, a, b, c, d], body) = split::<HEADER_LEN>(message)?;
-        let ends = (header.source.into(), header.destination.into());
-        if !checksum::is_right_transport(ends, Ipv6::ICMP, message) {
+        let addresses = checksum::addresses_v6(header.source, header.destination);
+        if !checksum::is_right_transport(addresses, Ipv6::ICMP, message) {
             return Err(WireError::Checksum);
         }
         let mark = [*a, *b, *c, *d];
@@ -206,8 +206,8 @@ impl<'p> Icmp<'p> {
     /// As [`Self::emit_v4`].
     pub fn emit_v6(&self, header: &Ipv6, message: &mut [u8]) -> Result<usize, WireError> {
         let message = self.emit(true, message)?;
-        let ends = (header.source.into(), header.destination.into());
-        checksum::fill_transport(ends, Ipv6::ICMP, message, 2);
+        let addresses = checksum::addresses_v6(header.source, header.destination);
+        checksum::fill_transport(addresses, Ipv6::ICMP, message, 2);
         Ok(message.len())
     }
 

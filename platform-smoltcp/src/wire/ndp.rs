@@ -67,8 +67,8 @@ impl Ndp {
         if header.hop_limit != HOP_LIMIT || code != 0 || target.is_multicast() {
             return Err(WireError::Malformed);
         }
-        let ends = (header.source.into(), header.destination.into());
-        if !checksum::is_right_transport(ends, Ipv6::ICMP, message) {
+        let addresses = checksum::addresses_v6(header.source, header.destination);
+        if !checksum::is_right_transport(addresses, Ipv6::ICMP, message) {
             return Err(WireError::Checksum);
         }
         Ok(Some(if kind == SOLICITATION {
@@ -125,8 +125,8 @@ impl Ndp {
         for (to, from) in message.iter_mut().zip(bytes) {
             *to = from;
         }
-        let ends = (header.source.into(), header.destination.into());
-        checksum::fill_transport(ends, Ipv6::ICMP, message, 2);
+        let addresses = checksum::addresses_v6(header.source, header.destination);
+        checksum::fill_transport(addresses, Ipv6::ICMP, message, 2);
         Ok(len)
     }
 }

@@ -185,7 +185,10 @@ impl Scoreboard {
         table: &mut [Outstanding],
         ack: Seq,
     ) -> Option<Outstanding> {
-        let entry = *self.get(table, 0)?;
+        if self.is_empty() {
+            return None;
+        }
+        let entry = *table.get(usize::from(self.head))?;
         if !ack.is_after(entry.seq) {
             return None;
         }
