@@ -47,7 +47,8 @@ impl Shell<'_> {
         }
     }
 
-    /// Gives a datagram to its socket; `None` if it is none, or not for an address of ours.
+    /// Gives a datagram to its socket. `None` if there is nothing to answer: it is none, it is not
+    /// for an address of ours alone, or another queue has it.
     fn take_datagram(
         &mut self,
         (local, remote): (IpAddr, IpAddr),
@@ -59,7 +60,7 @@ impl Shell<'_> {
             self.count_malformed();
             return None;
         };
-        if !is_right(&udp, (local, remote), bytes, payload) && !arrival.verified {
+        if !is_right(&udp, (local, remote), bytes, payload, arrival.verified) {
             self.count_malformed();
             return None;
         }
@@ -153,13 +154,41 @@ impl Shell<'_> {
     }
 }
 
-/// Returns true if a datagram's checksum is right. Over IPv4 there may be none (RFC 768), over IPv6
-/// there is (RFC 8200, section 8.1).
-fn is_right(udp: &Udp, (local, remote): (IpAddr, IpAddr), bytes: &[u8], payload: &[u8]) -> bool {
+/// Returns true if a datagram's checksum is right; the device may have `verified` it. Over IPv4
+/// there may be none (RFC 768), over IPv6 there is (RFC 8200, section 8.1).
+fn is_right(
+    udp: &Udp,
+    (local, remote): (IpAddr, IpAddr),
+    bytes: &[u8],
+    payload: &[u8],
+    verified: bool,
+) -> bool {
     if udp.checksum == 0 {
         return local.is_ipv4();
+    }
+    if verified {
+        return true;
     }
     let len = payload.len().saturating_add(crate::wire::udp::HEADER_LEN);
     let datagram = bytes.get(..len).unwrap_or_default();
     checksum::is_right_transport(checksum::addresses(remote, local), Ipv4::UDP, datagram)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_without_a_checksum_is_right_over_ipv4_only() {
+        let bytes = [0, 7, 0, 9, 0, 8, 0, 0];
+        let (udp, payload) = Udp::parse(&bytes).expect("a datagram of no bytes");
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        for verified in [false, true] {
+            assert!(is_right(&udp, (v4, v4), &bytes, payload, verified));
+            assert!(!is_right(&udp, (v6, v6), &bytes, payload, verified));
+        }
+    }
 }
