@@ -6,9 +6,10 @@
 //! and phases; [`output`] lets segments out. [`accept`] and [`connect`] make connections, [`owner`]
 //! is an owner's calls on them, [`reply`] answers what belongs to none, and [`pressure`] is what
 //! happens when memory is short. [`slot`] is what is kept of one, [`slots`] all of them with their
-//! memory, which they keep or [`lease`]; [`crate::listener`] is where they come from, [`demand`]
-//! what it takes to start, [`memory`] what the caller lends, [`crate::socket`] what a loop keeps of
-//! one, `time_wait` what is left of one in TIME-WAIT, and `view` what is told of it.
+//! memory, which they keep or [`lease`], and [`look`] one of them as it is; [`crate::listener`] is
+//! where they come from, [`demand`] what it takes to start, [`memory`] what the caller lends,
+//! [`crate::socket`] what a loop keeps of one, `time_wait` what is left of one in TIME-WAIT, and
+//! `view` what is told of it.
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
@@ -57,6 +58,7 @@ mod events;
 mod hand_over;
 mod input;
 pub(crate) mod lease;
+mod look;
 pub(crate) mod memory;
 mod output;
 mod owner;

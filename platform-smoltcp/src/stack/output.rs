@@ -19,12 +19,10 @@ use crate::wire::checksum;
 use crate::wire::ethernet::Ethernet;
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6};
-use crate::wire::tcp::{CHECKSUM_AT, HEADER_MAX, Tcp};
+use crate::wire::tcp::{CHECKSUM_AT, Tcp};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;
-/// Bytes of the longest headers of IP and TCP.
-pub(super) const HEADERS_MAX: usize = ipv6::HEADER_LEN + HEADER_MAX;
 
 /// Time until a deadline is tried again for which no set was free.
 const STARVED_WAIT: Duration = Duration::from_millis(64);

@@ -20,7 +20,6 @@ use crate::pool::wheel::{Wheel, tick_after};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::stack::hand_over::Share;
 use crate::stack::memory::{MTU_MIN, Memory, SCRATCH_MIN, Tables};
-use crate::stack::output::HEADERS_MAX;
 use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};
 #[cfg(feature = "leases")]
@@ -29,6 +28,7 @@ use crate::tcp::{Settings, State};
 #[cfg(feature = "datagrams")]
 use crate::udp::sockets::Sockets as Datagrams;
 use crate::wire::ethernet::{HEADER_LEN, Mac};
+use crate::wire::{ipv6, tcp};
 
 /// Times that each own address is announced, and time between two (RFC 5227, section 1.1).
 const ANNOUNCEMENTS: u8 = 2;
@@ -37,6 +37,9 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// 4.3.2.8, and RFC 4443, section 2.4 f, ask for such a bound).
 const REPLIES_MAX: u16 = 64;
 const REPLIES_EVERY: Duration = Duration::from_millis(64);
+
+/// Bytes of the longest headers of IP and TCP.
+const HEADERS_MAX: usize = ipv6::HEADER_LEN + tcp::HEADER_MAX;
 
 /// Keyed hashes, each for one purpose.
 pub(super) struct Secrets {

@@ -1,6 +1,6 @@
 //! The slots of all size classes, and the caller's memory that goes with each.
 
-use usockets::{Duration, Error, Instant};
+use usockets::{Duration, Instant};
 
 use crate::config::{CLASSES_MAX, SizeClass};
 use crate::number::{count, place};
@@ -8,15 +8,14 @@ use crate::pool::links::NONE;
 use crate::pool::list::List;
 use crate::pool::table::SLOTS_MAX;
 use crate::stack::lease::{Crowding, Current, InFlight, Resting, Working};
+use crate::stack::look::{LEASES, Look};
 use crate::stack::memory::Tables;
 use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
 #[cfg(feature = "connections")]
 use crate::tcp::Info;
 use crate::tcp::{Block, Buffers, Connection, Outstanding, Quiet, State};
 
-/// Whether any class may lease its sets.
-const LEASES: bool = cfg!(feature = "leases");
-/// How many classes may: what those keep for it takes no memory where none may.
+/// How many classes may lease their sets: what those keep for it takes no memory where none may.
 const LEASED_MAX: usize = if LEASES { CLASSES_MAX } else { 0 };
 /// The same of what there is once.
 pub(super) const LEASED_ONE: usize = if LEASES { 1 } else { 0 };
@@ -191,49 +190,6 @@ pub(super) struct Open<'s> {
     pub(super) slot: &'s mut Slot,
     pub(super) connection: &'s mut Connection,
     pub(super) buffers: Buffers<'s>,
-}
-
-/// A connection as it is: with a set, or without.
-pub(super) enum Look<'s> {
-    Working(&'s Connection),
-    Quiet(&'s Quiet),
-}
-
-impl Look<'_> {
-    #[inline]
-    pub(super) const fn state(&self) -> State {
-        match self {
-            Self::Working(connection) => connection.state(),
-            Self::Quiet(quiet) if LEASES => quiet.state(),
-            Self::Quiet(_) => State::Closed,
-        }
-    }
-
-    pub(super) const fn error(&self) -> Option<Error> {
-        match self {
-            Self::Working(connection) => connection.error(),
-            Self::Quiet(quiet) if LEASES => quiet.error(),
-            Self::Quiet(_) => None,
-        }
-    }
-
-    #[inline]
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        match self {
-            Self::Working(connection) => connection.deadline(),
-            Self::Quiet(quiet) if LEASES => quiet.deadline(),
-            Self::Quiet(_) => None,
-        }
-    }
-
-    /// Returns the control block; `None` of a connection without a set, which has nothing to send,
-    /// to receive or to deliver.
-    pub(super) const fn working(&self) -> Option<&Connection> {
-        match self {
-            Self::Working(connection) => Some(connection),
-            Self::Quiet(_) => None,
-        }
-    }
 }
 
 /// All slots and their memory.

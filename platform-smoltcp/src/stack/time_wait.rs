@@ -27,10 +27,10 @@ use usockets::{Error, Instant};
 
 use crate::number::{count, high, low, low16, place};
 use crate::stack::input::Arrival;
+use crate::stack::look::Look;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
-use crate::stack::slots::Look;
 use crate::tcp::{Segment, Seq, TimeWait, TimeWaitAnswer};
 
 /// In a link: the end of a chain, and the rest is the chain's number.
