@@ -589,8 +589,8 @@ fn place_of(due: u64, now: u64, lane: usize) -> (u8, usize) {
 }
 
 /// Returns the lane of a list for the slot of a link. A slot that moves from one list to another
-/// keeps its lane, as its link stays. Lists of the lowest level, whose slots were looked at a moment
-/// ago, have one only.
+/// keeps its lane, as its link stays. Lists of the lowest level have one only: their slots were
+/// looked at a moment ago.
 #[inline]
 fn lane_of(list: u8, link: u32) -> usize {
     if is_tick(list) {
