@@ -1,10 +1,11 @@
-//! What the stack alone costs, in memory: nanoseconds per echo of 64 bytes at many connections,
-//! and of a poll with nothing to do. In processor time of the thread, so that a busy machine
-//! matters little. Usage: `smoltcp_bench [stock|churn] [CONNECTIONS [ECHOES]]`, with the echoes of
+//! What the stack alone costs, in memory: nanoseconds per echo of 64 bytes at many connections, and
+//! of a poll with nothing to do. In processor time of the thread, so that a busy machine matters
+//! little. Usage: `smoltcp_bench [stock|churn] [stamps] [CONNECTIONS [ECHOES]]`, with the echoes of
 //! one run of the five: two numbers of them under callgrind give the instructions of one echo (with
-//! the feature `valgrind`). With `churn` every echo has a connection of its own, which the stack
-//! ends, in a pool of 256; so many peers do that at once. `smoltcp_bench idle CONNECTIONS POLLS`
-//! only opens the connections and polls in vain, for `budget` to count the instructions of.
+//! the feature `valgrind`). With `stamps` every segment has a timestamp. With `churn` every echo
+//! has a connection of its own, which the stack ends, in a pool of 256; so many peers do that at
+//! once. `smoltcp_bench idle CONNECTIONS POLLS` only opens the connections and polls in vain, for
+//! `budget` to count the instructions of.
 
 use std::hint::black_box;
 
@@ -27,20 +28,21 @@ fn main() {
     let numbers: Vec<u64> = arguments.iter().flat_map(|word| word.parse()).collect();
     let connections = numbers.first().map(|count| *count as usize);
     let echoes = numbers.get(1).copied();
+    let stamps = arguments.iter().any(|word| word == "stamps");
     if arguments.iter().any(|word| word == "stock") {
-        return stock::main(connections, echoes);
+        return stock::main(connections, echoes, stamps);
     }
     if arguments.iter().any(|word| word == "churn") {
         return churn::main(connections.unwrap_or(8), echoes.unwrap_or(100_000));
     }
     if arguments.iter().any(|word| word == "idle") {
-        let (mut net, ..) = open(connections.unwrap_or(1));
+        let (mut net, ..) = open(connections.unwrap_or(1), stamps);
         return idle(&mut net, echoes.unwrap_or(1_000));
     }
     println!("connections  ns/echo(median of 5)  min  max  idle poll ns  bytes/connection");
     let all = [1, 16, 128, 1_024, 8_192, 65_536];
     for count in connections.map_or(all.to_vec(), |count| vec![count]) {
-        measure(count, echoes.unwrap_or(400_000));
+        measure(count, echoes.unwrap_or(400_000), stamps);
     }
     println!("slot {}", size_of::<Slot>() + size_of::<Working>());
 }
@@ -116,8 +118,9 @@ fn turn(net: &mut Net, listener: &mut Socket, sockets: &mut Vec<Socket>) {
 }
 
 /// Makes a stack with so many connections that say nothing.
-fn open(count: usize) -> (Net, Socket, Vec<Socket>) {
+fn open(count: usize, stamps: bool) -> (Net, Socket, Vec<Socket>) {
     let mut net = stack(count, count);
+    net.device_mut().state.stamps = stamps;
     let mut listener = Net::CLOSED;
     let mut sockets = Vec::with_capacity(count);
     let id = SocketId::from_bits((1 << 32) | u64::from(u32::MAX)).unwrap();
@@ -147,8 +150,8 @@ fn idle(net: &mut Net, polls: u64) {
     }
 }
 
-fn measure(count: usize, echoes: u64) {
-    let (mut net, mut listener, mut sockets) = open(count);
+fn measure(count: usize, echoes: u64, stamps: bool) {
+    let (mut net, mut listener, mut sockets) = open(count, stamps);
     let all = time(&mut net, echoes, |net| {
         turn(net, &mut listener, &mut sockets);
     });
@@ -284,20 +287,21 @@ mod stock {
         }
     }
 
-    pub fn main(connections: Option<usize>, echoes: Option<u64>) {
+    pub fn main(connections: Option<usize>, echoes: Option<u64>, stamps: bool) {
         println!("stock smoltcp\nconnections  ns/echo(median of 5)");
         let all = connections.map_or(vec![1, 16, 128, 1_024], |count| vec![count]);
         for count in all {
             let few = if count > 100 { 40_000 } else { 400_000 };
-            measure(count, echoes.unwrap_or(few));
+            measure(count, echoes.unwrap_or(few), stamps);
         }
     }
 
-    fn measure(count: usize, echoes: u64) {
+    fn measure(count: usize, echoes: u64, stamps: bool) {
         let mut device = Stock {
             peers: Peers::new(count),
             left: 0..0,
         };
+        device.peers.state.stamps = stamps;
         let mut interface =
             Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::ZERO);
         let own = IpAddress::from(std::net::IpAddr::from(SERVER));
@@ -308,6 +312,9 @@ mod stock {
             .map(|_| {
                 let mut socket = Socket::new(buffer(), buffer());
                 socket.set_nagle_enabled(false);
+                if stamps {
+                    socket.set_tsval_generator(Some(|| 1));
+                }
                 socket.listen(PORT).unwrap();
                 set.add(socket)
             })

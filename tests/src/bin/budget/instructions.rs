@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use usockets_tests::lockstep::{CONNECTIONS, WITHOUT_CLIENTS};
+use usockets_tests::smoltcp::peers::WITHOUT_PEERS;
 
 use crate::programs::{Programs, installed};
 use crate::report::Report;
@@ -50,19 +51,22 @@ fn measure_echoes(report: &mut Report, programs: &Programs) -> io::Result<()> {
     Ok(())
 }
 
-/// The stack in user space: an echo beside that of smoltcp alone, both with the peer's end, and a
-/// poll in vain, at one connection and at many.
+/// The stack in user space: an echo beside that of smoltcp alone, both without the peer's end, and
+/// a poll in vain, at one connection and at many.
 fn measure_stack(report: &mut Report, bench: &Path) -> io::Result<()> {
-    let echo = |stack: &str| {
+    let echo = |kind: &str| {
         // Six runs of so many.
-        let of = |echoes: u32| total(bench, &[], &format!("{stack}1 {echoes}"));
+        let of = |echoes: u32| total(bench, &WITHOUT_PEERS, &format!("{kind}1 {echoes}"));
         Ok::<f64, io::Error>((of(2_200)? - of(200)?) / 12_000.0)
     };
-    let (ours, stock) = (echo("")?, echo("stock ")?);
     let how = "callgrind, 13,200 echoes less 1,200, 1 connection";
+    let (ours, stock) = (echo("")?, echo("stock ")?);
     report.told("instructions per 64-byte echo of the stack", ours, how);
     let name = "  ratio to smoltcp alone";
-    report.told(name, ours / stock, "same run");
+    report.bounded(name, ours / stock, 1.0, "", "same run");
+    let (ours, stock) = (echo("stamps ")?, echo("stock stamps ")?);
+    report.told("  the same, with timestamps", ours, how);
+    report.bounded(name, ours / stock, 1.0, "", "same run");
     let idle = |connections: u32| {
         let of = |polls: u32| total(bench, &[], &format!("idle {connections} {polls}"));
         Ok::<f64, io::Error>((of(2_000)? - of(1_000)?) / 1_000.0)
