@@ -1,5 +1,5 @@
-//! Tells the linker which layout each image has: `memory.x` in its folder, included by the
-//! `link.x` of cortex-m-rt. Makes the identity that the image with TLS has.
+//! Tells the linker which layout each image has: `memory.x` in its folder and `device.x`, included by
+//! the `link.x` of cortex-m-rt. Makes the identity that the image with TLS has.
 
 use std::env;
 use std::path::Path;
@@ -10,6 +10,7 @@ fn main() {
     println!("cargo:rerun-if-changed=layout");
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
     println!("cargo:rustc-link-arg-bins=--nmagic");
+    println!("cargo:rustc-link-arg-bins=-L{here}/layout");
     println!("cargo:rustc-link-arg-bin=http=-L{here}/layout/http");
     println!("cargo:rustc-link-arg-bin=https=-L{here}/layout/https");
     if env::var_os("CARGO_FEATURE_TLS").is_some() {

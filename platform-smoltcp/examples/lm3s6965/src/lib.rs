@@ -12,9 +12,11 @@ pub mod crypto;
 pub mod ethernet;
 pub mod host;
 pub mod memory;
+mod memory_functions;
 pub mod network;
 mod registers;
 mod uart;
+mod vectors;
 
 use core::panic::PanicInfo;
 
@@ -23,11 +25,6 @@ use registers::{
     INTERRUPTS_0, INTERRUPTS_1, PORT_A_DIGITAL, PORT_A_FUNCTION, PORT_F_DIGITAL, PORT_F_FUNCTION,
     SYSTEM_CLOCK, SYSTEM_GATES_1, SYSTEM_GATES_2, SYSTEM_STATUS, SYSTEM_USER_0, SYSTEM_USER_1,
 };
-
-/// Interrupt of UART 0.
-const UART: i16 = 5;
-/// Interrupt of the Ethernet block.
-const ETHERNET: i16 = 42;
 
 /// Starts clocks, pins, terminal and interrupts.
 pub fn start() {
@@ -45,8 +42,8 @@ pub fn start() {
     }
     clock::start();
     uart::start();
-    INTERRUPTS_0.write(1 << UART);
-    INTERRUPTS_1.write(1 << (ETHERNET - 32));
+    INTERRUPTS_0.write(1 << vectors::UART);
+    INTERRUPTS_1.write(1 << (vectors::ETHERNET - 32));
 }
 
 /// Runs the processor at 50 MHz, from the PLL and the 8 MHz crystal: first past the PLL, then with
@@ -99,14 +96,8 @@ fn SysTick() {
 #[exception]
 #[allow(unsafe_code, reason = "the handler of all other interrupts is")]
 unsafe fn DefaultHandler(number: i16) {
-    match number {
-        UART => uart::interrupt(),
-        ETHERNET => ethernet::interrupt(),
-        _ => {
-            print("unexpected interrupt", u32::try_from(number).ok());
-            host::exit(false);
-        }
-    }
+    print("unexpected interrupt", u32::try_from(number).ok());
+    host::exit(false);
 }
 
 #[exception]
