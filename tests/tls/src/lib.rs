@@ -3,6 +3,8 @@
 pub mod clear;
 mod counting;
 mod echo;
+#[cfg(feature = "search")]
+mod engine;
 pub mod files;
 pub mod fuzz;
 pub mod fuzz_chain;
@@ -18,6 +20,8 @@ mod theirs;
 
 pub use counting::{Counting, verifications};
 pub use echo::{Echo, Held, Part};
+#[cfg(feature = "search")]
+pub use engine::{Engine, is_large, make_ticket};
 pub use identity::{Authority, Kind, Leaf, rsa};
 pub use null::{Null, NullKey};
 pub use ours::{Broken, Crypto, Machine, NOW, Ours, log_line};

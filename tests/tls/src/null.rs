@@ -13,9 +13,10 @@ use crate::NOW;
 /// Cryptography whose records anybody can read, for searches through many states: the tag of a
 /// record is a sum over key, nonce and text, so that what is altered, moved or sealed with another
 /// key is refused all the same. Keys come from the usual schedule, and all key exchanges make the
-/// same one.
+/// same one. With `P256` it knows that group only, so that a server has to ask a client of the
+/// other kind again.
 #[derive(Clone, Debug, Default, Hash)]
-pub struct Null {
+pub struct Null<const P256: bool = false> {
     machine: Still,
     believes: bool,
 }
@@ -25,7 +26,17 @@ impl Null {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+impl Null<true> {
+    /// Makes that of a server which asks for another hello.
+    #[must_use]
+    pub fn asking_again() -> Self {
+        Self::default()
+    }
+}
+
+impl<const P256: bool> Null<P256> {
     /// Makes it a bug: tags are not compared.
     #[must_use]
     pub fn believing(mut self) -> Self {
@@ -114,12 +125,15 @@ fn share(share: &mut [u8; SHARE_MAX]) -> usize {
     SHARED.len()
 }
 
-impl Provider for Null {
+impl<const P256: bool> Provider for Null<P256> {
     type Hasher = Sha2;
     type Machine = Still;
     type Room = [u8; MESSAGE_MAX];
 
-    const GROUPS: &'static [Group] = &[Group::X25519];
+    const GROUPS: &'static [Group] = match P256 {
+        true => &[Group::P256],
+        false => &[Group::X25519, Group::P256],
+    };
     const ALGORITHMS: &'static [&'static dyn SignatureVerificationAlgorithm] = &[&Sums];
 
     fn machine(&self) -> &Still {

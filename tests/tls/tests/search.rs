@@ -9,15 +9,12 @@
     allow(dead_code, unused_imports, reason = "that bug is looked for alone")
 )]
 
-use std::env::var;
 use std::hash::Hash;
 use std::time::Instant;
 
-use usockets::tls::{
-    Alert, ClientConfig, Config, Connection, Crypto as Provider, Event, Output, ServerConfig, Setup,
-};
+use usockets::tls::{Alert, ClientConfig, Config, Crypto as Provider, Event, ServerConfig};
 use usockets_sim::search::{Choices, Coverage, Explorer, Fingerprint, Found, Searched};
-use usockets_tests_tls::{Authority, Crypto, Kind, Machine, Null, Ours};
+use usockets_tests_tls::{Authority, Crypto, Engine, Kind, Machine, Null, Ours, is_large};
 
 /// The most steps of a way.
 const DEPTH_MAX: usize = 400;
@@ -49,8 +46,8 @@ enum Action {
 }
 
 /// One side, what it has sent that has not come, and what it has of a record that is not whole.
-struct Side {
-    connection: Connection,
+struct Side<C: Provider> {
+    engine: Engine<C>,
     wire: Vec<u8>,
     input: Vec<u8>,
     /// Counted in bytes of data.
@@ -64,12 +61,11 @@ struct Side {
     failed: Option<Alert>,
 }
 
-struct World<'a, C> {
+struct World<'a, C: Provider> {
     rules: Rules,
     config: &'a Config<'a>,
     choices: Choices,
-    crypto: C,
-    sides: [Side; 2],
+    sides: [Side<C>; 2],
     altered: u8,
     actions: Vec<Action>,
 }
@@ -79,10 +75,13 @@ const fn byte(from: usize, index: u8) -> u8 {
     index.wrapping_mul(29) ^ (from as u8) << 7
 }
 
-impl<C: Provider> Searched for World<'_, C> {
+impl<C: Provider + Clone + Hash> Searched for World<'_, C>
+where
+    C::Room: Clone,
+{
     fn copy_from(&mut self, other: &Self) {
         for (side, from) in self.sides.iter_mut().zip(&other.sides) {
-            side.connection = from.connection.clone();
+            side.engine.copy_from(&from.engine);
             side.wire.clone_from(&from.wire);
             side.input.clone_from(&from.input);
             (side.sent, side.got, side.left) = (from.sent, from.got, from.left);
@@ -104,7 +103,7 @@ impl<C: Provider> Searched for World<'_, C> {
     fn fingerprint(&self, into: &mut Fingerprint) {
         for side in &self.sides {
             let Side {
-                connection,
+                engine,
                 wire,
                 input,
                 sent,
@@ -115,7 +114,7 @@ impl<C: Provider> Searched for World<'_, C> {
                 finished,
                 failed,
             } = side;
-            (connection, wire, input, sent, got, left).hash(into);
+            (engine, wire, input, sent, got, left).hash(into);
             (updates, ended, finished, failed).hash(into);
         }
         self.altered.hash(into);
@@ -203,50 +202,42 @@ impl<C: Provider> World<'_, C> {
     }
 
     fn act(&mut self, action: Action) -> Result<(), String> {
-        let mut room = [0; 512];
-        let mut out = Output::new(&mut room);
-        let crypto = &mut self.crypto;
-        let from = match action {
-            Action::Deliver(from, len) => return self.deliver(from, len),
+        match action {
+            Action::Deliver(from, len) => self.deliver(from, len),
             Action::Alter(from) => {
                 self.altered -= 1;
                 let text = self.sides[from].wire.iter_mut().rev().nth(TAG_LEN + 1);
                 *text.ok_or("nothing to alter")? ^= 1;
-                return Ok(());
+                Ok(())
             }
             Action::Send(from, len) => {
                 let side = &mut self.sides[from];
                 let data: Vec<u8> = (side.sent..side.sent + len)
                     .map(|index| byte(from, index))
                     .collect();
-                let taken = side.connection.send(crypto, &data, &mut out);
+                let taken = side.engine.send(&data, &mut side.wire);
                 if taken != Ok(data.len()) {
                     return Err(format!("{taken:?} of {len} bytes are sent"));
                 }
                 (side.sent, side.left) = (side.sent + len, side.left - len);
-                if side.connection.owes_update() {
+                if side.engine.connection.owes_update() {
                     return Err("data goes before the new keys that the peer asked for".into());
                 }
-                from
+                Ok(())
             }
             Action::Update(from, request) => {
                 let side = &mut self.sides[from];
                 side.updates -= 1;
-                let updated = side.connection.update_keys(crypto, request, &mut out);
-                updated.map_err(|alert| format!("no new keys: {alert}"))?;
-                from
+                let updated = side.engine.update_keys(request, &mut side.wire);
+                updated.map_err(|alert| format!("no new keys: {alert}"))
             }
             Action::End(from) => {
                 let side = &mut self.sides[from];
                 side.ended = true;
-                let alert = Alert::CLOSE_NOTIFY;
-                let ended = side.connection.send_alert(crypto, alert, &mut out);
-                ended.map_err(|alert| format!("no end: {alert}"))?;
-                from
+                let ended = side.engine.send_alert(Alert::CLOSE_NOTIFY, &mut side.wire);
+                ended.map_err(|alert| format!("no end: {alert}"))
             }
-        };
-        self.sides[from].wire.extend_from_slice(out.filled());
-        Ok(())
+        }
     }
 
     /// Bytes of `from` come to the other, which takes the records that are whole.
@@ -260,18 +251,9 @@ impl<C: Provider> World<'_, C> {
         }
         side.input.extend_from_slice(&piece);
         while !side.input.is_empty() {
-            let mut room = [0; 512];
-            let mut out = Output::new(&mut room);
-            let mut setup = Setup {
-                crypto: &mut self.crypto,
-                config: self.config,
-                sessions: &mut [],
-                peer: None,
-            };
-            let received =
-                side.connection
-                    .receive::<C>(&mut setup, None, &mut side.input, &mut out);
-            side.wire.extend_from_slice(out.filled());
+            let received = side
+                .engine
+                .receive(self.config, &mut side.input, &mut side.wire);
             let received = match received {
                 Ok(received) => received,
                 Err(alert) => return self.fail(1 - from, alert),
@@ -320,19 +302,16 @@ impl<C: Provider> World<'_, C> {
         if alert != Alert::BAD_RECORD_MAC {
             return Err(format!("an altered record is refused by {alert}"));
         }
-        let mut room = [0; 512];
-        let mut out = Output::new(&mut room);
-        let told = side
-            .connection
-            .send_alert(&mut self.crypto, alert, &mut out);
-        told.map_err(|alert| format!("no alert: {alert}"))?;
-        side.wire.extend_from_slice(out.filled());
-        Ok(())
+        let told = side.engine.send_alert(alert, &mut side.wire);
+        told.map_err(|alert| format!("no alert: {alert}"))
     }
 }
 
 /// Searches with cryptography of a kind, whose states are at least `least`.
-fn search<C: Provider>(name: &str, rules: Rules, least: u64, crypto: impl Fn() -> C) {
+fn search<C: Provider + Clone + Hash>(name: &str, rules: Rules, least: u64, crypto: impl Fn() -> C)
+where
+    C::Room: Clone,
+{
     let since = Instant::now();
     let searched = search_all(rules, crypto);
     let coverage = searched.unwrap_or_else(|found| panic!("{name}: {found}"));
@@ -341,7 +320,13 @@ fn search<C: Provider>(name: &str, rules: Rules, least: u64, crypto: impl Fn() -
     assert!(coverage.states >= least, "{name}: not {least} states");
 }
 
-fn search_all<C: Provider>(rules: Rules, crypto: impl Fn() -> C) -> Result<Coverage, Box<Found>> {
+fn search_all<C: Provider + Clone + Hash>(
+    rules: Rules,
+    crypto: impl Fn() -> C,
+) -> Result<Coverage, Box<Found>>
+where
+    C::Room: Clone,
+{
     let authority = Authority::new(Kind::P256);
     let roots = authority.anchors();
     let leaf = authority.issue(Kind::P256, &["localhost"]);
@@ -360,9 +345,8 @@ fn search_all<C: Provider>(rules: Rules, crypto: impl Fn() -> C) -> Result<Cover
         rules,
         config: &config,
         choices: choices.clone(),
-        crypto: crypto(),
         sides: [&client, &server].map(|ours| Side {
-            connection: ours.connection.clone(),
+            engine: Engine::open(ours.connection.clone(), crypto()),
             wire: Vec::new(),
             input: Vec::new(),
             sent: 0,
@@ -393,10 +377,6 @@ const SMALL: Rules = Rules {
     altered: 0,
     any_piece: false,
 };
-
-fn is_large() -> bool {
-    var("SEARCH").is_ok_and(|what| what == "large")
-}
 
 fn real() -> Crypto {
     Crypto::new(Machine::new(7))

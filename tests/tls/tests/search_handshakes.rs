@@ -1,6 +1,6 @@
 //! Handshakes between two of the TLS engine, searched through all that can happen to them: records
-//! that come in pieces, a second hello, certificates of both sides, and any one byte of what they
-//! say altered on the way. With cryptography that only adds up, and with the real one.
+//! that come in pieces, a second hello, a ticket, certificates of both sides, and any one byte of
+//! what they say altered on the way. With cryptography that only adds up, and with the real one.
 //!
 //! `SEARCH=large` searches more, for `.ci/soak`. With the feature `injected-bugs` only this: it
 //! finds the bugs that handshakes know how to have.
@@ -9,16 +9,17 @@
     allow(dead_code, unused_imports, reason = "those bugs are looked for alone")
 )]
 
-use std::env::var;
 use std::hash::Hash;
 use std::time::Instant;
 
 use usockets::tls::{
-    ClientAuth, ClientConfig, Config, Connection, Crypto as Provider, Event, Handshake, Identity,
-    Output, RECORD_MAX, Scheme, ServerConfig, Setup, Signer,
+    ClientAuth, ClientConfig, Config, Crypto as Provider, Event, Identity, Scheme, ServerConfig,
+    Signer, TicketKeys,
 };
 use usockets_sim::search::{Choices, Coverage, Explorer, Fingerprint, Found, Searched};
-use usockets_tests_tls::{Authority, Crypto, Kind, Machine, Null, NullKey};
+use usockets_tests_tls::{
+    Authority, Crypto, Engine, Kind, Machine, Null, NullKey, is_large, make_ticket,
+};
 
 /// The most steps of a way.
 const DEPTH_MAX: usize = 1_500;
@@ -39,6 +40,8 @@ struct Rules {
     asks: bool,
     /// The server does not have its certificate's key.
     forged: bool,
+    /// The client has a ticket.
+    resumes: bool,
 }
 
 /// In which pieces bytes come.
@@ -57,6 +60,7 @@ const PLAIN: Rules = Rules {
     pieces: Pieces::Bytes,
     asks: false,
     forged: false,
+    resumes: false,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +71,9 @@ enum Action {
     Alter(usize),
 }
 
-/// One side, what it has sent that has not come, and what it has of a record that is not whole.
-struct Side<C: Provider> {
-    connection: Connection,
-    handshake: Box<Handshake<C>>,
+/// What a side has sent that has not come, and what it has of a record that is not whole.
+#[derive(Clone, Default, Hash)]
+struct Side {
     wire: Vec<u8>,
     /// Bytes of the front record of `wire` that are still to come; 0 at a border.
     front: usize,
@@ -81,31 +84,29 @@ struct Side<C: Provider> {
     misled: bool,
 }
 
-struct World<C: Provider> {
+struct World<A: Provider, B: Provider> {
     rules: Rules,
     config: &'static Config<'static>,
     choices: Choices,
-    /// Of both sides, one after the other: what they draw is part of a state.
-    crypto: C,
-    sides: [Side<C>; 2],
+    client: Engine<A>,
+    server: Engine<B>,
+    /// The client's, and the server's.
+    sides: [Side; 2],
     altered: u8,
     actions: Vec<Action>,
 }
 
-impl<C: Provider + Clone + Hash> Searched for World<C>
+impl<A, B> Searched for World<A, B>
 where
-    C::Room: Clone,
+    A: Provider + Clone + Hash,
+    B: Provider + Clone + Hash,
+    A::Room: Clone,
+    B::Room: Clone,
 {
     fn copy_from(&mut self, other: &Self) {
-        for (side, from) in self.sides.iter_mut().zip(&other.sides) {
-            side.connection = from.connection.clone();
-            side.handshake.clone_from(&from.handshake);
-            side.wire.clone_from(&from.wire);
-            side.input.clone_from(&from.input);
-            (side.front, side.opened) = (from.front, from.opened);
-            (side.failed, side.misled) = (from.failed, from.misled);
-        }
-        self.crypto.clone_from(&other.crypto);
+        self.client.copy_from(&other.client);
+        self.server.copy_from(&other.server);
+        self.sides.clone_from(&other.sides);
         self.altered = other.altered;
     }
 
@@ -119,21 +120,7 @@ where
     }
 
     fn fingerprint(&self, into: &mut Fingerprint) {
-        for side in &self.sides {
-            let Side {
-                connection,
-                handshake,
-                wire,
-                front,
-                input,
-                opened,
-                failed,
-                misled,
-            } = side;
-            (connection, handshake, wire, front).hash(into);
-            (input, opened, failed, misled).hash(into);
-        }
-        (&self.crypto, self.altered).hash(into);
+        (&self.client, &self.server, &self.sides, self.altered).hash(into);
     }
 
     /// Everything comes.
@@ -144,27 +131,32 @@ where
                 self.act(Action::Deliver(from, all))?;
             }
         }
-        let is_sound = self.altered == self.rules.altered && !self.rules.forged;
-        if is_sound && !self.sides.iter().all(|side| side.opened) {
+        let are_open = self.sides.iter().all(|side| side.opened);
+        if self.is_sound() && !are_open {
             return Err("a handshake comes to no end".into());
         }
-        let [client, server] = &self.sides;
-        if client.opened && server.opened {
-            let made = [client, server].map(|side| {
-                let mut made = [0; 32];
-                let connection = &side.connection;
-                let is_made = side.handshake.export(connection, b"search", &[], &mut made);
-                is_made.then_some(made)
-            });
-            if made[0].is_none() || made[0] != made[1] {
-                return Err("both are open and do not agree".into());
-            }
+        if !are_open {
+            return Ok(());
+        }
+        let made = [self.client.export(b"search"), self.server.export(b"search")];
+        if made[0].is_none() || made[0] != made[1] {
+            return Err("both are open and do not agree".into());
+        }
+        let resumed = [&self.client.connection, &self.server.connection];
+        let resumed = resumed.map(|connection| connection.is_resumed());
+        if resumed != [self.rules.resumes; 2] && (self.is_sound() || resumed[0] != resumed[1]) {
+            return Err(format!("resumed: {resumed:?}"));
         }
         Ok(())
     }
 }
 
-impl<C: Provider> World<C> {
+impl<A: Provider, B: Provider> World<A, B> {
+    /// Returns true if nobody has lied yet.
+    const fn is_sound(&self) -> bool {
+        self.altered == self.rules.altered && !self.rules.forged
+    }
+
     fn list(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
         actions.clear();
@@ -181,8 +173,10 @@ impl<C: Provider> World<C> {
             pieces.sort_unstable();
             pieces.dedup();
             actions.extend(pieces.iter().map(|len| Action::Deliver(from, *len)));
-            // At borders only: what is altered later could have been before.
-            if self.altered > 0 && side.front == 0 && side.places().next().is_some() {
+            // At borders only: what is altered later could have been before. Tickets come after
+            // what is agreed on here.
+            let matters = side.front == 0 && !self.sides[1 - from].opened;
+            if self.altered > 0 && matters && side.places().next().is_some() {
                 actions.push(Action::Alter(from));
             }
         }
@@ -216,25 +210,19 @@ impl<C: Provider> World<C> {
         }
         side.input.extend_from_slice(&piece);
         while !side.input.is_empty() {
-            let mut room = vec![0; RECORD_MAX];
-            let mut out = Output::new(&mut room);
-            let mut setup = Setup {
-                crypto: &mut self.crypto,
-                config: self.config,
-                sessions: &mut [],
-                peer: None,
+            let received = match from {
+                0 => self
+                    .server
+                    .receive(self.config, &mut side.input, &mut side.wire),
+                _ => self
+                    .client
+                    .receive(self.config, &mut side.input, &mut side.wire),
             };
-            let handshake = (!side.opened).then_some(&mut *side.handshake);
-            let received =
-                side.connection
-                    .receive(&mut setup, handshake, &mut side.input, &mut out);
-            side.wire.extend_from_slice(out.filled());
             let received = match received {
                 Ok(received) => received,
                 Err(alert) => {
                     side.failed = true;
-                    let is_honest = self.altered == self.rules.altered && !self.rules.forged;
-                    return match is_honest {
+                    return match self.is_sound() {
                         true => Err(format!("an honest peer is refused: {alert}")),
                         false => Ok(()),
                     };
@@ -263,20 +251,7 @@ fn record_len(header: &[u8]) -> usize {
     HEADER + usize::from(header[3]) * 256 + usize::from(header[4])
 }
 
-impl<C: Provider> Side<C> {
-    fn new(connection: Connection) -> Self {
-        Self {
-            connection,
-            handshake: Box::new(Handshake::EMPTY),
-            wire: Vec::new(),
-            front: 0,
-            input: Vec::new(),
-            opened: false,
-            failed: false,
-            misled: false,
-        }
-    }
-
+impl Side {
     fn rest_of_record(&self) -> usize {
         match (self.front, self.wire.get(..HEADER)) {
             (0, Some(header)) => record_len(header),
@@ -347,113 +322,143 @@ fn config(rules: Rules, key: Option<&'static (dyn Signer + Send)>) -> &'static C
         identity.client_auth = ClientAuth::Required(roots);
         client.identity = Some(own);
     }
-    let server = ServerConfig::new(vec![identity].leak());
+    let mut server = ServerConfig::new(vec![identity].leak());
+    if rules.resumes {
+        server = server.tickets(Box::leak(Box::new(TicketKeys::new([4; 32], 1_000))));
+    }
     Box::leak(Box::new(Config::new(server, client)))
 }
 
-fn explorer<T>(
+/// Goes through all that can happen, with the cryptography of a client and of a server.
+fn explore<A, B>(
     rules: Rules,
     config: &'static Config<'static>,
-    crypto: impl Fn() -> T,
-    run: impl FnOnce(&mut Explorer<'_, World<T>>) -> Result<Coverage, Box<Found>>,
+    crypto: impl Fn() -> (A, B),
 ) -> Result<Coverage, Box<Found>>
 where
-    T: Provider + Clone + Hash,
-    T::Room: Clone,
+    A: Provider + Clone + Hash,
+    B: Provider + Clone + Hash,
+    A::Room: Clone,
+    B::Room: Clone,
 {
     let choices = Choices::default();
+    let (client, server) = crypto();
+    let sessions = match rules.resumes {
+        true => make_ticket(config, client, server),
+        false => Vec::new(),
+    };
     let world = || {
-        let mut client = Side::new(Connection::CLOSED);
-        let mut crypto = crypto();
-        let mut setup = Setup {
-            crypto: &mut crypto,
-            config,
-            sessions: &mut [],
-            peer: None,
+        let (client, server) = crypto();
+        let (client, wire) = Engine::client(client, config, sessions.clone());
+        let side = Side {
+            wire,
+            ..Side::default()
         };
-        let mut room = vec![0; RECORD_MAX];
-        let mut out = Output::new(&mut room);
-        let made = Connection::client(&mut setup, &mut client.handshake, "localhost", &mut out);
-        client.connection = made.expect("a client");
-        client.wire.extend_from_slice(out.filled());
         World {
             rules,
             config,
             choices: choices.clone(),
-            crypto,
-            sides: [client, Side::new(Connection::server())],
+            client,
+            server: Engine::server(server),
+            sides: [side, Side::default()],
             altered: rules.altered,
             actions: Vec::new(),
         }
     };
     let mut way: Vec<_> = (0..DEPTH_MAX).map(|_| world()).collect();
-    run(&mut Explorer::new(&mut way, &choices))
+    Explorer::new(&mut way, &choices).run()
 }
 
 /// Searches with cryptography of a kind, whose states are at least `least`.
 #[cfg(not(feature = "injected-bugs"))]
-fn search<T>(
+fn search<A, B>(
     name: &str,
     rules: Rules,
     least: u64,
     config: &'static Config<'static>,
-    crypto: impl Fn() -> T,
+    crypto: impl Fn() -> (A, B),
 ) where
-    T: Provider + Clone + Hash,
-    T::Room: Clone,
+    A: Provider + Clone + Hash,
+    B: Provider + Clone + Hash,
+    A::Room: Clone,
+    B::Room: Clone,
 {
     let since = Instant::now();
-    let searched = explorer(rules, config, crypto, |explorer| explorer.run());
+    let searched = explore(rules, config, crypto);
     let coverage = searched.unwrap_or_else(|found| panic!("{name}: {found}"));
     println!("{name}: {coverage}, {:.1?}", since.elapsed());
     assert_eq!(coverage.frontier, 0, "{name}");
     assert!(coverage.states >= least, "{name}: not {least} states");
 }
 
+fn null() -> (Null, Null) {
+    (Null::new(), Null::new())
+}
+
+/// The server asks for another hello.
+fn retried() -> (Null, Null<true>) {
+    (Null::new(), Null::asking_again())
+}
+
+fn believing() -> (Null, Null) {
+    (Null::new().believing(), Null::new().believing())
+}
+
 #[cfg(not(feature = "injected-bugs"))]
 mod sound {
     use super::*;
 
-    fn is_large() -> bool {
-        var("SEARCH").is_ok_and(|what| what == "large")
+    fn real() -> (Crypto, Crypto) {
+        (Crypto::new(Machine::new(7)), Crypto::new(Machine::new(8)))
     }
 
-    fn real() -> Crypto {
-        Crypto::new(Machine::new(7))
-    }
+    const RESUMED: Rules = Rules {
+        resumes: true,
+        ..PLAIN
+    };
 
     #[test]
     fn nothing_can_happen_to_handshakes_that_is_wrong() {
         for asks in [false, true] {
             let rules = Rules { asks, ..PLAIN };
-            search("null", rules, 700, config(rules, Some(&NullKey)), Null::new);
+            let with_null = config(rules, Some(&NullKey));
+            search("null", rules, 700, with_null, null);
+            search("null, retried", rules, 2_000, with_null, retried);
             search("real", rules, 700, config(rules, None), real);
         }
     }
 
     #[test]
+    fn nothing_can_happen_to_resumed_handshakes_that_is_wrong() {
+        let with_null = config(RESUMED, Some(&NullKey));
+        search("resumed", RESUMED, 800, with_null, null);
+        search("resumed, retried", RESUMED, 3_000, with_null, retried);
+        search("resumed, real", RESUMED, 400, config(RESUMED, None), real);
+    }
+
+    #[test]
     fn nothing_can_happen_to_pieces_of_handshakes_that_is_wrong() {
-        let rules = Rules {
-            pieces: Pieces::Any(if is_large() { 200 } else { 8 }),
-            asks: is_large(),
-            ..PLAIN
-        };
-        search(
-            "pieces",
-            rules,
-            700,
-            config(rules, Some(&NullKey)),
-            Null::new,
-        );
+        for resumes in [false, true] {
+            let rules = Rules {
+                pieces: Pieces::Any(if is_large() { 200 } else { 8 }),
+                asks: is_large() && !resumes,
+                resumes,
+                ..PLAIN
+            };
+            let config = config(rules, Some(&NullKey));
+            search("pieces", rules, 700, config, null);
+            search("pieces, retried", rules, 2_000, config, retried);
+        }
     }
 
     /// With the tags of records compared, and without: then the handshake itself must notice.
     #[test]
     fn no_byte_that_is_altered_is_believed() {
-        for asks in [false, true] {
+        for (asks, resumes) in [(false, false), (true, false), (false, true)] {
             let rules = Rules {
                 altered: 1,
                 asks,
+                resumes,
                 pieces: match is_large() {
                     true => Pieces::Bytes,
                     false => Pieces::Records,
@@ -461,9 +466,13 @@ mod sound {
                 ..PLAIN
             };
             let config = config(rules, Some(&NullKey));
-            search("altered", rules, 2_500, config, Null::new);
-            let believing = || Null::new().believing();
-            search("altered, believed", rules, 2_500, config, believing);
+            search("altered", rules, 1_800, config, null);
+            search("altered, believed", rules, 1_800, config, believing);
+            let retried = || {
+                let (client, server) = retried();
+                (client.believing(), server.believing())
+            };
+            search("altered, retried", rules, 2_000, config, retried);
         }
     }
 
@@ -473,13 +482,9 @@ mod sound {
             forged: true,
             ..PLAIN
         };
-        search(
-            "forged",
-            rules,
-            700,
-            config(rules, Some(&Forger)),
-            Null::new,
-        );
+        let config = config(rules, Some(&Forger));
+        search("forged", rules, 700, config, null);
+        search("forged, retried", rules, 2_000, config, retried);
     }
 }
 
@@ -500,15 +505,11 @@ fn injected_bugs_are_found() {
         (InjectedBug::UnprovedKey, PLAIN, "refused"),
     ] {
         let config = config(rules, Some(&NullKey));
-        let find = || {
-            let believing = || Null::new().believing();
-            explorer(rules, config, believing, |explorer| explorer.run())
-        };
         inject(Some(bug));
-        let found = find().expect_err("it is found");
+        let found = explore(rules, config, believing).expect_err("it is found");
         inject(None);
         println!("{bug:?}: {} steps: {}", found.script.len(), found.what);
         assert!(found.what.contains(what), "{found}");
-        find().expect("nothing is wrong without it");
+        explore(rules, config, believing).expect("nothing is wrong without it");
     }
 }

@@ -7,6 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::choices::Choices;
 
+/// Iterations after which a loop of which nothing is asked must be quiet.
+const POLLS_MAX: usize = 100;
+
 /// What is searched: a state that can be copied, and all that can happen in it.
 pub trait Searched {
     /// Makes this state what `other` is.
@@ -419,4 +422,18 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(text.unwrap_or_else(|| "a panic".to_owned()))
     })
+}
+
+/// Runs a loop of which nothing is asked until it is quiet: `poll` runs it once, checks what must
+/// hold, and returns true if it is.
+///
+/// # Errors
+/// What `poll` finds, or that the loop never is.
+pub fn calm_down(mut poll: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+    for _ in 0..POLLS_MAX {
+        if poll()? {
+            return Ok(());
+        }
+    }
+    Err("the loop spins".to_owned())
 }

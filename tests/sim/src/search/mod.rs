@@ -130,4 +130,4 @@ mod world;
 
 pub use self::case::{Case, cases, tcp_cases};
 pub use self::choices::Choices;
-pub use self::explorer::{Coverage, Explorer, Fingerprint, Found, Script, Searched};
+pub use self::explorer::{Coverage, Explorer, Fingerprint, Found, Script, Searched, calm_down};

@@ -4,12 +4,10 @@ use usockets::{Loop, Place, Slot};
 
 use super::app::{App, Book, Known};
 use super::choices::Choices;
-use super::explorer::{Fingerprint, Searched};
+use super::explorer::{Fingerprint, Searched, calm_down};
 use super::rules::{Act, Rules};
 use super::wire::{Deed, Key, LINES_MAX, Line, Stage, Wire, listening};
 
-/// Iterations after which a loop of which nothing is asked must be quiet.
-const POLLS_MAX: usize = 100;
 /// Times of its own that a loop may wait for until everything is over.
 const WAITS_MAX: usize = 400;
 
@@ -219,14 +217,11 @@ impl<'s, const HOLDS: bool> World<'s, HOLDS> {
 
     /// Runs the loop until it is quiet.
     fn calm_down(&mut self) -> Result<(), String> {
-        for _ in 0..POLLS_MAX {
+        calm_down(|| {
             self.poll();
             self.check()?;
-            if self.is_quiet() {
-                return Ok(());
-            }
-        }
-        Err("the loop spins".to_owned())
+            Ok(self.is_quiet())
+        })
     }
 }
 

@@ -1,11 +1,13 @@
-//! The layer of TLS in a loop with a tiny pool, with one or two clients that shake hands, speak,
-//! end and break off, searched through all that can happen: records that come in pieces, memory
-//! that is leased to one while another waits, peers that take nothing, and a clock that moves on.
-//! With cryptography that only adds up.
+//! The layer of TLS in a loop with a tiny pool, with one or two peers that shake hands, speak, end
+//! and break off, searched through all that can happen: records that come in pieces, memory that is
+//! leased to one while another waits, peers that take nothing, and a clock that moves on. The peers
+//! are clients, or servers that the program calls; they are asked for a second hello, or ask for
+//! one; they resume by a ticket. With cryptography that only adds up.
 //!
 //! `SEARCH=large` searches more, for `.ci/soak`; `CASE=alone` one configuration.
 
 mod peer;
+mod program;
 mod wire;
 
 use std::env::var;
@@ -13,30 +15,27 @@ use std::hash::Hash;
 use std::time::Instant;
 
 use usockets::tls::{
-    ClientConfig, Config, ExchangePlace, Identity, ParkingPlace, ServerConfig, Tls, TlsMemory,
-    TlsSocket,
+    ClientConfig, Config, ExchangePlace, Identity, ParkingPlace, ServerConfig, Session, TicketKeys,
+    Tls, TlsMemory, TlsSocket,
 };
-use usockets::{
-    AllSockets, Closed, Error, Handler, ListenerId, Loop, Opened, Place, Slot, Socket, SocketId,
-};
-use usockets_sim::search::{Choices, Coverage, Explorer, Fingerprint, Found, Searched};
-use usockets_tests_tls::{Authority, Kind, Null, NullKey};
+use usockets::{Error, Loop, Place, Platform, Slot};
+use usockets_sim::search::{Choices, Coverage, Explorer, Fingerprint, Found, Searched, calm_down};
+use usockets_tests_tls::{Authority, Kind, Null, NullKey, is_large, make_ticket};
 
 use self::peer::Peer;
+use self::program::{Echo, Talk};
 use self::wire::{Key, Stage, Wire};
 
 /// The most steps of a way.
 const DEPTH_MAX: usize = 500;
-/// Iterations after which a loop of which nothing is asked must be quiet.
-const POLLS_MAX: usize = 100;
 /// How often everything is carried on until all must be over.
 const ROUNDS_MAX: usize = 60;
 
 /// Everything that bounds a search.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
-    clients: usize,
-    /// Bytes that each client says, one at a time.
+    peers: usize,
+    /// Bytes that each peer says, one at a time.
     says: u8,
     /// Handshakes, inputs and outputs that the layer has, each.
     leases: usize,
@@ -46,16 +45,22 @@ struct Rules {
     room: usize,
     /// The platform below can be looked into.
     peeks: bool,
-    /// How often a client breaks off, the clock moves on, and the program closes by itself.
+    /// How often a peer breaks off, the clock moves on, and the program closes by itself.
     resets: u8,
     times: u8,
     closes: u8,
-    /// A client ends of itself.
+    /// A peer ends of itself.
     ends: bool,
+    /// The peers are servers, which the program calls.
+    calls: bool,
+    /// Servers ask for a second hello.
+    retries: bool,
+    /// Clients have a ticket.
+    resumes: bool,
 }
 
 const ALONE: Rules = Rules {
-    clients: 1,
+    peers: 1,
     says: 1,
     leases: 1,
     parking: 0,
@@ -65,97 +70,19 @@ const ALONE: Rules = Rules {
     times: 0,
     closes: 0,
     ends: true,
+    calls: false,
+    retries: false,
+    resumes: false,
 };
 
-/// What the program keeps of a connection: what it owes, and what it was told.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-struct Talk {
-    owed: [u8; 8],
-    count: usize,
-    ended: bool,
-}
+type Layer<const P256: bool> = Tls<'static, Wire, Null<P256>>;
 
-/// The program: it says again what it hears.
-#[derive(Clone, Debug, Default)]
-struct Echo {
-    opened: u8,
-    closed: u8,
-    /// Those of all that opened; the loop knows which are stale.
-    ids: Vec<SocketId>,
-    wrong: Option<&'static str>,
-    /// Why the last one closed.
-    told: Option<Closed>,
-}
-
-impl Echo {
-    fn pass_on(&mut self, socket: &mut Socket<'_, Layer, Self>, talk: &mut Talk) {
-        let count = socket.write(&talk.owed[..talk.count]);
-        talk.owed.copy_within(count.., 0);
-        talk.count -= count;
-        if talk.ended && talk.count == 0 {
-            socket.finish();
-        }
-    }
-}
-
-type Layer = Tls<'static, Wire, Null>;
-
-impl Handler<Layer> for Echo {
-    type Ext = Talk;
-    type Context = ();
-
-    fn on_open(&mut self, socket: &mut Socket<'_, Layer, Self>, _: Opened<()>) -> Talk {
-        self.opened += 1;
-        self.ids.push(socket.id());
-        Talk::default()
-    }
-
-    fn on_data(&mut self, socket: &mut Socket<'_, Layer, Self>, talk: &mut Talk, data: &mut [u8]) {
-        if talk.ended {
-            self.wrong = Some("data after the end");
-        }
-        for byte in data {
-            talk.owed[talk.count] = *byte;
-            talk.count += 1;
-        }
-        self.pass_on(socket, talk);
-    }
-
-    fn on_writable(&mut self, socket: &mut Socket<'_, Layer, Self>, talk: &mut Talk) {
-        self.pass_on(socket, talk);
-    }
-
-    fn on_end(&mut self, socket: &mut Socket<'_, Layer, Self>, talk: &mut Talk) {
-        if std::mem::replace(&mut talk.ended, true) {
-            self.wrong = Some("a second end");
-        }
-        self.pass_on(socket, talk);
-    }
-
-    fn on_accept_error(
-        &mut self,
-        _: &mut AllSockets<'_, Layer, Self>,
-        _: ListenerId,
-        error: Error,
-    ) {
-        self.told = Some(Closed::Failed(error));
-    }
-
-    fn on_close(&mut self, _: &mut Socket<'_, Layer, Self>, _: &mut Talk, closed: Closed) {
-        self.closed += 1;
-        self.told = Some(closed);
-        if self.closed > self.opened {
-            self.wrong = Some("a close of what did not open");
-        }
-    }
-}
-
-/// One state.
-struct World {
-    lp: Loop<'static, Layer, Echo>,
+/// One state, with the cryptography of the layer and of its peers.
+struct World<const OURS: bool, const THEIRS: bool> {
+    lp: Loop<'static, Layer<OURS>, Echo>,
     echo: Echo,
     config: &'static Config<'static>,
-    peers: Vec<Peer>,
+    peers: Vec<Peer<THEIRS>>,
     choices: Choices,
     rules: Rules,
     resets: u8,
@@ -168,12 +95,15 @@ struct World {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Poll,
+    /// A peer connects, or the program to it.
     Connect(usize),
-    /// So many bytes of what a client has sent come.
+    /// A peer that was called answers.
+    Answer(usize),
+    /// So many bytes of what a peer has sent come.
     Come(usize, usize),
-    /// The end of what a client has sent comes.
+    /// The end of what a peer has sent comes.
     EndComes(usize),
-    /// A client takes what was sent to it.
+    /// A peer takes what was sent to it.
     Take(usize),
     Say(usize),
     End(usize),
@@ -185,39 +115,51 @@ enum Step {
 }
 
 /// Makes a layer's memory, for ever: its length is part of its type.
-fn layer(rules: Rules, wire: Wire, config: &'static Config<'static>) -> Layer {
+fn layer<const P256: bool>(rules: Rules, wire: Wire, setting: &Setting) -> Layer<P256> {
+    let config = match rules.calls {
+        // Nothing is kept for clients of its own.
+        true => Box::leak(Box::new(Config::client(setting.config.client))),
+        false => setting.config,
+    };
+    let crypto = Null::default();
     let layer = match rules.leases {
-        1 => Tls::new(wire, Null::new(), config, memory::<1>()),
-        _ => Tls::new(wire, Null::new(), config, memory::<2>()),
+        1 => Tls::new(wire, crypto, config, memory::<1, P256>()),
+        _ => Tls::new(wire, crypto, config, memory::<2, P256>()),
     };
     let places = (0..rules.parking).map(|_| ParkingPlace::EMPTY);
     let others = (0..rules.parking).map(|_| ExchangePlace::EMPTY);
     layer
         .with_parking(places.collect::<Vec<_>>().leak())
         .with_exchange_parking(others.collect::<Vec<_>>().leak())
+        .with_sessions(setting.sessions.clone().leak())
 }
 
-fn memory<const N: usize>() -> &'static mut TlsMemory<Null, 3, N, N, N> {
+fn memory<const N: usize, const P256: bool>() -> &'static mut TlsMemory<Null<P256>, 3, N, N, N> {
     Box::leak(Box::new(TlsMemory::NEW))
 }
 
-impl World {
-    fn new(rules: Rules, config: &'static Config<'static>, choices: &Choices) -> Self {
+impl<const OURS: bool, const THEIRS: bool> World<OURS, THEIRS> {
+    fn new(rules: Rules, setting: &Setting, choices: &Choices) -> Self {
         let wire = Wire::new(choices, rules.room, rules.peeks);
-        let closed = || Slot::free(<Layer as usockets::Platform>::CLOSED);
-        let slots: Vec<Slot<TlsSocket<Key>, ()>> = (0..=rules.clients).map(|_| closed()).collect();
-        let exts: Vec<Place<Talk>> = (0..=rules.clients).map(|_| Place::Vacant).collect();
-        let platform = layer(rules, wire, config);
+        let closed = || Slot::free(<Layer<OURS> as Platform>::CLOSED);
+        let slots: Vec<Slot<TlsSocket<Key>, ()>> = (0..=rules.peers).map(|_| closed()).collect();
+        let exts: Vec<Place<Talk>> = (0..=rules.peers).map(|_| Place::Vacant).collect();
+        let platform = layer(rules, wire, setting);
         let lp = Loop::with_slices(platform, slots.leak(), exts.leak(), vec![0; 4].leak());
         let mut lp = lp.expect("memory of some size");
-        lp.net().listen(Wire::endpoint(), ()).expect("a listener");
+        if !rules.calls {
+            lp.net().listen(Wire::endpoint(), ()).expect("a listener");
+        }
+        let (config, crypto) = (setting.config, Null::default());
+        let peer = || match rules.calls {
+            true => Peer::server(crypto.clone(), rules.says),
+            false => Peer::client(crypto.clone(), config, setting.sessions.clone(), rules.says),
+        };
         Self {
             lp,
             echo: Echo::default(),
             config,
-            peers: (0..rules.clients)
-                .map(|_| Peer::new(config, rules.says))
-                .collect(),
+            peers: (0..rules.peers).map(|_| peer()).collect(),
             choices: choices.clone(),
             rules,
             resets: rules.resets,
@@ -235,7 +177,7 @@ impl World {
         self.lp.platform_mut().inner_mut()
     }
 
-    /// Returns what can happen to a client.
+    /// Returns what can happen to a peer.
     fn steps_of(&self, number: usize, steps: &mut Vec<Step>) {
         let (line, peer) = (&self.wire().lines[number], &self.peers[number]);
         if line.stage == Stage::Unused {
@@ -250,6 +192,13 @@ impl World {
         if line.reset || line.stage == Stage::Gone {
             return;
         }
+        if self.resets > 0 {
+            steps.push(Step::Reset(number));
+        }
+        if line.opening {
+            steps.push(Step::Answer(number));
+            return;
+        }
         let pieces = peer.pieces().into_iter();
         steps.extend(pieces.map(|len| Step::Come(number, len)));
         if peer.ended && peer.wire.is_empty() && !peer.end_came {
@@ -261,15 +210,12 @@ impl World {
             }
             steps.push(Step::End(number));
         }
-        if self.resets > 0 {
-            steps.push(Step::Reset(number));
-        }
     }
 
     /// Returns what can happen now. That the loop runs comes first.
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![Step::Poll];
-        for number in 0..self.rules.clients {
+        for number in 0..self.rules.peers {
             self.steps_of(number, &mut steps);
         }
         if !self.rules.ends {
@@ -278,7 +224,9 @@ impl World {
         if self.times > 0 && self.next_time().is_some() {
             steps.push(Step::Time);
         }
-        if self.closes > 0 && self.lp.stats().open > 0 {
+        let stats = self.lp.stats();
+        let can_close = stats.open > 0 || (self.rules.calls && stats.in_use > 0);
+        if self.closes > 0 && can_close {
             steps.push(Step::CloseAll);
         }
         steps
@@ -294,7 +242,9 @@ impl World {
         self.choices.note(|| format!("{step:?}"));
         match step {
             Step::Poll => self.poll(),
+            Step::Connect(_) if self.rules.calls => return self.call(),
             Step::Connect(number) => self.wire_mut().ask(number),
+            Step::Answer(number) => self.wire_mut().answer(number),
             Step::Come(number, len) => {
                 let piece = self.peers[number].send(len);
                 self.wire_mut().come(number, &piece);
@@ -327,7 +277,18 @@ impl World {
         Ok(())
     }
 
-    /// A client takes what was sent to it, and the end of it.
+    /// The program calls a peer, if there is memory for it.
+    fn call(&mut self) -> Result<(), String> {
+        let is_free = self.lp.platform().leased() == 0;
+        match self.lp.net().connect(Wire::peer(), ()) {
+            Ok(id) => self.echo.ids.push(id),
+            Err(Error::Exhausted) if !is_free => {}
+            Err(error) => return Err(format!("a call fails: {error}")),
+        }
+        Ok(())
+    }
+
+    /// A peer takes what was sent to it, and the end of it.
     fn hear(&mut self, number: usize) -> Result<(), String> {
         let bytes = self.wire_mut().take(number);
         let peer = &mut self.peers[number];
@@ -337,7 +298,7 @@ impl World {
             let is_known = self.recalls || line.aborted || line.reset || peer.failed.is_some();
             peer.finished = true;
             if !is_known {
-                return Err(format!("the server cuts {number} off"));
+                return Err(format!("{number} is cut off"));
             }
         }
         Ok(())
@@ -360,7 +321,7 @@ impl World {
         }
         let failed = self.peers.iter().find_map(|peer| peer.failed);
         if let (Some(alert), false) = (failed, self.recalls) {
-            return Err(format!("an honest client is refused: {alert}"));
+            return Err(format!("an honest peer is refused: {alert}"));
         }
         Ok(())
     }
@@ -373,19 +334,37 @@ impl World {
 
     /// Runs the loop until it is quiet.
     fn calm_down(&mut self) -> Result<(), String> {
-        for _ in 0..POLLS_MAX {
+        calm_down(|| {
             self.poll();
             self.check()?;
-            if self.is_quiet() {
-                return Ok(());
-            }
+            Ok(self.is_quiet())
+        })
+    }
+
+    /// Checks what has become of a peer when everything is over.
+    fn check_end(&self, number: usize) -> Result<(), String> {
+        let (line, peer) = (&self.wire().lines[number], &self.peers[number]);
+        if line.stage != Stage::Gone {
+            return Err(format!("{number} comes to no end: {:?}", line.stage));
         }
-        Err("the loop spins".to_owned())
+        let is_cut = self.recalls || line.reset || self.closes < self.rules.closes;
+        if !is_cut && (!peer.finished || peer.heard != peer.said) {
+            let (heard, told) = (peer.heard, self.echo.told);
+            return Err(format!(
+                "{number} has heard {heard} bytes, closed: {told:?}"
+            ));
+        }
+        // Who is called second may find the ticket offered already.
+        let has_ticket = self.rules.resumes && (!self.rules.calls || self.rules.peers == 1);
+        if peer.opened && (peer.is_resumed() != has_ticket) && (has_ticket || !self.rules.resumes) {
+            return Err(format!("{number} is resumed: {}", peer.is_resumed()));
+        }
+        Ok(())
     }
 
     /// Everybody takes, sends, says and ends all that there is.
     fn carry_on(&mut self) -> Result<(), String> {
-        for number in 0..self.rules.clients {
+        for number in 0..self.rules.peers {
             let mut steps = Vec::new();
             self.steps_of(number, &mut steps);
             let all = self.peers[number].wire.len();
@@ -407,7 +386,7 @@ impl World {
     }
 }
 
-impl Searched for World {
+impl<const OURS: bool, const THEIRS: bool> Searched for World<OURS, THEIRS> {
     fn copy_from(&mut self, other: &Self) {
         self.lp.copy_from(&other.lp).expect("pools of one length");
         self.echo.clone_from(&other.echo);
@@ -438,7 +417,7 @@ impl Searched for World {
         for _ in 0..ROUNDS_MAX {
             self.carry_on()?;
             let is_over = |line: &wire::Line| line.stage == Stage::Gone && line.outgoing.is_empty();
-            let lines = &self.wire().lines[..self.rules.clients];
+            let lines = &self.wire().lines[..self.rules.peers];
             if lines.iter().all(is_over) {
                 break;
             }
@@ -447,21 +426,12 @@ impl Searched for World {
                 self.calm_down()?;
             }
         }
-        for (number, peer) in self.peers.iter().enumerate() {
-            let line = &self.wire().lines[number];
-            if line.stage != Stage::Gone {
-                return Err(format!("{number} comes to no end: {:?}", line.stage));
-            }
-            let is_cut = self.recalls || line.reset || self.closes < self.rules.closes;
-            if !is_cut && (!peer.finished || peer.heard != peer.said) {
-                let (heard, told) = (peer.heard, self.echo.told);
-                return Err(format!(
-                    "{number} has heard {heard} bytes, closed: {told:?}"
-                ));
-            }
+        for number in 0..self.rules.peers {
+            self.check_end(number)?;
         }
         let stats = self.lp.stats();
-        if (stats.in_use, stats.open) != (1, 0) {
+        let listeners = u32::from(!self.rules.calls);
+        if (stats.in_use, stats.open) != (listeners, 0) {
             return Err(format!("{} slots are kept", stats.in_use));
         }
         match self.lp.platform().leased() {
@@ -470,33 +440,55 @@ impl Searched for World {
         }
     }
 }
+/// What every state of a search has to do with, for ever.
+struct Setting {
+    config: &'static Config<'static>,
+    /// A client's tickets.
+    sessions: Vec<Session>,
+}
 
-/// What every search has to do with, for ever.
-fn config() -> &'static Config<'static> {
-    let authority = Authority::new(Kind::Ed25519);
-    let roots = authority.anchors().leak();
-    let leaf = Box::leak(Box::new(authority.issue(Kind::Ed25519, &["localhost"])));
-    let slices = leaf.slices().leak();
-    let identities = vec![Identity::new(slices, &NullKey)].leak();
-    let server = ServerConfig::new(identities);
-    Box::leak(Box::new(Config::new(server, ClientConfig::new(roots))))
+impl Setting {
+    fn new(rules: Rules) -> Self {
+        let authority = Authority::new(Kind::Ed25519);
+        let roots = authority.anchors().leak();
+        let leaf = Box::leak(Box::new(authority.issue(Kind::Ed25519, &["localhost"])));
+        let slices = leaf.slices().leak();
+        let identities = vec![Identity::new(slices, &NullKey)].leak();
+        let mut server = ServerConfig::new(identities);
+        if rules.resumes {
+            server = server.tickets(Box::leak(Box::new(TicketKeys::new([4; 32], 1_000))));
+        }
+        let config = &*Box::leak(Box::new(Config::new(server, ClientConfig::new(roots))));
+        let sessions = match rules.resumes {
+            true => make_ticket(config, Null::new(), Null::new()),
+            false => Vec::new(),
+        };
+        Self { config, sessions }
+    }
 }
 
 fn search(rules: Rules) -> Result<Coverage, Box<Found>> {
-    let config = config();
+    match (rules.retries, rules.calls) {
+        (false, _) => search_with::<false, false>(rules),
+        (true, false) => search_with::<true, false>(rules),
+        (true, true) => search_with::<false, true>(rules),
+    }
+}
+
+/// Searches with servers that know one group only, which is not the one that clients guess, or with
+/// any.
+fn search_with<const OURS: bool, const THEIRS: bool>(rules: Rules) -> Result<Coverage, Box<Found>> {
+    let setting = Setting::new(rules);
     let choices = Choices::default();
     let mut way: Vec<_> = (0..DEPTH_MAX)
-        .map(|_| World::new(rules, config, &choices))
+        .map(|_| World::<OURS, THEIRS>::new(rules, &setting, &choices))
         .collect();
     let most = var("STATES").map_or(u64::MAX, |most| most.parse().expect("a number"));
     Explorer::new(&mut way, &choices).at_most(most).run()
 }
 
-/// Two clients, and memory for one handshake, record and answer at a time.
-const TWO: Rules = Rules {
-    clients: 2,
-    ..ALONE
-};
+/// Two peers, and memory for one handshake, record and answer at a time.
+const TWO: Rules = Rules { peers: 2, ..ALONE };
 
 /// A configuration.
 struct Case {
@@ -545,25 +537,81 @@ const fn silent(rules: Rules) -> Rules {
 
 const ALONE_TIMED: Rules = Rules { times: 2, ..ALONE };
 const ALONE_LONG: Rules = Rules {
-    times: 4,
-    says: 3,
+    times: 6,
+    says: 8,
+    resets: 1,
+    closes: 2,
+    parking: 1,
     ..ALONE
 };
 
-const CASES: [Case; 8] = [
-    Case::new("alone", (ALONE_TIMED, 2_500), (ALONE_LONG, 20_000)),
-    Case::new("two", (silent(TWO), 600), (TWO, 150_000)),
+/// Peers that the program calls, both at once.
+const CALLED: Rules = Rules {
+    calls: true,
+    leases: 2,
+    ..TWO
+};
+const CALLED_RETRIED: Rules = Rules {
+    retries: true,
+    ..CALLED
+};
+const CALLED_RESUMED: Rules = Rules {
+    resumes: true,
+    ..CALLED
+};
+const RETRIED: Rules = Rules {
+    retries: true,
+    ..PARKED
+};
+const RESUMED: Rules = Rules {
+    resumes: true,
+    ..PARKED
+};
+
+/// The same in which more is said.
+const fn talking(rules: Rules) -> Rules {
+    Rules { says: 2, ..rules }
+}
+
+const CASES: [Case; 13] = [
+    Case::new("alone", (ALONE_TIMED, 2_500), (ALONE_LONG, 500_000)),
+    Case::new("two", (silent(TWO), 600), (talking(TWO), 1_500_000)),
     Case::new("timed", (silent(TIMED), 5_000), (TIMED, 1_000_000)),
-    Case::new("parked", (silent(PARKED), 1_500), (PARKED, 200_000)),
+    Case::new(
+        "parked",
+        (silent(PARKED), 1_500),
+        (talking(PARKED), 2_000_000),
+    ),
     Case::new("peeked", (silent(PEEKED), 7_000), (PEEKED, 1_000_000)),
-    Case::new("narrow", (silent(NARROW), 500), (NARROW, 150_000)),
+    Case::new(
+        "narrow",
+        (silent(NARROW), 500),
+        (talking(NARROW), 2_000_000),
+    ),
     Case::new("reset", (silent(RESET), 6_000), (RESET, 500_000)),
-    Case::new("closing", (silent(CLOSING), 2_000), (CLOSING, 400_000)),
+    Case::new(
+        "closing",
+        (silent(CLOSING), 2_000),
+        (talking(CLOSING), 3_000_000),
+    ),
+    Case::new("retried", (silent(RETRIED), 2_000), (RETRIED, 150_000)),
+    Case::new("resumed", (silent(RESUMED), 2_000), (RESUMED, 500_000)),
+    Case::new("called", (silent(CALLED), 3_000), (CALLED, 300_000)),
+    Case::new(
+        "called_retried",
+        (silent(CALLED_RETRIED), 8_000),
+        (CALLED_RETRIED, 300_000),
+    ),
+    Case::new(
+        "called_resumed",
+        (silent(CALLED_RESUMED), 20_000),
+        (CALLED_RESUMED, 300_000),
+    ),
 ];
 
 #[test]
 fn nothing_can_happen_to_the_layer_that_is_wrong() {
-    let large = usize::from(var("SEARCH").is_ok_and(|what| what == "large"));
+    let large = usize::from(is_large());
     let only = var("CASE").ok();
     for Case { name, rules, least } in CASES {
         if only.as_ref().is_some_and(|only| only != name) {

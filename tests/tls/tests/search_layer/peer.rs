@@ -1,9 +1,7 @@
-//! A client of the layer: the engine between two byte queues, with cryptography that only adds up.
+//! A peer of the layer: the engine between two byte queues, with cryptography that only adds up.
 
-use std::hash::Hash;
-
-use usockets::tls::{Alert, Config, Connection, Event, Handshake, Output, RECORD_MAX, Setup};
-use usockets_tests_tls::Null;
+use usockets::tls::{Alert, Config, Event, Session};
+use usockets_tests_tls::{Engine, Null};
 
 /// Bytes of a record's header.
 const HEADER: usize = 5;
@@ -13,12 +11,11 @@ pub const fn byte(number: usize, index: u8) -> u8 {
     index.wrapping_mul(29) ^ (number as u8) << 7
 }
 
-/// A client: its connection, what it has of a record that is not whole, what it has sent that has
-/// not come.
-#[derive(Clone)]
-pub struct Peer {
-    connection: Connection,
-    handshake: Box<Handshake<Null>>,
+/// A peer: its side of the connection, what it has of a record that is not whole, what it has sent
+/// that has not come.
+#[derive(Hash)]
+pub struct Peer<const P256: bool> {
+    engine: Engine<Null<P256>>,
     input: Vec<u8>,
     pub wire: Vec<u8>,
     /// Bytes of the front record that are still to come; 0 at a border.
@@ -31,58 +28,37 @@ pub struct Peer {
     /// It has ended, and its end has come.
     pub ended: bool,
     pub end_came: bool,
-    /// The server's end was told.
+    /// The end of ours was told.
     pub finished: bool,
-    /// What the server said when it gave up.
+    /// What we said when we gave up.
     pub failed: Option<Alert>,
 }
 
-impl Hash for Peer {
-    fn hash<H: std::hash::Hasher>(&self, into: &mut H) {
-        let Self {
-            connection,
-            handshake,
-            input,
-            wire,
-            front,
-            opened,
-            said,
-            heard,
-            left,
-            ended,
-            end_came,
-            finished,
-            failed,
-        } = self;
-        connection.hash(into);
-        if !opened {
-            handshake.hash(into);
-        }
-        (input, wire, front, opened).hash(into);
-        (said, heard, left, ended, end_came).hash(into);
-        (finished, failed).hash(into);
-    }
-}
-
-impl Peer {
+impl<const P256: bool> Peer<P256> {
     /// Makes a client whose hello is made.
-    pub fn new(config: &Config<'_>, left: u8) -> Self {
-        let mut handshake = Box::new(Handshake::EMPTY);
-        let mut crypto = Null::new();
-        let mut setup = Setup {
-            crypto: &mut crypto,
-            config,
-            sessions: &mut [],
-            peer: None,
-        };
-        let mut room = [0; RECORD_MAX];
-        let mut out = Output::new(&mut room);
-        let connection = Connection::client(&mut setup, &mut handshake, "localhost", &mut out);
+    pub fn client(
+        crypto: Null<P256>,
+        config: &Config<'_>,
+        sessions: Vec<Session>,
+        left: u8,
+    ) -> Self {
+        let (engine, wire) = Engine::client(crypto, config, sessions);
         Self {
-            connection: connection.expect("a client"),
-            handshake,
+            wire,
+            ..Self::new(engine, left)
+        }
+    }
+
+    /// Makes a server.
+    pub fn server(crypto: Null<P256>, left: u8) -> Self {
+        Self::new(Engine::server(crypto), left)
+    }
+
+    const fn new(engine: Engine<Null<P256>>, left: u8) -> Self {
+        Self {
+            engine,
             input: Vec::new(),
-            wire: out.filled().to_vec(),
+            wire: Vec::new(),
             front: 0,
             opened: false,
             said: 0,
@@ -97,16 +73,17 @@ impl Peer {
 
     /// Makes it what `other` is.
     pub fn copy_from(&mut self, other: &Self) {
-        if !other.opened {
-            self.handshake.clone_from(&other.handshake);
-        }
-        self.connection = other.connection.clone();
+        self.engine.copy_from(&other.engine);
         self.input.clone_from(&other.input);
         self.wire.clone_from(&other.wire);
         (self.front, self.opened) = (other.front, other.opened);
         (self.said, self.heard, self.left) = (other.said, other.heard, other.left);
         (self.ended, self.end_came) = (other.ended, other.end_came);
         (self.finished, self.failed) = (other.finished, other.failed);
+    }
+
+    pub const fn is_resumed(&self) -> bool {
+        self.engine.connection.is_resumed()
     }
 
     /// Returns how many bytes of the record at the front of what it sent are still to come.
@@ -148,58 +125,34 @@ impl Peer {
     /// Says a byte.
     pub fn say(&mut self, number: usize) -> Result<(), String> {
         let data = [byte(number, self.said)];
-        let mut room = [0; 256];
-        let mut out = Output::new(&mut room);
-        let taken = self.connection.send(&mut Null::new(), &data, &mut out);
+        let taken = self.engine.send(&data, &mut self.wire);
         if taken != Ok(1) {
             return Err(format!("{taken:?} of a byte is sent"));
         }
-        self.wire.extend_from_slice(out.filled());
         (self.said, self.left) = (self.said + 1, self.left - 1);
         Ok(())
     }
 
     /// Ends its direction.
     pub fn end(&mut self) -> Result<(), String> {
-        let mut room = [0; 256];
-        let mut out = Output::new(&mut room);
-        let alert = Alert::CLOSE_NOTIFY;
-        let ended = self
-            .connection
-            .send_alert(&mut Null::new(), alert, &mut out);
+        let ended = self.engine.send_alert(Alert::CLOSE_NOTIFY, &mut self.wire);
         ended.map_err(|alert| format!("no end: {alert}"))?;
-        self.wire.extend_from_slice(out.filled());
         self.ended = true;
         Ok(())
     }
 
-    /// Takes what the server sent.
+    /// Takes what was sent to it.
     pub fn hear(&mut self, number: usize, config: &Config<'_>, bytes: &[u8]) -> Result<(), String> {
         self.input.extend_from_slice(bytes);
         while self.failed.is_none() {
-            let mut room = [0; 4 * 1024];
-            let mut room_of_flight = vec![0; if self.opened { 0 } else { RECORD_MAX }];
-            let mut out = match self.opened {
-                true => Output::new(&mut room),
-                false => Output::new(&mut room_of_flight),
-            };
-            let mut crypto = Null::new();
-            let mut setup = Setup {
-                crypto: &mut crypto,
-                config,
-                sessions: &mut [],
-                peer: None,
-            };
-            let handshake = (!self.opened).then_some(&mut *self.handshake);
-            let input = &mut self.input;
-            let received = self
-                .connection
-                .receive(&mut setup, handshake, input, &mut out);
-            let received = received.map_err(|alert| format!("client {number} fails: {alert}"))?;
-            self.wire.extend_from_slice(out.filled());
+            let received = self.engine.receive(config, &mut self.input, &mut self.wire);
+            let received = received.map_err(|alert| format!("peer {number} fails: {alert}"))?;
             match received.event {
                 Event::Incomplete { .. } => return Ok(()),
-                Event::Open => self.opened = true,
+                Event::Open => {
+                    self.opened = true;
+                    self.engine.forget_handshake();
+                }
                 Event::Data { start, len } => {
                     for heard in &self.input[start..start + len] {
                         if self.finished || *heard != byte(number, self.heard) {

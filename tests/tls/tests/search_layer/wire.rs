@@ -38,6 +38,8 @@ pub struct Line {
     /// What has come and is not received, and what was sent and is not taken.
     pub incoming: Vec<u8>,
     pub outgoing: Vec<u8>,
+    /// We have called, and nobody has answered yet.
+    pub opening: bool,
     pub ended: bool,
     pub reset: bool,
     /// Our end follows what was sent.
@@ -59,6 +61,7 @@ impl Hash for Line {
             id: _,
             incoming,
             outgoing,
+            opening,
             ended,
             reset,
             finished,
@@ -68,7 +71,7 @@ impl Hash for Line {
             blocked,
             low_water,
         } = self;
-        (stage, incoming, outgoing, ended, reset).hash(into);
+        (stage, incoming, outgoing, opening, ended, reset).hash(into);
         (finished, aborted, pending.bits(), armed).hash(into);
         (blocked, low_water).hash(into);
     }
@@ -150,8 +153,15 @@ impl Wire {
         }
     }
 
+    /// Returns what the program listens at.
     pub fn endpoint() -> Endpoint<'static> {
         Endpoint::tls(address(PORT), None)
+    }
+
+    /// Returns whom the program calls: of a ticket that the engine alone was given, no port is
+    /// known.
+    pub fn peer() -> Endpoint<'static> {
+        Endpoint::tls(address(0), Some("localhost"))
     }
 
     fn has_waiting(&self) -> bool {
@@ -176,6 +186,13 @@ impl Wire {
     pub fn ask(&mut self, number: usize) {
         self.lines[number].stage = Stage::Asked;
         self.waits = true;
+    }
+
+    /// Who was called answers.
+    pub fn answer(&mut self, number: usize) {
+        let line = &mut self.lines[number];
+        line.opening = false;
+        line.mark(Readiness::WRITABLE);
     }
 
     /// Bytes come.
@@ -209,6 +226,14 @@ impl Wire {
             line.mark(Readiness::WRITABLE);
         }
         bytes
+    }
+
+    /// Returns a line by which bytes can go.
+    fn opened(&mut self, key: Key) -> Result<&mut Line, Error> {
+        if self.line(key)?.opening {
+            self.wrong = Some("a call for a connection that is not open yet");
+        }
+        self.line(key)
     }
 
     fn line(&mut self, key: Key) -> Result<&mut Line, Error> {
@@ -253,8 +278,14 @@ impl Platform for Wire {
         Ok(())
     }
 
-    fn connect(&mut self, _: &mut Key, _: SocketId, _: &Endpoint<'_>) -> Result<(), Error> {
-        Err(Error::Unsupported)
+    fn connect(&mut self, socket: &mut Key, id: SocketId, _: &Endpoint<'_>) -> Result<(), Error> {
+        let unused = |line: &Line| line.stage == Stage::Unused;
+        let number = self.lines.iter().position(unused).ok_or(Error::Exhausted)?;
+        let line = &mut self.lines[number];
+        (line.stage, line.id, line.armed) = (Stage::Held, Some(id), true);
+        line.opening = true;
+        socket.0 = number as u8 + 1;
+        Ok(())
     }
 
     fn accept(
@@ -292,7 +323,12 @@ impl Platform for Wire {
     }
 
     fn open(&mut self, socket: &mut Key, _: Readiness) -> Result<Progress, Error> {
-        self.line(*socket).map(|_| Progress::Done)
+        let line = self.line(*socket)?;
+        match (line.opening, line.reset) {
+            (false, _) => Ok(Progress::Done),
+            (true, false) => Ok(Progress::Pending),
+            (true, true) => Err(Error::Refused),
+        }
     }
 
     fn take_error(&mut self, socket: &mut Key) -> Option<Error> {
@@ -301,7 +337,7 @@ impl Platform for Wire {
     }
 
     fn recv(&mut self, socket: &mut Key, buffer: &mut [u8]) -> Result<Recv, Error> {
-        let line = self.line(*socket)?;
+        let line = self.opened(*socket)?;
         if line.incoming.is_empty() {
             return match (line.reset, line.ended) {
                 (true, _) => Err(Error::Reset),
@@ -327,7 +363,7 @@ impl Platform for Wire {
         if !self.peeks {
             return Err(Error::Unsupported);
         }
-        let line = self.line(*socket)?;
+        let line = self.opened(*socket)?;
         if line.incoming.is_empty() {
             return match (line.reset, line.ended) {
                 (true, _) => Err(Error::Reset),
@@ -352,7 +388,7 @@ impl Platform for Wire {
         if !self.peeks {
             return Err(Error::Unsupported);
         }
-        let line = self.line(*socket)?;
+        let line = self.opened(*socket)?;
         let is_lowered = bytes < line.low_water;
         line.low_water = bytes;
         line.armed = true;
@@ -364,7 +400,7 @@ impl Platform for Wire {
 
     fn send(&mut self, socket: &mut Key, data: &[u8]) -> Result<usize, Error> {
         let room = self.room;
-        let line = self.line(*socket)?;
+        let line = self.opened(*socket)?;
         if line.reset {
             return Err(Error::Reset);
         }
@@ -382,7 +418,7 @@ impl Platform for Wire {
     }
 
     fn finish(&mut self, socket: &mut Key) -> Result<Progress, Error> {
-        let line = self.line(*socket)?;
+        let line = self.opened(*socket)?;
         if line.reset {
             return Err(Error::Reset);
         }
