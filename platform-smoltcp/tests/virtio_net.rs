@@ -415,6 +415,29 @@ fn what_cannot_be_is_counted_and_harms_nothing() {
     assert_eq!(net.counters().broken, 9);
 }
 
+/// Each wrong name costs a buffer, which the card keeps. With the last one of a queue nothing would
+/// ever move again, so that the loop is told.
+#[test]
+fn a_card_that_keeps_all_buffers_ends() {
+    for queue in [RECEIVE, SEND] {
+        let (hand, mut net) = good();
+        if queue == SEND {
+            assert!((0..N).all(|_| send(&mut net, &[7; 60])));
+        }
+        for kept in 1..=N {
+            assert_eq!(net.fault(), None, "queue {queue}, {kept}");
+            // In turn the first that there is not, and the last.
+            hand.put(queue, if kept % 2 == 0 { 8 } else { u32::MAX }, 100);
+            assert_eq!(net.receive(N), 0);
+            assert!(!(queue == SEND && send(&mut net, &[7; 60])));
+            assert_eq!(net.counters().broken, kept as u64);
+        }
+        assert_eq!(net.fault(), Some(NO_USE), "queue {queue}");
+        // It does not wait for what cannot come.
+        net.wait(None);
+    }
+}
+
 /// An index that is ahead of all that was given: nothing that it says can be believed.
 #[test]
 fn an_index_that_runs_away_ends_the_card() {

@@ -2,8 +2,8 @@
 //! machines without an operating system.
 //!
 //! [`VirtioNet`] is the device, [`VirtioTransport`] how it reaches the card's registers, of which
-//! [`VirtioMmio`] is one, and [`VirtioMachine`] the clock and the sleep of the machine. `queue` has
-//! the rings and what they may say, `frames` the memory of the frames.
+//! [`VirtioMmio`] is one, and [`VirtioMachine`] the clock and the sleep of the
+//! machine. `queue` has the rings and what they may say, `frames` the memory of the frames.
 
 mod frames;
 mod mmio;
@@ -96,9 +96,9 @@ struct Received {
 /// Frames are lent out of the memory that the card wrote them to, and written to that which it
 /// reads. TCP checksums are left to a card that fills them in. A card that says what cannot be, as
 /// that it has used a buffer that it does not have, is not believed: the frame is dropped and
-/// counted ([`DeviceCounters::broken`]). One that claims more buffers than it has, or asks to be
-/// reset, ends the loop with [`Error::Platform`] and 64, the bit of its status
-/// that says so (`DEVICE_NEEDS_RESET`).
+/// counted ([`DeviceCounters::broken`]). The buffer that it should have named it keeps. One that
+/// keeps all buffers of a queue in this way, claims more than it has, or asks to be reset, ends the
+/// loop with [`Error::Platform`] and 64, the bit of its status that says so (`DEVICE_NEEDS_RESET`).
 ///
 /// Memory has to be the same for the card and the processor without further ado, as it is in
 /// virtual machines.
@@ -317,7 +317,13 @@ impl<const N: usize, T: VirtioTransport> Card<N, T> {
             match own.take() {
                 Taken::Nothing => return None,
                 Taken::Buffer { buffer, len } => return Some((buffer, len)),
-                Taken::NotTheirs => counters.broken = counters.broken.wrapping_add(1),
+                Taken::NotTheirs => {
+                    counters.broken = counters.broken.wrapping_add(1);
+                    if own.has_lost_all() {
+                        self.fault = Some(NO_USE);
+                        return None;
+                    }
+                }
                 Taken::TooMany => {
                     counters.broken = counters.broken.wrapping_add(1);
                     self.fault = Some(NO_USE);

@@ -88,6 +88,8 @@ pub(super) struct Queue<const N: usize> {
     /// Buffers given, and used ones seen, both wrapping.
     given: u16,
     seen: u16,
+    /// Entries of the used ring that named no buffer of the card's.
+    misnamed: u16,
 }
 
 impl<const N: usize> Queue<N> {
@@ -98,6 +100,7 @@ impl<const N: usize> Queue<N> {
             buffers: Buffers::new(frames),
             given: 0,
             seen: 0,
+            misnamed: 0,
         }
     }
 
@@ -169,8 +172,17 @@ impl<const N: usize> Queue<N> {
         let buffer = u32::from_le(buffer.load(Ordering::Relaxed));
         match u16::try_from(buffer) {
             Ok(buffer) if self.buffers.take_back(buffer) => Taken::Buffer { buffer, len },
-            _ => Taken::NotTheirs,
+            _ => {
+                self.misnamed = self.misnamed.saturating_add(1);
+                Taken::NotTheirs
+            }
         }
+    }
+
+    /// Returns true if no buffer can come back any more: each name of another than the card had
+    /// stands for one that it keeps.
+    pub(super) fn has_lost_all(&self) -> bool {
+        usize::from(self.misnamed) >= N
     }
 
     /// Returns true if the card wants to be told that it has been given something.
