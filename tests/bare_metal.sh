@@ -287,6 +287,29 @@ test_microvm() {
     row 'stack, most that was used' "$(status stack_peak)"
     row '**memory**, everything included' "**$((loaded + statics + stack))**" $((16 * 1024 * 1024))
     row 'for each connection, its buffers included' "$(status connection)"
+    test_microvm_pci
+}
+
+# The same image for a card on the PCI bus. Only where its registers are differs, so pages are enough:
+# many frames both ways, and interrupts for them.
+test_microvm_pci() {
+    need curl curl
+    local image=$target/microvm/pci/x86_64-unknown-none/release/http tries
+    (cd "$examples/microvm" && cargo build --quiet --release --locked --features pci \
+        --target-dir "$target/microvm/pci")
+    took "building HTTP for microvm with PCI"
+    boot 80 qemu-system-x86_64 -M microvm,acpi=on,ioapic2=off,pcie=on -cpu max -m 32M -nodefaults \
+        -no-user-config -device isa-debug-exit,iobase=0xf4,iosize=4 \
+        -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:80" \
+        -device virtio-net-pci,netdev=net,romfile= \
+        -kernel "$image"
+    for ((tries = 0; tries < 20; tries++)); do
+        curl --silent --show-error --fail --max-time 20 -o "$folder/bytes" \
+            "http://127.0.0.1:$port/bytes/1000000" || fail "HTTP on microvm with PCI"
+        [ "$(wc -c <"$folder/bytes")" = 1000000 ] || fail "an answer over PCI is not complete"
+    done
+    stop "HTTP on microvm with PCI" 33
+    took "trying HTTP on microvm with PCI"
 }
 
 main() {

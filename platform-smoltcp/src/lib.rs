@@ -209,7 +209,8 @@ pub use device::tap::Tap;
 pub use device::timed::{Timed, TimedDevice};
 #[cfg(feature = "virtio-net")]
 pub use device::virtio_net::{
-    VIRTIO_MTU_MAX, VirtioMachine, VirtioMemory, VirtioMmio, VirtioNet, VirtioTransport,
+    PciConfig, VIRTIO_MTU_MAX, VirtioMachine, VirtioMemory, VirtioMmio, VirtioNet, VirtioPci,
+    VirtioTransport,
 };
 pub use device::wire::{End, Faults, Flight, Wire};
 #[cfg(all(feature = "afxdp", target_os = "linux"))]

@@ -4,6 +4,7 @@
 #![no_main]
 
 mod boot;
+mod bus;
 mod clock;
 mod interrupts;
 mod memory;

@@ -1,12 +1,12 @@
-//! The network card: virtio over memory-mapped registers, and the loop's way to sleep.
+//! The network card, and the loop's way to sleep.
 
-use core::ptr::{NonNull, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use static_cell::ConstStaticCell;
 use usockets::{Instant, Notify, Waker};
-use usockets_smoltcp::{VirtioMachine, VirtioMemory, VirtioMmio, VirtioNet};
+use usockets_smoltcp::{VirtioMachine, VirtioMemory, VirtioNet};
 
+use crate::bus::{self, Registers};
 use crate::clock;
 use crate::port::{allow_interrupts, hold_interrupts, sleep};
 
@@ -16,13 +16,9 @@ const MTU: usize = 1_500;
 pub(crate) const FRAME_MAX: usize = MTU + 14;
 /// Frames on their way, in each direction.
 const FRAMES: usize = 64;
-/// Where the registers of virtio devices are, 512 bytes each.
-const DEVICES: usize = 0xfeb0_0000;
-const DEVICE_BYTES: usize = 512;
-const DEVICES_MAX: usize = 24;
 
 /// The driver of the card.
-pub(crate) type Card = VirtioNet<FRAMES, VirtioMmio, Machine>;
+pub(crate) type Card = VirtioNet<FRAMES, Registers, Machine>;
 
 static MEMORY: ConstStaticCell<VirtioMemory<FRAMES>> = ConstStaticCell::new(VirtioMemory::new());
 
@@ -70,17 +66,5 @@ impl VirtioMachine for Machine {
 
 /// Finds the card and starts it; `None` if there is none, or it is not as it should be.
 pub(crate) fn start() -> Option<Card> {
-    VirtioNet::start(find()?, Machine, MEMORY.take(), MTU).ok()
-}
-
-/// Finds the registers of the first network card.
-#[expect(unsafe_code, reason = "only the machine's makers know what is where")]
-fn find() -> Option<VirtioMmio> {
-    (0..DEVICES_MAX).find_map(|number| {
-        let at = DEVICES.wrapping_add(number.wrapping_mul(DEVICE_BYTES));
-        let registers = NonNull::new(with_exposed_provenance_mut(at))?;
-        // SAFETY: at these places `microvm` has virtio's registers, of devices or of none, which
-        // their first words tell; nobody else uses them, and memory is mapped as it is.
-        unsafe { VirtioMmio::new(registers) }
-    })
+    VirtioNet::start(bus::find()?, Machine, MEMORY.take(), MTU).ok()
 }

@@ -2,11 +2,12 @@
 //! machines without an operating system.
 //!
 //! [`VirtioNet`] is the device, [`VirtioTransport`] how it reaches the card's registers, of which
-//! [`VirtioMmio`] is one, and [`VirtioMachine`] the clock and the sleep of the
+//! [`VirtioMmio`] and [`VirtioPci`] are two, and [`VirtioMachine`] the clock and the sleep of the
 //! machine. `queue` has the rings and what they may say, `frames` the memory of the frames.
 
 mod frames;
 mod mmio;
+mod pci;
 mod queue;
 mod transport;
 
@@ -14,6 +15,7 @@ use usockets::{Error, Instant};
 
 use self::frames::{BUFFER, Frames};
 pub use self::mmio::VirtioMmio;
+pub use self::pci::{PciConfig, VirtioPci};
 use self::queue::{Queue, Rings, Taken};
 pub use self::transport::{VirtioMachine, VirtioTransport};
 use crate::device::virtio;
