@@ -209,6 +209,11 @@ on_links!(
         a_removed_interface_ends_the_loop,
         a_device_without_frames_sleeps,
     ];
+    xdp_with_offload: XdpOffload, [
+        clients_get_every_byte_back,
+        clients_get_every_byte_back_through_loss,
+        the_kernel_serves_our_clients,
+    ];
     xdp_generic: XdpGeneric, [
         clients_get_every_byte_back,
         clients_get_every_byte_back_through_loss,

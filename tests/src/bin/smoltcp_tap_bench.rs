@@ -1,12 +1,13 @@
 //! The stack on a TAP, and on packet sockets and AF_XDP at the end of a veth, against the kernel's
 //! over veth: the same handlers, the same client of the kernel's, client and server on one
 //! processor. Usage, as root: `smoltcp_tap_bench [SECONDS] [ROUNDS] [WORD..]`, where the words
-//! choose what is measured: `PingPong`, `Source`, `Churn`, `Flood`, `Kernel`, `Tap`, `TapOffload`,
-//! `TapTwo`, `Packet`, `PacketOffload`, `PacketTwo`, `Xdp`, `XdpGeneric`, `XdpTwo`; `Two` are two
-//! stacks with a queue and a thread each. Every round measures all places in turn. It prints
-//! medians with the lowest and the highest, first of the rate and then of the processor time that
-//! the process takes, client and server, for each message or kilobyte; the first place is 1.00x. On
-//! a busy machine only the processor time tells anything.
+//! choose what is measured: `PingPong`, or of it one number of connections, as `PingPong1`;
+//! `Source`, `Churn`, `Flood`; `Kernel`, `Tap`, `TapOffload`, `TapTwo`, `Packet`, `PacketOffload`,
+//! `PacketTwo`, `Xdp`, `XdpOffload`, `XdpGeneric`, `XdpTwo`; `Two` are two stacks with a queue and
+//! a thread each. Every round measures all places in turn. It prints medians with the lowest and
+//! the highest, first of the rate and then of the processor time that the process takes, client and
+//! server, for each message or kilobyte; the first place is 1.00x. On a busy machine only the
+//! processor time tells anything.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -49,6 +50,7 @@ enum Place {
     PacketOffload,
     PacketTwo,
     Xdp,
+    XdpOffload,
     XdpGeneric,
     XdpTwo,
 }
@@ -64,6 +66,30 @@ impl Place {
         }
     }
 }
+
+/// What the words may choose of tasks.
+const TASKS: [&str; 7] = [
+    "PingPong",
+    "PingPong1",
+    "PingPong32",
+    "PingPong256",
+    "Source",
+    "Churn",
+    "Flood",
+];
+const PLACES: [Place; 11] = [
+    Place::Kernel,
+    Place::Tap,
+    Place::TapOffload,
+    Place::TapTwo,
+    Place::Packet,
+    Place::PacketOffload,
+    Place::PacketTwo,
+    Place::Xdp,
+    Place::XdpOffload,
+    Place::XdpGeneric,
+    Place::XdpTwo,
+];
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -219,6 +245,7 @@ fn start_one(place: Place, task: Task) -> thread::JoinHandle<()> {
                 Place::Packet | Place::PacketTwo => Link::Packet,
                 Place::PacketOffload => Link::PacketOffload,
                 Place::Xdp | Place::XdpTwo => Link::Xdp,
+                Place::XdpOffload => Link::XdpOffload,
                 Place::XdpGeneric => Link::XdpGeneric,
             };
             let classes = [SizeClass::new(256, 65_535, 65_535)];
@@ -364,19 +391,8 @@ fn main() {
         let chosen: Vec<&String> = words.iter().filter(about).collect();
         move |name: String| chosen.is_empty() || chosen.contains(&&name)
     };
-    let tasks = ["PingPong", "Source", "Churn", "Flood"].map(String::from);
-    let places = [
-        Place::Kernel,
-        Place::Tap,
-        Place::TapOffload,
-        Place::TapTwo,
-        Place::Packet,
-        Place::PacketOffload,
-        Place::PacketTwo,
-        Place::Xdp,
-        Place::XdpGeneric,
-        Place::XdpTwo,
-    ];
+    let tasks = TASKS.map(String::from);
+    let places = PLACES;
     let names = places.map(|place| format!("{place:?}"));
     let (wanted_task, wanted_place) = (wanted(&tasks), wanted(&names));
     println!("medians of {rounds} rounds (lowest\u{2013}highest); one processor for all");
@@ -388,7 +404,7 @@ fn main() {
         (Task::Churn, 8, "conn/s", 1.0),
         (Task::Flood, 8, "conn/s", 1.0),
     ] {
-        if !wanted_task(format!("{task:?}")) {
+        if !wanted_task(format!("{task:?}")) && !wanted_task(format!("{task:?}{connections}")) {
             continue;
         }
         let chosen = places.map(|place| wanted_place(format!("{place:?}")));

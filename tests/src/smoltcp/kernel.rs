@@ -48,14 +48,16 @@ pub enum Link {
     PacketOffload,
     /// A veth whose other end an AF_XDP socket has, taken from its driver.
     Xdp,
-    /// The same, taken from the kernel's network.
+    /// The same, with checksums left to the kernel.
+    XdpOffload,
+    /// Frames taken from the kernel's network.
     XdpGeneric,
 }
 
 impl Link {
     /// Returns false, and says so, if the kernel here has no such link.
     pub fn is_here(self) -> bool {
-        if !matches!(self, Self::Xdp | Self::XdpGeneric) {
+        if !matches!(self, Self::Xdp | Self::XdpOffload | Self::XdpGeneric) {
             return true;
         }
         let made = rustix::net::socket(rustix::net::AddressFamily::XDP, SocketType::RAW, None);
@@ -89,15 +91,17 @@ impl Link {
                     None => Box::new(packet),
                 }
             }
-            Self::Xdp | Self::XdpGeneric => {
+            Self::Xdp | Self::XdpOffload | Self::XdpGeneric => {
                 veth("us0", "us1");
                 let mode = match self {
-                    Self::Xdp => XdpMode::Native,
-                    _ => XdpMode::Generic,
+                    Self::XdpGeneric => XdpMode::Generic,
+                    _ => XdpMode::Native,
                 };
                 let program = XdpProgram::attach("us1", mode).unwrap();
                 // The other end of a veth leaves checksums to nobody.
-                let options = XdpOptions::DEFAULT.trusts_checksums(true);
+                let options = XdpOptions::DEFAULT
+                    .trusts_checksums(true)
+                    .leaves_checksums(self == Self::XdpOffload);
                 let xdp = Xdp::open(&program, 0, MTU, options).unwrap();
                 match waker {
                     Some(waker) => Box::new(xdp.with_waker(waker)),

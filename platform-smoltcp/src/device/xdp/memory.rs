@@ -13,6 +13,13 @@ use crate::number::place;
 /// Bytes of a chunk.
 pub(crate) const CHUNK: usize = 4_096;
 const CHUNK_BITS: u32 = 12;
+/// Bytes before each frame that is sent, which tell the kernel what to do with it
+/// (`struct xsk_tx_metadata` of Linux 6.8).
+pub(crate) const METADATA_LEN: usize = 16;
+/// Bytes of the largest frame that can be sent.
+pub(crate) const SLOT_MAX: usize = CHUNK - METADATA_LEN;
+/// `XDP_TXMD_FLAGS_CHECKSUM`.
+const CHECKSUM: u64 = 1 << 1;
 
 /// Chunks shared with the kernel; behind them, for us alone, a stack of those that are free to be
 /// sent.
@@ -75,12 +82,27 @@ impl Memory {
         self.free == 0
     }
 
-    /// Takes a free chunk; `None` if there is none.
+    /// Takes a free chunk, and returns the address of the frame to be in it; `None` if none is
+    /// free.
     pub(crate) fn take(&mut self) -> Option<u64> {
         let top = self.free.checked_sub(1)?;
         let chunk = self.region.load(self.free_at(top))?;
         self.free = top;
-        Some(Self::chunk(chunk))
+        let before = u64::try_from(METADATA_LEN).unwrap_or_default();
+        Some(Self::chunk(chunk).saturating_add(before))
+    }
+
+    /// Asks the kernel to finish a checksum of the frame at an address that was taken and is not in
+    /// the send ring. It covers all from `start` on, and its place is `at` bytes further.
+    pub(crate) fn ask_for_checksum(&mut self, address: u64, start: u16, at: u16) {
+        let frame = usize::try_from(address).unwrap_or(usize::MAX);
+        let Some(metadata) = frame.checked_sub(METADATA_LEN) else {
+            return;
+        };
+        let [[s0, s1], [a0, a1]] = [start, at].map(u16::to_ne_bytes);
+        let request = u64::from_ne_bytes([s0, s1, a0, a1, 0, 0, 0, 0]);
+        self.region.store_u64(metadata, CHECKSUM);
+        self.region.store_u64(metadata.saturating_add(8), request);
     }
 
     /// Makes a chunk free that was taken, and has been sent.
@@ -103,11 +125,11 @@ impl Memory {
         unsafe { self.region.bytes(at, len) }
     }
 
-    /// Lends the first `len` bytes of a chunk that was taken and is not in the send ring; `None`
-    /// for more bytes than a chunk has.
+    /// Lends the first `len` bytes of a frame whose chunk was taken and is not in the send ring;
+    /// `None` for more bytes than fit.
     pub(crate) fn slot(&mut self, address: u64, len: usize) -> Option<&mut [u8]> {
         let at = usize::try_from(address).ok()?;
-        if len > CHUNK || at.checked_add(CHUNK)? > self.shared_len {
+        if len > SLOT_MAX || at.checked_add(SLOT_MAX)? > self.shared_len {
             return None;
         }
         // SAFETY: the kernel looks at chunks whose addresses are in the send ring, where `commit`
@@ -125,6 +147,20 @@ mod tests {
 
     use super::*;
 
+    fn assert_what_is_asked_lies_before_the_frame(memory: &mut Memory) {
+        let address = memory.take().unwrap();
+        memory.slot(address, SLOT_MAX).unwrap().fill(9);
+        memory.ask_for_checksum(address, 34, 16);
+        let at = usize::try_from(Memory::start_of(address)).unwrap();
+        let request = [34, 16].map(u16::to_ne_bytes);
+        let word = memory.region.load(at.saturating_add(8)).unwrap();
+        assert_eq!(memory.region.load_u64(at), Some(CHECKSUM));
+        assert_eq!(word.to_ne_bytes(), request.as_flattened());
+        let frame = memory.slot(address, SLOT_MAX).unwrap();
+        assert!(frame.iter().all(|byte| *byte == 9));
+        memory.give_back(address);
+    }
+
     #[test]
     fn every_chunk_to_send_is_taken_once_and_those_to_receive_never() {
         const FRAMES_U32: u32 = 4;
@@ -141,10 +177,10 @@ mod tests {
                 assert!(address >= Memory::chunk(FRAMES_U32), "round {round}");
                 assert!(!taken.contains(&address));
                 assert_eq!(
-                    memory.slot(address, CHUNK).map(|slot| slot.len()),
-                    Some(CHUNK)
+                    memory.slot(address, SLOT_MAX).map(|slot| slot.len()),
+                    Some(SLOT_MAX)
                 );
-                assert!(memory.slot(address, CHUNK + 1).is_none());
+                assert!(memory.slot(address, SLOT_MAX + 1).is_none());
                 taken.push(address);
             }
             assert_eq!(taken.len(), FRAMES);
@@ -153,6 +189,7 @@ mod tests {
                 memory.give_back(Memory::start_of(address + 77));
             }
         }
+        assert_what_is_asked_lies_before_the_frame(&mut memory);
         assert_eq!(memory.received(0, 100).map(<[u8]>::len), Some(100));
         assert!(
             memory

@@ -21,10 +21,11 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, send,
 use rustix::net::{netdevice::name_to_index, socket_with};
 use usockets::{Duration, Error, Instant, Notify, Waker};
 
-use self::memory::{CHUNK, Memory};
+use self::memory::{CHUNK, METADATA_LEN, Memory, SLOT_MAX};
 use self::options::{XdpCopy, XdpMode, XdpOptions};
 use self::ring::{ADDRESS_LEN, DESCRIPTOR_LEN, Layout, Ring};
 use crate::device::packet::socket::watch_all;
+use crate::device::raw::set_option;
 use crate::device::region::Region;
 use crate::device::sleep::{Sleeper, error, monotonic};
 use crate::device::watch::{LinkState, LinkWatch};
@@ -39,6 +40,9 @@ const BURST_MAX: usize = 64;
 const PARTS_MAX: usize = 256;
 /// Most calls by which one flush has the kernel send; each sends 32 frames at least.
 const CALLS_MAX: usize = 64;
+/// `SOL_XDP`, and its `XDP_MAX_TX_SKB_BUDGET`.
+const LEVEL: u32 = 283;
+const CALL_FRAMES_MAX: u32 = 9;
 /// Bytes of a received frame that comes in one part; the kernel keeps 256 bytes of a page.
 pub const XDP_PART_MAX: usize = CHUNK - 256;
 /// How soon what the kernel did not send at once is tried again.
@@ -167,7 +171,7 @@ impl Xdp {
         options: XdpOptions,
     ) -> Result<Self, Error> {
         let frames = options.frames;
-        let fits = mtu.saturating_add(ETHERNET_LEN) <= CHUNK;
+        let fits = mtu.saturating_add(ETHERNET_LEN) <= SLOT_MAX;
         if !fits || !frames.is_power_of_two() || queue >= program::QUEUES_MAX {
             return Err(Error::Invalid);
         }
@@ -197,6 +201,8 @@ impl Xdp {
             .map_err(error)?;
         let said = sockopt::xdp_options(&this.fd).map_err(error)?;
         this.zero_copy = said.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
+        // What drivers do with frames of their own sending is up to each.
+        this.capabilities.fills &= !this.zero_copy;
         program::set_socket(program.map.as_fd(), queue, this.fd.as_fd()).map_err(error)?;
         Ok(this)
     }
@@ -212,19 +218,13 @@ impl Xdp {
         let flags = SocketFlags::CLOEXEC;
         let fd = socket_with(AddressFamily::XDP, SocketType::RAW, flags, None)?;
         let memory = Memory::new(size)?;
-        let registration = XdpUmemReg {
-            addr: memory.address(),
-            len: memory.shared_len(),
-            chunk_size: count(CHUNK),
-            headroom: 0,
-            flags: XdpUmemRegFlags::empty(),
-            tx_metadata_len: 0,
-        };
-        sockopt::set_xdp_umem_reg(&fd, registration)?;
+        let leaves_checksums = register(fd.as_fd(), &memory, options.leaves_checksums)?;
         sockopt::set_xdp_umem_fill_ring_size(&fd, size)?;
         sockopt::set_xdp_umem_completion_ring_size(&fd, size)?;
         sockopt::set_xdp_rx_ring_size(&fd, size)?;
         sockopt::set_xdp_tx_ring_size(&fd, size)?;
+        // So that one call sends all that is in the ring; Linux before 6.17 sends 32 frames.
+        let _ = set_option(fd.as_fd(), LEVEL, CALL_FRAMES_MAX, &[size]);
         let offsets = sockopt::xdp_mmap_offsets(&fd)?;
         let ring = |offsets: &XdpRingOffset, entry_len: usize, at: u64| {
             let layout = Layout::new(offsets).ok_or(Errno::INVAL)?;
@@ -243,7 +243,7 @@ impl Xdp {
             tx: ring(&offsets.tx, DESCRIPTOR_LEN, XDP_PGOFF_TX_RING)?,
             fill,
             fd,
-            capabilities: Capabilities::new(Medium::Ethernet, mtu),
+            capabilities: Capabilities::new(Medium::Ethernet, mtu).fills(leaves_checksums),
             options: *options,
             queue: 0,
             memory,
@@ -343,8 +343,14 @@ impl Xdp {
                 break;
             }
             before = pending;
-            if let Err(Errno::NETDOWN | Errno::NXIO) = send(&self.fd, &[], SendFlags::DONTWAIT) {
-                break;
+            match send(&self.fd, &[], SendFlags::DONTWAIT) {
+                Err(Errno::NETDOWN | Errno::NXIO) => break,
+                // The first frame that the interface did not take ends the call.
+                Err(Errno::BUSY) => {
+                    self.counters.dropped = self.counters.dropped.wrapping_add(1);
+                }
+                // What is sent is seen in the ring.
+                Ok(_) | Err(_) => {}
             }
         }
         self.reclaim();
@@ -370,6 +376,29 @@ impl Xdp {
             .and_then(|(address, len)| self.memory.received(*address, *len))
             .unwrap_or_default()
     }
+}
+
+/// `XDP_UMEM_TX_METADATA_LEN`: there is room before each frame to say what is to be done with it.
+const HAS_METADATA: XdpUmemRegFlags = XdpUmemRegFlags::from_bits_retain(1 << 2);
+
+/// Tells the kernel of the frames' memory; returns true if it finishes checksums, where `wanted`.
+fn register(fd: BorrowedFd<'_>, memory: &Memory, wanted: bool) -> Result<bool, Errno> {
+    let plain = XdpUmemReg {
+        addr: memory.address(),
+        len: memory.shared_len(),
+        chunk_size: count(CHUNK),
+        headroom: 0,
+        flags: XdpUmemRegFlags::empty(),
+        tx_metadata_len: 0,
+    };
+    let mut with_metadata = plain;
+    with_metadata.flags = HAS_METADATA;
+    with_metadata.tx_metadata_len = count(METADATA_LEN);
+    if wanted && sockopt::set_xdp_umem_reg(fd, with_metadata).is_ok() {
+        return Ok(true);
+    }
+    sockopt::set_xdp_umem_reg(fd, plain)?;
+    Ok(false)
 }
 
 impl PollDevice for Xdp {
@@ -428,15 +457,23 @@ impl PollDevice for Xdp {
         self.memory.slot(self.slot?, len)
     }
 
-    fn commit(&mut self, len: usize, _: &TxMeta) {
+    fn commit(&mut self, len: usize, meta: &TxMeta) {
         let Some(address) = self.slot.take() else {
             return;
         };
+        if meta.checksum {
+            let number = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
+            let (start, at) = (meta.tcp_at(), meta.checksum_at());
+            let further = at.saturating_sub(start);
+            self.memory
+                .ask_for_checksum(address, number(start), number(further));
+        }
         if self.tx.room() == 0 {
             // There are as many places as chunks: the kernel's index makes no sense.
+            self.counters.broken = self.counters.broken.wrapping_add(1);
             self.memory.give_back(address);
         } else {
-            self.tx.put_frame(address, count(len));
+            self.tx.put_frame(address, count(len), meta.checksum);
             self.tx.publish();
             self.counters.sent = self.counters.sent.wrapping_add(1);
         }
@@ -483,12 +520,13 @@ impl PollDevice for Xdp {
     }
 
     fn counters(&mut self) -> DeviceCounters {
+        let mut counters = self.counters;
         if let Ok(said) = sockopt::xdp_statistics(&self.fd) {
             let full = said.rx_ring_full.unwrap_or(0);
-            self.counters.overruns = said.rx_dropped.wrapping_add(full);
-            self.counters.dropped = said.tx_invalid_descs;
+            counters.overruns = said.rx_dropped.wrapping_add(full);
+            counters.dropped = counters.dropped.wrapping_add(said.tx_invalid_descs);
         }
-        self.counters
+        counters
     }
 }
 

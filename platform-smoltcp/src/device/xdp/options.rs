@@ -37,15 +37,23 @@ pub struct XdpOptions {
     /// For a veth, whose other end may leave them out since the frames are on no wire; nothing
     /// tells. Never for a card.
     pub trusts_checksums: bool,
+    /// TCP checksums of frames to send are left to the kernel, which has the card finish them or
+    /// does it itself: where the kernel copies, from Linux 6.8 on; elsewhere the stack does it all
+    /// the same.
+    ///
+    /// Across a veth nobody finishes them. The kernel at its other end knows of it; another AF_XDP
+    /// device there has to trust them ([`Self::trusts_checksums`]).
+    pub leaves_checksums: bool,
 }
 
 impl XdpOptions {
     /// 2,048 frames each way (16 MiB in all), the kernel's choice of who copies, checksums
-    /// verified.
+    /// verified and finished by the stack.
     pub const DEFAULT: Self = Self {
         frames: 2_048,
         copy: XdpCopy::Any,
         trusts_checksums: false,
+        leaves_checksums: false,
     };
 
     /// Sets [`Self::frames`].
@@ -66,6 +74,13 @@ impl XdpOptions {
     #[must_use]
     pub const fn trusts_checksums(mut self, on: bool) -> Self {
         self.trusts_checksums = on;
+        self
+    }
+
+    /// Sets [`Self::leaves_checksums`].
+    #[must_use]
+    pub const fn leaves_checksums(mut self, on: bool) -> Self {
+        self.leaves_checksums = on;
         self
     }
 }

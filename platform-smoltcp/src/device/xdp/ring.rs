@@ -17,6 +17,8 @@ pub(crate) const DESCRIPTOR_LEN: usize = 16;
 const NEED_WAKEUP: u32 = 1;
 /// `XDP_PKT_CONTD`: the frame goes on in the next descriptor.
 const CONTINUED: u32 = 1;
+/// `XDP_TX_METADATA`: before the frame stands what is to be done with it.
+const HAS_METADATA: u32 = 1 << 1;
 
 /// A part of a frame, or all of it: where in the shared memory, and whether more follows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -93,12 +95,14 @@ impl Ring {
         self.own = self.own.wrapping_add(1);
     }
 
-    /// As the producer, writes a frame behind the last entry. There has to be room.
-    pub(crate) fn put_frame(&mut self, address: u64, len: u32) {
+    /// As the producer, writes a frame behind the last entry, before which stands what is to be
+    /// done with it or not. There has to be room.
+    pub(crate) fn put_frame(&mut self, address: u64, len: u32, has_metadata: bool) {
         let at = self.entry(self.own);
+        let options = if has_metadata { HAS_METADATA } else { 0 };
         self.region.store_u64(at, address);
         self.region.store(at.saturating_add(8), len);
-        self.region.store(at.saturating_add(12), 0);
+        self.region.store(at.saturating_add(12), options);
         self.own = self.own.wrapping_add(1);
     }
 
@@ -194,7 +198,7 @@ mod tests {
         for burst in [3, 8, 1, 5, 7, 2, 8] {
             assert_eq!(producer.room(), SIZE);
             for _ in 0..burst {
-                producer.put_frame(u64::from(sent) << 33, sent);
+                producer.put_frame(u64::from(sent) << 33, sent, false);
                 sent += 1;
             }
             assert_eq!(consumer.ready(), 0, "not published");
@@ -226,7 +230,7 @@ mod tests {
                     while producer.room() == 0 {
                         std::thread::yield_now();
                     }
-                    producer.put_frame(u64::from(number), number);
+                    producer.put_frame(u64::from(number), number, true);
                     producer.publish();
                 }
             });
