@@ -4,7 +4,7 @@ use smoltcp::phy::{self, Device, DeviceCapabilities, RxToken as _, TxToken as _}
 use smoltcp::time::Instant as Stamp;
 use usockets::Instant;
 
-use crate::device::{Capabilities, Medium, PollDevice, TxMeta};
+use crate::device::{Capabilities, DeviceCounters, Medium, PollDevice, TxMeta};
 
 /// Returns a time on smoltcp's clock.
 pub(crate) fn stamp(at: Instant) -> Stamp {
@@ -28,6 +28,7 @@ pub struct FromPhy<'m, D, C> {
     inbox: &'m mut [u8],
     inbox_len: usize,
     slot: &'m mut [u8],
+    counters: DeviceCounters,
 }
 
 impl<'m, D: Device, C: Fn() -> Instant> FromPhy<'m, D, C> {
@@ -47,6 +48,7 @@ impl<'m, D: Device, C: Fn() -> Instant> FromPhy<'m, D, C> {
             inbox,
             inbox_len: 0,
             slot,
+            counters: DeviceCounters::default(),
         }
     }
 
@@ -74,14 +76,17 @@ impl<D: Device, C: Fn() -> Instant> PollDevice for FromPhy<'_, D, C> {
         let Some((received, _)) = self.device.receive(now) else {
             return 0;
         };
-        let inbox = &mut *self.inbox;
+        let (inbox, counters) = (&mut *self.inbox, &mut self.counters);
         self.inbox_len = received.consume(|frame| {
             // A frame longer than the device said has no place: it is lent as empty.
-            let place = inbox.get_mut(..frame.len());
-            place.map_or(0, |place| {
+            if let Some(place) = inbox.get_mut(..frame.len()) {
                 place.copy_from_slice(frame);
+                counters.received = counters.received.wrapping_add(1);
                 frame.len()
-            })
+            } else {
+                counters.cut = counters.cut.wrapping_add(1);
+                0
+            }
         });
         1
     }
@@ -93,7 +98,10 @@ impl<D: Device, C: Fn() -> Instant> PollDevice for FromPhy<'_, D, C> {
 
     fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
         let now = self.stamp();
-        self.device.transmit(now)?;
+        if self.device.transmit(now).is_none() {
+            self.counters.full = self.counters.full.wrapping_add(1);
+            return None;
+        }
         self.slot.get_mut(..len)
     }
 
@@ -105,6 +113,9 @@ impl<D: Device, C: Fn() -> Instant> PollDevice for FromPhy<'_, D, C> {
                     *to = *from;
                 }
             });
+            self.counters.sent = self.counters.sent.wrapping_add(1);
+        } else {
+            self.counters.dropped = self.counters.dropped.wrapping_add(1);
         }
     }
 
@@ -115,12 +126,17 @@ impl<D: Device, C: Fn() -> Instant> PollDevice for FromPhy<'_, D, C> {
     fn now(&self) -> Instant {
         (self.clock)()
     }
+
+    fn counters(&mut self) -> DeviceCounters {
+        self.counters
+    }
 }
 
 impl<D, C> core::fmt::Debug for FromPhy<'_, D, C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("FromPhy")
             .field("capabilities", &self.capabilities)
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }

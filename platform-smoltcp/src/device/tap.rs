@@ -14,14 +14,19 @@ use crate::wire::ethernet::HEADER_LEN as ETHERNET_LEN;
 
 /// Bytes of the largest frame that the kernel gives or takes with offloading.
 const SUPER_MAX: usize = 65_535 + ETHERNET_LEN;
+/// Bytes behind the largest frame, by which a longer one shows. Two, so that all frames in the
+/// caller's memory begin as aligned as the first one.
+const SPARE: usize = 2;
 /// Most frames of one burst.
 const BURST_MAX: usize = 64;
 
 /// A TAP, with checksums and segmentation left to the kernel if wanted.
 ///
 /// Frames go through the caller's memory; one system call each, nothing is allocated. A frame
-/// that the kernel does not take is dropped and counted. When the TAP is deleted, the loop ends
-/// with [`Error::Platform`] and `EBADFD`.
+/// that the kernel does not take is dropped and counted, as is one that comes longer than the MTU
+/// allows ([`DeviceCounters::cut`]). A TAP that is down is waited for; it is found to be so when
+/// there is something to send ([`DeviceCounters::downs`]). When it is deleted, the loop ends with
+/// [`Error::Platform`] and `EBADFD`.
 pub struct Tap<'m> {
     fd: OwnedFd,
     capabilities: Capabilities,
@@ -32,6 +37,7 @@ pub struct Tap<'m> {
     /// Where in its share of the inbox each frame of the burst ends.
     ends: [usize; BURST_MAX],
     count: usize,
+    down: bool,
     counters: DeviceCounters,
     fault: Option<Error>,
     sleeper: Sleeper,
@@ -123,6 +129,7 @@ impl<'m> Tap<'m> {
             inbox,
             ends: [0; BURST_MAX],
             count: 0,
+            down: false,
             counters: DeviceCounters::default(),
             fault: None,
             sleeper: Sleeper::new(),
@@ -139,6 +146,11 @@ impl<'m> Tap<'m> {
     /// Returns the bytes of memory that one frame takes.
     #[must_use]
     pub const fn share(mtu: usize, offload: bool) -> usize {
+        Self::end_max(mtu, offload).saturating_add(SPARE)
+    }
+
+    /// Returns where in its share the largest frame ends.
+    const fn end_max(mtu: usize, offload: bool) -> usize {
         if offload {
             SUPER_MAX.saturating_add(HEADER_LEN)
         } else {
@@ -154,6 +166,16 @@ impl<'m> Tap<'m> {
 
     const fn header_len(&self) -> usize {
         if self.virtio { HEADER_LEN } else { 0 }
+    }
+
+    /// Counts a frame that the kernel did not take.
+    const fn drop_one(&mut self, errno: Errno) {
+        self.counters.dropped = self.counters.dropped.wrapping_add(1);
+        // The driver's word for a TAP that is down.
+        if matches!(errno, Errno::IO) && !self.down {
+            self.down = true;
+            self.counters.downs = self.counters.downs.wrapping_add(1);
+        }
     }
 
     /// Reads one frame into `memory` and returns where it ends; `None` when none has come.
@@ -185,11 +207,15 @@ impl PollDevice for Tap<'_> {
 
     fn receive(&mut self, frames_max: usize) -> usize {
         self.count = 0;
-        let most = frames_max.min(BURST_MAX);
-        while self.count < most {
+        let end_max = Self::end_max(self.capabilities.mtu, self.virtio);
+        for _ in 0..frames_max.min(BURST_MAX) {
             let Some(end) = self.read_one(self.count) else {
                 break;
             };
+            if end > end_max {
+                self.counters.cut = self.counters.cut.wrapping_add(1);
+                continue;
+            }
             if let Some(place) = self.ends.get_mut(self.count) {
                 *place = end;
             }
@@ -235,13 +261,11 @@ impl PollDevice for Tap<'_> {
             match write(&self.fd, memory) {
                 Err(Errno::INTR) => {}
                 Ok(_) => {
+                    self.down = false;
                     self.counters.sent = self.counters.sent.wrapping_add(1);
                     return;
                 }
-                Err(_) => {
-                    self.counters.dropped = self.counters.dropped.wrapping_add(1);
-                    return;
-                }
+                Err(errno) => return self.drop_one(errno),
             }
         }
     }

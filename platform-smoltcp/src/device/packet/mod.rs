@@ -67,6 +67,8 @@ pub struct Packet {
     full: bool,
     /// A frame was committed since the kernel was last called.
     committed: bool,
+    /// The link was found down, and nothing has moved since.
+    down: bool,
     fault: Option<Error>,
     sleeper: Sleeper,
 }
@@ -135,6 +137,7 @@ impl Packet {
             counters: DeviceCounters::default(),
             full: false,
             committed: false,
+            down: false,
             fault: None,
             sleeper: Sleeper::new(),
         })
@@ -181,7 +184,11 @@ impl Packet {
                 Err(Errno::INTR) => {}
                 Err(Errno::NETDOWN | Errno::NXIO) => return self.link_is_down(),
                 // What is sent is seen in the ring.
-                Ok(_) | Err(_) => return,
+                Ok(_) => {
+                    self.down = false;
+                    return;
+                }
+                Err(_) => return,
             }
         }
     }
@@ -189,7 +196,9 @@ impl Packet {
     /// Finds out whether the interface is down or gone.
     fn link_is_down(&mut self) {
         if index_to_name_inlined(&self.fd, self.interface).is_ok() {
-            self.counters.downs = self.counters.downs.wrapping_add(1);
+            let was_down = core::mem::replace(&mut self.down, true);
+            let times = u64::from(!was_down);
+            self.counters.downs = self.counters.downs.wrapping_add(times);
         } else {
             let gone = u16::try_from(Errno::NODEV.raw_os_error()).unwrap_or(u16::MAX);
             self.fault = Some(Error::Platform(gone));
@@ -204,6 +213,7 @@ impl PollDevice for Packet {
 
     fn receive(&mut self, frames_max: usize) -> usize {
         let count = self.rx.receive(&mut self.region, frames_max);
+        self.down &= count == 0;
         self.counters.received = self
             .counters
             .received
