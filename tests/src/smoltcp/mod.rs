@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod kernel;
 #[cfg(target_os = "linux")]
 mod namespace;
+pub mod path;
 pub mod peers;
 pub mod stock;
 
