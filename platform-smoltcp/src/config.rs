@@ -43,6 +43,10 @@ pub struct Config<'a> {
     /// How long after the last frame the stack looks for the next one before it sleeps. Zero, the
     /// default, sleeps at once: that saves power, and the waking costs some microseconds.
     pub busy_poll: Duration,
+    /// Let the segments of a connection leave at a rate and not in bursts
+    /// ([`tcp::Settings::pacing`](crate::tcp::Settings::pacing)). Off by default.
+    #[cfg(feature = "pacing")]
+    pub pacing: bool,
 }
 
 impl<'a> Config<'a> {
@@ -59,7 +63,17 @@ impl<'a> Config<'a> {
             cookies: true,
             announce: true,
             busy_poll: Duration::ZERO,
+            #[cfg(feature = "pacing")]
+            pacing: false,
         }
+    }
+
+    /// Sets [`Self::pacing`].
+    #[cfg(feature = "pacing")]
+    #[must_use]
+    pub const fn pacing(mut self, on: bool) -> Self {
+        self.pacing = on;
+        self
     }
 
     /// Sets [`Self::announce`].

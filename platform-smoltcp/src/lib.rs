@@ -135,6 +135,11 @@
 //! passes everywhere ([`Capabilities::mtu`]). A connect ends at once when ICMP says that nobody
 //! listens there, and when a neighbour does not answer.
 //!
+//! What a window lets go leaves at once, and a queue on the way that is shorter than that loses the
+//! end of it. With `Config::pacing` (feature `pacing`) it leaves at a rate instead, as
+//! `tcp/PACING.md` compares; each connection then takes 4 bytes more, and one that waits is woken
+//! by the timing wheel.
+//!
 //! When it starts the stack tells the link where its addresses are ([`Config::announce`]), so that
 //! switches and neighbours need not find out, and again when another station claims one of them
 //! ([`Counters::conflicts`]). IPv6's extension headers are passed as RFC 8200

@@ -80,6 +80,8 @@ pub(super) struct Shell<'a> {
     pub(super) mac: Mac,
     pub(super) routes: Routes,
     pub(super) limits: Limits,
+    #[cfg(feature = "pacing")]
+    pacing: bool,
     pub(super) cookies: bool,
     /// Cookies are believed until then: shortly after the last one was sent.
     pub(super) cookies_until: Instant,
@@ -141,6 +143,8 @@ impl<'a> Shell<'a> {
             mac: [0; 6],
             routes: Routes::NONE,
             limits: Limits::DEFAULT,
+            #[cfg(feature = "pacing")]
+            pacing: false,
             cookies: false,
             cookies_until: Instant::ZERO,
             secrets: Secrets::of(Secret::new([0; 16])),
@@ -219,6 +223,10 @@ impl<'a> Shell<'a> {
         )?;
         self.mac = config.mac;
         self.limits = config.limits;
+        #[cfg(feature = "pacing")]
+        {
+            self.pacing = config.pacing;
+        }
         self.cookies = config.cookies;
         self.secrets = Secrets::of(config.secret);
         self.table = Table::new(memory.buckets)?;
@@ -291,7 +299,10 @@ impl<'a> Shell<'a> {
         (nodelay, keepalive): (bool, Option<Duration>),
         handshake: Duration,
     ) -> Settings {
-        Settings::new(self.own_mss(ends.remote_ip().is_ipv4()))
+        let settings = Settings::new(self.own_mss(ends.remote_ip().is_ipv4()));
+        #[cfg(feature = "pacing")]
+        let settings = settings.pacing(self.pacing);
+        settings
             .nagle(!nodelay)
             .keepalive(keepalive)
             .user_timeout(self.limits.answer)

@@ -140,6 +140,10 @@ impl Marks {
     /// New segments go before what is taken to be lost since a timeout, which the next
     /// acknowledgement tells to have been needed or not (F-RTO, RFC 5682).
     pub(super) const FORWARD: u32 = 1 << 27;
+    /// Segments with text wait for their time, as the deadline says (feature `pacing`).
+    pub(super) const PACE_WAITS: u32 = 1 << 30;
+    /// The connection is paced.
+    pub(super) const PACED: u32 = 1 << 31;
 
     /// None.
     pub(super) const NONE: Self = Self(0);
@@ -337,7 +341,8 @@ pub struct Connection {
 
 /// What a connection takes beside its buffers and tables.
 pub const CONNECTION_LEN: usize = size_of::<Connection>();
-const _: () = assert!(CONNECTION_LEN <= 256 || cfg!(feature = "connections"));
+const _: () =
+    assert!(CONNECTION_LEN <= 256 + super::pacing::PACE_LEN || cfg!(feature = "connections"));
 
 impl Connection {
     /// No connection: state CLOSED.
@@ -394,6 +399,8 @@ impl Connection {
         fresh.clock.offset = settings.timestamps_offset;
         fresh.algorithm = settings.algorithm;
         fresh.marks.assign(Marks::NAGLE, settings.nagle);
+        #[cfg(feature = "pacing")]
+        fresh.marks.assign(Marks::PACED, settings.pacing);
         let timestamps = Marks::TIMESTAMPS | Marks::TIMESTAMPS_OFFERED;
         fresh.marks.assign(timestamps, settings.timestamps);
         fresh.marks.assign(Marks::SACK, settings.sack);

@@ -20,6 +20,8 @@
 //! | main timer, delayed acknowledgement, limit of the handshake | 12 |
 //! | tail loss probe, MSS of a silent peer, sent again, duplicates, phase | 12 |
 //! | sum | 180 |
+//!
+//! The feature `pacing` adds 4: when what was sent would have left at the rate.
 
 use usockets::Instant;
 
@@ -55,7 +57,7 @@ pub struct Flight {
 /// What a connection takes beside what is [always kept](super::QUIET_LEN), its buffers and tables
 /// while something is on its way.
 pub const FLIGHT_LEN: usize = size_of::<Flight>();
-const _: () = assert!(FLIGHT_LEN <= 180);
+const _: () = assert!(FLIGHT_LEN <= 180 + super::pacing::PACE_LEN);
 
 impl Flight {
     /// Of no connection: what a table is filled with.

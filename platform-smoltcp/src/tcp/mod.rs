@@ -41,15 +41,15 @@
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
 //! What RFC 9293 demands, and which test shows each, stands in `RFC9293.md` beside this file; how
-//! fast bulk data gets through, in `PATHS.md`.
+//! fast bulk data gets through, in `PATHS.md`, and with pacing in `PACING.md`.
 //!
 //! # Reading order
 //!
 //! `seq`, `segment`, `memory`, `outstanding` and `settings` are the types at the border;
 //! `connection` is the control block, `owner` its owner's calls. `input` checks a segment in the
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
-//! its text; `output` chooses what goes next, and `timers` waits. `loss` finds and repairs
-//! losses, `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the
+//! its text; `output` chooses what goes next, `pacing` when, and `timers` waits. `loss` finds and
+//! repairs losses, `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the
 //! connection while nothing is on its way, `flight` what it has beside that at other times, and
 //! `info` what it tells of itself. `listen`, `cookies` and `time_wait` are the connection before
 //! and after it costs anything; `invariants` is what always holds, `injected_bug` what the tests
@@ -73,6 +73,7 @@ mod memory;
 mod output;
 mod outstanding;
 mod owner;
+mod pacing;
 mod path;
 mod quiet;
 mod reassembly;

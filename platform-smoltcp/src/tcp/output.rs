@@ -190,7 +190,7 @@ impl Connection {
         if !forced {
             let room = self.congestion.window.saturating_sub(self.pipe());
             // FIN is let through a window that is full.
-            if room < end.since(entry.seq) || end.is_after(edge.plus(1)) {
+            if room < end.since(entry.seq) || end.is_after(edge.plus(1)) || self.is_held_back(now) {
                 return None;
             }
         }
@@ -217,6 +217,7 @@ impl Connection {
         let len = text.min(most);
         self.board
             .mark_sent(buffers.outstanding, index, micros32(now));
+        self.count_paced(now, len);
         self.recovery.on_sent(u32::from(entry.len));
         #[cfg(feature = "connections")]
         {
@@ -254,6 +255,7 @@ impl Connection {
             return None;
         }
         self.marks.clear(Marks::TAIL_PROBE_DUE);
+        self.release_pace();
         let index = self.board.last()?;
         let window = self.congestion.window;
         // One segment more than the window lets go.
@@ -315,7 +317,7 @@ impl Connection {
             self.marks.set(Marks::WINDOW_USED);
             return None;
         }
-        let large = segment_max.min(LARGE_MAX).min(room);
+        let large = self.cut_to_pace(segment_max.min(LARGE_MAX).min(room), mss);
         let len = if large >= mss.saturating_mul(2) && most > mss {
             whole_segments(most.min(large), mss)
         } else {
@@ -327,6 +329,9 @@ impl Connection {
                 self.timers.progress_ms = millis(now);
                 self.start_persist(now);
             }
+            return None;
+        }
+        if len > 0 && self.is_held_back(now) {
             return None;
         }
         Some(self.send_new(now, len, buffers))
@@ -385,6 +390,7 @@ impl Connection {
         self.board.push(buffers.outstanding, entry);
         self.send.nxt = self.send.nxt.plus(octets);
         self.marks.clear(Marks::WINDOW_PROBE_OUT);
+        self.count_paced(now, len);
         self.recovery.on_sent(octets);
         if first {
             self.timers.progress_ms = millis(now);

@@ -198,6 +198,7 @@ impl Connection {
                     && self.receive.is_acknowledged()
                     && self.timers.is_quiet()
                     && !self.marks.has(Marks::DUE)
+                    && !self.waits_for_pace()
                     && !fin_due
                     && !fin_ahead
             }

@@ -65,6 +65,7 @@ impl Connection {
             return read_ring(receiving, receive.head, receive.queued).hash(into);
         }
         timers.fingerprint(now, send.window == 0, into);
+        self.fingerprint_pace(now, into);
         send.fingerprint(sending, (iss, irs), into);
         let fin_known = marks.has(Marks::PEER_FIN_KNOWN);
         receive.fingerprint((receiving, ranges), irs, fin_known, into);

@@ -35,6 +35,11 @@ pub struct Settings {
     pub window_scaling: bool,
     /// Which congestion control is used.
     pub algorithm: Algorithm,
+    /// Let segments with data leave no faster than the congestion window in a round trip: twice as
+    /// fast in slow start, and 1.2 times after it. Off by default. It costs short answers on long
+    /// paths up to half a round trip, and saves small queues on the way from bursts.
+    #[cfg(feature = "pacing")]
+    pub pacing: bool,
     /// After how much silence a probe asks whether the peer is still there, in whole seconds up to
     /// 18 hours; `None`, the default, for never (RFC 9293, section 3.8.4).
     pub keepalive: Option<Duration>,
@@ -65,6 +70,8 @@ impl Settings {
             sack: true,
             window_scaling: true,
             algorithm: Algorithm::Cubic,
+            #[cfg(feature = "pacing")]
+            pacing: false,
             keepalive: None,
             user_timeout: Duration::from_secs(120),
             handshake_timeout: Duration::from_secs(180),
@@ -112,6 +119,14 @@ impl Settings {
     #[must_use]
     pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
+        self
+    }
+
+    /// Sets [`Self::pacing`].
+    #[cfg(feature = "pacing")]
+    #[must_use]
+    pub const fn pacing(mut self, on: bool) -> Self {
+        self.pacing = on;
         self
     }
 

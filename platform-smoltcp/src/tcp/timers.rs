@@ -5,6 +5,7 @@ use usockets::{Duration, Instant};
 use super::connection::{Broken, Connection, Marks, State};
 use super::loss::recovery::Phase;
 use super::memory::Buffers;
+use super::pacing::Pace;
 use super::segment::Events;
 use super::settings::Settings;
 use crate::number::low;
@@ -98,6 +99,8 @@ pub(super) struct Timers {
     ack_runs: bool,
     /// [`Self::life_at`] is meaningful.
     life_runs: bool,
+    /// When what was sent would have left at the connection's rate.
+    pub(super) pace: Pace,
 }
 
 impl Timers {
@@ -117,6 +120,7 @@ impl Timers {
         main: Main::Stopped,
         ack_runs: false,
         life_runs: false,
+        pace: Pace::NONE,
     };
 
     /// Takes over what an owner has chosen.
@@ -153,7 +157,21 @@ impl Timers {
                 self.life_at = millis(now);
             }
         }
+        if self
+            .pace_due()
+            .is_some_and(|due| now.saturating_sub(due) > LATE)
+        {
+            self.pace = Pace::NONE;
+        }
         self.base = unit_of(now);
+    }
+
+    /// Returns when what was sent would have left at the connection's rate; `None` if that was long
+    /// ago.
+    #[inline]
+    pub(super) fn pace_due(&self) -> Option<u64> {
+        let due = self.pace.due()?;
+        Some(near(base_of(self.base), due.get()))
     }
 
     fn main_due(&self) -> u64 {
@@ -267,6 +285,8 @@ impl Timers {
             main,
             ack_runs,
             life_runs,
+            // Hashed by `Connection::fingerprint_pace`, which knows the rate.
+            pace: _,
         } = self;
         let micros = micros32(now);
         let runs = *main != Main::Stopped;
@@ -303,6 +323,7 @@ pub(super) struct RunningTimers {
     handshake: u16,
     main: Main,
     ack_runs: bool,
+    pace: Pace,
 }
 
 impl QuietTimers {
@@ -368,6 +389,7 @@ impl Timers {
             main: Main::Stopped,
             ack_runs: false,
             life_runs: quiet.life_runs,
+            pace: Pace::NONE,
         }
     }
 
@@ -379,6 +401,7 @@ impl Timers {
             handshake: self.handshake,
             main: self.main,
             ack_runs: self.ack_runs,
+            pace: self.pace,
         }
     }
 
@@ -389,6 +412,7 @@ impl Timers {
         self.handshake = running.handshake;
         self.main = running.main;
         self.ack_runs = running.ack_runs;
+        self.pace = running.pace;
         self
     }
 
@@ -420,7 +444,13 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.first().map(Instant::from_micros)
+        let mut first = self.timers.first();
+        if self.waits_for_pace()
+            && let Some(due) = self.timers.pace_due()
+        {
+            first = sooner(first, due);
+        }
+        first.map(Instant::from_micros)
     }
 
     /// Does what is due by `now`. Early calls do nothing.
@@ -432,8 +462,9 @@ impl Connection {
         let main = timers.main != Main::Stopped && timers.main_due() <= now;
         let life = timers.life_runs && timers.life_due() <= now;
         timers.tick(now);
+        self.on_pace_timer(now);
         if ack {
-            timers.ack_runs = false;
+            self.timers.ack_runs = false;
             self.marks.set(Marks::ACK_DUE);
         }
         if main {

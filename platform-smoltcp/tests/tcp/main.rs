@@ -14,6 +14,8 @@ mod injected_bugs;
 mod losses;
 mod net;
 mod options;
+#[cfg(feature = "pacing")]
+mod pacing;
 mod paths;
 mod requirements;
 mod script;

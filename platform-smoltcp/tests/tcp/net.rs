@@ -84,6 +84,9 @@ pub(crate) struct Net {
     /// The second host answers SYNs.
     pub(crate) listening: bool,
     pub(crate) random: Random,
+    /// Deadlines come true at the next multiple of so many microseconds, as in a timing wheel; at
+    /// once if it is 1.
+    pub(crate) tick: u64,
     highest: [Option<u32>; 2],
     idle_at: [u64; 2],
     flying: BinaryHeap<Reverse<Flying>>,
@@ -108,6 +111,7 @@ impl Net {
             events: [Vec::new(), Vec::new()],
             listening: true,
             random: Random::new(seed.wrapping_mul(2).wrapping_add(1)),
+            tick: 1,
             highest: [None; 2],
             idle_at: [0; 2],
             flying: BinaryHeap::new(),
@@ -223,11 +227,14 @@ impl Net {
     /// When something happens next.
     pub(crate) fn next(&self) -> Option<u64> {
         let frame = self.flying.peek().map(|Reverse(frame)| frame.at);
-        let deadlines = self.hosts.iter().filter_map(|host| host.tcp.deadline());
-        deadlines
-            .map(|at| at.as_micros().max(self.now))
-            .chain(frame)
-            .min()
+        let deadlines = self.hosts.iter().filter_map(|host| self.due(host));
+        deadlines.map(|at| at.max(self.now)).chain(frame).min()
+    }
+
+    /// When a host's deadline comes true.
+    fn due(&self, host: &Host) -> Option<u64> {
+        let due = host.tcp.deadline()?.as_micros();
+        Some(due.next_multiple_of(self.tick))
     }
 
     /// Goes on to `at` and lets happen what does by then, once.
@@ -235,9 +242,9 @@ impl Net {
         self.now = self.now.max(at);
         let now = self.now();
         for index in 0..2 {
-            let host = &mut self.hosts[index];
-            if host.tcp.deadline().is_some_and(|due| due <= now) {
-                let events = host.on_timer(now);
+            let due = self.due(&self.hosts[index]);
+            if due.is_some_and(|due| due <= self.now) {
+                let events = self.hosts[index].on_timer(now);
                 self.note(index, events);
             }
         }

@@ -15,12 +15,12 @@ use crate::net::{Count, Link, Net};
 
 /// A path, and how it is used.
 #[derive(Clone, Copy, Debug)]
-struct Cell {
-    name: &'static str,
+pub(crate) struct Cell {
+    pub(crate) name: &'static str,
     /// Microseconds there and back.
     round_trip: u64,
     /// Octets a second.
-    rate: u64,
+    pub(crate) rate: u64,
     /// Frames that wait at most in front of the bottleneck.
     queue: u64,
     /// Millionths.
@@ -30,13 +30,17 @@ struct Cell {
     send_buffer: usize,
     receive_buffer: usize,
     sack: bool,
-    algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
+    #[cfg(feature = "pacing")]
+    pub(crate) pacing: bool,
+    /// Microseconds between the ticks of timers.
+    pub(crate) tick: u64,
     /// Octets a second that must get through, counted after the first two seconds.
     least: u64,
 }
 
 impl Cell {
-    const fn new(name: &'static str, round_trip: u64, rate: u64, queue: u64) -> Self {
+    pub(crate) const fn new(name: &'static str, round_trip: u64, rate: u64, queue: u64) -> Self {
         Self {
             name,
             round_trip,
@@ -49,11 +53,14 @@ impl Cell {
             receive_buffer: 4 << 20,
             sack: true,
             algorithm: Algorithm::Cubic,
+            #[cfg(feature = "pacing")]
+            pacing: false,
+            tick: 1,
             least: 0,
         }
     }
 
-    const fn loss(mut self, millionths: u64) -> Self {
+    pub(crate) const fn loss(mut self, millionths: u64) -> Self {
         self.loss = millionths;
         self
     }
@@ -69,7 +76,7 @@ impl Cell {
         self
     }
 
-    const fn buffers(mut self, send: usize, receive: usize) -> Self {
+    pub(crate) const fn buffers(mut self, send: usize, receive: usize) -> Self {
         self.send_buffer = send;
         self.receive_buffer = receive;
         self
@@ -90,8 +97,14 @@ impl Cell {
         self
     }
 
+    /// Whether what comes out depends on the seed.
+    #[cfg(feature = "pacing")]
+    pub(crate) const fn is_by_chance(&self) -> bool {
+        self.loss > 0 || self.reorder > 0
+    }
+
     /// Runs the cell for `seconds` and returns octets received in each, and what was counted.
-    fn run(&self, seed: u64, seconds: u64) -> (Vec<u64>, Count) {
+    pub(crate) fn run(&self, seed: u64, seconds: u64) -> (Vec<u64>, Count) {
         let forth = Link {
             delay: self.round_trip / 2,
             rate: self.rate,
@@ -108,11 +121,14 @@ impl Cell {
         let settings = Settings::new(1_460)
             .sack(self.sack)
             .algorithm(self.algorithm);
+        #[cfg(feature = "pacing")]
+        let settings = settings.pacing(self.pacing);
         let hosts = [
             Host::new(self.send_buffer, 65_536),
             Host::new(65_536, self.receive_buffer),
         ];
         let mut net = Net::new(hosts, [forth, back], [settings; 2], seed);
+        net.tick = self.tick;
         net.connect(u32::MAX - 100_000);
         let data = vec![7; 65_536];
         let (mut each, mut received) = (Vec::new(), 0);
@@ -124,7 +140,7 @@ impl Cell {
             }
             net.transmit();
             loop {
-                let got = net.hosts[1].receive(1 << 20).len() as u64;
+                let got = net.hosts[1].receive(1 << 15).len() as u64;
                 received += got;
                 busy |= got > 0;
                 if got == 0 {
@@ -156,7 +172,7 @@ impl Cell {
 const MIB: usize = 1 << 20;
 
 /// The cells that run each time.
-const CELLS: [Cell; 15] = [
+pub(crate) const CELLS: [Cell; 15] = [
     Cell::new("1 ms, 200 Mbit/s", 1_000, 25_000_000, 500).least(23_500_000),
     Cell::new("40 ms, 200 Mbit/s, no loss", 40_000, 25_000_000, 4_000).least(22_000_000),
     Cell::new("100 ms, 200 Mbit/s, no loss", 100_000, 25_000_000, 4_000).least(20_000_000),
@@ -202,15 +218,15 @@ const CELLS: [Cell; 15] = [
 ];
 
 /// What came out for a cell.
-struct Row {
-    cell: Cell,
+pub(crate) struct Row {
+    pub(crate) cell: Cell,
     /// Octets a second.
-    rate: u64,
-    count: Count,
+    pub(crate) rate: u64,
+    pub(crate) count: Count,
 }
 
 impl Row {
-    fn of(cell: Cell, seed: u64) -> Self {
+    pub(crate) fn of(cell: Cell, seed: u64) -> Self {
         // Fast paths carry as many frames in less time.
         let seconds = if cell.rate > 20_000_000 { 2 } else { 8 };
         let (each, count) = cell.run(seed, 2 + seconds);
@@ -300,21 +316,26 @@ fn bulk_data_gets_through_on_all_paths() {
     if !only.is_empty() || seed.is_some() {
         return;
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tcp");
     let lines: Vec<String> = rows.iter().map(|row| row.line() + "\n").collect();
     let table = HEAD.to_owned() + &lines.concat();
-    let files = [("PATHS.md", table), ("PATHS.svg", picture(&rows))];
-    for (name, text) in files {
-        let path = folder.join(name);
-        if std::env::var_os("WRITE_PATHS").is_some() {
-            fs::write(&path, &text).unwrap();
-        }
-        let there = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            there == text,
-            "{name} is of another TCP: WRITE_PATHS=1 writes it anew"
-        );
+    compare("PATHS.md", &table, "WRITE_PATHS");
+    compare("PATHS.svg", &picture(&rows), "WRITE_PATHS");
+}
+
+/// Compares a file beside the engine with its `text`, or writes it if a variable of the environment
+/// says so.
+pub(crate) fn compare(name: &str, text: &str, write: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/tcp")
+        .join(name);
+    if std::env::var_os(write).is_some() {
+        assert!(fs::write(&path, text).is_ok(), "{name} cannot be written");
     }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "{name} is of another TCP: {write}=1 writes it anew"
+    );
 }
 
 /// RFC 9438, sections 3.4 and 5.1: on a path so short CUBIC gets the window of Reno, which at a

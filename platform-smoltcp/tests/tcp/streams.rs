@@ -61,6 +61,8 @@ impl Run {
                 })
         };
         let settings = [settings(&mut pick), settings(&mut pick)];
+        #[cfg(feature = "pacing")]
+        let settings = settings.map(|settings| settings.pacing(pick(&[0, 1]) == 1));
         let mut host = || {
             let buffers = [100, 1_000, 20_000, 200_000];
             let mut host = Host::new(pick(&buffers) as usize, pick(&buffers) as usize);
@@ -81,6 +83,10 @@ impl Run {
             host.rests = pick(&[0, 1]) == 1;
         }
         let mut net = Net::new(hosts, links, settings, seed);
+        #[cfg(feature = "pacing")]
+        {
+            net.tick = pick(&[1, 1_024]);
+        }
         let iss = [0, u32::MAX - 3_000, u32::MAX / 2][(seed % 3) as usize];
         net.connect(iss);
         Self { net, owners, lazy }
