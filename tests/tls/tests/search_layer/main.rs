@@ -568,6 +568,11 @@ const RESUMED: Rules = Rules {
     ..PARKED
 };
 
+/// The same with memory for one of them at a time.
+const fn one_by_one(rules: Rules) -> Rules {
+    Rules { leases: 1, ..rules }
+}
+
 /// The same in which more is said.
 const fn talking(rules: Rules) -> Rules {
     Rules { says: 2, ..rules }
@@ -605,7 +610,7 @@ const CASES: [Case; 13] = [
     Case::new(
         "called_resumed",
         (silent(CALLED_RESUMED), 20_000),
-        (CALLED_RESUMED, 300_000),
+        (one_by_one(CALLED_RESUMED), 200_000),
     ),
 ];
 
