@@ -3,6 +3,7 @@
 
 pub mod bare;
 pub mod bed;
+pub mod behaviour;
 #[cfg(target_os = "linux")]
 pub mod control;
 mod forward;

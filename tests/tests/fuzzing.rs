@@ -1,6 +1,8 @@
 //! The fuzzers' bodies under stable Rust: the committed corpus, and a bounded random run.
 
-use usockets_tests::fuzz::{corpus, fuzz_events};
+use usockets_tests::fuzz::{
+    corpus, fuzz_events, fuzz_frame_queues, fuzz_proxy, fuzz_suite, fuzz_values,
+};
 use usockets_tests::http::fuzz_http;
 use usockets_tests::model::{Case, run};
 use usockets_tests::rng::{Rng, seed_or, seeds};
@@ -15,6 +17,30 @@ fn the_corpus_of_events_passes() {
 #[test]
 fn the_corpus_of_http_passes() {
     assert!(replay("http", fuzz_http) >= 20);
+}
+
+/// As above, for headers of the PROXY protocol.
+#[test]
+fn the_corpus_of_proxy_passes() {
+    assert!(replay("proxy", fuzz_proxy) >= 20);
+}
+
+/// As above, for a server of frames.
+#[test]
+fn the_corpus_of_frame_queues_passes() {
+    assert!(replay("frame_queues", fuzz_frame_queues) >= 10);
+}
+
+/// As above, for plain values.
+#[test]
+fn the_corpus_of_values_passes() {
+    assert!(replay("values", fuzz_values) >= 10);
+}
+
+/// As above, for the conformance suite.
+#[test]
+fn the_corpus_of_suite_passes() {
+    assert!(replay("suite", fuzz_suite) >= 20);
 }
 
 /// As above, for control messages of datagrams.

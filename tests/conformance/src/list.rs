@@ -13,6 +13,9 @@
 /// `fn on_my_platform(mut test: impl FnMut(&mut MyBed))`: more than once, on several networks, or
 /// in a thread with a larger stack.
 ///
+/// `conformance!(table MyBed)` is an array instead: the name of each test, and the test, for what
+/// chooses among them, such as a fuzzer.
+///
 /// A test that the bed leaves out ([`Bed::exceptions`](crate::Bed::exceptions)) passes, and says
 /// why. The modules may be put into one of yours, so that a second platform has its own.
 #[macro_export]
@@ -28,6 +31,11 @@ macro_rules! conformance {
         fn $name() {
             $crate::hold(stringify!($name), &mut $bed(), $crate::suite::$subject::$name);
         }
+    };
+    (@subjects (table $bed:ty) $($subject:ident: $($name:ident,)*;)*) => {
+        [$($(
+            (stringify!($name), $crate::suite::$subject::$name as fn(&mut $bed)),
+        )*)*]
     };
     (@subjects $how:tt $($subject:ident: $($name:ident,)*;)*) => {$(
         mod $subject {
@@ -196,6 +204,7 @@ macro_rules! conformance {
         }
     };
     (with $run:path) => { $crate::conformance! { @all (with $run) } };
+    (table $bed:ty) => { $crate::conformance! { @all (table $bed) } };
     ($bed:path) => { $crate::conformance! { @all (bed $bed) } };
 }
 
@@ -239,6 +248,9 @@ macro_rules! conformance_of_datagrams {
     };
     (with $run:path) => {
         $crate::conformance_of_datagrams! { @all (with $run) }
+    };
+    (table $bed:ty) => {
+        $crate::conformance_of_datagrams! { @all (table $bed) }
     };
     ($bed:path) => {
         $crate::conformance_of_datagrams! { @all (bed $bed) }

@@ -23,6 +23,14 @@ pub fn on_lent_sim(mut test: impl FnMut(&mut LentBed)) {
     }
 }
 
+impl LentBed {
+    /// Makes hosts that are lent of others.
+    #[must_use]
+    pub const fn new(bed: SimBed) -> Self {
+        Self(bed)
+    }
+}
+
 impl Bed for LentBed {
     type P = &'static mut Bare<Host>;
 

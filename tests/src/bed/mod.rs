@@ -34,6 +34,8 @@ pub use self::linux::{LinuxBed, on_linux};
 #[cfg(unix)]
 pub use self::posix::{PosixBed, on_poll};
 #[cfg(target_os = "linux")]
+pub(crate) use self::proxied::rough as rough_before_proxies;
+#[cfg(target_os = "linux")]
 pub use self::proxied::{ProxiedBed, on_proxied_linux, on_proxied_sim};
 #[cfg(all(feature = "tls", target_os = "linux"))]
 pub use self::secured::on_secured_proxied;

@@ -24,14 +24,27 @@ const TRUSTED: &[Network] = &[
 /// Hosts of another bed, behind proxies that speak for themselves.
 pub struct ProxiedBed<'b, B>(&'b mut B);
 
+/// Makes a rough network in which a header comes through.
+pub(crate) fn rough(seed: u64) -> Faults {
+    let mut faults = Faults::rough(seed);
+    faults.recv_buffer = faults.recv_buffer.max(HEADER);
+    faults
+}
+
+impl<'b, B> ProxiedBed<'b, B> {
+    /// Puts the layer before the hosts of a bed.
+    #[must_use]
+    pub const fn new(bed: &'b mut B) -> Self {
+        Self(bed)
+    }
+}
+
 /// Runs a test with the layer on a smooth simulated network and on some rough ones.
 pub fn on_proxied_sim(mut test: impl FnMut(&mut ProxiedBed<'_, SimBed>)) {
     test(&mut ProxiedBed(&mut SimBed::new(0, Faults::none())));
     for seed in seeds(ROUGH) {
         println!("SEED={seed}");
-        let mut faults = Faults::rough(seed);
-        faults.recv_buffer = faults.recv_buffer.max(HEADER);
-        test(&mut ProxiedBed(&mut SimBed::new(seed, faults)));
+        test(&mut ProxiedBed(&mut SimBed::new(seed, rough(seed))));
     }
 }
 
