@@ -1,5 +1,5 @@
-//! Tells the linker which layout each image has: `memory.x` in its folder and `device.x`, included by
-//! the `link.x` of cortex-m-rt. Makes the identity that the image with TLS has.
+//! Tells the linker which layout each image has: `memory.x` in its folder and `device.x`, included
+//! by the `link.x` of cortex-m-rt. Makes the identity that the image with TLS has.
 
 use std::env;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The functions for copying, moving and filling memory that compiled code calls (Run-time ABI for
-//! the Arm Architecture, section 5.3.4), in 130 bytes. Those that come with Rust are in its place if
-//! there are no others; they have loops for each alignment, unrolled, and take 3.9 KB of flash.
+//! the Arm Architecture, section 5.3.4), in 130 bytes. Those that come with Rust are in their place
+//! if there are no others; they have loops for each alignment, unrolled, and take 3.9 KB of flash.
 //!
 //! The processor reads and writes words at any address, so there is one loop for words and one for
 //! the bytes that are left.

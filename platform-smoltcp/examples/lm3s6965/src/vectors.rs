@@ -18,7 +18,10 @@ unsafe extern "C" {
     fn DefaultHandler();
 }
 
-#[expect(unsafe_code, reason = "cortex-m-rt and the processor find it by name and place")]
+#[expect(
+    unsafe_code,
+    reason = "cortex-m-rt and the processor find it by name and place"
+)]
 // SAFETY: with its feature `device`, cortex-m-rt wants the vectors by this name in this section, and
 // puts them behind its own.
 #[unsafe(no_mangle)]
