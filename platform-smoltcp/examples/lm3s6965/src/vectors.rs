@@ -22,8 +22,8 @@ unsafe extern "C" {
     unsafe_code,
     reason = "cortex-m-rt and the processor find it by name and place"
 )]
-// SAFETY: with its feature `device`, cortex-m-rt wants the vectors by this name in this section, and
-// puts them behind its own.
+// SAFETY: with its feature `device`, cortex-m-rt wants the vectors by this name in this section,
+// and puts them behind its own.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".vector_table.interrupts")]
 static __INTERRUPTS: [Vector; COUNT] = {
