@@ -1,7 +1,8 @@
 //! Whether the time that a primitive takes tells of its secret, by dudect's method: each call gets
 //! an input of one of two classes, drawn at random, and Welch's t-test compares the times of both,
 //! with the longest cut off in a hundred ways. `.ci/soak timing` runs it and reads the figures: |t|
-//! below 4.5 is wanted of each but `leak`, which ends early on purpose and must show more than 10.
+//! below 4.5 is wanted of each but `leak`, which ends early on purpose and must show more than 10,
+//! and `few_bits_p256`, which is told only.
 //!
 //! `SAMPLES=1000000 cargo run --release -- --filter aead` takes so many samples of each class. A
 //! figure is of the processor that it was measured on.
@@ -18,8 +19,8 @@ use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
 
 use handshakes::{binder, exporter, finished, ticket_secret};
 use primitives::{
-    aead_aes_128, aead_aes_256, aead_chacha20, ecdh_p256, ecdh_p384, ecdh_x25519, hash_sha256,
-    hash_sha384, share_p256, share_x25519, sign_ed25519, sign_p256,
+    aead_aes_128, aead_aes_256, aead_chacha20, ecdh_p256, ecdh_p384, ecdh_x25519, few_bits_p256,
+    hash_sha256, hash_sha384, share_p256, share_x25519, sign_ed25519, sign_p256,
 };
 
 /// Calls before the first that counts, so that caches and clocks are warm.
@@ -102,6 +103,7 @@ ctbench_main!(
     ecdh_p384,
     ecdh_x25519,
     exporter,
+    few_bits_p256,
     finished,
     hash_sha256,
     hash_sha384,

@@ -40,26 +40,43 @@ pub fn aead_chacha20(runner: &mut CtRunner, rng: &mut BenchRng) {
     aead(runner, rng, Suite::ChaCha20Poly1305Sha256);
 }
 
-/// A private key as bytes: few bits are set, or half of them. Numbers of NIST's curves are below
-/// their orders, as the first byte is.
-fn private(is_right: bool, rng: &mut BenchRng) -> Private {
-    let mut fixed = [0; PRIVATE_MAX];
-    fixed[31] = 3;
-    fixed[47] = 3;
-    let mut bytes = secret(&fixed, is_right, rng);
+/// A private key of few bits.
+const FEW_BITS: [u8; PRIVATE_MAX] = {
+    let mut key = [0; PRIVATE_MAX];
+    key[31] = 3;
+    key[47] = 3;
+    key
+};
+/// One like any other: pi's first digits, in hexadecimal.
+const ORDINARY: [u8; PRIVATE_MAX] = [
+    0x24, 0x3f, 0x6a, 0x88, 0x85, 0xa3, 0x08, 0xd3, 0x13, 0x19, 0x8a, 0x2e, 0x03, 0x70, 0x73, 0x44,
+    0xa4, 0x09, 0x38, 0x22, 0x29, 0x9f, 0x31, 0xd0, 0x08, 0x2e, 0xfa, 0x98, 0xec, 0x4e, 0x6c, 0x89,
+    0x45, 0x28, 0x21, 0xe6, 0x38, 0xd0, 0x13, 0x77, 0xbe, 0x54, 0x66, 0xcf, 0x34, 0xe9, 0x0c, 0x6c,
+];
+
+/// A private key as bytes: `fixed`, or any. Numbers of NIST's curves are below their orders, as the
+/// first byte is.
+fn private(fixed: &[u8; PRIVATE_MAX], is_right: bool, rng: &mut BenchRng) -> Private {
+    let mut bytes = secret(fixed, is_right, rng);
     bytes[0] &= 0x7f;
     Private(bytes)
 }
 
 /// The secret that a private key and a share make.
-fn ecdh(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
+fn ecdh(
+    runner: &mut CtRunner,
+    rng: &mut BenchRng,
+    group: Group,
+    fixed: &'static [u8; PRIVATE_MAX],
+) {
     let mut crypto = Crypto::new(Machine::new(1));
     let (mut private_key, mut share) = (Private::ZERO, [0; SHARE_MAX]);
     let len = crypto
         .offer(group, &mut private_key, &mut share)
         .expect("a share");
     let crypto = std::cell::RefCell::new(crypto);
-    measure(runner, rng, private, |private| {
+    let make = |is_right: bool, rng: &mut BenchRng| private(fixed, is_right, rng);
+    measure(runner, rng, make, |private| {
         let mut shared = Shared::EMPTY;
         let mut crypto = crypto.borrow_mut();
         let agreed = crypto.agree(group, private, &share[..len], &mut shared);
@@ -69,15 +86,20 @@ fn ecdh(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
 }
 
 pub fn ecdh_x25519(runner: &mut CtRunner, rng: &mut BenchRng) {
-    ecdh(runner, rng, Group::X25519);
+    ecdh(runner, rng, Group::X25519, &FEW_BITS);
 }
 
 pub fn ecdh_p256(runner: &mut CtRunner, rng: &mut BenchRng) {
-    ecdh(runner, rng, Group::P256);
+    ecdh(runner, rng, Group::P256, &ORDINARY);
+}
+
+/// No ephemeral key is one of few bits, nor is any used twice: this shows the extreme.
+pub fn few_bits_p256(runner: &mut CtRunner, rng: &mut BenchRng) {
+    ecdh(runner, rng, Group::P256, &FEW_BITS);
 }
 
 pub fn ecdh_p384(runner: &mut CtRunner, rng: &mut BenchRng) {
-    ecdh(runner, rng, Group::P384);
+    ecdh(runner, rng, Group::P384, &ORDINARY);
 }
 
 /// Hands out the bytes it is given, in the place of random ones.
@@ -97,7 +119,7 @@ impl usockets::tls::Machine for Given {
 /// The share of a private key.
 fn share(runner: &mut CtRunner, rng: &mut BenchRng, group: Group) {
     let make = |is_right: bool, rng: &mut BenchRng| {
-        usockets::tls::RustCrypto::<Given>::new(Given(private(is_right, rng).0))
+        usockets::tls::RustCrypto::<Given>::new(Given(private(&FEW_BITS, is_right, rng).0))
     };
     measure(runner, rng, make, |crypto| {
         let (mut private, mut share) = (Private::ZERO, [0; SHARE_MAX]);
