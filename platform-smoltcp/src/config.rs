@@ -8,6 +8,8 @@ use crate::hash::Secret;
 use crate::ip::route::Address;
 use crate::stack::lease::{InFlight, Resting, Working};
 use crate::stack::slot::Slot;
+#[cfg(feature = "ecn")]
+use crate::tcp::Ecn;
 use crate::tcp::{Block, Outstanding};
 
 /// Most size classes of one stack.
@@ -47,6 +49,10 @@ pub struct Config<'a> {
     /// ([`tcp::Settings::pacing`](crate::tcp::Settings::pacing)). Off by default.
     #[cfg(feature = "pacing")]
     pub pacing: bool,
+    /// Whether connections use explicit congestion notification (RFC 3168): if the peer asks for
+    /// it, by default.
+    #[cfg(feature = "ecn")]
+    pub ecn: Ecn,
 }
 
 impl<'a> Config<'a> {
@@ -65,7 +71,17 @@ impl<'a> Config<'a> {
             busy_poll: Duration::ZERO,
             #[cfg(feature = "pacing")]
             pacing: false,
+            #[cfg(feature = "ecn")]
+            ecn: Ecn::Accept,
         }
+    }
+
+    /// Sets [`Self::ecn`].
+    #[cfg(feature = "ecn")]
+    #[must_use]
+    pub const fn ecn(mut self, ecn: Ecn) -> Self {
+        self.ecn = ecn;
+        self
     }
 
     /// Sets [`Self::pacing`].

@@ -54,6 +54,10 @@ pub struct Counters {
     /// Datagrams that waited for a neighbour and made place for later ones.
     #[cfg(feature = "datagrams")]
     pub datagrams_displaced: u64,
+    /// Packets of TCP that came with the codepoint CE, marked by a router that has too much to do
+    /// (RFC 3168).
+    #[cfg(feature = "ecn")]
+    pub congestion_marks: u64,
     /// Connections given up since their peer took nothing and others wanted their set.
     pub stalled_evicted: u64,
 }
@@ -95,6 +99,8 @@ impl Counters {
             datagrams_displaced: self
                 .datagrams_displaced
                 .wrapping_add(other.datagrams_displaced),
+            #[cfg(feature = "ecn")]
+            congestion_marks: self.congestion_marks.wrapping_add(other.congestion_marks),
             stalled_evicted: self.stalled_evicted.wrapping_add(other.stalled_evicted),
         }
     }

@@ -131,9 +131,15 @@
 //!
 //! Windows are as large as the buffers, which may have 4 MiB and more. A router that says that a
 //! segment is too big for its link is believed if the segment was sent (RFC 1191, RFC 8201, RFC
-//! 5927), and segments become smaller; where no such message comes through, choose an MTU that
-//! passes everywhere ([`Capabilities::mtu`]). A connect ends at once when ICMP says that nobody
-//! listens there, and when a neighbour does not answer.
+//! 5927), and segments become smaller. Where no such message comes through, they become so after
+//! three timeouts, and larger again as far as probes of the path arrive (RFC 4821, feature
+//! `plpmtud`, which is on by default); without the feature choose an MTU that passes everywhere
+//! ([`Capabilities::mtu`]). A connect ends at once when ICMP says that nobody listens there, and
+//! when a neighbour does not answer.
+//!
+//! Routers may mark what they would otherwise drop, if both ends agree (explicit congestion
+//! notification, RFC 3168; feature `ecn`, which is on by default). We agree if the peer asks; to
+//! ask, too, is [`Config::ecn`]'s to say.
 //!
 //! What a window lets go leaves at once, and a queue on the way that is shorter than that loses the
 //! end of it. With `Config::pacing` (feature `pacing`) it leaves at a rate instead, as
@@ -252,6 +258,8 @@ pub use stack::slot::Slot;
 pub use stack::time_wait::TimeWaitSlot;
 #[cfg(feature = "connections")]
 pub use stack::view::ConnectionView;
+#[cfg(feature = "ecn")]
+pub use tcp::Ecn;
 pub use tcp::{Block, Outstanding};
 #[cfg(feature = "datagrams")]
 pub use udp::memory::DatagramMemory;

@@ -6,7 +6,9 @@ use usockets_smoltcp::wire::checksum;
 use usockets_smoltcp::wire::icmp::{Icmp, Unreachable};
 use usockets_smoltcp::wire::ipv6::Ipv6;
 use usockets_smoltcp::{Faults, Medium};
-use usockets_tests::smoltcp::forge::{ACK, PSH, SYN, Seg, Stage, arp, frames, ip};
+use usockets_tests::smoltcp::forge::{
+    ACK, CWR, ECE, PSH, SYN, Seg, Stage, arp, codepoint, frames, ip, mark, read, solicit,
+};
 use usockets_tests::smoltcp::{Habit, Host, Recipe, World, a4, b4, pattern, secs, v6, wire};
 
 /// The address of a router that nobody asked.
@@ -134,6 +136,37 @@ fn a_connect_ends_when_icmp_says_that_nobody_is_there() {
             let again = stage.segs().iter().filter(|seg| seg.control == SYN).count();
             assert!(again >= 2, "it is tried again: {again}");
         }
+    }
+}
+
+/// RFC 3168, section 5: text goes as ECT(0), and CE of what comes is echoed.
+#[test]
+fn congestion_is_told_both_ways_on_ipv4_and_ipv6() {
+    for (from, to) in [(a4(5_000), b4(80)), (v6(1, 5_000), v6(2, 80))] {
+        let mut stage = stage();
+        stage.send(&solicit());
+        stage.replies();
+        stage.seg(&Seg::new(from, to, SYN | ECE | CWR, 99, 0));
+        let answer = stage.replies().remove(0);
+        assert_eq!(codepoint(&answer), 0);
+        let answer = read(&answer).unwrap();
+        assert_eq!(answer.control, SYN | ACK | ECE);
+        let theirs = answer.seq.wrapping_add(1);
+        stage.seg(&Seg::new(from, to, ACK, 100, theirs));
+        let id = *stage.host.conns.keys().next().unwrap();
+        stage.host.push(id, b"text", false);
+        stage.host.step();
+        let text = stage.replies().remove(0);
+        assert_eq!(codepoint(&text), 2, "ECT(0)");
+        let mut frame = Seg::new(from, to, ACK | PSH, 100, theirs.wrapping_add(4))
+            .payload(b"marked")
+            .frame(1, 2);
+        mark(&mut frame);
+        stage.send(&frame);
+        let echo = stage.replies().remove(0);
+        assert_eq!(codepoint(&echo), 0);
+        assert_eq!(read(&echo).unwrap().control, ACK | ECE);
+        assert_eq!(stage.host.net.counters().congestion_marks, 1);
     }
 }
 

@@ -8,13 +8,15 @@ use crate::device::Medium;
 use crate::ip::resolve::{self, Heard};
 use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
-use crate::tcp::{Connection, Events, Segment, Transmit};
+use crate::tcp::{Connection, Events, Flags, Segment, Transmit};
 use crate::wire::checksum;
 use crate::wire::ethernet::{Ethernet, Mac, is_unicast};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Ipv6, Upper};
 use crate::wire::tcp::Tcp;
 
+/// The codepoint CE in a traffic class (RFC 3168, section 5).
+const CE: u8 = 3;
 /// DEFEND_INTERVAL of RFC 5227, section 1.1.
 const DEFEND_EVERY: Duration = Duration::from_secs(10);
 
@@ -113,7 +115,8 @@ impl Shell<'_> {
             Ipv4::TCP => {
                 let (local, remote) = (header.destination, header.source);
                 let addresses = checksum::addresses_v4(remote, local);
-                self.segment((local.into(), remote.into(), addresses), payload, arrival)
+                let ends = (local.into(), remote.into(), addresses);
+                self.segment(ends, (payload, header.traffic_class), arrival)
             }
             Ipv4::ICMP => self.icmp_v4(&header, payload, arrival),
             protocol => self.refuse_v4(&header, protocol, arrival),
@@ -132,7 +135,8 @@ impl Shell<'_> {
             }) if !arrival.group => {
                 let (local, remote) = (header.destination, header.source);
                 let addresses = checksum::addresses_v6(remote, local);
-                self.segment((local.into(), remote.into(), addresses), payload, arrival)
+                let ends = (local.into(), remote.into(), addresses);
+                self.segment(ends, (payload, header.traffic_class), arrival)
             }
             Ok(Upper::Whole {
                 protocol: Ipv6::ICMP,
@@ -193,12 +197,13 @@ impl Shell<'_> {
     }
 
     /// Takes a TCP segment in, between an own address and a peer's, which come to the sum
-    /// `addresses`, and returns the bytes of the frame that answers it.
+    /// `addresses`, with the traffic class of its packet, and returns the bytes of the frame that
+    /// answers it.
     #[inline(always)]
     fn segment(
         &mut self,
         (local, remote, addresses): (IpAddr, IpAddr, u64),
-        bytes: &[u8],
+        (bytes, traffic_class): (&[u8], u8),
         arrival: &Arrival<'_>,
     ) -> usize {
         let right = arrival.verified || checksum::is_right_transport(addresses, Ipv4::TCP, bytes);
@@ -216,11 +221,16 @@ impl Shell<'_> {
             remote,
             header.source_port,
         );
+        let mut flags = header.flags;
+        // One bit tells most packets apart, at half of the instructions.
+        if cfg!(feature = "ecn") && traffic_class & 1 != 0 {
+            flags = self.note_congestion(traffic_class, flags);
+        }
         let segment = Segment {
             seq: header.seq,
             ack: header.ack,
             window: header.window,
-            flags: header.flags,
+            flags,
             options: header.options,
             payload,
         };
@@ -232,6 +242,23 @@ impl Shell<'_> {
             },
         };
         self.deliver(index, &ends, &segment, arrival)
+    }
+
+    /// Counts a packet if it met congestion, and returns its segment's flags with that.
+    #[cold]
+    #[cfg_attr(
+        not(feature = "ecn"),
+        expect(clippy::unused_self, reason = "of the feature")
+    )]
+    fn note_congestion(&mut self, traffic_class: u8, flags: Flags) -> Flags {
+        if traffic_class & CE != CE {
+            return flags;
+        }
+        #[cfg(feature = "ecn")]
+        {
+            self.counters.congestion_marks = self.counters.congestion_marks.wrapping_add(1);
+        }
+        flags | Flags::CE
     }
 
     /// Returns the slot of the connection between two ends, or the bytes of the frame that answers

@@ -14,7 +14,7 @@ use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
-use crate::tcp::{Connection, State, Transmit};
+use crate::tcp::{Connection, Flags, State, Transmit};
 use crate::wire::checksum;
 use crate::wire::ethernet::Ethernet;
 use crate::wire::ipv4::{self, Ipv4};
@@ -326,17 +326,33 @@ impl Outgoing<'_> {
     /// addresses; `None` if it cannot be.
     #[inline]
     fn emit_ip(&self, packet: &mut [u8], len: usize) -> Option<u64> {
+        let traffic_class = self.traffic_class();
         match (self.local, self.ends.remote_ip()) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                Ipv4::new(local, remote, Ipv4::TCP).emit(packet, len).ok()?;
+                let header = Ipv4 {
+                    traffic_class,
+                    ..Ipv4::new(local, remote, Ipv4::TCP)
+                };
+                header.emit(packet, len).ok()?;
                 Some(checksum::addresses_v4(local, remote))
             }
             (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                Ipv6::new(local, remote, Ipv6::TCP).emit(packet, len).ok()?;
+                let header = Ipv6 {
+                    traffic_class,
+                    ..Ipv6::new(local, remote, Ipv6::TCP)
+                };
+                header.emit(packet, len).ok()?;
                 Some(checksum::addresses_v6(local, remote))
             }
             _ => None,
         }
+    }
+
+    /// Returns the traffic class: ECT(0) of what routers may mark (RFC 3168, section 5).
+    #[inline]
+    fn traffic_class(&self) -> u8 {
+        let marked = cfg!(feature = "ecn") && self.transmit.flags.has(Flags::ECT);
+        u8::from(marked) << 1
     }
 }
 

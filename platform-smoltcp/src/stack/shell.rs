@@ -24,6 +24,8 @@ use crate::stack::slot::{Ends, Facts, Flags, Phase};
 use crate::stack::slots::{LEASED_ONE, Slots};
 #[cfg(feature = "leases")]
 use crate::stack::time_wait::TimeWaits;
+#[cfg(feature = "ecn")]
+use crate::tcp::Ecn;
 use crate::tcp::{Settings, State};
 #[cfg(feature = "datagrams")]
 use crate::udp::sockets::Sockets as Datagrams;
@@ -83,6 +85,8 @@ pub(super) struct Shell<'a> {
     #[cfg(feature = "pacing")]
     pacing: bool,
     pub(super) cookies: bool,
+    #[cfg(feature = "ecn")]
+    ecn: Ecn,
     /// Cookies are believed until then: shortly after the last one was sent.
     pub(super) cookies_until: Instant,
     pub(super) secrets: Secrets,
@@ -146,6 +150,8 @@ impl<'a> Shell<'a> {
             #[cfg(feature = "pacing")]
             pacing: false,
             cookies: false,
+            #[cfg(feature = "ecn")]
+            ecn: Ecn::Off,
             cookies_until: Instant::ZERO,
             secrets: Secrets::of(Secret::new([0; 16])),
             slots: Slots::empty(),
@@ -228,6 +234,10 @@ impl<'a> Shell<'a> {
             self.pacing = config.pacing;
         }
         self.cookies = config.cookies;
+        #[cfg(feature = "ecn")]
+        {
+            self.ecn = config.ecn;
+        }
         self.secrets = Secrets::of(config.secret);
         self.table = Table::new(memory.buckets)?;
         let secret = config.secret.derive(5);
@@ -302,6 +312,8 @@ impl<'a> Shell<'a> {
         let settings = Settings::new(self.own_mss(ends.remote_ip().is_ipv4()));
         #[cfg(feature = "pacing")]
         let settings = settings.pacing(self.pacing);
+        #[cfg(feature = "ecn")]
+        let settings = settings.ecn(self.ecn);
         settings
             .nagle(!nodelay)
             .keepalive(keepalive)

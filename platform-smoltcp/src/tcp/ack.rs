@@ -58,7 +58,7 @@ impl Connection {
         if self.marks.has(Marks::SACK) && !segment.options.sack.as_slice().is_empty() {
             self.take_sack(now, segment, buffers, &mut told);
         }
-        let original = self.phase != Phase::Open && self.is_for_original(now, segment);
+        let original = !self.phase.is_open() && self.is_for_original(now, segment);
         if ack.is_after(self.send.una) {
             told.original = original;
             self.take_cumulative(now, ack, buffers, &mut told);
@@ -136,6 +136,9 @@ impl Connection {
         told.acked = ack.since(self.send.una);
         // At most as many rounds as there are entries, and one.
         while let Some(entry) = self.board.pop_acked(buffers.outstanding, ack) {
+            if cfg!(feature = "plpmtud") && entry.has(Outstanding::PATH_PROBE) {
+                self.on_path_probe_acked(&entry);
+            }
             if entry.has(Outstanding::SACKED) {
                 continue;
             }
@@ -249,7 +252,7 @@ impl Connection {
             };
         }
         self.on_tail_probe_answered(told);
-        if self.marks.has(Marks::FORWARD) {
+        if self.marks.has(Marks::FORWARD) && self.phase == Phase::Timeout {
             self.on_forward_answered(buffers, told);
         }
         if told.original && self.is_needless(buffers) {
@@ -308,6 +311,7 @@ impl Connection {
     /// first of them was sent (`Told::original`, [`Self::is_for_original`]).
     fn undo(&mut self) {
         self.marks.clear(Marks::MAY_UNDO);
+        self.marks.clear(Marks::CWR_DUE);
         self.phase = Phase::Open;
         self.duplicates = 0;
         self.congestion.on_undo();
@@ -327,7 +331,7 @@ impl Connection {
         if !self.marks.has(Marks::SACK) {
             lost |= self.detect_without_sack(buffers, told);
         }
-        if lost && self.phase == Phase::Open {
+        if lost && self.phase.is_open() {
             self.begin_repair();
         }
         (next, lost)
@@ -338,15 +342,19 @@ impl Connection {
         if !self.marks.has(Marks::SACK) {
             return (None, false);
         }
-        let repairing = self.phase != Phase::Open;
+        let repairing = !self.phase.is_open();
         let times = (self.rtt.least, self.rtt.smoothed);
-        self.rack.detect(
+        let found = self.rack.detect(
             &mut self.board,
             buffers.outstanding,
             micros32(now),
             repairing,
             times,
-        )
+        );
+        if cfg!(feature = "plpmtud") && found.1 && self.is_path_probed() {
+            return (found.0, !self.on_path_probe_lost(buffers));
+        }
+        found
     }
 
     /// Finds a loss from duplicates and partial acknowledgements (RFC 6582, section 3.2).
@@ -354,8 +362,8 @@ impl Connection {
         let una = self.send.una;
         let third = told.duplicate
             && u32::from(self.duplicates) >= DUPLICATES
-            && self.phase == Phase::Open
-            && una.is_after(self.recovery.point);
+            && self.phase.is_open()
+            && (una.is_after(self.recovery.point) || self.phase != Phase::Open);
         let partial =
             told.acked > 0 && self.phase == Phase::Repair && una.is_before(self.recovery.point);
         let partial = partial && !injected_bug!(PartialAckIgnored);
@@ -366,11 +374,15 @@ impl Connection {
     fn begin_repair(&mut self) {
         let flight = self.flight();
         let mss = self.segment_len();
-        self.congestion.on_loss(self.algorithm, flight, mss);
+        // What was reduced for an echo stays so.
+        if self.phase == Phase::Open {
+            self.congestion.on_loss(self.algorithm, flight, mss);
+            self.marks.set(Marks::MAY_UNDO);
+            self.note_reduced();
+        }
         self.recovery.begin(self.send.nxt, flight);
         self.phase = Phase::Repair;
         self.resent_unreported = 0;
-        self.marks.set(Marks::MAY_UNDO);
         self.marks
             .clear(Marks::TAIL_PROBE_OUT | Marks::TAIL_PROBE_DUE | Marks::PARTIAL);
     }
@@ -381,6 +393,12 @@ impl Connection {
         let past = !self.send.una.is_before(self.recovery.point);
         match self.phase {
             Phase::Open => self.grow(now, told, mss),
+            #[cfg(feature = "ecn")]
+            Phase::Reduced => {
+                if self.is_reduction_over() {
+                    self.phase = Phase::Open;
+                }
+            }
             Phase::Repair if past => {
                 let pipe = self.pipe();
                 self.phase = Phase::Open;
@@ -473,6 +491,7 @@ impl Connection {
                 let (flight, mss) = (told.flight, self.segment_len());
                 self.congestion.on_loss(self.algorithm, flight, mss);
                 self.congestion.on_recovered(self.flight(), mss);
+                self.note_reduced();
             }
         }
     }
@@ -523,7 +542,7 @@ impl Connection {
     /// What might have been reordered has not come (RFC 8985, section 6.2).
     pub(super) fn on_reorder_timeout(&mut self, now: u64, buffers: &mut Buffers<'_>) {
         let (next, lost) = self.detect(now, buffers);
-        if lost && self.phase == Phase::Open {
+        if lost && self.phase.is_open() {
             self.begin_repair();
         }
         if lost && self.phase == Phase::Repair {
@@ -546,6 +565,9 @@ impl Connection {
             // segment asks whether it has opened.
             self.marks.set(Marks::FIRST_AGAIN);
         } else {
+            if cfg!(feature = "plpmtud") {
+                self.suspect_black_hole(buffers);
+            }
             let mss = self.segment_len();
             let keep = !self.board.has_reneged(buffers.outstanding);
             let before = self.congestion.window;
@@ -554,6 +576,7 @@ impl Connection {
                 self.congestion
                     .on_timeout(self.algorithm, self.flight(), mss);
                 self.resent_unreported = 0;
+                self.note_reduced();
             }
             // Otherwise what is acknowledged next may have been sent again before.
             self.marks

@@ -139,11 +139,19 @@ impl Marks {
     pub(super) const TIMESTAMPS_OFFERED: u32 = 1 << 26;
     /// New segments go before what is taken to be lost since a timeout, which the next
     /// acknowledgement tells to have been needed or not (F-RTO, RFC 5682).
-    pub(super) const FORWARD: u32 = 1 << 27;
+    /// It is the same bit as [`Self::PARTIAL`], and is this one in `Phase::Timeout` only.
+    pub(super) const FORWARD: u32 = Self::PARTIAL;
     /// Segments with text wait for their time, as the deadline says (feature `pacing`).
     pub(super) const PACE_WAITS: u32 = 1 << 30;
     /// The connection is paced.
     pub(super) const PACED: u32 = 1 << 31;
+    /// ECN is in use (RFC 3168); before the handshake, may be. Without the feature these are no
+    /// bits, so nothing has or sets them.
+    pub(super) const ECN: u32 = if cfg!(feature = "ecn") { 1 << 27 } else { 0 };
+    /// Acknowledgements echo that text met congestion.
+    pub(super) const ECE_DUE: u32 = Self::ECN << 1;
+    /// The next new text tells that the window was reduced.
+    pub(super) const CWR_DUE: u32 = Self::ECN << 2;
 
     /// None.
     pub(super) const NONE: Self = Self(0);
@@ -211,6 +219,8 @@ pub(super) struct Send {
     pub(super) mss: u16,
     /// Snd.Wind.Shift.
     pub(super) shift: u8,
+    /// Which of the sizes that `plpmtud` probes is the largest that may yet fit; 0 if none is.
+    pub(super) probe_max: u8,
 }
 
 impl Send {
@@ -358,6 +368,7 @@ impl Connection {
             window_max: 0,
             mss: 0,
             shift: 0,
+            probe_max: 0,
         },
         receive: Receive::NEW,
         rtt: Rtt::NEW,
@@ -423,6 +434,7 @@ impl Connection {
         self.state = State::SynSent;
         self.send.nxt = iss.plus(1);
         self.marks.set(Marks::SYN_DUE);
+        self.marks.assign(Marks::ECN, settings.requests_ecn());
     }
 
     /// Returns the state.
@@ -501,12 +513,17 @@ impl Connection {
 
     /// Returns the octets of payload of a full segment (RFC 6691).
     pub(super) fn segment_len(&self) -> u32 {
+        self.segment_len_of(self.send.mss)
+    }
+
+    /// Returns what those would be for another MSS.
+    pub(super) fn segment_len_of(&self, mss: u16) -> u32 {
         let options = if self.marks.has(Marks::TIMESTAMPS) {
             super::segment::TIMESTAMPS_LEN
         } else {
             0
         };
-        u32::from(self.send.mss.saturating_sub(options).max(1))
+        u32::from(mss.saturating_sub(options).max(1))
     }
 }
 

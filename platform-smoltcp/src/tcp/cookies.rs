@@ -1,8 +1,9 @@
 //! SYN cookies: handshakes that cost no memory until they are complete (RFC 4987, section 3.6).
 //!
 //! The SYN|ACK's sequence number carries when, the peer's MSS and two keyed hashes. If the peer
-//! uses timestamps, the low bits of ours, which it echoes, carry the window scale and whether it
-//! takes selective acknowledgements; so a flood costs nobody with timestamps either of them.
+//! uses timestamps, the low bits of ours, which it echoes, carry the window scale, whether it
+//! takes selective acknowledgements and, with the feature `ecn`, whether it asked for ECN; so a
+//! flood costs nobody with timestamps any of them.
 //!
 //! ```text
 //!   31      27 26   24 23                                4 3            0
@@ -33,8 +34,10 @@ use crate::number::low;
 
 /// The segment sizes that three bits can tell, ascending: those of common links and tunnels.
 const SIZES: [u16; 8] = [216, 536, 1_220, 1_340, 1_400, 1_440, 1_460, 8_940];
-/// Bits of a timestamp that carry options: four of scale, one of SACK.
-const OPTION_BITS: u32 = 5;
+/// Bits of a timestamp that carry options: four of scale, one of SACK, one of ECN.
+const OPTION_BITS: u32 = if cfg!(feature = "ecn") { 6 } else { 5 };
+/// The one of ECN.
+const ECN: u32 = 1 << 5;
 /// The scale that says that the peer does not scale windows.
 const NO_SCALE: u32 = 15;
 
@@ -56,7 +59,8 @@ const ENDS_BITS: u32 = 4;
 pub struct Cookie {
     /// Our initial sequence number.
     iss: Seq,
-    /// The SYN as it was: what of its options the cookie could carry.
+    /// The SYN as it was: what of its flags and options the cookie could carry.
+    flags: Flags,
     options: Options,
 }
 
@@ -95,6 +99,7 @@ pub fn answer(
         mss: Some(settings.mss),
         ..Options::NONE
     };
+    let mut flags = Flags::SYN | Flags::ACK;
     if let Some(timestamps) = syn.options.timestamps
         && settings.timestamps
     {
@@ -102,8 +107,13 @@ pub fn answer(
         let sack = syn.options.sack_permitted && settings.sack;
         options.window_scale = scale.map(|_| super::connection::scale_for(capacity));
         options.sack_permitted = sack;
+        let mut bits = bits_of(scale, sack);
+        if settings.accepts_ecn() && super::ecn::is_setup(syn.flags) {
+            flags = flags | Flags::ECE;
+            bits |= ECN;
+        }
         options.timestamps = Some(Timestamps {
-            value: carry(clock(now, settings), scale, sack),
+            value: carry(clock(now, settings), bits),
             echo: timestamps.value,
         });
     }
@@ -111,7 +121,7 @@ pub fn answer(
         seq: iss,
         ack: syn.seq.plus(1),
         window: u16::try_from(capacity).unwrap_or(u16::MAX),
-        flags: Flags::SYN | Flags::ACK,
+        flags,
         options,
         ..Transmit::default()
     }
@@ -150,17 +160,25 @@ pub fn check(
         mss,
         ..Options::NONE
     };
+    let mut flags = Flags::SYN;
     if let Some(timestamps) = segment.options.timestamps
         && settings.timestamps
     {
         let bits = timestamps.echo & ((1 << OPTION_BITS) - 1);
-        let scale = u8::try_from(bits >> 1).ok();
+        if bits & ECN != 0 {
+            flags = flags | Flags::ECE | Flags::CWR;
+        }
+        let scale = u8::try_from((bits >> 1) & 15).ok();
         options.window_scale = scale.filter(|scale| u32::from(*scale) != NO_SCALE);
         options.sack_permitted = bits & 1 != 0;
         options.timestamps = Some(timestamps);
     }
     let iss = told;
-    Some(Answer::Complete(Cookie { iss, options }))
+    Some(Answer::Complete(Cookie {
+        iss,
+        flags,
+        options,
+    }))
 }
 
 impl Connection {
@@ -178,7 +196,7 @@ impl Connection {
             seq: segment.seq.minus(1),
             ack: Seq::new(0),
             window: 0,
-            flags: Flags::SYN,
+            flags: cookie.flags,
             options: cookie.options,
             payload: &[],
         };
@@ -196,10 +214,14 @@ fn clock(now: Instant, settings: &Settings) -> u32 {
     millis(now.as_micros()).wrapping_add(settings.timestamps_offset)
 }
 
-/// Returns a timestamp whose low bits carry options, and which is not later than the clock.
-fn carry(clock: u32, scale: Option<u8>, sack: bool) -> u32 {
+/// Returns the bits that tell of options.
+fn bits_of(scale: Option<u8>, sack: bool) -> u32 {
     let scale = scale.map_or(NO_SCALE, |scale| u32::from(scale.min(14)));
-    let bits = (scale << 1) | u32::from(sack);
+    (scale << 1) | u32::from(sack)
+}
+
+/// Returns a timestamp whose low bits carry `bits`, and which is not later than the clock.
+fn carry(clock: u32, bits: u32) -> u32 {
     let whole = clock & !((1 << OPTION_BITS) - 1);
     let value = whole | bits;
     if value.wrapping_sub(clock) != 0 && value.wrapping_sub(clock) <= i32::MAX.cast_unsigned() {

@@ -18,7 +18,7 @@
 //! | RACK: the last delivery, the highest number, reordering | 24 |
 //! | recovery: its point, what was on its way, PRR | 16 |
 //! | main timer, delayed acknowledgement, limit of the handshake | 12 |
-//! | tail loss probe, MSS of a silent peer, sent again, duplicates, phase | 12 |
+//! | tail loss probe, MSS of a silent peer, sent again, duplicates, phase, probes | 12 |
 //! | sum | 180 |
 //!
 //! The feature `pacing` adds 4: when what was sent would have left at the rate.
@@ -52,6 +52,7 @@ pub struct Flight {
     resent_unreported: u16,
     duplicates: u8,
     phase: Phase,
+    probe_max: u8,
 }
 
 /// What a connection takes beside what is [always kept](super::QUIET_LEN), its buffers and tables
@@ -96,6 +97,7 @@ impl Connection {
             resent_unreported: self.resent_unreported,
             duplicates: self.duplicates,
             phase: self.phase,
+            probe_max: self.send.probe_max,
         };
         (self.kept(), flight)
     }
@@ -117,6 +119,7 @@ impl Quiet {
                 nxt: flight.send_next,
                 head: flight.send_head,
                 queued: flight.send_queued,
+                probe_max: flight.probe_max,
                 ..resumed.send
             },
             receive: flight.receive,

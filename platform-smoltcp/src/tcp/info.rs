@@ -33,6 +33,9 @@ pub struct Info {
     pub retransmissions: u32,
     /// Octets of the largest segment that may be sent (RFC 6691).
     pub segment_len: u16,
+    /// Explicit congestion notification is in use (RFC 3168).
+    #[cfg(feature = "ecn")]
+    pub ecn: bool,
 }
 
 impl Connection {
@@ -53,6 +56,8 @@ impl Connection {
             unread: self.receive_len(),
             retransmissions: self.retransmissions,
             segment_len: u16::try_from(self.segment_len()).unwrap_or(u16::MAX),
+            #[cfg(feature = "ecn")]
+            ecn: self.has_ecn(),
         }
     }
 }

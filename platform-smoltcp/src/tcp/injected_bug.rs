@@ -60,12 +60,16 @@ pub enum InjectedBug {
     NoNagle,
     /// A partial acknowledgement repairs nothing.
     PartialAckIgnored,
+    /// Every echo of congestion reduces the window.
+    EveryEchoReduces,
+    /// Segments that vanish for their size go again as they are.
+    BlackHole,
 }
 
 #[cfg(feature = "injected-bugs")]
 impl InjectedBug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::LostFin,
         Self::OldAckDropsText,
         Self::RegressingNext,
@@ -83,6 +87,8 @@ impl InjectedBug {
         Self::Assassination,
         Self::NoNagle,
         Self::PartialAckIgnored,
+        Self::EveryEchoReduces,
+        Self::BlackHole,
     ];
 }
 

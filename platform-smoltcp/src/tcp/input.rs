@@ -18,6 +18,8 @@ use crate::number::{count, low16, place};
 const SHIFT_MAX: u8 = 14;
 /// Challenge acknowledgements a second and connection (RFC 5961, section 7).
 pub(super) const CHALLENGES_MAX: u8 = 10;
+/// Flags that few segments have.
+const SPECIAL: Flags = Flags::RST.with(Flags::SYN).with(super::ecn::SIGNS);
 /// After how many units of 256 seconds TS.Recent is outdated: 24 days (RFC 7323, section 5.5).
 const RECENT_LIFE: u16 = 8_100;
 
@@ -44,6 +46,7 @@ impl Connection {
     ) {
         *self = Self::fresh(now.as_micros(), settings, iss, buffers);
         self.marks.set(Marks::PASSIVE | Marks::SYN_DUE);
+        self.marks.assign(Marks::ECN, settings.accepts_ecn());
         self.state = State::SynReceived;
         self.send.nxt = iss.plus(1);
         self.learn_syn(now.as_micros(), syn);
@@ -55,6 +58,7 @@ impl Connection {
         self.learn_options(now, &syn.options);
         self.send.set_syn_window(syn.window);
         self.send.wl1 = syn.seq;
+        self.learn_ecn(syn.flags);
     }
 
     /// Agrees on options: what both sides offer is used.
@@ -207,6 +211,7 @@ impl Connection {
             self.challenge(now);
             return Events::NONE;
         }
+        self.learn_ecn(segment.flags);
         if !segment.flags.has(Flags::ACK) {
             // The peer has not heard our answer.
             self.marks.set(Marks::SYN_DUE);
@@ -215,7 +220,7 @@ impl Connection {
         // The answer to a simultaneous open: its SYN is known.
         let stripped = Segment {
             seq: segment.seq.plus(1),
-            flags: Flags::from_bits(segment.flags.bits() & !Flags::SYN.bits()),
+            flags: segment.flags.without(Flags::SYN),
             ..*segment
         };
         self.on_checked(now, &stripped, buffers)
@@ -229,13 +234,17 @@ impl Connection {
         if self.refuses(now, segment) {
             return events;
         }
-        if flags.has(Flags::RST) {
-            return self.on_reset(now, segment);
-        }
-        if flags.has(Flags::SYN) {
-            // RFC 5961, section 4.2, whatever the sequence number is.
-            self.challenge(now);
-            return events;
+        // Mostly there is none of them.
+        let special = flags.has_any(SPECIAL);
+        if special {
+            if flags.has(Flags::RST) {
+                return self.on_reset(now, segment);
+            }
+            if flags.has(Flags::SYN) {
+                // RFC 5961, section 4.2, whatever the sequence number is.
+                self.challenge(now);
+                return events;
+            }
         }
         if !flags.has(Flags::ACK) {
             return events;
@@ -250,6 +259,9 @@ impl Connection {
         }
         self.note_timestamp(now, segment);
         self.timers.on_heard(millis(now));
+        if special {
+            self.on_congestion(segment);
+        }
         if opening {
             self.establish(now, buffers, &mut events);
             self.update_window(now, segment);

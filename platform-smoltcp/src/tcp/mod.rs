@@ -49,7 +49,8 @@
 //! `connection` is the control block, `owner` its owner's calls. `input` checks a segment in the
 //! order of RFC 9293, `ack` draws the consequences of its acknowledgement, `reassembly` those of
 //! its text; `output` chooses what goes next, `pacing` when, and `timers` waits. `loss` finds and
-//! repairs losses, `congestion` is the policy beside it, `path` is what ICMP says. `quiet` is the
+//! repairs losses, `congestion` is the policy beside it, `path` is what ICMP says. `ecn` is what
+//! routers say of congestion, and `plpmtud` finds out what a path does not say. `quiet` is the
 //! connection while nothing is on its way, `flight` what it has beside that at other times, and
 //! `info` what it tells of itself. `listen`, `cookies` and `time_wait` are the connection before
 //! and after it costs anything; `invariants` is what always holds, `injected_bug` what the tests
@@ -61,6 +62,7 @@ mod ack;
 mod congestion;
 mod connection;
 pub mod cookies;
+mod ecn;
 mod flight;
 #[cfg(feature = "connections")]
 mod info;
@@ -75,6 +77,7 @@ mod outstanding;
 mod owner;
 mod pacing;
 mod path;
+mod plpmtud;
 mod quiet;
 mod reassembly;
 #[cfg(feature = "search")]
@@ -101,5 +104,7 @@ pub use segment::{
     Transmit,
 };
 pub use seq::Seq;
+#[cfg(feature = "ecn")]
+pub use settings::Ecn;
 pub use settings::{Algorithm, Settings};
 pub use time_wait::{TimeWait, TimeWaitAnswer};

@@ -59,7 +59,7 @@ impl Connection {
         if self.marks.has(Marks::KEEPALIVE_DUE) {
             self.marks.clear(Marks::KEEPALIVE_DUE);
             let seq = self.send.nxt.minus(1);
-            return Some(self.segment(now, seq, Flags::ACK, buffers));
+            return Some(self.segment(now, (seq, 0), Flags::ACK, buffers));
         }
         self.transmit_ack(now, buffers)
     }
@@ -73,12 +73,23 @@ impl Connection {
         self.marks.has(Marks::DUE) || self.board.lost > 0 || fin || self.unsent() > 0
     }
 
-    /// Makes a segment without text: acknowledges, tells the window and the time.
-    fn segment(&mut self, now: u64, seq: Seq, flags: Flags, buffers: &Buffers<'_>) -> Transmit {
+    /// Makes a segment with `len` octets of text: acknowledges, tells the window and the time.
+    fn segment(
+        &mut self,
+        now: u64,
+        (seq, len): (Seq, u32),
+        flags: Flags,
+        buffers: &Buffers<'_>,
+    ) -> Transmit {
         let window = self.receive.advertise(capacity(buffers.receive), false);
         self.receive.acked = self.receive.nxt;
         self.timers.on_ack_sent();
         self.marks.clear(Marks::ACK_DUE);
+        let flags = if self.marks.has(Marks::ECN) {
+            self.sign(flags, (seq, len))
+        } else {
+            flags
+        };
         Transmit {
             seq,
             ack: self.receive.nxt,
@@ -88,7 +99,7 @@ impl Connection {
                 timestamps: self.timestamps(now),
                 ..Options::NONE
             },
-            payload_len: 0,
+            payload_len: len,
             segment_size: None,
         }
     }
@@ -128,6 +139,7 @@ impl Connection {
         } else {
             Flags::SYN
         };
+        let flags = self.sign_syn(flags);
         let window = if answer {
             self.receive.advertise(capacity(buffers.receive), true)
         } else {
@@ -159,7 +171,7 @@ impl Connection {
         if !self.marks.has(Marks::ACK_DUE) {
             return None;
         }
-        let mut ack = self.segment(now, self.send.nxt, Flags::ACK, buffers);
+        let mut ack = self.segment(now, (self.send.nxt, 0), Flags::ACK, buffers);
         if self.marks.has(Marks::SACK) && self.receive.has_sack() {
             // With timestamps there is room for one block less (RFC 2018, section 3).
             let fewer = usize::from(ack.options.timestamps.is_some());
@@ -174,7 +186,8 @@ impl Connection {
     /// Sends again what is lost.
     fn transmit_again(&mut self, now: u64, buffers: &mut Buffers<'_>) -> Option<Transmit> {
         let forced = self.marks.has(Marks::FIRST_AGAIN);
-        if !forced && (self.board.lost == 0 || self.marks.has(Marks::FORWARD)) {
+        let forward = self.marks.has(Marks::FORWARD) && self.phase == Phase::Timeout;
+        if !forced && (self.board.lost == 0 || forward) {
             return None;
         }
         self.marks.clear(Marks::FIRST_AGAIN);
@@ -238,9 +251,7 @@ impl Connection {
         if fin && len == text {
             flags = flags | Flags::FIN;
         }
-        let mut again = self.segment(now, entry.seq, flags, buffers);
-        again.payload_len = len;
-        Some(again)
+        Some(self.segment(now, (entry.seq, len), flags, buffers))
     }
 
     /// Sends a tail loss probe: something new if there is, or else the last segment again (RFC
@@ -317,11 +328,22 @@ impl Connection {
             self.marks.set(Marks::WINDOW_USED);
             return None;
         }
-        let large = self.cut_to_pace(segment_max.min(LARGE_MAX).min(room), mss);
-        let len = if large >= mss.saturating_mul(2) && most > mss {
-            whole_segments(most.min(large), mss)
+        let len = if most > mss {
+            if cfg!(feature = "plpmtud") && self.send.probe_max > 0 {
+                let probe = self.transmit_path_probe(now, (most, room), buffers);
+                if probe.is_some() {
+                    return probe;
+                }
+            }
+            let large = self.cut_to_pace(segment_max.min(LARGE_MAX).min(room), mss);
+            // A device that cuts repeats the flags, and CWR goes once.
+            if large >= mss.saturating_mul(2) && !self.marks.has(Marks::CWR_DUE) {
+                whole_segments(most.min(large), mss)
+            } else {
+                mss
+            }
         } else {
-            most.min(mss)
+            most
         };
         if !self.may_send(len, unsent, mss, fin) {
             if flight == 0 && self.timers.main == Main::Stopped && !injected_bug!(NoWindowProbe) {
@@ -358,7 +380,7 @@ impl Connection {
     }
 
     /// Sends the next `len` octets, and FIN if it is wanted and they are the last.
-    fn send_new(&mut self, now: u64, len: u32, buffers: &mut Buffers<'_>) -> Transmit {
+    pub(super) fn send_new(&mut self, now: u64, len: u32, buffers: &mut Buffers<'_>) -> Transmit {
         let last = len == self.unsent();
         let fin = last && self.marks.has(Marks::FIN_WANTED);
         let octets = len.saturating_add(u32::from(fin));
@@ -381,8 +403,7 @@ impl Connection {
                 self.state = State::LastAck;
             }
         }
-        let mut new = self.segment(now, self.send.nxt, flags, buffers);
-        new.payload_len = len;
+        let mut new = self.segment(now, (self.send.nxt, len), flags, buffers);
         let mss = self.segment_len();
         if len > mss {
             new.segment_size = u16::try_from(mss).ok().and_then(NonZeroU16::new);
@@ -399,7 +420,7 @@ impl Connection {
             Main::Stopped | Main::Persist => self.start_probe_or_retransmit(now),
             // RFC 8985, section 7.2: each new segment puts the probe off.
             Main::TailProbe => self.put_off_probe(now, buffers),
-            Main::Retransmit if self.phase == Phase::Open && self.rtt.backoff == 0 => {
+            Main::Retransmit if self.phase.is_open() && self.rtt.backoff == 0 => {
                 self.put_off_probe(now, buffers);
             }
             Main::Retransmit | Main::Reorder => {}
@@ -424,7 +445,8 @@ impl Connection {
             return Some(self.send_new(now, len, buffers));
         }
         self.marks.set(Marks::WINDOW_PROBE_OUT);
-        let mut probe = self.segment(now, self.send.nxt, Flags::ACK | Flags::PSH, buffers);
+        let mut probe = self.segment(now, (self.send.nxt, 0), Flags::ACK | Flags::PSH, buffers);
+        // Of no new text, even so.
         probe.payload_len = 1;
         Some(probe)
     }

@@ -37,6 +37,8 @@ impl Outstanding {
     pub(crate) const LOST: u8 = 2;
     /// Its last octet of sequence space is our FIN.
     pub(crate) const FIN: u8 = 4;
+    /// It is a probe of the path (RFC 4821), larger than others.
+    pub(crate) const PATH_PROBE: u8 = 8;
 
     /// Returns the first sequence number behind it.
     #[inline]

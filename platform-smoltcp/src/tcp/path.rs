@@ -79,6 +79,9 @@ impl Connection {
     /// congestion, so the window stays (RFC 1191, section 6.5).
     fn on_too_big(&mut self, mss: u16, buffers: &mut Buffers<'_>) {
         let mss = mss.max(MSS_MIN);
+        if cfg!(feature = "plpmtud") {
+            self.limit_path_probes(mss);
+        }
         if mss >= self.send.mss {
             return;
         }

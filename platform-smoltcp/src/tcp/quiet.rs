@@ -14,6 +14,7 @@
 //! | RACK's last delivery | RACK begins with the next one; that the path reorders is kept |
 //! | where CUBIC was on its curve | W_max is kept; a new epoch begins (RFC 9438, section 4.8) |
 //! | round trips of the first slow start | its rounds begin anew (RFC 9406) |
+//! | what segments may yet become (RFC 4821) | after a black hole they stay as they are |
 //! | the window before the last reduction | a duplicate reported later takes nothing back |
 //!
 //! # Byte by byte
@@ -153,6 +154,7 @@ impl Quiet {
                 window_max: self.send_window_max,
                 mss: self.send_mss,
                 shift: self.send_shift,
+                probe_max: 0,
             },
             receive: Receive::resumed(
                 (self.nxt, self.edge),

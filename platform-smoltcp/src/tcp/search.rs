@@ -105,7 +105,9 @@ impl Send {
             window_max,
             mss,
             shift,
+            probe_max,
         } = self;
+        probe_max.hash(into);
         (una.since(iss), nxt.since(iss), wl1.since(irs)).hash(into);
         (head, queued, window, window_max, mss, shift).hash(into);
         read_ring(buffer, *head, *queued).hash(into);

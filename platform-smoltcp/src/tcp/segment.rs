@@ -12,10 +12,11 @@ pub const SACK_BLOCKS_MAX: usize = 4;
 /// Octets of the timestamps option with its padding (RFC 7323, appendix A).
 pub(crate) const TIMESTAMPS_LEN: u16 = 12;
 
-/// Control bits of a segment (RFC 9293, section 3.1).
+/// Control bits of a segment (RFC 9293, section 3.1), and what the packet around it says of
+/// congestion (RFC 3168).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "search", derive(Hash))]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// No bit.
@@ -33,19 +34,30 @@ impl Flags {
     /// The urgent pointer is significant. The engine takes urgent data as data in their place
     /// (RFC 6093, section 6).
     pub const URG: Self = Self(32);
+    /// The receiver of data echoes that a packet met congestion (RFC 3168, section 6.1).
+    pub const ECE: Self = Self(64);
+    /// The sender of data has reduced its window.
+    pub const CWR: Self = Self(128);
+    /// In no TCP header: the packet came with the codepoint CE, for it met congestion (RFC 3168,
+    /// section 5).
+    pub const CE: Self = Self(256);
+    /// In no TCP header: the packet goes out with the codepoint ECT(0), so that routers may mark it
+    /// where they would drop it.
+    pub const ECT: Self = Self(512);
     /// There was text, which has been cut off. In no header.
-    pub(super) const CUT: Self = Self(64);
+    pub(super) const CUT: Self = Self(1_024);
 
-    /// Makes the flags of a header's octet; ECE and CWR are left out.
+    /// Makes the flags of a header's octet.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 63)
+        Self(u16::from_be_bytes([0, bits]))
     }
 
     /// Returns the bits as they stand in a header.
     #[must_use]
     pub const fn bits(self) -> u8 {
-        self.0
+        let [_, bits] = self.0.to_be_bytes();
+        bits
     }
 
     /// Returns true if all bits of `other` are set.
@@ -55,11 +67,25 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// Returns true if any bit of `others` is set.
+    #[must_use]
+    #[inline]
+    pub const fn has_any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
     /// Returns these flags and those of `other`.
     #[must_use]
     #[inline]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Returns these flags without those of `others`.
+    #[must_use]
+    #[inline]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 }
 
@@ -250,9 +276,8 @@ impl Segment<'_> {
     /// what it did, and is no duplicate acknowledgement (RFC 5681, section 2).
     #[must_use]
     pub fn without_text(&self) -> Self {
-        let controls = self.flags.bits() & !(Flags::FIN | Flags::PSH).bits();
         Self {
-            flags: Flags::from_bits(controls) | Flags::CUT,
+            flags: self.flags.without(Flags::FIN | Flags::PSH) | Flags::CUT,
             payload: &[],
             ..*self
         }

@@ -14,6 +14,20 @@ pub enum Algorithm {
     Reno,
 }
 
+/// Whether a connection uses explicit congestion notification (RFC 3168).
+#[cfg(feature = "ecn")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Ecn {
+    /// It does not, whatever the peer asks for.
+    Off,
+    /// It does if the peer asks for it, the default.
+    #[default]
+    Accept,
+    /// It asks for it, too, when it opens actively. Where nobody answers that, it asks no more.
+    Request,
+}
+
 /// What is chosen for a connection when it opens.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -40,6 +54,10 @@ pub struct Settings {
     /// paths up to half a round trip, and saves small queues on the way from bursts.
     #[cfg(feature = "pacing")]
     pub pacing: bool,
+    /// Whether it uses explicit congestion notification (RFC 3168): if the peer asks for it, by
+    /// default.
+    #[cfg(feature = "ecn")]
+    pub ecn: Ecn,
     /// After how much silence a probe asks whether the peer is still there, in whole seconds up to
     /// 18 hours; `None`, the default, for never (RFC 9293, section 3.8.4).
     pub keepalive: Option<Duration>,
@@ -72,12 +90,40 @@ impl Settings {
             algorithm: Algorithm::Cubic,
             #[cfg(feature = "pacing")]
             pacing: false,
+            #[cfg(feature = "ecn")]
+            ecn: Ecn::Accept,
             keepalive: None,
             user_timeout: Duration::from_secs(120),
             handshake_timeout: Duration::from_secs(180),
             time_wait: Duration::from_secs(60),
             timestamps_offset: 0,
         }
+    }
+
+    /// Returns true if ECN is used when the peer asks for it.
+    #[cfg_attr(
+        not(feature = "ecn"),
+        expect(clippy::unused_self, reason = "of the feature")
+    )]
+    pub(super) const fn accepts_ecn(&self) -> bool {
+        #[cfg(feature = "ecn")]
+        let accepts = !matches!(self.ecn, Ecn::Off);
+        #[cfg(not(feature = "ecn"))]
+        let accepts = false;
+        accepts
+    }
+
+    /// Returns true if ECN is asked for.
+    #[cfg_attr(
+        not(feature = "ecn"),
+        expect(clippy::unused_self, reason = "of the feature")
+    )]
+    pub(super) const fn requests_ecn(&self) -> bool {
+        #[cfg(feature = "ecn")]
+        let requests = matches!(self.ecn, Ecn::Request);
+        #[cfg(not(feature = "ecn"))]
+        let requests = false;
+        requests
     }
 
     /// Sets [`Self::mss_default`].
@@ -127,6 +173,14 @@ impl Settings {
     #[must_use]
     pub const fn pacing(mut self, on: bool) -> Self {
         self.pacing = on;
+        self
+    }
+
+    /// Sets [`Self::ecn`].
+    #[cfg(feature = "ecn")]
+    #[must_use]
+    pub const fn ecn(mut self, ecn: Ecn) -> Self {
+        self.ecn = ecn;
         self
     }
 

@@ -3,7 +3,6 @@
 use usockets::{Duration, Instant};
 
 use super::connection::{Broken, Connection, Marks, State};
-use super::loss::recovery::Phase;
 use super::memory::Buffers;
 use super::pacing::Pace;
 use super::segment::Events;
@@ -552,7 +551,7 @@ impl Connection {
     /// Starts the timer of a tail loss probe if one may be sent (RFC 8985, section 7.2), and else
     /// the retransmission timer.
     pub(super) fn start_probe_or_retransmit(&mut self, now: u64) {
-        let may = self.phase == Phase::Open
+        let may = self.phase.is_open()
             && self.board.sacked == 0
             && self.duplicates == 0
             && self.rtt.backoff == 0

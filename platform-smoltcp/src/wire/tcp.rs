@@ -33,7 +33,7 @@ pub struct Tcp {
     /// The next sequence number expected from the other side; meaningless without
     /// [`Flags::ACK`].
     pub ack: Seq,
-    /// The control bits; ECE and CWR are left out.
+    /// The control bits.
     pub flags: Flags,
     /// The receive window, not scaled.
     pub window: u16,

@@ -223,7 +223,7 @@ fn cut(transmit: &Transmit, payload: Vec<u8>) -> Vec<Packet> {
             flags: if index + 1 == count {
                 whole.flags
             } else {
-                Flags::from_bits(whole.flags.bits() & !last_only.bits())
+                whole.flags.without(last_only)
             },
             payload: piece.to_vec(),
             ..whole.clone()

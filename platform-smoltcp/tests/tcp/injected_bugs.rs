@@ -17,7 +17,7 @@ fn the_tests_find_every_injected_bug() {
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{text}");
     assert!(output.status.success(), "{errors}");
-    assert_eq!(text.matches(" is found by ").count(), 17, "all of them");
+    assert_eq!(text.matches(" is found by ").count(), 19, "all of them");
 }
 
 #[cfg(feature = "injected-bugs")]

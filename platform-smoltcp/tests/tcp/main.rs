@@ -8,6 +8,10 @@
     reason = "a test may panic, and its numbers are small"
 )]
 
+#[cfg(feature = "plpmtud")]
+mod black_holes;
+#[cfg(feature = "ecn")]
+mod ecn;
 mod host;
 mod hostile;
 mod injected_bugs;

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use usockets::Instant;
 use usockets_smoltcp::Random;
-use usockets_smoltcp::tcp::{Events, Listen, Settings, State, Transmit};
+use usockets_smoltcp::tcp::{Events, Flags, Listen, Settings, State, Transmit};
 
 use crate::host::{Host, Packet};
 
@@ -27,6 +27,10 @@ pub(crate) struct Link {
     pub(crate) duplicate: u64,
     /// Frames larger than this are dropped, and ICMP says so; 0 for no limit.
     pub(crate) mtu: u64,
+    /// Frames larger than this are dropped, and nobody says so; 0 for no limit.
+    pub(crate) hole: u64,
+    /// How many frames wait before those that are ECT are marked CE; 0 for never.
+    pub(crate) marks: u64,
 }
 
 /// A frame on its way, ordered by when it comes and then by when it was sent.
@@ -68,6 +72,7 @@ pub(crate) struct Count {
     pub(crate) sent: u64,
     pub(crate) lost: u64,
     pub(crate) overflowed: u64,
+    pub(crate) marked: u64,
     pub(crate) data: u64,
     pub(crate) again: u64,
 }
@@ -151,7 +156,7 @@ impl Net {
     }
 
     /// Puts a segment of host `from` on its link.
-    pub(crate) fn put(&mut self, from: usize, packet: Packet) {
+    pub(crate) fn put(&mut self, from: usize, mut packet: Packet) {
         let link = self.links[from];
         self.count(from, &packet);
         if link.mtu > 0 && packet.frame_len() > link.mtu {
@@ -159,7 +164,7 @@ impl Net {
             self.fly(self.now + 2 * link.delay, from, What::TooBig(mss, packet));
             return;
         }
-        if self.chance(link.loss) {
+        if self.chance(link.loss) || (link.hole > 0 && packet.frame_len() > link.hole) {
             self.counts[from].lost += 1;
             self.trace(from, &packet, "lost");
             return;
@@ -171,6 +176,10 @@ impl Net {
                 self.counts[from].overflowed += 1;
                 self.trace(from, &packet, "overflow");
                 return;
+            }
+            if link.marks > 0 && waiting > link.marks && packet.has(Flags::ECT) {
+                self.counts[from].marked += 1;
+                packet.flags = packet.flags | Flags::CE;
             }
             self.idle_at[from] = start + (packet.frame_len() + 14) * 1_000_000 / link.rate;
         }

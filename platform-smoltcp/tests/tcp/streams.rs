@@ -1,6 +1,8 @@
 //! Two connections over a bad network: every octet arrives, once, in order, and both ends close.
 
 use usockets::Duration;
+#[cfg(feature = "ecn")]
+use usockets_smoltcp::tcp::Ecn;
 use usockets_smoltcp::tcp::{Algorithm, Settings, State};
 
 use crate::host::Host;
@@ -44,10 +46,15 @@ impl Run {
             late: 0,
             duplicate: pick(&[0, 0, 20_000]),
             mtu: 0,
+            hole: pick(&[0, 0, 0, 1_300]) * u64::from(cfg!(feature = "plpmtud")),
+            marks: pick(&[0, 0, 2]),
         };
         let links = [link(&mut pick), link(&mut pick)];
         let settings = |pick: &mut dyn FnMut(&[u64]) -> u64| {
-            Settings::new(pick(&[536, 1_460, 8_960]) as u16)
+            let settings = Settings::new(pick(&[536, 1_460, 8_960]) as u16);
+            #[cfg(feature = "ecn")]
+            let settings = settings.ecn([Ecn::Accept, Ecn::Request][pick(&[0, 1]) as usize]);
+            settings
                 .user_timeout(Duration::from_secs(10_000))
                 .handshake_timeout(Duration::from_secs(10_000))
                 .nagle(pick(&[0, 1]) == 1)

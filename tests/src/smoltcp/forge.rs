@@ -14,6 +14,8 @@ pub const SYN: u8 = 2;
 pub const RST: u8 = 4;
 pub const PSH: u8 = 8;
 pub const ACK: u8 = 16;
+pub const ECE: u8 = 64;
+pub const CWR: u8 = 128;
 
 /// A TCP segment to be.
 #[derive(Clone, Debug)]
@@ -153,6 +155,42 @@ pub fn ping(from: IpAddr, to: IpAddr, from_mac: u8, to_mac: u8, len: usize) -> V
     ip(from, to, 1, &body, from_mac, to_mac)
 }
 
+/// A question for the hardware address of host 2, by which it learns that of host 1.
+pub fn solicit() -> Vec<u8> {
+    let (from, to) = (super::v6(1, 0).ip(), super::v6(2, 0).ip());
+    let mut body = vec![135, 0, 0, 0, 0, 0, 0, 0];
+    if let IpAddr::V6(to) = to {
+        body.extend(to.octets());
+    }
+    body.extend([1, 1]);
+    body.extend(mac(1));
+    let sum = checksum::transport(from, to, 58, &body);
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = ip(from, to, 58, &body, 1, 2);
+    // RFC 4861, section 7.1.1: no router has passed it on.
+    frame[21] = 255;
+    frame
+}
+
+/// Returns the codepoint for congestion of an Ethernet frame with an IP packet in it.
+pub fn codepoint(frame: &[u8]) -> u8 {
+    match frame[14] >> 4 {
+        4 => frame[15] & 3,
+        _ => frame[15] >> 4 & 3,
+    }
+}
+
+/// Marks an Ethernet frame with an IP packet in it, as a router that has too much to do.
+pub fn mark(frame: &mut [u8]) {
+    match frame[14] >> 4 {
+        4 => {
+            frame[15] |= 3;
+            Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
+        }
+        _ => frame[15] |= 3 << 4,
+    }
+}
+
 /// Reads a TCP segment out of a frame.
 pub fn read(frame: &[u8]) -> Option<Seg> {
     let (packet, from, to): (&[u8], IpAddr, IpAddr) = match frame.get(12..14)? {
@@ -190,7 +228,7 @@ pub fn read(frame: &[u8]) -> Option<Seg> {
     Some(Seg {
         from: SocketAddr::new(from, tcp.src_port()),
         to: SocketAddr::new(to, tcp.dst_port()),
-        control: packet[13] & 0x3f,
+        control: packet[13],
         seq: tcp.seq_number().0 as u32,
         ack: u32::from_be_bytes(packet[8..12].try_into().unwrap()),
         window: tcp.window_len(),

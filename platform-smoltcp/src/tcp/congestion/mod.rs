@@ -9,6 +9,7 @@
 //! | `on_round_trip` | before `on_ack`, in the first slow start |
 //! | `on_ack` | SND.UNA has advanced, nothing is being repaired, and the window was made use of |
 //! | `on_loss` | acknowledgements tell of the first loss of a window |
+//! | `on_echo` | the peer echoes congestion, the first of a window (feature `ecn`) |
 //! | `on_timeout` | a retransmission timeout, the first for this SND.UNA |
 //! | `on_recovered` | everything that was on its way at the loss has been acknowledged |
 //! | `on_idle` | something is sent after nothing was on its way for an RTO |
@@ -185,6 +186,15 @@ impl Congestion {
         self.reduce(algorithm, flight, mss);
     }
 
+    /// Notes that the peer echoes congestion: the window is the threshold at once, down to one
+    /// segment, which the threshold does not go (RFC 9438, section 4.6).
+    pub(super) fn on_echo(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        let reduced = self.reduced(algorithm, flight, mss);
+        self.reduce(algorithm, flight, mss);
+        self.window = self.window.min(reduced).max(mss);
+        self.cubic.on_reduced(self.threshold);
+    }
+
     /// Notes a timeout: the window is one segment (RFC 5681, section 3.1).
     pub(super) fn on_timeout(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
         self.reduce(algorithm, flight, mss);
@@ -196,17 +206,20 @@ impl Congestion {
     fn reduce(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
         self.before = Before::new(self.window, self.threshold);
         let least = mss.saturating_mul(WINDOW_MIN_SEGMENTS);
-        self.threshold = match algorithm {
-            Algorithm::Reno => (flight >> 1).max(least),
+        self.threshold = self.reduced(algorithm, flight, mss).max(least);
+        self.credit = 0;
+    }
+
+    /// Returns what congestion leaves of a window of which `flight` octets are on their way.
+    fn reduced(&self, algorithm: Algorithm, flight: u32, mss: u32) -> u32 {
+        match algorithm {
+            Algorithm::Reno => flight >> 1,
             Algorithm::Cubic => {
                 // A window that is not made use of has not caused the loss (RFC 9438, section 4.6).
-                let used = self
-                    .window
-                    .min(flight.saturating_add(mss.saturating_mul(3)));
-                Cubic::reduced(used).max(least)
+                let most = flight.saturating_add(mss.saturating_mul(3));
+                Cubic::reduced(self.window.min(most))
             }
-        };
-        self.credit = 0;
+        }
     }
 
     /// Notes that the repair is over with `pipe` octets on their way. The window becomes the

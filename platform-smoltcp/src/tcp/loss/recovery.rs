@@ -9,10 +9,26 @@ use crate::tcp::seq::Seq;
 pub(in crate::tcp) enum Phase {
     /// Nothing is known to be lost.
     Open,
+    /// Nor then, but the peer has echoed congestion, and the window does not grow until what was on
+    /// its way is acknowledged (RFC 3168, section 6.1.2).
+    #[cfg(feature = "ecn")]
+    Reduced,
     /// Fast recovery: losses that acknowledgements told of are repaired (RFC 6675, section 5).
     Repair,
     /// After a retransmission timeout: everything outstanding is taken to be lost.
     Timeout,
+}
+
+impl Phase {
+    /// Returns true if nothing is known to be lost.
+    #[inline]
+    pub(in crate::tcp) const fn is_open(self) -> bool {
+        #[cfg(feature = "ecn")]
+        if matches!(self, Self::Reduced) {
+            return true;
+        }
+        matches!(self, Self::Open)
+    }
 }
 
 /// The repair of losses, from finding the first to the acknowledgement of everything that was on
@@ -48,6 +64,11 @@ impl Recovery {
             delivered: 0,
             sent: 0,
         };
+    }
+
+    /// Returns SND.UNA when it began.
+    pub(in crate::tcp) const fn start(&self) -> Seq {
+        self.point.minus(self.flight)
     }
 
     /// Returns true if a block was on its way when the repair began, so that it may have been sent
