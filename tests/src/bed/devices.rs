@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
@@ -72,12 +73,33 @@ fn on_link(link: Link, mut test: impl FnMut(&mut DeviceBed)) {
     move_into_link_name_space(before.as_fd(), kind).expect("the namespace from before");
 }
 
+/// Waits until the bridge forwards what comes from an interface, which on a busy machine takes a
+/// while: what is sent before is lost, and sent again after a second.
+fn wait_until_it_forwards(name: &str) {
+    for _ in 0..1_000 {
+        let shown = Command::new("ip")
+            .args(["-d", "-o", "link", "show", "dev", name])
+            .output()
+            .expect("ip runs");
+        let said = String::from_utf8_lossy(&shown.stdout);
+        if said.contains("state UP") && said.contains("bridge_slave state forwarding") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("{name} does not forward");
+}
+
 impl DeviceBed {
     /// Makes the device of a host, the other end of which is on the bridge.
     fn device(&self, host: usize) -> Box<dyn PollDevice> {
         let (own, other) = (&format!("h{host}"), &format!("p{host}"));
         let on_bridge = |name: &str| {
             batch(&format!("link set {name} addrgenmode none master br0 up"));
+            // A TAP has its carrier from the start.
+            if self.link != Link::Tap {
+                wait_until_it_forwards(name);
+            }
         };
         if self.link == Link::Tap {
             let memory = zeroes(Tap::share(MTU, false) * 65);
