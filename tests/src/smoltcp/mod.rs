@@ -110,7 +110,6 @@ pub struct Recipe {
     /// Frames that nobody asked for would be in most tests' way.
     pub announce: bool,
     pub busy_poll: Duration,
-    #[cfg(feature = "pacing")]
     pub pacing: bool,
     pub neighbours: usize,
     pub prefix: u8,
@@ -133,7 +132,6 @@ impl Recipe {
             cookies: true,
             announce: false,
             busy_poll: Duration::ZERO,
-            #[cfg(feature = "pacing")]
             pacing: false,
             neighbours: 64,
             prefix: 24,
@@ -173,10 +171,7 @@ impl Recipe {
             .announce(self.announce)
             .busy_poll(self.busy_poll);
         config.gateway_v4 = Some([10, 0, 0, 254].into());
-        #[cfg(feature = "pacing")]
-        {
-            config.pacing = self.pacing;
-        }
+        config.pacing = self.pacing;
         let slots = self.classes.iter().map(|class| class.connections).sum();
         let bytes = self.classes.iter().map(SizeClass::bytes).sum();
         let memory = Memory {
