@@ -27,7 +27,7 @@ unsafe extern "C" {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".vector_table.interrupts")]
 static __INTERRUPTS: [Vector; COUNT] = {
-    let mut vectors = [DefaultHandler as Vector; COUNT];
+    let mut vectors: [Vector; COUNT] = [DefaultHandler; COUNT];
     vectors[UART] = on_uart;
     vectors[ETHERNET] = on_ethernet;
     vectors
