@@ -250,6 +250,10 @@ impl Connection {
             } else {
                 0
             };
+            if self.phase.is_open() && self.send.una.is_after(self.recovery.point) {
+                // Of numbers further apart than 2 GiB none is after the other.
+                self.recovery.point = self.send.una.minus(1);
+            }
         }
         self.on_tail_probe_answered(told);
         if self.marks.has(Marks::FORWARD) && self.phase == Phase::Timeout {

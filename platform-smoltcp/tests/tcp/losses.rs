@@ -75,6 +75,40 @@ fn duplicates_after_a_timeout_are_no_loss() {
     }
 }
 
+/// RFC 6582, section 3.2, step 1: what was repaired long ago, or never, holds no repair back, however
+/// much has been sent since.
+#[test]
+fn a_loss_is_found_after_gigabytes_without_one() {
+    let mut host = Host::new(1 << 20, 65_535);
+    host.segment_max = 65_000;
+    let scaled = Options {
+        window_scale: Some(14),
+        ..options(false)
+    };
+    let mut script = Script::accepted(host, &Script::plain(), scaled);
+    let data = vec![7; 1 << 20];
+    let mut sent = 0_u64;
+    while sent < (1 << 31) + (1 << 20) || !script.host.tcp.is_drained() {
+        if sent < (1 << 31) + (1 << 20) {
+            script.host.send(&data);
+        }
+        while let Some(transmit) = script.host.poll(script.now()) {
+            sent += u64::from(transmit.payload_len);
+        }
+        script.now += 10_000;
+        let ack = script.ack(OURS.wrapping_add(sent as u32));
+        script.host.on_packet(script.now(), &ack);
+    }
+    script.host.segment_max = 0;
+    let una = OURS.wrapping_add(sent as u32);
+    assert_eq!(script.write(14_600).len(), 10);
+    for _ in 0..2 {
+        assert!(script.get(script.ack(una)).is_empty());
+    }
+    let again = script.get(script.ack(una));
+    assert_eq!(starts(&again), [sent as u32], "the third duplicate");
+}
+
 /// RFC 8985, section 7: the last segment is repaired in two round trips.
 #[test]
 fn the_loss_of_the_last_segment_is_found_by_a_probe() {
