@@ -49,6 +49,9 @@ pub struct Config<'a> {
     /// ([`tcp::Settings::pacing`](crate::tcp::Settings::pacing)). Off by default.
     #[cfg(feature = "pacing")]
     pub pacing: bool,
+    /// Which congestion control connections use. CUBIC by default.
+    #[cfg(feature = "bbr")]
+    pub algorithm: crate::tcp::Algorithm,
     /// Whether connections use explicit congestion notification (RFC 3168): if the peer asks for
     /// it, by default.
     #[cfg(feature = "ecn")]
@@ -71,6 +74,8 @@ impl<'a> Config<'a> {
             busy_poll: Duration::ZERO,
             #[cfg(feature = "pacing")]
             pacing: false,
+            #[cfg(feature = "bbr")]
+            algorithm: crate::tcp::Algorithm::Cubic,
             #[cfg(feature = "ecn")]
             ecn: Ecn::Accept,
         }
@@ -81,6 +86,14 @@ impl<'a> Config<'a> {
     #[must_use]
     pub const fn ecn(mut self, ecn: Ecn) -> Self {
         self.ecn = ecn;
+        self
+    }
+
+    /// Sets [`Self::algorithm`].
+    #[cfg(feature = "bbr")]
+    #[must_use]
+    pub const fn algorithm(mut self, algorithm: crate::tcp::Algorithm) -> Self {
+        self.algorithm = algorithm;
         self
     }
 

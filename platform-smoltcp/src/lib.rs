@@ -144,7 +144,8 @@
 //! What a window lets go leaves at once, and a queue on the way that is shorter than that loses the
 //! end of it. With `Config::pacing` (feature `pacing`) it leaves at a rate instead, as
 //! `tcp/PACING.md` compares; each connection then takes 4 bytes more, and one that waits is woken
-//! by the timing wheel.
+//! by the timing wheel. The feature `bbr` is an experiment with congestion control by a model of
+//! the path (`tcp::Algorithm::Bbr`), at 152 bytes for each control block.
 //!
 //! When it starts the stack tells the link where its addresses are ([`Config::announce`]), so that
 //! switches and neighbours need not find out, and again when another station claims one of them

@@ -53,7 +53,7 @@ pub struct InFlight {
     pub(super) holds: bool,
 }
 
-const _: () = assert!(size_of::<InFlight>() <= 192);
+const _: () = assert!(size_of::<InFlight>() <= 192 + crate::tcp::MODEL_LEN);
 // And each segment on its way.
 const _: () = assert!(size_of::<crate::tcp::Outstanding>() <= 16);
 

@@ -84,6 +84,8 @@ pub(super) struct Shell<'a> {
     pub(super) limits: Limits,
     #[cfg(feature = "pacing")]
     pacing: bool,
+    #[cfg(feature = "bbr")]
+    algorithm: crate::tcp::Algorithm,
     pub(super) cookies: bool,
     #[cfg(feature = "ecn")]
     ecn: Ecn,
@@ -149,6 +151,8 @@ impl<'a> Shell<'a> {
             limits: Limits::DEFAULT,
             #[cfg(feature = "pacing")]
             pacing: false,
+            #[cfg(feature = "bbr")]
+            algorithm: crate::tcp::Algorithm::Cubic,
             cookies: false,
             #[cfg(feature = "ecn")]
             ecn: Ecn::Off,
@@ -233,6 +237,10 @@ impl<'a> Shell<'a> {
         {
             self.pacing = config.pacing;
         }
+        #[cfg(feature = "bbr")]
+        {
+            self.algorithm = config.algorithm;
+        }
         self.cookies = config.cookies;
         #[cfg(feature = "ecn")]
         {
@@ -312,6 +320,8 @@ impl<'a> Shell<'a> {
         let settings = Settings::new(self.own_mss(ends.remote_ip().is_ipv4()));
         #[cfg(feature = "pacing")]
         let settings = settings.pacing(self.pacing);
+        #[cfg(feature = "bbr")]
+        let settings = settings.algorithm(self.algorithm);
         #[cfg(feature = "ecn")]
         let settings = settings.ecn(self.ecn);
         settings

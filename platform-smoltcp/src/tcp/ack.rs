@@ -1,5 +1,7 @@
 //! What an acknowledgement says: what has arrived, how long it took, what is lost.
 
+#[cfg(feature = "bbr")]
+use super::congestion::Delivered;
 use super::connection::{Broken, Connection, Marks, State};
 use super::injected_bug::injected_bug;
 use super::loss::rack::DUPLICATES;
@@ -236,6 +238,8 @@ impl Connection {
 
     /// Draws the consequences for losses, windows and timers.
     fn on_told(&mut self, now: u64, buffers: &mut Buffers<'_>, told: &Told) {
+        #[cfg(feature = "bbr")]
+        let window = self.congestion.window;
         if told.duplicate && !self.marks.has(Marks::SACK) {
             self.duplicates = self.duplicates.saturating_add(1);
         } else if told.acked > 0 && !self.marks.has(Marks::SACK) {
@@ -267,6 +271,8 @@ impl Connection {
         let (next, lost) = self.detect_losses(now, buffers, told);
         let lost = lost && self.board.lost > before;
         self.update_congestion(now, buffers, told, lost);
+        #[cfg(feature = "bbr")]
+        self.follow_model(now, told, window);
         self.restart_timers(now, told, next);
         if told.acked > 0 && self.phase == Phase::Repair && !self.marks.has(Marks::SACK) {
             self.marks.set(Marks::PARTIAL);
@@ -378,8 +384,8 @@ impl Connection {
     fn begin_repair(&mut self) {
         let flight = self.flight();
         let mss = self.segment_len();
-        // What was reduced for an echo stays so.
-        if self.phase == Phase::Open {
+        // What was reduced for an echo stays so; BBR has reduced nothing.
+        if self.phase == Phase::Open || self.algorithm.is_model() {
             self.congestion.on_loss(self.algorithm, flight, mss);
             self.marks.set(Marks::MAY_UNDO);
             self.note_reduced();
@@ -458,6 +464,9 @@ impl Connection {
 
     /// Grows the congestion window if it was made use of (RFC 7661).
     fn grow(&mut self, now: u64, told: &Told, mss: u32) {
+        if self.algorithm.is_model() {
+            return;
+        }
         let window = self.congestion.window;
         let used = if self.congestion.is_slow_start() {
             told.flight.saturating_mul(2)
@@ -475,6 +484,26 @@ impl Connection {
                 .on_ack(self.algorithm, told.acked, mss, times);
         }
         self.marks.clear(Marks::WINDOW_USED);
+    }
+
+    /// Lets the window follow the model of the path, after one of `window` octets.
+    #[cfg(feature = "bbr")]
+    fn follow_model(&mut self, now: u64, told: &Told, window: u32) {
+        if told.delivered == 0 || !self.algorithm.is_model() || self.marks.has(Marks::FORWARD) {
+            return;
+        }
+        let told = Delivered {
+            now: micros32(now),
+            now_ms: millis(now),
+            octets: told.delivered,
+            sent_at: self.rack.sent_at(),
+            round_trip: told.sent_at.map(|at| micros32(now).wrapping_sub(at)),
+            flight: told.flight,
+            pipe: self.pipe(),
+            mss: self.segment_len(),
+            repairing: !self.phase.is_open(),
+        };
+        self.congestion.on_delivered(window, &told);
     }
 
     /// Draws the conclusion from the answer to a tail loss probe (RFC 8985, section 7.4.2).

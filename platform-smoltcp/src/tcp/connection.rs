@@ -2,7 +2,7 @@
 
 use usockets::{Error, Instant};
 
-use super::congestion::Congestion;
+use super::congestion::{Congestion, MODEL_LEN};
 use super::injected_bug::injected_bug;
 use super::loss::rack::Rack;
 use super::loss::recovery::{Phase, Recovery};
@@ -351,8 +351,9 @@ pub struct Connection {
 
 /// What a connection takes beside its buffers and tables.
 pub const CONNECTION_LEN: usize = size_of::<Connection>();
-const _: () =
-    assert!(CONNECTION_LEN <= 256 + super::pacing::PACE_LEN || cfg!(feature = "connections"));
+const _: () = assert!(
+    CONNECTION_LEN <= 256 + super::pacing::PACE_LEN + MODEL_LEN || cfg!(feature = "connections")
+);
 
 impl Connection {
     /// No connection: state CLOSED.
@@ -411,7 +412,10 @@ impl Connection {
         fresh.algorithm = settings.algorithm;
         fresh.marks.assign(Marks::NAGLE, settings.nagle);
         #[cfg(feature = "pacing")]
-        fresh.marks.assign(Marks::PACED, settings.pacing);
+        fresh.marks.assign(
+            Marks::PACED,
+            settings.pacing || settings.algorithm.is_model(),
+        );
         let timestamps = Marks::TIMESTAMPS | Marks::TIMESTAMPS_OFFERED;
         fresh.marks.assign(timestamps, settings.timestamps);
         fresh.marks.assign(Marks::SACK, settings.sack);

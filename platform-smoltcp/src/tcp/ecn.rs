@@ -13,6 +13,9 @@
 //! It costs no memory: which window was reduced is known from `recovery`, since a loss and an echo
 //! in the same window are one sign of congestion.
 //!
+//! BBR (feature `bbr`) does not go by marks, so its text is not ECT and routers drop it. What is
+//! echoed all the same leaves its window as it is; CWR tells the peer that it was heard.
+//!
 //! Not kept: a sender whose window is one segment should wait for a timeout after an echo (RFC
 //! 3168, section 6.1.2; RFC 9438, section 4.6). Ours sends one segment a round trip.
 
@@ -80,6 +83,10 @@ impl Connection {
         if self.marks.has(Marks::CWR_DUE) {
             self.marks.clear(Marks::CWR_DUE);
             flags = flags | Flags::CWR;
+        }
+        // ECT promises that marks slow us down as losses do (section 5), and neither does BBR.
+        if self.algorithm.is_model() {
+            return flags;
         }
         flags | Flags::ECT
     }

@@ -21,11 +21,12 @@
 //! | tail loss probe, MSS of a silent peer, sent again, duplicates, phase, probes | 12 |
 //! | sum | 180 |
 //!
-//! The feature `pacing` adds 4: when what was sent would have left at the rate.
+//! The feature `pacing` adds 4: when what was sent would have left at the rate; and `bbr` the 152
+//! of its model, `congestion::bbr`.
 
 use usockets::Instant;
 
-use super::congestion::Congestion;
+use super::congestion::{Congestion, MODEL_LEN};
 use super::connection::{Connection, Send};
 use super::loss::rack::Rack;
 use super::loss::recovery::{Phase, Recovery};
@@ -58,7 +59,7 @@ pub struct Flight {
 /// What a connection takes beside what is [always kept](super::QUIET_LEN), its buffers and tables
 /// while something is on its way.
 pub const FLIGHT_LEN: usize = size_of::<Flight>();
-const _: () = assert!(FLIGHT_LEN <= 180 + super::pacing::PACE_LEN);
+const _: () = assert!(FLIGHT_LEN <= 180 + super::pacing::PACE_LEN + MODEL_LEN);
 
 impl Flight {
     /// Of no connection: what a table is filled with.

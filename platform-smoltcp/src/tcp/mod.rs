@@ -88,6 +88,7 @@ mod settings;
 mod time_wait;
 mod timers;
 
+pub(crate) use congestion::MODEL_LEN;
 pub use connection::{CONNECTION_LEN, Connection, State};
 pub use flight::{FLIGHT_LEN, Flight};
 #[cfg(feature = "connections")]

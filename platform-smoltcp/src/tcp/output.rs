@@ -230,7 +230,7 @@ impl Connection {
         let len = text.min(most);
         self.board
             .mark_sent(buffers.outstanding, index, micros32(now));
-        self.count_paced(now, len);
+        self.count_paced(now, len, false);
         self.recovery.on_sent(u32::from(entry.len));
         #[cfg(feature = "connections")]
         {
@@ -374,7 +374,8 @@ impl Connection {
     /// (RFC 5681, section 4.1), counted from the acknowledgement of the last of it.
     fn restart_after_idle(&mut self, now: u64, mss: u32) {
         let idle = millis(now).wrapping_sub(self.timers.progress_ms);
-        if idle > self.rtt.timeout().checked_div(1_000).unwrap_or(0) {
+        let long = idle > self.rtt.timeout().checked_div(1_000).unwrap_or(0);
+        if long && !self.algorithm.is_model() {
             self.congestion.on_idle(mss);
         }
     }
@@ -411,7 +412,7 @@ impl Connection {
         self.board.push(buffers.outstanding, entry);
         self.send.nxt = self.send.nxt.plus(octets);
         self.marks.clear(Marks::WINDOW_PROBE_OUT);
-        self.count_paced(now, len);
+        self.count_paced(now, len, first);
         self.recovery.on_sent(octets);
         if first {
             self.timers.progress_ms = millis(now);

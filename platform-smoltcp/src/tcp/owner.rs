@@ -20,6 +20,8 @@ impl Connection {
         if !open || self.marks.has(Marks::FIN_WANTED) {
             return 0;
         }
+        #[cfg(feature = "bbr")]
+        self.note_limited();
         let free = capacity(buffers.send).saturating_sub(self.send.queued);
         let taken = count(data.len()).min(free);
         let at = advance(buffers.send, self.send.head, self.send.queued);

@@ -26,8 +26,8 @@ const SPAN: u64 = 1_024;
 /// The rate in fifths of the congestion window in a round trip, in slow start and after it, as on
 /// Linux (`tcp_pacing_ss_ratio`, `tcp_pacing_ca_ratio`): faster than the acknowledgements come, so
 /// that the window is made use of.
-const SLOW_START_FIFTHS: u32 = 10;
-const AVOIDANCE_FIFTHS: u32 = 6;
+const SLOW_START_FIFTHS: u64 = 10;
+const AVOIDANCE_FIFTHS: u64 = 6;
 
 /// When what was sent would have left at the rate of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -95,10 +95,17 @@ impl Connection {
         true
     }
 
-    /// Counts a segment with `octets` of text, which leaves now.
+    /// Counts a segment with `octets` of text, which leaves now. `first`: nothing else is on its
+    /// way.
     #[inline]
-    pub(super) fn count_paced(&mut self, now: u64, octets: u32) {
+    pub(super) fn count_paced(&mut self, now: u64, octets: u32, first: bool) {
         if self.is_paced() {
+            #[cfg(feature = "bbr")]
+            if self.algorithm.is_model() {
+                self.congestion.on_sent(micros32(now), first);
+            }
+            #[cfg(not(feature = "bbr"))]
+            let _ = first;
             self.put_off(now, octets);
         }
     }
@@ -121,18 +128,20 @@ impl Connection {
     /// Returns the microseconds that `octets` take at the rate; 0 before the first round trip is
     /// known.
     fn pace_of(&self, octets: u32) -> u64 {
-        let (window, fifths) = self.pace_window();
-        let share = u64::from(window).saturating_mul(u64::from(fifths));
+        let (micros, per) = self.pace();
         u64::from(octets)
-            .saturating_mul(u64::from(self.rtt.smoothed))
-            .saturating_mul(5)
-            .checked_div(share)
+            .saturating_mul(micros)
+            .checked_div(per)
             .unwrap_or(0)
     }
 
-    /// Returns the octets of a window, and how many fifths of them leave in a round trip.
-    fn pace_window(&self) -> (u32, u32) {
+    /// Returns the rate: how many microseconds so many octets take.
+    fn pace(&self) -> (u64, u64) {
         let congestion = &self.congestion;
+        #[cfg(feature = "bbr")]
+        if self.algorithm.is_model() && congestion.rate() > 0 {
+            return (1_000_000, u64::from(congestion.rate()));
+        }
         // Near the threshold slow start has its end before it (as on Linux).
         let fifths = if congestion.window < congestion.threshold >> 1 {
             SLOW_START_FIFTHS
@@ -140,7 +149,9 @@ impl Connection {
             AVOIDANCE_FIFTHS
         };
         // A window that is small in a repair does not tell how fast the path is.
-        (congestion.window.max(self.flight()), fifths)
+        let window = u64::from(congestion.window.max(self.flight()));
+        let round_trip = u64::from(self.rtt.smoothed);
+        (round_trip.saturating_mul(5), window.saturating_mul(fifths))
     }
 
     /// Cuts `octets`, which would leave in one segment that the device cuts to size, to what may
@@ -148,16 +159,13 @@ impl Connection {
     #[inline]
     pub(super) fn cut_to_pace(&self, octets: u32, mss: u32) -> u32 {
         let two = mss.saturating_mul(2);
-        if !self.is_paced() || octets <= two || self.rtt.smoothed == 0 {
+        if !self.is_paced() || octets <= two {
             return octets;
         }
-        let (window, fifths) = self.pace_window();
-        let most = u64::from(window)
-            .saturating_mul(u64::from(fifths))
-            .saturating_mul(SPAN)
-            .checked_div(u64::from(self.rtt.smoothed).saturating_mul(5))
-            .unwrap_or(0);
-        octets.min(u32::try_from(most).unwrap_or(u32::MAX).max(two))
+        let (micros, per) = self.pace();
+        let most = per.saturating_mul(SPAN).checked_div(micros);
+        let most = most.and_then(|most| u32::try_from(most).ok());
+        most.map_or(octets, |most| octets.min(most.max(two)))
     }
 
     /// Lets what comes next leave at once.
@@ -171,6 +179,18 @@ impl Connection {
     pub(super) fn on_pace_timer(&mut self, now: u64) {
         if self.waits_for_pace() && self.timers.pace_due().is_none_or(|due| due <= now) {
             self.marks.clear(Marks::PACE_WAITS);
+        }
+    }
+}
+
+#[cfg(feature = "bbr")]
+impl Connection {
+    /// Notes before the owner sends that less was sent than could have been, if so.
+    pub(super) fn note_limited(&mut self) {
+        let pipe = self.pipe();
+        let limited = self.unsent() < self.segment_len() && self.board.lost == 0;
+        if limited && pipe < self.congestion.window && self.algorithm.is_model() {
+            self.congestion.on_limited(pipe);
         }
     }
 }

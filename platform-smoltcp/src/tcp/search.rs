@@ -13,7 +13,7 @@ use super::memory::read_ring;
 use super::outstanding::Outstanding;
 use super::segment::Block;
 use super::seq::Seq;
-use super::timers::{millis, seconds};
+use super::timers::{micros32, millis, seconds};
 use crate::number::low16;
 
 impl Connection {
@@ -70,7 +70,7 @@ impl Connection {
         let fin_known = marks.has(Marks::PEER_FIN_KNOWN);
         receive.fingerprint((receiving, ranges), irs, fin_known, into);
         rtt.fingerprint(now, into);
-        congestion.fingerprint(millis(now), iss, into);
+        congestion.fingerprint((micros32(now), millis(now)), iss, into);
         board.fingerprint(outstanding, now, iss, into);
         rack.fingerprint(now, iss, into);
         recovery.fingerprint(iss, into);

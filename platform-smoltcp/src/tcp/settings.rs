@@ -12,6 +12,28 @@ pub enum Algorithm {
     Cubic,
     /// Reno (RFC 5681, RFC 6582): smaller code, slower on long and fast paths.
     Reno,
+    /// BBR, by a model of the path's bandwidth and round trip: fast where frames are lost without
+    /// congestion. It implies pacing. It does not go by marks of routers either, so what it sends
+    /// is not ECT (RFC 3168) even where ECN is agreed on.
+    ///
+    /// **Experimental**: it is the first version of BBR, which losses do not slow down, so beside
+    /// it others get less than their share. Where two flows share 20 Mbit/s and a round trip of
+    /// 40 ms, CUBIC gets 8 % of it beside BBR's 87 % with a queue of 33 frames, 12 % beside 83 %
+    /// with 66 frames, and half with 264 (`cargo test -p usockets-smoltcp --features bbr --test tcp
+    /// starves -- --nocapture`).
+    #[cfg(feature = "bbr")]
+    Bbr,
+}
+
+impl Algorithm {
+    /// Returns true if it goes by a model of the path.
+    #[inline]
+    pub(super) const fn is_model(self) -> bool {
+        #[cfg(feature = "bbr")]
+        return matches!(self, Self::Bbr);
+        #[cfg(not(feature = "bbr"))]
+        false
+    }
 }
 
 /// Whether a connection uses explicit congestion notification (RFC 3168).

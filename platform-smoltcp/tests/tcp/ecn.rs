@@ -390,6 +390,47 @@ fn reno_halves_its_window() {
     assert_eq!(filled(&mut script, 10 * LEN), 5 * LEN);
 }
 
+/// RFC 3168, section 5: ECT promises to go by marks, which BBR does not. What a peer echoes all the
+/// same does not change what is sent, nor does it in a repair; CWR tells that it was heard.
+#[cfg(feature = "bbr")]
+#[test]
+fn bbr_is_not_ect_and_goes_by_no_echo() {
+    let settings = settings(Ecn::Accept).algorithm(Algorithm::Bbr);
+    let run = |echoes: Flags| {
+        let mut script = accepted_with(Host::new(1 << 20, 65_535), &settings);
+        let first = script.write(200_000);
+        let mut get = |millis: u64, packet: Option<Packet>| {
+            let mut sent = packet.map_or_else(Vec::new, |packet| script.get(packet));
+            let later = script.wait(millis * 1_000);
+            sent.extend(later.into_iter().map(|(_, packet)| packet));
+            sent
+        };
+        let mut sent = vec![first, get(8, None)];
+        let packet = |acked: u32| Packet::new(ACK | echoes, THEIRS, OURS + acked).window(0xffff);
+        sent.push(get(8, Some(packet(10 * LEN))));
+        for (millis, last) in [(1, 13), (20, 20)] {
+            let mut options = Options::NONE;
+            let una = Seq::new(OURS);
+            let block = Block::new(una.plus(11 * LEN), una.plus(last * LEN));
+            options.sack.push(block);
+            sent.push(get(millis, Some(packet(10 * LEN).options(options))));
+        }
+        sent.push(get(20, Some(packet(20 * LEN))));
+        let told = sent.iter().map(|sent| {
+            assert!(sent.iter().all(|packet| !packet.has(Flags::ECT)));
+            sent.iter().filter(|packet| packet.has(CWR)).count()
+        });
+        let told: Vec<usize> = told.collect();
+        let sent: Vec<usize> = sent.iter().map(Vec::len).collect();
+        (sent, told)
+    };
+    let (expected, told) = run(NONE);
+    assert_eq!(told, [0, 0, 0, 0, 1, 0], "a loss alone");
+    let (sent, told) = run(ECE);
+    assert_eq!(sent, expected);
+    assert_eq!(told, [0, 0, 1, 0, 1, 0], "an echo, and the loss");
+}
+
 /// RFC 9438, section 4.6: as long as congestion lasts, the window shrinks, to one segment.
 #[test]
 fn a_window_shrinks_to_one_segment() {

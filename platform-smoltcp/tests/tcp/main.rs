@@ -8,6 +8,8 @@
     reason = "a test may panic, and its numbers are small"
 )]
 
+#[cfg(feature = "bbr")]
+mod bbr;
 #[cfg(feature = "plpmtud")]
 mod black_holes;
 #[cfg(feature = "ecn")]

@@ -87,6 +87,12 @@ impl Cell {
         self
     }
 
+    #[cfg(feature = "bbr")]
+    pub(crate) const fn bbr(mut self) -> Self {
+        self.algorithm = Algorithm::Bbr;
+        self
+    }
+
     const fn reno(mut self) -> Self {
         self.algorithm = Algorithm::Reno;
         self

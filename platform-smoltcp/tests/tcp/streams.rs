@@ -70,6 +70,11 @@ impl Run {
         let settings = [settings(&mut pick), settings(&mut pick)];
         #[cfg(feature = "pacing")]
         let settings = settings.map(|settings| settings.pacing(pick(&[0, 1]) == 1));
+        #[cfg(feature = "bbr")]
+        let settings = settings.map(|settings| match pick(&[0, 1]) {
+            0 => settings,
+            _ => settings.algorithm(Algorithm::Bbr),
+        });
         let mut host = || {
             let buffers = [100, 1_000, 20_000, 200_000];
             let mut host = Host::new(pick(&buffers) as usize, pick(&buffers) as usize);

@@ -14,12 +14,29 @@
 //! | `on_recovered` | everything that was on its way at the loss has been acknowledged |
 //! | `on_idle` | something is sent after nothing was on its way for an RTO |
 //! | `on_undo` | duplicates or timestamps say that nothing was lost: takes the reduction back |
+//!
+//! BBR (feature `bbr`), which goes by a model of the path, has hooks of its own beside `new`,
+//! `on_loss`, `on_timeout` and `on_undo`, and sets the window in a repair too:
+//!
+//! | hook | when |
+//! |---|---|
+//! | `on_sent` | a segment with text leaves |
+//! | `on_limited` | the owner sends after less had been sent than could have been |
+//! | `on_delivered` | something has arrived, cumulatively or selectively |
 
+#[cfg(feature = "bbr")]
+mod bbr;
 mod cubic;
+#[cfg(feature = "bbr")]
+mod delivery;
 mod hystart;
 
 use super::seq::Seq;
 use super::settings::Algorithm;
+#[cfg(feature = "bbr")]
+use bbr::Bbr;
+#[cfg(feature = "bbr")]
+pub(super) use bbr::Delivered;
 use cubic::Cubic;
 
 /// Segments of the initial window (RFC 6928).
@@ -41,7 +58,17 @@ pub(super) struct Congestion {
     /// What was before the last reduction, for [`Self::on_undo`].
     before: Before,
     cubic: Cubic,
+    #[cfg(feature = "bbr")]
+    bbr: Bbr,
 }
+
+/// What the feature `bbr` adds to each connection.
+#[cfg(feature = "bbr")]
+pub(crate) const MODEL_LEN: usize = size_of::<Bbr>();
+#[cfg(feature = "bbr")]
+const _: () = assert!(MODEL_LEN == 152);
+#[cfg(not(feature = "bbr"))]
+pub(crate) const MODEL_LEN: usize = 0;
 
 /// Window and threshold as they were once: the window in units of 8 octets, and in five bits how
 /// often it has to be doubled to come near the threshold.
@@ -81,6 +108,8 @@ impl Congestion {
             credit: 0,
             before: Before::NONE,
             cubic: Cubic::NEW,
+            #[cfg(feature = "bbr")]
+            bbr: Bbr::NEW,
         }
     }
 
@@ -94,24 +123,35 @@ impl Congestion {
             credit: 0,
             before: Before::NONE,
             cubic: Cubic::NEW,
+            #[cfg(feature = "bbr")]
+            bbr: Bbr::NEW,
         }
     }
 
-    /// Returns CUBIC's W_max.
-    pub(super) const fn w_max(&self) -> u32 {
-        self.cubic.w_max()
+    /// Returns what [`Self::resumed`] needs: CUBIC's W_max, or the bandwidth of BBR's model.
+    pub(super) const fn kept(&self, algorithm: Algorithm) -> u32 {
+        match algorithm {
+            Algorithm::Cubic | Algorithm::Reno => self.cubic.w_max(),
+            #[cfg(feature = "bbr")]
+            Algorithm::Bbr => self.bbr.bandwidth(),
+        }
     }
 
     /// Makes the state again of a connection that had nothing on its way: CUBIC begins a new epoch
-    /// (RFC 9438, section 4.8).
-    pub(super) const fn resumed(window: u32, threshold: u32, w_max: u32) -> Self {
-        Self {
-            window,
-            threshold,
-            credit: 0,
-            before: Before::NONE,
-            cubic: Cubic::resumed(w_max),
+    /// (RFC 9438, section 4.8), and BBR measures the round trip anew.
+    pub(super) const fn resumed(
+        algorithm: Algorithm,
+        (window, threshold): (u32, u32),
+        kept: u32,
+    ) -> Self {
+        let mut resumed = Self::unused();
+        (resumed.window, resumed.threshold) = (window, threshold);
+        match algorithm {
+            Algorithm::Cubic | Algorithm::Reno => resumed.cubic = Cubic::resumed(kept),
+            #[cfg(feature = "bbr")]
+            Algorithm::Bbr => resumed.bbr = Bbr::resumed(kept, threshold < WINDOW_MAX),
         }
+        resumed
     }
 
     /// Returns true in slow start.
@@ -157,6 +197,9 @@ impl Congestion {
         if left > 0 {
             match algorithm {
                 Algorithm::Reno => self.grow_by(left, self.window, mss),
+                // It has hooks of its own.
+                #[cfg(feature = "bbr")]
+                Algorithm::Bbr => {}
                 Algorithm::Cubic => {
                     let windows = (self.window, self.threshold);
                     let rate = self.cubic.rate(windows, left, mss, smoothed, now_ms);
@@ -183,12 +226,20 @@ impl Congestion {
     /// Notes a loss with `flight` octets on their way; the repair brings the window down to the
     /// new threshold.
     pub(super) fn on_loss(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        #[cfg(feature = "bbr")]
+        if algorithm.is_model() {
+            self.bbr.on_loss(self.window);
+        }
         self.reduce(algorithm, flight, mss);
     }
 
     /// Notes that the peer echoes congestion: the window is the threshold at once, down to one
     /// segment, which the threshold does not go (RFC 9438, section 4.6).
     pub(super) fn on_echo(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        // BBR takes no notice: its text is not ECT, so that no router has marked it.
+        if algorithm.is_model() {
+            return;
+        }
         let reduced = self.reduced(algorithm, flight, mss);
         self.reduce(algorithm, flight, mss);
         self.window = self.window.min(reduced).max(mss);
@@ -197,6 +248,10 @@ impl Congestion {
 
     /// Notes a timeout: the window is one segment (RFC 5681, section 3.1).
     pub(super) fn on_timeout(&mut self, algorithm: Algorithm, flight: u32, mss: u32) {
+        #[cfg(feature = "bbr")]
+        if algorithm.is_model() {
+            self.bbr.on_timeout(self.window);
+        }
         self.reduce(algorithm, flight, mss);
         self.cubic.on_reduced(self.threshold);
         self.window = mss;
@@ -214,6 +269,9 @@ impl Congestion {
     fn reduced(&self, algorithm: Algorithm, flight: u32, mss: u32) -> u32 {
         match algorithm {
             Algorithm::Reno => flight >> 1,
+            // Losses do not change where the path was full.
+            #[cfg(feature = "bbr")]
+            Algorithm::Bbr => self.threshold,
             Algorithm::Cubic => {
                 // A window that is not made use of has not caused the loss (RFC 9438, section 4.6).
                 let most = flight.saturating_add(mss.saturating_mul(3));
@@ -250,20 +308,58 @@ impl Congestion {
     }
 }
 
+/// The hooks of BBR.
+#[cfg(feature = "bbr")]
+impl Congestion {
+    /// Returns at how many octets a second segments leave; 0 before the first is known.
+    pub(super) const fn rate(&self) -> u32 {
+        self.bbr.rate()
+    }
+
+    /// Notes that a segment leaves. `first`: nothing else is on its way.
+    pub(super) fn on_sent(&mut self, now: u32, first: bool) {
+        self.bbr.on_sent(now, first);
+    }
+
+    /// Notes that less was sent than could have been, with `pipe` octets on their way.
+    pub(super) const fn on_limited(&mut self, pipe: u32) {
+        self.bbr.on_limited(pipe);
+    }
+
+    /// Sets the window that follows one of `window` octets. The threshold is where the path was
+    /// full.
+    pub(super) fn on_delivered(&mut self, window: u32, told: &Delivered) {
+        self.window = self.bbr.on_delivered(window, told).min(WINDOW_MAX);
+        if self.bbr.is_filled() && self.threshold == WINDOW_MAX {
+            self.threshold = self.window.min(WINDOW_MAX - 1);
+        }
+    }
+}
+
 #[cfg(feature = "search")]
 impl Congestion {
     /// Hashes all of it.
-    pub(super) fn fingerprint(&self, now_ms: u32, iss: Seq, into: &mut impl core::hash::Hasher) {
+    pub(super) fn fingerprint(
+        &self,
+        (now_micros, now_ms): (u32, u32),
+        iss: Seq,
+        into: &mut impl core::hash::Hasher,
+    ) {
         use core::hash::Hash;
+        let _ = now_micros;
         let Self {
             window,
             threshold,
             credit,
             before,
             cubic,
+            #[cfg(feature = "bbr")]
+            bbr,
         } = self;
         (window, threshold, credit, before).hash(into);
         cubic.fingerprint(now_ms, iss, into);
+        #[cfg(feature = "bbr")]
+        bbr.fingerprint((now_micros, now_ms), into);
     }
 }
 

@@ -93,6 +93,12 @@ impl Rack {
         rack
     }
 
+    /// Returns when the delivered segment that was sent last was sent.
+    #[cfg(feature = "bbr")]
+    pub(in crate::tcp) const fn sent_at(&self) -> u32 {
+        self.sent_at
+    }
+
     const fn has(&self, mark: u8) -> bool {
         self.marks & mark != 0
     }
