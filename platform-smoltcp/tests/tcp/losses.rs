@@ -75,8 +75,8 @@ fn duplicates_after_a_timeout_are_no_loss() {
     }
 }
 
-/// RFC 6582, section 3.2, step 1: what was repaired long ago, or never, holds no repair back, however
-/// much has been sent since.
+/// RFC 6582, section 3.2, step 1: what was repaired long ago, or never, holds no repair back,
+/// however much has been sent since.
 #[test]
 fn a_loss_is_found_after_gigabytes_without_one() {
     let mut host = Host::new(1 << 20, 65_535);
