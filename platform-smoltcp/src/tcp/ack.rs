@@ -260,7 +260,7 @@ impl Connection {
             }
         }
         self.on_tail_probe_answered(told);
-        if self.marks.has(Marks::FORWARD) && self.phase == Phase::Timeout {
+        if self.is_forward() {
             self.on_forward_answered(buffers, told);
         }
         if told.original && self.is_needless(buffers) {
@@ -301,6 +301,13 @@ impl Connection {
         }
     }
 
+    /// Returns true if new segments go before what is taken to be lost, and their answer is waited
+    /// for.
+    #[inline]
+    pub(super) fn is_forward(&self) -> bool {
+        self.phase == Phase::Timeout && self.marks.has(Marks::FORWARD)
+    }
+
     /// Takes the answer to the new segments (RFC 5682, section 2.1, step 3): if it acknowledges
     /// more of what was sent before the timeout, and not again, that was only late.
     fn on_forward_answered(&mut self, buffers: &mut Buffers<'_>, told: &Told) {
@@ -320,8 +327,7 @@ impl Connection {
     /// (`Told::needless`, [`Self::take_sack`]), or an acknowledgement echoes a time before the
     /// first of them was sent (`Told::original`, [`Self::is_for_original`]).
     fn undo(&mut self) {
-        self.marks.clear(Marks::MAY_UNDO);
-        self.marks.clear(Marks::CWR_DUE);
+        self.marks.clear(Marks::MAY_UNDO | Marks::CWR_DUE);
         self.phase = Phase::Open;
         self.duplicates = 0;
         self.congestion.on_undo();
@@ -489,7 +495,7 @@ impl Connection {
     /// Lets the window follow the model of the path, after one of `window` octets.
     #[cfg(feature = "bbr")]
     fn follow_model(&mut self, now: u64, told: &Told, window: u32) {
-        if told.delivered == 0 || !self.algorithm.is_model() || self.marks.has(Marks::FORWARD) {
+        if told.delivered == 0 || !self.algorithm.is_model() || self.is_forward() {
             return;
         }
         let told = Delivered {

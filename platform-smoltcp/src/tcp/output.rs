@@ -6,7 +6,6 @@ use usockets::Instant;
 
 use super::connection::{Connection, Marks, State};
 use super::injected_bug::injected_bug;
-use super::loss::recovery::Phase;
 use super::memory::{Buffers, capacity};
 use super::outstanding::Outstanding;
 use super::segment::{Flags, Options, SACK_BLOCKS_MAX, Timestamps, Transmit};
@@ -186,8 +185,7 @@ impl Connection {
     /// Sends again what is lost.
     fn transmit_again(&mut self, now: u64, buffers: &mut Buffers<'_>) -> Option<Transmit> {
         let forced = self.marks.has(Marks::FIRST_AGAIN);
-        let forward = self.marks.has(Marks::FORWARD) && self.phase == Phase::Timeout;
-        if !forced && (self.board.lost == 0 || forward) {
+        if !forced && (self.board.lost == 0 || self.is_forward()) {
             return None;
         }
         self.marks.clear(Marks::FIRST_AGAIN);
@@ -447,7 +445,7 @@ impl Connection {
         }
         self.marks.set(Marks::WINDOW_PROBE_OUT);
         let mut probe = self.segment(now, (self.send.nxt, 0), Flags::ACK | Flags::PSH, buffers);
-        // Of no new text, even so.
+        // Not told as text before: a probe is not ECT (RFC 3168, section 6.1.6).
         probe.payload_len = 1;
         Some(probe)
     }
