@@ -52,3 +52,17 @@ pub(crate) fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -
     *place = value;
     true
 }
+
+/// Writes two pieces to the front, one behind the other, if both fit. Mostly the second is empty,
+/// since they are what a ring holds.
+#[inline]
+pub(crate) fn put_pieces(bytes: &mut [u8], [first, second]: [&[u8]; 2]) {
+    if let Some((low, high)) = bytes.split_at_mut_checked(first.len()) {
+        low.copy_from_slice(first);
+        if !second.is_empty()
+            && let Some(high) = high.get_mut(..second.len())
+        {
+            high.copy_from_slice(second);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use usockets::{Address, Departure, Error, Instant, Readiness};
 use crate::device::{Medium, PollDevice, TxMeta};
 use crate::ip::neighbour::Reach;
 use crate::ip::resolve;
-use crate::number::put;
+use crate::number::{put, put_pieces};
 use crate::stack::shell::Shell;
 use crate::udp::queue::{Head, Queue};
 use crate::udp::sockets::{Delivered, INTERFACE, bits_of};
@@ -390,12 +390,7 @@ fn emit<D: PollDevice>(
         return;
     }
     let place = datagram.get_mut(udp::HEADER_LEN..).unwrap_or_default();
-    if let Some((low, high)) = place.split_at_mut_checked(first.len()) {
-        low.copy_from_slice(first);
-        if let Some(high) = high.get_mut(..second.len()) {
-            high.copy_from_slice(second);
-        }
-    }
+    put_pieces(place, [first, second]);
     let ends = (head.local, head.remote.ip());
     let sum = checksum::transport(ends.0, ends.1, Ipv4::UDP, datagram);
     // None says that there is no checksum (RFC 768).

@@ -223,13 +223,14 @@ impl<'a> Shell<'a> {
     }
 
     /// Takes in one packet that another stack has handed over, and returns the bytes of the frame
-    /// that answers it; `None` if there is no packet. It takes 1.5 KB of the machine's stack.
+    /// that answers it; `None` if there is no packet.
     #[inline]
     pub(super) fn take_handed(&mut self) -> Option<usize> {
         let share = self.share?;
         self.take_shared(&share)
     }
 
+    /// Does it, with 1.5 KB of the machine's stack.
     #[inline(never)]
     fn take_shared(&mut self, share: &Share<'_>) -> Option<usize> {
         let mut packet = [0; PACKET_MAX];

@@ -10,6 +10,7 @@ use usockets::{Duration, Error, Instant};
 use crate::device::{Medium, PollDevice, TxMeta};
 use crate::ip::neighbour::Reach;
 use crate::ip::resolve::{self, MESSAGE_MAX};
+use crate::number::put_pieces;
 use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
 use crate::stack::shell::Shell;
@@ -304,14 +305,7 @@ impl Outgoing<'_> {
             return;
         }
         let place = segment.get_mut(tcp_len..).unwrap_or_default();
-        if let Some((low, high)) = place.split_at_mut_checked(first.len()) {
-            low.copy_from_slice(first);
-            if !second.is_empty()
-                && let Some(high) = high.get_mut(..second.len())
-            {
-                high.copy_from_slice(second);
-            }
-        }
+        put_pieces(place, self.payload);
         let meta = if fills {
             let link_len = u8::try_from(link_len).unwrap_or(0);
             TxMeta::leave_checksum(link_len, packet).segment_size(transmit.segment_size)

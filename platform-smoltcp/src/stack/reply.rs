@@ -47,11 +47,11 @@ impl Shell<'_> {
             urgent: 0,
             options: transmit.options,
         };
-        let addresses = (local, ends.remote_ip());
-        self.write(arrival, addresses, Ipv4::TCP, |segment| {
+        let remote = ends.remote_ip();
+        self.write(arrival, (local, remote), Ipv4::TCP, |segment| {
             let len = tcp.emit(segment)?;
             let segment = segment.get_mut(..len).unwrap_or_default();
-            let addresses = checksum::addresses(local, ends.remote_ip());
+            let addresses = checksum::addresses(local, remote);
             checksum::fill_transport(addresses, Ipv4::TCP, segment, CHECKSUM_AT);
             Ok(len)
         })

@@ -157,12 +157,10 @@ pub struct Slot {
 const BUCKET_LEN: usize = size_of::<u32>();
 /// Bytes that counting what was sent again adds.
 const VIEW_LEN: usize = if cfg!(feature = "connections") { 4 } else { 0 };
-/// Bytes that pacing adds.
-const PACE_LEN: usize = if cfg!(feature = "pacing") { 4 } else { 0 };
 // What a connection takes beside its buffers and tables, if it keeps them for life.
 const _: () = assert!(
     size_of::<Slot>() + BUCKET_LEN + size_of::<Working>()
-        <= 340 + VIEW_LEN + PACE_LEN + crate::tcp::MODEL_LEN
+        <= 340 + VIEW_LEN + crate::tcp::PACE_LEN + crate::tcp::MODEL_LEN
 );
 // And what a quiet one takes that leases them: all there is.
 const _: () = assert!(size_of::<Slot>() + BUCKET_LEN + size_of::<Resting>() <= 200);

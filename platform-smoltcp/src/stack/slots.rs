@@ -393,8 +393,7 @@ impl<'a> Slots<'a> {
             let slot = self.all.get(place(index))?;
             let class = self.classes.get(usize::from(slot.class))?;
             if !class.is_leased() {
-                let at = place(index.wrapping_sub(class.first));
-                let working = self.working.get(class.first_set.wrapping_add(at))?;
+                let working = self.working.get(self.place_for_life(index)?)?;
                 return Some(working.connection.info());
             }
             if let Some(current) = self.current.first().filter(|now| now.slot == index) {

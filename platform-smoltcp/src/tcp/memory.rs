@@ -41,8 +41,7 @@ pub(crate) fn write_ring(ring: &mut [u8], position: u32, data: &[u8]) {
         place.copy_from_slice(data);
         return;
     }
-    let count = data.len().min(high.len());
-    let (first, rest) = data.split_at_checked(count).unwrap_or_default();
+    let (first, rest) = data.split_at_checked(high.len()).unwrap_or_default();
     if let Some(place) = high.get_mut(..first.len()) {
         place.copy_from_slice(first);
     }

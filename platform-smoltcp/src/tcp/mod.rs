@@ -98,6 +98,7 @@ pub use injected_bug::{InjectedBug, inject};
 pub use listen::Listen;
 pub use memory::Buffers;
 pub use outstanding::Outstanding;
+pub(crate) use pacing::PACE_LEN;
 pub use path::IcmpError;
 pub use quiet::{QUIET_LEN, Quiet};
 pub use segment::{

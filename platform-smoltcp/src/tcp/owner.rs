@@ -4,7 +4,7 @@ use usockets::Instant;
 
 use super::connection::{Broken, Connection, Marks, State};
 use super::memory::{Buffers, advance, capacity, read_ring, write_ring};
-use crate::number::{count, place};
+use crate::number::{count, place, put_pieces};
 
 impl Connection {
     /// Takes as much of `data` into the send buffer as there is room for, and returns how much; 0
@@ -48,15 +48,9 @@ impl Connection {
     /// Copies octets that have come to the front of `buffer`, and returns how many. They stay.
     pub fn peek(&self, buffer: &mut [u8], buffers: &Buffers<'_>) -> usize {
         let len = self.receive.queued.min(count(buffer.len()));
-        let [first, second] = read_ring(buffers.receive, self.receive.head, len);
-        if let Some((low, high)) = buffer.split_at_mut_checked(first.len()) {
-            low.copy_from_slice(first);
-            if !second.is_empty()
-                && let Some(high) = high.get_mut(..second.len())
-            {
-                high.copy_from_slice(second);
-            }
-        }
+        let pieces = read_ring(buffers.receive, self.receive.head, len);
+        put_pieces(buffer, pieces);
+        let [first, second] = pieces;
         first.len().saturating_add(second.len())
     }
 
