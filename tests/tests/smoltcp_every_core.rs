@@ -111,10 +111,13 @@ struct Progress {
     stop: AtomicBool,
     /// Connects of all stacks that got everything back.
     answered: AtomicUsize,
+    /// Stacks that have told what they counted.
+    counted: AtomicUsize,
 }
 
 /// Runs a stack until all of them are done, since one that has ended hands nothing over. Returns
-/// what it served, how many of its connects got everything back, and what it counted.
+/// what it served, how many of its connects got everything back, and what it counted. It ends no
+/// sooner than all have counted: the kernel gives what comes for it to others then.
 fn run(net: Stack<'static, Faulty>, progress: &Progress) -> (Both, Counters) {
     let mut sockets = Box::new(Sockets::<_, Both, 65>::new());
     let mut buffer = vec![0; 65_536];
@@ -139,7 +142,13 @@ fn run(net: Stack<'static, Faulty>, progress: &Progress) -> (Both, Counters) {
         let new = both.answered - before;
         progress.answered.fetch_add(new, Ordering::Relaxed);
     }
-    (both, *looped.platform().counters())
+    let counted = *looped.platform().counters();
+    progress.counted.fetch_add(1, Ordering::Relaxed);
+    while progress.counted.load(Ordering::Relaxed) < usize::from(QUEUES) {
+        assert!(start.elapsed() < Duration::from_secs(120));
+        thread::sleep(Duration::from_millis(1));
+    }
+    (both, counted)
 }
 
 /// A server of the kernel's that sends back what each connection sends.
