@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use usockets::{Duration, Endpoint, Error, Instant, Loop, Platform, Sockets};
 use usockets_smoltcp::{
-    Address, Block, Capabilities, Config, DeviceCounters, Ecn, Listener, Memory, Neighbour,
-    Outstanding, PollDevice, Random, RxMeta, Secret, SizeClass, Slot, Stack, Tap, TxMeta, Working,
+    Capabilities, DeviceCounters, Ecn, PollDevice, Random, RxMeta, SizeClass, Stack, Tap, TxMeta,
 };
 use usockets_tests::smoltcp::forge::{ACK, CWR, ECE, SYN, codepoint, mark, read};
 use usockets_tests::smoltcp::kernel::{
-    Client, Echo, KERNEL, MTU, STACK, address, command, echo_client, echo_server, in_namespace,
+    Echo, KERNEL, MTU, STACK, address, command, connect_by, echo_client, in_namespace, stack_with,
 };
-use usockets_tests::smoltcp::{leak, mac, pattern, v6, zeroes};
+use usockets_tests::smoltcp::{leak, pattern, v6, zeroes};
 
 /// Frames of one direction.
 #[derive(Default)]
@@ -142,27 +141,8 @@ fn stack(ecn: Ecn) -> (Stack<'static, Router>, &'static [Seen; 2]) {
         random: Random::new(7),
         seen,
     };
-    let addresses = [
-        Address::new(STACK.into(), 24),
-        Address::new(v6(2, 0).ip(), 64),
-        Address::new("fe80::2".parse().unwrap(), 64),
-    ];
-    let config = Config::new(mac(2), &addresses, Secret::new([9; 16])).ecn(ecn);
     let class = SizeClass::new(4, 65_535, 65_535);
-    let memory = Memory {
-        slots: leak(4, || Slot::EMPTY),
-        working: leak(class.working_len(), || Working::EMPTY),
-        resting: &mut [],
-        in_flight: &mut [],
-        outstanding: leak(class.outstanding_len(), || Outstanding::EMPTY),
-        ranges: leak(class.ranges_len(), || Block::EMPTY),
-        bytes: zeroes(class.bytes()),
-        buckets: zeroes(4),
-        listeners: leak(4, || Listener::EMPTY),
-        neighbours: leak(16, || Neighbour::EMPTY),
-        scratch: zeroes(router.capabilities().frame_max() + 65_600),
-    };
-    (Stack::new(router, &config, memory, &[class]).unwrap(), seen)
+    (stack_with(router, &[class], |config| config.ecn(ecn)), seen)
 }
 
 /// Both sides have heard of congestion, and have said so.
@@ -214,17 +194,7 @@ fn the_kernel_answers_if_we_ask() {
     for to in [SocketAddr::from((KERNEL, 7)), v6(1, 7)] {
         in_namespace(move || {
             let (net, seen) = stack(Ecn::Request);
-            let server = echo_server(to);
-            let mut sockets = Box::new(Sockets::<_, Client, 4>::new());
-            let mut buffer = vec![0; 65_536];
-            let mut client = Client::new(pattern(5_000_000, 3));
-            let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
-            looped.net().connect(Endpoint::tcp(to), ()).unwrap();
-            while !client.is_done {
-                looped.poll(&mut client, None).unwrap();
-            }
-            assert!(client.back == client.bytes);
-            server.join().unwrap();
+            connect_by(net, to);
             check(seen, true);
         });
     }

@@ -19,11 +19,11 @@ use std::time::{Duration, Instant as Clock};
 use rustix::net::sockopt::set_tcp_congestion;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use usockets::{Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
-use usockets_smoltcp::{FRAMES_MAX, PollDevice, SizeClass, Tap, TxMeta};
+use usockets_smoltcp::{FRAMES_MAX, Faults, PollDevice, SizeClass, Tap, TxMeta};
 use usockets_tests::smoltcp::kernel::{
     Losses, MTU, STACK, address, command, in_namespace, stack_on,
 };
-use usockets_tests::smoltcp::path::{Faults, Path};
+use usockets_tests::smoltcp::path::Path;
 use usockets_tests::smoltcp::zeroes;
 
 /// One line of the table.
@@ -31,86 +31,62 @@ use usockets_tests::smoltcp::zeroes;
 struct Case {
     name: &'static str,
     faults: Faults,
+    /// Frames that wait before the bottleneck.
+    queue: usize,
     /// Bytes of the stack's buffers, and at most of the kernel's.
     buffer: usize,
     /// The server receives.
     upload: bool,
 }
 
+/// With room for all that a window can hold.
 const fn case(name: &'static str, faults: Faults) -> Case {
     Case {
         name,
         faults,
+        queue: 10_000,
         buffer: 4 << 20,
         upload: false,
     }
 }
 
-/// 100 Mbit/s and 40 ms there and back, with room for all that a window can hold.
-const USUAL: Faults = Faults {
-    delay: 20_000,
-    rate: 12_500_000,
-    queue: 10_000,
-    loss: 0,
-    late: 0,
-};
-
-const fn losing(loss: u32) -> Faults {
-    Faults { loss, ..USUAL }
+/// A path of so many milliseconds there and back, and bytes a second.
+const fn path(millis: u64, rate: u64) -> Faults {
+    Faults::NONE
+        .delay(Duration::from_micros(millis * 500))
+        .rate(rate)
 }
 
+/// 100 Mbit/s.
+const USUAL: u64 = 12_500_000;
 /// Fast, but so that a window as large as the buffers is enough.
-const fn fast(delay: u64) -> Faults {
-    Faults {
-        delay,
-        rate: 30_000_000,
-        ..USUAL
-    }
-}
+const FAST: u64 = 30_000_000;
 
 const CASES: [Case; 10] = [
     Case {
         upload: true,
-        ..case("upload, 40 ms", fast(20_000))
+        ..case("upload, 40 ms", path(40, FAST))
     },
     Case {
         upload: true,
-        ..case("upload, 100 ms", fast(50_000))
+        ..case("upload, 100 ms", path(100, FAST))
     },
-    case("100 ms", fast(50_000)),
+    case("100 ms", path(100, FAST)),
     Case {
+        queue: 200,
         buffer: 2 << 20,
-        ..case(
-            "100 Mbit/s, drop-tail",
-            Faults {
-                queue: 200,
-                ..USUAL
-            },
-        )
+        ..case("100 Mbit/s, drop-tail", path(40, USUAL))
     },
     Case {
+        queue: 30,
         buffer: 256 << 10,
-        ..case(
-            "20 Mbit/s, 30 frames",
-            Faults {
-                rate: 2_500_000,
-                queue: 30,
-                ..USUAL
-            },
-        )
+        ..case("20 Mbit/s, 30 frames", path(40, 2_500_000))
     },
-    case(
-        "20 ms, 2 % reordered",
-        Faults {
-            delay: 10_000,
-            late: 20_000,
-            ..USUAL
-        },
-    ),
-    case("0.1 % lost", losing(1_000)),
-    case("0.5 % lost", losing(5_000)),
-    case("1 % lost", losing(10_000)),
-    case("2 % lost", losing(20_000)),
+    case("20 ms, 2 % reordered", path(20, USUAL).reorder(20_000)),
+    case("0.1 % lost", path(40, USUAL).loss(1_000)),
+    case("0.5 % lost", path(40, USUAL).loss(5_000)),
+    case("1 % lost", path(40, USUAL).loss(10_000)),
+    case("2 % lost", path(40, USUAL).loss(20_000)),
 ];
 
 /// What is received, and whether it is enough.
@@ -182,6 +158,15 @@ fn run_stack(device: Path<Tap<'static>>, case: &Case, shared: &Shared) {
     }
 }
 
+/// Lets the kernel's connections in the thread's namespace have buffers as large as the stack's. It
+/// counts what it takes to keep segments, too.
+fn allow_buffers(bytes: usize) {
+    for side in ["wmem", "rmem"] {
+        let sizes = format!("4096\t131072\t{}", bytes * 2);
+        command(&format!("sysctl -qw net.ipv4.tcp_{side}={sizes}"));
+    }
+}
+
 /// Has the kernel serve in a namespace of its own, and returns the link to it.
 fn start_kernel(case: &Case, shared: &Shared) -> Tap<'static> {
     let (send, receive) = channel();
@@ -192,12 +177,7 @@ fn start_kernel(case: &Case, shared: &Shared) -> Tap<'static> {
         let link = tap("us1");
         command("ip addr add 10.0.0.2/24 dev us1");
         command("ip link set us1 up");
-        for side in ["wmem", "rmem"] {
-            let max = case.buffer * 2;
-            command(
-                &format!("sysctl -qw net.ipv4.tcp_{side}=4096,131072,{max}").replace(',', "\t"),
-            );
-        }
+        allow_buffers(case.buffer);
         let listener = TcpListener::bind(SocketAddr::from((STACK, 80))).unwrap();
         set_tcp_congestion(&listener, "cubic").unwrap();
         send.send(link).unwrap();
@@ -262,14 +242,9 @@ fn measure(case: Case, kernel: bool, seed: u64, seconds: u64) -> f64 {
     let (send, receive) = channel();
     in_namespace(move || {
         let shared = Shared::default();
-        let path = Path::new(tap("us0"), case.faults, seed);
+        let path = Path::new(tap("us0"), case.faults, case.queue, seed);
         address("us0");
-        for side in ["wmem", "rmem"] {
-            let max = case.buffer * 2;
-            command(
-                &format!("sysctl -qw net.ipv4.tcp_{side}=4096,131072,{max}").replace(',', "\t"),
-            );
-        }
+        allow_buffers(case.buffer);
         let link = kernel.then(|| start_kernel(&case, &shared));
         let moved = shared.clone();
         let mover = thread::spawn(move || match link {

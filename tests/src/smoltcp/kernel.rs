@@ -140,15 +140,23 @@ pub fn stack_on(
     classes: &[SizeClass],
     faults: Losses,
 ) -> Stack<'static, Faulty> {
+    stack_with(Faulty::new(device, faults), classes, |config| config)
+}
+
+/// Makes a stack on a device, with the configuration that `configure` makes of the usual one.
+pub fn stack_with<D: PollDevice>(
+    device: D,
+    classes: &[SizeClass],
+    configure: impl FnOnce(Config<'_>) -> Config<'_>,
+) -> Stack<'static, D> {
     let addresses = [
         Address::new(STACK.into(), 24),
         Address::new(v6(2, 0).ip(), 64),
         Address::new("fe80::2".parse().unwrap(), 64),
     ];
-    let config = Config::new(mac(2), &addresses, Secret::new([9; 16]));
+    let config = configure(Config::new(mac(2), &addresses, Secret::new([9; 16])));
     let slots = classes.iter().map(|class| class.connections).sum();
     let bytes = classes.iter().map(SizeClass::bytes).sum();
-    let device = Faulty::new(device, faults);
     let memory = Memory {
         slots: leak(slots, || Slot::EMPTY),
         working: leak(classes.iter().map(SizeClass::working_len).sum(), || {
@@ -337,18 +345,22 @@ pub fn connect(link: Link) {
     for to in [SocketAddr::from((KERNEL, 7)), v6(1, 7)] {
         in_namespace(move || {
             let classes = [SizeClass::new(4, 65_535, 65_535)];
-            let net = stack(link, &classes, Losses::default());
-            let server = echo_server(to);
-            let mut sockets = Box::new(Sockets::<_, Client, 4>::new());
-            let mut buffer = vec![0; 65_536];
-            let mut client = Client::new(pattern(5_000_000, 3));
-            let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
-            looped.net().connect(Endpoint::tcp(to), ()).unwrap();
-            while !client.is_done {
-                looped.poll(&mut client, None).unwrap();
-            }
-            assert!(client.back == client.bytes);
-            server.join().unwrap();
+            connect_by(stack(link, &classes, Losses::default()), to);
         });
     }
+}
+
+/// A client on a stack against an echo server of the kernel's.
+pub fn connect_by<D: PollDevice>(net: Stack<'static, D>, to: SocketAddr) {
+    let server = echo_server(to);
+    let mut sockets = Box::new(Sockets::<_, Client, 4>::new());
+    let mut buffer = vec![0; 65_536];
+    let mut client = Client::new(pattern(5_000_000, 3));
+    let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
+    looped.net().connect(Endpoint::tcp(to), ()).unwrap();
+    while !client.is_done {
+        looped.poll(&mut client, None).unwrap();
+    }
+    assert!(client.back == client.bytes);
+    server.join().unwrap();
 }

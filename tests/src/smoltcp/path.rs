@@ -1,29 +1,17 @@
-//! A device at the end of a path with delay, a rate, a queue, loss and reordering.
+//! A device at the end of a path, in real time: with the faults of a wire, and a queue before its
+//! bottleneck.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use usockets::{Error, Instant};
-use usockets_smoltcp::{Capabilities, PollDevice, Random, TxMeta};
-
-/// What a path does to frames, either way.
-#[derive(Clone, Copy, Default)]
-pub struct Faults {
-    /// Time from one end to the other, in microseconds.
-    pub delay: u64,
-    /// Bytes a second.
-    pub rate: u64,
-    /// Frames that wait for their turn; what comes then is lost.
-    pub queue: usize,
-    /// Chance that a frame is lost, in a million.
-    pub loss: u32,
-    /// Chance that a frame takes half a millisecond to four delays and 3 ms longer.
-    pub late: u32,
-}
+use usockets_smoltcp::{Capabilities, Faults, PollDevice, Random, TxMeta};
 
 /// One way of the path.
 struct Way {
     faults: Faults,
+    /// Frames that wait for their turn; what comes then is lost.
+    queue: usize,
     random: Random,
     /// When the bottleneck has sent what waits for it.
     free_at: u64,
@@ -35,9 +23,10 @@ struct Way {
 }
 
 impl Way {
-    fn new(faults: Faults, seed: u64) -> Self {
+    fn new(faults: Faults, queue: usize, seed: u64) -> Self {
         Self {
             faults,
+            queue,
             random: Random::new(seed),
             free_at: 0,
             waiting: VecDeque::new(),
@@ -51,15 +40,16 @@ impl Way {
         while self.waiting.front().is_some_and(|left| *left <= now) {
             self.waiting.pop_front();
         }
-        if self.random.chance(self.faults.loss) || self.waiting.len() >= self.faults.queue {
+        if self.random.chance(self.faults.loss) || self.waiting.len() >= self.queue {
             return;
         }
         let taken = frame.len() as u64 * 1_000_000 / self.faults.rate;
         self.free_at = self.free_at.max(now) + taken;
         self.waiting.push_back(self.free_at);
-        let mut at = self.free_at + self.faults.delay;
-        if self.random.chance(self.faults.late) {
-            at += 500 + self.random.below(4 * self.faults.delay + 3_000);
+        let delay = self.faults.delay.as_micros() as u64;
+        let mut at = self.free_at + delay;
+        if self.random.chance(self.faults.reorder) {
+            at += self.random.below(4 * delay + 1_000);
         }
         self.count += 1;
         self.flying.push(Reverse((at, self.count, frame.to_vec())));
@@ -90,12 +80,13 @@ pub struct Path<D> {
 }
 
 impl<D: PollDevice> Path<D> {
-    pub fn new(device: D, faults: Faults, seed: u64) -> Self {
+    /// Puts a path before a device; neither doubles frames nor breaks them.
+    pub fn new(device: D, faults: Faults, queue: usize, seed: u64) -> Self {
         Self {
             slot: vec![0; device.capabilities().frame_max()],
             device,
-            towards: Way::new(faults, seed),
-            from: Way::new(faults, seed + 1),
+            towards: Way::new(faults, queue, seed),
+            from: Way::new(faults, queue, seed + 1),
             frames: Vec::new(),
         }
     }
