@@ -36,7 +36,7 @@ const CALLS: [&str; 15] = [
 /// What a peer sends: more than one buffer, and than what a socket's turn takes.
 const SAID: usize = 40_000;
 /// The same in a rough network, which may bring a byte at a time.
-const SAID_ROUGH: usize = 5_000;
+const SAID_ROUGH: usize = 2_000;
 const BUFFER: usize = 4_096;
 
 /// What is known of one connection.
