@@ -19,8 +19,9 @@ use dudect_bencher::{BenchRng, Class, CtRunner, ctbench_main};
 
 use handshakes::{binder, exporter, finished, ticket_secret};
 use primitives::{
-    aead_aes_128, aead_aes_256, aead_chacha20, ecdh_p256, ecdh_p384, ecdh_x25519, few_bits_p256,
-    hash_sha256, hash_sha384, share_p256, share_x25519, sign_ed25519, sign_p256,
+    aead_aes_128, aead_aes_256, aead_chacha20, decapsulate_mlkem, ecdh_p256, ecdh_p384,
+    ecdh_x25519, encapsulate_mlkem, few_bits_p256, hash_sha256, hash_sha384, share_p256,
+    share_x25519, sign_ed25519, sign_p256,
 };
 
 /// Calls before the first that counts, so that caches and clocks are warm.
@@ -99,9 +100,11 @@ ctbench_main!(
     aead_aes_256,
     aead_chacha20,
     binder,
+    decapsulate_mlkem,
     ecdh_p256,
     ecdh_p384,
     ecdh_x25519,
+    encapsulate_mlkem,
     exporter,
     few_bits_p256,
     finished,
