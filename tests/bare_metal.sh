@@ -228,7 +228,7 @@ test_lm3s6965() {
     try "HTTP on the LM3S6965" 8
     stop "HTTP on the LM3S6965" 0
     took "trying HTTP on the LM3S6965"
-    report_lm3s6965 "HTTP on the LM3S6965 (Cortex-M3)" "$images/http" $((96 * 1024)) $((48 * 1024)) 8
+    report_lm3s6965 "HTTP on the LM3S6965 (Cortex-M3)" "$images/http" $((75 * 1024)) $((40 * 1024)) 8
     local without=$flash
     export IDENTITY=$target/lm3s6965/identity
     mkdir -p "$IDENTITY"
@@ -239,7 +239,7 @@ test_lm3s6965() {
     try_tls "HTTPS on the LM3S6965"
     stop "HTTPS on the LM3S6965" 0
     took "trying HTTPS on the LM3S6965"
-    report_lm3s6965 "HTTPS on the LM3S6965 (Cortex-M3)" "$images/https" $((176 * 1024)) \
+    report_lm3s6965 "HTTPS on the LM3S6965 (Cortex-M3)" "$images/https" $((160 * 1024)) \
         $((64 * 1024)) 2
     bound "flash that TLS adds" $((flash - without)) 80000
     row 'flash that TLS adds to HTTP' $((flash - without)) 80000

@@ -23,8 +23,9 @@ pub(crate) const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
 pub struct Config<'a> {
     /// Own hardware address; not used on a device without Ethernet.
     pub mac: [u8; 6],
-    /// Own addresses, at most [`crate::ADDRESSES_MAX`]. An IPv6 neighbour is only found through a
-    /// link-local address or one of its link, so give one of each.
+    /// Own addresses, at most [`crate::ADDRESSES_MAX`], of IPv6 only with the feature `ipv6`. An
+    /// IPv6 neighbour is only found through a link-local address or one of its link, so give one of
+    /// each.
     pub addresses: &'a [Address],
     /// Where IPv4 packets that leave the link go.
     pub gateway_v4: Option<Ipv4Addr>,
@@ -35,7 +36,7 @@ pub struct Config<'a> {
     /// How long the stack waits for whom.
     pub limits: Limits,
     /// Answer with SYN cookies when no more half-open connections may be held. On by default; off,
-    /// the oldest half-open connection makes place.
+    /// or without the feature `cookies`, the oldest half-open connection makes place.
     pub cookies: bool,
     /// Tell the link of the own addresses when the stack starts, by gratuitous ARP (RFC 5227,
     /// section 2.3) and unsolicited neighbour advertisements (RFC 4861, section 7.2.6), twice. On

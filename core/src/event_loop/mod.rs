@@ -448,8 +448,17 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
     /// Calls `f` with a socket and its data.
     #[inline]
     fn call(&mut self, id: SocketId, f: impl FnOnce(&mut Socket<'_, P, H>, &mut H::Ext)) {
+        if let Some((mut socket, ext)) = self.at_hand(id) {
+            f(&mut socket, ext);
+        }
+    }
+
+    /// Returns a socket and its data. In the program once where flash is short.
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn at_hand(&mut self, id: SocketId) -> Option<(Socket<'_, P, H>, &mut H::Ext)> {
         let Some((Place::Occupied(ext), before, after)) = split_around(self.exts, id) else {
-            return;
+            return None;
         };
         let net = Net {
             platform: &mut self.platform,
@@ -463,10 +472,11 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
             after,
             kept_context: None,
         };
-        f(&mut Socket::new(all, id), ext);
+        Some((Socket::new(all, id), ext))
     }
 
     /// Returns every socket, within an iteration.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn net_now(&mut self) -> Net<'_, P, H::Context> {
         Net {
             platform: &mut self.platform,

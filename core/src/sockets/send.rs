@@ -16,7 +16,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Less than `data.len()` promises an `on_writable`, unless the socket is not open or our
     /// direction is finished. A failure shows as 0 here; `on_close` follows, with the reason,
     /// after what the peer sent before has been delivered.
-    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, id: SocketId, data: &[u8]) -> usize {
         let Some(slot) = find(self.slots, id) else {
@@ -73,7 +73,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// Always inlined: a handler with several behaviours has several callers, and a call costs 62
     /// instructions, as everything that it could reach has to be in memory (callgrind, 64-byte
     /// echo).
-    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     pub(crate) fn write_own(&mut self, id: SocketId, data: &[u8]) -> usize {
         let Some(slot) = self.slots.get_mut(to_index(id.index())) else {
             return 0;

@@ -105,7 +105,7 @@ impl<'a, P: Platform, H: Handler<P>> Socket<'a, P, H> {
     }
 
     /// Writes to the socket. See [`Net::write`].
-    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     #[must_use = "bytes that were not taken are lost unless the caller keeps them"]
     pub fn write(&mut self, data: &[u8]) -> usize {
         self.all.net.write_own(self.id, data)

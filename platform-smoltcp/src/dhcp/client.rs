@@ -102,7 +102,7 @@ impl DhcpClient {
     /// guess are answered by strangers.
     #[must_use]
     pub fn new(mac: Mac, secret: Secret) -> Self {
-        let seed = secret.derive(8).hash([1].into_iter());
+        let seed = secret.derive(8).hash(&[1]);
         Self {
             mac,
             random: Random::new(seed),

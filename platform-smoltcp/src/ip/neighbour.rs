@@ -13,6 +13,7 @@ use crate::ip::FRESH_MAX;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::ip::shared::SharedNeighbours;
 use crate::number::{high, low, place};
+use crate::wire::HAS_V6;
 
 /// How long an address is used after it was last confirmed (RFC 1122, section 2.3.2.1).
 const KNOWN_MAX: Duration = Duration::from_secs(60);
@@ -253,19 +254,20 @@ impl<'a> Neighbours<'a> {
     fn ways(&self, ip: IpAddr) -> impl Iterator<Item = usize> + use<> {
         let bits = match ip {
             IpAddr::V4(ip) => u128::from(ip.to_bits()),
-            IpAddr::V6(ip) => ip.to_bits(),
+            IpAddr::V6(ip) if HAS_V6 => ip.to_bits(),
+            IpAddr::V6(_) => 0,
         };
         let [a, b, c, d, e, f, g, h, rest @ ..] = bits.to_le_bytes();
-        let words = [
+        let hash = self.secret.hash(&[
             u64::from_le_bytes([a, b, c, d, e, f, g, h]),
             u64::from_le_bytes(rest),
-        ];
-        let hash = self.secret.hash(words.into_iter());
+        ]);
         let count = self.table.len();
-        let start = place(low(hash) ^ high(hash)).checked_rem(count);
-        start.into_iter().flat_map(move |start| {
-            (0..WAYS).filter_map(move |way| start.wrapping_add(place(way)).checked_rem(count))
-        })
+        let start = place(low(hash) ^ high(hash))
+            .checked_rem(count)
+            .unwrap_or(0);
+        // None in a table without places.
+        (0..WAYS).filter_map(move |way| start.wrapping_add(place(way)).checked_rem(count))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::wire::WireError;
 use crate::wire::arp::{self, Arp, Operation};
 use crate::wire::ethernet::{BROADCAST, Ethernet, HEADER_LEN, Mac, is_unicast};
 use crate::wire::ipv6::{self, Ipv6};
 use crate::wire::ndp::{self, Ndp};
+use crate::wire::{HAS_V6, WireError};
 
 /// Bytes of the largest frame this module writes.
 pub(crate) const MESSAGE_MAX: usize = HEADER_LEN + ipv6::HEADER_LEN + ndp::MESSAGE_LEN;
@@ -62,7 +62,7 @@ pub(crate) fn ask(frame: &mut [u8], mac: Mac, own: IpAddr, target: IpAddr) -> us
         (IpAddr::V4(own), IpAddr::V4(target)) => {
             write_arp(frame, BROADCAST, &Arp::request((mac, own), target))
         }
-        (IpAddr::V6(own), IpAddr::V6(target)) => {
+        (IpAddr::V6(own), IpAddr::V6(target)) if HAS_V6 => {
             let group = ndp::solicited_node(target);
             let message = Ndp::Solicitation {
                 target,
@@ -89,12 +89,10 @@ pub(crate) fn answer(frame: &mut [u8], mac: Mac, own: IpAddr, (to, asker): (Mac,
             };
             write_arp(frame, to, &reply)
         }
-        (IpAddr::V6(own), IpAddr::V6(asker)) if asker.is_unspecified() => {
+        (IpAddr::V6(own), IpAddr::V6(asker)) if HAS_V6 => {
             // Duplicate address detection (RFC 4861, section 7.2.4): tell everybody.
-            write_advertisement(frame, mac, own, None)
-        }
-        (IpAddr::V6(own), IpAddr::V6(asker)) => {
-            write_advertisement(frame, mac, own, Some((to, asker)))
+            let asker = (!asker.is_unspecified()).then_some((to, asker));
+            write_advertisement(frame, mac, own, asker)
         }
         _ => return 0,
     };
@@ -115,7 +113,8 @@ pub(crate) fn probe(frame: &mut [u8], mac: Mac, target: core::net::Ipv4Addr) -> 
 pub(crate) fn announce(frame: &mut [u8], mac: Mac, own: IpAddr) -> usize {
     let written = match own {
         IpAddr::V4(own) => write_arp(frame, BROADCAST, &Arp::request((mac, own), own)),
-        IpAddr::V6(own) => write_advertisement(frame, mac, own, None),
+        IpAddr::V6(own) if HAS_V6 => write_advertisement(frame, mac, own, None),
+        IpAddr::V6(_) => return 0,
     };
     written.unwrap_or(0)
 }
@@ -199,6 +198,7 @@ mod tests {
         assert_eq!(read_arp(&packet[..20]), None);
     }
 
+    #[cfg(feature = "ipv6")]
     #[test]
     fn neighbour_discovery_round_trip() {
         let own: IpAddr = "fd00::1".parse().unwrap();
@@ -234,6 +234,12 @@ mod tests {
         let heard = read_arp(packet).unwrap();
         assert_eq!(heard.from, Some((own, US)));
         assert_eq!(heard.asks, Some((own, own)));
+    }
+
+    #[cfg(feature = "ipv6")]
+    #[test]
+    fn advertisements_say_where_we_are() {
+        let mut frame = [0; MESSAGE_MAX];
         let own: IpAddr = "fd00::1".parse().unwrap();
         let len = announce(&mut frame, US, own);
         let (header, packet) = Ethernet::parse(&frame[..len]).unwrap();

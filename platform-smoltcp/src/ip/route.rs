@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::number::count;
+use crate::wire::HAS_V6;
 
 /// Most addresses that one stack answers for.
 pub const ADDRESSES_MAX: usize = 8;
@@ -24,9 +25,12 @@ impl Address {
         Self { ip, prefix }
     }
 
-    /// Returns true if the address is one that a station can have.
+    /// Returns true if the address is one that a station can have, of a version that is there.
     fn is_sound(&self) -> bool {
         let most = if self.ip.is_ipv4() { 32 } else { 128 };
+        if !HAS_V6 && self.ip.is_ipv6() {
+            return false;
+        }
         self.prefix <= most && is_unicast(self.ip) && !self.ip.is_loopback()
     }
 
@@ -38,7 +42,7 @@ impl Address {
                 let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
                 (own.to_bits() ^ ip.to_bits()) & !host == 0
             }
-            (IpAddr::V6(own), IpAddr::V6(ip)) => {
+            (IpAddr::V6(own), IpAddr::V6(ip)) if HAS_V6 => {
                 let host = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
                 (own.to_bits() ^ ip.to_bits()) & !host == 0
             }
@@ -216,6 +220,7 @@ mod tests {
         text.parse().unwrap()
     }
 
+    #[cfg(feature = "ipv6")]
     #[test]
     fn next_hops_and_sources_follow_the_link() {
         let own = [
@@ -266,11 +271,23 @@ mod tests {
         }
         let nine = [Address::new(ip("10.0.0.1"), 24); 9];
         assert!(Routes::new(&nine, None, None).is_none());
-        let all = [
-            Address::new(ip("10.0.0.1"), 0),
-            Address::new(ip("fd00::1"), 0),
-        ];
+        let all = [Address::new(ip("10.0.0.1"), 0)];
         let routes = Routes::new(&all, None, None).unwrap();
-        assert!(routes.is_on_link(ip("9.9.9.9")) && routes.is_on_link(ip("2001:db8::1")));
+        assert!(routes.is_on_link(ip("9.9.9.9")) && !routes.is_on_link(ip("2001:db8::1")));
+        let all = [Address::new(ip("fd00::1"), 0)];
+        let routes = Routes::new(&all, None, None);
+        assert_eq!(routes.is_some(), HAS_V6, "one of IPv6 where there is IPv6");
+        assert!(routes.is_none_or(|routes| routes.is_on_link(ip("2001:db8::1"))));
+    }
+
+    #[test]
+    fn next_hops_of_ipv4_follow_the_link() {
+        let own = [Address::new(ip("10.0.0.1"), 24)];
+        let routes = Routes::new(&own, Some(Ipv4Addr::new(10, 0, 0, 254)), None).unwrap();
+        assert_eq!(routes.next_hop(ip("10.0.0.9")), Some(ip("10.0.0.9")));
+        assert_eq!(routes.next_hop(ip("10.0.1.9")), Some(ip("10.0.0.254")));
+        assert_eq!(routes.next_hop(ip("fd00::9")), None);
+        assert_eq!(routes.source_for(ip("9.9.9.9")), Some(ip("10.0.0.1")));
+        assert_eq!(routes.source_for(ip("fd00::9")), None);
     }
 }

@@ -8,7 +8,7 @@ use crate::listener::Listener;
 use crate::number::{count, low, place};
 use crate::pool::wheel::tick_of;
 use crate::stack::input::Arrival;
-use crate::stack::shell::Shell;
+use crate::stack::shell::{COOKIES, Shell};
 use crate::stack::slot::{Ends, Flags, Phase};
 use crate::tcp::cookies::{self, Answer};
 use crate::tcp::{Listen, Segment, Seq, Settings, Transmit};
@@ -74,7 +74,8 @@ impl Shell<'_> {
                     let soon = self.now.saturating_add(Duration::from_micros(1));
                     self.cookies_until = self.cookies_until.max(soon);
                 }
-                if self.now < self.cookies_until && self.accept_cookie(number, ends, segment) {
+                let believed = COOKIES && self.now < self.cookies_until;
+                if believed && self.accept_cookie(number, ends, segment) {
                     return 0;
                 }
                 self.reset(ends, segment, arrival)
@@ -114,9 +115,9 @@ impl Shell<'_> {
                 self.open_half(index, (number, last), ends, segment);
                 0
             }
-            Place::Cookie => self.answer_with_cookie(number, ends, segment, arrival),
+            Place::Cookie if COOKIES => self.answer_with_cookie(number, ends, segment, arrival),
             // The peer sends again, and by then there may be room.
-            Place::None => {
+            Place::Cookie | Place::None => {
                 self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
                 0
             }
@@ -142,7 +143,7 @@ impl Shell<'_> {
         if within && !may_hold && !self.hangs(class) {
             return Place::None;
         }
-        if self.cookies {
+        if COOKIES && self.cookies {
             return Place::Cookie;
         }
         match self.evict(class) {

@@ -146,7 +146,7 @@ impl Shell<'_> {
         let class = self.slots.fit(at.recv_buffer, at.send_buffer);
         let class = class.ok_or(Error::Invalid)?;
         let places = self.listeners.len().min(usize::from(u8::MAX));
-        let offset = self.secrets.port.hash([id.to_bits()].into_iter());
+        let offset = self.secrets.port.hash(&[id.to_bits()]);
         let offset = low(offset) ^ high(offset);
         let wanted = at.addr.port();
         let tries = if wanted == 0 { PORTS } else { 1 };

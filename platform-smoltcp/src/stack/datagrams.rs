@@ -139,7 +139,7 @@ impl Shell<'_> {
         if !ip.is_unspecified() && !group && !self.routes.is_own(ip) {
             return Err(Error::AddressUnavailable);
         }
-        let offset = self.secrets.port.hash([id.to_bits(), 1].into_iter());
+        let offset = self.secrets.port.hash(&[id.to_bits(), 1]);
         let tries = if at.port() == 0 { PORTS } else { 1 };
         for _ in 0..tries {
             let port = match at.port() {

@@ -77,7 +77,7 @@ impl Shell<'_> {
     }
 
     /// Draws the consequences of what the engine has made true.
-    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     pub(super) fn on_events(&mut self, index: u32, events: Events) {
         // Nobody here waits for that, and most answers to what was sent come with it.
         let events = events.without(Events::DRAINED);

@@ -9,11 +9,11 @@ use crate::ip::resolve::{self, Heard};
 use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
 use crate::tcp::{Connection, Events, Flags, Segment, Transmit};
-use crate::wire::checksum;
 use crate::wire::ethernet::{Ethernet, Mac, is_unicast};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Ipv6, Upper};
 use crate::wire::tcp::Tcp;
+use crate::wire::{HAS_V6, checksum};
 
 /// The codepoint CE in a traffic class (RFC 3168, section 5).
 const CE: u8 = 3;
@@ -93,7 +93,8 @@ impl Shell<'_> {
     pub(super) fn packet(&mut self, arrival: &Arrival<'_>) -> usize {
         match arrival.packet.first().map(|first| first >> 4) {
             Some(4) => self.packet_v4(arrival),
-            Some(6) => self.packet_v6(arrival),
+            Some(6) if HAS_V6 => self.packet_v6(arrival),
+            Some(6) => 0,
             _ => self.count_malformed(),
         }
     }

@@ -16,11 +16,11 @@ use crate::pool::wheel::{tick_after, tick_of};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
 use crate::tcp::{Connection, Flags, State, Transmit};
-use crate::wire::checksum;
 use crate::wire::ethernet::Ethernet;
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6};
 use crate::wire::tcp::{CHECKSUM_AT, Tcp};
+use crate::wire::{HAS_V6, checksum};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;
@@ -330,7 +330,7 @@ impl Outgoing<'_> {
                 header.emit(packet, len).ok()?;
                 Some(checksum::addresses_v4(local, remote))
             }
-            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+            (IpAddr::V6(local), IpAddr::V6(remote)) if HAS_V6 => {
                 let header = Ipv6 {
                     traffic_class,
                     ..Ipv6::new(local, remote, Ipv6::TCP)

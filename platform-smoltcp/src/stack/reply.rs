@@ -7,13 +7,13 @@ use crate::stack::input::Arrival;
 use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
 use crate::tcp::{IcmpError, Seq, Transmit};
-use crate::wire::WireError;
 use crate::wire::checksum;
 use crate::wire::ethernet::Ethernet;
 use crate::wire::icmp::{Icmp, Quoted, Unreachable};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6, Refusal};
 use crate::wire::tcp::{CHECKSUM_AT, Tcp};
+use crate::wire::{HAS_V6, WireError};
 
 /// Most bytes of a packet that an ICMP error quotes: the error is then no larger than every host
 /// takes (RFC 1812, section 4.3.2.3; RFC 4443, section 2.4 c).
@@ -48,7 +48,7 @@ impl Shell<'_> {
             options: transmit.options,
         };
         let remote = ends.remote_ip();
-        self.write(arrival, (local, remote), Ipv4::TCP, |segment| {
+        self.write(arrival, (local, remote), Ipv4::TCP, &|segment| {
             let len = tcp.emit(segment)?;
             let segment = segment.get_mut(..len).unwrap_or_default();
             let addresses = checksum::addresses(local, remote);
@@ -64,12 +64,12 @@ impl Shell<'_> {
         arrival: &Arrival<'_>,
         (local, remote): (IpAddr, IpAddr),
         protocol: u8,
-        body: impl FnOnce(&mut [u8]) -> Result<usize, WireError>,
+        body: &dyn Fn(&mut [u8]) -> Result<usize, WireError>,
     ) -> usize {
         self.identification = self.identification.wrapping_add(1);
         let (link_len, mac, mtu) = (self.link_len(), self.mac, self.device.mtu);
         let identification = self.identification;
-        let written = || {
+        let mut written = || {
             if let Some(station) = arrival.station {
                 Ethernet::new(station, mac, resolve::kind_of(local)).emit(self.scratch)?;
             }
@@ -87,7 +87,7 @@ impl Shell<'_> {
                     header.identification = identification;
                     header.emit(packet, len)?
                 }
-                (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                (IpAddr::V6(local), IpAddr::V6(remote)) if HAS_V6 => {
                     Ipv6::new(local, remote, protocol).emit(packet, len)?
                 }
                 _ => return Err(WireError::Malformed),
@@ -115,7 +115,7 @@ impl Shell<'_> {
         match message {
             Icmp::EchoRequest { mark, data } => {
                 let reply = Icmp::EchoReply { mark, data };
-                self.write(arrival, addresses, Ipv4::ICMP, |body| reply.emit_v4(body))
+                self.write(arrival, addresses, Ipv4::ICMP, &|body| reply.emit_v4(body))
             }
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             other if self.hand_over_error(&other, arrival) => 0,
@@ -233,7 +233,7 @@ impl Shell<'_> {
             },
             packet: arrival.packet.get(..len).unwrap_or_default(),
         };
-        self.write(arrival, addresses, Ipv4::ICMP, |body| error.emit_v4(body))
+        self.write(arrival, addresses, Ipv4::ICMP, &|body| error.emit_v4(body))
     }
 
     /// Answers an IPv6 packet of a protocol that nobody here speaks (RFC 4443, sections 3.1 and
@@ -302,7 +302,7 @@ impl Shell<'_> {
         let (local, remote): (Ipv6Addr, Ipv6Addr) = (header.destination, header.source);
         let back = Ipv6::new(local, remote, Ipv6::ICMP);
         let addresses = (local.into(), remote.into());
-        self.write(arrival, addresses, Ipv6::ICMP, |body| {
+        self.write(arrival, addresses, Ipv6::ICMP, &|body| {
             message.emit_v6(&back, body)
         })
     }

@@ -43,6 +43,10 @@ const REPLIES_EVERY: Duration = Duration::from_millis(64);
 /// Bytes of the longest headers of IP and TCP.
 const HEADERS_MAX: usize = ipv6::HEADER_LEN + tcp::HEADER_MAX;
 
+/// SYN cookies are a part of the stack: feature `cookies`. Conditions on this leave out what only
+/// they need.
+pub(super) const COOKIES: bool = cfg!(feature = "cookies");
+
 /// Keyed hashes, each for one purpose.
 pub(super) struct Secrets {
     /// Of the demultiplexer.
@@ -229,7 +233,7 @@ impl<'a> Shell<'a> {
             memory.slots,
             memory.bytes,
             tables,
-            (classes, config.cookies),
+            (classes, COOKIES && config.cookies),
         )?;
         self.mac = config.mac;
         self.limits = config.limits;
@@ -241,7 +245,7 @@ impl<'a> Shell<'a> {
         {
             self.algorithm = config.algorithm;
         }
-        self.cookies = config.cookies;
+        self.cookies = COOKIES && config.cookies;
         #[cfg(feature = "ecn")]
         {
             self.ecn = config.ecn;
@@ -371,7 +375,7 @@ impl<'a> Shell<'a> {
     }
 
     /// Notes facts to report about an owned slot.
-    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     pub(super) fn report(&mut self, index: u32, facts: Facts) {
         if facts == Facts::NONE {
             return;

@@ -10,6 +10,7 @@ use crate::number::{high, low};
 use crate::pool::links::{Links, Node};
 use crate::pool::wheel::tick_of;
 use crate::stack::lease::{Resting, Working};
+use crate::wire::HAS_V6;
 
 /// No listener.
 pub(super) const NO_LISTENER: u8 = u8::MAX;
@@ -54,7 +55,7 @@ impl Ends {
     pub(super) const fn remote_ip(&self) -> IpAddr {
         // Compared as a number, not octet by octet as `Ipv6Addr::to_ipv4_mapped` does.
         let [.., a, b, c, d] = self.remote;
-        if u128::from_be_bytes(self.remote) >> 32 == 0xffff {
+        if !HAS_V6 || u128::from_be_bytes(self.remote) >> 32 == 0xffff {
             IpAddr::V4(Ipv4Addr::new(a, b, c, d))
         } else {
             IpAddr::V6(Ipv6Addr::from_octets(self.remote))
@@ -88,13 +89,12 @@ impl Ends {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.remote;
         let ports = (u64::from(self.local_port) << 16) | u64::from(self.remote_port);
         let last = (u64::from(self.local) << 32) | ports;
-        let words = [
+        secret.hash(&[
             u64::from_le_bytes([a, b, c, d, e, f, g, h]),
             u64::from_le_bytes([i, j, k, l, m, n, o, p]),
             last,
             extra,
-        ];
-        secret.hash(words.into_iter())
+        ])
     }
 
     /// Returns 32 bits of [`Self::hash`].

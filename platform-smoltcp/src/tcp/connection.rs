@@ -467,6 +467,7 @@ impl Connection {
     }
 
     /// Goes to CLOSED. What can be received stays.
+    #[inline(never)]
     pub(super) fn finish(&mut self, broken: Broken) {
         self.state = State::Closed;
         self.broken = broken;
@@ -516,6 +517,7 @@ impl Connection {
     }
 
     /// Returns the octets of payload of a full segment (RFC 6691).
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn segment_len(&self) -> u32 {
         self.segment_len_of(self.send.mss)
     }

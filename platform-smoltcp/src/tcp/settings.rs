@@ -7,7 +7,7 @@ use usockets::Duration;
 #[cfg_attr(feature = "search", derive(Hash))]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// CUBIC (RFC 9438): the default, for paths of any length.
+    /// CUBIC (RFC 9438): the default, for paths of any length. Reno without the feature `cubic`.
     #[default]
     Cubic,
     /// Reno (RFC 5681, RFC 6582): smaller code, slower on long and fast paths.

@@ -16,8 +16,6 @@ const ACK_DELAY: u32 = 40_000;
 const PEER_ACK_DELAY: u32 = 200_000;
 /// Keep-alive probes without an answer before the connection is given up, as on Linux (`tcp(7)`).
 const KEEPALIVE_PROBES: u8 = 9;
-/// Microseconds of a 16th of a second, the unit of limits.
-const SIXTEENTH: u64 = 62_500;
 /// After how many microseconds without a call deadlines are looked at, lest they wrap.
 const LATE: u64 = 1_000_000_000;
 /// Bits of the clock in microseconds that [`Timers::base`] leaves out: it counts about seconds.
@@ -124,18 +122,19 @@ impl Timers {
 
     /// Takes over what an owner has chosen.
     pub(super) fn configure(&mut self, settings: &Settings, now: u64) {
-        // Not in 128 bits, which processors of 32 take 1,000 octets of code to divide.
-        let units = |duration: Duration, micros: u64| {
-            let duration = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-            u16::try_from(duration.div_ceil(micros)).unwrap_or(u16::MAX)
+        let sixteenths = |duration: Duration| {
+            let rest = duration.subsec_nanos().div_ceil(1_000_000_000 / 16);
+            let whole = duration.as_secs().saturating_mul(16);
+            u16::try_from(whole.saturating_add(rest.into())).unwrap_or(u16::MAX)
         };
-        self.handshake = units(settings.handshake_timeout, SIXTEENTH);
-        self.user = units(settings.user_timeout, SIXTEENTH);
-        let second = 1_000_000;
-        self.keepalive = settings
-            .keepalive
-            .map_or(0, |every| units(every, second).max(1));
-        self.time_wait = units(settings.time_wait, second);
+        let seconds = |duration: Duration| {
+            let rest = u64::from(duration.subsec_nanos() > 0);
+            u16::try_from(duration.as_secs().saturating_add(rest)).unwrap_or(u16::MAX)
+        };
+        self.handshake = sixteenths(settings.handshake_timeout);
+        self.user = sixteenths(settings.user_timeout);
+        self.keepalive = settings.keepalive.map_or(0, |every| seconds(every).max(1));
+        self.time_wait = seconds(settings.time_wait);
         self.base = unit_of(now);
         self.progress_ms = millis(now);
         self.heard_ms = millis(now);
@@ -432,6 +431,7 @@ fn sooner(first: Option<u64>, other: u64) -> Option<u64> {
 }
 
 /// Returns the clock whose low bits are `low_bits`, the one nearest to `base`.
+#[cfg_attr(target_os = "none", inline(never))]
 fn near(base: u64, low_bits: u32) -> u64 {
     let ahead = low_bits.wrapping_sub(low(base)).cast_signed();
     base.saturating_add_signed(i64::from(ahead))

@@ -99,7 +99,7 @@ impl<'a> Sockets<'a> {
     }
 
     fn hash(&self, bound: &Bound) -> u32 {
-        let hash = self.secret.hash(bound.words().into_iter());
+        let hash = self.secret.hash(&bound.words());
         low(hash) ^ high(hash)
     }
 

@@ -88,16 +88,12 @@ impl Arp {
             Operation::Reply => 2,
         };
         let [h0, h1, p0, p1, h, p] = FIXED;
-        let fixed = [h0, h1, p0, p1, h, p, 0, operation];
-        let parts = fixed
-            .into_iter()
-            .chain(self.sender_mac)
-            .chain(self.sender_ip.octets())
-            .chain(self.target_mac)
-            .chain(self.target_ip.octets());
-        for (to, from) in message.iter_mut().zip(parts) {
-            *to = from;
-        }
+        let ([a, b, c, d, e, f], [s0, s1, s2, s3]) = (self.sender_mac, self.sender_ip.octets());
+        let ([u, v, w, x, y, z], [t0, t1, t2, t3]) = (self.target_mac, self.target_ip.octets());
+        *message = [
+            h0, h1, p0, p1, h, p, 0, operation, a, b, c, d, e, f, s0, s1, s2, s3, u, v, w, x, y, z,
+            t0, t1, t2, t3,
+        ];
         Ok(MESSAGE_LEN)
     }
 }

@@ -7,6 +7,7 @@ use crate::number::{low, put};
 
 /// Adds the bytes to a running sum, the last word padded with zeros. Only the last of several
 /// pieces may be of odd length.
+#[cfg(target_pointer_width = "64")]
 #[inline]
 pub(crate) fn add(sum: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -18,12 +19,27 @@ pub(crate) fn add(sum: u64, bytes: &[u8]) -> u64 {
     let sum = fours.iter().fold(sum, |sum, bytes| {
         sum.wrapping_add(u128::from(u32::from_ne_bytes(*bytes)))
     });
+    let [carries, sum] = [sum >> 64, sum].map(low_half);
+    plus(plus(sum, carries), padded(rest))
+}
+
+/// The same by words of 32 bits. Four billion of them do not overflow.
+#[cfg(not(target_pointer_width = "64"))]
+pub(crate) fn add(sum: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let sum = words.iter().fold(sum, |sum, bytes| {
+        sum.wrapping_add(u64::from(u32::from_ne_bytes(*bytes)))
+    });
+    plus(sum, padded(rest))
+}
+
+/// Returns less than four bytes as a word.
+fn padded(rest: &[u8]) -> u64 {
     let mut last = [0; 4];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    let [carries, sum] = [sum >> 64, sum].map(low_half);
-    plus(plus(sum, carries), u64::from(u32::from_ne_bytes(last)))
+    u64::from(u32::from_ne_bytes(last))
 }
 
 /// Adds with the carry brought round to the other end.
@@ -32,6 +48,7 @@ const fn plus(a: u64, b: u64) -> u64 {
     if carries { sum.wrapping_add(1) } else { sum }
 }
 
+#[cfg(target_pointer_width = "64")]
 const fn low_half(bits: u128) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = bits.to_le_bytes();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])

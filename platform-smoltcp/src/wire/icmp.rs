@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Ipv6, Upper};
-use crate::wire::{WireError, checksum, front, split};
+use crate::wire::{HAS_V6, WireError, checksum, front, split};
 
 /// Bytes of the header of every message that is known here.
 pub const HEADER_LEN: usize = 8;
@@ -278,7 +278,7 @@ fn quoted_ends(packet: &[u8], wanted: u8) -> Option<(SocketAddr, SocketAddr, &[u
             let segment = packet.get(header_len..)?;
             (source.into(), destination.into(), segment)
         }
-        6 => {
+        6 if HAS_V6 => {
             let (header, rest) = packet.split_first_chunk::<{ ipv6::HEADER_LEN }>()?;
             let (source, destination) = header.get(8..)?.split_first_chunk::<16>()?;
             let destination = destination.first_chunk::<16>()?;

@@ -6,6 +6,8 @@ use crate::wire::{WireError, checksum, front};
 
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
+/// Where in it the checksum stands.
+const CHECKSUM_AT: usize = 10;
 
 /// An IPv4 header. Options are passed over when it is read, and none are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -142,14 +144,12 @@ impl Ipv4 {
         let ([f0, f1], [s0, s1, s2, s3]) = (fragment.to_be_bytes(), self.source.octets());
         let [d0, d1, d2, d3] = self.destination.octets();
         let (class, hops, protocol) = (self.traffic_class, self.hop_limit, self.protocol);
-        let with = |[c0, c1]: [u8; 2]| {
-            [
-                0x45, class, l0, l1, i0, i1, f0, f1, hops, protocol, c0, c1, s0, s1, s2, s3, d0,
-                d1, d2, d3,
-            ]
-        };
-        let sum = checksum::finish(checksum::add(0, &with([0; 2])));
-        *header = with(sum.to_be_bytes());
+        *header = [
+            0x45, class, l0, l1, i0, i1, f0, f1, hops, protocol, 0, 0, s0, s1, s2, s3, d0, d1, d2,
+            d3,
+        ];
+        let sum = checksum::finish(checksum::add(0, header));
+        checksum::put_at(header, CHECKSUM_AT, sum);
         Ok(HEADER_LEN)
     }
 }

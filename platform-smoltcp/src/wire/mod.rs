@@ -36,6 +36,9 @@ pub mod ndp;
 pub mod tcp;
 pub mod udp;
 
+/// The stack speaks IPv6: feature `ipv6`. Conditions on this leave out what only IPv6 needs.
+pub(crate) const HAS_V6: bool = cfg!(feature = "ipv6");
+
 /// Why bytes are no header of a format, or a header does not go into a buffer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -25,7 +25,7 @@ mod hidden;
 mod outside;
 #[cfg(feature = "tls")]
 mod secured;
-#[cfg(feature = "stack")]
+#[cfg(feature = "small-stack")]
 mod stack;
 
 use core::panic::PanicInfo;
@@ -77,7 +77,7 @@ extern "C" fn _start() -> ! {
         }
         #[cfg(feature = "tls")]
         1 => secured::run(receive, cork),
-        #[cfg(feature = "stack")]
+        #[cfg(feature = "small-stack")]
         6 => stack::run(receive, cork),
         _ => anything::run(lent, holding, receive, cork),
     };

@@ -178,21 +178,21 @@ impl Codings {
     }
 }
 
-/// The bytes of a host name, an address and a port (RFC 3986, section 3.2).
-const HOST: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut rest = table.as_mut_slice();
+/// The bytes of a host name, an address and a port (RFC 3986, section 3.2): a bit for each.
+const HOST: u128 = {
+    let mut bits = 0;
     let mut byte = 0_u8;
-    while let Some((first, after)) = rest.split_first_mut() {
-        *first = byte.is_ascii_alphanumeric() || is_host_mark(byte);
+    while byte.is_ascii() {
+        if byte.is_ascii_alphanumeric() || is_host_mark(byte) {
+            bits |= 1 << byte;
+        }
         byte = byte.wrapping_add(1);
-        rest = after;
     }
-    table
+    bits
 };
 
 fn is_host(byte: &u8) -> bool {
-    HOST.get(usize::from(*byte)).is_some_and(|is_host| *is_host)
+    byte.is_ascii() && HOST.wrapping_shr(u32::from(*byte)) & 1 != 0
 }
 
 const fn is_host_mark(byte: u8) -> bool {

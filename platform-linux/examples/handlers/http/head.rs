@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 use super::fields::Fields;
 use super::reply::Status;
 
-/// Header fields of one request.
-const FIELDS_MAX: usize = 64;
+/// Header fields of one request: as many as a small machine's stack has room for, 16 bytes each.
+const FIELDS_MAX: usize = if cfg!(target_os = "none") { 24 } else { 64 };
 
 /// Bytes from a target to the end of its line: " HTTP/1.1".
 const VERSION: usize = 9;
@@ -236,20 +236,27 @@ fn path<'a>(method: &str, target: &'a str) -> Result<&'a str, Status> {
     if method == "CONNECT" || (target == "*" && method == "OPTIONS") {
         return Ok("*");
     }
-    let Some((scheme, rest)) = target.split_once("://") else {
-        return Err(Status::BadRequest);
-    };
+    let (scheme, rest) = split_before(target, b":");
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return Err(Status::BadRequest);
     }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest.split_at_checked(end) {
-        Some(("", _)) | None => Err(Status::BadRequest),
-        Some((_, path)) if path.starts_with('/') => Ok(without_query(path)),
-        Some(_) => Ok("/"),
+    let rest = rest.strip_prefix("://").unwrap_or_default();
+    match split_before(rest, b"/?") {
+        ("", _) => Err(Status::BadRequest),
+        (_, path) if path.starts_with('/') => Ok(without_query(path)),
+        _ => Ok("/"),
     }
 }
 
 fn without_query(path: &str) -> &str {
-    path.split_once('?').map_or(path, |(path, _)| path)
+    split_before(path, b"?").0
+}
+
+/// Splits text before the first of some ASCII characters; at its end if there is none.
+fn split_before<'a>(text: &'a str, characters: &[u8]) -> (&'a str, &'a str) {
+    let end = text
+        .bytes()
+        .position(|byte| characters.iter().any(|one| *one == byte));
+    end.and_then(|end| text.split_at_checked(end))
+        .unwrap_or((text, ""))
 }

@@ -422,7 +422,7 @@ fn put_stats(text: &mut Text<'_>, (stats, requests, _): Counters, is_head: bool)
         ("open", stats.open.into()),
         ("in_use", stats.in_use.into()),
     ];
-    put_page(text, lines.into_iter(), is_head);
+    put_page(text, &mut lines.into_iter(), is_head);
 }
 
 /// Puts the loop's state and what the machine tells of itself.
@@ -434,11 +434,15 @@ fn put_report(text: &mut Text<'_>, (stats, requests, facts): Counters, is_head: 
         ("in_use", stats.in_use.into()),
     ];
     let facts = facts.iter().map(|(name, find)| (*name, find()));
-    put_page(text, lines.into_iter().chain(facts), is_head);
+    put_page(text, &mut lines.into_iter().chain(facts), is_head);
 }
 
 /// Puts the length of a page of names and numbers and, unless it is a HEAD request, the page.
-fn put_page(text: &mut Text<'_>, lines: impl Iterator<Item = (&'static str, u64)>, is_head: bool) {
+fn put_page(
+    text: &mut Text<'_>,
+    lines: &mut dyn Iterator<Item = (&'static str, u64)>,
+    is_head: bool,
+) {
     let mut bytes = [0_u8; PAGE_MAX];
     let mut body = Text::new(&mut bytes);
     for (name, number) in lines {

@@ -4,7 +4,7 @@
 /// shows, whatever power of two its length is.
 const PERIOD: usize = 89;
 /// A whole number of periods: fewer where it would take a good part of the flash.
-const LEN: usize = PERIOD * if cfg!(target_os = "none") { 12 } else { 92 };
+const LEN: usize = PERIOD * if cfg!(target_os = "none") { 4 } else { 92 };
 
 /// Printable bytes in a fixed order. A long body repeats it.
 pub(crate) static PATTERN: [u8; LEN] = make();

@@ -66,7 +66,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         let now = socket.net().now();
         if now < self.crowded_until {
             self.crowded_until = now.saturating_add(CROWDED);
-            let idlest = idlest(self.shared.clients(), |id| {
+            let idlest = idlest(self.shared.clients(), &mut |id| {
                 socket.other(id).and_then(|(_, it)| it.idle_since())
             });
             if let Some(id) = idlest {
@@ -118,7 +118,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         if error == Error::Exhausted {
             self.crowded_until = sockets.net().now().saturating_add(CROWDED);
             for _ in 0..ROOM_MADE {
-                let idlest = idlest(self.shared.clients(), |id| {
+                let idlest = idlest(self.shared.clients(), &mut |id| {
                     sockets.get(id).and_then(|(_, it)| it.idle_since())
                 });
                 if let Some(id) = idlest {
@@ -156,7 +156,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
 /// Returns the client that has been idle for the longest time.
 fn idlest(
     clients: &[Option<SocketId>],
-    mut idle_since: impl FnMut(SocketId) -> Option<Instant>,
+    idle_since: &mut dyn FnMut(SocketId) -> Option<Instant>,
 ) -> Option<SocketId> {
     let idle = clients.iter().flatten();
     let idle = idle.filter_map(|id| Some((idle_since(*id)?, *id)));

@@ -11,9 +11,9 @@ use crate::registers::{
     MAC_STATUS, MAC_TRANSMIT,
 };
 
-/// Largest IP packet: 1 KiB and headers, for windows of no more than that. Beside TLS the least
+/// Largest IP packet: 768 bytes and headers, for windows of no more than that. Beside TLS the least
 /// that IPv4 allows, as every byte counts.
-pub const MTU: usize = if cfg!(feature = "tls") { 576 } else { 1_064 };
+pub const MTU: usize = if cfg!(feature = "tls") { 576 } else { 808 };
 /// Bytes of an Ethernet header.
 const HEADER: usize = 14;
 /// Bytes of the largest frame.

@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU32;
 
+use super::HAS_CUBIC;
 use super::hystart::HyStart;
 
 /// beta_cubic is 0.7 (RFC 9438, section 4.6), here of 1,024.
@@ -65,8 +66,8 @@ impl Cubic {
     #[inline]
     pub(super) const fn slow_start(&mut self) -> Option<&mut HyStart> {
         match &mut self.course {
-            Course::Between(hystart) => Some(hystart),
-            Course::Epoch(_) => None,
+            Course::Between(hystart) if HAS_CUBIC => Some(hystart),
+            _ => None,
         }
     }
 
@@ -78,6 +79,9 @@ impl Cubic {
 
     /// Begins a new curve after a loss that has made `threshold` the threshold.
     pub(super) fn on_reduced(&mut self, threshold: u32) {
+        if !HAS_CUBIC {
+            return;
+        }
         let window = u64::from(threshold).saturating_mul(1_024).div_ceil(BETA);
         let window = u32::try_from(window).unwrap_or(u32::MAX);
         self.on_idle();
@@ -91,7 +95,7 @@ impl Cubic {
     /// Notes that the window is `window` octets again as before the last loss, which was none. If
     /// the curve has not been given up yet, it goes on (section 4.9.1).
     pub(super) fn on_undo(&mut self, window: u32) {
-        if matches!(self.course, Course::Between(_)) {
+        if HAS_CUBIC && matches!(self.course, Course::Between(_)) {
             self.w_max = self.w_max.max(window);
         }
     }
@@ -241,7 +245,7 @@ fn cube_root(number: u64) -> u32 {
     u32::try_from(root).unwrap_or(u32::MAX)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cubic"))]
 mod tests {
     use super::*;
 

@@ -39,6 +39,8 @@ use bbr::Bbr;
 pub(super) use bbr::Delivered;
 use cubic::Cubic;
 
+/// CUBIC and HyStart++ are a part of the stack: feature `cubic`. Conditions on this leave them out.
+const HAS_CUBIC: bool = cfg!(feature = "cubic");
 /// Segments of the initial window (RFC 6928).
 const INITIAL_SEGMENTS: u32 = 10;
 /// The window after a loss is at least two segments (RFC 5681, equation 4).
@@ -196,15 +198,15 @@ impl Congestion {
         }
         if left > 0 {
             match algorithm {
-                Algorithm::Reno => self.grow_by(left, self.window, mss),
                 // It has hooks of its own.
                 #[cfg(feature = "bbr")]
                 Algorithm::Bbr => {}
-                Algorithm::Cubic => {
+                Algorithm::Cubic if HAS_CUBIC => {
                     let windows = (self.window, self.threshold);
                     let rate = self.cubic.rate(windows, left, mss, smoothed, now_ms);
                     self.grow_by(left, rate, mss);
                 }
+                Algorithm::Reno | Algorithm::Cubic => self.grow_by(left, self.window, mss),
             }
         }
         self.window = self.window.min(WINDOW_MAX);
@@ -268,15 +270,15 @@ impl Congestion {
     /// Returns what congestion leaves of a window of which `flight` octets are on their way.
     fn reduced(&self, algorithm: Algorithm, flight: u32, mss: u32) -> u32 {
         match algorithm {
-            Algorithm::Reno => flight >> 1,
             // Losses do not change where the path was full.
             #[cfg(feature = "bbr")]
             Algorithm::Bbr => self.threshold,
-            Algorithm::Cubic => {
+            Algorithm::Cubic if HAS_CUBIC => {
                 // A window that is not made use of has not caused the loss (RFC 9438, section 4.6).
                 let most = flight.saturating_add(mss.saturating_mul(3));
                 Cubic::reduced(self.window.min(most))
             }
+            Algorithm::Reno | Algorithm::Cubic => flight >> 1,
         }
     }
 
@@ -409,6 +411,7 @@ mod tests {
         assert_eq!(cubic.window, window);
     }
 
+    #[cfg(feature = "cubic")]
     #[test]
     fn a_loss_that_was_none_does_not_leave_slow_start_slow() {
         let mut cubic = Congestion::new(1_000, false);

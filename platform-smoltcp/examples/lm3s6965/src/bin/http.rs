@@ -14,13 +14,13 @@ mod server;
 /// Connections at once.
 const CONNECTIONS: usize = 8;
 /// Bytes of the stack's two buffers for each.
-const WINDOW: usize = 1024;
+const WINDOW: usize = 768;
 /// Bytes that the handler keeps for each of what it received.
-const IN: usize = 896;
+const IN: usize = 736;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
 /// Bytes that the image has for its statics (`layout/http/memory.x`).
-const STATICS_MAX: usize = 48 * 1024 - 5376;
+const STATICS_MAX: usize = 40 * 1024 - 3584;
 /// What is between the stack and the loop: nothing.
 const LAYER: Budget = Budget::NONE;
 /// What is printed when clients can come.

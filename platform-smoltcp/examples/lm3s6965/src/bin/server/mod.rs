@@ -100,7 +100,9 @@ const FACTS: &[Fact] = &[
 #[entry]
 fn main() -> ! {
     board::start();
-    match serve() {
+    // On the stack first, of which `serve` takes a part.
+    let stack = idle();
+    match serve(stack) {
         Ok(()) => {
             print("stopped", None);
             host::exit(true)
@@ -116,8 +118,11 @@ fn main() -> ! {
 }
 
 /// Serves until it is asked to stop and the last connection has ended.
-fn serve() -> Result<(), Error> {
-    let server = server()?;
+#[inline(never)]
+fn serve(stack: &'static mut Network) -> Result<(), Error> {
+    let (slots, working) = (slots(), working());
+    let platform = platform(stack, slots, working)?;
+    let server = server(platform);
     server.net().listen(endpoint(), Group::Listener)?;
     print(LISTENING, None);
     let handler = handler();
@@ -129,12 +134,10 @@ fn serve() -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the loop and its platform, which are built on the stack first: not a part of `serve`,
-/// whose stack lasts.
+/// Makes the loop: not a part of `serve`, whose stack lasts.
 #[inline(never)]
-fn server() -> Result<&'static mut Loop<'static, Platform, Server<'static, IN, OUT>>, Error> {
-    let platform = platform(slots())?;
-    Ok(SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take())))
+fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<'static, IN, OUT>> {
+    SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
 }
 
 /// Makes the handler: not a part of `serve` either.
@@ -152,10 +155,14 @@ fn idle() -> &'static mut Network {
 
 /// Starts the stack on the statics.
 #[inline(never)]
-fn platform(slots: &'static mut [Slot]) -> Result<Platform, Error> {
+fn platform(
+    network: &'static mut Network,
+    slots: &'static mut [Slot],
+    working: &'static mut [Working],
+) -> Result<Platform, Error> {
     let memory = Memory {
         slots,
-        working: working(),
+        working,
         resting: &mut [],
         in_flight: &mut [],
         outstanding: OUTSTANDING.take(),
@@ -166,7 +173,6 @@ fn platform(slots: &'static mut [Slot]) -> Result<Platform, Error> {
         neighbours: NEIGHBOURS.take(),
         scratch: SCRATCH.take(),
     };
-    let network = idle();
     start(network, memory, &[CLASS])?;
     layer(network)
 }
