@@ -228,7 +228,7 @@ test_lm3s6965() {
     try "HTTP on the LM3S6965" 8
     stop "HTTP on the LM3S6965" 0
     took "trying HTTP on the LM3S6965"
-    report_lm3s6965 "HTTP on the LM3S6965 (Cortex-M3)" "$images/http" $((75 * 1024)) $((40 * 1024)) 8
+    report_lm3s6965 "HTTP on the LM3S6965 (Cortex-M3)" "$images/http" $((72 * 1024)) $((40 * 1024)) 8
     local without=$flash
     export IDENTITY=$target/lm3s6965/identity
     mkdir -p "$IDENTITY"

@@ -3,8 +3,8 @@
 /// Bytes after which the pattern repeats: a prime, so that a block that is lost or sent twice
 /// shows, whatever power of two its length is.
 const PERIOD: usize = 89;
-/// A whole number of periods: fewer where it would take a good part of the flash.
-const LEN: usize = PERIOD * if cfg!(target_os = "none") { 4 } else { 92 };
+/// A whole number of periods: one where more would take a good part of the flash.
+const LEN: usize = PERIOD * if cfg!(target_os = "none") { 1 } else { 92 };
 
 /// Printable bytes in a fixed order. A long body repeats it.
 pub(crate) static PATTERN: [u8; LEN] = make();

@@ -9,6 +9,7 @@
 pub mod clock;
 #[cfg(feature = "tls")]
 pub mod crypto;
+mod division;
 pub mod ethernet;
 pub mod host;
 pub mod memory;

@@ -33,16 +33,15 @@ const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW)
 /// Made when the program starts: they are not all zero bytes, and would lie in the flash too.
 static SLOTS: StaticCell<[Slot; CONNECTIONS]> = StaticCell::new();
 static WORKING: StaticCell<[Working; CONNECTIONS]> = StaticCell::new();
-static OUTSTANDING: ConstStaticCell<[Outstanding; CLASS.outstanding_len()]> =
-    ConstStaticCell::new([Outstanding::EMPTY; CLASS.outstanding_len()]);
-static RANGES: ConstStaticCell<[Block; CLASS.ranges_len()]> =
-    ConstStaticCell::new([Block::EMPTY; CLASS.ranges_len()]);
-static BYTES: ConstStaticCell<[u8; CONNECTIONS * 2 * WINDOW]> =
-    ConstStaticCell::new([0; CONNECTIONS * 2 * WINDOW]);
-static BUCKETS: ConstStaticCell<[u32; CONNECTIONS]> = ConstStaticCell::new([0; CONNECTIONS]);
+static NEIGHBOURS: StaticCell<[Neighbour; 4]> = StaticCell::new();
 static LISTENERS: ConstStaticCell<[Listener; 1]> = ConstStaticCell::new([Listener::EMPTY; 1]);
-static NEIGHBOURS: ConstStaticCell<[Neighbour; 4]> = ConstStaticCell::new([Neighbour::EMPTY; 4]);
-static SCRATCH: ConstStaticCell<[u8; FRAME_MAX]> = ConstStaticCell::new([0; FRAME_MAX]);
+static ZEROS: ConstStaticCell<Zeros> = ConstStaticCell::new(Zeros {
+    outstanding: [Outstanding::EMPTY; CLASS.outstanding_len()],
+    ranges: [Block::EMPTY; CLASS.ranges_len()],
+    bytes: [0; CONNECTIONS * 2 * WINDOW],
+    buckets: [0; CONNECTIONS],
+    scratch: [0; FRAME_MAX],
+});
 /// The listener has a place as well.
 static SOCKETS: ConstStaticCell<Sockets<Platform, Server<'static, IN, OUT>, { CONNECTIONS + 1 }>> =
     ConstStaticCell::new(Sockets::new());
@@ -50,6 +49,16 @@ static STORE: ConstStaticCell<Store<IN, OUT, { CONNECTIONS + 1 }>> =
     ConstStaticCell::new(Store::new());
 static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
     ConstStaticCell::new([0; HttpMemory::<IN, OUT>::RECEIVE_MAX]);
+
+/// The memory of the stack that is all zero bytes at first, together: taking each for itself would
+/// be code for each.
+struct Zeros {
+    outstanding: [Outstanding; CLASS.outstanding_len()],
+    ranges: [Block; CLASS.ranges_len()],
+    bytes: [u8; CONNECTIONS * 2 * WINDOW],
+    buckets: [u32; CONNECTIONS],
+    scratch: [u8; FRAME_MAX],
+}
 
 /// What a connection costs, wherever it is.
 const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
@@ -160,18 +169,19 @@ fn platform(
     slots: &'static mut [Slot],
     working: &'static mut [Working],
 ) -> Result<Platform, Error> {
+    let zeros = ZEROS.take();
     let memory = Memory {
         slots,
         working,
         resting: &mut [],
         in_flight: &mut [],
-        outstanding: OUTSTANDING.take(),
-        ranges: RANGES.take(),
-        bytes: BYTES.take(),
-        buckets: BUCKETS.take(),
+        outstanding: &mut zeros.outstanding,
+        ranges: &mut zeros.ranges,
+        bytes: &mut zeros.bytes,
+        buckets: &mut zeros.buckets,
         listeners: LISTENERS.take(),
-        neighbours: NEIGHBOURS.take(),
-        scratch: SCRATCH.take(),
+        neighbours: NEIGHBOURS.init_with(|| [const { Neighbour::EMPTY }; 4]),
+        scratch: &mut zeros.scratch,
     };
     start(network, memory, &[CLASS])?;
     layer(network)
