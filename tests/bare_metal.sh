@@ -19,7 +19,8 @@ folder=$(mktemp -d)
 finish() {
     local started
     for started in $qemu $beside; do
-        kill "$started" 2>/dev/null || true
+        # `unshare` does not end by other signals.
+        kill -KILL "$started" 2>/dev/null || true
     done
     rm -rf "$folder"
 }
@@ -230,6 +231,7 @@ test_lm3s6965() {
     took "trying HTTP on the LM3S6965"
     report_lm3s6965 "HTTP on the LM3S6965 (Cortex-M3)" "$images/http" $((72 * 1024)) $((40 * 1024)) 8
     local without=$flash
+    test_dhcp
     export IDENTITY=$target/lm3s6965/identity
     mkdir -p "$IDENTITY"
     build_lm3s6965 https --features tls
@@ -243,6 +245,71 @@ test_lm3s6965() {
         $((64 * 1024)) 2
     bound "flash that TLS adds" $((flash - without)) 80000
     row 'flash that TLS adds to HTTP' $((flash - without)) 80000
+}
+
+# The image that gets its address by DHCP, of QEMU's server, on a network that the image knows nothing
+# of. Only who it is differs, so pages are enough. Called where `machine` and `images` are known.
+test_dhcp() {
+    local name="HTTP with DHCP on the LM3S6965" tries
+    build_lm3s6965 http_dhcp --features dhcp
+    took "building $name"
+    boot 80 "${machine[@]}" -kernel "$images/http_dhcp" \
+        -nic "user,restrict=on,net=192.0.2.0/24,dhcpstart=192.0.2.77,hostfwd=tcp:127.0.0.1:0-:80"
+    if ! grep -q '^address: 192\.0\.2\.77' "$folder/log"; then
+        cat "$folder/log" >&2
+        fail "$name has another address"
+    fi
+    for ((tries = 0; tries < 20; tries++)); do
+        curl --silent --show-error --fail --max-time 20 -o "$folder/bytes" \
+            "http://127.0.0.1:$port/bytes/100000" || fail "$name"
+        [ "$(wc -c <"$folder/bytes")" = 100000 ] || fail "a long answer of $name is not complete"
+    done
+    curl --silent --show-error --fail --max-time 20 -o "$folder/status" \
+        "http://127.0.0.1:$port/status" || fail "$name"
+    stop "$name" 0
+    took "trying $name"
+    report_lm3s6965 "$name (Cortex-M3)" "$images/http_dhcp" $((96 * 1024)) $((44 * 1024)) 8
+    row 'flash that DHCP and UDP add to HTTP' $((flash - without))
+    renew "$name"
+}
+
+# Has the image renew its lease: QEMU's holds for a day, so it is one of dnsmasq, on a TAP in a network
+# namespace, which is to be asked for more time after five seconds.
+renew() {
+    local name=$1 tries
+    if [ "$(id -u)" != 0 ] || [ ! -e /dev/net/tun ]; then
+        [ "${CI:-}" != true ] || fail "there can be no TAP to renew a lease on"
+        echo "that $name renews its lease is not tested: it takes root and a TAP" >&2
+        return
+    fi
+    need dnsmasq dnsmasq-base
+    need ip iproute2
+    rm -f "$folder/log"
+    unshare --net --pid --fork --kill-child bash -euc '
+        ip tuntap add us0 mode tap
+        ip addr add 192.0.2.1/24 dev us0
+        ip link set us0 up
+        dnsmasq --conf-file=/dev/null --no-daemon --user=root --pid-file --port=0 --interface=us0 \
+            --bind-interfaces --leasefile-ro --dhcp-authoritative --dhcp-option=option:T1,5 \
+            --dhcp-range=192.0.2.77,192.0.2.77,255.255.255.0,120 >"$1/dnsmasq" 2>&1 &
+        log=$1
+        shift
+        exec "$@" -nic tap,ifname=us0,script=no,downscript=no -display none -serial stdio \
+            -monitor none -no-reboot </dev/null >"$log/log" 2>&1
+    ' - "$folder" "${machine[@]}" -kernel "$images/http_dhcp" &
+    beside=$!
+    for ((tries = 0; tries < 300; tries++)); do
+        ! grep -q '^lease renewed: 192\.0\.2\.77' "$folder/log" 2>/dev/null || break
+        sleep 0.1
+    done
+    if [ "$tries" = 300 ]; then
+        cat "$folder"/{log,dnsmasq} >&2
+        fail "$name does not renew its lease"
+    fi
+    # What it has started ends with it. Bash would tell that it was killed.
+    { kill -KILL "$beside" && wait "$beside" || true; } 2>/dev/null
+    beside=
+    took "$name renewing its lease"
 }
 
 # In its folder, where its configuration is.

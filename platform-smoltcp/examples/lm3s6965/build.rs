@@ -12,6 +12,9 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=--nmagic");
     println!("cargo:rustc-link-arg-bins=-L{here}/layout");
     println!("cargo:rustc-link-arg-bin=http=-L{here}/layout/http");
+    if env::var_os("CARGO_FEATURE_DHCP").is_some() {
+        println!("cargo:rustc-link-arg-bin=http_dhcp=-L{here}/layout/http_dhcp");
+    }
     println!("cargo:rustc-link-arg-bin=https=-L{here}/layout/https");
     if env::var_os("CARGO_FEATURE_TLS").is_some() {
         make_identity();

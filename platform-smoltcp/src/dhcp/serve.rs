@@ -1,8 +1,9 @@
 //! A client on a datagram socket of a stack.
 
+use core::borrow::BorrowMut;
 use core::net::{Ipv4Addr, SocketAddr};
 
-use usockets::{Arrival, DatagramOption, Departure, Duration, Error, Net, SocketId};
+use usockets::{Arrival, DatagramOption, Datagrams, Departure, Duration, Error, Net, SocketId};
 
 use crate::device::PollDevice;
 use crate::dhcp::client::{Action, DhcpClient};
@@ -30,8 +31,8 @@ impl DhcpClient {
     ///
     /// # Errors
     /// What [`Net::bind`] says.
-    pub fn bind<D: PollDevice, C: Copy + PartialEq>(
-        net: &mut Net<'_, Stack<'_, D>, C>,
+    pub fn bind<P: Datagrams, C: Copy + PartialEq>(
+        net: &mut Net<'_, P, C>,
         context: C,
     ) -> Result<SocketId, Error> {
         let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, CLIENT_PORT));
@@ -45,10 +46,10 @@ impl DhcpClient {
     /// the last change of the stack's address.
     ///
     /// The stack gets the lease's address and router in place of all IPv4 addresses that it has;
-    /// those of IPv6 stay.
-    pub fn serve<D: PollDevice, C: Copy + PartialEq>(
+    /// those of IPv6 stay. It is the loop's platform, or what the loop has borrowed as that.
+    pub fn serve<'a, D: PollDevice, P: Datagrams + BorrowMut<Stack<'a, D>>, C: Copy + PartialEq>(
         &mut self,
-        net: &mut Net<'_, Stack<'_, D>, C>,
+        net: &mut Net<'_, P, C>,
         id: SocketId,
     ) -> Option<DhcpEvent> {
         let now = net.now();
@@ -68,21 +69,22 @@ impl DhcpClient {
                 self.on_message(now, message);
             }
         }
-        if net.platform_mut().is_address_taken() {
-            net.platform_mut().watch_address(None);
+        let stack: &mut Stack<'a, D> = net.platform_mut().borrow_mut();
+        if stack.is_address_taken() {
+            stack.watch_address(None);
             self.on_conflict(now);
         }
         let mut event = None;
         for _ in 0..STEPS_MAX {
             match self.poll(now, &mut memory) {
                 Action::Send { to, len } => send(net, id, to, memory.get(..len)),
-                Action::Probe(ip) => net.platform_mut().probe_address(ip),
+                Action::Probe(ip) => net.platform_mut().borrow_mut().probe_address(ip),
                 Action::Configure(lease) => {
-                    configure(net.platform_mut(), Some(&lease));
+                    configure(net.platform_mut().borrow_mut(), Some(&lease));
                     event = Some(DhcpEvent::Configured(lease));
                 }
                 Action::Deconfigure => {
-                    configure(net.platform_mut(), None);
+                    configure(net.platform_mut().borrow_mut(), None);
                     event = Some(DhcpEvent::Deconfigured);
                 }
                 Action::Wait(until) => {
@@ -101,8 +103,8 @@ impl DhcpClient {
 const _: () = assert!(MESSAGE_MAX <= RECEIVE);
 
 /// Sends a message. What cannot be sent is sent again in time.
-fn send<D: PollDevice, C: Copy + PartialEq>(
-    net: &mut Net<'_, Stack<'_, D>, C>,
+fn send<P: Datagrams, C: Copy + PartialEq>(
+    net: &mut Net<'_, P, C>,
     id: SocketId,
     to: Ipv4Addr,
     message: Option<&[u8]>,

@@ -89,6 +89,19 @@ pub fn print(text: &str, number: Option<u32>) {
     uart::write(b"\r\n");
 }
 
+/// Writes a line to the terminal: `text`, and an address.
+#[cfg(feature = "dhcp")]
+pub fn print_address(text: &str, ip: core::net::Ipv4Addr) {
+    uart::write(text.as_bytes());
+    for (place, octet) in ip.octets().into_iter().enumerate() {
+        uart::write(if place == 0 { b" " } else { b"." });
+        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| digit | b'0');
+        let zeros = usize::from(octet < 100).saturating_add(usize::from(octet < 10));
+        uart::write(digits.get(zeros..).unwrap_or_default());
+    }
+    uart::write(b"\r\n");
+}
+
 #[exception]
 fn SysTick() {
     clock::tick();

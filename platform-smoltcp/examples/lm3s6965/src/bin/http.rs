@@ -10,6 +10,8 @@ use usockets::{Budget, Endpoint, Error};
 #[path = "../../../../../platform-linux/examples/handlers/http/mod.rs"]
 mod http;
 mod server;
+#[path = "server/fixed.rs"]
+mod station;
 
 /// Connections at once.
 const CONNECTIONS: usize = 8;

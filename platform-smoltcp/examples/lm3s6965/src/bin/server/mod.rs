@@ -1,10 +1,10 @@
-//! What both images are made of: the memory, the loop and the status page. A program that includes
-//! this has the sizes, the platform and the endpoint in its root.
+//! What all images are made of: the memory, the loop and the status page. A program that includes
+//! this has the sizes, the platform and the endpoint in its root, and a module `station`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use board::ethernet::{self, Ethernet, FRAME_MAX};
-use board::network::{Network, start};
+use board::network::Network;
 use board::{clock, host, memory, print};
 use cortex_m_rt::entry;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -14,16 +14,14 @@ use usockets_smoltcp::{Block, Listener, Memory, Neighbour, Outstanding, SizeClas
 use crate::http::date::WallClock;
 use crate::http::memory::{Memory as HttpMemory, Store};
 use crate::http::routes::route;
-use crate::http::server::{Group, Server};
 use crate::http::service::{Fact, Service};
-use crate::{
-    CONNECTIONS, IN, LAYER, LISTENING, OUT, Platform, STATICS_MAX, WINDOW, endpoint, layer, network,
-};
+use crate::station::{SOCKETS as SOCKETS_MAX, Station, begin, seed, start, station};
+use crate::{CONNECTIONS, IN, LAYER, OUT, Platform, STATICS_MAX, WINDOW, layer, network};
 
 /// Lent to the loop, so that it need not be moved through the stack.
 static NETWORK: StaticCell<Network> = StaticCell::new();
-static SERVER: StaticCell<Loop<'static, Platform, Server<'static, IN, OUT>>> = StaticCell::new();
-static HANDLER: StaticCell<Server<'static, IN, OUT>> = StaticCell::new();
+static SERVER: StaticCell<Loop<'static, Platform, Station>> = StaticCell::new();
+static STATION: StaticCell<Station> = StaticCell::new();
 static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
 /// What the stack has for each connection.
 const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW)
@@ -42,11 +40,9 @@ static ZEROS: ConstStaticCell<Zeros> = ConstStaticCell::new(Zeros {
     buckets: [0; CONNECTIONS],
     scratch: [0; FRAME_MAX],
 });
-/// The listener has a place as well.
-static SOCKETS: ConstStaticCell<Sockets<Platform, Server<'static, IN, OUT>, { CONNECTIONS + 1 }>> =
+static SOCKETS: ConstStaticCell<Sockets<Platform, Station, SOCKETS_MAX>> =
     ConstStaticCell::new(Sockets::new());
-static STORE: ConstStaticCell<Store<IN, OUT, { CONNECTIONS + 1 }>> =
-    ConstStaticCell::new(Store::new());
+static STORE: ConstStaticCell<Store<IN, OUT, SOCKETS_MAX>> = ConstStaticCell::new(Store::new());
 static BUFFER: ConstStaticCell<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]> =
     ConstStaticCell::new([0; HttpMemory::<IN, OUT>::RECEIVE_MAX]);
 
@@ -61,7 +57,7 @@ struct Zeros {
 }
 
 /// What a connection costs, wherever it is.
-const CONNECTION: usize = Sockets::<Platform, Server<'static, IN, OUT>, 1>::SLOT_BYTES
+const CONNECTION: usize = Sockets::<Platform, Station, 1>::SLOT_BYTES
     + size_of::<HttpMemory<IN, OUT>>()
     + CLASS.budget().bytes() / CONNECTIONS;
 
@@ -74,15 +70,11 @@ const MEMORY: Budget = CLASS
     .and(Budget::of::<Network>())
     .and(Budget::of::<Ethernet>())
     .and(LAYER)
-    .and(Budget::of::<
-        Sockets<Platform, Server<'static, IN, OUT>, { CONNECTIONS + 1 }>,
-    >())
-    .and(Budget::of::<Store<IN, OUT, { CONNECTIONS + 1 }>>())
+    .and(Budget::of::<Sockets<Platform, Station, SOCKETS_MAX>>())
+    .and(Budget::of::<Store<IN, OUT, SOCKETS_MAX>>())
     .and(Budget::of::<[u8; HttpMemory::<IN, OUT>::RECEIVE_MAX]>())
-    .and(Budget::of::<Server<'static, IN, OUT>>())
-    .and(Budget::of::<
-        Loop<'static, Platform, Server<'static, IN, OUT>>,
-    >());
+    .and(Budget::of::<Station>())
+    .and(Budget::of::<Loop<'static, Platform, Station>>());
 
 const _: () = assert!(MEMORY.bytes() <= STATICS_MAX, "the statics fit the RAM");
 
@@ -132,9 +124,8 @@ fn serve(stack: &'static mut Network) -> Result<(), Error> {
     let (slots, working) = (slots(), working());
     let platform = platform(stack, slots, working)?;
     let server = server(platform);
-    server.net().listen(endpoint(), Group::Listener)?;
-    print(LISTENING, None);
-    let handler = handler();
+    begin(server)?;
+    let handler = handler()?;
     while server.stats().in_use > 0 {
         let free = network(server.platform()).free_count();
         SLOTS_FREE.store(u32::try_from(free).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -145,15 +136,16 @@ fn serve(stack: &'static mut Network) -> Result<(), Error> {
 
 /// Makes the loop: not a part of `serve`, whose stack lasts.
 #[inline(never)]
-fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Server<'static, IN, OUT>> {
+fn server(platform: Platform) -> &'static mut Loop<'static, Platform, Station> {
     SERVER.init_with(|| Loop::new(platform, SOCKETS.take(), BUFFER.take()))
 }
 
 /// Makes the handler: not a part of `serve` either.
 #[inline(never)]
-fn handler() -> &'static mut Server<'static, IN, OUT> {
+fn handler() -> Result<&'static mut Station, Error> {
     let service = Service::new(route, WallClock(|| None)).with_facts(FACTS);
-    HANDLER.init_with(|| Server::new(service, STORE.take()))
+    let seed = seed()?;
+    Ok(STATION.init_with(|| station(service, STORE.take(), seed)))
 }
 
 /// Makes the stack that is to be.
