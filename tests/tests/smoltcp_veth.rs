@@ -1,7 +1,8 @@
 //! Against the kernel's TCP across a veth whose other end a device of Linux has, in a namespace of
 //! its own. Every byte is compared.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use usockets::{Endpoint, Error, Loop, Platform, Sockets, Waker};
@@ -163,6 +164,47 @@ fn a_removed_interface_ends_the_loop(link: Link) {
     });
 }
 
+/// The same with frames on their way in both directions.
+fn an_interface_removed_under_load_ends_the_loop(link: Link) {
+    in_namespace(move || {
+        let classes = [SizeClass::new(4, 32_768, 32_768)];
+        let net = stack(link, &classes, Losses::default());
+        let mut sockets = Box::new(Sockets::<_, Echo, 4>::new());
+        let mut buffer = vec![0; 65_536];
+        let mut server = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
+        let at = Endpoint::tcp(([0, 0, 0, 0], 80).into());
+        server.net().listen(at, ()).unwrap();
+        let client = std::thread::spawn(send_until_it_fails);
+        let start = server.platform().now();
+        let (mut echo, mut removed) = (Echo::default(), false);
+        let ended = loop {
+            let now = server.platform().now();
+            assert!(now < start.saturating_add(Duration::from_secs(30)));
+            let until = now.saturating_add(Duration::from_millis(20));
+            if let Err(error) = server.poll(&mut echo, Some(until)) {
+                break error;
+            }
+            if !removed && server.platform().counters().received > 500 {
+                command("ip link del us0");
+                removed = true;
+            }
+        };
+        // ENODEV (`errno(3)`).
+        assert_eq!((removed, ended), (true, Error::Platform(19)));
+        client.join().unwrap();
+    });
+}
+
+/// Sends to the stack for as long as something takes it, and reads what comes back.
+fn send_until_it_fails() {
+    let mut stream = TcpStream::connect(SocketAddr::from((STACK, 80))).unwrap();
+    let timeout = Some(Duration::from_millis(500));
+    stream.set_write_timeout(timeout).unwrap();
+    stream.set_read_timeout(timeout).unwrap();
+    let mut buffer = [7; 20_000];
+    while stream.write(&buffer).is_ok() && stream.read(&mut buffer).is_ok() {}
+}
+
 /// A loop in which nothing happens sleeps, also when the link is down.
 fn a_device_without_frames_sleeps(link: Link) {
     in_namespace(move || {
@@ -207,6 +249,7 @@ on_links!(
         a_full_ring_is_counted_and_works_again,
         a_link_that_is_down_for_a_while_loses_nothing,
         a_removed_interface_ends_the_loop,
+        an_interface_removed_under_load_ends_the_loop,
         a_device_without_frames_sleeps,
     ];
     xdp_with_offload: XdpOffload, [
@@ -221,6 +264,7 @@ on_links!(
         a_full_ring_is_counted_and_works_again,
         a_link_that_is_down_for_a_while_loses_nothing,
         a_removed_interface_ends_the_loop,
+        an_interface_removed_under_load_ends_the_loop,
     ];
     packet: Packet, [
         clients_get_every_byte_back,
@@ -230,6 +274,7 @@ on_links!(
         a_full_ring_is_counted_and_works_again,
         a_link_that_is_down_for_a_while_loses_nothing,
         a_removed_interface_ends_the_loop,
+        an_interface_removed_under_load_ends_the_loop,
         a_device_without_frames_sleeps,
     ];
     packet_with_offload: PacketOffload, [

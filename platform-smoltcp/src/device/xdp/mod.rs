@@ -21,7 +21,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, send,
 use rustix::net::{netdevice::name_to_index, socket_with};
 use usockets::{Duration, Error, Instant, Notify, Waker};
 
-use self::memory::{CHUNK, METADATA_LEN, Memory, SLOT_MAX};
+use self::memory::{CHUNK, METADATA_LEN, Memory, parts_of};
 use self::options::{XdpCopy, XdpMode, XdpOptions};
 use self::ring::{ADDRESS_LEN, DESCRIPTOR_LEN, Layout, Ring};
 use crate::device::packet::socket::watch_all;
@@ -117,6 +117,9 @@ impl XdpProgram {
 /// its [`Memory::scratch`](crate::Memory::scratch) has beyond a frame to send: 64 KiB more where
 /// another system on the same machine may send as large ones, as over a veth in generic mode.
 ///
+/// Frames to send that are longer than a page less 16 bytes go in several parts, too, for which the
+/// kernel (Linux 6.6) and the driver must be able; else the device does not open with such an MTU.
+///
 /// Each stack of several has a queue and a device of its own, and they share what the link told one
 /// of them (`SharedNeighbours`, feature `queues`).
 ///
@@ -160,10 +163,10 @@ impl Xdp {
     ///
     /// # Errors
     /// [`Error::Denied`] without the right to, [`Error::AddressInUse`] when the queue has such a
-    /// socket, [`Error::Invalid`] for a queue that is not there, packets that do not fit in a page,
-    /// or a number of frames that is no power of two, [`Error::Unsupported`] when kernel or driver
-    /// cannot do what is asked, [`Error::Exhausted`] without memory, else [`Error::Platform`] with
-    /// `errno`.
+    /// socket, [`Error::Invalid`] for a queue that is not there, packets that do not fit in 17
+    /// pages, or a number of frames that is no power of two or less than those pages,
+    /// [`Error::Unsupported`] when kernel or driver cannot do what is asked, [`Error::Exhausted`]
+    /// without memory, else [`Error::Platform`] with `errno`.
     pub fn open(
         program: &XdpProgram,
         queue: u32,
@@ -171,7 +174,8 @@ impl Xdp {
         options: XdpOptions,
     ) -> Result<Self, Error> {
         let frames = options.frames;
-        let fits = mtu.saturating_add(ETHERNET_LEN) <= SLOT_MAX;
+        let parts = parts_of(mtu.saturating_add(ETHERNET_LEN));
+        let fits = parts <= CHAIN_MAX && parts <= place(frames);
         if !fits || !frames.is_power_of_two() || queue >= program::QUEUES_MAX {
             return Err(Error::Invalid);
         }
@@ -196,9 +200,10 @@ impl Xdp {
         let flags = flags | SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
         let address = |flags| SocketAddrXdp::new(flags, this.watch.interface(), queue);
         // Frames in several parts since Linux 6.6, and not by every driver.
-        bind(&this.fd, &address(flags | SocketAddrXdpFlags::XDP_USE_SG))
-            .or_else(|_| bind(&this.fd, &address(flags)))
-            .map_err(error)?;
+        match bind(&this.fd, &address(flags | SocketAddrXdpFlags::XDP_USE_SG)) {
+            Err(_) if parts == 1 => bind(&this.fd, &address(flags)).map_err(error)?,
+            bound => bound.map_err(error)?,
+        }
         let said = sockopt::xdp_options(&this.fd).map_err(error)?;
         this.zero_copy = said.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
         // What drivers do with frames of their own sending is up to each.
@@ -217,8 +222,11 @@ impl Xdp {
         let size = options.frames;
         let flags = SocketFlags::CLOEXEC;
         let fd = socket_with(AddressFamily::XDP, SocketType::RAW, flags, None)?;
-        let memory = Memory::new(size)?;
-        let leaves_checksums = register(fd.as_fd(), &memory, options.leaves_checksums)?;
+        let parts = parts_of(mtu.saturating_add(ETHERNET_LEN));
+        let memory = Memory::new(size, parts)?;
+        // The kernel wants room for what is to be done before each part, where the stack writes.
+        let wanted = options.leaves_checksums && parts == 1;
+        let leaves_checksums = register(fd.as_fd(), &memory, wanted)?;
         sockopt::set_xdp_umem_fill_ring_size(&fd, size)?;
         sockopt::set_xdp_umem_completion_ring_size(&fd, size)?;
         sockopt::set_xdp_rx_ring_size(&fd, size)?;
@@ -324,7 +332,7 @@ impl Xdp {
         let ready = self.completion.ready();
         for _ in 0..ready {
             if let Some(address) = self.completion.take_address() {
-                self.memory.give_back(Memory::start_of(address));
+                self.memory.give_back(address);
             }
         }
         if ready > 0 {
@@ -461,6 +469,11 @@ impl PollDevice for Xdp {
         let Some(address) = self.slot.take() else {
             return;
         };
+        if len == 0 {
+            // Nothing that the kernel would send, or give back.
+            self.slot = Some(address);
+            return;
+        }
         if meta.checksum {
             let number = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
             let (start, at) = (meta.tcp_at(), meta.checksum_at());
@@ -468,15 +481,24 @@ impl PollDevice for Xdp {
             self.memory
                 .ask_for_checksum(address, number(start), number(further));
         }
-        if self.tx.room() == 0 {
+        // No more than was lent.
+        let len = len.min(self.memory.slot_max());
+        let parts = parts_of(len);
+        if place(self.tx.room()) < parts {
             // There are as many places as chunks: the kernel's index makes no sense.
             self.counters.broken = self.counters.broken.wrapping_add(1);
+            self.memory.hand_over(address, 1);
             self.memory.give_back(address);
-        } else {
-            self.tx.put_frame(address, count(len), meta.checksum);
-            self.tx.publish();
-            self.counters.sent = self.counters.sent.wrapping_add(1);
+            return;
         }
+        self.memory.hand_over(address, parts);
+        for index in 0..parts {
+            if let Some(part) = Memory::part(address, len, index) {
+                self.tx.put_part(part, meta.checksum && index == 0);
+            }
+        }
+        self.tx.publish();
+        self.counters.sent = self.counters.sent.wrapping_add(1);
     }
 
     fn flush(&mut self) {

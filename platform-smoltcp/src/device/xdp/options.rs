@@ -28,7 +28,7 @@ pub enum XdpCopy {
 #[non_exhaustive]
 pub struct XdpOptions {
     /// Frames that may be on their way in each direction, a power of two; each takes a page of
-    /// memory.
+    /// memory. Of those longer than a page fewer have place, by the pages that they take.
     pub frames: u32,
     /// Who copies.
     pub copy: XdpCopy,
@@ -38,8 +38,8 @@ pub struct XdpOptions {
     /// tells. Never for a card.
     pub trusts_checksums: bool,
     /// TCP checksums of frames to send are left to the kernel, which has the card finish them or
-    /// does it itself: where the kernel copies, from Linux 6.8 on; elsewhere the stack does it all
-    /// the same.
+    /// does it itself: where the kernel copies, from Linux 6.8 on, and a frame takes one page;
+    /// elsewhere the stack does it all the same.
     ///
     /// Across a veth nobody finishes them. The kernel at its other end knows of it; another AF_XDP
     /// device there has to trust them ([`Self::trusts_checksums`]).

@@ -95,14 +95,16 @@ impl Ring {
         self.own = self.own.wrapping_add(1);
     }
 
-    /// As the producer, writes a frame behind the last entry, before which stands what is to be
-    /// done with it or not. There has to be room.
-    pub(crate) fn put_frame(&mut self, address: u64, len: u32, has_metadata: bool) {
+    /// As the producer, writes a frame or a part of one behind the last entry, before which stands
+    /// what is to be done with it or not. There has to be room.
+    pub(crate) fn put_part(&mut self, part: Descriptor, has_metadata: bool) {
         let at = self.entry(self.own);
-        let options = if has_metadata { HAS_METADATA } else { 0 };
-        self.region.store_u64(at, address);
-        self.region.store(at.saturating_add(8), len);
-        self.region.store(at.saturating_add(12), options);
+        let metadata = if has_metadata { HAS_METADATA } else { 0 };
+        let continued = if part.continued { CONTINUED } else { 0 };
+        self.region.store_u64(at, part.address);
+        self.region.store(at.saturating_add(8), part.len);
+        self.region
+            .store(at.saturating_add(12), metadata | continued);
         self.own = self.own.wrapping_add(1);
     }
 
@@ -175,6 +177,14 @@ mod tests {
     };
     const LEN: usize = 192 + 8 * DESCRIPTOR_LEN;
 
+    const fn part(address: u64, len: u32, continued: bool) -> Descriptor {
+        Descriptor {
+            address,
+            len,
+            continued,
+        }
+    }
+
     /// Both sides of a ring, whose indices stand shortly before they wrap.
     fn sides(memory: &mut [u64; LEN / 8]) -> [Ring; 2] {
         let start = 0_u32.wrapping_sub(3);
@@ -198,7 +208,7 @@ mod tests {
         for burst in [3, 8, 1, 5, 7, 2, 8] {
             assert_eq!(producer.room(), SIZE);
             for _ in 0..burst {
-                producer.put_frame(u64::from(sent) << 33, sent, false);
+                producer.put_part(part(u64::from(sent) << 33, sent, sent % 3 == 0), false);
                 sent += 1;
             }
             assert_eq!(consumer.ready(), 0, "not published");
@@ -208,7 +218,7 @@ mod tests {
                 let descriptor = consumer.peek(skip).unwrap();
                 let address = u64::from(seen) << 33;
                 assert_eq!((descriptor.address, descriptor.len), (address, seen));
-                assert!(!descriptor.continued);
+                assert_eq!(descriptor.continued, seen % 3 == 0);
                 seen += 1;
             }
             consumer.skip(burst);
@@ -230,7 +240,7 @@ mod tests {
                     while producer.room() == 0 {
                         std::thread::yield_now();
                     }
-                    producer.put_frame(u64::from(number), number, true);
+                    producer.put_part(part(u64::from(number), number, false), true);
                     producer.publish();
                 }
             });
