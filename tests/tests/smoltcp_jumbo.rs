@@ -15,8 +15,8 @@ use usockets_smoltcp::{
 };
 use usockets_tests::smoltcp::forge::{ip, udp};
 use usockets_tests::smoltcp::kernel::{
-    Client, Echo, Faulty, KERNEL, Link, Losses, MTU, STACK, batch, command, echo_client,
-    echo_server, in_namespace, stack_on, veth_with_queues,
+    Echo, Faulty, KERNEL, Link, Losses, MTU, STACK, batch, command, connect_by, echo_client,
+    in_namespace, stack_on, veth_with_queues,
 };
 use usockets_tests::smoltcp::{Recipe, pattern, seed};
 
@@ -231,18 +231,7 @@ fn the_kernel_serves_clients_with_jumbo_frames() {
         let device = open(mode, JUMBO, XdpOptions::DEFAULT).unwrap();
         let classes = [SizeClass::new(4, 65_535, 65_535)];
         let net = stack_on(Box::new(device), &classes, Losses::default());
-        let to = SocketAddr::from((KERNEL, 7));
-        let server = echo_server(to);
-        let mut sockets = Box::new(Sockets::<_, Client, 4>::new());
-        let mut buffer = vec![0; 65_536];
-        let mut client = Client::new(pattern(BULK, 3));
-        let mut looped = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
-        looped.net().connect(Endpoint::tcp(to), ()).unwrap();
-        while !client.is_done {
-            looped.poll(&mut client, None).unwrap();
-        }
-        assert!(client.back == client.bytes);
-        server.join().unwrap();
+        connect_by(net, SocketAddr::from((KERNEL, 7)));
     });
 }
 
