@@ -11,7 +11,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use usockets::tls::{IdentityError, RustCrypto, Scheme, TrustAnchor};
+use usockets::tls::{IdentityError, KeyError, RustCrypto, Scheme, TrustAnchor};
 use usockets_linux::{KeyFileReason, KeyFiles, LinuxMachine};
 
 /// A directory that is removed in the end.
@@ -142,13 +142,30 @@ fn a_text_that_is_cut_is_no_shorter_chain() {
     let (one, key) = made(&params(&["localhost"]));
     let (other, _) = made(&params(&["other"]));
     let both = format!("{one}{other}");
-    let end = both.trim_end().len();
-    for len in one.len() + "-----BEGIN CERTIFICATE-----\n".len()..end {
+    for len in one.len() + 1..both.trim_end().len() {
         let reason = reason(both.get(..len).unwrap(), &key);
         assert!(matches!(reason, KeyFileReason::Pem(_)), "{len}: {reason}");
     }
-    let broken = both.replace("-----END", "?\n-----END");
-    assert!(matches!(reason(&broken, &key), KeyFileReason::Pem(_)));
+    // In front, in each of the two.
+    for start in 1..=other.find("-----END").unwrap() {
+        let rest = other.get(start..).unwrap();
+        for text in [format!("{rest}{one}"), format!("{one}{rest}")] {
+            let reason = reason(&text, &key);
+            assert!(matches!(reason, KeyFileReason::Pem(_)), "{start}: {reason}");
+        }
+    }
+    let mark = format!("\u{feff}{both}");
+    for broken in [
+        both.replace("-----END", "?\n-----END"),
+        both.replace("-----BEGIN", "----BEGIN"),
+        mark,
+    ] {
+        assert!(matches!(reason(&broken, &key), KeyFileReason::Pem(_)));
+    }
+    // What is around and between is left alone.
+    let around = format!("A text.\n-----\n{one}\n--\n{other}\nThe end.\n");
+    let files = KeyFiles::parse(around.as_bytes(), key.as_bytes()).unwrap();
+    assert_eq!(files.chain().len(), 2);
 }
 
 #[test]
@@ -208,6 +225,13 @@ fn a_missing_intermediate_is_told() {
     let with_root = format!("{leaf}{middle}{}", root.pem());
     assert_eq!(check(&with_root, &key, &roots), Ok(()));
     assert_eq!(check(&leaf, &key, &roots), Err(IdentityError::NoIssuer));
+    // That an authority happens to have the certificate's name makes it no authority's.
+    let own_key = KeyPair::generate().unwrap();
+    let own = params(&["localhost"]).self_signed(&own_key).unwrap();
+    let namesake = [webpki::anchor_from_trusted_cert(own.der()).unwrap()];
+    assert_eq!(check(&leaf, &key, &namesake), Err(IdentityError::NoIssuer));
+    let own_key = own_key.serialize_pem();
+    assert_eq!(check(&own.pem(), &own_key, &namesake), Ok(()));
     // Between two that are there, it shows without authorities.
     let gap = format!("{leaf}{}", root.pem());
     assert_eq!(check(&gap, &key, &[]), Err(IdentityError::Gap(1)));
@@ -242,6 +266,25 @@ fn keys_in_sec1_are_used() {
     if let Some(sec1) = openssl(&["ec"], &key) {
         assert!(sec1.contains("BEGIN EC PRIVATE KEY"));
         assert_eq!(check(&certificate, &sec1, &[]), Ok(()));
+    }
+}
+
+/// Curves whose numbers are as long as those of P-256, in SEC 1 and PKCS #8: nothing is signed with
+/// the number on another curve.
+#[test]
+fn keys_of_another_curve_are_told() {
+    let (certificate, _) = made(&params(&["localhost"]));
+    for curve in ["secp256k1", "brainpoolP256r1"] {
+        let Some(sec1) = openssl(&["ecparam", "-name", curve, "-genkey", "-noout"], "") else {
+            return;
+        };
+        assert!(sec1.contains("BEGIN EC PRIVATE KEY"));
+        let pkcs8 = openssl(&["pkcs8", "-topk8", "-nocrypt"], &sec1).unwrap();
+        for key in [sec1, pkcs8] {
+            let reason = reason(&certificate, &key);
+            let is_told = matches!(reason, KeyFileReason::Key(KeyError::OtherKind));
+            assert!(is_told, "{curve}: {reason}");
+        }
     }
 }
 

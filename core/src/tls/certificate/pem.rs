@@ -25,7 +25,7 @@ pub struct Pem<'t> {
 pub enum PemError {
     /// The text ends within the section: it was cut.
     Cut,
-    /// What is in the section is no base64, or its end is that of another.
+    /// What is in the section is no base64, its end is that of another, or it has no beginning.
     Malformed,
     /// The section does not fit the memory: three bytes are needed for every four characters.
     TooLong,
@@ -38,7 +38,9 @@ impl fmt::Display for PemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cut => "the PEM text ends within a section",
-            Self::Malformed => "a section of the PEM text is no base64, or has no end of its own",
+            Self::Malformed => {
+                "a section of the PEM text is no base64, or has no beginning or end of its own"
+            }
             Self::TooLong => "a section of the PEM text is too long",
             Self::Encrypted => "a section of the PEM text is encrypted with a password",
         })
@@ -59,7 +61,9 @@ impl<'t> Pem<'t> {
     ///
     /// # Errors
     /// The section is cut, malformed, too long or encrypted. The next call goes on behind what was
-    /// read of it.
+    /// read of it. An end without a beginning is malformed too, and a text that ends with the front
+    /// of a beginning is cut: no damage makes the sections fewer without a word, unless it takes
+    /// whole ones.
     pub fn next<'m>(
         &mut self,
         label: &str,
@@ -71,6 +75,12 @@ impl<'t> Pem<'t> {
             };
             if labelled(line, b"-----BEGIN ") == Some(label.as_bytes()) {
                 break;
+            }
+            if labelled(line, b"-----END ") == Some(label.as_bytes()) {
+                return Err(PemError::Malformed);
+            }
+            if self.rest.is_empty() && is_cut(line, label) {
+                return Err(PemError::Cut);
             }
         }
         let mut decoder = Decoder::default();
@@ -114,6 +124,14 @@ impl<'t> Pem<'t> {
 fn labelled<'t>(line: &'t [u8], start: &[u8]) -> Option<&'t [u8]> {
     line.strip_prefix(start)?.strip_suffix(b"-----")
 }
+
+/// Returns true if a line is the front of the one that begins a section with the label.
+fn is_cut(line: &[u8], label: &str) -> bool {
+    let start = b"-----BEGIN ".iter();
+    let mut whole = start.chain(label.as_bytes()).chain(b"-----");
+    !line.is_empty() && line.iter().all(|byte| whole.next() == Some(byte))
+}
+
 /// Base64 (RFC 4648, section 4), a character at a time.
 #[derive(Default)]
 struct Decoder {

@@ -112,7 +112,8 @@ impl<'a> Identity<'a> {
         self.check_names()?;
         let issued = |root: &TrustAnchor<'_>| {
             let subject = root.subject.as_ref();
-            subject == last.issuer || subject == last.subject
+            let is_it = root.subject_public_key_info.as_ref() == last.key;
+            subject == last.issuer || (is_it && subject == last.subject)
         };
         if roots.is_empty() || roots.iter().any(issued) {
             Ok(())
