@@ -52,8 +52,9 @@ pub struct Endpoint<'a> {
     /// Connections that a listener may have at a time; those beyond are treated as
     /// [`Self::when_full`] says. No bound by default. Ignored by connects.
     pub connections_max: u32,
-    /// Which of a layer's configurations holds for this listener or connect, by its index in the
-    /// list that the layer was given; 0, the first, by default. Without a layer it means nothing.
+    /// Which of a layer's configurations holds for this listener or connect, by its index, if the
+    /// layer has several; 0, the first, by default. `Tls` has one at a time (`Tls::set_config`),
+    /// and resumes no session of a connect by another number. Without a layer it means nothing.
     pub config: u16,
 }
 

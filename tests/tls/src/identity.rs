@@ -92,6 +92,33 @@ impl Signer for RsaKey {
     }
 }
 
+/// A P-384 key that signs by ring.
+struct P384Key(ring::signature::EcdsaKeyPair);
+
+impl P384Key {
+    fn new(document: &[u8]) -> Self {
+        let algorithm = &ring::signature::ECDSA_P384_SHA384_ASN1_SIGNING;
+        let random = ring::rand::SystemRandom::new();
+        Self(ring::signature::EcdsaKeyPair::from_pkcs8(algorithm, document, &random).unwrap())
+    }
+}
+
+impl Signer for P384Key {
+    fn scheme(&self) -> Scheme {
+        Scheme::ECDSA_P384_SHA384
+    }
+
+    fn sign(&self, message: &[u8], signature: &mut [u8]) -> Option<usize> {
+        let made = self
+            .0
+            .sign(&ring::rand::SystemRandom::new(), message)
+            .ok()?;
+        let made = made.as_ref();
+        signature.get_mut(..made.len())?.copy_from_slice(made);
+        Some(made.len())
+    }
+}
+
 fn padding(scheme: Scheme) -> Option<&'static dyn ring::signature::RsaEncoding> {
     match scheme {
         Scheme::RSA_PSS_RSAE_SHA256 => Some(&ring::signature::RSA_PSS_SHA256),
@@ -216,7 +243,7 @@ impl Authority {
             Kind::P256 => Box::new(EcdsaP256Key::from_der(&document).unwrap()),
             Kind::Ed25519 => Box::new(Ed25519Key::from_der(&document).unwrap()),
             Kind::Rsa(_) => Box::new(RsaKey::new(&document)),
-            Kind::P384 => unimplemented!("usockets signs with no P-384 key"),
+            Kind::P384 => Box::new(P384Key::new(&document)),
         };
         Leaf {
             chain,

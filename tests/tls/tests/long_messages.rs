@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rustls::DistinguishedName;
 use rustls::server::WebPkiClientVerifier;
 use usockets::tls::{
-    Alert, CertificateError, ClientConfig, Config, IdentityError, ServerConfig, WithRoom,
+    Alert, CertificateError, ClientAuth, ClientConfig, Config, IdentityError, ServerConfig,
+    WithRoom,
 };
 use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Leaf, Machine, Ours, Theirs, pump};
 
@@ -38,6 +39,41 @@ fn a_client_takes_as_long_a_chain_as_it_has_room_for() {
         // With the usual room neither is taken, and it is told why.
         let mut theirs = Theirs::server(server);
         let mut usual = Ours::client(1, &config, "localhost");
+        pump(&mut usual, &config, &mut theirs, 1_000);
+        assert_eq!(usual.broken, Some(Broken::Sent(Alert::DECODE_ERROR)));
+        let error = usual.connection.certificate_error();
+        assert_eq!(error, Some(CertificateError::TooLong));
+        assert!(usual.connection.lacks_room());
+    }
+}
+
+/// The same of a server, whose clients show long chains.
+#[test]
+fn a_server_takes_as_long_a_chain_as_it_has_room_for() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let policy = ClientAuth::Required(&roots);
+    let identities = [leaf.identity(&slices).client_auth(policy)];
+    let config = Config::server(ServerConfig::new(&identities));
+    for (count, opens) in [(40, true), (120, false)] {
+        let person = long(&authority, count);
+        let client = rustls::ClientConfig::builder_with_provider(Theirs::whole_provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(authority.root_store())
+            .with_client_auth_cert(person.rustls_chain(), person.rustls_key())
+            .unwrap();
+        let client = Arc::new(client);
+        let mut theirs = Theirs::client(client.clone(), "localhost");
+        let crypto = WithRoom::<_, 32_768>::new(Crypto::new(Machine::new(1)));
+        let mut roomy = Ours::server_with(crypto);
+        pump(&mut roomy, &config, &mut theirs, 1_000);
+        assert_eq!(roomy.connection.is_open(), opens, "{:?}", roomy.broken);
+
+        let mut theirs = Theirs::client(client, "localhost");
+        let mut usual = Ours::server(1);
         pump(&mut usual, &config, &mut theirs, 1_000);
         assert_eq!(usual.broken, Some(Broken::Sent(Alert::DECODE_ERROR)));
         let error = usual.connection.certificate_error();

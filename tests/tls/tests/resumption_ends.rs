@@ -288,6 +288,10 @@ fn the_previous_secret() {
     let server = |keys| Config::server(ServerConfig::new(&identities).tickets(keys));
     let [old, new, newest] = [server(&keys[0]), server(&keys[1]), server(&keys[2])];
     let ours = connect(places(), (NOW, NOW), &client, &old);
+    // Another process has the same secret.
+    let same = TicketKeys::new([1; 32], 1_000);
+    let ours = connect(ours.sessions, (NOW, NOW), &client, &server(&same));
+    assert!(ours.connection.is_resumed());
     let ours = connect(ours.sessions, (NOW, NOW), &client, &new);
     assert!(ours.connection.is_resumed());
     // What it has got now is of the new one, which an old process does not know.
@@ -299,9 +303,10 @@ fn the_previous_secret() {
     assert!(ours.connection.is_resumed());
 }
 
-/// Another port may be another server's, even if the name is the same.
+/// Another port may be another server's, even if the name is the same; and who connects by another
+/// number of a configuration wants its sessions apart.
 #[test]
-fn with_the_port() {
+fn with_the_port_and_the_configuration() {
     type Layer<'s> = Tls<'s, Linux, Crypto>;
     let authority = Authority::new(Kind::P256);
     let leaf = authority.issue(Kind::P256, &["localhost"]);
@@ -326,11 +331,19 @@ fn with_the_port() {
     });
     let mut echo = Echo::new(100);
     let start = std::time::Instant::now();
-    for (number, (addr, resumed)) in [(0, 0), (0, 2), (1, 2), (1, 4), (0, 6)]
-        .into_iter()
-        .enumerate()
+    for (number, (addr, config, resumed)) in [
+        (0, 0, 0),
+        (0, 0, 2),
+        (1, 0, 2),
+        (1, 0, 4),
+        (0, 0, 6),
+        (0, 1, 6),
+        (0, 1, 8),
+    ]
+    .into_iter()
+    .enumerate()
     {
-        let to = Endpoint::tls(addrs[addr], Some("localhost"));
+        let to = Endpoint::tls(addrs[addr], Some("localhost")).config(config);
         the_loop.net().connect(to, Part::Ask).unwrap();
         while echo.closed.len() < 2 * (number + 1) {
             assert!(start.elapsed() < Duration::from_secs(10), "too slow");

@@ -9,7 +9,7 @@ use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
 use ring::signature as by_ring;
 use rustls::pki_types::{AlgorithmIdentifier, alg_id};
-use usockets::tls::{Alert, ClientConfig, Config, Crypto as _, ServerConfig};
+use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, Crypto as _, ServerConfig};
 use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Ours, Theirs, pump, rsa, settle};
 
 /// The names of what usockets verifies, with what makes it.
@@ -195,8 +195,11 @@ fn chains() {
         assert_eq!(client.broken, None);
         assert!(theirs.is_open() && client.connection.is_open());
 
+        // Of both sides.
         let chain = leaf.slices();
-        let identities = [leaf.identity(&chain)];
+        let own = leaf.identity(&chain);
+        let client_config = Config::client(ClientConfig::new(&roots).identity(&own));
+        let identities = [own.client_auth(ClientAuth::Required(&roots))];
         let server_config = Config::server(ServerConfig::new(&identities));
         let mut client = Ours::client(1, &client_config, "localhost");
         let mut server = Ours::server(2);

@@ -13,10 +13,11 @@ const LIFETIME_MAX: u32 = 604_800;
 ///
 /// A key is derived for every lifetime-long period from one secret, so tickets are good for one
 /// to two lifetimes, and servers, threads or processes with the same secret take each other's. A
-/// client that resumes is given a new ticket, but sees certificates again after a week at most. Who
-/// steals the secret can read every ticket but no traffic, since resumption makes a fresh key
-/// exchange: replace it now and then, and [keep](Self::with_previous) the one before for a
-/// lifetime. Wiped when dropped.
+/// client that resumes is given a new ticket, but sees certificates again after a week at most.
+/// Until when the server's certificate is good is the client's to count (RFC 8446, section 4.6.1,
+/// names the peer's), and no client that has shown a certificate is resumed. Who steals the secret
+/// can read every ticket but no traffic, since resumption makes a fresh key exchange: replace it
+/// now and then, and [keep](Self::with_previous) the one before for a lifetime. Wiped when dropped.
 pub struct TicketKeys {
     pub(super) secret: [u8; 32],
     /// The same as the secret if there is none.
