@@ -19,6 +19,17 @@ mod support;
 
 use echo::EchoServer;
 
+#[cfg(feature = "tls-small")]
+const USAGE: &str = "usage: echo_server [ADDR] [--tls [--cert PEM --key PEM]...]
+
+Echoes what each connection sends, at ADDR, 127.0.0.1:3000 if none is given.
+
+  --tls        over TLS 1.3; without a certificate one is made for localhost, and written to
+               localhost.pem
+  --cert PEM   the certificate chain, the own certificate first; several times for several names
+  --key PEM    its private key
+  --help       says this";
+
 /// Bytes read at once, and so the most that is ever held for one peer. A block of 64 KiB is one
 /// read and one write then, not four of each.
 const RECEIVE: usize = 65_536;
@@ -44,6 +55,10 @@ fn serve() -> Result<(), support::Failure> {
     #[cfg(feature = "tls-small")]
     {
         let options = identity::Options::parse(std::env::args().skip(1))?;
+        if options.help {
+            println!("{USAGE}");
+            return Ok(());
+        }
         if options.tls {
             return secured::serve(options);
         }

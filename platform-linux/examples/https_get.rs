@@ -18,9 +18,12 @@ use usockets_linux::Linux;
 mod key_log;
 #[path = "support/response.rs"]
 mod response;
+#[path = "support/roots.rs"]
+mod system;
 
 use key_log::Logged;
 use response::Response;
+use system::system_roots;
 
 #[cfg(not(feature = "aws-lc-rs"))]
 use usockets::tls::RustCrypto as Provider;
@@ -40,6 +43,8 @@ SSLKEYLOGFILE=FILE writes the secrets of the connection to FILE.";
 struct Get {
     request: Buffer<4096>,
     response: Response,
+    /// Whether a server has answered, be it that its certificate was refused.
+    is_answered: bool,
     outcome: Result<(), String>,
 }
 
@@ -48,6 +53,7 @@ impl<P: Platform> Handler<P> for Get {
     type Ext = ();
 
     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) {
+        self.is_answered = true;
         // It fits: the connection is new.
         let _ = socket.write(self.request.filled());
     }
@@ -69,6 +75,7 @@ impl<P: Platform> Handler<P> for Get {
     }
 
     fn on_connect_error(&mut self, _: &mut Socket<'_, P, Self>, (): (), error: Error) {
+        self.is_answered = matches!(error, Error::AlertSent(_) | Error::AlertReceived(_));
         self.outcome = Err(error.to_string());
     }
 }
@@ -114,18 +121,18 @@ fn main() -> ExitCode {
 fn get(url: &str, ca: Option<&str>) -> Result<(), Box<dyn core::error::Error>> {
     let Url { host, port, path } = Url::parse(url)?;
     let addrs = (host, port).to_socket_addrs();
-    let mut addrs = addrs.map_err(|error| format!("{host}: {error}"))?;
-    let addr = addrs.next().ok_or(format!("{host}: no address"))?;
+    let addrs = addrs.map_err(|error| format!("{host}: {error}"))?;
     let roots = match ca {
         Some(ca) => roots(ca)?,
-        None => system_roots()?,
+        None => system_roots().map_err(|error| format!("{error}; --ca names others"))?,
     };
     let client = ClientConfig::new(roots.leak()).protocols(&[b"http/1.1"]);
     let config = Box::leak(Box::new(Config::client(client).observer(&Log)));
     let mut get = Get {
         request: Buffer::EMPTY,
         response: Response::new(),
-        outcome: Ok(()),
+        is_answered: false,
+        outcome: Err("no address".to_owned()),
     };
     let authority = url_authority(host, port);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
@@ -136,9 +143,20 @@ fn get(url: &str, ca: Option<&str>) -> Result<(), Box<dyn core::error::Error>> {
     let crypto = Crypto::new(Logged::from_environment()?);
     let layer = Tls::new(Linux::new()?, crypto, config, MEMORY.take());
     let mut client = Loop::new(layer, SOCKETS.take(), BUFFER.take());
-    client.net().connect(Endpoint::tls(addr, Some(host)), ())?;
-    client.run(&mut get)?;
-    Ok(get.outcome?)
+    // A host may have addresses at which nobody listens.
+    for addr in addrs {
+        get.outcome = Ok(());
+        match client.net().connect(Endpoint::tls(addr, Some(host)), ()) {
+            Ok(_) => client.run(&mut get)?,
+            Err(error) => get.outcome = Err(error.to_string()),
+        }
+        if get.is_answered {
+            break;
+        }
+    }
+    Ok(get
+        .outcome
+        .map_err(|error| format!("{authority}: {error}"))?)
 }
 
 /// The parts of `https://HOST[:PORT][/PATH]`; a host that is an IPv6 address has brackets there,
@@ -210,22 +228,5 @@ fn roots(path: &str) -> Result<Vec<TrustAnchor<'static>>, String> {
     match roots.is_empty() {
         true => Err(of(&"there is no certificate in it")),
         false => Ok(roots),
-    }
-}
-
-/// Returns the authorities that the system trusts. One that cannot be read is not trusted.
-fn system_roots() -> Result<Vec<TrustAnchor<'static>>, String> {
-    let loaded = rustls_native_certs::load_native_certs();
-    let read = |certificate| webpki::anchor_from_trusted_cert(certificate).ok();
-    let roots: Vec<_> = loaded
-        .certs
-        .iter()
-        .filter_map(read)
-        .map(|root| root.to_owned())
-        .collect();
-    match (roots.is_empty(), loaded.errors.first()) {
-        (false, _) => Ok(roots),
-        (true, Some(error)) => Err(format!("the system's authorities: {error}")),
-        (true, None) => Err("the system trusts no authorities; name one by --ca".to_owned()),
     }
 }

@@ -9,7 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 #[allow(dead_code, reason = "each test crate uses its part")]
 mod support;
@@ -200,6 +200,77 @@ fn a_refused_certificate_is_told() {
         words.contains("a certificate's signature is wrong"),
         "{words}"
     );
+}
+
+/// An authority, one that it certified, and a certificate of that one's: the chain without the
+/// authority, and the key.
+fn issued(directory: &Directory) -> [String; 3] {
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let [root_key, middle_key, key] = [(); 3].map(|()| KeyPair::generate().unwrap());
+    let root = authority("the root").self_signed(&root_key).unwrap().pem();
+    let by_root = Issuer::new(authority("the root"), root_key);
+    let middle = authority("the intermediate").signed_by(&middle_key, &by_root);
+    let by_middle = Issuer::new(authority("the intermediate"), middle_key);
+    let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &by_middle).unwrap().pem();
+    let paths = ["root.pem", "chain.pem", "leaf.pem"].map(|name| directory.path(name));
+    fs::write(&paths[0], root).unwrap();
+    fs::write(&paths[1], leaf.clone() + &middle.unwrap().pem()).unwrap();
+    fs::write(&paths[2], leaf).unwrap();
+    fs::write(directory.path("key.pem"), key.serialize_pem()).unwrap();
+    paths
+}
+
+/// An intermediate certificate that is missing is told when the server starts, by the authorities
+/// that the system trusts; its clients trust them, too.
+#[test]
+fn a_missing_intermediate_is_told_at_the_start() {
+    let directory = Directory::new("missing");
+    let [root, chain, leaf] = issued(&directory);
+    let key = directory.path("key.pem");
+    for (certificates, is_whole) in [(&chain, true), (&leaf, false)] {
+        let mut child = Command::new(programs().join("https_server"))
+            .args(["127.0.0.1:0", "--cert", certificates, "--key", &key])
+            .env("SSL_CERT_FILE", &root)
+            .env_remove("SSL_CERT_DIR")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (output, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let server = Process(child);
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let port = line.trim_end_matches("/\n").rsplit(':').next().unwrap();
+        let get = Command::new(programs().join("https_get"))
+            .arg(format!("https://localhost:{port}"))
+            .env("SSL_CERT_FILE", &root)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        assert_eq!(get.status.success(), is_whole, "{get:?}");
+        drop(server);
+        let mut words = String::new();
+        errors.read_to_string(&mut words).unwrap();
+        let is_told = words.starts_with(&format!("{certificates}: no authority"));
+        assert_eq!(is_told, !is_whole, "{words}");
+    }
+}
+
+/// Where nobody listens is told.
+#[test]
+fn who_does_not_answer_is_told() {
+    let directory = Directory::new("silent");
+    let [certificate, _] = directory.identity("one", "localhost");
+    let port = free_port();
+    let url = format!("https://localhost:{port}");
+    let words = fail("https_get", &directory, &[&url, "--ca", &certificate]);
+    assert!(words.contains(&format!("localhost:{port}: ")), "{words}");
 }
 
 /// Returns true if a client that asks for `name` gets a certificate that `authority` is.

@@ -107,7 +107,8 @@ mod secured {
         let addresses: Vec<String> = arguments
             .filter_map(|argument| Some(argument.split_once('/')?.0.to_string()))
             .collect();
-        let config = match options.config(&addresses, &[b"http/1.1"], &mut System) {
+        let mut crypto = RustCrypto::new(System);
+        let config = match options.config(&addresses, &[b"http/1.1"], &mut crypto) {
             Ok(config) => config,
             Err(error) => {
                 eprintln!("{error}");
@@ -115,8 +116,7 @@ mod secured {
             }
         };
         let stack = support::stack(options.rest.into_iter())?;
-        let layer = Tls::new(stack, RustCrypto::new(System), config, MEMORY.take())
-            .with_parking(PARKING.take());
+        let layer = Tls::new(stack, crypto, config, MEMORY.take()).with_parking(PARKING.take());
         let mut server = Loop::new(layer, SOCKETS.take(), BUFFER.take());
         let at = Endpoint::tls(([0_u16; 8], 443).into(), None);
         server.net().listen(at, Group::Listener)?;

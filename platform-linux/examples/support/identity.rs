@@ -1,10 +1,13 @@
 //! Who the servers over TLS are, by `--cert PEM --key PEM`, or else `localhost` by their own word.
 
 use usockets::tls::{
-    Config, Crypto, HandshakeFailure, Identity, Machine, ObserveHandshakes, ServerConfig,
-    TicketKeys,
+    Config, Crypto, HandshakeFailure, Identity, IdentityError, Machine, ObserveHandshakes,
+    ServerConfig, TicketKeys,
 };
 use usockets_linux::KeyFiles;
+
+#[path = "roots.rs"]
+mod roots;
 
 /// What the arguments ask for, and the arguments that are not about TLS.
 #[derive(Default)]
@@ -69,6 +72,7 @@ impl Options {
             let identity = leak(KeyFiles::read(cert, key)?);
             let checked = identity.check(crypto, &[]);
             checked.map_err(|error| format!("{cert} with {key}: {error}"))?;
+            warn_of_gap(&identity, cert, crypto);
             identities.push(identity);
         }
         let tickets = match self.tickets {
@@ -95,6 +99,20 @@ fn leak(files: KeyFiles) -> Identity<'static> {
     let files: &'static KeyFiles = Box::leak(Box::new(files));
     let chain = files.chain().leak();
     files.identity(chain).names(files.names(chain).leak())
+}
+
+/// Says on standard error if no authority that the system trusts issued the last certificate. That
+/// may be meant: clients may trust others.
+fn warn_of_gap<C: Crypto>(identity: &Identity<'_>, cert: &str, crypto: &C) {
+    let Ok(roots) = roots::system_roots() else {
+        return;
+    };
+    if identity.check(crypto, &roots) == Err(IdentityError::NoIssuer) {
+        eprintln!(
+            "{cert}: no authority that this system trusts issued the last certificate in it: an \
+             intermediate one is missing, or clients have to trust another authority"
+        );
+    }
 }
 
 /// Says on standard error why handshakes failed.
