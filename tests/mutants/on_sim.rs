@@ -5,6 +5,8 @@
 mod accepts_that_unwind;
 #[path = "../tests/address_limits.rs"]
 mod address_limits;
+#[path = "../tests/broken_connections.rs"]
+mod broken_connections;
 #[path = "../tests/broken_contracts.rs"]
 mod broken_contracts;
 #[path = "../tests/calls_inside_calls.rs"]
@@ -23,6 +25,8 @@ mod cork;
 mod cut_off;
 #[path = "../tests/delivery_before_close.rs"]
 mod delivery_before_close;
+#[path = "../tests/draining.rs"]
+mod draining;
 #[path = "../tests/dropped.rs"]
 mod dropped;
 #[path = "../tests/fairness.rs"]
@@ -41,6 +45,8 @@ mod fuzzing;
 mod happy_eyeballs;
 #[path = "../tests/listeners_take_turns.rs"]
 mod listeners_take_turns;
+#[path = "../tests/memory.rs"]
+mod memory;
 #[path = "../tests/out_of_descriptors.rs"]
 mod out_of_descriptors;
 #[path = "../tests/pools_of_any_length.rs"]

@@ -4,6 +4,7 @@ use std::time::Duration;
 use usockets::{Endpoint, Error};
 use usockets_conformance::suite::connect_errors::errors;
 use usockets_tests::bed::{Bed, SimBed, on_sim};
+use usockets_tests::rng::seeds;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for, run_until};
 use usockets_tests::sim::Faults;
@@ -87,7 +88,7 @@ fn one_that_meets_itself_is_refused_on_every_system() {
 /// Without an answer a connect ends after 10 s, with `TimedOut`, once, never early (W13, W19).
 #[test]
 fn no_answer_times_out_after_ten_seconds() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let faults = Faults {
             connect_hang: 10_000,
             ..Faults::rough(seed)
@@ -116,7 +117,8 @@ fn no_answer_times_out_after_ten_seconds() {
 #[test]
 fn each_failure_has_its_own_reason() {
     let mut seen = std::collections::HashSet::new();
-    for seed in 0..60 {
+    let all = seeds(60);
+    for &seed in &all {
         let faults = Faults {
             connect_fail: 10_000,
             ..Faults::rough(seed)
@@ -132,5 +134,5 @@ fn each_failure_has_its_own_reason() {
         };
         seen.insert(error);
     }
-    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!(all.len() == 1 || seen.len() == 5, "{seen:?}");
 }

@@ -3,7 +3,10 @@
 
 use usockets::{Closed, FrameError};
 use usockets_tests::behaviour::frame_queues::{FRAME_MAX, IN, LAST, RECEIVE, answers, run};
-use usockets_tests::rng::Rng;
+use usockets_tests::rng::{Rng, seeds};
+
+/// Seeds of the longest test.
+const RUNS: u64 = 200;
 
 fn random_frames(rng: &mut Rng) -> Vec<u8> {
     let mut stream = Vec::new();
@@ -18,7 +21,8 @@ fn random_frames(rng: &mut Rng) -> Vec<u8> {
 #[test]
 fn every_frame_is_answered_once_and_in_order() {
     let (mut no_room, mut own) = (0, 0);
-    for seed in 1..400 {
+    let all = seeds(RUNS);
+    for &seed in &all {
         let mut rng = Rng::new(seed);
         let mut stream = random_frames(&mut rng);
         if rng.below(3) == 0 {
@@ -34,13 +38,15 @@ fn every_frame_is_answered_once_and_in_order() {
         no_room += server.no_room;
         own += u32::from(server.is_own);
     }
-    assert!(no_room > 1_000, "an answer seldom had no room: {no_room}");
-    assert!((100..300).contains(&own), "both kinds of memory were tried");
+    if all.len() > 1 {
+        assert!(no_room > 500, "an answer seldom had no room: {no_room}");
+        assert!((50..150).contains(&own), "both kinds of memory were tried");
+    }
 }
 
 #[test]
 fn an_end_inside_a_frame_is_told() {
-    for seed in 1..100 {
+    for seed in seeds(RUNS / 2) {
         let mut rng = Rng::new(seed);
         let mut stream = random_frames(&mut rng);
         let (wanted, count) = answers(&stream);
@@ -54,7 +60,7 @@ fn an_end_inside_a_frame_is_told() {
 
 #[test]
 fn a_frame_that_is_too_long_is_told() {
-    for seed in 1..100 {
+    for seed in seeds(RUNS / 2) {
         let mut rng = Rng::new(seed);
         let mut stream = random_frames(&mut rng);
         stream.push(u8::try_from(IN).unwrap());

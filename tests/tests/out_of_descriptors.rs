@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use usockets::{Closed, Error};
 use usockets_tests::bed::SimBed;
+use usockets_tests::rng::seeds;
 use usockets_tests::script::Event;
 use usockets_tests::side::{Side, run_for, run_until, turns_in};
 use usockets_tests::sim::Faults;
@@ -98,7 +99,7 @@ fn limit_to(left: u64) -> rustix::process::Rlimit {
 /// The same on rough simulated networks, with every listener's way to report (W3).
 #[test]
 fn a_simulated_host_without_descriptors_loses_nobody() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let faults = Faults::rough(seed);
         let bed = &mut SimBed::new(
             seed,

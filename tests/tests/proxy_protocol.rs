@@ -65,7 +65,8 @@ fn lines_are_read() {
 #[test]
 fn addresses_are_read_as_the_standard_library_does() {
     let mut read = 0;
-    for seed in seeds(100_000) {
+    let all = seeds(100_000);
+    for &seed in &all {
         let mut rng = Rng::new(seed);
         let letters = (0..rng.below(24)).map(|_| b"01234589aF::::...g"[rng.below(18) as usize]);
         let text = String::from_utf8(letters.collect()).unwrap();
@@ -81,7 +82,7 @@ fn addresses_are_read_as_the_standard_library_does() {
             assert_eq!(parsed, ip, "{line:?}, seed {seed}");
         }
     }
-    assert!(read > 100, "only {read} were addresses");
+    assert!(all.len() == 1 || read > 100, "only {read} were addresses");
 }
 
 #[test]

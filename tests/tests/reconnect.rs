@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use usockets::{AllSockets, Closed, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
+use usockets_tests::rng::seeds;
 use usockets_tests::sim::{Faults, Host, Sim};
 
 #[path = "../../platform-linux/examples/handlers/reconnect.rs"]
@@ -71,7 +72,7 @@ fn check_waits(seed: u64, told: &[Event]) {
 
 #[test]
 fn waits_grow_with_failures_and_start_anew_with_an_answer() {
-    for seed in 1..50 {
+    for seed in seeds(50) {
         let sim = Sim::new(seed, Faults::none());
         let mut server_sockets = Sockets::<_, Server, 4>::new();
         let mut buffers = ([0; 64], [0; 64]);

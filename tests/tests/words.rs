@@ -23,6 +23,7 @@ fn everything_that_went_wrong_has_words() {
         (Error::Unreachable, "unreachable"),
         (Error::Refused, "connection refused"),
         (Error::Reset, "connection reset"),
+        (Error::BrokenPipe, "connection reset after the peer's end"),
         (Error::TimedOut, "timed out"),
         (Error::Truncated, "stream truncated"),
         (
@@ -53,6 +54,25 @@ fn everything_that_went_wrong_has_words() {
     }
 }
 
+/// The registry's names (RFC 8446, section 6; RFC 7507, section 2).
+#[test]
+fn every_alert_has_its_name() {
+    let names = "close_notify 0, unexpected_message 10, bad_record_mac 20, record_overflow 22, \
+        handshake_failure 40, bad_certificate 42, unsupported_certificate 43, \
+        certificate_revoked 44, certificate_expired 45, certificate_unknown 46, \
+        illegal_parameter 47, unknown_ca 48, access_denied 49, decode_error 50, decrypt_error 51, \
+        protocol_version 70, insufficient_security 71, internal_error 80, \
+        inappropriate_fallback 86, user_canceled 90, missing_extension 109, \
+        unsupported_extension 110, unrecognized_name 112, bad_certificate_status_response 113, \
+        unknown_psk_identity 115, certificate_required 116, no_application_protocol 120";
+    for name in names.split(", ") {
+        let (name, number) = name.split_once(' ').unwrap();
+        let number = number.parse().unwrap();
+        let error = Error::AlertReceived(number).to_string();
+        assert_eq!(error, format!("TLS alert {name} ({number}) received"));
+    }
+}
+
 /// Which failures are about the peer or the way to it: those that `on_connect_error` tells.
 #[test]
 fn failures_are_about_us_or_about_them() {
@@ -60,6 +80,7 @@ fn failures_are_about_us_or_about_them() {
         Error::Unreachable,
         Error::Refused,
         Error::Reset,
+        Error::BrokenPipe,
         Error::TimedOut,
         Error::Truncated,
         Error::AlertReceived(0),

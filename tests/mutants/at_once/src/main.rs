@@ -1,0 +1,171 @@
+//! Whether tests notice changes in one place of the code.
+//!
+//! `cargo mutants` builds the tests anew for each change. Here all changes are compiled at once, each
+//! under a switch, and a mutant takes no longer than the tests that come by it. The changes are those
+//! of `cargo mutants`, but for what is reckoned at compile time.
+
+mod mutate;
+mod replace;
+mod run;
+mod subject;
+mod tree;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{env, fs, process, thread};
+
+use run::{Environment, Outcome, Tests};
+use subject::{SUBJECTS, Subject};
+use tree::{Program, Tree};
+
+const USAGE: &str = "usockets-mutants-at-once core|tcp|tls [COUNT|all] [SEED]";
+
+fn main() {
+    let mut arguments = env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    let Some(subject) = SUBJECTS.iter().find(|one| one.name == name) else {
+        eprintln!("{USAGE}");
+        process::exit(2);
+    };
+    let count = arguments.next().unwrap_or("all".to_string());
+    let seed = arguments
+        .next()
+        .map_or(u64::from(process::id()), |text| number(&text));
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let from = from.canonicalize().expect("the tree");
+    let target = env::var("CARGO_TARGET_DIR").map_or(from.join("target"), Into::into);
+    let out = target.join("mutants").join(subject.name);
+    fs::create_dir_all(&out).expect("a folder");
+
+    let mut tree = Tree::copy(subject, &from, &out);
+    let programs = tree.build();
+    let viable = tree
+        .mutants()
+        .filter(|(number, _)| !tree.unviable.contains(number));
+    let mut drawn: Vec<(u32, &str)> = viable.collect();
+    println!(
+        "seed {seed}: {count} of {} mutants that compile",
+        drawn.len()
+    );
+    if count != "all" {
+        shuffle(&mut drawn, seed);
+        drawn.truncate(usize::try_from(number(&count)).expect("a number"));
+    }
+    let mut outcomes = look(&programs, subject, subject.short, &drawn, &out);
+    if !subject.short.is_empty() && env::var_os("SHORT").is_none() {
+        let (missed, noticed): (Vec<_>, Vec<_>) = outcomes
+            .into_iter()
+            .partition(|(_, outcome)| outcome.is_missed());
+        drawn.retain(|(_, name)| missed.iter().any(|(missed, _)| missed == name));
+        outcomes = noticed;
+        outcomes.extend(look(&programs, subject, &[], &drawn, &out));
+    }
+    report(subject, &outcomes, &out);
+}
+
+/// Runs the tests in such an environment, without a mutant and with each.
+fn look<'a>(
+    programs: &[Program],
+    subject: &Subject,
+    environment: &Environment,
+    drawn: &[(u32, &'a str)],
+    out: &Path,
+) -> Vec<(&'a str, Outcome)> {
+    let try_all = |program| Tests::try_all(program, environment, subject.skipped, out);
+    let all: Vec<Tests<'_>> = programs.iter().map(try_all).collect();
+    println!("{} with {environment:?}:", drawn.len());
+    for (tests, program) in all.iter().zip(programs) {
+        let name = program.path.file_name().unwrap_or_default();
+        println!("{}: {}", name.to_string_lossy(), tests.summary());
+    }
+    try_each(&all, drawn)
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| {
+        eprintln!("{text} is no number\n{USAGE}");
+        process::exit(2);
+    })
+}
+
+/// Puts mutants into an order that the seed decides.
+fn shuffle(drawn: &mut [(u32, &str)], seed: u64) {
+    // SplitMix64.
+    let mut state = seed;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    for last in (1..drawn.len()).rev() {
+        let other = usize::try_from(random() % (last as u64 + 1)).expect("an index");
+        drawn.swap(last, other);
+    }
+}
+
+/// Tries each, as many at a time as there are processors.
+fn try_each<'a>(all: &[Tests<'_>], drawn: &[(u32, &'a str)]) -> Vec<(&'a str, Outcome)> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((number, name)) = drawn.get(next.fetch_add(1, Relaxed)) {
+                    let outcome = run::outcome(all, *number);
+                    let mut outcomes = outcomes.lock().expect("a lock");
+                    outcomes.push((*name, outcome));
+                    if outcome.is_missed() {
+                        println!("{outcome:?}: {name}");
+                    }
+                    if outcomes.len().is_multiple_of(500) {
+                        println!("… {} of {}", outcomes.len(), drawn.len());
+                    }
+                }
+            });
+        }
+    });
+    outcomes.into_inner().expect("a lock")
+}
+
+/// Tells how many were noticed, and fails if it is improbable that as many are as are wanted: the
+/// end of the interval of 95 % (Wilson) is below.
+fn report(subject: &Subject, outcomes: &[(&str, Outcome)], out: &Path) {
+    let of = |which| {
+        outcomes
+            .iter()
+            .filter(|(_, outcome)| *outcome == which)
+            .count()
+    };
+    let mut missed: Vec<String> = outcomes
+        .iter()
+        .filter(|(_, outcome)| outcome.is_missed())
+        .map(|(name, outcome)| format!("{outcome:?} {name}\n"))
+        .collect();
+    missed.sort();
+    fs::write(out.join("missed.txt"), missed.concat()).expect("the list is written");
+    let [noticed, no_end] = [of(Outcome::Noticed), of(Outcome::NoEnd)];
+    let [survived, not_reached] = [of(Outcome::Missed), of(Outcome::NotReached)];
+    let all = outcomes.len() as f64;
+    let share = (noticed + no_end) as f64 / all;
+    let z = 1.96;
+    let below = 1.0 + z * z / all;
+    let middle = (share + z * z / (2.0 * all)) / below;
+    let half = z * (share * (1.0 - share) / all + z * z / (4.0 * all * all)).sqrt() / below;
+    let name = subject.name;
+    println!(
+        "{name}: {} tried, {noticed} noticed, {no_end} by no end,",
+        outcomes.len()
+    );
+    println!("{survived} missed, {not_reached} reached by no test:");
+    let [share, low, high] = [share, middle - half, middle + half].map(|part| 100.0 * part);
+    println!(
+        "{share:.1} % ({low:.1} to {high:.1}), {} wanted",
+        subject.wanted
+    );
+    if high < subject.wanted {
+        process::exit(1);
+    }
+}

@@ -1,0 +1,194 @@
+//! Runs tests with one mutant on.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::tree::Program;
+
+/// Variables of the environment.
+pub type Environment = [(&'static str, &'static str)];
+
+/// How a mutant fared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Noticed,
+    /// Nothing came to an end.
+    NoEnd,
+    Missed,
+    /// No test comes by.
+    NotReached,
+}
+
+impl Outcome {
+    pub fn is_missed(self) -> bool {
+        matches!(self, Self::Missed | Self::NotReached)
+    }
+}
+
+/// The tests of one program, and which of them come by which mutant.
+pub struct Tests<'a> {
+    program: &'a Program,
+    environment: &'a Environment,
+    /// Of each test, its name and how long it takes, in seconds.
+    seconds: HashMap<String, f64>,
+    /// By mutant.
+    reached: HashMap<u32, HashSet<String>>,
+}
+
+impl<'a> Tests<'a> {
+    /// Runs all of a program's tests without a mutant, and notes what they come by. Those that fail
+    /// are left out.
+    pub fn try_all(
+        program: &'a Program,
+        environment: &'a Environment,
+        skipped: &[&str],
+        out: &Path,
+    ) -> Self {
+        let notes = out.join("reached.txt");
+        let _ = fs::remove_file(&notes);
+        let output = Command::new(&program.path)
+            .args(["-Zunstable-options", "--report-time", "--format", "json"])
+            .args(skipped.iter().flat_map(|name| ["--skip", *name]))
+            .current_dir(&program.folder)
+            .env("MUTANTS_REACHED", &notes)
+            .envs(environment.iter().copied())
+            .output()
+            .expect("a program runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.lines();
+        let told = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let mut seconds = HashMap::new();
+        for line in told.filter(|line| line["type"] == "test") {
+            let name = line["name"].as_str().expect("a name").to_string();
+            match line["event"].as_str() {
+                Some("ok") => {
+                    seconds.insert(name, line["exec_time"].as_f64().unwrap_or(0.0));
+                }
+                Some("failed") => println!("{name} fails without a mutant, and is left out"),
+                _ => {}
+            }
+        }
+        let mut reached: HashMap<u32, HashSet<String>> = HashMap::new();
+        for line in fs::read_to_string(&notes).unwrap_or_default().lines() {
+            let Some((number, test)) = line.split_once(' ') else {
+                continue;
+            };
+            let number = number.parse().expect("a number");
+            let tests = reached.entry(number).or_default();
+            if seconds.contains_key(test) {
+                tests.insert(test.to_string());
+            } else if !test.contains("::") {
+                // From a thread that a test began: which one is not told.
+                tests.extend(seconds.keys().cloned());
+            }
+        }
+        Tests {
+            program,
+            environment,
+            seconds,
+            reached,
+        }
+    }
+
+    /// Tells how many tests there are, how many mutants they come by, and what takes longest.
+    pub fn summary(&self) -> String {
+        let mut slow: Vec<(&String, &f64)> = self.seconds.iter().collect();
+        slow.sort_by(|a, b| b.1.total_cmp(a.1));
+        let slow: Vec<String> = slow
+            .iter()
+            .take(8)
+            .map(|(name, seconds)| format!("{name} {seconds:.1} s"))
+            .collect();
+        let (tests, reached) = (self.seconds.len(), self.reached.len());
+        format!(
+            "{tests} tests come by {reached} mutants; slowest: {}",
+            slow.join(", ")
+        )
+    }
+
+    /// Returns the tests that come by a mutant, in two parts: those that are quickly done, and the
+    /// rest.
+    fn parts(&self, mutant: u32) -> [Vec<&str>; 2] {
+        let mut names: Vec<&str> = self
+            .reached
+            .get(&mutant)
+            .into_iter()
+            .flatten()
+            .map(|name| &**name)
+            .collect();
+        names.sort_by(|a, b| self.seconds[*a].total_cmp(&self.seconds[*b]));
+        let mut sum = 0.0;
+        let quick = names.iter().take_while(|name| {
+            sum += self.seconds[**name];
+            sum < 0.2
+        });
+        let quick = quick.count();
+        let rest = names.split_off(quick);
+        [names, rest]
+    }
+
+    fn run(&self, mutant: u32, names: &[&str]) -> Outcome {
+        if names.is_empty() {
+            return Outcome::Missed;
+        }
+        let usual: f64 = names.iter().map(|name| self.seconds[*name]).sum();
+        let limit = Duration::from_secs_f64(10.0 + 10.0 * usual);
+        let mut child = Command::new(&self.program.path)
+            .args([
+                "-Zunstable-options",
+                "--fail-fast",
+                "--test-threads",
+                "1",
+                "--exact",
+            ])
+            .args(names)
+            .current_dir(&self.program.folder)
+            .env("MUTANT", mutant.to_string())
+            .envs(self.environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a program runs");
+        match wait(&mut child, limit) {
+            None => Outcome::NoEnd,
+            Some(true) => Outcome::Missed,
+            Some(false) => Outcome::Noticed,
+        }
+    }
+}
+
+/// Returns whether a child succeeds, or `None` if it takes longer and is ended.
+fn wait(child: &mut Child, limit: Duration) -> Option<bool> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child's state") {
+            return Some(status.success());
+        }
+        if started.elapsed() > limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Runs what comes by a mutant, the quickest first, until a test fails.
+pub fn outcome(all: &[Tests<'_>], mutant: u32) -> Outcome {
+    if !all.iter().any(|tests| tests.reached.contains_key(&mutant)) {
+        return Outcome::NotReached;
+    }
+    for part in [0, 1] {
+        for tests in all {
+            let outcome = tests.run(mutant, &tests.parts(mutant)[part]);
+            if outcome != Outcome::Missed {
+                return outcome;
+            }
+        }
+    }
+    Outcome::Missed
+}
