@@ -5,8 +5,6 @@
 mod accepts_that_unwind;
 #[path = "../tests/address_limits.rs"]
 mod address_limits;
-#[path = "../tests/broken_connections.rs"]
-mod broken_connections;
 #[path = "../tests/broken_contracts.rs"]
 mod broken_contracts;
 #[path = "../tests/calls_inside_calls.rs"]
@@ -45,8 +43,6 @@ mod fuzzing;
 mod happy_eyeballs;
 #[path = "../tests/listeners_take_turns.rs"]
 mod listeners_take_turns;
-#[path = "../tests/memory.rs"]
-mod memory;
 #[path = "../tests/out_of_descriptors.rs"]
 mod out_of_descriptors;
 #[path = "../tests/pools_of_any_length.rs"]

@@ -1,8 +1,8 @@
 //! Whether tests notice changes in one place of the code.
 //!
-//! `cargo mutants` builds the tests anew for each change. Here all changes are compiled at once, each
-//! under a switch, and a mutant takes no longer than the tests that come by it. The changes are those
-//! of `cargo mutants`, but for what is reckoned at compile time.
+//! `cargo mutants` builds the tests anew for each change. Here all changes are compiled at once,
+//! each under a switch, and a mutant takes no longer than the tests that come by it. The changes
+//! are those of `cargo mutants`, but for what is reckoned at compile time.
 
 mod mutate;
 mod replace;

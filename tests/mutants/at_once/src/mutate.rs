@@ -155,7 +155,7 @@ impl<'a> Finder<'a> {
                 }
             };
             let whole = body.to_token_stream().to_string();
-            // Of a call that a handler need not have, whose body names what it is given, if anything.
+            // Of a call that a handler need not have, whose body only names what it is given.
             let is_idle = body
                 .stmts
                 .iter()
