@@ -43,6 +43,19 @@ pub struct Config<'a> {
     /// by default; without, switches and neighbours may send to where the addresses were before
     /// for a while.
     pub announce: bool,
+    /// Make sure that no other station of the link has an address before it is used, by ARP probes
+    /// (RFC 5227, section 2.1) and by neighbour solicitations (duplicate address detection, RFC
+    /// 4862, section 5.4). Off by default: addresses are of use at once. An IPv4 address then takes
+    /// 4 to 7 seconds, one of IPv6 1 to 2, and is announced after that, as [`Self::announce`] says.
+    /// Devices without Ethernet have nobody to ask, and nothing is probed there.
+    ///
+    /// Until then an address is [tentative](crate::AddressState::Tentative). A listener at it, or
+    /// at all addresses, accepts as soon as it is in use; a connect that would have to come from it
+    /// is [`Error::AddressUnavailable`](usockets::Error::AddressUnavailable), and so it remains if
+    /// another station has it. [`Stack::next_address_change`](crate::Stack::next_address_change)
+    /// tells what has come of each address.
+    #[cfg(feature = "dad")]
+    pub probe_addresses: bool,
     /// How long after the last frame the stack looks for the next one before it sleeps. Zero, the
     /// default, sleeps at once: that saves power, and the waking costs some microseconds.
     pub busy_poll: Duration,
@@ -72,6 +85,8 @@ impl<'a> Config<'a> {
             limits: Limits::DEFAULT,
             cookies: true,
             announce: true,
+            #[cfg(feature = "dad")]
+            probe_addresses: false,
             busy_poll: Duration::ZERO,
             #[cfg(feature = "pacing")]
             pacing: false,
@@ -110,6 +125,14 @@ impl<'a> Config<'a> {
     #[must_use]
     pub const fn announce(mut self, on: bool) -> Self {
         self.announce = on;
+        self
+    }
+
+    /// Sets [`Self::probe_addresses`].
+    #[cfg(feature = "dad")]
+    #[must_use]
+    pub const fn probe_addresses(mut self, on: bool) -> Self {
+        self.probe_addresses = on;
         self
     }
 

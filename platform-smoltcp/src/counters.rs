@@ -35,6 +35,10 @@ pub struct Counters {
     pub neighbour_waits: u64,
     /// Times another station of the link said that it has an own address (RFC 5227, section 2.4).
     pub conflicts: u64,
+    /// Own addresses that another station was found to have, or to want, while they were probed
+    /// (RFC 5227, section 2.1; RFC 4862, section 5.4).
+    #[cfg(feature = "dad")]
+    pub duplicates: u64,
     /// Times the device was full.
     pub device_full: u64,
     /// Times a connection found no free set ([`SizeClass::leased`](crate::SizeClass)).
@@ -84,6 +88,8 @@ impl Counters {
             established: self.established.wrapping_add(other.established),
             neighbour_waits: self.neighbour_waits.wrapping_add(other.neighbour_waits),
             conflicts: self.conflicts.wrapping_add(other.conflicts),
+            #[cfg(feature = "dad")]
+            duplicates: self.duplicates.wrapping_add(other.duplicates),
             device_full: self.device_full.wrapping_add(other.device_full),
             starved: self.starved.wrapping_add(other.starved),
             reneged: self.reneged.wrapping_add(other.reneged),

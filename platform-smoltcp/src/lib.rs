@@ -149,8 +149,9 @@
 //!
 //! When it starts the stack tells the link where its addresses are ([`Config::announce`]), so that
 //! switches and neighbours need not find out, and again when another station claims one of them
-//! ([`Counters::conflicts`]). IPv6's extension headers are passed as RFC 8200
-//! asks; of fragments only those that are whole packets.
+//! ([`Counters::conflicts`]). With `Config::probe_addresses` (feature `dad`) it first asks whether
+//! another station has them, and uses those that nobody has. IPv6's extension headers are passed as
+//! RFC 8200 asks; of fragments only those that are whole packets.
 //!
 //! # Several queues
 //!
@@ -163,8 +164,8 @@
 //! nothing hashes, as behind a TAP or a veth, that is every second packet of two stacks. They are
 //! given one configuration, its secret included, so that a SYN cookie of one opens at any other.
 //! ARP, neighbour solicitations and pings are answered by the stack that they come to, and the one
-//! of queue 0 announces the addresses. Datagrams stay where they arrive: have a socket on each
-//! stack.
+//! of queue 0 probes and announces the addresses. Datagrams stay where they arrive: have a socket
+//! on each stack.
 //!
 //! # Listening
 //!
@@ -234,6 +235,8 @@ pub use device::{
     finish_checksum,
 };
 pub use hash::Secret;
+#[cfg(feature = "dad")]
+pub use ip::dad::AddressState;
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]

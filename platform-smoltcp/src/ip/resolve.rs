@@ -18,6 +18,9 @@ pub(crate) struct Heard {
     pub(crate) from: Option<(IpAddr, Mac)>,
     /// The address asked for, with the one the answer goes to.
     pub(crate) asks: Option<(IpAddr, IpAddr)>,
+    /// The address that who spoke has or probes for, and where that is, as far as it is said.
+    #[cfg(any(feature = "dad", feature = "datagrams"))]
+    pub(crate) claims: Option<(IpAddr, Option<Mac>)>,
 }
 
 /// Reads an ARP packet for Ethernet and IPv4; `None` when it is none or broken.
@@ -32,6 +35,13 @@ pub(crate) fn read_arp(packet: &[u8]) -> Option<Heard> {
     Some(Heard {
         from: sound.then_some((IpAddr::V4(ip), mac)),
         asks,
+        #[cfg(any(feature = "dad", feature = "datagrams"))]
+        claims: match asks {
+            // A probe like ours (RFC 5227, section 2.1.1).
+            Some((target, _)) if ip.is_unspecified() => Some((target, Some(mac))),
+            None if ip.is_unspecified() => None,
+            _ => Some((ip.into(), Some(mac))),
+        },
     })
 }
 
@@ -46,12 +56,20 @@ pub(crate) fn read_icmpv6(header: &Ipv6, message: &[u8]) -> Option<Heard> {
         Ndp::Solicitation { target, source_mac } => Some(Heard {
             from: of(header.source, source_mac),
             asks: Some((target.into(), header.source.into())),
+            // A probe like ours (RFC 4862, section 5.4.3).
+            #[cfg(any(feature = "dad", feature = "datagrams"))]
+            claims: match header.source {
+                Ipv6Addr::UNSPECIFIED => Some((target.into(), None)),
+                source => Some((source.into(), source_mac)),
+            },
         }),
         Ndp::Advertisement {
             target, target_mac, ..
         } => Some(Heard {
             from: of(target, target_mac),
             asks: None,
+            #[cfg(any(feature = "dad", feature = "datagrams"))]
+            claims: Some((target.into(), target_mac)),
         }),
     }
 }
@@ -100,11 +118,27 @@ pub(crate) fn answer(frame: &mut [u8], mac: Mac, own: IpAddr, (to, asker): (Mac,
 }
 
 /// Writes the question whether anybody has `target`, from a station that has no address itself (RFC
-/// 5227, section 2.1.1). Returns the frame's length, 0 when it does not fit.
-#[cfg(feature = "datagrams")]
-pub(crate) fn probe(frame: &mut [u8], mac: Mac, target: core::net::Ipv4Addr) -> usize {
-    let nobody = core::net::Ipv4Addr::UNSPECIFIED;
-    write_arp(frame, BROADCAST, &Arp::request((mac, nobody), target)).unwrap_or(0)
+/// 5227, section 2.1.1; RFC 4862, section 5.4.2). Returns the frame's length, 0 when it does not
+/// fit.
+#[cfg(any(feature = "dad", feature = "datagrams"))]
+pub(crate) fn probe(frame: &mut [u8], mac: Mac, target: IpAddr) -> usize {
+    let written = match target {
+        IpAddr::V4(target) => {
+            let nobody = core::net::Ipv4Addr::UNSPECIFIED;
+            write_arp(frame, BROADCAST, &Arp::request((mac, nobody), target))
+        }
+        IpAddr::V6(_) if !HAS_V6 => return 0,
+        IpAddr::V6(target) => {
+            let group = ndp::solicited_node(target);
+            let to = (ndp::group_mac(group), group);
+            let message = Ndp::Solicitation {
+                target,
+                source_mac: None,
+            };
+            write_ndp(frame, (mac, Ipv6Addr::UNSPECIFIED), to, &message)
+        }
+    };
+    written.unwrap_or(0)
 }
 
 /// Writes what tells the whole link that `own` is at `mac`: a gratuitous ARP request (RFC 5227,
@@ -155,7 +189,7 @@ fn write_ndp(
     let mut header = Ipv6::new(own, to, Ipv6::ICMP);
     header.hop_limit = ndp::HOP_LIMIT;
     let packet = frame.get_mut(at..).unwrap_or_default();
-    let header_len = header.emit(packet, ndp::MESSAGE_LEN)?;
+    let header_len = header.emit(packet, message.message_len())?;
     let body = packet.get_mut(header_len..).unwrap_or_default();
     let len = message.emit(&header, body)?;
     Ok(at.saturating_add(header_len).saturating_add(len))

@@ -75,6 +75,9 @@ fn is_unicast(ip: IpAddr) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     own: [Option<Address>; ADDRESSES_MAX],
+    /// Those that may not be used: tentative or another station's. `own` has none in their places.
+    #[cfg(feature = "dad")]
+    unused: [Option<Address>; ADDRESSES_MAX],
     gateway_v4: Option<Ipv4Addr>,
     gateway_v6: Option<Ipv6Addr>,
 }
@@ -83,6 +86,8 @@ impl Routes {
     /// No address of one's own.
     pub(crate) const NONE: Self = Self {
         own: [None; ADDRESSES_MAX],
+        #[cfg(feature = "dad")]
+        unused: [None; ADDRESSES_MAX],
         gateway_v4: None,
         gateway_v6: None,
     };
@@ -100,6 +105,8 @@ impl Routes {
         }
         Some(Self {
             own,
+            #[cfg(feature = "dad")]
+            unused: [None; ADDRESSES_MAX],
             gateway_v4,
             gateway_v6,
         })
@@ -131,14 +138,88 @@ impl Routes {
                 removed |= bit;
             }
         }
+        #[cfg(feature = "dad")]
+        let unused = self.unused.map(|old| old.filter(|old| !old.ip.is_ipv4()));
         if left.is_some() {
-            *own.iter_mut().find(|place| place.is_none())? = left;
+            let places = own.iter_mut();
+            #[cfg(feature = "dad")]
+            let places = places
+                .zip(&unused)
+                .filter_map(|(place, unused)| match unused {
+                    Some(_) => None,
+                    None => Some(place),
+                });
+            let mut free = places.filter(|place| place.is_none());
+            *free.next()? = left;
+        }
+        #[cfg(feature = "dad")]
+        {
+            self.unused = unused;
         }
         (self.own, self.gateway_v4) = (own, gateway);
         Some(removed)
     }
 
-    /// Returns the own addresses.
+    /// Lets no own address be used.
+    #[cfg(feature = "dad")]
+    pub(crate) const fn suspend(&mut self) {
+        core::mem::swap(&mut self.own, &mut self.unused);
+    }
+
+    /// Lets an own address be used.
+    #[cfg(feature = "dad")]
+    pub(crate) fn resume(&mut self, number: u8) {
+        let number = usize::from(number);
+        if let (Some(own), Some(unused)) = (self.own.get_mut(number), self.unused.get_mut(number)) {
+            *own = unused.take().or(*own);
+        }
+    }
+
+    /// Replaces an address that may not be used, and returns its number; `None`, with nothing
+    /// changed, when there is no such address, or the new one is unfit or there already.
+    #[cfg(feature = "dad")]
+    pub(crate) fn replace_unused(&mut self, old: IpAddr, new: Address) -> Option<u8> {
+        let number = self.unused_number(old)?;
+        let known = self.unused_number(new.ip).or(self.own_number(new.ip));
+        if !new.is_sound() || known.is_some_and(|known| known != number) {
+            return None;
+        }
+        *self.unused.get_mut(usize::from(number))? = Some(new);
+        Some(number)
+    }
+
+    /// Returns the number of an own address that may not be used.
+    #[cfg(feature = "dad")]
+    pub(crate) fn unused_number(&self, ip: IpAddr) -> Option<u8> {
+        let is_it = |own: &Option<Address>| own.is_some_and(|own| own.ip == ip);
+        u8::try_from(self.unused.iter().position(is_it)?).ok()
+    }
+
+    /// Returns an own address, whether it may be used or not.
+    #[cfg(feature = "dad")]
+    pub(crate) fn any_at(&self, number: u8) -> Option<Address> {
+        let number = usize::from(number);
+        (*self.own.get(number)?).or(*self.unused.get(number)?)
+    }
+
+    /// Returns the numbers of IPv4 addresses that may not be used, a bit for each.
+    #[cfg(all(feature = "dad", feature = "datagrams"))]
+    pub(crate) fn unused_v4(&self) -> u8 {
+        let places = self.unused.iter().rev();
+        places.fold(0, |bits, place| {
+            let is_v4 = place.is_some_and(|own| own.ip.is_ipv4());
+            bits.rotate_left(1) | u8::from(is_v4)
+        })
+    }
+
+    /// Returns true if the own address to talk to `ip` from is one that may not be used.
+    #[cfg(feature = "dad")]
+    pub(crate) fn lacks_source_for(&self, ip: IpAddr) -> bool {
+        let all = || self.own().chain(self.unused.iter().flatten().copied());
+        best_source(all, ip).is_some_and(|source| !self.is_own(source))
+    }
+
+    /// Returns the own addresses that may be used.
     pub(crate) fn own(&self) -> impl Iterator<Item = Address> {
         self.own.iter().flatten().copied()
     }
@@ -200,16 +281,17 @@ impl Routes {
     /// Returns the own address to talk to `ip` from: of the same link if there is one, else of the
     /// same scope (RFC 6724, section 5, rules 2 and 8 in short).
     pub(crate) fn source_for(&self, ip: IpAddr) -> Option<IpAddr> {
-        let fits = |own: &Address| own.ip.is_ipv4() == ip.is_ipv4();
-        let scope = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-        let near = self.own().filter(fits).find(|own| own.contains(ip));
-        let same = || {
-            self.own()
-                .filter(fits)
-                .find(|own| scope(own.ip) == scope(ip))
-        };
-        near.or_else(same).map(|own| own.ip)
+        best_source(|| self.own(), ip)
     }
+}
+
+/// Returns which of several own addresses to talk to `ip` from.
+fn best_source<T: Iterator<Item = Address>>(all: impl Fn() -> T, ip: IpAddr) -> Option<IpAddr> {
+    let fits = |own: &Address| own.ip.is_ipv4() == ip.is_ipv4();
+    let scope = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let near = all().filter(fits).find(|own| own.contains(ip));
+    let same = || all().filter(fits).find(|own| scope(own.ip) == scope(ip));
+    near.or_else(same).map(|own| own.ip)
 }
 
 #[cfg(test)]

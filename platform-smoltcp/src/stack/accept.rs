@@ -284,7 +284,7 @@ impl Shell<'_> {
         listener.half_open = listener.half_open.saturating_sub(1);
         listener.queue.push(self.slots.all, index);
         listener.ready = true;
-        self.listeners_ready = true;
+        self.looks = true;
         self.counters.established = self.counters.established.wrapping_add(1);
     }
 
@@ -296,7 +296,7 @@ impl Shell<'_> {
             let asked = core::mem::take(&mut listener.asked);
             if asked && listener.queue.count() > 0 {
                 listener.ready = true;
-                self.listeners_ready = true;
+                self.looks = true;
             }
         }
     }

@@ -16,7 +16,8 @@ use crate::wire::ethernet::Mac;
 
 impl<D: PollDevice> Stack<'_, D> {
     /// Gives a started stack one IPv4 address, and where packets that leave its link go, in place
-    /// of those of IPv4 that it has; or none. The new one is announced on the link.
+    /// of those of IPv4 that it has; or none. The new one is announced on the link, and is not
+    /// probed before: that is for who has chosen it, as a DHCP client does.
     ///
     /// Connections of addresses that are gone end with [`Error::Unreachable`], and their peers are
     /// not told: packets would have to come from the address. Sockets that are bound to one stay,
@@ -33,8 +34,12 @@ impl<D: PollDevice> Stack<'_, D> {
             Some((address, gateway)) => (Some(address), gateway),
             None => (None, None),
         };
+        #[cfg(feature = "dad")]
+        let unused = self.shell.routes.unused_v4();
         let removed = self.shell.routes.set_v4(address, gateway);
         let removed = removed.ok_or(Error::Invalid)?;
+        #[cfg(feature = "dad")]
+        self.shell.detection.forget(unused | removed);
         self.shell.now = self.device.now();
         if removed != 0 {
             self.shell.end_connections(removed);
@@ -60,7 +65,7 @@ impl<D: PollDevice> Stack<'_, D> {
             return;
         }
         let mut memory = [0; MESSAGE_MAX];
-        let len = resolve::probe(&mut memory, self.shell.mac, ip);
+        let len = resolve::probe(&mut memory, self.shell.mac, ip.into());
         let frame = memory.get(..len).unwrap_or_default();
         send_copy(&mut self.device, frame, &TxMeta::NONE);
         self.device.flush();
@@ -85,12 +90,9 @@ impl Shell<'_> {
         let Some((watched, taken)) = &mut self.watched else {
             return;
         };
-        *taken |= match (heard.from, heard.asks) {
-            (Some((ip, _)), _) => ip == *watched,
-            // A probe like ours (RFC 5227, section 2.1.1).
-            (None, Some((target, _))) => target == *watched,
-            (None, None) => false,
-        };
+        // What comes back from us comes with our hardware address, and says nothing.
+        let claims = heard.claims.filter(|(_, mac)| *mac != Some(self.mac));
+        *taken |= claims.is_some_and(|(ip, _)| ip == *watched);
     }
 
     /// Ends the connections of own addresses that are gone, a bit for each number.

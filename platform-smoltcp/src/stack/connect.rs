@@ -30,6 +30,11 @@ impl Shell<'_> {
         if !self.routes.is_peer(remote.ip()) {
             return Err(Error::Unreachable);
         }
+        #[cfg(feature = "dad")]
+        if source.is_none_or(|ip| ip.is_unspecified()) && self.routes.lacks_source_for(remote.ip())
+        {
+            return Err(Error::AddressUnavailable);
+        }
         if self.device.medium == Medium::Ethernet && self.routes.next_hop(remote.ip()).is_none() {
             return Err(Error::Unreachable);
         }
@@ -134,13 +139,23 @@ impl Shell<'_> {
             || self.listeners.iter().any(|listener| listener.takes(local))
     }
 
+    /// Returns true if a socket may be bound to an address: an own one, or one that is being probed
+    /// and will be of use later.
+    pub(super) fn may_bind(&self, ip: IpAddr) -> bool {
+        #[cfg(feature = "dad")]
+        if self.is_tentative(ip) {
+            return true;
+        }
+        self.routes.is_own(ip)
+    }
+
     /// Starts listening and returns the listener's place.
     pub(super) fn listen(&mut self, id: SocketId, at: &Endpoint<'_>) -> Result<u32, Error> {
         if at.security != Security::Plain {
             return Err(Error::Unsupported);
         }
         let ip = at.addr.ip().to_canonical();
-        if !ip.is_unspecified() && !self.routes.is_own(ip) {
+        if !ip.is_unspecified() && !self.may_bind(ip) {
             return Err(Error::AddressUnavailable);
         }
         let class = self.slots.fit(at.recv_buffer, at.send_buffer);

@@ -136,7 +136,7 @@ impl Shell<'_> {
         let at = at.ip().ok_or(Error::Unsupported)?;
         let ip = at.ip().to_canonical();
         let group = ip.is_multicast() || self.routes.is_broadcast(ip);
-        if !ip.is_unspecified() && !group && !self.routes.is_own(ip) {
+        if !ip.is_unspecified() && !group && !self.may_bind(ip) {
             return Err(Error::AddressUnavailable);
         }
         let offset = self.secrets.port.hash(&[id.to_bits(), 1]);

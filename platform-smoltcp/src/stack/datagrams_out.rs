@@ -153,7 +153,7 @@ impl Shell<'_> {
         }
         let group = bound.is_multicast() || self.routes.is_broadcast(bound);
         if !bound.is_unspecified() && !group {
-            // It was ours when the socket was bound.
+            // It was ours when the socket was bound, or will be.
             return Err(Error::AddressUnavailable);
         }
         let all = IpAddr::V4(Ipv4Addr::BROADCAST);
@@ -161,6 +161,8 @@ impl Shell<'_> {
             Some(own) => Ok(own),
             // A station without address asks for one (RFC 1122, section 3.2.1.3).
             None if to == all => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            #[cfg(feature = "dad")]
+            None if self.routes.lacks_source_for(to) => Err(Error::AddressUnavailable),
             None => Err(Error::Unreachable),
         }
     }

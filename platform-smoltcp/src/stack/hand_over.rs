@@ -8,7 +8,7 @@ use usockets::Error;
 use crate::ip::rss::{PortsOf, Rss};
 use crate::stack::input::Arrival;
 use crate::stack::queues::{Origin, PACKET_MAX, SharedQueues};
-use crate::stack::shell::Shell;
+use crate::stack::shell::{NEVER, Shell};
 use crate::stack::slot::Ends;
 use crate::wire::icmp::{Icmp, Quoted};
 
@@ -44,6 +44,9 @@ impl<'a> Shell<'a> {
             wake,
             taking: None,
         });
+        if self.is_announced_elsewhere() {
+            self.schedule_addresses(NEVER);
+        }
         #[cfg(feature = "datagrams")]
         for slot in self.datagrams.all.iter() {
             if slot.owner != 0 {

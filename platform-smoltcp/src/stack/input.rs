@@ -160,6 +160,8 @@ impl Shell<'_> {
     pub(super) fn learn(&mut self, heard: Heard, station: Mac) -> usize {
         #[cfg(feature = "datagrams")]
         self.check_watched(&heard);
+        #[cfg(feature = "dad")]
+        self.check_tentative(&heard);
         if let Some((ip, mac)) = heard.from
             && mac != self.mac
             && self.routes.is_own(ip)

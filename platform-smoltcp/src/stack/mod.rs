@@ -13,6 +13,7 @@
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
+//! `dad` probes own addresses before they are used.
 //!
 //! Of several stacks that are one host, `queues` is what they share, and `hand_over` which
 //! connections are whose.
@@ -46,6 +47,8 @@ mod accept;
 #[cfg(feature = "datagrams")]
 mod addresses;
 mod connect;
+#[cfg(feature = "dad")]
+mod dad;
 #[cfg(feature = "datagrams")]
 mod datagrams;
 #[cfg(feature = "datagrams")]

@@ -174,15 +174,26 @@ impl Shell<'_> {
         send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);
     }
 
-    /// Tells the link of our addresses. A full device drops what does not fit.
+    /// Does what is due for own addresses.
     #[cold]
-    pub(super) fn announce<D: PollDevice>(&mut self, device: &mut D) {
+    pub(super) fn serve_addresses<D: PollDevice>(&mut self, device: &mut D) {
+        #[cfg(feature = "dad")]
+        self.serve_detection(device);
+        let mut next = self.next_announcement();
+        if next <= self.now {
+            self.announce(device);
+            next = self.note_announcement();
+        }
+        self.schedule_addresses(next);
+    }
+
+    /// Tells the link of our addresses. A full device drops what does not fit.
+    fn announce<D: PollDevice>(&self, device: &mut D) {
         for own in self.routes.own() {
             let mut memory = [0; MESSAGE_MAX];
             let len = resolve::announce(&mut memory, self.mac, own.ip);
             send_copy(device, memory.get(..len).unwrap_or_default(), &TxMeta::NONE);
         }
-        self.note_announcement();
     }
 
     /// Lets a connection wait for its neighbour.

@@ -20,7 +20,7 @@ use crate::stack::memory::Memory;
 use crate::stack::output::{Served, send_copy};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::stack::queues::SharedQueues;
-use crate::stack::shell::Shell;
+use crate::stack::shell::{NEVER, Shell};
 use crate::stack::slot::{Facts, Phase};
 use crate::tcp::State;
 
@@ -132,7 +132,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     ///
     /// Call it once on each of them, before any connects or listens. All are made of one
     /// [`Config`], with one secret, and of one clock; share neighbours as well
-    /// ([`Self::share_neighbours`]). Only the stack of queue 0 announces the addresses.
+    /// ([`Self::share_neighbours`]). Only the stack of queue 0 probes and announces the addresses.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the table of `rss` does not lead to `queue`, or leads to one that
@@ -245,11 +245,8 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     fn serve(&mut self) {
         let shell = &mut self.shell;
         self.full = false;
-        if shell
-            .next_announcement()
-            .is_some_and(|next| next <= shell.now)
-        {
-            shell.announce(&mut self.device);
+        if shell.addresses_at <= shell.now {
+            shell.serve_addresses(&mut self.device);
         }
         for _ in 0..shell.serve.count() {
             let Some(index) = shell.serve.pop(shell.slots.all) else {
@@ -277,7 +274,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         if self.shell.datagrams.has_reports() {
             return true;
         }
-        !self.shell.ready.is_empty() || self.shell.listeners_ready
+        !self.shell.ready.is_empty() || self.shell.looks
     }
 
     /// Returns true if the next turn has something to do, whatever the time.
@@ -290,7 +287,6 @@ impl<'a, D: PollDevice> Stack<'a, D> {
     fn deadline(&self) -> Option<Instant> {
         let shell = &self.shell;
         let full = self.full.then(|| shell.now.saturating_add(FULL_WAIT));
-        let announcement = shell.next_announcement();
         #[cfg(feature = "datagrams")]
         let (held, holds) = (
             shell.datagrams.held_until,
@@ -304,7 +300,7 @@ impl<'a, D: PollDevice> Stack<'a, D> {
         earliest([
             shell.wheel.next(shell.now),
             full,
-            announcement,
+            Some(shell.addresses_at),
             news,
             relief,
             held,
@@ -374,10 +370,9 @@ impl<D> Stack<'_, D> {
 
 /// Returns the earliest of these times, if there is one.
 ///
-/// None is a time that never comes: if the times of `None` are compared and left out afterwards, as
+/// None is [`NEVER`]: if the times of `None` are compared and left out afterwards, as
 /// compilers may do, memcheck takes that for a use of memory that nobody has written.
 fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
-    const NEVER: Instant = Instant::from_micros(u64::MAX);
     let first = times.into_iter().map(|time| time.unwrap_or(NEVER)).min();
     first.filter(|first| *first != NEVER)
 }
@@ -594,7 +589,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                 return Some(Ready { id, readiness });
             }
         }
-        if shell.listeners_ready {
+        if shell.looks {
             for listener in shell.listeners.iter_mut() {
                 let waits = listener.queue.count() > 0;
                 let ready = core::mem::take(&mut listener.ready) && waits;
@@ -603,7 +598,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                     return Some(Ready { id, readiness });
                 }
             }
-            shell.listeners_ready = false;
+            shell.looks = false;
         }
         #[cfg(feature = "datagrams")]
         if let Some(ready) = shell.datagrams.next_ready() {

@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use usockets::Instant;
 
+#[cfg(feature = "dad")]
+use crate::ip::dad::AddressState;
 use crate::number::{count, low, place};
 use crate::tcp::cookies;
 use crate::wire::ethernet::Mac;
@@ -128,6 +130,10 @@ pub struct SharedQueues<T: ?Sized = [SharedPacket]> {
     queues: u16,
     /// When a cookie was sent last, in seconds, wrapping; 0 before.
     cookie_at: AtomicU32,
+    /// What was found out about own addresses that were probed: a bit for each number of one that
+    /// is in use, and in the upper half for each of another station's.
+    #[cfg(feature = "dad")]
+    addresses: AtomicU32,
     in_use: [InUse; QUEUES_MAX],
     ports: [PortCounts; QUEUES_MAX],
     places: T,
@@ -140,6 +146,8 @@ impl<const N: usize> SharedQueues<[SharedPacket; N]> {
         Self {
             queues,
             cookie_at: AtomicU32::new(0),
+            #[cfg(feature = "dad")]
+            addresses: AtomicU32::new(0),
             in_use: [const { InUse::new() }; QUEUES_MAX],
             ports: [const { PortCounts::new() }; QUEUES_MAX],
             places: [const { SharedPacket::new() }; N],
@@ -267,6 +275,39 @@ impl SharedQueues {
         Some((origin, len))
     }
 
+    /// Returns what was found out about the own address of a number.
+    #[cfg(feature = "dad")]
+    pub(super) fn address_state(&self, number: u8) -> AddressState {
+        state_in(self.addresses.load(Ordering::Acquire), number)
+    }
+
+    /// Finds out that an own address is in a state, unless something was found out before; returns
+    /// which state it is in.
+    #[cfg(feature = "dad")]
+    pub(super) fn decide_address(&self, number: u8, state: AddressState) -> AddressState {
+        let bit = match state {
+            AddressState::Tentative => 0,
+            AddressState::Preferred => 1_u32,
+            AddressState::Duplicated => 1 << 16,
+        };
+        let mut decided = self.addresses.load(Ordering::Acquire);
+        for _ in 0..TRIES_MAX {
+            if state_in(decided, number) != AddressState::Tentative {
+                return state_in(decided, number);
+            }
+            let new = decided | bit.rotate_left(number.into());
+            let (ordering, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            match self
+                .addresses
+                .compare_exchange(decided, new, ordering, failure)
+            {
+                Ok(_) => return state,
+                Err(now) => decided = now,
+            }
+        }
+        AddressState::Tentative
+    }
+
     /// Notes that the stack of a queue has a datagram socket more at a port, or one less.
     pub(super) fn note_port(&self, queue: u16, port: u16, opened: bool) {
         let counts = self.ports.get(usize::from(queue));
@@ -306,6 +347,16 @@ impl SharedQueues {
 /// Returns the clock in seconds, wrapping.
 fn seconds(now: Instant) -> u32 {
     low(now.as_micros().checked_div(1_000_000).unwrap_or(0))
+}
+
+/// Returns the state of the own address of a number, in [`SharedQueues::addresses`].
+#[cfg(feature = "dad")]
+fn state_in(addresses: u32, number: u8) -> AddressState {
+    match addresses.rotate_right(number.into()) & 0x1_0001 {
+        0 => AddressState::Tentative,
+        1 => AddressState::Preferred,
+        _ => AddressState::Duplicated,
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use crate::config::{Config, Limits, SizeClass};
 use crate::counters::Counters;
 use crate::device::{Capabilities, Medium};
 use crate::hash::Secret;
+#[cfg(feature = "dad")]
+use crate::ip::dad::Detection;
 use crate::ip::neighbour::Neighbours;
 use crate::ip::route::Routes;
 use crate::listener::Listener;
@@ -39,6 +41,9 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// 4.3.2.8, and RFC 4443, section 2.4 f, ask for such a bound).
 const REPLIES_MAX: u16 = 64;
 const REPLIES_EVERY: Duration = Duration::from_millis(64);
+
+/// A time that never comes.
+pub(super) const NEVER: Instant = Instant::from_micros(u64::MAX);
 
 /// Bytes of the longest headers of IP and TCP.
 const HEADERS_MAX: usize = ipv6::HEADER_LEN + tcp::HEADER_MAX;
@@ -111,9 +116,12 @@ pub(super) struct Shell<'a> {
     /// An address that the link is watched for, and whether another station has it.
     #[cfg(feature = "datagrams")]
     pub(super) watched: Option<(IpAddr, bool)>,
+    /// Own addresses that are probed.
+    #[cfg(feature = "dad")]
+    pub(super) detection: Detection,
     pub(super) listeners: &'a mut [Listener],
-    /// A listener has something to report.
-    pub(super) listeners_ready: bool,
+    /// The loop is to look: a listener has something to report, or an own address has changed.
+    pub(super) looks: bool,
     /// A loop has asked about a listener.
     pub(super) listeners_asked: bool,
     /// Connections to serve, and those that wait for a neighbour.
@@ -133,9 +141,10 @@ pub(super) struct Shell<'a> {
     pub(super) relief_at: [Option<Instant>; LEASED_ONE],
     /// The slot from which on those that are stuck are looked for.
     pub(super) cursor: u32,
-    /// How many announcements of own addresses have been made, and when the next is due.
+    /// How many announcements of all own addresses have been made.
     announced: u8,
-    announce_at: Instant,
+    /// When something is due for own addresses; [`NEVER`] while nothing is.
+    pub(super) addresses_at: Instant,
     /// Until then no own address is defended again.
     pub(super) defend_at: Instant,
     replies: Budget,
@@ -174,8 +183,10 @@ impl<'a> Shell<'a> {
             datagrams: Datagrams::empty(),
             #[cfg(feature = "datagrams")]
             watched: None,
+            #[cfg(feature = "dad")]
+            detection: Detection::idle(),
             listeners: &mut [],
-            listeners_ready: false,
+            looks: false,
             listeners_asked: false,
             serve: Ring::EMPTY,
             blocked: Ring::EMPTY,
@@ -186,8 +197,8 @@ impl<'a> Shell<'a> {
             ports_used: 0,
             relief_at: [None; LEASED_ONE],
             cursor: 0,
-            announced: u8::MAX,
-            announce_at: Instant::ZERO,
+            announced: 0,
+            addresses_at: NEVER,
             defend_at: Instant::ZERO,
             replies: Budget {
                 used: 0,
@@ -258,38 +269,55 @@ impl<'a> Shell<'a> {
         let (scratch, assembly) = memory.scratch.split_at_mut_checked(needed)?;
         self.scratch = scratch;
         self.assembly = assembly;
-        if config.announce && device.medium == Medium::Ethernet {
-            self.announced = 0;
-            self.announce_at = self.now;
+        #[cfg(feature = "dad")]
+        if self.start_detection(config) {
+            self.schedule_addresses(NEVER);
+            return Some(());
+        }
+        if config.announce {
+            self.announce_again();
         }
         Some(())
     }
 
-    /// Returns when the next announcement of own addresses is due; `None` when all are made.
-    #[inline]
-    pub(super) fn next_announcement(&self) -> Option<Instant> {
-        if self.announced >= ANNOUNCEMENTS {
-            return None;
-        }
-        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
-        if self.is_announced_elsewhere() {
-            return None;
-        }
-        Some(self.announce_at)
+    /// Returns when all own addresses are announced next; [`NEVER`] when that is done.
+    pub(super) const fn next_announcement(&self) -> Instant {
+        #[cfg(feature = "dad")]
+        return self.detection.announce_at;
+        #[cfg(not(feature = "dad"))]
+        self.addresses_at
     }
 
     /// Has the own addresses announced anew, where there are neighbours.
-    #[cfg(feature = "datagrams")]
     pub(super) fn announce_again(&mut self) {
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        if self.is_announced_elsewhere() {
+            return;
+        }
         if self.device.medium == Medium::Ethernet {
-            (self.announced, self.announce_at) = (0, self.now);
+            self.announced = 0;
+            self.schedule_addresses(self.now);
         }
     }
 
-    /// Notes that the own addresses have been announced.
-    pub(super) const fn note_announcement(&mut self) {
+    /// Returns when own addresses that are announced now are announced again.
+    pub(super) const fn note_announcement(&mut self) -> Instant {
         self.announced = self.announced.saturating_add(1);
-        self.announce_at = self.now.saturating_add(ANNOUNCE_EVERY);
+        if self.announced >= ANNOUNCEMENTS {
+            return NEVER;
+        }
+        self.now.saturating_add(ANNOUNCE_EVERY)
+    }
+
+    /// Sets when something is due next for own addresses, of which all are announced at
+    /// `announcement`.
+    pub(super) fn schedule_addresses(&mut self, announcement: Instant) {
+        self.addresses_at = announcement;
+        #[cfg(feature = "dad")]
+        {
+            self.detection.announce_at = announcement;
+            self.addresses_at = announcement.min(self.detection.next());
+        }
     }
 
     /// Returns true if one more reply may go out that no connection sends, and counts it.

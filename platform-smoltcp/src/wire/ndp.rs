@@ -74,7 +74,8 @@ impl Ndp {
         Ok(Some(if kind == SOLICITATION {
             let source_mac = find_mac(options, SOURCE_MAC)?;
             // Duplicate address detection (section 7.1.1).
-            if header.source.is_unspecified() && source_mac.is_some() {
+            let group = solicited_node(target) == header.destination;
+            if header.source.is_unspecified() && (source_mac.is_some() || !group) {
                 return Err(WireError::Malformed);
             }
             Self::Solicitation { target, source_mac }
@@ -93,11 +94,24 @@ impl Ndp {
         }))
     }
 
+    /// Returns the bytes of the message as it is written: [`MESSAGE_LEN`], or less without a
+    /// link-layer address.
+    #[must_use]
+    pub const fn message_len(&self) -> usize {
+        let (Self::Solicitation {
+            source_mac: mac, ..
+        }
+        | Self::Advertisement {
+            target_mac: mac, ..
+        }) = self;
+        if mac.is_some() { MESSAGE_LEN } else { 24 }
+    }
+
     /// Writes the message that an ICMPv6 packet of `header` carries to the front of `message`, with
     /// its checksum, and returns its length.
     ///
     /// # Errors
-    /// [`WireError::NoRoom`] when `message` is shorter than [`MESSAGE_LEN`].
+    /// [`WireError::NoRoom`] when `message` is shorter than [`Self::message_len`].
     pub fn emit(&self, header: &Ipv6, message: &mut [u8]) -> Result<usize, WireError> {
         let (kind, flags, target, mac, option) = match *self {
             Self::Solicitation { target, source_mac } => {
@@ -115,7 +129,7 @@ impl Ndp {
                 (ADVERTISEMENT, flags, target, target_mac, TARGET_MAC)
             }
         };
-        let len = if mac.is_some() { MESSAGE_LEN } else { 24 };
+        let len = self.message_len();
         let message = message.get_mut(..len).ok_or(WireError::NoRoom)?;
         let bytes = [kind, 0, 0, 0, flags, 0, 0, 0]
             .into_iter()

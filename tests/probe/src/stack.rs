@@ -98,6 +98,12 @@ impl Layer for Stack<'static, Card> {
             }
             6 => self.probe_address(word().into()),
             7 => self.watch_address(yes().then(|| addr().ip())),
+            9 => {
+                let address = Address::new(addr().ip(), word() as u8);
+                let _ = self.replace_address(addr().ip(), address);
+            }
+            10 => _ = self.address_state(addr().ip()),
+            11 => _ = hidden(self.next_address_change()),
             _ => _ = self.is_address_taken() | (self.mac() == [0; 6]),
         }
     }
@@ -218,6 +224,7 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
     let addresses = [Address::new(addr().ip(), word() as u8); 2];
     let addresses = addresses.get(..len()).unwrap_or_default();
     let config = Config::new([2; 6], addresses, secret()).cookies(yes());
+    let config = config.probe_addresses(yes());
     let class = SizeClass::new(len(), len(), len());
     let class = if yes() { class.leased(len()) } else { class };
     let card = Card { slot: [0; 1_600] };

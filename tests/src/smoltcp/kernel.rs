@@ -143,6 +143,13 @@ pub fn stack_on(
     stack_with(Faulty::new(device, faults), classes, |config| config)
 }
 
+/// Makes a link to the kernel, and a stack on it that probes its addresses.
+pub fn probing_stack(link: Link) -> Stack<'static, Faulty> {
+    let device = Faulty::new(link.open(None), Losses::default());
+    let classes = [SizeClass::new(4, 1_000, 1_000)];
+    stack_with(device, &classes, |config| config.probe_addresses(true))
+}
+
 /// Makes a stack on a device, with the configuration that `configure` makes of the usual one.
 pub fn stack_with<D: PollDevice>(
     device: D,

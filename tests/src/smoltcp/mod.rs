@@ -109,6 +109,10 @@ pub struct Recipe {
     pub cookies: bool,
     /// Frames that nobody asked for would be in most tests' way.
     pub announce: bool,
+    /// Addresses are probed before they are used.
+    pub probe: bool,
+    /// The host whose addresses it takes, if they are not its own.
+    pub twin: Option<u8>,
     pub busy_poll: Duration,
     pub pacing: bool,
     pub neighbours: usize,
@@ -131,6 +135,8 @@ impl Recipe {
             limits: Limits::DEFAULT,
             cookies: true,
             announce: false,
+            probe: false,
+            twin: None,
             busy_poll: Duration::ZERO,
             pacing: false,
             neighbours: 64,
@@ -162,13 +168,15 @@ impl Recipe {
 
     /// Gives a stack that was made idle its memory.
     pub fn start<D: PollDevice>(&self, stack: &mut Stack<'static, D>) -> Result<(), Error> {
-        let v4 = Address::new([10, 0, 0, self.host].into(), self.prefix);
-        let v6 = Address::new(v6(self.host.into(), 0).ip(), 64);
+        let host = self.twin.unwrap_or(self.host);
+        let v4 = Address::new([10, 0, 0, host].into(), self.prefix);
+        let v6 = Address::new(v6(host.into(), 0).ip(), 64);
         let addresses = [v4, v6];
         let mut config = Config::new(mac(self.host), &addresses, Secret::new([self.host; 16]))
             .limits(self.limits)
             .cookies(self.cookies)
             .announce(self.announce)
+            .probe_addresses(self.probe)
             .busy_poll(self.busy_poll);
         config.gateway_v4 = Some([10, 0, 0, 254].into());
         config.pacing = self.pacing;
