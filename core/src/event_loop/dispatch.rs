@@ -61,7 +61,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let is_usual = slot.flags.are_usual() && readiness.is_only_readable() && !tells_layer;
         if is_usual && slot.received_at() != iteration {
             slot.set_received_at(iteration);
-        } else if readiness != Readiness::READ_AGAIN {
+        } else if readiness != Readiness::READ_AGAIN || !self.state.turn.is_on() {
             self.begin_turn(handler, id, readiness);
             return false;
         }
@@ -117,6 +117,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     #[inline(never)]
     fn begin_turn(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) {
         invariant!(!self.state.turn.is_on(), "one turn at a time");
+        if readiness.intersects(Readiness::READ_AGAIN) {
+            breach!(self.state.stats);
+        }
         self.state.turn = Turn {
             id: Some(id),
             reported: Some(readiness),

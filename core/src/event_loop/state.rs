@@ -16,6 +16,10 @@ use crate::stats::Stats;
 /// Is false in programs in which a panic aborts: nothing is recovered there.
 pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 
+/// The last time, in microseconds: a clock that goes further counts as standing still there. So the
+/// next tick, and the next turn of the wheel's top level, are always times as well.
+const TIME_MAX: u64 = u64::MAX >> 1;
+
 /// Everything of a loop that is neither per slot nor lent by the caller, but for what evicting
 /// looks at (`evict.rs`). Each part keeps its own invariants; what involves several is a method
 /// here.
@@ -176,14 +180,13 @@ impl Clock {
 
     fn read<P: Platform>(&mut self, platform: &P, stats: &mut Stats) -> u64 {
         let answer = platform.now().as_micros();
-        if answer < self.latest {
+        let now = answer.min(TIME_MAX).max(self.latest);
+        if now != answer {
             breach!(stats);
-            self.now = Some(self.latest);
-            return self.latest;
         }
-        self.latest = answer;
-        self.now = Some(answer);
-        answer
+        self.latest = now;
+        self.now = Some(now);
+        now
     }
 
     /// Forgets the time, which is read anew when it is next asked for.
@@ -196,6 +199,7 @@ impl Clock {
 impl State {
     /// Nothing is on any list; the clock stands at `micros`.
     pub(crate) fn new(micros: u64) -> Self {
+        let micros = micros.min(TIME_MAX);
         Self {
             clock: Clock {
                 now: None,

@@ -382,7 +382,8 @@ pub trait Platform {
         false
     }
 
-    /// Returns the present on the platform's monotonic clock. Never earlier than before.
+    /// Returns the present on the platform's monotonic clock. Never earlier than before, and less
+    /// than 2^63 microseconds after its start.
     fn now(&self) -> Instant;
 }
 

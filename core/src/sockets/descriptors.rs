@@ -4,6 +4,7 @@ use crate::closed::Closed;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::{ListenerId, SocketId};
+use crate::invariant::breach;
 use crate::platform::{Descriptors, Inserted};
 use crate::pool::flags::{Flags, Phase};
 use crate::pool::slot::{Place, find, find_known, find_open};
@@ -94,9 +95,12 @@ impl<P: Descriptors, C: Copy + PartialEq> Net<'_, P, C> {
             return Err(Error::Full);
         }
         let slot = find_open(self.slots, id).ok_or(Error::Invalid)?;
-        let taken = self.platform.take(&mut slot.socket, unread)?;
+        let (descriptor, len) = self.platform.take(&mut slot.socket, unread)?;
+        if len > unread.len() {
+            breach!(self.state.stats);
+        }
         self.end(id, Closed::Taken);
-        Ok(taken)
+        Ok((descriptor, len.min(unread.len())))
     }
 
     /// Puts a descriptor into a free slot.
