@@ -5,7 +5,7 @@ Counted apart are lines that nothing can reach, and that say so: what follows an
 block, and what is done if `find_known`, which has such a line, finds nothing. A file of which no line
 is in the report is named: no target links it.
 
-    python3 tests/coverage.py 94 <lcov
+    python3 tests/coverage.py 97 <lcov
 """
 
 import pathlib

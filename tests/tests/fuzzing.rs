@@ -1,7 +1,7 @@
 //! The fuzzers' bodies under stable Rust: the committed corpus, and a bounded random run.
 
 use usockets_tests::fuzz::{
-    corpus, fuzz_events, fuzz_frame_queues, fuzz_proxy, fuzz_suite, fuzz_values,
+    corpus, fuzz_events, fuzz_frame_queues, fuzz_platform, fuzz_proxy, fuzz_suite, fuzz_values,
 };
 use usockets_tests::http::fuzz_http;
 use usockets_tests::model::{Case, run};
@@ -41,6 +41,12 @@ fn the_corpus_of_values_passes() {
 #[test]
 fn the_corpus_of_suite_passes() {
     assert!(replay("suite", fuzz_suite) >= 20);
+}
+
+/// As above, for platforms that answer whatever bytes say.
+#[test]
+fn the_corpus_of_platform_passes() {
+    assert!(replay("platform", fuzz_platform) >= 20);
 }
 
 /// As above, for control messages of datagrams.
@@ -102,6 +108,18 @@ fn random_events_pass() {
         let len = rng.below(1_200);
         let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
         fuzz_events(&bytes);
+    }
+}
+
+/// Random bytes, each a platform's answers and what a program does.
+#[test]
+fn random_platforms_pass() {
+    for seed in seeds(1_000) {
+        println!("SEED={seed}");
+        let rng = &mut Rng::new(seed);
+        let len = rng.below(1_500);
+        let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
+        fuzz_platform(&bytes);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bodies for fuzzers. Each takes any bytes and panics only if something is wrong.
 
+mod platform;
 mod suite;
 mod values;
 
@@ -9,6 +10,7 @@ use usockets::proxy::{ProxyHeader, ProxyParsed, ProxyValues, ProxyVersion};
 
 use crate::model::{Case, run};
 
+pub use self::platform::fuzz_platform;
 pub use self::suite::fuzz_suite;
 pub use self::values::{fuzz_frame_queues, fuzz_values};
 
