@@ -179,10 +179,11 @@ impl Clock {
     }
 
     fn read<P: Platform>(&mut self, platform: &P, stats: &mut Stats) -> u64 {
-        let answer = platform.now().as_micros();
-        let now = answer.min(TIME_MAX).max(self.latest);
-        if now != answer {
+        let mut now = platform.now().as_micros();
+        // As signed numbers, what is beyond `TIME_MAX` is less as well.
+        if now.cast_signed() < self.latest.cast_signed() {
             breach!(stats);
+            now = now.min(TIME_MAX).max(self.latest);
         }
         self.latest = now;
         self.now = Some(now);
