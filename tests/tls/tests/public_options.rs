@@ -10,7 +10,7 @@ const READING: [&str; 7] = [
     "decode", "from_der", "from_pem", "load", "next", "parse", "read",
 ];
 /// Functions that are named so and whose `None` means one thing, and what.
-const OTHERS: [(&str, &str, &str); 10] = [
+const OTHERS: [(&str, &str, &str); 11] = [
     (
         "event_loop/mod.rs",
         "next_deadline",
@@ -39,6 +39,7 @@ const OTHERS: [(&str, &str, &str); 10] = [
         "next_signal",
         "none is left",
     ),
+    ("stack/dad.rs", "next_address_change", "none is left"),
     (
         "wire/icmp.rs",
         "parse",
