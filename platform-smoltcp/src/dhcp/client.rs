@@ -6,6 +6,7 @@ use usockets::{Duration, Instant};
 
 use crate::dhcp::lease::Lease;
 use crate::hash::Secret;
+use crate::ip::NEVER;
 use crate::number::low;
 use crate::random::Random;
 use crate::wire::dhcp::{Dhcp, Kind};
@@ -287,7 +288,7 @@ impl DhcpClient {
         match message.emit(buffer) {
             Ok(len) => Action::Send { to, len },
             // The caller's buffer is too small: nothing can ever be sent.
-            Err(_) => Action::Wait(Instant::from_micros(u64::MAX)),
+            Err(_) => Action::Wait(NEVER),
         }
     }
 

@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 
 use usockets::{Duration, Instant};
 
+use crate::ip::NEVER;
 use crate::ip::route::Address;
 use crate::wire::dhcp::{Dhcp, SERVERS_MAX};
 
@@ -53,15 +54,14 @@ impl Lease {
         let (renew, rebind) = times(lease, message.renew, message.rebind);
         let near = |other: &Ipv4Addr| (other.to_bits() ^ ip.to_bits()) & !host == 0;
         let forever = lease == u32::MAX;
-        let never = Instant::from_micros(u64::MAX);
         Some(Self {
             address: Address::new(ip.into(), prefix),
             router: message.router.filter(near).filter(|router| *router != ip),
             dns: message.dns,
             ntp: message.ntp,
             server: message.server.filter(|server| !server.is_unspecified())?,
-            renew_at: if forever { never } else { at(renew) },
-            rebind_at: if forever { never } else { at(rebind) },
+            renew_at: if forever { NEVER } else { at(renew) },
+            rebind_at: if forever { NEVER } else { at(rebind) },
             expires_at: (!forever).then(|| at(lease)),
         })
     }

@@ -4,6 +4,7 @@
 use usockets::{Duration, Instant};
 
 use crate::ip::route::ADDRESSES_MAX;
+use crate::ip::{ANNOUNCE_INTERVAL, ANNOUNCEMENTS, NEVER};
 use crate::random::Random;
 
 /// Longest wait before the first probe: `PROBE_WAIT` (RFC 5227, section 1.1), and for IPv6
@@ -20,18 +21,12 @@ const ANNOUNCE_WAIT: Duration = Duration::from_secs(2);
 /// (RFC 4861, section 10).
 const PROBES_V6: u8 = 1;
 const RETRANS_TIMER: Duration = Duration::from_secs(1);
-/// Announcements of an address, and time between two: `ANNOUNCE_NUM` and `ANNOUNCE_INTERVAL` (RFC
-/// 5227, section 1.1).
-const ANNOUNCEMENTS: u8 = 2;
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
 /// Duplicates after which addresses are probed less often, and the least time between two starts
 /// then: `MAX_CONFLICTS` and `RATE_LIMIT_INTERVAL` (RFC 5227, section 1.1).
 const MAX_CONFLICTS: u8 = 10;
 const RATE_LIMIT_INTERVAL: Duration = Duration::from_secs(60);
 /// Of all own addresses.
 pub(crate) const NUMBERS: core::ops::Range<u8> = 0..8;
-/// A time that never comes.
-const NEVER: Instant = Instant::from_micros(u64::MAX);
 
 /// What is known of an own address, in the words of RFC 4862, section 2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

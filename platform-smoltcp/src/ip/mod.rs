@@ -3,7 +3,7 @@
 //! own addresses are others' as well (`dad`). Of several stacks that are one host: what they know
 //! of neighbours together (`shared`), and which of several queues a card chooses (`rss`).
 
-use usockets::Duration;
+use usockets::{Duration, Instant};
 
 #[cfg(feature = "dad")]
 pub(crate) mod dad;
@@ -17,3 +17,9 @@ pub(crate) mod shared;
 
 /// How long after it was last confirmed a neighbour is asked for again, while still in use.
 const FRESH_MAX: Duration = Duration::from_secs(30);
+/// Times that an own address is announced, and time between two: `ANNOUNCE_NUM` and
+/// `ANNOUNCE_INTERVAL` (RFC 5227, section 1.1).
+pub(crate) const ANNOUNCEMENTS: u8 = 2;
+pub(crate) const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// A time that never comes.
+pub(crate) const NEVER: Instant = Instant::from_micros(u64::MAX);

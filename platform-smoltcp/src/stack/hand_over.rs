@@ -5,10 +5,11 @@ use core::net::{IpAddr, SocketAddr};
 
 use usockets::Error;
 
+use crate::ip::NEVER;
 use crate::ip::rss::{PortsOf, Rss};
 use crate::stack::input::Arrival;
 use crate::stack::queues::{Origin, PACKET_MAX, SharedQueues};
-use crate::stack::shell::{NEVER, Shell};
+use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
 use crate::wire::icmp::{Icmp, Quoted};
 

@@ -10,6 +10,7 @@ use usockets::{
 use crate::config::{Config, SizeClass};
 use crate::counters::Counters;
 use crate::device::{CHAIN_MAX, PollDevice, RxChecksum, TxMeta};
+use crate::ip::NEVER;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::ip::rss::Rss;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
@@ -20,7 +21,7 @@ use crate::stack::memory::Memory;
 use crate::stack::output::{Served, send_copy};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 use crate::stack::queues::SharedQueues;
-use crate::stack::shell::{NEVER, Shell};
+use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Phase};
 use crate::tcp::State;
 

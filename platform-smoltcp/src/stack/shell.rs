@@ -13,6 +13,7 @@ use crate::hash::Secret;
 use crate::ip::dad::Detection;
 use crate::ip::neighbour::Neighbours;
 use crate::ip::route::Routes;
+use crate::ip::{ANNOUNCE_INTERVAL, ANNOUNCEMENTS, NEVER};
 use crate::listener::Listener;
 use crate::number::count;
 use crate::pool::links::Marks;
@@ -34,16 +35,10 @@ use crate::udp::sockets::Sockets as Datagrams;
 use crate::wire::ethernet::{HEADER_LEN, Mac};
 use crate::wire::{ipv6, tcp};
 
-/// Times that each own address is announced, and time between two (RFC 5227, section 1.1).
-const ANNOUNCEMENTS: u8 = 2;
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// Most ICMP errors and resets without a connection in [`REPLIES_EVERY`] (RFC 1812, section
 /// 4.3.2.8, and RFC 4443, section 2.4 f, ask for such a bound).
 const REPLIES_MAX: u16 = 64;
 const REPLIES_EVERY: Duration = Duration::from_millis(64);
-
-/// A time that never comes.
-pub(super) const NEVER: Instant = Instant::from_micros(u64::MAX);
 
 /// Bytes of the longest headers of IP and TCP.
 const HEADERS_MAX: usize = ipv6::HEADER_LEN + tcp::HEADER_MAX;
@@ -306,7 +301,7 @@ impl<'a> Shell<'a> {
         if self.announced >= ANNOUNCEMENTS {
             return NEVER;
         }
-        self.now.saturating_add(ANNOUNCE_EVERY)
+        self.now.saturating_add(ANNOUNCE_INTERVAL)
     }
 
     /// Sets when something is due next for own addresses, of which all are announced at
