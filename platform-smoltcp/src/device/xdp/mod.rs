@@ -487,8 +487,7 @@ impl PollDevice for Xdp {
         if place(self.tx.room()) < parts {
             // There are as many places as chunks: the kernel's index makes no sense.
             self.counters.broken = self.counters.broken.wrapping_add(1);
-            self.memory.hand_over(address, 1);
-            self.memory.give_back(address);
+            self.slot = Some(address);
             return;
         }
         self.memory.hand_over(address, parts);
