@@ -49,13 +49,10 @@ fn start_at(
     memory: Memory<'static>,
     classes: &[SizeClass],
 ) -> Result<(), Error> {
-    let mut secret = [0; 16];
-    if !host::random(&mut secret) {
-        return Err(Error::Denied);
-    }
+    let secret = secret()?;
     let mac = crate::mac();
     network.device_mut().start(mac);
-    let config = Config::new(mac, addresses, Secret::new(secret))
+    let config = Config::new(mac, addresses, secret)
         .gateway_v4(GATEWAY)
         .limits(Limits::DEFAULT.time_wait(TIME_WAIT));
     network.start(&config, memory, classes)
@@ -65,7 +62,6 @@ fn start_at(
 ///
 /// # Errors
 /// [`Error::Denied`] without random bytes.
-#[cfg(feature = "dhcp")]
 pub fn secret() -> Result<Secret, Error> {
     let mut secret = [0; 16];
     match host::random(&mut secret) {
