@@ -78,8 +78,7 @@ fn a_wake_up_ends_the_wait(link: Link) {
 /// What came while nobody looked and found no room is counted, and the device goes on.
 fn a_full_ring_is_counted_and_works_again(link: Link) {
     in_namespace(move || {
-        let classes = [SizeClass::new(4, 32_768, 32_768)];
-        let mut net = stack(link, &classes, Losses::default());
+        let mut net = roomy(link);
         // So that the kernel knows its neighbour.
         let sender = UdpSocket::bind("10.0.0.1:0").unwrap();
         for _ in 0..3 {
@@ -100,52 +99,60 @@ fn a_full_ring_is_counted_and_works_again(link: Link) {
     });
 }
 
-/// Serves one client of the kernel's, which gets back what it sends.
-fn echo_once(net: Net) {
+/// Runs a loop that echoes to clients at port 80.
+fn echoing(net: Net, run: impl FnOnce(&mut Loop<'_, Net, Echo>)) {
     let mut sockets = Box::new(Sockets::<_, Echo, 4>::new());
     let mut buffer = vec![0; 65_536];
     let mut server = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
     let at = Endpoint::tcp(([0, 0, 0, 0], 80).into());
     server.net().listen(at, ()).unwrap();
-    let bytes = pattern(200_000, 5);
-    let client = echo_client((STACK, 80).into(), bytes.clone());
-    let mut echo = Echo::default();
-    while !client.is_finished() {
-        let until = server.platform().now();
-        let until = until.saturating_add(Duration::from_millis(20));
-        server.poll(&mut echo, Some(until)).unwrap();
-    }
-    assert!(client.join().unwrap() == bytes);
+    run(&mut server);
+}
+
+/// A stack with room for four clients.
+fn roomy(link: Link) -> Net {
+    let classes = [SizeClass::new(4, 32_768, 32_768)];
+    stack(link, &classes, Losses::default())
+}
+
+/// Serves one client of the kernel's, which gets back what it sends.
+fn echo_once(net: Net) {
+    echoing(net, |server| {
+        let bytes = pattern(200_000, 5);
+        let client = echo_client((STACK, 80).into(), bytes.clone());
+        let mut echo = Echo::default();
+        while !client.is_finished() {
+            let until = server.platform().now();
+            let until = until.saturating_add(Duration::from_millis(20));
+            server.poll(&mut echo, Some(until)).unwrap();
+        }
+        assert!(client.join().unwrap() == bytes);
+    });
 }
 
 /// A link that was down for a while costs time, and nothing else.
 fn a_link_that_is_down_for_a_while_loses_nothing(link: Link) {
     in_namespace(move || {
-        let classes = [SizeClass::new(4, 32_768, 32_768)];
-        let net = stack(link, &classes, Losses::default());
-        let mut sockets = Box::new(Sockets::<_, Echo, 4>::new());
-        let mut buffer = vec![0; 65_536];
-        let mut server = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
-        let at = Endpoint::tcp(([0, 0, 0, 0], 80).into());
-        server.net().listen(at, ()).unwrap();
-        let bytes = pattern(3_000_000, 5);
-        let client = echo_client((STACK, 80).into(), bytes.clone());
-        let start = std::time::Instant::now();
-        let mut echo = Echo::default();
-        let mut states = ["down", "up"].into_iter();
-        while !client.is_finished() {
-            let until = server.platform().now();
-            let until = until.saturating_add(Duration::from_millis(20));
-            server.poll(&mut echo, Some(until)).unwrap();
-            let due = 100 * (3 - states.len() as u128);
-            if echo.opened > 0
-                && start.elapsed().as_millis() > due
-                && let Some(state) = states.next()
-            {
-                command(&format!("ip link set us1 {state}"));
+        echoing(roomy(link), |server| {
+            let bytes = pattern(3_000_000, 5);
+            let client = echo_client((STACK, 80).into(), bytes.clone());
+            let start = std::time::Instant::now();
+            let mut echo = Echo::default();
+            let mut states = ["down", "up"].into_iter();
+            while !client.is_finished() {
+                let until = server.platform().now();
+                let until = until.saturating_add(Duration::from_millis(20));
+                server.poll(&mut echo, Some(until)).unwrap();
+                let due = 100 * (3 - states.len() as u128);
+                if echo.opened > 0
+                    && start.elapsed().as_millis() > due
+                    && let Some(state) = states.next()
+                {
+                    command(&format!("ip link set us1 {state}"));
+                }
             }
-        }
-        assert!(client.join().unwrap() == bytes);
+            assert!(client.join().unwrap() == bytes);
+        });
     });
 }
 
@@ -167,31 +174,26 @@ fn a_removed_interface_ends_the_loop(link: Link) {
 /// The same with frames on their way in both directions.
 fn an_interface_removed_under_load_ends_the_loop(link: Link) {
     in_namespace(move || {
-        let classes = [SizeClass::new(4, 32_768, 32_768)];
-        let net = stack(link, &classes, Losses::default());
-        let mut sockets = Box::new(Sockets::<_, Echo, 4>::new());
-        let mut buffer = vec![0; 65_536];
-        let mut server = Loop::with_buffer(net, &mut sockets, &mut buffer).unwrap();
-        let at = Endpoint::tcp(([0, 0, 0, 0], 80).into());
-        server.net().listen(at, ()).unwrap();
-        let client = std::thread::spawn(send_until_it_fails);
-        let start = server.platform().now();
-        let (mut echo, mut removed) = (Echo::default(), false);
-        let ended = loop {
-            let now = server.platform().now();
-            assert!(now < start.saturating_add(Duration::from_secs(30)));
-            let until = now.saturating_add(Duration::from_millis(20));
-            if let Err(error) = server.poll(&mut echo, Some(until)) {
-                break error;
-            }
-            if !removed && server.platform().counters().received > 500 {
-                command("ip link del us0");
-                removed = true;
-            }
-        };
-        // ENODEV (`errno(3)`).
-        assert_eq!((removed, ended), (true, Error::Platform(19)));
-        client.join().unwrap();
+        echoing(roomy(link), |server| {
+            let client = std::thread::spawn(send_until_it_fails);
+            let start = server.platform().now();
+            let (mut echo, mut removed) = (Echo::default(), false);
+            let ended = loop {
+                let now = server.platform().now();
+                assert!(now < start.saturating_add(Duration::from_secs(30)));
+                let until = now.saturating_add(Duration::from_millis(20));
+                if let Err(error) = server.poll(&mut echo, Some(until)) {
+                    break error;
+                }
+                if !removed && server.platform().counters().received > 500 {
+                    command("ip link del us0");
+                    removed = true;
+                }
+            };
+            // ENODEV (`errno(3)`).
+            assert_eq!((removed, ended), (true, Error::Platform(19)));
+            client.join().unwrap();
+        });
     });
 }
 

@@ -75,21 +75,13 @@ impl<'a> Finder<'a> {
     fn add(&mut self, at: Span, what: &str, form: Form) {
         let start = at.start();
         let place = format!("{}:{}:{}", self.name, start.line, start.column + 1);
-        let function = self.function.last().cloned().unwrap_or_default();
-        let inside = if matches!(form, Form::Returned(..)) {
-            ""
-        } else {
-            " in "
+        let inside = match (&form, self.function.last()) {
+            // What is done names it.
+            (Form::Returned(..), _) | (_, None) => String::new(),
+            (_, Some(function)) => format!(" in {function}"),
         };
-        let function = if inside.is_empty() {
-            String::new()
-        } else {
-            function
-        };
-        self.found.push(Mutant {
-            name: format!("{place}: {what}{inside}{function}"),
-            form,
-        });
+        let name = format!("{place}: {what}{inside}");
+        self.found.push(Mutant { name, form });
     }
 
     fn raw(&self, range: Range<usize>) -> &'a str {
