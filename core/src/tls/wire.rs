@@ -170,6 +170,19 @@ pub(crate) fn split(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     }
 }
 
+/// As [`split`], for writing.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn split_mut(bytes: &mut [u8], at: usize) -> (&mut [u8], &mut [u8]) {
+    match bytes.split_at_mut_checked(at) {
+        Some(parts) => parts,
+        None => {
+            impossible!("bytes are split beyond their end");
+            (&mut [], &mut [])
+        }
+    }
+}
+
 /// Copies `source` to the front of `target`, where the caller knows that it fits.
 #[inline(always)]
 #[track_caller]

@@ -11,6 +11,7 @@
 //! | `ecdsa`, `eddsa`, `rsa` | verification on a small stack |
 //! | `multiples` | sums of multiples of points, for `ecdsa` and `eddsa` |
 //! | `x25519`, `nist`, `mlkem` | key exchange |
+//! | `hmac` | HMAC, which the key schedule is made of |
 //! | `der` | the little DER that keys and signatures need |
 //!
 //! May import `alert` and `wire`.
@@ -24,6 +25,7 @@
 pub(crate) mod der;
 pub(crate) mod ecdsa;
 pub(crate) mod eddsa;
+pub(crate) mod hmac;
 #[cfg(feature = "tls-mlkem")]
 pub(crate) mod mlkem;
 pub(crate) mod multiples;

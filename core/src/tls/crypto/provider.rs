@@ -5,6 +5,7 @@ use zeroize::Zeroize;
 
 use crate::invariant::impossible;
 use crate::tls::alert::Alert;
+use crate::tls::crypto::hmac;
 use crate::tls::wire::{Output, part, part_mut};
 
 /// Most bytes of a hash that TLS 1.3's suites use.
@@ -237,6 +238,13 @@ pub trait Hasher: Clone {
     /// default, [`Self::digest`].
     fn finish(self) -> Secret {
         self.digest()
+    }
+
+    /// Computes HMAC (RFC 2104) over the concatenation of `parts`; `key` is at most a block long.
+    ///
+    /// By default with two hashers; a library that gives more than hashers may do it in less.
+    fn hmac(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
+        hmac::by_hashers::<Self>(algorithm, key, parts)
     }
 }
 
@@ -530,7 +538,9 @@ impl Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.0.zeroize();
+        // As a slice, which is wiped as a whole; an array is wiped byte by byte, which all secrets
+        // of a handshake together would feel.
+        self.0.as_mut_slice().zeroize();
     }
 }
 
@@ -545,7 +555,7 @@ impl Private {
 
 impl Drop for Private {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.as_mut_slice().zeroize();
     }
 }
 
@@ -579,6 +589,6 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        self.bytes.as_mut_slice().zeroize();
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256, Sha384};
 
 use crate::invariant::impossible;
 use crate::tls::alert::Alert;
+use crate::tls::crypto::hmac;
 #[cfg(feature = "tls-mlkem")]
 use crate::tls::crypto::mlkem;
 use crate::tls::crypto::nist;
@@ -294,6 +295,14 @@ impl Hasher for Sha2 {
             State::Sha384(hash) => put_digest(hash, digest.get_mut(HashAlgorithm::Sha384)),
         }
         digest
+    }
+
+    fn hmac(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
+        let short = match algorithm {
+            HashAlgorithm::Sha256 => hmac::of_short_message(key, parts),
+            HashAlgorithm::Sha384 => None,
+        };
+        short.unwrap_or_else(|| hmac::by_hashers::<Self>(algorithm, key, parts))
     }
 }
 

@@ -116,8 +116,7 @@ fn handshake() -> (Schedule, Sha2) {
     let expected = "8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d";
     assert_eq!(shared.get(), hex::<32>(expected));
 
-    let mut schedule = Schedule::early::<Sha2>(HASH, None);
-    schedule.advance::<Sha2>(HASH, shared.get());
+    let schedule = Schedule::handshake::<Sha2>(HASH, None, shared.get());
     let mut transcript = Sha2::new(HASH);
     transcript.update(&hex::<196>(CLIENT_HELLO));
     transcript.update(&server_hello);
@@ -155,10 +154,10 @@ fn secrets_of_the_handshake() {
 
 #[test]
 fn secrets_of_the_data() {
-    let (mut schedule, mut transcript) = handshake();
+    let (schedule, mut transcript) = handshake();
     let client = schedule.derive::<Sha2>(HASH, b"c hs traffic", &transcript.digest());
     let server = schedule.derive::<Sha2>(HASH, b"s hs traffic", &transcript.digest());
-    schedule.advance_to_master::<Sha2>(HASH);
+    let schedule = schedule.master::<Sha2>(HASH);
     let flight = hex::<657>(FLIGHT);
     let (proof, end) = flight.split_at(657 - 36);
     transcript.update(proof);

@@ -44,8 +44,7 @@ impl Connection {
         shared: &Shared,
     ) -> Schedule {
         let hash = self.suite.hash();
-        let mut schedule = Schedule::early::<C::Hasher>(hash, psk);
-        schedule.advance::<C::Hasher>(hash, shared.get());
+        let schedule = Schedule::handshake::<C::Hasher>(hash, psk, shared.get());
         let digest = common.transcript.digest();
         let derive = |label: &[u8]| schedule.derive::<C::Hasher>(hash, label, &digest);
         let client = derive(b"c hs traffic");
@@ -63,8 +62,7 @@ impl Connection {
         self.send = Keys::new::<C>(self.suite, &send);
         self.can_open = true;
         self.can_seal = true;
-        schedule.advance_to_master::<C::Hasher>(hash);
-        schedule
+        schedule.master::<C::Hasher>(hash)
     }
 
     /// Returns the secrets of the data, made of everything up to the server's `Finished`, which is

@@ -8,7 +8,7 @@ use crate::tls::certificate::revocation::RevocationList;
 use crate::tls::crypto::provider::{Crypto, Secret, Suite};
 use crate::tls::handshake::extension::Extensions;
 use crate::tls::handshake::hello::NAME_MAX;
-use crate::tls::record::schedule::expand_label;
+use crate::tls::record::schedule::expand;
 use crate::tls::wire::{Reader, Sum, copy, fit, part};
 
 /// Longest `NewSessionTicket` whose ticket is kept. Most tickets have 100 to 300 bytes; those that
@@ -269,10 +269,7 @@ impl Session {
         let start = end.saturating_sub(ticket.len());
         let ticket_len = fit(ticket.len());
         let hash = self.suite.hash();
-        let mut key = Secret::ZERO;
-        let label = b"resumption";
-        expand_label::<C::Hasher>(hash, &self.secret, label, nonce, key.get_mut(hash));
-        self.secret = key;
+        self.secret = expand::<C::Hasher>(hash, &self.secret, b"resumption", nonce);
         self.ticket_start = fit(start);
         self.ticket_len = ticket_len;
         self.lifetime = lifetime.min(LIFETIME_MAX);

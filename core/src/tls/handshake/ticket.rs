@@ -13,7 +13,7 @@ use crate::tls::handshake::message::NEW_SESSION_TICKET;
 use crate::tls::handshake::session::RESUMPTION_MAX;
 use crate::tls::handshake::ticket_keys::TicketKeys;
 use crate::tls::record::protection::Content;
-use crate::tls::record::schedule::{Schedule, expand_label, finished};
+use crate::tls::record::schedule::{Schedule, expand, finished};
 use crate::tls::wire::{Output, Reader, copy, copy_whole};
 
 /// Tickets of one hello that are tried.
@@ -166,7 +166,7 @@ pub(crate) fn make_binder<C: Crypto>(
     hash: HashAlgorithm,
     covered: &[u8],
 ) -> Secret {
-    let schedule = Schedule::early::<C::Hasher>(hash, Some(psk));
+    let schedule = Schedule::early::<C::Hasher>(hash, psk);
     let empty = C::Hasher::new(hash).finish();
     let base = schedule.derive::<C::Hasher>(hash, b"res binder", &empty);
     let mut transcript = before;
@@ -187,11 +187,8 @@ pub(crate) fn prepare<C: Crypto>(
         return None;
     }
     let master = common.derive(&answering.agreed.schedule, hash, b"res master");
-    let mut secret = Secret::ZERO;
-    let label = b"resumption";
-    expand_label::<C::Hasher>(hash, &master, label, &[0], secret.get_mut(hash));
     Some(TicketKey {
-        secret,
+        secret: expand::<C::Hasher>(hash, &master, b"resumption", &[0]),
         name_hash: hash_name(common),
     })
 }

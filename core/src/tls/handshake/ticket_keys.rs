@@ -4,7 +4,6 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::invariant::impossible;
 use crate::tls::crypto::provider::{HashAlgorithm, Hasher};
-use crate::tls::record::schedule::hmac;
 
 /// Longest life of a ticket (RFC 8446, section 4.6.1): seven days.
 const LIFETIME_MAX: u32 = 604_800;
@@ -61,7 +60,7 @@ impl TicketKeys {
 
     pub(super) fn key<H: Hasher>(secret: &[u8; 32], period: u64) -> Zeroizing<[u8; 32]> {
         let parts: [&[u8]; 2] = [b"usockets ticket ", &period.to_be_bytes()];
-        let made = hmac::<H>(HashAlgorithm::Sha256, secret, &parts);
+        let made = H::hmac(HashAlgorithm::Sha256, secret, &parts);
         let mut key = Zeroizing::new([0; 32]);
         for (target, source) in key.iter_mut().zip(made.get(HashAlgorithm::Sha256)) {
             *target = *source;

@@ -6,8 +6,8 @@ use crate::invariant::impossible;
 use crate::tls::alert::Alert;
 use crate::tls::crypto::provider::{Crypto, HASH_MAX, Secret, Suite, TAG};
 use crate::tls::record::parts::Parts;
-use crate::tls::record::schedule::expand_label;
-use crate::tls::wire::{Output, part_mut};
+use crate::tls::record::schedule::{expand, expand_short};
+use crate::tls::wire::{Output, copy_whole, part, part_mut};
 
 /// Bytes of a record's header.
 pub const HEADER: usize = 5;
@@ -113,18 +113,19 @@ impl Keys {
         let mut keys = Self::NONE;
         keys.secret = secret.0;
         let hash = suite.hash();
-        let key = part_mut(&mut keys.key, ..suite.key_len());
-        expand_label::<C::Hasher>(hash, secret, b"key", &[], key);
-        expand_label::<C::Hasher>(hash, secret, b"iv", &[], &mut keys.vector);
+        let key_len = suite.key_len();
+        let key = expand_short::<C::Hasher>(hash, secret, b"key", &[], key_len);
+        copy_whole(&mut keys.key, part(&key.0, ..key_len));
+        let vector_len = keys.vector.len();
+        let vector = expand_short::<C::Hasher>(hash, secret, b"iv", &[], vector_len);
+        copy_whole(&mut keys.vector, part(&vector.0, ..vector_len));
         keys
     }
 
     /// Moves on to the next generation (RFC 8446, section 7.2).
     pub(crate) fn update<C: Crypto>(&mut self, suite: Suite) {
         let hash = suite.hash();
-        let mut next = Secret::ZERO;
-        let label = b"traffic upd";
-        expand_label::<C::Hasher>(hash, &self.secret(), label, &[], next.get_mut(hash));
+        let next = expand::<C::Hasher>(hash, &self.secret(), b"traffic upd", &[]);
         *self = Self::new::<C>(suite, &next);
     }
 
@@ -250,9 +251,9 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.secret.zeroize();
-        self.key.zeroize();
-        self.vector.zeroize();
+        self.secret.as_mut_slice().zeroize();
+        self.key.as_mut_slice().zeroize();
+        self.vector.as_mut_slice().zeroize();
     }
 }
 

@@ -1,74 +1,97 @@
 //! The key schedule (RFC 8446, section 7.1).
 
-use zeroize::Zeroize;
-
 use crate::invariant::invariant;
-use crate::tls::crypto::provider::{HashAlgorithm, Hasher, Secret};
-use crate::tls::wire::{copy_whole, fit, part, part_mut};
-
-/// Computes HMAC (RFC 2104) over the concatenation of `parts`. `key` is at most a block long.
-pub(crate) fn hmac<H: Hasher>(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
-    invariant!(
-        key.len() <= algorithm.block_len(),
-        "longer keys are not hashed down"
-    );
-    let mut room = [0_u8; 128];
-    let block = part_mut(&mut room, ..algorithm.block_len());
-    copy_whole(block, key);
-    for byte in block.iter_mut() {
-        *byte ^= 0x36;
-    }
-    let mut inner = H::new(algorithm);
-    inner.update(block);
-    for part in parts {
-        inner.update(part);
-    }
-    for byte in block.iter_mut() {
-        *byte ^= 0x36 ^ 0x5c;
-    }
-    let mut outer = H::new(algorithm);
-    outer.update(block);
-    block.zeroize();
-    outer.update(inner.finish().get(algorithm));
-    outer.finish()
-}
+use crate::tls::crypto::provider::{HASH_MAX, HashAlgorithm, Hasher, Secret};
+use crate::tls::wire::{fit, part};
 
 /// Longest label after `tls13 ` (RFC 8446, section 7.1).
 const LABEL_MAX: usize = 249;
+/// What every label begins with.
+const PREFIX: &[u8] = b"tls13 ";
+
+/// What HKDF-Expand-Label hashes for a block: the length of the output, a label and a context.
+struct Info<'a> {
+    len: [u8; 2],
+    label_len: [u8; 1],
+    label: &'a [u8],
+    context_len: [u8; 1],
+    context: &'a [u8],
+}
+
+impl<'a> Info<'a> {
+    fn new(label: &'a [u8], context: &'a [u8], len: usize) -> Self {
+        invariant!(label.len() <= LABEL_MAX, "a label has a length of one byte");
+        Self {
+            len: fit::<u16>(len).to_be_bytes(),
+            label_len: [fit(PREFIX.len().saturating_add(label.len()))],
+            label,
+            context_len: [fit(context.len())],
+            context,
+        }
+    }
+
+    /// Computes a block of the output, which follows `before`.
+    fn block<H: Hasher>(
+        &self,
+        algorithm: HashAlgorithm,
+        secret: &Secret,
+        before: &[u8],
+        count: u8,
+    ) -> Secret {
+        H::hmac(
+            algorithm,
+            secret.get(algorithm),
+            &[
+                before,
+                &self.len,
+                &self.label_len,
+                PREFIX,
+                self.label,
+                &self.context_len,
+                self.context,
+                &[count],
+            ],
+        )
+    }
+}
+
+/// Computes HKDF-Expand-Label of at most one block: the output, of this length, is the front.
+pub(crate) fn expand_short<H: Hasher>(
+    algorithm: HashAlgorithm,
+    secret: &Secret,
+    label: &[u8],
+    context: &[u8],
+    len: usize,
+) -> Secret {
+    invariant!(len <= algorithm.digest_len(), "an output of one block");
+    Info::new(label, context, len).block::<H>(algorithm, secret, &[], 1)
+}
+
+/// Computes HKDF-Expand-Label as long as a hash.
+pub(crate) fn expand<H: Hasher>(
+    algorithm: HashAlgorithm,
+    secret: &Secret,
+    label: &[u8],
+    context: &[u8],
+) -> Secret {
+    expand_short::<H>(algorithm, secret, label, context, algorithm.digest_len())
+}
 
 /// Computes HKDF-Expand-Label into `out`, at most 255 hashes long.
-pub(crate) fn expand_label<H: Hasher>(
+fn expand_long<H: Hasher>(
     algorithm: HashAlgorithm,
     secret: &Secret,
     label: &[u8],
     context: &[u8],
     out: &mut [u8],
 ) {
-    const PREFIX: &[u8] = b"tls13 ";
-    invariant!(label.len() <= LABEL_MAX, "a label has a length of one byte");
-    let len = fit::<u16>(out.len()).to_be_bytes();
-    let label_len = PREFIX.len().saturating_add(label.len());
-    let lens = [label_len, context.len()].map(|len| [fit::<u8>(len)]);
-    let [label_len, context_len] = &lens;
+    let info = Info::new(label, context, out.len());
     let mut block = Secret::ZERO;
     // Each block begins with the one before (RFC 5869, section 2.3).
     let mut block_len = 0;
     for (chunk, count) in out.chunks_mut(algorithm.digest_len()).zip(1..=u8::MAX) {
         let before = part(block.get(algorithm), ..block_len);
-        block = hmac::<H>(
-            algorithm,
-            secret.get(algorithm),
-            &[
-                before,
-                &len,
-                label_len,
-                PREFIX,
-                label,
-                context_len,
-                context,
-                &[count],
-            ],
-        );
+        block = info.block::<H>(algorithm, secret, before, count);
         block_len = algorithm.digest_len();
         for (target, source) in chunk.iter_mut().zip(block.get(algorithm)) {
             *target = *source;
@@ -94,7 +117,7 @@ pub(crate) fn export<H: Hasher>(
     let secret = derive_secret::<H>(algorithm, exporter, label, &empty);
     hasher.update(context);
     let context = hasher.digest();
-    expand_label::<H>(algorithm, &secret, b"exporter", context.get(algorithm), out);
+    expand_long::<H>(algorithm, &secret, b"exporter", context.get(algorithm), out);
     true
 }
 
@@ -105,10 +128,7 @@ pub(crate) fn derive_secret<H: Hasher>(
     label: &[u8],
     transcript: &Secret,
 ) -> Secret {
-    let mut out = Secret::ZERO;
-    let context = transcript.get(algorithm);
-    expand_label::<H>(algorithm, secret, label, context, out.get_mut(algorithm));
-    out
+    expand::<H>(algorithm, secret, label, transcript.get(algorithm))
 }
 
 /// Computes the content of `Finished` (RFC 8446, section 4.4.4).
@@ -117,9 +137,8 @@ pub(crate) fn finished<H: Hasher>(
     base: &Secret,
     transcript: &Secret,
 ) -> Secret {
-    let mut key = Secret::ZERO;
-    expand_label::<H>(algorithm, base, b"finished", &[], key.get_mut(algorithm));
-    hmac::<H>(algorithm, key.get(algorithm), &[transcript.get(algorithm)])
+    let key = expand::<H>(algorithm, base, b"finished", &[]);
+    H::hmac(algorithm, key.get(algorithm), &[transcript.get(algorithm)])
 }
 
 /// One of the schedule's three secrets: early, handshake, master. Wiped when dropped.
@@ -130,25 +149,40 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Makes the early secret from a pre-shared key, or from none.
-    pub(crate) fn early<H: Hasher>(algorithm: HashAlgorithm, psk: Option<&Secret>) -> Self {
-        let zero = Secret::ZERO;
-        let input = psk.unwrap_or(&zero).get(algorithm);
-        Self {
-            secret: hmac::<H>(algorithm, zero.get(algorithm), &[input]),
+    /// Makes the early secret from a pre-shared key.
+    pub(crate) fn early<H: Hasher>(algorithm: HashAlgorithm, psk: &Secret) -> Self {
+        Self::extract::<H>(algorithm, &Secret::ZERO, psk.get(algorithm))
+    }
+
+    /// Makes the handshake secret from the pre-shared key, or none, and the key exchange's secret.
+    pub(crate) fn handshake<H: Hasher>(
+        algorithm: HashAlgorithm,
+        psk: Option<&Secret>,
+        shared: &[u8],
+    ) -> Self {
+        match psk {
+            Some(psk) => Self::early::<H>(algorithm, psk).next::<H>(algorithm, shared),
+            None => Self::extract::<H>(algorithm, &salt_without_psk(algorithm), shared),
         }
     }
 
-    /// Moves on to the next secret with `input`: the key exchange's, then zeros.
-    pub(crate) fn advance<H: Hasher>(&mut self, algorithm: HashAlgorithm, input: &[u8]) {
-        let empty = H::new(algorithm).finish();
-        let salt = derive_secret::<H>(algorithm, &self.secret, b"derived", &empty);
-        self.secret = hmac::<H>(algorithm, salt.get(algorithm), &[input]);
+    /// Makes the master secret from the handshake secret.
+    pub(crate) fn master<H: Hasher>(&self, algorithm: HashAlgorithm) -> Self {
+        self.next::<H>(algorithm, Secret::ZERO.get(algorithm))
     }
 
-    /// Moves on to the master secret, whose input is zeros.
-    pub(crate) fn advance_to_master<H: Hasher>(&mut self, algorithm: HashAlgorithm) {
-        self.advance::<H>(algorithm, Secret::ZERO.get(algorithm));
+    /// Makes the secret after this one with `input`.
+    fn next<H: Hasher>(&self, algorithm: HashAlgorithm, input: &[u8]) -> Self {
+        let empty = H::new(algorithm).finish();
+        let salt = derive_secret::<H>(algorithm, &self.secret, b"derived", &empty);
+        Self::extract::<H>(algorithm, &salt, input)
+    }
+
+    /// Computes HKDF-Extract (RFC 5869, section 2.2).
+    fn extract<H: Hasher>(algorithm: HashAlgorithm, salt: &Secret, input: &[u8]) -> Self {
+        Self {
+            secret: H::hmac(algorithm, salt.get(algorithm), &[input]),
+        }
     }
 
     /// Derives the secret named `label` over the messages that `transcript` digests.
@@ -159,5 +193,41 @@ impl Schedule {
         transcript: &Secret,
     ) -> Secret {
         derive_secret::<H>(algorithm, &self.secret, label, transcript)
+    }
+}
+
+/// The salt of the handshake secret where there is no pre-shared key: always the same.
+const SALT_SHA384: [u8; HASH_MAX] = [
+    0x15, 0x91, 0xda, 0xc5, 0xcb, 0xbf, 0x03, 0x30, 0xa4, 0xa8, 0x4d, 0xe9, 0xc7, 0x53, 0x33, 0x0e,
+    0x92, 0xd0, 0x1f, 0x0a, 0x88, 0x21, 0x4b, 0x44, 0x64, 0x97, 0x2f, 0xd6, 0x68, 0x04, 0x9e, 0x93,
+    0xe5, 0x2f, 0x2b, 0x16, 0xfa, 0xd9, 0x22, 0xfd, 0xc0, 0x58, 0x44, 0x78, 0x42, 0x8f, 0x28, 0x2b,
+];
+/// With SHA-256, as long as that (RFC 8448, section 3).
+const SALT_SHA256: [u8; HASH_MAX] = [
+    0x6f, 0x26, 0x15, 0xa1, 0x08, 0xc7, 0x02, 0xc5, 0x67, 0x8f, 0x54, 0xfc, 0x9d, 0xba, 0xb6, 0x97,
+    0x16, 0xc0, 0x76, 0x18, 0x9c, 0x48, 0x25, 0x0c, 0xeb, 0xea, 0xc3, 0x57, 0x6c, 0x36, 0x11, 0xba,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+];
+
+const fn salt_without_psk(algorithm: HashAlgorithm) -> Secret {
+    Secret(match algorithm {
+        HashAlgorithm::Sha256 => SALT_SHA256,
+        HashAlgorithm::Sha384 => SALT_SHA384,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::crypto::rustcrypto::Sha2;
+
+    #[test]
+    fn no_psk_is_one_of_zeros() {
+        let shared = [7; 32];
+        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha384] {
+            let none = Schedule::handshake::<Sha2>(algorithm, None, &shared);
+            let zeros = Schedule::handshake::<Sha2>(algorithm, Some(&Secret::ZERO), &shared);
+            assert_eq!(none.secret.0, zeros.secret.0, "{algorithm:?}");
+        }
     }
 }

