@@ -1,6 +1,6 @@
 //! Clients that nobody would wish for.
 
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use usockets_tests::rng::Rng;
@@ -34,16 +34,19 @@ impl<'a> Hostile<'a> {
         }
     }
 
-    /// Sends a part of a request, and keeps the connection.
-    pub(crate) fn half_a_request(&mut self) -> Outcome<Client> {
+    /// Sends a part of a request, and keeps the connection, on which a thread waits for what comes:
+    /// it would be lost to who looks after the server has given the connection up.
+    pub(crate) fn half_a_request(&mut self) -> Outcome<JoinHandle<Outcome<()>>> {
         let mut client = Client::connect(self.at)?;
         client.send(b"GET / HTTP/1.1\r\nHos")?;
-        Ok(client)
+        Ok(spawn(move || client.response()?.expect_status(408)))
     }
 
     /// Waits until the server has lost its patience with such a connection.
-    pub(crate) fn times_out(&mut self, mut client: Client) -> Outcome<()> {
-        client.response()?.expect_status(408)
+    pub(crate) fn times_out(&mut self, client: JoinHandle<Outcome<()>>) -> Outcome<()> {
+        client
+            .join()
+            .map_err(|_| String::from("its thread panicked"))?
     }
 
     /// Sends random bytes, which get a 400 or nothing, but always an end.
