@@ -11,7 +11,7 @@
 //! | `ecdsa`, `eddsa`, `rsa` | verification on a small stack |
 //! | `multiples` | sums of multiples of points, for `ecdsa` and `eddsa` |
 //! | `x25519`, `nist`, `mlkem` | key exchange |
-//! | `hmac` | HMAC, which the key schedule is made of |
+//! | `hmac` | HMAC of short messages, which the key schedule is made of |
 //! | `der` | the little DER that keys and signatures need |
 //!
 //! May import `alert` and `wire`.

@@ -3,10 +3,10 @@
 use pki_types::SignatureVerificationAlgorithm;
 use zeroize::Zeroize;
 
-use crate::invariant::impossible;
+use crate::invariant::{impossible, invariant};
 use crate::tls::alert::Alert;
 use crate::tls::crypto::hmac;
-use crate::tls::wire::{Output, part, part_mut};
+use crate::tls::wire::{Output, copy_whole, part, part_mut};
 
 /// Most bytes of a hash that TLS 1.3's suites use.
 pub const HASH_MAX: usize = 48;
@@ -244,8 +244,35 @@ pub trait Hasher: Clone {
     ///
     /// By default with two hashers; a library that gives more than hashers may do it in less.
     fn hmac(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
-        hmac::by_hashers::<Self>(algorithm, key, parts)
+        hmac_by_hashers::<Self>(algorithm, key, parts)
     }
+}
+
+/// Computes HMAC over the concatenation of `parts` with two hashers. `key` is at most a block long.
+pub(crate) fn hmac_by_hashers<H: Hasher>(
+    algorithm: HashAlgorithm,
+    key: &[u8],
+    parts: &[&[u8]],
+) -> Secret {
+    invariant!(
+        key.len() <= algorithm.block_len(),
+        "longer keys are not hashed down"
+    );
+    let mut room = [0_u8; 128];
+    let block = part_mut(&mut room, ..algorithm.block_len());
+    copy_whole(block, key);
+    hmac::combine(block, hmac::INNER);
+    let mut inner = H::new(algorithm);
+    inner.update(block);
+    for part in parts {
+        inner.update(part);
+    }
+    hmac::combine(block, hmac::INNER ^ hmac::OUTER);
+    let mut outer = H::new(algorithm);
+    outer.update(block);
+    block.zeroize();
+    outer.update(inner.finish().get(algorithm));
+    outer.finish()
 }
 
 /// A hash function of a suite.

@@ -15,7 +15,7 @@ use crate::tls::crypto::mlkem;
 use crate::tls::crypto::nist;
 use crate::tls::crypto::provider::{
     Crypto, Group, HashAlgorithm, Hasher, MESSAGE_MAX, Machine, Private, SHARE_MAX, Secret, Shared,
-    Suite, TAG,
+    Suite, TAG, hmac_by_hashers,
 };
 use crate::tls::crypto::signature;
 use crate::tls::crypto::x25519;
@@ -298,11 +298,13 @@ impl Hasher for Sha2 {
     }
 
     fn hmac(algorithm: HashAlgorithm, key: &[u8], parts: &[&[u8]]) -> Secret {
-        let short = match algorithm {
-            HashAlgorithm::Sha256 => hmac::of_short_message(key, parts),
-            HashAlgorithm::Sha384 => None,
-        };
-        short.unwrap_or_else(|| hmac::by_hashers::<Self>(algorithm, key, parts))
+        let mut code = Secret::ZERO;
+        let is_done = algorithm == HashAlgorithm::Sha256
+            && hmac::of_short_message(key, parts, code.get_mut(algorithm));
+        match is_done {
+            true => code,
+            false => hmac_by_hashers::<Self>(algorithm, key, parts),
+        }
     }
 }
 
@@ -311,5 +313,34 @@ fn put_digest<D: Digest>(hash: D, place: &mut [u8]) {
     match <&mut Output<D>>::try_from(place) {
         Ok(place) => hash.finalize_into(place),
         Err(_) => impossible!("a digest does not fit its place"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::crypto::hmac::{BLOCK, LAST_MAX};
+
+    #[test]
+    fn short_messages_are_hashed_as_by_hashers() {
+        let mut bytes = [0_u8; 2 * BLOCK];
+        for (byte, n) in bytes.iter_mut().zip(0_u8..) {
+            *byte = n.wrapping_mul(7);
+        }
+        for key_len in 0..=BLOCK {
+            for len in 0..=LAST_MAX + 2 {
+                let (key, message) = (&bytes[..key_len], &bytes[..len]);
+                let (front, back) = message.split_at(len / 3);
+                let parts: [&[u8]; 3] = [front, &[], back];
+                let mut made = [0; 32];
+                let is_made = hmac::of_short_message(key, &parts, &mut made);
+                assert_eq!(is_made, len <= LAST_MAX, "{len} bytes");
+                let algorithm = HashAlgorithm::Sha256;
+                let wanted = hmac_by_hashers::<Sha2>(algorithm, key, &parts);
+                if is_made {
+                    assert_eq!(made, wanted.get(algorithm), "{key_len}, {len} bytes");
+                }
+            }
+        }
     }
 }
