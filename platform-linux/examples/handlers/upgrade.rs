@@ -6,7 +6,7 @@ use usockets::{AllSockets, Handler, Opened, Platform, Socket};
 
 use crate::http::connection::Connection;
 use crate::http::head::{Head, Method};
-use crate::http::memory::{Shared, Store};
+use crate::http::memory::{Shared, Store, Tables};
 use crate::http::reply::{Reply, Status};
 use crate::http::service::Service;
 use crate::lines::Lines;
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 /// An HTTP server that can go over to echoing lines.
 #[derive(Debug)]
 pub(crate) struct Upgrading<'m, const IN: usize, const OUT: usize> {
-    shared: Shared<'m, IN, OUT>,
+    shared: Shared<Tables<'m, IN, OUT>>,
 }
 
 impl<'m, const IN: usize, const OUT: usize> Upgrading<'m, IN, OUT> {

@@ -72,7 +72,7 @@ impl Room {
             draft: self.draft.get().first_mut().ok_or(Error::Invalid)?,
         };
         let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-        let handler = Server::with_tables(Service::new(route, clock), tables);
+        let handler = Server::with_pool(Service::new(route, clock), tables);
         let (slots, data) = (self.slots.get(), self.data.get());
         let server = Loop::with_slices(platform, slots, data, self.buffer.get())?;
         Ok((server, handler))

@@ -105,7 +105,7 @@ pub(crate) fn http<D: PollDevice>(stack: Stack<'static, D>) -> Result<(HttpLoop<
         draft: leak(1, || [0; OUT]).first_mut().ok_or(Error::Invalid)?,
     };
     let clock = WallClock(|| SystemTime::UNIX_EPOCH.elapsed().ok());
-    let http = Server::with_tables(Service::new(route, clock), tables);
+    let http = Server::with_pool(Service::new(route, clock), tables);
     let slots = leak(CONNECTIONS, || usockets::Slot::free(Stack::<D>::CLOSED));
     let data = leak(CONNECTIONS, || Place::Vacant);
     let buffer = leak(HttpMemory::<IN, OUT>::RECEIVE_MAX, || 0);

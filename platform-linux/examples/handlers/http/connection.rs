@@ -3,7 +3,7 @@
 use usockets::{Duration, Handler, Instant, Net, Platform, Socket, SocketId, Span};
 
 use super::exchange::{Exchange, Wait};
-use super::memory::Desk;
+use super::memory::{Desk, Kept};
 use super::service::{Limits, Service};
 
 /// Time that a client without a request has to see that the server stops: more than a round trip
@@ -113,6 +113,31 @@ impl Connection {
             self.wait = Wait::Linger;
             net.finish(id);
             net.set_timeout(id, limits.linger.min(STOP_LINGER));
+        }
+    }
+
+    /// Returns what is in the connection's memory.
+    pub(crate) const fn kept(&self) -> Kept {
+        match (self.exchange.is_sent(), self.input.is_empty()) {
+            (true, true) => Kept::Nothing,
+            (true, false) if self.exchange.is_before_response() => Kept::Request,
+            _ => Kept::Response,
+        }
+    }
+
+    /// The connection's memory is another's from now on. A client of which only the beginning of a
+    /// request was there is told that it took too long; others could not go on.
+    pub(crate) fn lose_memory<P: Platform, C: Copy + PartialEq>(
+        &mut self,
+        net: &mut Net<'_, P, C>,
+        id: SocketId,
+    ) {
+        self.input = Span::EMPTY;
+        if self.exchange.lose_memory() {
+            // At the next tick of the clock.
+            net.set_timeout(id, Duration::from_micros(1));
+        } else {
+            net.abort(id, 3);
         }
     }
 

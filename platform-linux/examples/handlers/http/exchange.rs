@@ -191,6 +191,21 @@ impl Exchange {
         false
     }
 
+    /// What the client had sent of a head is gone, as is what it has not taken. Returns whether
+    /// there is an answer to that.
+    pub(crate) fn lose_memory(&mut self) -> bool {
+        let is_before = self.is_before_response();
+        if is_before {
+            self.refuse_head(Status::RequestTimeout);
+        }
+        is_before
+    }
+
+    /// Returns whether nothing of an answer to the bytes at hand is made.
+    pub(crate) const fn is_before_response(&self) -> bool {
+        matches!(self.phase, Phase::Head) && self.outgoing.is_empty()
+    }
+
     /// Ends the connection after what is held.
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Close;

@@ -60,30 +60,90 @@ pub(crate) struct Tables<'m, const IN: usize, const OUT: usize> {
     pub(crate) draft: &'m mut [u8; OUT],
 }
 
-/// What a server's connections work with.
-#[derive(Debug)]
-pub(crate) struct Shared<'m, const IN: usize, const OUT: usize> {
-    pub(crate) service: Service,
-    tables: Tables<'m, IN, OUT>,
+/// Where the memory of a server's connections is: a table with an entry for each, or a pool that
+/// they lease it from.
+pub(crate) trait Pool {
+    /// Longest response that is held.
+    const OUT: usize;
+
+    /// Returns, by slot, the client that had it last; nothing where that is never asked.
+    fn clients(&mut self) -> &mut [Option<SocketId>];
+
+    /// Returns the memory that a call of the connection works with: what it kept, or any.
+    fn memory(&mut self, id: SocketId) -> Pieces<'_>;
+
+    /// A call of the connection is over. Returns the connection that loses its memory for what this
+    /// one keeps, which may be itself.
+    fn after_call(&mut self, id: SocketId, kept: Kept) -> Option<SocketId>;
+
+    /// The connection is gone.
+    fn on_close(&mut self, id: SocketId);
 }
 
-impl<'m, const IN: usize, const OUT: usize> Shared<'m, IN, OUT> {
-    /// Joins a service with its memory.
-    pub(crate) const fn new(service: Service, tables: Tables<'m, IN, OUT>) -> Self {
-        const {
-            assert!(OUT >= ROOM, "the head of a response fits");
-        }
-        Self { service, tables }
+/// What a connection keeps in its memory between two calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kept {
+    Nothing,
+    /// The beginning of a request.
+    Request,
+    /// Something that the client has asked for, too.
+    Response,
+}
+
+/// The memory that one call of a connection works with.
+#[derive(Debug)]
+pub(crate) struct Pieces<'a> {
+    pub(crate) input: &'a mut [u8],
+    pub(crate) output: &'a mut [u8],
+    pub(crate) draft: &'a mut [u8],
+}
+
+impl<const IN: usize, const OUT: usize> Pool for Tables<'_, IN, OUT> {
+    const OUT: usize = OUT;
+
+    fn clients(&mut self) -> &mut [Option<SocketId>] {
+        self.clients
     }
 
-    /// Returns, by slot, the client that had it last.
-    pub(crate) const fn clients(&self) -> &[Option<SocketId>] {
-        self.tables.clients
+    #[inline]
+    fn memory(&mut self, id: SocketId) -> Pieces<'_> {
+        let input = id.entry(self.inputs).map(|input| &mut input[..]);
+        let output = id.entry(self.outputs).map(|output| &mut output[..]);
+        Pieces {
+            input: input.unwrap_or_default(),
+            output: output.unwrap_or_default(),
+            draft: self.draft,
+        }
+    }
+
+    #[inline]
+    fn after_call(&mut self, _: SocketId, _: Kept) -> Option<SocketId> {
+        None
+    }
+
+    #[inline]
+    fn on_close(&mut self, _: SocketId) {}
+}
+
+/// What a server's connections work with.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    pub(crate) service: Service,
+    pub(crate) pool: T,
+}
+
+impl<T: Pool> Shared<T> {
+    /// Joins a service with its memory.
+    pub(crate) const fn new(service: Service, pool: T) -> Self {
+        const {
+            assert!(T::OUT >= ROOM, "the head of a response fits");
+        }
+        Self { service, pool }
     }
 
     /// Notes a client.
     pub(crate) fn opened(&mut self, id: SocketId) {
-        if let Some(client) = id.entry(self.tables.clients) {
+        if let Some(client) = id.entry(self.pool.clients()) {
             *client = Some(id);
         }
     }
@@ -93,16 +153,17 @@ impl<'m, const IN: usize, const OUT: usize> Shared<'m, IN, OUT> {
         &mut self,
         socket: &Socket<'_, P, H>,
     ) -> Desk<'_> {
-        let (id, tables) = (socket.id(), &mut self.tables);
-        let input = id.entry(tables.inputs).map(|input| &mut input[..]);
-        let output = id.entry(tables.outputs).map(|output| &mut output[..]);
-        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
+        let Pieces {
+            input,
+            output,
+            draft,
+        } = self.pool.memory(socket.id());
         Desk {
             reply: Replying {
                 service: &mut self.service,
                 head_max: input.len().div_ceil(2),
                 memory: output,
-                draft: tables.draft,
+                draft,
             },
             input,
         }

@@ -1,11 +1,12 @@
 //! The handler: a loop whose connections all speak HTTP.
 
 use usockets::{
-    AllSockets, Duration, Error, Handler, Instant, ListenerId, Opened, Platform, Socket, SocketId,
+    AllSockets, Closed, Duration, Error, Handler, Instant, ListenerId, Opened, Platform, Socket,
+    SocketId,
 };
 
 use super::connection::Connection;
-use super::memory::{Shared, Store, Tables};
+use super::memory::{Pool, Shared, Store, Tables};
 use super::service::{Observer, Service};
 
 /// Clients that make room at once when descriptors are out.
@@ -28,11 +29,14 @@ pub(crate) enum Group {
 /// and with the answer its connection closes; those without a request end by a FIN. Another wake-up
 /// does not wait for anything any longer.
 #[derive(Debug)]
-pub(crate) struct Server<'m, const IN: usize, const OUT: usize> {
-    shared: Shared<'m, IN, OUT>,
+pub(crate) struct ServerOf<T> {
+    shared: Shared<T>,
     /// Until then, each new client takes the place of an idle one.
     crowded_until: Instant,
 }
+
+/// A server whose connections each have their memory for life.
+pub(crate) type Server<'m, const IN: usize, const OUT: usize> = ServerOf<Tables<'m, IN, OUT>>;
 
 impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
     /// Makes a server of `service`, whose pool has at most `N` slots.
@@ -40,24 +44,45 @@ impl<'m, const IN: usize, const OUT: usize> Server<'m, IN, OUT> {
         service: Service,
         store: &'m mut Store<IN, OUT, N>,
     ) -> Self {
-        Self::with_tables(service, store.tables())
+        Self::with_pool(service, store.tables())
     }
+}
 
-    /// Makes a server of `service`, whose pool has at most as many slots as the tables.
-    pub(crate) const fn with_tables(service: Service, tables: Tables<'m, IN, OUT>) -> Self {
+impl<T: Pool> ServerOf<T> {
+    /// Makes a server of `service` with any memory for as many connections as its loop has slots.
+    pub(crate) const fn with_pool(service: Service, pool: T) -> Self {
         Self {
-            shared: Shared::new(service, tables),
+            shared: Shared::new(service, pool),
             crowded_until: Instant::ZERO,
         }
+    }
+
+    /// Returns the memory of the connections.
+    pub(crate) const fn pool(&self) -> &T {
+        &self.shared.pool
     }
 
     /// Has somebody told of each iteration.
     pub(crate) fn set_observer(&mut self, observer: &'static dyn Observer) {
         self.shared.service.observer = Some(observer);
     }
+
+    /// Ends a call of a connection. Somebody may lose its memory for what is kept of it.
+    #[inline]
+    fn after_call<P: Platform>(&mut self, socket: &mut Socket<'_, P, Self>, it: &mut Connection) {
+        let own = socket.id();
+        let Some(loser) = self.shared.pool.after_call(own, it.kept()) else {
+            return;
+        };
+        if loser == own {
+            it.lose_memory(socket.net(), own);
+        } else if let Some((net, other)) = socket.other(loser) {
+            other.lose_memory(net, loser);
+        }
+    }
 }
 
-impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, IN, OUT> {
+impl<P: Platform, T: Pool> Handler<P> for ServerOf<T> {
     type Ext = Connection;
     type Context = Group;
 
@@ -66,7 +91,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         let now = socket.net().now();
         if now < self.crowded_until {
             self.crowded_until = now.saturating_add(CROWDED);
-            let idlest = idlest(self.shared.clients(), &mut |id| {
+            let idlest = idlest(self.shared.pool.clients(), &mut |id| {
                 socket.other(id).and_then(|(_, it)| it.idle_since())
             });
             if let Some(id) = idlest {
@@ -85,21 +110,29 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
     ) {
         let mut desk = self.shared.desk(socket);
         connection.on_data(socket, &mut desk, data);
+        self.after_call(socket, connection);
     }
 
     fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
         let mut desk = self.shared.desk(socket);
         connection.on_writable(socket, &mut desk);
+        self.after_call(socket, connection);
     }
 
     fn on_end(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
         let mut desk = self.shared.desk(socket);
         connection.on_end(socket, &mut desk);
+        self.after_call(socket, connection);
     }
 
     fn on_timeout(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
         let mut desk = self.shared.desk(socket);
         connection.on_timeout(socket, &mut desk);
+        self.after_call(socket, connection);
+    }
+
+    fn on_close(&mut self, socket: &mut Socket<'_, P, Self>, _: &mut Connection, _: Closed) {
+        self.shared.pool.on_close(socket.id());
     }
 
     fn on_drain(&mut self, socket: &mut Socket<'_, P, Self>, connection: &mut Connection) {
@@ -118,7 +151,7 @@ impl<P: Platform, const IN: usize, const OUT: usize> Handler<P> for Server<'_, I
         if error == Error::Exhausted {
             self.crowded_until = sockets.net().now().saturating_add(CROWDED);
             for _ in 0..ROOM_MADE {
-                let idlest = idlest(self.shared.clients(), &mut |id| {
+                let idlest = idlest(self.shared.pool.clients(), &mut |id| {
                     sockets.get(id).and_then(|(_, it)| it.idle_since())
                 });
                 if let Some(id) = idlest {

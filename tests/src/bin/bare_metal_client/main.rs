@@ -2,10 +2,13 @@
 //! clients that vanish. Prints the image's status page at the end.
 //!
 //! `bare_metal_client ADDR CONNECTIONS [SEED]`. With `tls` instead of a number it only does to a
-//! server that speaks TLS what needs no TLS: garbage, and clients that vanish. Started by
+//! server that speaks TLS what needs no TLS: garbage, and clients that vanish. With `crowd:NUMBER`
+//! it opens so many connections at once to a server that has buffers for a few of them. Started by
 //! `tests/bare_metal.sh`.
 
+mod asker;
 mod client;
+mod crowd;
 mod hostile;
 
 use std::env::args;
@@ -28,13 +31,15 @@ const VANISHING: u32 = 1_000;
 fn main() -> ExitCode {
     let arguments: Vec<String> = args().skip(1).collect();
     let Some((at, [count, rest @ ..])) = arguments.split_first() else {
-        eprintln!("usage: bare_metal_client ADDR CONNECTIONS|tls [SEED]");
+        eprintln!("usage: bare_metal_client ADDR CONNECTIONS|crowd:CONNECTIONS|tls [SEED]");
         return ExitCode::FAILURE;
     };
     let seed = rest.first().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let outcome = match count.parse() {
-        Ok(connections) => run(at, connections, seed),
-        Err(_) => run_secured(at, seed),
+    let crowd = count.strip_prefix("crowd:").and_then(|it| it.parse().ok());
+    let outcome = match (count.parse(), crowd) {
+        (_, Some(connections)) => crowd::run(at, connections, seed),
+        (Ok(connections), None) => run(at, connections, seed),
+        (Err(_), None) => run_secured(at, seed),
     };
     match outcome {
         Ok(status) => {

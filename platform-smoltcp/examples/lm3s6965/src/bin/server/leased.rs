@@ -11,7 +11,7 @@ use usockets_smoltcp::wire::dhcp::MESSAGE_MAX;
 use usockets_smoltcp::{DatagramMemory, DatagramSlot, Memory, Secret, SizeClass};
 
 use crate::http::connection::Connection;
-use crate::http::memory::{Shared, Store};
+use crate::http::memory::{Shared, Store, Tables};
 use crate::http::service::Service;
 use crate::{CONNECTIONS, IN, LISTENING, OUT, Platform, endpoint};
 
@@ -51,7 +51,7 @@ pub(crate) enum Role {
 
 /// The loop's handler.
 pub(crate) struct Station {
-    shared: Shared<'static, IN, OUT>,
+    shared: Shared<Tables<'static, IN, OUT>>,
     dhcp: DhcpClient,
     /// The address that was given last.
     ip: Option<IpAddr>,
