@@ -455,6 +455,38 @@ fn a_broadcast_to_idle_connections_ends_none() {
     assert!(stage.host.conns.values().all(|conn| conn.error.is_none()));
 }
 
+/// Where the machine itself stands still for long, nobody is taken for a peer that does not answer:
+/// what it has sent meanwhile was not read yet.
+#[test]
+fn a_machine_that_stood_still_ends_no_connection() {
+    let mut stage = Stage::new(&leased(2, 16, 2));
+    stage.host.tidy = false;
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Keep);
+    let (ids, peers) = accepted(&mut stage, 3);
+    for id in &ids[..2] {
+        stage.host.push(*id, b"news", false);
+    }
+    stage.pass(Duration::from_millis(5));
+    stage.segs();
+    assert_eq!(stage.host.net.free_sets(), 0);
+    stage.wire.pass(secs(15));
+    stage.host.push(ids[2], b"news", false);
+    stage.pass(Duration::from_millis(5));
+    // One set comes free by the first acknowledgement, and goes to who waits for it.
+    for (port, (mine, theirs)) in (1_000..).zip(&peers[..2]) {
+        stage.seg(&Seg::new(a4(port), b4(80), ACK, *mine, theirs + 4));
+    }
+    stage.pass(Duration::from_millis(5));
+    assert_eq!(stage.host.net.counters().stalled_evicted, 0);
+    assert!(stage.host.conns.values().all(|conn| conn.error.is_none()));
+    let came = stage.segs();
+    assert!(
+        came.iter()
+            .any(|seg| seg.to == a4(1_002) && seg.payload == b"news"),
+        "{came:?}"
+    );
+}
+
 /// Who loses its memory since its peer takes nothing still gets what that peer had sent, and is
 /// not told that the stream ended in order before all of it.
 #[test]

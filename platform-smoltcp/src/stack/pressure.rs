@@ -9,9 +9,9 @@
 //!
 //! 1. A connection that holds nothing but what came out of order loses that. Its peer keeps it
 //!    until it is acknowledged (RFC 2018, section 8).
-//! 2. A connection whose peer has acknowledged nothing for [`STUCK`] is given up, be it that it
-//!    does not answer or that it keeps its window closed (RFC 6429, section 4). What its owner has
-//!    not received stays, and the set with it, until the owner has.
+//! 2. A connection whose peer has acknowledged nothing for [`STUCK`], though asked again, is given
+//!    up, be it that it does not answer or that it keeps its window closed (RFC 6429, section 4).
+//!    What its owner has not received stays, and the set with it, until the owner has.
 //!
 //! A segment that finds none all the same is dropped, as one that the network has lost: its peer
 //! sends it again. The window that its peer was told stays, since it may not shrink (RFC 9293,

@@ -188,6 +188,10 @@ impl Quiet {
     }
 }
 
+/// Timeouts after which a peer that does not answer is taken for one that will not. Of those that
+/// are over when a machine that stood still goes on, one comes at once, the next after its time.
+const ASKED_AGAIN: u8 = 2;
+
 impl Connection {
     /// Returns true if nothing is on its way, waits to be sent, received or told, or is being
     /// waited for but the end of an interval.
@@ -299,11 +303,12 @@ impl Connection {
 
     /// Returns how long the peer has owed an acknowledgement, or room for more, without any
     /// progress, in microseconds; 0 if it owes none. What has not been sent yet for another reason
-    /// is not its debt.
+    /// is not its debt; nor is what it was asked for less than three times, since where a machine
+    /// has stood still its answer may be there and not have been read.
     #[must_use]
     pub fn stalled(&self, now: Instant) -> u64 {
         let owes = self.flight() > 0 || matches!(self.timers.main, Main::Persist);
-        if self.state == State::Closed || !owes {
+        if self.state == State::Closed || !owes || self.rtt.backoff < ASKED_AGAIN {
             return 0;
         }
         self.timers.since_progress(now.as_micros())

@@ -24,7 +24,7 @@ const BOOT_MAX: Duration = Duration::from_secs(30);
 /// Longest time after which nothing is left of the clients that vanished: the stack gives peers
 /// that do not end their direction a minute, from when it has ended its own, which takes an
 /// emulated machine on a busy one its time.
-const SETTLE_MAX: Duration = Duration::from_secs(90);
+const SETTLE_MAX: Duration = Duration::from_secs(180);
 /// Clients that vanish.
 const VANISHING: u32 = 1_000;
 
