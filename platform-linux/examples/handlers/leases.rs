@@ -3,15 +3,21 @@
 //! A request that comes whole and a response that is taken at once need none beyond the call. Only
 //! who sent a part of a request, or does not take its response, keeps a *set*: an input and an
 //! output. One set is always free for the next call. When a call keeps that one and no other is
-//! free, somebody loses its own: of those with the beginning of a request, who has had it for the
-//! longest time, and only if there are none, of those with a response. So of slow clients without
-//! number each has a set until as many others have come after it, and nobody else waits for them.
+//! free, who has had a set for the longest time loses it: of those with the beginning of a request,
+//! or of those with a response, whichever have more than half of the sets. So of slow clients
+//! without number each has a set until as many of its kind have come after it, neither kind takes
+//! the other's half, and nobody else waits for them. Who has lost its set gets none again, so that
+//! it takes none from others: it is reset unless it takes at once what it is told.
 //!
 //! A program that includes this file has `http` among its root modules.
 
 use usockets::SocketId;
 
 use crate::http::memory::{Kept, Pieces, Pool};
+
+/// Stands for no set in the table of slots, and for none ever again.
+const NO_SET: u16 = 0;
+const LOST: u16 = u16::MAX;
 
 /// A set: what a connection received and has not used, and what its client has not taken.
 #[derive(Debug)]
@@ -35,7 +41,8 @@ pub(crate) struct LeasedStore<const IN: usize, const OUT: usize, const SETS: usi
 {
     sets: [Set<IN, OUT>; SETS],
     leases: [Lease; SETS],
-    /// By slot, one more than the number of the set that its connection has; 0 for none.
+    /// By slot, one more than the number of the set that its connection has; or [`NO_SET`], or
+    /// [`LOST`].
     held: [u16; N],
     draft: [u8; OUT],
 }
@@ -50,7 +57,7 @@ impl<const IN: usize, const OUT: usize, const SETS: usize, const N: usize>
     /// Makes the memory.
     pub(crate) const fn new() -> Self {
         const {
-            assert!(SETS > 1 && SETS < 0xffff, "one is always free");
+            assert!(SETS > 1 && SETS < 65_535, "one is always free");
         }
         Self {
             sets: [const {
@@ -66,7 +73,7 @@ impl<const IN: usize, const OUT: usize, const SETS: usize, const N: usize>
                     is_response: false,
                 }
             }; SETS],
-            held: [0; N],
+            held: [NO_SET; N],
             draft: [0; OUT],
         }
     }
@@ -110,20 +117,24 @@ impl<const IN: usize, const OUT: usize> Leases<'_, IN, OUT> {
 
     /// Returns a free set, or the one whose holder is to lose it.
     fn next_spare(&self) -> u16 {
+        let leased = self.leases.iter().filter(|lease| lease.holder.is_some());
+        let responses = leased.filter(|lease| lease.is_response).count();
+        let is_response = responses > self.leases.len() / 2;
         let all = (0_u16..).zip(self.leases.iter());
         let next = all.min_by_key(|(_, lease)| match lease.holder {
             None => (false, false, 0),
-            Some(_) => (true, lease.is_response, lease.since),
+            Some(_) => (true, lease.is_response != is_response, lease.since),
         });
         next.map_or(0, |(set, _)| set)
     }
 
-    /// Ends a lease. Returns who had it.
-    fn release(&mut self, set: u16) -> Option<SocketId> {
+    /// Ends a lease, if there is one, and has the table of slots say `instead` of who had it.
+    /// Returns who that is.
+    fn release(&mut self, set: u16, instead: u16) -> Option<SocketId> {
         let lease = self.leases.get_mut(usize::from(set))?;
         let holder = lease.holder.take()?;
         if let Some(held) = holder.entry(self.held) {
-            *held = 0;
+            *held = instead;
         }
         Some(holder)
     }
@@ -155,13 +166,14 @@ impl<const IN: usize, const OUT: usize> Pool for Leases<'_, IN, OUT> {
         match (self.set_of(id), kept) {
             (None, Kept::Nothing) => None,
             (Some(set), Kept::Nothing) => {
-                self.release(set);
+                self.release(set, NO_SET);
                 None
             }
             (Some(set), _) => {
                 self.leases.get_mut(usize::from(set))?.is_response = is_response;
                 None
             }
+            (None, _) if id.entry(self.held).copied() == Some(LOST) => Some(id),
             (None, _) => {
                 self.count = self.count.wrapping_add(1);
                 *self.leases.get_mut(usize::from(self.spare))? = Lease {
@@ -171,7 +183,7 @@ impl<const IN: usize, const OUT: usize> Pool for Leases<'_, IN, OUT> {
                 };
                 *id.entry(self.held)? = self.spare.wrapping_add(1);
                 self.spare = self.next_spare();
-                let loser = self.release(self.spare);
+                let loser = self.release(self.spare, LOST);
                 self.evicted = self.evicted.wrapping_add(u64::from(loser.is_some()));
                 loser
             }
@@ -180,7 +192,10 @@ impl<const IN: usize, const OUT: usize> Pool for Leases<'_, IN, OUT> {
 
     fn on_close(&mut self, id: SocketId) {
         if let Some(set) = self.set_of(id) {
-            self.release(set);
+            self.release(set, NO_SET);
+        }
+        if let Some(held) = id.entry(self.held) {
+            *held = NO_SET;
         }
     }
 }
