@@ -377,7 +377,8 @@ test_microvm() {
     row 'for each connection' "$(status connection)" 400
     bound "a connection on microvm" "$(status connection)" 400
     row "for each of $(status sets) that have something on their way" "$(status set)"
-    row "for each of 256 of which a part of a request or a response is kept" "$(status http_set)"
+    row "for each of $(status http_sets) of which a part of a request or a response is kept" \
+        "$(status http_set)"
     test_microvm_pci
 }
 

@@ -117,6 +117,7 @@ const FACTS: &[Fact] = &[
     ("slots_free", || widen(SLOTS_FREE.load(Ordering::Relaxed))),
     ("sets", || widen(SETS)),
     ("sets_free", || widen(SETS_FREE.load(Ordering::Relaxed))),
+    ("http_sets", || widen(HTTP_SETS)),
     ("starved", || STARVED.load(Ordering::Relaxed)),
     ("stalled", || STALLED.load(Ordering::Relaxed)),
     ("evicted", || EVICTED.load(Ordering::Relaxed)),

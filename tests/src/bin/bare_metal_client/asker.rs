@@ -8,8 +8,9 @@ use usockets::{Closed, Endpoint, Error, Handler, Net, Opened, Platform, Socket, 
 /// notices a client that reads nothing.
 const RECEIVE: usize = 4_096;
 
-/// A part of a request.
+/// A part of a request, and a request for more than any buffer holds.
 const HALF: &[u8] = b"GET / HTTP/1.1\r\nHos";
+const MUCH: &[u8] = b"GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// What is sent, and what must come back for it.
 #[derive(Default)]
@@ -38,8 +39,21 @@ pub(crate) enum Habit {
     Honest,
     /// It has sent a part of a request, and waits to be told that this took too long.
     Half,
-    /// It reads nothing, and may lose its connection.
+    /// It asks for much and reads nothing, and may lose its connection.
     Deaf,
+    /// It asks for much, and resets when some of it comes.
+    Fickle,
+}
+
+impl Habit {
+    /// What somebody like that sends.
+    const fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Honest => b"",
+            Self::Half => HALF,
+            Self::Deaf | Self::Fickle => MUCH,
+        }
+    }
 }
 
 /// One connection.
@@ -62,8 +76,8 @@ pub(crate) struct Asker {
     queue: Vec<usize>,
     at_once: usize,
     waiting: usize,
-    /// Who is still to send a part of a request: one for each answer that comes.
-    halves: Vec<usize>,
+    /// Who is still to take up another habit: one for each answer that comes.
+    troublesome: Vec<(usize, Habit)>,
     /// Longest time until an answer was there, from when its connection was begun if it was.
     pub(crate) slowest: Duration,
     /// Connections that sent a part of a request and were told that it took too long.
@@ -86,7 +100,7 @@ impl Asker {
             queue: Vec::new(),
             at_once: 0,
             waiting: 0,
-            halves: Vec::new(),
+            troublesome: Vec::new(),
             slowest: Duration::ZERO,
             told: 0,
             broken: 0,
@@ -117,31 +131,29 @@ impl Asker {
         self.start(net);
     }
 
-    /// Has each of the given connections send a part of a request when an answer has come to
-    /// another, so that this goes as fast as the server does.
-    pub(crate) fn send_halves(&mut self, numbers: Vec<usize>) {
-        self.halves = numbers;
+    /// Has each of the given connections take up a habit when an answer has come to another, so
+    /// that this goes as fast as the server does.
+    pub(crate) fn annoy_by_turns(&mut self, troublesome: Vec<(usize, Habit)>) {
+        self.troublesome = troublesome;
     }
 
-    /// Has the given connections send bytes, and behave as `habit` says from now on.
+    /// Has a connection behave as `habit` says from now on.
     pub(crate) fn annoy<P: Platform>(
         &mut self,
         net: &mut Net<'_, P, usize>,
-        numbers: &[usize],
-        (bytes, habit): (&[u8], Habit),
+        number: usize,
+        habit: Habit,
     ) {
-        for number in numbers {
-            let session = &mut self.sessions[*number];
-            session.habit = habit;
-            let Some(id) = session.id else {
-                continue;
-            };
-            if habit == Habit::Deaf {
-                net.pause(id);
-            }
-            if net.write(id, bytes) < bytes.len() {
-                self.fail(format!("{number} cannot send"));
-            }
+        let session = &mut self.sessions[number];
+        let Some(id) = session.id else {
+            return;
+        };
+        session.habit = habit;
+        if habit == Habit::Deaf {
+            net.pause(id);
+        }
+        if net.write(id, habit.bytes()) < habit.bytes().len() {
+            self.fail(format!("{number} cannot send"));
         }
     }
 
@@ -239,8 +251,10 @@ impl<P: Platform> Handler<P> for Asker {
     }
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, number: &mut usize, data: &mut [u8]) {
-        if self.sessions[*number].habit == Habit::Deaf {
-            return;
+        match self.sessions[*number].habit {
+            Habit::Deaf => return,
+            Habit::Fickle => return socket.abort(1),
+            Habit::Honest | Habit::Half => {}
         }
         match self.receive(*number, data) {
             Ok(false) => {}
@@ -252,8 +266,8 @@ impl<P: Platform> Handler<P> for Asker {
                 } else if let Some(asked) = session.asked.take() {
                     self.slowest = self.slowest.max(asked.elapsed());
                     self.waiting -= 1;
-                    if let Some(other) = self.halves.pop() {
-                        self.annoy(socket.net(), &[other], (HALF, Habit::Half));
+                    if let Some((other, habit)) = self.troublesome.pop() {
+                        self.annoy(socket.net(), other, habit);
                     }
                 }
                 self.start(socket.net());
@@ -269,7 +283,7 @@ impl<P: Platform> Handler<P> for Asker {
         let habit = core::mem::take(&mut session.habit);
         match (habit, closed) {
             (_, Closed::Local(_)) | (Habit::Half, Closed::Finished) => {}
-            (Habit::Half | Habit::Deaf, _) => self.broken += 1,
+            (Habit::Half | Habit::Deaf | Habit::Fickle, _) => self.broken += 1,
             _ => self.fail(format!("{number} was closed: {closed}")),
         }
     }

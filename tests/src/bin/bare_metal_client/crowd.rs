@@ -1,5 +1,6 @@
 //! Far more connections than buffers for them: all are open at once and served, also while half of
-//! them send half a request, and after more than there are buffers for have taken nothing.
+//! them send half a request, and while more than there are buffers for take nothing and others
+//! reset in the middle of an answer.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,13 +13,14 @@ use crate::asker::{Asker, Habit, Question};
 use crate::client::Outcome;
 use crate::{equal, number, pattern, settled, status, step};
 
-/// Connections that wait for an answer at once, and that are being made: a half of the server's sets
-/// is for handshakes.
+/// Connections that wait for an answer at once, and that are being made: a half of the server's
+/// sets is for handshakes.
 const AT_ONCE: usize = 400;
 const CONNECTING: usize = 200;
 /// Longest time for each step, on a machine that is busy with other things.
 const STEP_MAX: Duration = Duration::from_secs(180);
-/// How long those that sent half a request are waited for, once all others have been served.
+/// How long those that sent half a request are waited for, once all others have been served. Who
+/// loses its connection while the stack has no set is told nothing.
 const TOLD_MAX: Duration = Duration::from_secs(12);
 /// Longest time that a client waits for its answer while others hold all the buffers: they lose
 /// theirs after 10 s, and a request that was lost comes again with growing waits.
@@ -51,14 +53,19 @@ pub(crate) fn run(at: &str, count: usize, seed: u64) -> Outcome<String> {
     };
     let boot = status(at)?;
     let (slots, sets) = (number(&boot, "slots")?, number(&boot, "sets")?);
+    let kept = usize::try_from(number(&boot, "http_sets")?).unwrap_or(0);
     step("all connect", || crowd.ask_all("/", CONNECTING))?;
     step("all are served again", || {
         crowd.ask_all("/bytes/3000", AT_ONCE)
     })?;
-    step("half of them send half a request", || crowd.half_requests())?;
+    step("half of them send half a request", || {
+        crowd.half_requests(kept)
+    })?;
     step("they connect again", || crowd.ask_all("/", CONNECTING))?;
     let deaf = usize::try_from(sets + sets / 8).unwrap_or(0);
-    step("many take nothing", || crowd.deaf(deaf.min(count / 2)))?;
+    step("many take nothing, send half a request, or reset", || {
+        crowd.trouble(deaf.min(count / 2))
+    })?;
     step("all close", || crowd.close(at, (slots, sets)))?;
     status(at)
 }
@@ -93,18 +100,20 @@ impl Crowd<'_> {
     }
 
     /// Half of the connections send a part of a request and wait. The others are served meanwhile;
-    /// those that wait are told that it took too long.
-    fn half_requests(&mut self) -> Outcome<()> {
+    /// all but as many as the handler can keep are told at once that it took too long.
+    fn half_requests(&mut self, kept: usize) -> Outcome<()> {
         let mut honest = self.shuffled((0..self.count).collect());
         let slow = honest.split_off(self.count / 2);
-        self.asker.send_halves(slow.clone());
+        let halves = slow.iter().map(|number| (*number, Habit::Half));
+        self.asker.annoy_by_turns(halves.collect());
         self.ask(honest, ("/bytes/3000", AT_ONCE))?;
-        let (count, start) = (slow.len(), Instant::now());
-        self.until(|asker| asker.told == count || start.elapsed() > TOLD_MAX)?;
+        let (count, ended) = (slow.len(), slow.len().saturating_sub(kept));
+        let start = Instant::now();
+        self.until(|asker| asker.told + asker.broken >= ended || start.elapsed() > TOLD_MAX)?;
         let told = core::mem::take(&mut self.asker.told);
         let reset = core::mem::take(&mut self.asker.broken);
         eprintln!("  {told} of {count} with half a request were told, {reset} reset");
-        if told < count / 2 {
+        if told < ended / 2 {
             return Err("most of them were told nothing".to_string());
         }
         self.asker.close(&mut self.network.net(), &slow);
@@ -112,34 +121,45 @@ impl Crowd<'_> {
         self.until(|asker| asker.open() == served)
     }
 
-    /// So many connections ask for much and read nothing: more than there are sets of buffers. The
-    /// others are served all the same.
-    fn deaf(&mut self, count: usize) -> Outcome<()> {
+    /// So many connections ask for much and read nothing: more than there are sets of buffers. A
+    /// quarter of all send half a request or reset in the middle of an answer. The others are
+    /// served all the same.
+    fn trouble(&mut self, deaf: usize) -> Outcome<()> {
         let mut honest = self.shuffled((0..self.count).collect());
-        let deaf = honest.split_off(self.count - count);
-        let request = Question::get("/bytes/1000000", b"").request;
-        let mut net = self.network.net();
-        self.asker.annoy(&mut net, &deaf, (&request, Habit::Deaf));
+        let others = honest.split_off(self.count - deaf - self.count / 4);
+        let (deaf, others) = others.split_at(deaf);
+        for number in deaf {
+            let mut net = self.network.net();
+            self.asker.annoy(&mut net, *number, Habit::Deaf);
+        }
         // Their buffers fill.
         self.pass(Duration::from_secs(2))?;
-        self.ask(honest, ("/bytes/3000", AT_ONCE))?;
-        Ok(())
+        let habits = [Habit::Half, Habit::Fickle].into_iter().cycle();
+        let troublesome = others.iter().copied().zip(habits);
+        self.asker.annoy_by_turns(troublesome.collect());
+        self.ask(honest, ("/bytes/3000", AT_ONCE))
     }
 
-    /// Ends all connections, after which nothing of them is left.
+    /// Ends all connections, after which nothing of them is left. That their slots are free again
+    /// takes a minute of TIME-WAIT: a crowd that needs all slots waits for it.
     fn close(&mut self, at: &str, (slots, sets): (u64, u64)) -> Outcome<()> {
         let numbers = self.shuffled((0..self.count).collect());
         self.asker.close(&mut self.network.net(), &numbers);
         self.until(|asker| asker.open() == 0)?;
-        settled(at, slots)?;
-        let start = Instant::now();
-        while let Err(fault) = equal(&status(at)?, "sets_free", sets - 1) {
-            if start.elapsed() > STEP_MAX {
-                return Err(fault);
-            }
-            std::thread::sleep(Duration::from_millis(200));
+        if usize::try_from(slots) == Ok(self.count) {
+            settled(at, slots)?;
         }
-        Ok(())
+        let start = Instant::now();
+        loop {
+            let status = status(at)?;
+            let left =
+                equal(&status, "open", 1).and_then(|()| equal(&status, "sets_free", sets - 1));
+            match left {
+                Err(fault) if start.elapsed() > STEP_MAX => return Err(fault),
+                Err(_) => std::thread::sleep(Duration::from_millis(200)),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// Runs the loop until `done`.
