@@ -41,7 +41,8 @@
 //! Time is the shell's monotonic clock in microseconds and must not go backwards for a connection.
 //!
 //! What RFC 9293 demands, and which test shows each, stands in `RFC9293.md` beside this file; how
-//! fast bulk data gets through, in `PATHS.md`, and with pacing in `PACING.md`.
+//! fast bulk data gets through, in `PATHS.md`, and with pacing in `PACING.md`; what a lost, late or
+//! doubled frame costs a short transfer, in `TRANSFERS.md`.
 //!
 //! # Reading order
 //!

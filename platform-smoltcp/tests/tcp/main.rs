@@ -28,4 +28,5 @@ mod script;
 mod states;
 mod streams;
 mod timers;
+mod transfers;
 mod windows;

@@ -33,6 +33,16 @@ pub(crate) struct Link {
     pub(crate) marks: u64,
 }
 
+/// What befalls one frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    Lost,
+    /// It takes so many microseconds more.
+    Late(u64),
+    /// It comes a second time, so many microseconds later.
+    Twice(u64),
+}
+
 /// A frame on its way, ordered by when it comes and then by when it was sent.
 struct Flying {
     at: u64,
@@ -89,6 +99,8 @@ pub(crate) struct Net {
     /// The second host answers SYNs.
     pub(crate) listening: bool,
     pub(crate) random: Random,
+    /// What befalls frames, by the host that sends them and their number, which begin with 1.
+    pub(crate) fates: Vec<(usize, u64, Fate)>,
     /// Deadlines come true at the next multiple of so many microseconds, as in a timing wheel; at
     /// once if it is 1.
     pub(crate) tick: u64,
@@ -116,6 +128,7 @@ impl Net {
             events: [Vec::new(), Vec::new()],
             listening: true,
             random: Random::new(seed.wrapping_mul(2).wrapping_add(1)),
+            fates: Vec::new(),
             tick: 1,
             highest: [None; 2],
             idle_at: [0; 2],
@@ -164,6 +177,12 @@ impl Net {
             self.fly(self.now + 2 * link.delay, from, What::TooBig(mss, packet));
             return;
         }
+        let fate = self.fate(from);
+        if matches!(fate, Some(Fate::Lost)) {
+            self.counts[from].lost += 1;
+            self.trace(from, &packet, "lost");
+            return;
+        }
         if self.chance(link.loss) || (link.hole > 0 && packet.frame_len() > link.hole) {
             self.counts[from].lost += 1;
             self.trace(from, &packet, "lost");
@@ -192,11 +211,26 @@ impl Net {
             };
             at += 500 + self.random.below(most - 500);
         }
+        match fate {
+            Some(Fate::Late(micros)) => at += micros,
+            Some(Fate::Twice(micros)) => {
+                self.fly(at + micros, from ^ 1, What::Packet(packet.clone()));
+            }
+            _ => {}
+        }
         if self.chance(link.duplicate) {
             let later = at + self.random.below(link.delay + 1_000);
             self.fly(later, from ^ 1, What::Packet(packet.clone()));
         }
         self.fly(at, from ^ 1, What::Packet(packet));
+    }
+
+    /// What befalls the frame that a host has just sent.
+    fn fate(&self, from: usize) -> Option<Fate> {
+        let number = self.counts[from].sent;
+        let mut fates = self.fates.iter();
+        let this = fates.find(|(side, which, _)| *side == from && *which == number);
+        this.map(|(_, _, fate)| *fate)
     }
 
     fn count(&mut self, from: usize, packet: &Packet) {
