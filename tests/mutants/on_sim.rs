@@ -1,10 +1,15 @@
-//! The tests of behaviour on the simulated network, and the model's random runs, in one program.
-#![cfg(all(test, feature = "sim-only"))]
+//! The tests of behaviour on the simulated network, and the model's random runs.
 
 #[path = "../tests/accepts_that_unwind.rs"]
 mod accepts_that_unwind;
 #[path = "../tests/address_limits.rs"]
 mod address_limits;
+#[path = "../tests/async_cancellation.rs"]
+mod async_cancellation;
+#[path = "../tests/async_streams.rs"]
+mod async_streams;
+#[path = "../tests/broken_connections.rs"]
+mod broken_connections;
 #[path = "../tests/broken_contracts.rs"]
 mod broken_contracts;
 #[path = "../tests/calls_inside_calls.rs"]
@@ -23,18 +28,30 @@ mod cork;
 mod cut_off;
 #[path = "../tests/delivery_before_close.rs"]
 mod delivery_before_close;
+#[path = "../tests/descriptors.rs"]
+mod descriptors;
+#[path = "../tests/drained_handshakes.rs"]
+mod drained_handshakes;
 #[path = "../tests/draining.rs"]
 mod draining;
 #[path = "../tests/dropped.rs"]
 mod dropped;
+#[path = "../tests/duplicated_descriptors.rs"]
+mod duplicated_descriptors;
+#[path = "../tests/failed_handshakes.rs"]
+mod failed_handshakes;
 #[path = "../tests/fairness.rs"]
 mod fairness;
+#[path = "../tests/false_answers.rs"]
+mod false_answers;
 #[path = "../tests/far_deadlines.rs"]
 mod far_deadlines;
 #[path = "../tests/fewest_calls.rs"]
 mod fewest_calls;
 #[path = "../tests/frames.rs"]
 mod frames;
+#[path = "../tests/full_of_handshakes.rs"]
+mod full_of_handshakes;
 #[path = "../tests/full_pool.rs"]
 mod full_pool;
 #[path = "../tests/fuzzing.rs"]
@@ -51,12 +68,22 @@ mod pools_of_any_length;
 mod proxy_protocol;
 #[path = "../tests/queues.rs"]
 mod queues;
+#[path = "../tests/reconnect.rs"]
+mod reconnect;
+#[path = "../tests/records_in_parts.rs"]
+mod records_in_parts;
 #[path = "../tests/simulated_datagrams.rs"]
 mod simulated_datagrams;
+#[path = "../tests/slow_peers.rs"]
+mod slow_peers;
 #[path = "../tests/timeouts.rs"]
 mod timeouts;
 #[path = "../tests/timers.rs"]
 mod timers;
+#[path = "../tests/tls_hand_over.rs"]
+mod tls_hand_over;
+#[path = "../tests/unix_datagrams.rs"]
+mod unix_datagrams;
 #[path = "../tests/waker.rs"]
 mod waker;
 #[path = "../tests/words.rs"]

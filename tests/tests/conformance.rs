@@ -33,11 +33,11 @@ hold!(
     on_windows,
     #[cfg(all(unix, not(feature = "sim-only")))]
     on_poll with datagrams,
-    #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+    #[cfg(target_os = "linux")]
     on_proxied_sim,
     #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
     on_proxied_linux,
-    #[cfg(all(feature = "tls", not(feature = "sim-only")))]
+    #[cfg(feature = "tls")]
     on_secured_sim with datagrams,
     #[cfg(all(feature = "tls", not(feature = "sim-only")))]
     on_secured_user_space with datagrams,

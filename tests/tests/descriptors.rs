@@ -1,7 +1,7 @@
 //! Descriptors made elsewhere, wherever a platform takes them. What a loop only watches, of every
 //! kind: a pipe, a terminal, a timer, a watch of files, another loop; each has a token and a slot
 //! of the pool, and the program reads it. And what is not what it is said to be, or broke before.
-#![cfg(all(target_os = "linux", not(feature = "sim-only")))]
+#![cfg(target_os = "linux")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};

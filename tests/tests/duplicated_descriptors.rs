@@ -1,6 +1,6 @@
 //! Descriptors that somebody else holds too, as a child does between `fork` and `exec`: closing
 //! ours ends what we are told of them.
-#![cfg(all(target_os = "linux", not(feature = "sim-only")))]
+#![cfg(target_os = "linux")]
 
 use std::io::Write;
 use std::net::TcpStream;

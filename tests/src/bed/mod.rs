@@ -112,7 +112,7 @@ macro_rules! on_every_platform {
                 $crate::bed::on_poll(|bed| super::$name(bed));
             })*
         }
-        #[cfg(all(target_os = "linux", not(feature = "sim-only")))]
+        #[cfg(target_os = "linux")]
         mod on_proxied_sim {
             $(#[test]
             fn $name() {
@@ -126,7 +126,7 @@ macro_rules! on_every_platform {
                 $crate::bed::on_proxied_linux(|bed| super::$name(bed));
             })*
         }
-        #[cfg(all(feature = "tls", not(feature = "sim-only")))]
+        #[cfg(feature = "tls")]
         mod on_secured_sim {
             $(#[test]
             fn $name() {

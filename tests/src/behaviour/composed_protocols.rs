@@ -35,6 +35,12 @@ struct Marker {
     /// What is to be closed when bytes come.
     closes: Option<u8>,
     counted: usize,
+    /// Sockets that it is to move to the context `MOVED` when bytes come, what context each has
+    /// then, which it has visited, and how many it wrote to.
+    moves: Vec<SocketId>,
+    contexts: Vec<Option<u8>>,
+    visited: Vec<SocketId>,
+    written: usize,
     /// Answers that found no room.
     unanswered: usize,
 }
@@ -49,6 +55,10 @@ impl Marker {
             seeks: Vec::new(),
             closes: None,
             counted: 0,
+            moves: Vec::new(),
+            contexts: Vec::new(),
+            visited: Vec::new(),
+            written: 0,
             unanswered: 0,
         }
     }
@@ -86,6 +96,18 @@ impl Protocol for Marker {
         self.counted = socket.all().count_where(|_| true);
         if let Some(context) = self.closes {
             socket.all().close_all(context, 3);
+        }
+        let moves = core::mem::take(&mut self.moves);
+        if moves.is_empty() {
+            return;
+        }
+        let mut all = socket.all();
+        all.visit(|_| true, |_, id, _| self.visited.push(id));
+        let mut short = 0;
+        self.written = all.write_each(b"!", |_| true, |_, _, _| short += 1) + short;
+        for id in moves {
+            all.adopt(id, MOVED);
+            self.contexts.push(all.context(id));
         }
     }
 
@@ -132,6 +154,9 @@ impl Protocol for Marker {
         self.told.push(Told::Timer(context));
     }
 }
+
+/// A context that no listener has.
+const MOVED: u8 = 8;
 
 type Three = Composed<Both<Marker, Both<Marker, Marker>>>;
 type ContextOfThree = Either<u8, Either<u8, u8>>;
@@ -340,6 +365,26 @@ pub fn a_part_reaches_its_own_sockets_only<B: Bed>(bed: &mut B) {
             assert_eq!(*found, (index == own).then_some(0));
         }
     }
+}
+
+/// A part visits, writes to and moves its own sockets, but for the one whose call runs, which is no
+/// other; and none of another's.
+pub fn a_part_moves_its_own_sockets_only<B: Bed>(bed: &mut B) {
+    let mut it = Composition::new::<_, 16>(bed);
+    let _ = it.connect_all(bed);
+    let ids = it.connect_all(bed);
+    let [a, b, c] = it.parts().map(|part| part.ids[0]);
+    it.parts()[1].moves = vec![a, b, c];
+    it.client.say(ids[1], b"?");
+    it.until(bed, |it| it.parts()[1].contexts.len() == 3);
+    let part = &it.parts()[1];
+    assert_eq!(part.contexts, [None, Some(MOVED), None]);
+    assert_eq!(part.visited, [b]);
+    assert_eq!(part.written, 2);
+    let contexts = [a, b, c].map(|id| it.lp.net().context(id));
+    let moved = Either::Second(Either::First(MOVED));
+    let expected = [CONTEXTS[0], moved, CONTEXTS[2]];
+    assert_eq!(contexts, expected.map(Some));
 }
 
 /// A handler of one's own that takes in a protocol by itself.
@@ -671,7 +716,8 @@ impl<P: Platform> Handler<P> for Least {
 }
 
 /// What a handler leaves as it is, and what each of two parts does, goes by default: what is to be
-/// read on demand is dropped, who has no time left is closed, and who is to drain ends.
+/// read on demand is dropped, who has no time left is closed, and who is to drain ends, as does whose
+/// peer ends.
 pub fn what_is_left_out_goes_by_default(bed: &mut SimBed) {
     go_by_default(bed, Least, (), 0);
     let parts = || Composed(Both(Plain, Plain));
@@ -697,20 +743,38 @@ fn go_by_default<H: Handler<<SimBed as Bed>::P> + 'static>(
         .start_timer_in(context, Duration::from_millis(1), Duration::ZERO)
         .expect("a slot");
     bed.sim.wake(host);
-    let (mut is_open, mut drains) = (false, false);
+    let (mut is_open, mut ends, mut drains) = (false, false, false);
+    let (mut taken, mut drained_by) = (0, bed.now());
     let end = bed.now() + bed.long();
     while bed.now() < end && (lp.stats().in_use > 0 || !drains) {
         if !is_open && ids[..3].iter().all(|id| lp.net().is_open(*id)) && peer.lp.stats().open == 3
         {
             is_open = true;
             lp.net().set_pull(ids[0], true);
-            lp.net().set_timeout(ids[1], Duration::from_millis(2));
-            peer.net().write_each(b"hello", |_| true, |_, _, _| {});
+            lp.net().set_timeout(ids[1], Duration::from_secs(5));
+            let mut net = peer.net();
+            let whole = net.write_each(b"hello", |_| true, |_, _, took| taken += took as u64);
+            taken += 5 * whole as u64;
         }
         // The one whose time was over is gone, and what came has been read.
-        if is_open && !drains && lp.stats().open == 2 && lp.stats().in_use == 2 {
+        let are_left = lp.stats().in_use == 2 && peer.lp.stats().open == 2;
+        if is_open && !ends && are_left && lp.stats().received == taken {
+            ends = true;
+            lp.net().set_pull(ids[0], false);
+            let mut accepted = (0..3).filter_map(|nth| peer.script.opened(nth));
+            let left = accepted.find(|id| peer.lp.net().is_open(*id));
+            peer.finish(left.expect("one of two"));
+        }
+        if ends && !drains && lp.stats().in_use == 1 {
             drains = true;
+            drained_by = bed.now() + bed.long() / 4;
             lp.net().drain(bed.long() / 4);
+            let accepted = (0..3).filter_map(|nth| peer.script.opened(nth));
+            for id in accepted.collect::<Vec<_>>() {
+                if peer.net().is_open(id) {
+                    peer.finish(id);
+                }
+            }
         }
         let is_due = bed.is_due(host, lp.next_deadline());
         if is_due {
@@ -724,6 +788,10 @@ fn go_by_default<H: Handler<<SimBed as Bed>::P> + 'static>(
             bed.pass(end.saturating_sub(bed.now()));
         }
     }
-    assert!(is_open && drains, "all come about");
+    assert!(is_open && ends && drains, "all come about");
+    assert!(
+        bed.now() < drained_by,
+        "in order, not at the end of the time"
+    );
     assert_eq!((lp.stats().in_use, lp.stats().failed), (0, 1));
 }

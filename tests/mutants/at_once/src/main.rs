@@ -38,7 +38,8 @@ fn main() {
     let out = target.join("mutants").join(subject.name);
     fs::create_dir_all(&out).expect("a folder");
 
-    let mut tree = Tree::copy(subject, &from, &out);
+    // What is not of the tree is built for all subjects.
+    let mut tree = Tree::copy(subject, &from, &out, &target.join("mutants/target"));
     let programs = tree.build();
     let viable = tree
         .mutants()
@@ -48,18 +49,20 @@ fn main() {
         "seed {seed}: {count} of {} mutants that compile",
         drawn.len()
     );
+    // So that what is done is a sample, should the rest never be.
+    shuffle(&mut drawn, seed);
     if count != "all" {
-        shuffle(&mut drawn, seed);
         drawn.truncate(usize::try_from(number(&count)).expect("a number"));
     }
-    let mut outcomes = look(&programs, subject, subject.short, &drawn, &out);
+    let skipped = [subject.skipped, subject.slow].concat();
+    let mut outcomes = look(&programs, &skipped, subject.short, &drawn, &out);
     if !subject.short.is_empty() && env::var_os("SHORT").is_none() {
         let (missed, noticed): (Vec<_>, Vec<_>) = outcomes
             .into_iter()
             .partition(|(_, outcome)| outcome.is_missed());
         drawn.retain(|(_, name)| missed.iter().any(|(missed, _)| missed == name));
         outcomes = noticed;
-        outcomes.extend(look(&programs, subject, &[], &drawn, &out));
+        outcomes.extend(look(&programs, subject.skipped, &[], &drawn, &out));
     }
     report(subject, &outcomes, &out);
 }
@@ -67,12 +70,12 @@ fn main() {
 /// Runs the tests in such an environment, without a mutant and with each.
 fn look<'a>(
     programs: &[Program],
-    subject: &Subject,
+    skipped: &[&str],
     environment: &Environment,
     drawn: &[(u32, &'a str)],
     out: &Path,
 ) -> Vec<(&'a str, Outcome)> {
-    let try_all = |program| Tests::try_all(program, environment, subject.skipped, out);
+    let try_all = |program| Tests::try_all(program, environment, skipped, out);
     let all: Vec<Tests<'_>> = programs.iter().map(try_all).collect();
     println!("{} with {environment:?}:", drawn.len());
     for (tests, program) in all.iter().zip(programs) {
@@ -120,8 +123,10 @@ fn try_each<'a>(all: &[Tests<'_>], drawn: &[(u32, &'a str)]) -> Vec<(&'a str, Ou
                     if outcome.is_missed() {
                         println!("{outcome:?}: {name}");
                     }
-                    if outcomes.len().is_multiple_of(500) {
-                        println!("… {} of {}", outcomes.len(), drawn.len());
+                    if outcomes.len().is_multiple_of(100) {
+                        let missed = outcomes.iter().filter(|(_, outcome)| outcome.is_missed());
+                        let (missed, tried) = (missed.count(), outcomes.len());
+                        println!("… {missed} missed of {tried}, {} in all", drawn.len());
                     }
                 }
             });

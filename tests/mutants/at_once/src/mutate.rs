@@ -44,24 +44,27 @@ pub struct Finder<'a> {
     /// The type that methods are of.
     owner: Vec<String>,
     function: Vec<String>,
-    pub found: Vec<Mutant>,
+    found: Vec<Mutant>,
+    /// Modules in files of their own that the build has not: what their names begin with.
+    left_out: Vec<String>,
 }
 
 impl<'a> Finder<'a> {
     pub fn new(name: &'a str, text: &'a str, features: &'a [&'a str]) -> Self {
-        let (owner, function, found) = (Vec::new(), Vec::new(), Vec::new());
         Finder {
             name,
             text,
             features,
-            owner,
-            function,
-            found,
+            owner: Vec::new(),
+            function: Vec::new(),
+            found: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
-    /// Looks through the whole file.
-    pub fn look(mut self) -> Vec<Mutant> {
+    /// Looks through the whole file. Returns its mutants, and how the names of files begin that its
+    /// configuration leaves out.
+    pub fn look(mut self) -> (Vec<Mutant>, Vec<String>) {
         let file: File = match syn::parse_file(self.text) {
             Ok(file) => file,
             Err(error) => panic!("{}: {error}", self.name),
@@ -69,7 +72,16 @@ impl<'a> Finder<'a> {
         if self.is_compiled(&file.attrs) {
             self.visit_file(&file);
         }
-        self.found
+        (self.found, self.left_out)
+    }
+
+    /// Returns where the file's modules are, if they have files of their own.
+    fn folder(&self) -> &'a str {
+        let whole = self.name.trim_end_matches(".rs");
+        ["/mod", "/lib", "/main"]
+            .iter()
+            .find_map(|root| whole.strip_suffix(root))
+            .unwrap_or(whole)
     }
 
     fn add(&mut self, at: Span, what: &str, form: Form) {
@@ -226,6 +238,10 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
         if self.is_compiled(&item.attrs) {
             visit::visit_item_mod(self, item);
+        } else if item.content.is_none() {
+            let path = format!("{}/{}", self.folder(), item.ident);
+            self.left_out.push(format!("{path}.rs"));
+            self.left_out.push(format!("{path}/"));
         }
     }
 
@@ -249,7 +265,14 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         if !holds_let(&item.left) && !holds_let(&item.right) {
             let left = self.raw(item.left.span().byte_range());
             let right = self.raw(item.right.span().byte_range());
+            // Of flags, which have no bit in common, both give the same.
+            let is_of_flags = matches!(item.op, BinOp::BitOr(_))
+                && is_constant(&item.left)
+                && is_constant(&item.right);
             for operator in instead {
+                if is_of_flags && *operator == "^" {
+                    continue;
+                }
                 let text = if is_assignment(&item.op) {
                     format!("{left} {operator} ({right})")
                 } else {
@@ -310,6 +333,23 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns true if all names in an expression of paths and `|` are constants'.
+fn is_constant(expression: &Expr) -> bool {
+    match expression {
+        Expr::Path(path) => path.path.segments.last().is_some_and(|last| {
+            let name = last.ident.to_string();
+            name.chars()
+                .all(|one| one.is_ascii_uppercase() || one == '_')
+        }),
+        Expr::Binary(both) => {
+            matches!(both.op, BinOp::BitOr(_))
+                && is_constant(&both.left)
+                && is_constant(&both.right)
+        }
+        _ => false,
+    }
 }
 
 fn holds_let(expression: &Expr) -> bool {

@@ -37,10 +37,10 @@ pub struct Program {
 
 impl<'a> Tree<'a> {
     /// Copies what git knows of, and finds the mutants.
-    pub fn copy(subject: &'a Subject, from: &Path, out: &Path) -> Self {
+    pub fn copy(subject: &'a Subject, from: &Path, out: &Path, target: &Path) -> Self {
         let folder = out.join("tree");
         let mut files: Vec<Mutated> = Vec::new();
-        let mut first = 0;
+        let mut left_out: Vec<String> = Vec::new();
         for name in names(from) {
             let Ok(bytes) = fs::read(from.join(&name)) else {
                 continue;
@@ -53,15 +53,22 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let text = String::from_utf8(bytes).expect("source in UTF-8");
-            let mutants = Finder::new(&name, &text, subject.features).look();
-            let next = first + u32::try_from(mutants.len()).expect("few mutants");
+            let (mutants, others) = Finder::new(&name, &text, subject.features).look();
+            left_out.extend(others);
             files.push(Mutated {
                 name,
                 text,
                 mutants,
-                first,
+                first: 0,
             });
-            first = next;
+        }
+        let mut first = 0;
+        for file in &mut files {
+            if left_out.iter().any(|start| file.name.starts_with(start)) {
+                file.mutants.clear();
+            }
+            file.first = first;
+            first += u32::try_from(file.mutants.len()).expect("few mutants");
         }
         let manifest = folder.join(subject.krate).join("Cargo.toml");
         let switch = from.join("tests/mutants/at_once/switch");
@@ -74,7 +81,7 @@ impl<'a> Tree<'a> {
         Tree {
             subject,
             folder,
-            target: out.join("target"),
+            target: target.to_path_buf(),
             files,
             unviable: HashSet::new(),
         }
