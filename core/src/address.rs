@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_the_same_as_no_other_internet_address() {
+        let [one, other] = [
+            SocketAddr::from(([127, 0, 0, 1], 80)),
+            SocketAddr::from(([127, 0, 0, 1], 81)),
+        ];
+        assert_eq!(Address::from(one), one);
+        assert_ne!(Address::from(one), other);
+        assert_ne!(Address::Unnamed, one);
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         assert_eq!(LocalAddress::path(b""), Err(Error::Invalid));
         assert_eq!(LocalAddress::path(b"a\0"), Err(Error::Invalid));

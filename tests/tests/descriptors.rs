@@ -18,6 +18,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
+use usockets::compose::{Both, Composed, Either, PartSocket, PartSockets, Protocol, Scope};
 use usockets::{
     AllSockets, Closed, Descriptors, Endpoint, Error, Handler, Loop, Opened, Readiness, Socket,
     SocketId, Sockets,
@@ -231,6 +232,62 @@ where
     }
     poll_for(&mut outer, &mut log, 20);
     assert_eq!((log.reports.as_slice(), outer.stats().in_use), (&[][..], 0));
+}
+
+/// A part that notes which of its descriptors are ready.
+#[derive(Default)]
+struct Part(Vec<(SocketId, u8)>);
+
+impl Protocol for Part {
+    type Data = ();
+    type Context = u8;
+
+    fn on_open<S: Scope<Self>>(&mut self, _: &mut PartSocket<'_, '_, Self, S>, _: Opened<u8>) {}
+
+    fn on_data<S: Scope<Self>>(
+        &mut self,
+        _: &mut PartSocket<'_, '_, Self, S>,
+        (): &mut (),
+        _: &mut [u8],
+    ) {
+    }
+
+    fn on_descriptor<S: Scope<Self>>(
+        &mut self,
+        _: &mut PartSockets<'_, '_, Self, S>,
+        id: SocketId,
+        token: u8,
+        _: Readiness,
+    ) {
+        self.0.push((id, token));
+    }
+}
+
+/// In a composition the part whose context a descriptor has is told of it, and no other.
+#[test]
+fn the_part_that_watches_is_told() {
+    let _alone = alone();
+    let mut sockets = Box::new(Sockets::<Linux, Composed<Both<Part, Part>>, 8>::new());
+    let mut buffer = [0; 64];
+    let mut lp = Loop::new(Linux::new().unwrap(), &mut sockets, &mut buffer);
+    let mut program = Composed(Both(Part::default(), Part::default()));
+    let mut watch = |context| {
+        let mut source = pipe();
+        (source.fire)();
+        let id = lp.net().watch(source.descriptor, context);
+        (id.map_err(|(_, error)| error).unwrap(), source.fire)
+    };
+    let (first, _open) = watch(Either::First(3));
+    let (second, _open) = watch(Either::Second(4));
+    let start = Instant::now();
+    while program.0.0.0.is_empty() || program.0.1.0.is_empty() {
+        assert!(start.elapsed() < PATIENCE, "one is not reported");
+        let until = lp.net().now().saturating_add(Duration::from_millis(20));
+        lp.poll(&mut program, Some(until)).unwrap();
+    }
+    let Both(Part(ones), Part(others)) = program.0;
+    assert!(ones.iter().all(|one| *one == (first, 3)), "{ones:?}");
+    assert!(others.iter().all(|one| *one == (second, 4)), "{others:?}");
 }
 
 /// What is given to a loop as something else comes back with a clear error, takes no slot, and

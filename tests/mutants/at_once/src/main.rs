@@ -64,7 +64,9 @@ fn main() {
         outcomes = noticed;
         outcomes.extend(look(&programs, subject.skipped, &[], &drawn, &out));
     }
-    report(subject, &outcomes, &out);
+    if !report(subject, &outcomes, count != "all", &out) {
+        process::exit(1);
+    }
 }
 
 /// Runs the tests in such an environment, without a mutant and with each.
@@ -135,9 +137,20 @@ fn try_each<'a>(all: &[Tests<'_>], drawn: &[(u32, &'a str)]) -> Vec<(&'a str, Ou
     outcomes.into_inner().expect("a lock")
 }
 
-/// Tells how many were noticed, and fails if it is improbable that as many are as are wanted: the
-/// end of the interval of 95 % (Wilson) is below.
-fn report(subject: &Subject, outcomes: &[(&str, Outcome)], out: &Path) {
+/// Returns the interval in which a share of so many tried lies (Wilson), with so many standard
+/// deviations to each side.
+fn interval(share: f64, all: f64, deviations: f64) -> [f64; 2] {
+    let squared = deviations * deviations;
+    let below = 1.0 + squared / all;
+    let middle = (share + squared / (2.0 * all)) / below;
+    let spread = (share * (1.0 - share) / all + squared / (4.0 * all * all)).sqrt();
+    let half = deviations * spread / below;
+    [middle - half, middle + half]
+}
+
+/// Tells how many were noticed. Returns false if it is improbable that as many are as are wanted: by
+/// the interval of 95 %. A sample is only held to what is known of the whole, by that of 99.9 %.
+fn report(subject: &Subject, outcomes: &[(&str, Outcome)], is_sample: bool, out: &Path) -> bool {
     let of = |which| {
         outcomes
             .iter()
@@ -153,24 +166,22 @@ fn report(subject: &Subject, outcomes: &[(&str, Outcome)], out: &Path) {
     fs::write(out.join("missed.txt"), missed.concat()).expect("the list is written");
     let [noticed, no_end] = [of(Outcome::Noticed), of(Outcome::NoEnd)];
     let [survived, not_reached] = [of(Outcome::Missed), of(Outcome::NotReached)];
-    let all = outcomes.len() as f64;
-    let share = (noticed + no_end) as f64 / all;
-    let z = 1.96;
-    let below = 1.0 + z * z / all;
-    let middle = (share + z * z / (2.0 * all)) / below;
-    let half = z * (share * (1.0 - share) / all + z * z / (4.0 * all * all)).sqrt() / below;
-    let name = subject.name;
-    println!(
-        "{name}: {} tried, {noticed} noticed, {no_end} by no end,",
-        outcomes.len()
-    );
+    let (name, tried) = (subject.name, outcomes.len());
+    println!("{name}: {tried} tried, {noticed} noticed, {no_end} by no end,");
     println!("{survived} missed, {not_reached} reached by no test:");
-    let [share, low, high] = [share, middle - half, middle + half].map(|part| 100.0 * part);
-    println!(
-        "{share:.1} % ({low:.1} to {high:.1}), {} wanted",
-        subject.wanted
-    );
-    if high < subject.wanted {
-        process::exit(1);
+    if tried == 0 {
+        return true;
+    }
+    let all = tried as f64;
+    let share = (noticed + no_end) as f64 / all;
+    let [low, high] = interval(share, all, 1.96);
+    let [share_of_100, low, high_of_100] = [share, low, high].map(|part| 100.0 * part);
+    let wanted = subject.wanted;
+    println!("{share_of_100:.1} % ({low:.1} to {high_of_100:.1}), {wanted} wanted");
+    if is_sample {
+        let [_, high] = interval(share, all, 3.29);
+        100.0 * high >= subject.known
+    } else {
+        high_of_100 >= wanted
     }
 }
