@@ -302,8 +302,8 @@ fn picture(rows: &[Row]) -> String {
     svg + "</svg>\n"
 }
 
-/// `TCP_CELL` takes those whose names have it in them, or one of several between bars; their rows are
-/// compared. `TCP_SEED` takes another seed; then nothing is, and nor is it without CUBIC.
+/// `TCP_CELL` takes those whose names have it in them, or one of several between bars; their rows
+/// are compared. `TCP_SEED` takes another seed; then nothing is, and nor is it without CUBIC.
 #[test]
 fn bulk_data_gets_through_on_all_paths() {
     let seed = std::env::var("TCP_SEED").ok();

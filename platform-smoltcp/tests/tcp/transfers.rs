@@ -136,8 +136,8 @@ impl Exchange {
         sent > 0 || got > 0 || answer > 0
     }
 
-    /// Runs until the server has all and is closed; returns how many microseconds that took, and how
-    /// many segments with data were sent again.
+    /// Runs until the server has all and is closed; returns how many microseconds that took, and
+    /// how many segments with data were sent again.
     fn run(&mut self) -> (u64, u64) {
         self.net.connect(7);
         while self.net.hosts[1].tcp.state() != State::Closed || self.received == 0 {
@@ -184,10 +184,10 @@ fn row(pair: Pair, (name, side, fate, count): (&str, usize, Fate, u64)) -> Strin
 
 const HEAD: &str = "# What one fault costs a short transfer
 
-A client opens a connection, sends 14 segments, gets an answer of 100 octets, sends 20 segments and
-closes; there and back it is 40 ms, at 10 Mbit/s. In each run one frame meets with a fault: first one,
-then the next, and so on; a row tells of all these runs. Both ends are this engine, in virtual time, so
-that a run gives the same on every machine. Without a fault it takes 0.2 s.
+A client opens a connection, sends 14 segments, gets an answer of 100 octets, sends 20 segments
+and closes; there and back it is 40 ms, at 10 Mbit/s. In each run one frame meets with a fault:
+first one, then the next, and so on; a row tells of all these runs. Both ends are this engine, in
+virtual time, so that a run gives the same on every machine. Without a fault it takes 0.2 s.
 
     cargo test -p usockets-smoltcp --test tcp transfers                      # compares
     WRITE_TRANSFERS=1 cargo test -p usockets-smoltcp --test tcp transfers    # writes this file

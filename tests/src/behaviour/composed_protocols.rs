@@ -716,8 +716,8 @@ impl<P: Platform> Handler<P> for Least {
 }
 
 /// What a handler leaves as it is, and what each of two parts does, goes by default: what is to be
-/// read on demand is dropped, who has no time left is closed, and who is to drain ends, as does whose
-/// peer ends.
+/// read on demand is dropped, who has no time left is closed, and who is to drain ends, as does
+/// whose peer ends.
 pub fn what_is_left_out_goes_by_default(bed: &mut SimBed) {
     go_by_default(bed, Least, (), 0);
     let parts = || Composed(Both(Plain, Plain));

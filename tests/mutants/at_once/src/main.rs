@@ -148,8 +148,8 @@ fn interval(share: f64, all: f64, deviations: f64) -> [f64; 2] {
     [middle - half, middle + half]
 }
 
-/// Tells how many were noticed. Returns false if it is improbable that as many are as are wanted: by
-/// the interval of 95 %. A sample is only held to what is known of the whole, by that of 99.9 %.
+/// Tells how many were noticed. Returns false if it is improbable that as many are as are wanted:
+/// by the interval of 95 %. A sample is held to what is known of the whole, by that of 99.9 %.
 fn report(subject: &Subject, outcomes: &[(&str, Outcome)], is_sample: bool, out: &Path) -> bool {
     let of = |which| {
         outcomes
