@@ -54,7 +54,7 @@ pub const SUBJECTS: [Subject; 3] = [
         short: &[("SEED", "5")],
         slow: &["calls_that_unwind"],
         wanted: 95.0,
-        known: 95.0,
+        known: 81.0,
     },
     Subject {
         name: "tcp",
@@ -89,7 +89,7 @@ pub const SUBJECTS: [Subject; 3] = [
             "random_losses_cost_no_more_than_the_rfc_says",
         ],
         wanted: 90.0,
-        known: 90.0,
+        known: 76.0,
     },
     Subject {
         name: "tls",
@@ -192,6 +192,6 @@ pub const SUBJECTS: [Subject; 3] = [
         short: &[("SEED", "5")],
         slow: &[],
         wanted: 90.0,
-        known: 90.0,
+        known: 80.0,
     },
 ];
