@@ -8,6 +8,8 @@ use usockets_smoltcp::{
     Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Resting, RxChecksum, RxMeta,
     Secret, SizeClass, Slot, Stack, TimeWaitSlot, TxMeta, Working,
 };
+#[cfg(feature = "stack")]
+use usockets_smoltcp::{Ecn, tcp::Algorithm};
 #[cfg(target_has_atomic = "32")]
 use usockets_smoltcp::{
     Rss, RssKey, SharedNeighbour, SharedNeighbours, SharedPacket, SharedQueues,
@@ -225,6 +227,12 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
     let addresses = addresses.get(..len()).unwrap_or_default();
     let config = Config::new([2; 6], addresses, secret()).cookies(yes());
     let config = config.probe_addresses(yes());
+    #[cfg(feature = "stack")]
+    let config = config.pacing(yes()).algorithm(algorithm()).ecn(if yes() {
+        Ecn::Request
+    } else {
+        Ecn::Off
+    });
     let class = SizeClass::new(len(), len(), len());
     let class = if yes() { class.leased(len()) } else { class };
     let card = Card { slot: [0; 1_600] };
@@ -235,4 +243,14 @@ pub fn run(receive: &'static mut [u8], cork: &'static mut [u8]) -> Result<(), Er
     #[cfg(target_has_atomic = "32")]
     share(&mut stack)?;
     anything::run(stack, sockets, receive, cork)
+}
+
+/// Any congestion control.
+#[cfg(feature = "stack")]
+fn algorithm() -> Algorithm {
+    if yes() {
+        Algorithm::Bbr
+    } else {
+        Algorithm::default()
+    }
 }
