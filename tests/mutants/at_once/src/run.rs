@@ -11,6 +11,9 @@ use crate::tree::Program;
 /// Variables of the environment.
 pub type Environment = [(&'static str, &'static str)];
 
+/// How many seconds the tests take at most that are run together, one set after the other.
+const PARTS: [f64; 4] = [0.2, 2.0, 10.0, f64::INFINITY];
+
 /// How a mutant fared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -123,9 +126,10 @@ impl<'a> Tests<'a> {
         )
     }
 
-    /// Returns the tests that come by a mutant, in two parts: those that are quickly done, and the
-    /// rest.
-    fn parts(&self, mutant: u32) -> [Vec<&str>; 2] {
+    /// Returns the tests that come by a mutant, in parts: those that are quickly done, and ever
+    /// longer ones. So a mutant with which nothing ends costs little more than the first that does
+    /// not.
+    fn parts(&self, mutant: u32) -> [Vec<&str>; PARTS.len()] {
         let mut names: Vec<&str> = self
             .reached
             .get(&mutant)
@@ -134,14 +138,16 @@ impl<'a> Tests<'a> {
             .map(|name| &**name)
             .collect();
         names.sort_by(|a, b| self.seconds[*a].total_cmp(&self.seconds[*b]));
-        let mut sum = 0.0;
-        let quick = names.iter().take_while(|name| {
-            sum += self.seconds[**name];
-            sum < 0.2
-        });
-        let quick = quick.count();
-        let rest = names.split_off(quick);
-        [names, rest]
+        let mut names = names.into_iter().peekable();
+        PARTS.map(|most| {
+            let mut sum = 0.0;
+            let mut part = Vec::new();
+            while let Some(name) = names.next_if(|name| sum + self.seconds[*name] < most) {
+                sum += self.seconds[name];
+                part.push(name);
+            }
+            part
+        })
     }
 
     fn run(&self, mutant: u32, names: &[&str]) -> Outcome {
@@ -196,7 +202,7 @@ pub fn outcome(all: &[Tests<'_>], mutant: u32) -> Outcome {
     if !all.iter().any(|tests| tests.reached.contains_key(&mutant)) {
         return Outcome::NotReached;
     }
-    for part in [0, 1] {
+    for part in 0..PARTS.len() {
         for tests in all {
             let outcome = tests.run(mutant, &tests.parts(mutant)[part]);
             if outcome != Outcome::Missed {
