@@ -196,9 +196,102 @@ ask() {
         --resolve "localhost:$port:127.0.0.1" "$@" "https://localhost:$port$path"
 }
 
+# Opens a connection to the image that speaks TLS, and keeps it: what is written to the descriptor that
+# is put into `clients` goes there, and what comes is in `$folder/client.N`.
+open_client() {
+    local at=$1 fd
+    mkfifo "$folder/client.$at.in"
+    openssl s_client -connect "127.0.0.1:$port" -servername localhost -verify_return_error \
+        -CAfile "$IDENTITY/certificate.pem" -quiet <"$folder/client.$at.in" \
+        >"$folder/client.$at" 2>"$folder/client.$at.log" &
+    beside="$beside $!"
+    processes+=($!)
+    exec {fd}>"$folder/client.$at.in"
+    clients[at]=$fd
+}
+
+# Asks for a page on a connection that is kept.
+ask_on() {
+    printf 'GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n' "$2" >&"${clients[$1]}"
+}
+
+# Waits until there are so many bytes in `$folder/client.N`.
+await_bytes() {
+    local at=$1 least=$2 tries
+    for ((tries = 0; tries < 300; tries++)); do
+        [ "$(wc -c <"$folder/client.$at")" -lt "$least" ] || return 0
+        sleep 0.1
+    done
+    cat "$folder/client.$at.log" >&2
+    fail "$name: connection $at of those kept has $(wc -c <"$folder/client.$at") bytes, not $least"
+}
+
+# Opens a connection as the first that is kept, asks for more than the kernel keeps for who reads
+# nothing, and takes none of it before there is `$folder/go`.
+open_slow_reader() {
+    : >"$folder/client.1"
+    python3 - "$port" "$folder" "$IDENTITY/certificate.pem" >"$folder/client.1.log" 2>&1 <<'END' &
+import os, socket, ssl, sys, time
+port, folder, certificate = sys.argv[1:]
+plain = socket.socket()
+plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+plain.settimeout(60)
+plain.connect(("127.0.0.1", int(port)))
+context = ssl.create_default_context(cafile=certificate)
+secured = context.wrap_socket(plain, server_hostname="localhost")
+secured.sendall(b"GET /bytes/50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+with open(folder + "/client.1", "ab", buffering=0) as taken:
+    taken.write(b"asked")
+    while not os.path.exists(folder + "/go"):
+        time.sleep(0.1)
+    while some := secured.recv(65536):
+        taken.write(some)
+END
+    beside="$beside $!"
+    processes+=($!)
+    await_bytes 1 5
+}
+
+# Holds as many connections open as the image has, all of which are served: one after the other and all
+# at once, while one of them takes nothing of what it has asked for.
+hold() {
+    local name=$1 count=$2 at status process
+    local -a clients=() processes=()
+    open_slow_reader
+    for ((at = 2; at <= count; at++)); do
+        open_client "$at"
+        ask_on "$at" /
+        await_bytes "$at" 100
+        grep -q '^Hello' "$folder/client.$at" || fail "$name does not serve connection $at"
+    done
+    # Until the kernel keeps no more for the slow reader.
+    sleep 8
+    for at in "${!clients[@]}"; do
+        ask_on "$at" /bytes/100000
+    done
+    for at in "${!clients[@]}"; do
+        await_bytes "$at" 100200
+    done
+    ask_on "$count" /status
+    await_bytes "$count" 100400
+    status=$(grep -a '^open ' "$folder/client.$count") || fail "$name shows no status"
+    [ "$status" = "open $count" ] || fail "$name has $status, not $count"
+    : >"$folder/go"
+    await_bytes 1 8000000
+    for at in "${!clients[@]}"; do
+        eval "exec ${clients[$at]}>&-"
+    done
+    for process in "${processes[@]}"; do
+        kill "$process"
+        wait "$process" || true
+    done
+    beside=
+    took "$count connections over TLS at once"
+}
+
 # Tries the image that speaks TLS.
 try_tls() {
-    local name=$1 tries
+    local name=$1 connections=$2 tries
     ask / --retry 20 --retry-all-errors --retry-delay 1 2>"$folder/curl" | grep -q '^Hello' \
         || { cat "$folder/curl" >&2; fail "$name does not answer"; }
     ask /bytes/100000 >"$folder/bytes" || fail "$name gives no long answer"
@@ -210,24 +303,12 @@ try_tls() {
     if ask / --tls-max 1.2 >"$folder/page" 2>&1; then
         fail "$name speaks an old version"
     fi
-    # One connection that stays beside the one that asks. It has both slots to come in by: with
-    # others asking all the time, it could wait for its turn for long.
-    openssl s_client -connect "127.0.0.1:$port" -ign_eof </dev/null >"$folder/page" 2>&1 &
-    beside=$!
-    for ((tries = 0; tries < 300; tries++)); do
-        ! grep -q '^SSL handshake has read' "$folder/page" || break
-        sleep 0.1
-    done
-    ask /status >"$folder/status" || fail "$name does not serve two at once"
-    [ "$(status open)" = 2 ] || fail "$name has $(status open) connections, not 2"
-    kill "$beside"
-    wait "$beside" || true
-    beside=
+    hold "$name" "$connections"
     took "pages over TLS"
     timeout 240 "$target/release/bare_metal_client" "127.0.0.1:$port" tls || fail "$name failed"
     for ((tries = 0; tries < 7; tries++)); do
         ask /status >"$folder/status" || fail "$name does not answer any more"
-        [ "$(status open) $(status in_use) $(status slots_free)" = "1 2 1" ] && return
+        [ "$(status open) $(status in_use) $(status slots_free)" = "1 2 $((connections - 1))" ] && return
         # Those that ask leave slots in TIME-WAIT, 10 s each.
         sleep 11
     done
@@ -238,6 +319,7 @@ test_lm3s6965() {
     need qemu-system-arm qemu-system-arm
     need curl curl
     need openssl openssl
+    need python3 python3
     need_target thumbv7m-none-eabi
     local images=$target/lm3s6965/thumbv7m-none-eabi/release
     local machine=(qemu-system-arm -M lm3s6965evb -semihosting-config "enable=on,target=native")
@@ -257,11 +339,11 @@ test_lm3s6965() {
     took "building HTTPS for the LM3S6965"
     boot 443 "${machine[@]}" -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:0-:443" \
         -kernel "$images/https"
-    try_tls "HTTPS on the LM3S6965"
+    try_tls "HTTPS on the LM3S6965" 4
     stop "HTTPS on the LM3S6965" 0
     took "trying HTTPS on the LM3S6965"
     report_lm3s6965 "HTTPS on the LM3S6965 (Cortex-M3)" "$images/https" $((160 * 1024)) \
-        $((64 * 1024)) 2
+        $((64 * 1024)) 4
     bound "flash that TLS adds" $((flash - without)) 80000
     row 'flash that TLS adds to HTTP' $((flash - without)) 80000
 }

@@ -197,10 +197,10 @@ unsafe impl ZeroIsEmpty for ParkingPlace {}
 // and enums that are `repr(u8)` with the value of `TlsMemory::NEW` as 0 (the hash function of a
 // pre-shared key, the state of an entry). All of them are zero in `TlsMemory::NEW`.
 #[cfg(feature = "tls")]
-unsafe impl<C: Crypto, const S: usize, const H: usize, const I: usize, const O: usize> ZeroIsEmpty
-    for TlsMemory<C, S, H, I, O>
+unsafe impl<C, const S: usize, const H: usize, const I: usize, const O: usize, const L: usize>
+    ZeroIsEmpty for TlsMemory<C, S, H, I, O, L>
 where
-    C::Hasher: ZeroIsEmpty,
+    C: Crypto<Hasher: ZeroIsEmpty>,
 {
     const CHECKED: () = assert!(
         S > 0 && H > 0 && I > 0 && O > 0,

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use usockets::tls::{ClientConfig, Config, RECORD_MAX, ServerConfig, Tls, TlsMemory};
+use usockets::tls::{ClientConfig, Config, Identity, RECORD_MAX, ServerConfig, Tls, TlsMemory};
 use usockets::{Closed, Duration, Endpoint, Error, Loop, Sockets};
 use usockets_linux::Linux;
 use usockets_tests_tls::{Authority, Crypto, Echo, Kind, Machine, Part};
@@ -13,13 +13,13 @@ const SOCKETS: usize = 64;
 type Layer<'s> = Tls<'s, Linux, Crypto>;
 
 /// Everything that must outlive a loop.
-struct Stage<const H: usize, const I: usize, const O: usize> {
-    memory: Box<TlsMemory<Crypto, SOCKETS, H, I, O>>,
+struct Stage<const H: usize, const I: usize, const O: usize, const L: usize = RECORD_MAX> {
+    memory: Box<TlsMemory<Crypto, SOCKETS, H, I, O, L>>,
     buffer: Vec<u8>,
     lease_max: Duration,
 }
 
-impl<const H: usize, const I: usize, const O: usize> Stage<H, I, O> {
+impl<const H: usize, const I: usize, const O: usize, const L: usize> Stage<H, I, O, L> {
     fn new(buffer_len: usize) -> Self {
         Self {
             memory: Box::new(TlsMemory::NEW),
@@ -94,8 +94,16 @@ fn ask_many<const H: usize, const I: usize, const O: usize>(
     len: usize,
     buffer_len: usize,
 ) {
+    ask_with_outputs_of::<RECORD_MAX, H, I, O>(count, len, buffer_len);
+}
+
+fn ask_with_outputs_of<const L: usize, const H: usize, const I: usize, const O: usize>(
+    count: usize,
+    len: usize,
+    buffer_len: usize,
+) {
     let mut echo = Echo::new(len);
-    Stage::<H, I, O>::new(buffer_len).run(&mut echo, |the_loop, echo, addr| {
+    Stage::<H, I, O, L>::new(buffer_len).run(&mut echo, |the_loop, echo, addr| {
         let mut asked = 0;
         while echo.echoed < count {
             while asked < count {
@@ -129,6 +137,38 @@ fn many_connections_with_plenty_of_memory() {
 fn many_connections_with_little_memory() {
     ask_many::<2, 1, 1>(20, 100_000, 65_536);
     ask_many::<3, 1, 2>(20, 300_000, 1_000);
+}
+
+#[test]
+fn long_data_goes_through_short_outputs() {
+    ask_with_outputs_of::<4_096, 4, 2, 4>(4, 100_000, 65_536);
+    ask_with_outputs_of::<4_096, 3, 1, 1>(8, 30_000, 1_000);
+}
+
+#[test]
+fn a_flight_that_no_output_holds_is_refused_by_listen() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let listens = |memory: &mut TlsMemory<Crypto, SOCKETS, 1, 1, 1, 3_072>, chain: &[&[u8]]| {
+        let identities = [Identity::new(chain, &*leaf.signer)];
+        let config = Config::server(ServerConfig::new(&identities));
+        let layer = Tls::new(
+            Linux::new().unwrap(),
+            Crypto::new(Machine::new(5)),
+            &config,
+            memory,
+        );
+        let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, SOCKETS>::new());
+        let mut buffer = [0; 512];
+        let mut the_loop = Loop::with_buffer(layer, &mut *sockets, &mut buffer).unwrap();
+        let any = Endpoint::tls(([127, 0, 0, 1], 0).into(), None);
+        the_loop.net().listen(any, Part::Echo).map(|_| ())
+    };
+    let mut memory = Box::new(TlsMemory::NEW);
+    assert_eq!(listens(&mut memory, &slices), Ok(()));
+    let long = [&slices[..], &slices, &slices].concat();
+    assert_eq!(listens(&mut memory, &long), Err(Error::Invalid));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use pki_types::{CertificateDer, TrustAnchor};
 use webpki::EndEntityCert;
 
 use crate::tls::certificate::fields::{Certificate, Names};
-use crate::tls::crypto::provider::Crypto;
+use crate::tls::crypto::provider::{Crypto, MESSAGE_MAX};
 use crate::tls::crypto::signature::scheme_of;
 use crate::tls::handshake::config::{Identity, covers};
 
@@ -105,7 +105,7 @@ impl<'a> Identity<'a> {
             last = Some(certificate);
         }
         let last = last.ok_or(IdentityError::Empty)?;
-        if !self.fits_flight::<C>() {
+        if !self.fits_flight::<C>(MESSAGE_MAX) {
             return Err(IdentityError::TooLong);
         }
         self.check_key::<C>()?;

@@ -124,9 +124,11 @@ impl<'a> ServerConfig<'a> {
         !self.identities.is_empty() || self.missing.is_some()
     }
 
-    /// Returns whether there may be an identity, and each one's chain fits a flight.
-    pub(crate) fn is_usable<C: Crypto>(&self) -> bool {
-        self.serves() && self.identities.iter().all(Identity::fits_flight::<C>)
+    /// Returns whether there may be an identity, and each one's chain fits a flight of `most`
+    /// bytes.
+    pub(crate) fn is_usable<C: Crypto>(&self, most: usize) -> bool {
+        let fits = |identity: &Identity<'_>| identity.fits_flight::<C>(most);
+        self.serves() && self.identities.iter().all(fits)
     }
 
     /// Returns the identity that [`Self::choose`] chose for a client that asked for `name`.
@@ -329,12 +331,13 @@ impl<'a> Identity<'a> {
         self
     }
 
-    /// Returns true if the chain, and what OCSP says of it, are short enough for a flight.
-    pub(crate) fn fits_flight<C: Crypto>(&self) -> bool {
+    /// Returns true if the chain, and what OCSP says of it, are short enough for a flight of `most`
+    /// bytes, and for any.
+    pub(crate) fn fits_flight<C: Crypto>(&self, most: usize) -> bool {
         let sum = |sum: usize, len: usize| sum.saturating_add(len).saturating_add(5);
         let chain = self.chain.iter().map(|certificate| certificate.len());
         let ocsp = self.ocsp.map(|response| response.len().saturating_add(8));
-        chain.chain(ocsp).fold(REST_MAX, sum) <= MESSAGE_MAX.min(C::Room::LEN)
+        chain.chain(ocsp).fold(REST_MAX, sum) <= most.min(MESSAGE_MAX.min(C::Room::LEN))
     }
 
     /// Returns true if what OCSP says of the first certificate counts now. With a provider that

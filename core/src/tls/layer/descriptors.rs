@@ -24,7 +24,7 @@ impl<P: Descriptors, C: Crypto> Descriptors for Tls<'_, P, C> {
         kind: Inserted,
     ) -> Result<(), (P::Descriptor, Error)> {
         let is_secured = self.secures_inserts && kind != Inserted::Foreign;
-        if is_secured && !self.config.server.is_usable::<C>() {
+        if is_secured && !self.serves() {
             return Err((descriptor, Error::Invalid));
         }
         self.inner.insert(&mut socket.inner, id, descriptor, kind)?;

@@ -81,7 +81,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Moves what the platform has not taken of a small record to where it takes little memory.
     /// It stays in the output if that cannot be.
     pub(crate) fn park_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let Some(record) = self.pools.outputs.get(socket.output) else {
+        let Some(mut record) = self.pools.outputs.record(socket.output) else {
             return;
         };
         let has_place = socket.handshake().is_some() || socket.parked().is_some();
@@ -185,7 +185,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let index = socket.input();
         if index.is_some() {
             let mut wait = Wait::NONE;
-            if let Some(record) = self.pools.inputs.get(index) {
+            if let Some(mut record) = self.pools.inputs.record(index) {
                 wait = record.wait();
                 record.reset();
             }
@@ -197,7 +197,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     pub(crate) fn release_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let index = core::mem::replace(&mut socket.output, Index::NONE);
         if index.is_some() {
-            if let Some(record) = self.pools.outputs.get(index) {
+            if let Some(mut record) = self.pools.outputs.record(index) {
                 record.reset();
             }
             self.pools.outputs.release(index);
@@ -265,7 +265,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let Some(index) = note_lease(lease, &mut socket.flags, flag)? else {
             return Ok(false);
         };
-        if let Some(record) = self.pools.inputs.get(index) {
+        if let Some(mut record) = self.pools.inputs.record(index) {
             record.set_wait(socket.wait());
         }
         socket.set_input(index);

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `queue` | sockets that wait for their turn |
 //! | `pool` | entries that are leased to sockets in order |
+//! | `buffers` | buffers for records, leased as the entries of a pool are |
 //! | `slab` | small places that nobody waits for |
 //! | `memory` | the pools' memory, from the caller |
 //! | `flags`, `socket` | what is remembered of a socket |
@@ -19,6 +20,7 @@
 //!
 //! May import all of [`tls`](crate::tls) but `embedded`.
 
+pub(crate) mod buffers;
 pub(crate) mod datagrams;
 mod descriptors;
 pub(crate) mod flags;

@@ -193,8 +193,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         for _ in 0..READS_MAX {
             let is_short = self.pools.inputs.is_short();
-            let input = self.pools.inputs.get(socket.input());
-            let bytes = leased(input)?.filled();
+            let input = leased(self.pools.inputs.record(socket.input()))?;
+            let bytes = input.filled();
             // Nothing has come, and this is the last: it goes back, and all is leased in order.
             if bytes.is_empty() && is_short {
                 self.release_input(socket);
@@ -304,8 +304,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             peer: socket.id().and_then(|id| id.entry(self.peers)),
         };
         let pools = &mut self.pools;
-        let input = leased(pools.inputs.get(socket.input()))?;
-        let mut output = pools.outputs.get(socket.output);
+        let mut input = leased(pools.inputs.record(socket.input()))?;
+        let mut output = pools.outputs.record(socket.output);
         let mut handshake = pools.handshakes.get(socket.handshake());
         if let Some(handshake) = &mut handshake {
             handshake.exchange.common.pace.bound(verifications_left);
@@ -321,7 +321,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             is_paused = handshake.exchange.common.pace.is_paused();
         }
         let len = out.len();
-        if let Some(output) = output {
+        if let Some(mut output) = output {
             output.commit(len);
         }
         match received {
@@ -347,7 +347,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             // It is being put together, as it does not fit an input.
             return None;
         }
-        let input = self.pools.inputs.get(socket.input())?;
+        let input = self.pools.inputs.record(socket.input())?;
         match socket.connection.unit(input.filled(), RECORD_MAX) {
             Unit::Partial(need) => Some(need),
             Unit::Whole(_) => None,
@@ -423,7 +423,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Releases what the socket does not need while it waits.
     fn put_away(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let input = self.pools.inputs.get(socket.input());
+        let input = self.pools.inputs.record(socket.input());
         let has_input = input.is_some_and(|record| !record.is_empty());
         if !has_input {
             self.release_input(socket);
@@ -431,7 +431,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         // Who keeps a part of a record keeps what it takes to answer it, so that who has an input
         // does not wait for more. A first hello was read while other inputs were free.
         let is_kept = has_input && socket.handshake().is_some();
-        let output = self.pools.outputs.get(socket.output);
+        let output = self.pools.outputs.record(socket.output);
         let has_output = output.is_some_and(|record| !record.is_empty());
         let needs_output = is_kept && socket.connection.answers();
         if !has_output && !needs_output {

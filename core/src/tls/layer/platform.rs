@@ -80,11 +80,11 @@ pub struct Tls<'s, P: Platform, C: Crypto> {
 
 impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// Makes a layer over `inner` that leases the caller's memory to sockets.
-    pub fn new<const S: usize, const H: usize, const I: usize, const O: usize>(
+    pub fn new<const S: usize, const H: usize, const I: usize, const O: usize, const L: usize>(
         inner: P,
         crypto: C,
         config: &'s Config<'s>,
-        memory: &'s mut TlsMemory<C, S, H, I, O>,
+        memory: &'s mut TlsMemory<C, S, H, I, O, L>,
     ) -> Self {
         let mut pools = memory.pools();
         pools.set_now(inner.now());
@@ -223,6 +223,12 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         &self.inner
     }
 
+    /// Returns true if the configuration has a server's identities, whose flights fit an output.
+    pub(crate) fn serves(&self) -> bool {
+        let most = self.pools.outputs.flight_max();
+        self.config.server.is_usable::<C>(most)
+    }
+
     /// Returns the next report of a pool.
     fn next_report(&mut self) -> Option<Ready> {
         let Pools {
@@ -333,7 +339,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         at: &Endpoint<'_>,
     ) -> Result<(), Error> {
         if let Security::Tls { .. } = at.security {
-            if !self.config.server.is_usable::<C>() {
+            if !self.serves() {
                 return Err(Error::Invalid);
             }
             socket.flags.set(Flags::SECURE);

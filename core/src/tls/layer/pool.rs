@@ -618,6 +618,11 @@ impl<T> Pool<'_, T> {
         let is_used = |entry: &&Entry<T>| entry.state != State::Free;
         self.entries.iter().filter(is_used).count()
     }
+
+    /// Iterates over the values of all entries, in order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|entry| &entry.value)
+    }
 }
 
 #[cfg(feature = "search")]

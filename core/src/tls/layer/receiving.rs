@@ -83,9 +83,9 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if let Ok(Recv::Data { .. }) = received {
             self.pools.inputs.touch(socket.input());
         }
-        let is_idle = match (&received, self.pools.inputs.get(socket.input())) {
+        let is_idle = match (&received, self.pools.inputs.record(socket.input())) {
             (Ok(Recv::Finished) | Err(_), _) | (_, None) => true,
-            (Ok(Recv::Data { .. }), Some(record)) if record.is_empty() => {
+            (Ok(Recv::Data { .. }), Some(mut record)) if record.is_empty() => {
                 record.set_wait(record.wait().after_record());
                 true
             }
@@ -115,7 +115,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 return Ok(and_more(len));
             }
             let (_, mut setup, pools) = self.parts();
-            let record = leased(pools.inputs.get(socket.input()))?;
+            let mut record = leased(pools.inputs.record(socket.input()))?;
             if record.has_plain() {
                 len = len.saturating_add(record.deliver(rest));
                 continue;
@@ -201,8 +201,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 Looked::Cannot => most,
             };
         }
-        let record = self.pools.inputs.get(socket.input());
-        let record = leased(record)?;
+        let record = self.pools.inputs.record(socket.input());
+        let mut record = leased(record)?;
         let room = record.spare_up_to(most);
         let room_len = room.len();
         let mut received = self.inner.recv(&mut socket.inner, room)?;
@@ -222,14 +222,14 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Returns true if the socket's last record came as a whole.
     fn comes_whole(&mut self, socket: &TlsSocket<P::Socket>) -> bool {
-        let record = self.pools.inputs.get(socket.input());
+        let record = self.pools.inputs.record(socket.input());
         record.is_some_and(|record| record.wait().is_whole())
     }
 
     /// Looks at what has come without taking it.
     fn look(&mut self, socket: &mut TlsSocket<P::Socket>, most: usize) -> Result<Looked, Error> {
-        let record = self.pools.inputs.get(socket.input());
-        let record = leased(record)?;
+        let record = self.pools.inputs.record(socket.input());
+        let mut record = leased(record)?;
         if !record.is_empty() {
             // Some of it was taken while others were free.
             return Ok(Looked::Cannot);

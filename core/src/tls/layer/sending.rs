@@ -45,7 +45,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if self.pools.outputs.is_short() {
             self.park_output(socket);
         }
-        let output = self.pools.outputs.get(socket.output);
+        let output = self.pools.outputs.record(socket.output);
         if output.is_none_or(|record| record.is_empty()) {
             self.release_output(socket);
         }
@@ -73,7 +73,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 breaches,
                 ..
             } = self;
-            let record = leased(pools.outputs.get(socket.output))?;
+            let mut record = leased(pools.outputs.record(socket.output))?;
             let is_lone = !socket.connection.updates_keys();
             let sequence = socket.connection.send.sequence();
             let mut spare = record.spare();
@@ -117,7 +117,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if !self.flush_tail(socket)? {
             return Ok(false);
         }
-        let Some(record) = self.pools.outputs.get(socket.output) else {
+        let Some(mut record) = self.pools.outputs.record(socket.output) else {
             return Ok(true);
         };
         if record.is_empty() {
@@ -202,7 +202,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             if !self.lease_output(socket)? {
                 return Ok(Progress::Pending);
             }
-            let record = leased(self.pools.outputs.get(socket.output))?;
+            let mut record = leased(self.pools.outputs.record(socket.output))?;
             let mut out = Output::new(record.spare());
             let alert = Alert::CLOSE_NOTIFY;
             let written = socket
@@ -272,7 +272,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             tail.push(out.filled());
             return;
         }
-        let leased = self.pools.outputs.get(socket.output);
+        let leased = self.pools.outputs.record(socket.output);
         let count = match leased.is_some_and(|record| !record.is_empty()) {
             true => 0,
             // An error tells that the connection is over, as it is in any case.
@@ -291,7 +291,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             let index = self.pools.outputs.lease_now(id, 0);
             socket.output = index.unwrap_or(Index::NONE);
         }
-        if let Some(record) = self.pools.outputs.get(socket.output) {
+        if let Some(mut record) = self.pools.outputs.record(socket.output) {
             record.push(rest);
         }
         self.keep_output(socket);

@@ -1,17 +1,21 @@
 //! Cryptography for a server that asks nobody for a certificate: what verifies them stays out of
 //! the image.
 
-use usockets::tls::{Machine, RustCrypto};
+use usockets::tls::{Machine, RustCrypto, WithRoom};
 
 use crate::host;
 
+/// Bytes of the longest message: a client's hello, which is the longest with many protocols and
+/// tickets, and a server's flight. Browsers' hellos have up to 2,300.
+const MESSAGE_MAX: usize = 3_072;
+
 /// [`RustCrypto`], a server's part of it.
-pub type ServerCrypto = RustCrypto<Host, false>;
+pub type ServerCrypto = WithRoom<RustCrypto<Host, false>, MESSAGE_MAX>;
 
 /// Makes it.
 #[must_use]
 pub const fn server_crypto() -> ServerCrypto {
-    RustCrypto::for_server(Host)
+    WithRoom::new(RustCrypto::for_server(Host))
 }
 
 /// The board, to TLS: random bytes and the time come from the host.

@@ -5,7 +5,7 @@
 use board::crypto::{ServerCrypto, server_crypto};
 use board::network::Network;
 use static_cell::{ConstStaticCell, StaticCell};
-use usockets::tls::{Config, EcdsaP256Key, Identity, ServerConfig, Tls, TlsMemory};
+use usockets::tls::{Config, EcdsaP256Key, Identity, ParkingPlace, ServerConfig, Tls, TlsMemory};
 use usockets::{Budget, Endpoint, Error};
 
 #[expect(dead_code, reason = "going over to another protocol is for `upgrade`")]
@@ -16,7 +16,7 @@ mod server;
 mod station;
 
 /// Connections at once.
-const CONNECTIONS: usize = 2;
+const CONNECTIONS: usize = 4;
 /// Bytes of the stack's two buffers for each.
 const WINDOW: usize = 512;
 /// Bytes that the handler keeps for each of what it received.
@@ -24,17 +24,24 @@ const IN: usize = 640;
 /// Bytes that the handler keeps for each of what the client has not taken.
 const OUT: usize = 512;
 /// Bytes that the image has for its statics (`layout/https/memory.x`).
-const STATICS_MAX: usize = 64 * 1024 - 6528;
+const STATICS_MAX: usize = 64 * 1024 - 7168;
 /// What is between the stack and the loop: TLS and who it is.
 const LAYER: Budget = Budget::of::<Memory>()
+    .and(Budget::of::<Parking>())
     .and(Budget::of::<EcdsaP256Key>())
     .and(Budget::of::<[Identity<'static>; 1]>())
     .and(Budget::of::<Config<'static>>());
 /// What is printed when clients can come.
 const LISTENING: &str = "listening on port 443";
 
-/// What TLS leases to its connections, of which the listener is one.
-type Memory = TlsMemory<ServerCrypto, { CONNECTIONS + 1 }, 1, 1, 1>;
+/// Bytes of what TLS sends at once: the answer to a hello, with the certificate.
+const OUTPUT: usize = 2_560;
+/// What TLS leases to its connections, of which the listener is one. Two are answered at once; the
+/// others' hellos wait. One record is read at a time: who sends a part of one holds up the others' until
+/// its lease is over.
+type Memory = TlsMemory<ServerCrypto, { CONNECTIONS + 1 }, 2, 1, 3, OUTPUT>;
+/// Where handshakes wait for their clients, and the ends of records for who reads slowly.
+type Parking = [ParkingPlace; 2 * CONNECTIONS];
 type Platform = Tls<'static, &'static mut Network, ServerCrypto>;
 
 /// The certificate and its key, which the build has made.
@@ -44,6 +51,8 @@ static SIGNER: StaticCell<EcdsaP256Key> = StaticCell::new();
 static CHAIN: [&[u8]; 1] = [CERTIFICATE];
 static IDENTITIES: StaticCell<[Identity<'static>; 1]> = StaticCell::new();
 static CONFIG: StaticCell<Config<'static>> = StaticCell::new();
+static PARKING: ConstStaticCell<Parking> =
+    ConstStaticCell::new([const { ParkingPlace::EMPTY }; 2 * CONNECTIONS]);
 static TLS: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::NEW);
 
 /// Where clients are served.
@@ -58,7 +67,7 @@ fn layer(network: &'static mut Network) -> Result<Platform, Error> {
     let config = CONFIG.init(Config::server(
         ServerConfig::new(identities).protocols(&[b"http/1.1"]),
     ));
-    Ok(Tls::new(network, server_crypto(), config, TLS.take()))
+    Ok(Tls::new(network, server_crypto(), config, TLS.take()).with_parking(PARKING.take()))
 }
 
 /// Returns the stack of the loop's platform.
