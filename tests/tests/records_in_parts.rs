@@ -326,7 +326,7 @@ impl<P: Platform + 'static> Stage<P> {
 }
 
 #[test]
-fn cost_one_call_more_when_memory_is_short() {
+fn cost_no_more_than_five_calls_when_memory_is_short() {
     let mut stage = Stage::new(Linux::new().unwrap(), None);
     let index = stage.open();
     // A receive for each part, and behind each but the last one that finds nothing.
@@ -335,16 +335,18 @@ fn cost_one_call_more_when_memory_is_short() {
         assert_eq!(calls.all(), 2 * parts as u32 - 1, "{calls:?}");
     }
     stage.make_short();
-    for (len, parts) in [(3_000, 1), (3_000, 2), (16_000, 3), (3_000, 8), (5, 2)] {
+    // A look, the mark, a look, the receive, and the mark's removal.
+    for (len, parts, most) in [
+        (3_000, 1, 2),
+        (3_000, 2, 5),
+        (16_000, 3, 5),
+        (3_000, 8, 5),
+        (3_000, 40, 5),
+        (5, 2, 5),
+    ] {
         let calls = stage.count(index, len, parts);
         println!("{len} bytes in {parts} parts: {calls:?}");
-        assert_eq!(calls.all(), parts as u32 + 1, "{calls:?}");
-    }
-    // The mark, a last look, the receive, and the mark's removal.
-    for parts in [10, 40] {
-        let calls = stage.count(index, 3_000, parts);
-        println!("3,000 bytes in {parts} parts: {calls:?}");
-        assert_eq!(calls.all(), 8 + 1 + 4, "{calls:?}");
+        assert_eq!(calls.all(), most, "{calls:?}");
     }
     // The mark is gone: what is smaller comes too.
     assert_eq!(stage.count(index, 5, 1).all(), 2);
@@ -377,7 +379,7 @@ fn cost_no_call_more_when_whole_beside_peers_that_send_in_parts() {
     assert_eq!(stage.count(late, 100, 1).all(), 2);
     assert_eq!(stage.count(late, 100, 1).all(), 1);
     // One record in parts, and the next is looked at.
-    assert!(stage.count(late, 3_000, 2).all() <= 3);
+    assert!(stage.count(late, 3_000, 2).all() <= 5);
     assert_eq!(stage.count(late, 100, 1).all(), 2);
     assert_eq!(stage.count(late, 100, 1).all(), 1);
 }

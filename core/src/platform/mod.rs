@@ -137,8 +137,8 @@ pub trait Platform {
 
     /// Is true if every arrival of bytes is reported, also when what came before is still there,
     /// as edge-triggered systems do (`EPOLLET`, `EV_CLEAR`). A layer that looks at what is
-    /// incomplete ([`Self::peek`]) then need not set a mark to learn of the rest
-    /// ([`Self::set_low_water`]), which would cost two calls.
+    /// incomplete ([`Self::peek`]) then learns of the rest although it can set no mark, and with one
+    /// ([`Self::set_low_water`]) that there is no room for the rest.
     const REPORTS_ARRIVALS: bool = false;
 
     /// Starts listening at `at`, in `socket`, which is [`Self::CLOSED`]. Reports carry `id`.
@@ -251,7 +251,8 @@ pub trait Platform {
     /// Has the socket reported as readable only when `bytes` (at least 1) can be received, or its
     /// end or an error (`SO_RCVLOWAT`, `socket(7)`). Holds until the next call; 1 at first.
     ///
-    /// What is there already when the mark is lowered is reported again.
+    /// What is there already when the mark is lowered is reported again. With
+    /// [`Self::REPORTS_ARRIVALS`] what is there is reported, too, when there is no room for the rest.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the platform cannot, [`Error::Invalid`] if it never holds as

@@ -9,20 +9,24 @@
 //! come. So the last input is leased for the length of a call, and peers that never finish a record
 //! hold up nobody.
 //!
-//! The platform reports every arrival ([`Platform::REPORTS_ARRIVALS`]), or it is told when the
-//! rest will be there ([`Platform::set_low_water`]); the latter also after [`LOOKS_MAX`] looks in
-//! vain, so that who sends bytes one by one wakes nobody.
+//! After the first look in vain the platform is told to report only when the rest is there
+//! ([`Platform::set_low_water`]), so that who sends bytes one by one wakes nobody. Where it cannot, every
+//! arrival has to be reported ([`Platform::REPORTS_ARRIVALS`]).
+//!
+//! A platform may have no room for the rest: Linux counts the memory that it keeps bytes in, which may
+//! be ten times as much, most of all of those that come from the same machine in runs of 64 KiB. It
+//! then closes the window, and reports what is there in spite of the mark (`tcp_epollin_ready` in
+//! `net/ipv4/tcp_input.c`). So what is still not whole when it is reported is taken in part.
 //!
 //! # Calls of the platform
 //!
 //! | a record | without looks | with looks |
 //! |---|---|---|
 //! | as a whole | one receive | a look, one receive |
-//! | in `n` parts | `n` receives, and `n - 1` that find nothing | `n` looks, one receive |
-//! | in very many | the same | at most [`LOOKS_MAX`] calls and five |
+//! | in `n` parts | `n` receives, and `n - 1` that find nothing | five calls |
 //!
-//! The five are the mark, a last look, the receive, and the mark's removal, with one to spare. A
-//! platform that does not report every arrival costs the same, with one look before the mark.
+//! The five are a look, the mark, a look, the receive, and the mark's removal. With a header in parts
+//! they are seven: it has a mark and a look of its own.
 //!
 //! So a whole record costs one call more only of a connection that has shown none before, while few
 //! inputs are free, or as long as none is. There it cannot be had for less of a system's sockets:
@@ -46,11 +50,6 @@ use crate::tls::layer::platform::{Tls, count_taken};
 use crate::tls::layer::socket::{TlsSocket, Wait};
 use crate::tls::record::protection::OVERHEAD;
 use crate::tls::wire::{Output, part_mut};
-
-/// Looks in vain at a record that comes in parts, before the platform is to report its rest only.
-///
-/// A mark costs two calls, and spares one for each further part.
-const LOOKS_MAX: u16 = 8;
 
 /// What a look into the platform has shown.
 enum Looked {
@@ -213,7 +212,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             *drained |= takes_all && *len == most;
             let wait = record.wait();
             record.set_wait(wait.after_receive());
-            if wait.is_marked() {
+            if wait.mark().is_some() {
                 self.inner.set_low_water(&mut socket.inner, 1)?;
             }
         }
@@ -249,16 +248,16 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             }
             Unit::Partial(need) => need,
         };
-        // Where the window may be full before a record is whole, nothing would arrive.
-        let reports = P::REPORTS_ARRIVALS && !socket.flags.has(Flags::NARROW);
-        if reports && let Some(wait) = record.wait().after_look(LOOKS_MAX) {
-            record.set_wait(wait);
-            return Ok(Looked::Wait(Recv::WouldBlock));
+        // Reported before there is what the mark says: the platform has no room for it.
+        let mark = record.wait().mark();
+        if P::REPORTS_ARRIVALS && mark.is_some_and(|mark| seen < mark) {
+            return Ok(Looked::Cannot);
         }
         // Set again if it is the same, for a report without a reason, so that the next comes.
+        let reports = P::REPORTS_ARRIVALS && !socket.flags.has(Flags::NARROW);
         match self.inner.set_low_water(&mut socket.inner, need) {
             Ok(()) => {
-                record.set_wait(Wait::MARKED);
+                record.set_wait(Wait::with_mark(need));
                 Ok(Looked::Wait(Recv::WouldBlock))
             }
             Err(Error::Unsupported) if reports => Ok(Looked::Wait(Recv::WouldBlock)),

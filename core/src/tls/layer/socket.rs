@@ -180,17 +180,18 @@ impl<S> TlsSocket<S> {
 /// | | means | until |
 /// |---|---|---|
 /// | [`Self::NONE`] | nothing is known | a record has come |
-/// | a number | a part waits in the platform, looked at so often | all of it is there |
-/// | [`Self::MARKED`] | likewise, with a low-water mark for its rest | all of it is there |
+/// | a number | a part waits in the platform, with a low-water mark of so many bytes | it is taken |
 /// | [`Self::PART`] | one that is being read has come in parts | it has been read |
 /// | [`Self::WHOLE`] | the last one came as a whole | one does not |
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "search", derive(Hash))]
 pub(crate) struct Wait(u16);
 
+/// The largest number that is a mark.
+const MARK_MAX: u16 = u16::MAX - 3;
+
 impl Wait {
     pub(crate) const NONE: Self = Self(0);
-    pub(crate) const MARKED: Self = Self(u16::MAX);
     pub(crate) const PART: Self = Self(u16::MAX - 1);
     pub(crate) const WHOLE: Self = Self(u16::MAX - 2);
 
@@ -198,26 +199,20 @@ impl Wait {
         self.0 == 0
     }
 
-    pub(crate) const fn is_marked(self) -> bool {
-        self.0 == Self::MARKED.0
+    /// Returns what is known once a mark of so many bytes has been set, at most a few records'.
+    pub(crate) fn with_mark(bytes: usize) -> Self {
+        Self(u16::try_from(bytes).map_or(MARK_MAX, |bytes| bytes.min(MARK_MAX)))
+    }
+
+    /// Returns the mark that has been set.
+    pub(crate) fn mark(self) -> Option<usize> {
+        (1..=MARK_MAX)
+            .contains(&self.0)
+            .then(|| usize::from(self.0))
     }
 
     pub(crate) const fn is_whole(self) -> bool {
         self.0 == Self::WHOLE.0
-    }
-
-    /// Counts one more look in vain; `None` if that would be more than `most`.
-    pub(crate) const fn after_look(self, most: u16) -> Option<Self> {
-        let before = match self {
-            Self::PART | Self::WHOLE => 0,
-            Self(looks) => looks,
-        };
-        let looks = before.saturating_add(1);
-        if looks > most {
-            None
-        } else {
-            Some(Self(looks))
-        }
     }
 
     /// Returns what is known when bytes have been taken from the platform.
@@ -243,14 +238,12 @@ mod tests {
 
     #[test]
     fn a_record_in_parts_is_forgiven_after_a_whole_one() {
-        let looked = Wait::NONE.after_look(8).and_then(|wait| wait.after_look(8));
-        let looked = looked.expect("two looks");
-        assert_eq!(looked.after_receive(), Wait::PART);
-        assert_eq!(Wait::MARKED.after_receive(), Wait::PART);
+        assert_eq!(Wait::with_mark(5).after_receive(), Wait::PART);
+        assert_eq!(Wait::with_mark(16_645).mark(), Some(16_645));
+        for wait in [Wait::NONE, Wait::PART, Wait::WHOLE] {
+            assert_eq!(wait.mark(), None);
+        }
         assert_eq!(Wait::PART.after_record(), Wait::NONE);
         assert_eq!(Wait::NONE.after_receive().after_record(), Wait::WHOLE);
-        assert_eq!(Wait::WHOLE.after_look(8), Wait::NONE.after_look(8));
-        assert_eq!(looked.after_look(2), None);
-        assert_eq!(Wait::MARKED.after_look(8), None);
     }
 }
