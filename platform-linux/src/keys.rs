@@ -149,10 +149,14 @@ pub enum KeyFileReason {
     NoCertificate,
     /// It has no private key.
     NoKey,
+    /// It is a document in DER, where one in PEM is wanted.
+    Der,
     /// The key is encrypted with a password. `openssl pkey -in FILE` decrypts it.
     Encrypted,
     /// The key is of a kind that wants the feature `aws-lc-rs`: RSA or P-384.
     WantsAwsLc,
+    /// The key is an RSA one of less than 2,048 bits, which no peer should believe.
+    ShortRsa,
     /// The key is malformed, or of no kind that is known here.
     Key(KeyError),
 }
@@ -164,6 +168,13 @@ impl fmt::Display for KeyFileReason {
             Self::Pem(error) => error.fmt(f),
             Self::NoCertificate => f.write_str("there is no certificate in it"),
             Self::NoKey => f.write_str("there is no private key in it"),
+            Self::Der => f.write_str(
+                "it is in DER, and PEM is wanted: `openssl x509 -inform DER` or `openssl pkey \
+                 -inform DER` makes that of it",
+            ),
+            Self::ShortRsa => f.write_str(
+                "the private key is an RSA one of less than 2,048 bits, which is too short",
+            ),
             Self::Encrypted => f.write_str(
                 "the private key is encrypted with a password; `openssl pkey` decrypts it",
             ),
@@ -188,6 +199,7 @@ fn read_certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, KeyFileReason> {
         certificates.push(found.to_vec());
     }
     match certificates.is_empty() {
+        true if is_der(text) => Err(KeyFileReason::Der),
         true => Err(KeyFileReason::NoCertificate),
         false => Ok(certificates),
     }
@@ -204,8 +216,43 @@ fn read_key(text: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
     let encrypted = Pem::new(text).next("ENCRYPTED PRIVATE KEY", &mut memory.0);
     match encrypted.map_err(pem_reason)? {
         Some(_) => Err(KeyFileReason::Encrypted),
+        None if is_der(text) => Err(KeyFileReason::Der),
         None => Err(KeyFileReason::NoKey),
     }
+}
+
+/// Returns true if the whole of a file is one sequence of ASN.1, as certificates and keys are.
+fn is_der(text: &[u8]) -> bool {
+    let Some((0x30, rest)) = text.split_first() else {
+        return false;
+    };
+    der_length(rest).is_some_and(|(len, content)| len == content.len())
+}
+
+/// Reads the length of an element in DER; returns what is behind it too.
+fn der_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [len @ 0..=0x7f, rest @ ..] | [0x81, len, rest @ ..] => Some((usize::from(*len), rest)),
+        [0x82, high, low, rest @ ..] => {
+            Some((usize::from(u16::from_be_bytes([*high, *low])), rest))
+        }
+        _ => None,
+    }
+}
+
+/// Returns true if a document has an RSA key, in PKCS #1 or around that, of less than 2,048 bits.
+fn is_short_rsa(document: &[u8]) -> bool {
+    // A long sequence of version 0 and a number: the modulus.
+    let begins = |part: &[u8]| matches!(part, [0x30, 0x82, _, _, 0x02, 0x01, 0x00, 0x02]);
+    let at = document.windows(8).position(begins);
+    let modulus = at.and_then(|at| document.get(at..)?.get(8..));
+    modulus.and_then(der_length).is_some_and(|(len, modulus)| {
+        let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+        // Of as many bytes as one of 2,048 bits, it may still lack the highest.
+        let is_less = modulus.get(zeros).is_none_or(|byte| *byte < 0x80);
+        let len = len.saturating_sub(zeros);
+        len < 256 || len == 256 && is_less
+    })
 }
 
 fn pem_reason(error: PemError) -> KeyFileReason {
@@ -219,6 +266,7 @@ fn pem_reason(error: PemError) -> KeyFileReason {
 fn signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
     match AwsLcKey::from_der(document) {
         Ok(key) => Ok(Box::new(key)),
+        Err(_) if is_short_rsa(document) => Err(KeyFileReason::ShortRsa),
         Err(_) => small_signer(document),
     }
 }
@@ -229,6 +277,9 @@ fn signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
         Err(KeyFileReason::Key(KeyError::OtherKind)) => KeyError::OtherKind,
         other => return other,
     };
+    if is_short_rsa(document) {
+        return Err(KeyFileReason::ShortRsa);
+    }
     let has = |id: &&[u8]| document.windows(id.len()).any(|part| part == *id);
     // PKCS #1 names no algorithm, and begins with version 0 and a long number.
     let is_pkcs1 = matches!(document, [0x30, 0x82, _, _, 0x02, 0x01, 0x00, 0x02, ..]);

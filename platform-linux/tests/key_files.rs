@@ -136,6 +136,44 @@ fn the_file_is_named() {
     }
 }
 
+/// What is in the other encoding is told so, and in which it should be.
+#[test]
+fn der_where_pem_is_wanted_is_told() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params(&["localhost"]).self_signed(&key).unwrap();
+    for (certificates, key) in [
+        (certificate.der().as_ref(), key.serialize_pem().as_bytes()),
+        (certificate.pem().as_bytes(), key.serialize_der().as_slice()),
+    ] {
+        let reason = KeyFiles::parse(certificates, key).unwrap_err();
+        assert!(matches!(reason, KeyFileReason::Der), "{reason:?}");
+        let words = reason.to_string();
+        assert!(words.contains("in DER, and PEM is wanted"), "{words}");
+    }
+    // Neither is what only begins so.
+    let cut = certificate.der().get(..100).unwrap();
+    let reason = KeyFiles::parse(cut, cut).unwrap_err();
+    assert!(matches!(reason, KeyFileReason::NoCertificate), "{reason:?}");
+}
+
+#[test]
+fn a_short_rsa_key_is_told() {
+    let (certificate, _) = made(&params(&["localhost"]));
+    for bits in ["512", "1024", "2047"] {
+        for kind in [&["genrsa"][..], &["genrsa", "-traditional"]] {
+            let Some(key) = openssl(&[kind, &[bits]].concat(), "") else {
+                return;
+            };
+            let reason = reason(&certificate, &key);
+            assert!(
+                matches!(reason, KeyFileReason::ShortRsa),
+                "{bits}: {reason:?}"
+            );
+            assert!(reason.to_string().contains("too short"));
+        }
+    }
+}
+
 /// Each way to cut a text is told, and none makes a chain shorter.
 #[test]
 fn a_text_that_is_cut_is_no_shorter_chain() {

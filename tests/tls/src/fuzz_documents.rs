@@ -149,3 +149,76 @@ fn show(certificate: &[u8], response: &[u8]) -> Vec<u8> {
     let entry = [vector24(certificate), vector16(&status)].concat();
     message(11, &[&[0], &vector24(&entry)[..]].concat())
 }
+
+/// Returns the inputs from which a fuzzer of documents starts, by the name of its target. Made by
+/// counting, so that they are the same every time.
+pub fn corpus(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "tls_pem" => texts(),
+        // The first byte chooses between the two good keys.
+        "tls_key" => [0, 1]
+            .iter()
+            .flat_map(|kind| {
+                edits(80)
+                    .into_iter()
+                    .map(|edit| [&[*kind], &edit[..]].concat())
+            })
+            .collect(),
+        _ => edits(400),
+    }
+}
+
+/// Changes of a good document of about `len` bytes: none, of a byte at many places, of many bytes, and
+/// cuts; and documents that are nothing but the bytes.
+fn edits(len: u16) -> Vec<Vec<u8>> {
+    let edit = |at: u16, by: u8| [&at.to_be_bytes()[..], &[by]].concat();
+    let mut edits = vec![
+        vec![0],
+        vec![],
+        vec![1],
+        vec![1, 0x30, 0x80],
+        vec![1, 0x30, 0x03, 2, 1, 0],
+    ];
+    for at in (0..12).chain((12..len).step_by(usize::from(len / 12))) {
+        edits.push([&[0], &edit(at, 1)[..]].concat());
+        edits.push([&[0], &edit(at, 0x80)[..]].concat());
+    }
+    // Behind the end of any of them.
+    edits.extend((0..6).map(|cut| [&[0], &edit(60_000 + 37 * cut, 0)[..]].concat()));
+    let many = (0..len).step_by(7).flat_map(|at| edit(at, 0x55));
+    edits.push([0].into_iter().chain(many).collect());
+    edits
+}
+
+/// Texts that are PEM or nearly so.
+fn texts() -> Vec<Vec<u8>> {
+    let good = pem("CERTIFICATE", &[7; 100]);
+    let key = pem("PRIVATE KEY", &[9; 48]);
+    let mut texts = vec![
+        String::new(),
+        good.clone(),
+        key.clone(),
+        format!("{good}{key}"),
+        format!("of a text before it\n{good}"),
+        good.replace('\n', "\r\n"),
+        good.replace('\n', "\n\n"),
+        good.replace('B', "!"),
+        good.replace("END CERT", "END CART"),
+        good.replace("-----END", "----END"),
+        good.replacen("-----\n", "-----", 1),
+        key.replace("PRIVATE", "ENCRYPTED PRIVATE"),
+        key.replacen(
+            "-----\n",
+            "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n",
+            1,
+        ),
+        pem("", &[1]),
+        pem("CERTIFICATE", &[]),
+        "-----BEGIN CERTIFICATE-----\n=\n-----END CERTIFICATE-----\n".to_owned(),
+        "-----BEGIN CERTIFICATE-----\nAB==\n-----END CERTIFICATE-----\n".to_owned(),
+        "-----BEGIN ".repeat(8),
+        "-".repeat(40),
+    ];
+    texts.extend((1..9).map(|cut| good[..good.len() * cut / 9].to_owned()));
+    texts.into_iter().map(String::into_bytes).collect()
+}

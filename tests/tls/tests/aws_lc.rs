@@ -29,7 +29,7 @@ const GROUPS: [NamedGroup; 3] = [
 /// Tries each kind of key that aws-lc-rs signs with: what both roles go by, and its certificate.
 fn with_each_key(authority: &Authority, test: impl Fn(&Config<'_>, &Leaf)) {
     let roots = authority.anchors();
-    for kind in [Kind::P256, Kind::Rsa(2_048)] {
+    for kind in [Kind::P256, Kind::P384, Kind::Rsa(2_048)] {
         let leaf = authority.issue(kind, &["localhost"]);
         let key = AwsLcKey::from_der(&leaf.document).unwrap();
         assert_eq!(key.scheme(), leaf.signer.scheme());

@@ -72,6 +72,37 @@ fn run_documents(count: u64, body: fn(&[u8])) {
     });
 }
 
+/// What the fuzzers of documents start from is what is made here; `WRITE_CORPUS=1` writes it.
+#[test]
+fn corpora_of_documents_are_those_that_are_made() {
+    for (name, body) in DOCUMENTS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../corpus")
+            .join(name);
+        let made = fuzz_documents::corpus(name);
+        for (number, bytes) in made.iter().enumerate() {
+            let path = folder.join(format!("{number:02}"));
+            if std::env::var_os("WRITE_CORPUS").is_some() {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&path, bytes).unwrap();
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), *bytes, "{}", path.display());
+        }
+        replay(name, body);
+    }
+}
+
+/// What a fuzzer calls.
+type Body = fn(&[u8]);
+
+/// The fuzzers of documents.
+const DOCUMENTS: [(&str, Body); 4] = [
+    ("tls_pem", fuzz_documents::fuzz_tls_pem),
+    ("tls_key", fuzz_documents::fuzz_tls_key),
+    ("tls_crl", fuzz_documents::fuzz_tls_crl),
+    ("tls_ocsp", fuzz_documents::fuzz_tls_ocsp),
+];
+
 #[test]
 fn documents() {
     run_documents(2_000, fuzz_documents::fuzz_tls_pem);
