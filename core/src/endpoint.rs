@@ -53,8 +53,8 @@ pub struct Endpoint<'a> {
     /// [`Self::when_full`] says. No bound by default. Ignored by connects.
     pub connections_max: u32,
     /// Which of a layer's configurations holds for this listener or connect, by its index, if the
-    /// layer has several; 0, the first, by default. `Tls` has one at a time (`Tls::set_config`),
-    /// and resumes no session of a connect by another number. Without a layer it means nothing.
+    /// layer has several, as `Tls` may (`Tls::with_configs`); 0, the first, by default. Without a
+    /// layer it means nothing.
     pub config: u16,
 }
 

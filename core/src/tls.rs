@@ -68,7 +68,8 @@
 //! # What a program provides
 //!
 //! - a [`Machine`]: random bytes and the wall clock;
-//! - a [`Config`]: identities, trusted authorities ([`TrustAnchor`]), protocols, all borrowed;
+//! - a [`Config`]: identities, trusted authorities ([`TrustAnchor`]), protocols, all borrowed; or
+//!   several, one for each listener and each connect that says so ([`Tls::with_configs`]);
 //! - the memory, for example in a static.
 //!
 //! # Inside

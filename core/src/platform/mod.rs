@@ -137,8 +137,8 @@ pub trait Platform {
 
     /// Is true if every arrival of bytes is reported, also when what came before is still there,
     /// as edge-triggered systems do (`EPOLLET`, `EV_CLEAR`). A layer that looks at what is
-    /// incomplete ([`Self::peek`]) then learns of the rest although it can set no mark, and with one
-    /// ([`Self::set_low_water`]) that there is no room for the rest.
+    /// incomplete ([`Self::peek`]) then learns of the rest although it can set no mark, and with
+    /// one ([`Self::set_low_water`]) that there is no room for the rest.
     const REPORTS_ARRIVALS: bool = false;
 
     /// Starts listening at `at`, in `socket`, which is [`Self::CLOSED`]. Reports carry `id`.
@@ -252,7 +252,8 @@ pub trait Platform {
     /// end or an error (`SO_RCVLOWAT`, `socket(7)`). Holds until the next call; 1 at first.
     ///
     /// What is there already when the mark is lowered is reported again. With
-    /// [`Self::REPORTS_ARRIVALS`] what is there is reported, too, when there is no room for the rest.
+    /// [`Self::REPORTS_ARRIVALS`] what is there is reported, too, when there is no room for the
+    /// rest.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the platform cannot, [`Error::Invalid`] if it never holds as

@@ -1,6 +1,7 @@
 //! TLS over a platform that answers anything, and its engine alone.
 
 use core::fmt::Write;
+use core::slice::from_ref;
 
 use usockets::tls::{
     ClientAuth, ClientConfig, Config, Connection, Crypto, Event, ExchangePlace, Group, Handshake,
@@ -78,6 +79,11 @@ fn config() -> &'static Config<'static> {
     hidden(&CONFIG)
 }
 
+/// Any number of them.
+fn configs() -> &'static [Config<'static>] {
+    hidden(from_ref(&CONFIG))
+}
+
 /// Makes a layer.
 fn layer<P: Platform, C: Crypto>(
     platform: P,
@@ -86,7 +92,11 @@ fn layer<P: Platform, C: Crypto>(
     sessions: &'static mut [Session],
     parking: &'static mut [ParkingPlace],
 ) -> Tls<'static, P, C> {
-    let layer = Tls::new(platform, crypto, config(), memory).with_parking(parking);
+    let layer = match yes() {
+        true => Tls::new(platform, crypto, config(), memory),
+        false => Tls::with_configs(platform, crypto, configs(), memory),
+    };
+    let layer = layer.with_parking(parking);
     layer.with_lease_max(duration()).with_sessions(sessions)
 }
 
@@ -100,7 +110,10 @@ impl<P: Layer, C: Crypto> Layer for Tls<'static, P, C> {
                 }
             }
             1 => _ = self.supply(SignatureId::from_bits(long()), bytes()),
-            2 => self.set_config(config()),
+            2 => match yes() {
+                true => self.set_config(config()),
+                false => self.set_configs(configs()),
+            },
             3 => self.inner_mut().call(),
             4 => _ = self.inner().now(),
             5 => _ = (self.handshakes(), self.breaches()),

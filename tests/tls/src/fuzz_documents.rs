@@ -168,8 +168,8 @@ pub fn corpus(target: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// Changes of a good document of about `len` bytes: none, of a byte at many places, of many bytes, and
-/// cuts; and documents that are nothing but the bytes.
+/// Changes of a good document of about `len` bytes: none, of a byte at many places, of many bytes,
+/// and cuts; and documents that are nothing but the bytes.
 fn edits(len: u16) -> Vec<Vec<u8>> {
     let edit = |at: u16, by: u8| [&at.to_be_bytes()[..], &[by]].concat();
     let mut edits = vec![

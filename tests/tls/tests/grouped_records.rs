@@ -132,8 +132,8 @@ impl Drop for Program {
     }
 }
 
-/// A megabyte for a client that wants records of 512 bytes (RFC 6066, section 4) takes about 66 calls,
-/// each of 31 records, where one a record would be 1,954.
+/// A megabyte for a client that wants records of 512 bytes (RFC 6066, section 4) takes about 66
+/// calls, each of 31 records, where one a record would be 1,954.
 #[test]
 fn a_megabyte_in_small_records_takes_few_calls() {
     if Command::new("openssl").arg("version").output().is_err() {

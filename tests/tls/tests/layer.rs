@@ -145,8 +145,8 @@ fn long_data_goes_through_short_outputs() {
     ask_with_outputs_of::<4_096, 3, 1, 1>(8, 30_000, 1_000);
 }
 
-/// What comes from the same machine lies in runs of 64 KiB, each of which takes most of a receive buffer
-/// until the last of its bytes is received: then there is no room for the rest of a record.
+/// What comes from the same machine lies in runs of 64 KiB, each of which takes most of a receive
+/// buffer until the last of its bytes is received: then there is no room for the rest of a record.
 #[test]
 fn a_record_for_whose_rest_the_system_has_no_room_comes_through() {
     ask_many::<4, 2, 4>(4, 300_000, 65_536);

@@ -54,8 +54,8 @@ impl<'s> Buffers<'s> {
     }
 }
 
-/// Returns how long the messages of a server's flight may be that fits a buffer of `len` bytes behind
-/// the hello, in records as small as a client may want them.
+/// Returns how long the messages of a server's flight may be that fits a buffer of `len` bytes
+/// behind the hello, in records as small as a client may want them.
 const fn flight_max(len: usize) -> usize {
     let room = len.saturating_sub(SHARE_MAX + HELLO_MAX);
     match room.checked_div(FRAGMENT_MIN + OVERHEAD) {

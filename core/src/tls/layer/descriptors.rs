@@ -9,7 +9,7 @@ use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
 use crate::tls::layer::socket::{Kind, TlsSocket};
 
-/// What is inserted is plain, or secured as a server's if
+/// What is inserted is plain, or secured as a server's by the first configuration if
 /// [`Tls::with_secured_inserts`] says so. What is secured can be taken out before the first byte of
 /// its handshake has been read, as in [`on_pre_open`](crate::Handler::on_pre_open): afterwards its
 /// keys are here.
@@ -24,11 +24,12 @@ impl<P: Descriptors, C: Crypto> Descriptors for Tls<'_, P, C> {
         kind: Inserted,
     ) -> Result<(), (P::Descriptor, Error)> {
         let is_secured = self.secures_inserts && kind != Inserted::Foreign;
-        if is_secured && !self.serves() {
+        if is_secured && !self.serves(0) {
             return Err((descriptor, Error::Invalid));
         }
         self.inner.insert(&mut socket.inner, id, descriptor, kind)?;
         if is_secured {
+            socket.config = 0;
             socket.flags.set(Flags::SECURE);
             if kind == Inserted::Connected {
                 socket.id = id.to_bits();

@@ -34,6 +34,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
         socket.set_wait(Wait::NONE);
         socket.connection = Connection::CLOSED;
+        socket.config = 0;
         socket.id = 0;
         socket.flags = Flags::NONE;
     }
@@ -236,9 +237,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         to: &Endpoint<'_>,
     ) -> Result<(), Error> {
         let name = name.ok_or(Error::Invalid)?;
+        let roots = self.config_at(to.config).client.roots;
         let handshakes = &mut self.pools.handshakes;
         // The last is for connections that were accepted, which may be the other end of these.
-        let keep = usize::from(self.config.server.serves());
+        let keep = usize::from(self.configs.iter().any(|config| config.server.serves()));
         let index = handshakes.lease_now(id, keep).ok_or(Error::Exhausted)?;
         socket.set_handshake(index);
         let handshake = leased(handshakes.get(index))?;
@@ -247,7 +249,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             config: to.config,
             ..Target::ANY
         };
-        if self.config.client.roots.is_empty() || !handshake.expect_server(name, target) {
+        if roots.is_empty() || !handshake.expect_server(name, target) {
             self.release_handshake(socket);
             return Err(Error::Invalid);
         }

@@ -34,7 +34,7 @@ use crate::tls::handshake::exchange::Handshake;
 use crate::tls::handshake::failure::HandshakeFailure;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::leases::leased;
-use crate::tls::layer::platform::{Tls, count_taken};
+use crate::tls::layer::platform::{Tls, config_at, count_taken};
 use crate::tls::layer::pool::Index;
 use crate::tls::layer::socket::TlsSocket;
 use crate::tls::record::protection::RECORD_MAX;
@@ -95,7 +95,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             lacks_room: socket.connection.lacks_room(),
         };
         self.stats.count_failure(&failure);
-        if let Some(observer) = self.config.observer {
+        if let Some(observer) = self.config_at(socket.config).observer {
             observer.on_failure(&failure);
         }
     }
@@ -235,7 +235,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 return Ok(false);
             }
         } else if !socket.output.is_some()
-            && self.config.server.tickets.is_some()
+            && self.config_at(socket.config).server.tickets.is_some()
             && let Some(id) = socket.id()
         {
             // For a ticket, which the client can do without.
@@ -299,7 +299,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let verifications_left = self.verifications_left;
         let mut setup = Setup {
             crypto: &mut self.crypto,
-            config: self.config,
+            config: config_at(self.configs, socket.config),
             sessions: self.sessions,
             peer: socket.id().and_then(|id| id.entry(self.peers)),
         };
@@ -388,7 +388,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Writes a client's hello to where the server's will be put together.
     fn start_client(&mut self, socket: &mut TlsSocket<P::Socket>) -> Result<(), Error> {
-        let (_, mut setup, pools) = self.parts();
+        let (_, mut setup, pools) = self.parts(socket.config);
         let handshake = pools.handshakes.get(socket.handshake());
         let Handshake { message, exchange } = leased(handshake)?;
         let mut out = message.output();

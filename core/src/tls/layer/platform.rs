@@ -1,5 +1,7 @@
 //! TLS over any platform.
 
+use core::slice::from_ref;
+
 use crate::address::Address;
 use crate::endpoint::{Endpoint, Security};
 use crate::error::Error;
@@ -8,7 +10,7 @@ use crate::platform::{Accepted, Platform, Progress, Readiness, Ready, Recv, Sock
 use crate::time::{Duration, Instant};
 use crate::tls::connection::state::Connection;
 use crate::tls::crypto::provider::{Crypto, SignatureId};
-use crate::tls::handshake::config::{Config, Setup};
+use crate::tls::handshake::config::{ClientConfig, Config, ServerConfig, Setup};
 use crate::tls::handshake::failure::HandshakeStats;
 use crate::tls::handshake::peer::Peer;
 use crate::tls::handshake::session::Session;
@@ -55,7 +57,8 @@ const LEASE_MAX: u64 = 5_000_000;
 pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) inner: P,
     pub(crate) crypto: C,
-    pub(crate) config: &'s Config<'s>,
+    /// By the number that endpoints say ([`Endpoint::config`]).
+    pub(crate) configs: &'s [Config<'s>],
     pub(crate) pools: Pools<'s, C>,
     pub(crate) sessions: &'s mut [Session],
     /// What is known of each socket's peer, by its index in the pool.
@@ -86,12 +89,37 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         config: &'s Config<'s>,
         memory: &'s mut TlsMemory<C, S, H, I, O, L>,
     ) -> Self {
+        Self::with_configs(inner, crypto, from_ref(config), memory)
+    }
+
+    /// Makes a layer as [`Self::new`] does, with several configurations: each listener and each
+    /// connect goes by the one whose place in the list its endpoint says ([`Endpoint::config`]),
+    /// and so do the connections that a listener accepts. Listening and connecting fail with
+    /// [`Error::Invalid`] if there is none in that place.
+    ///
+    /// A client resumes a session with the configuration that it came from, and no other. A
+    /// server's tickets are good for all configurations that have the same [`TicketKeys`]; to keep
+    /// them apart, give each its own.
+    ///
+    /// [`TicketKeys`]: crate::tls::TicketKeys
+    pub fn with_configs<
+        const S: usize,
+        const H: usize,
+        const I: usize,
+        const O: usize,
+        const L: usize,
+    >(
+        inner: P,
+        crypto: C,
+        configs: &'s [Config<'s>],
+        memory: &'s mut TlsMemory<C, S, H, I, O, L>,
+    ) -> Self {
         let mut pools = memory.pools();
         pools.set_now(inner.now());
         Self {
             inner,
             crypto,
-            config,
+            configs,
             pools,
             sessions: &mut [],
             peers: &mut [],
@@ -209,7 +237,18 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// hello has been answered goes on as if the identities were the old ones, so lists should
     /// keep their order.
     pub const fn set_config(&mut self, config: &'s Config<'s>) {
-        self.config = config;
+        self.configs = from_ref(config);
+    }
+
+    /// Replaces all configurations, as [`Self::set_config`] does the only one. Handshakes and
+    /// listeners whose place is beyond the list go by one that fails.
+    pub const fn set_configs(&mut self, configs: &'s [Config<'s>]) {
+        self.configs = configs;
+    }
+
+    /// Returns the configuration in a place of the list, or one without identities and authorities.
+    pub(crate) fn config_at(&self, index: u16) -> &'s Config<'s> {
+        config_at(self.configs, index)
     }
 
     /// Returns the platform below.
@@ -223,10 +262,10 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         &self.inner
     }
 
-    /// Returns true if the configuration has a server's identities, whose flights fit an output.
-    pub(crate) fn serves(&self) -> bool {
+    /// Returns true if a configuration has a server's identities, whose flights fit an output.
+    pub(crate) fn serves(&self, config: u16) -> bool {
         let most = self.pools.outputs.flight_max();
-        self.config.server.is_usable::<C>(most)
+        self.config_at(config).server.is_usable::<C>(most)
     }
 
     /// Returns the next report of a pool.
@@ -262,16 +301,24 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         }
     }
 
-    /// Returns the cryptography and the configuration for the engine, and the pools.
-    pub(crate) const fn parts(&mut self) -> (&mut P, Setup<'_, C>, &mut Pools<'s, C>) {
+    /// Returns the cryptography and a configuration for the engine, and the pools.
+    pub(crate) fn parts(&mut self, config: u16) -> (&mut P, Setup<'_, C>, &mut Pools<'s, C>) {
         let setup = Setup {
             crypto: &mut self.crypto,
-            config: self.config,
+            config: config_at(self.configs, config),
             sessions: self.sessions,
             peer: None,
         };
         (&mut self.inner, setup, &mut self.pools)
     }
+}
+
+/// What a socket goes by for which there is no configuration: nobody is served, and nobody trusted.
+const NO_CONFIG: &Config<'static> = &Config::new(ServerConfig::new(&[]), ClientConfig::new(&[]));
+
+/// Returns the configuration in a place of the list, or [`NO_CONFIG`].
+pub(crate) fn config_at<'s>(configs: &'s [Config<'s>], index: u16) -> &'s Config<'s> {
+    configs.get(usize::from(index)).unwrap_or(NO_CONFIG)
 }
 
 /// Returns how many of `most` bytes the platform below took, or gave, where it says `count`. More
@@ -339,14 +386,16 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
         at: &Endpoint<'_>,
     ) -> Result<(), Error> {
         if let Security::Tls { .. } = at.security {
-            if !self.serves() {
+            if !self.serves(at.config) {
                 return Err(Error::Invalid);
             }
+            socket.config = at.config;
             socket.flags.set(Flags::SECURE);
             note_recv_buffer(&mut socket.flags, at.recv_buffer);
         }
         let result = self.inner.listen(&mut socket.inner, id, &plain(at));
         if result.is_err() {
+            socket.config = 0;
             socket.flags = Flags::NONE;
         }
         result
@@ -362,6 +411,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             self.pools.set_now(self.inner.now());
             self.prepare_client(socket, id, server_name, to)?;
             socket.id = id.to_bits();
+            socket.config = to.config;
             socket.flags.set(Flags::SECURE);
             socket.flags.set(Flags::STARTING);
             note_recv_buffer(&mut socket.flags, to.recv_buffer);
@@ -389,6 +439,7 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
                 socket.flags.set(Flags::NARROW);
             }
             socket.id = id.to_bits();
+            socket.config = listener.config;
             socket.flags.set(Flags::SECURE);
             socket.connection = Connection::server();
         }
@@ -508,9 +559,10 @@ impl<P: Platform, C: Crypto> Platform for Tls<'_, P, C> {
             Kind::Plain(socket) => return self.inner.protocol(socket),
             Kind::Secured(socket) => &socket.connection,
         };
+        let config = self.config_at(socket.config);
         let protocols = match connection.is_client() {
-            true => self.config.client.protocols,
-            false => self.config.server.protocols,
+            true => config.client.protocols,
+            false => config.server.protocols,
         };
         let index = connection.protocol();
         index

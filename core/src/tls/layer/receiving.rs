@@ -10,13 +10,14 @@
 //! hold up nobody.
 //!
 //! After the first look in vain the platform is told to report only when the rest is there
-//! ([`Platform::set_low_water`]), so that who sends bytes one by one wakes nobody. Where it cannot, every
-//! arrival has to be reported ([`Platform::REPORTS_ARRIVALS`]).
+//! ([`Platform::set_low_water`]), so that who sends bytes one by one wakes nobody. Where it cannot,
+//! every arrival has to be reported ([`Platform::REPORTS_ARRIVALS`]).
 //!
-//! A platform may have no room for the rest: Linux counts the memory that it keeps bytes in, which may
-//! be ten times as much, most of all of those that come from the same machine in runs of 64 KiB. It
-//! then closes the window, and reports what is there in spite of the mark (`tcp_epollin_ready` in
-//! `net/ipv4/tcp_input.c`). So what is still not whole when it is reported is taken in part.
+//! A platform may have no room for the rest: Linux counts the memory that it keeps bytes in, which
+//! may be ten times as much, most of all of those that come from the same machine in runs of 64
+//! KiB. It then closes the window, and reports what is there in spite of the mark
+//! (`tcp_epollin_ready` in `net/ipv4/tcp_input.c`). So what is still not whole when it is reported
+//! is taken in part.
 //!
 //! # Calls of the platform
 //!
@@ -25,8 +26,8 @@
 //! | as a whole | one receive | a look, one receive |
 //! | in `n` parts | `n` receives, and `n - 1` that find nothing | five calls |
 //!
-//! The five are a look, the mark, a look, the receive, and the mark's removal. With a header in parts
-//! they are seven: it has a mark and a look of its own.
+//! The five are a look, the mark, a look, the receive, and the mark's removal. With a header in
+//! parts they are seven: it has a mark and a look of its own.
 //!
 //! So a whole record costs one call more only of a connection that has shown none before, while few
 //! inputs are free, or as long as none is. There it cannot be had for less of a system's sockets:
@@ -113,7 +114,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             if rest.is_empty() {
                 return Ok(and_more(len));
             }
-            let (_, mut setup, pools) = self.parts();
+            let (_, mut setup, pools) = self.parts(socket.config);
             let mut record = leased(pools.inputs.record(socket.input()))?;
             if record.has_plain() {
                 len = len.saturating_add(record.deliver(rest));

@@ -35,7 +35,7 @@ where
         let Tls {
             inner,
             crypto,
-            config,
+            configs,
             pools,
             sessions,
             peers,
@@ -50,7 +50,7 @@ where
         } = other;
         self.inner.clone_from(inner);
         self.crypto.clone_from(crypto);
-        self.config = config;
+        self.configs = configs;
         let is_copied = self.pools.copy_from(pools)
             && copy_all(self.sessions, sessions)
             && copy_all(self.peers, peers);
@@ -72,7 +72,7 @@ impl<P: Platform + Hash, C: Crypto + Hash> Hash for Tls<'_, P, C> {
             inner,
             crypto,
             // The same in all of a search.
-            config: _,
+            configs: _,
             lease_max: _,
             secures_inserts: _,
             pools,
@@ -106,9 +106,10 @@ impl<S: Hash> Hash for TlsSocket<S> {
             id,
             output,
             flags,
+            config,
             ..
         } = self;
-        (inner, connection, output, flags).hash(into);
+        (inner, connection, output, flags, config).hash(into);
         (handshake_bits, input_bits).hash(into);
         hash_owner(*id, into);
     }

@@ -18,6 +18,8 @@ pub struct TlsSocket<S> {
     input_bits: u16,
     pub(crate) output: Index,
     pub(crate) flags: Flags,
+    /// Which of the layer's configurations it goes by; a listener's is that of who comes.
+    pub(crate) config: u16,
 }
 
 /// In the bits of a parked socket's place: it is one for an exchange.
@@ -50,6 +52,7 @@ impl<S> TlsSocket<S> {
             input_bits: 0,
             output: Index::NONE,
             flags: Flags::NONE,
+            config: 0,
         }
     }
 
@@ -180,7 +183,7 @@ impl<S> TlsSocket<S> {
 /// | | means | until |
 /// |---|---|---|
 /// | [`Self::NONE`] | nothing is known | a record has come |
-/// | a number | a part waits in the platform, with a low-water mark of so many bytes | it is taken |
+/// | a number | a part waits in the platform, marked for so many bytes | it is taken |
 /// | [`Self::PART`] | one that is being read has come in parts | it has been read |
 /// | [`Self::WHOLE`] | the last one came as a whole | one does not |
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

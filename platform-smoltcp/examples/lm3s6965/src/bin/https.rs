@@ -37,8 +37,8 @@ const LISTENING: &str = "listening on port 443";
 /// Bytes of what TLS sends at once: the answer to a hello, with the certificate.
 const OUTPUT: usize = 2_560;
 /// What TLS leases to its connections, of which the listener is one. Two are answered at once; the
-/// others' hellos wait. One record is read at a time: who sends a part of one holds up the others' until
-/// its lease is over.
+/// others' hellos wait. One record is read at a time: who sends a part of one holds up the others'
+/// until its lease is over.
 type Memory = TlsMemory<ServerCrypto, { CONNECTIONS + 1 }, 2, 1, 3, OUTPUT>;
 /// Where handshakes wait for their clients, and the ends of records for who reads slowly.
 type Parking = [ParkingPlace; 2 * CONNECTIONS];

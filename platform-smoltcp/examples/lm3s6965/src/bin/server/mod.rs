@@ -23,8 +23,8 @@ static NETWORK: StaticCell<Network> = StaticCell::new();
 static SERVER: StaticCell<Loop<'static, Platform, Station>> = StaticCell::new();
 static STATION: StaticCell<Station> = StaticCell::new();
 static ETHERNET: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::NEW);
-/// What the stack has for each connection. As many as there are may come at once: without cookies, one
-/// beyond those that may be half-open would take the place of the one that came first.
+/// What the stack has for each connection. As many as there are may come at once: without cookies,
+/// one beyond those that may be half-open would take the place of the one that came first.
 const CLASS: SizeClass = SizeClass::new(CONNECTIONS, WINDOW, WINDOW)
     .half_open(CONNECTIONS)
     .outstanding(4)
