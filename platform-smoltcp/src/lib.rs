@@ -4,8 +4,8 @@
 //! [`Stack`] is a [`usockets::Platform`], so a handler written for Linux runs on it unchanged.
 //! What it costs depends on what happens, not on how many connections there are: a segment finds
 //! its connection by a keyed hash, deadlines are in a timing wheel, and a connection with nothing
-//! to do is never looked at. IPv4 and IPv6, ARP and neighbour discovery, ping. The TCP is a module
-//! of its own ([`tcp`]), which knows neither frames nor addresses, and so are the formats
+//! to do is never looked at. IPv4 and IPv6, ARP and neighbour discovery, ping both ways. The TCP is
+//! a module of its own ([`tcp`]), which knows neither frames nor addresses, and so are the formats
 //! ([`wire`]).
 //!
 //! # Run over your own network card
@@ -237,6 +237,8 @@ pub use device::{
 pub use hash::Secret;
 #[cfg(feature = "dad")]
 pub use ip::dad::AddressState;
+#[cfg(feature = "echo")]
+pub use ip::echo::{ECHOES_MAX, EchoReply};
 pub use ip::neighbour::Neighbour;
 pub use ip::route::{ADDRESSES_MAX, Address};
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]

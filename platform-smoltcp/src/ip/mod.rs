@@ -1,12 +1,15 @@
 //! Below TCP: own addresses and the next hop to others ([`route`]), who has which hardware address
 //! on the link ([`neighbour`]), and the messages by which that is found out ([`resolve`]). Whether
-//! own addresses are others' as well (`dad`). Of several stacks that are one host: what they know
-//! of neighbours together (`shared`), and which of several queues a card chooses (`rss`).
+//! own addresses are others' as well (`dad`), and which echo requests were sent (`echo`). Of
+//! several stacks that are one host: what they know of neighbours together (`shared`), and which of
+//! several queues a card chooses (`rss`).
 
 use usockets::{Duration, Instant};
 
 #[cfg(feature = "dad")]
 pub(crate) mod dad;
+#[cfg(feature = "echo")]
+pub(crate) mod echo;
 pub(crate) mod neighbour;
 pub(crate) mod resolve;
 pub(crate) mod route;

@@ -23,7 +23,7 @@ use crate::wire::udp::{self, Udp};
 const CHECKSUM_AT: usize = 6;
 
 /// Where a datagram's frame goes.
-enum Hop {
+pub(super) enum Hop {
     /// Out, with this header; none on a device without Ethernet.
     Frame(Option<Ethernet>),
     /// Nowhere before then: the neighbour is being asked for.
@@ -224,7 +224,7 @@ impl Shell<'_> {
     }
 
     /// Finds where a datagram's frame goes, and asks the link for it if need be.
-    fn datagram_hop<D: PollDevice>(&mut self, to: IpAddr, device: &mut D) -> Hop {
+    pub(super) fn datagram_hop<D: PollDevice>(&mut self, to: IpAddr, device: &mut D) -> Hop {
         if self.device.medium == Medium::Ip {
             return Hop::Frame(None);
         }

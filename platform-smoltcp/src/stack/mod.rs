@@ -13,7 +13,7 @@
 //!
 //! Of datagrams, whose sockets are `crate::udp`'s, `datagrams` is what a loop calls; `datagrams_in`
 //! and `datagrams_out` lead from and to frames; `addresses` changes the stack's while it runs.
-//! `dad` probes own addresses before they are used.
+//! `dad` probes own addresses before they are used, and `echo` asks whether others are there.
 //!
 //! Of several stacks that are one host, `queues` is what they share, and `hand_over` which
 //! connections are whose.
@@ -56,6 +56,8 @@ mod datagrams_in;
 #[cfg(feature = "datagrams")]
 mod datagrams_out;
 pub(crate) mod demand;
+#[cfg(feature = "echo")]
+mod echo;
 mod events;
 #[cfg(all(feature = "queues", target_has_atomic = "32"))]
 mod hand_over;

@@ -117,6 +117,8 @@ impl Shell<'_> {
                 let reply = Icmp::EchoReply { mark, data };
                 self.write(arrival, addresses, Ipv4::ICMP, &|body| reply.emit_v4(body))
             }
+            #[cfg(feature = "echo")]
+            Icmp::EchoReply { mark, data } => self.on_echo_reply(addresses.1, mark, data),
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             other if self.hand_over_error(&other, arrival) => 0,
             other => self.on_icmp(&other),
@@ -145,6 +147,8 @@ impl Shell<'_> {
                 let reply = Icmp::EchoReply { mark, data };
                 self.write_icmp_v6(header, &reply, arrival)
             }
+            #[cfg(feature = "echo")]
+            Ok(Icmp::EchoReply { mark, data }) => self.on_echo_reply(addresses.1, mark, data),
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             Ok(other) if self.hand_over_error(&other, arrival) => 0,
             Ok(other) => self.on_icmp(&other),

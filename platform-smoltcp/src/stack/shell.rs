@@ -11,6 +11,8 @@ use crate::device::{Capabilities, Medium};
 use crate::hash::Secret;
 #[cfg(feature = "dad")]
 use crate::ip::dad::Detection;
+#[cfg(feature = "echo")]
+use crate::ip::echo::Echoes;
 use crate::ip::neighbour::Neighbours;
 use crate::ip::route::Routes;
 use crate::ip::{ANNOUNCE_INTERVAL, ANNOUNCEMENTS, NEVER};
@@ -114,6 +116,9 @@ pub(super) struct Shell<'a> {
     /// Own addresses that are probed.
     #[cfg(feature = "dad")]
     pub(super) detection: Detection,
+    /// What other stations are asked.
+    #[cfg(feature = "echo")]
+    pub(super) echoes: Echoes,
     pub(super) listeners: &'a mut [Listener],
     /// The loop is to look: a listener has something to report, or an own address has changed.
     pub(super) looks: bool,
@@ -180,6 +185,8 @@ impl<'a> Shell<'a> {
             watched: None,
             #[cfg(feature = "dad")]
             detection: Detection::idle(),
+            #[cfg(feature = "echo")]
+            echoes: Echoes::NONE,
             listeners: &mut [],
             looks: false,
             listeners_asked: false,

@@ -106,6 +106,11 @@ impl Layer for Stack<'static, Card> {
             }
             10 => _ = self.address_state(addr().ip()),
             11 => _ = hidden(self.next_address_change()),
+            12 => {
+                let data = [0; 8];
+                _ = self.send_echo_request(addr().ip(), word() as u16, word() as u16, &data);
+            }
+            13 => _ = hidden(self.next_echo_reply()),
             _ => _ = self.is_address_taken() | (self.mac() == [0; 6]),
         }
     }
