@@ -201,6 +201,8 @@ ask() {
 open_client() {
     local at=$1 fd
     mkfifo "$folder/client.$at.in"
+    # It is looked at before the client has opened it.
+    : >"$folder/client.$at"
     openssl s_client -connect "127.0.0.1:$port" -servername localhost -verify_return_error \
         -CAfile "$IDENTITY/certificate.pem" -quiet <"$folder/client.$at.in" \
         >"$folder/client.$at" 2>"$folder/client.$at.log" &
@@ -218,7 +220,7 @@ ask_on() {
 # Waits until there are so many bytes in `$folder/client.N`.
 await_bytes() {
     local at=$1 least=$2 tries
-    for ((tries = 0; tries < 300; tries++)); do
+    for ((tries = 0; tries < 1200; tries++)); do
         [ "$(wc -c <"$folder/client.$at")" -lt "$least" ] || return 0
         sleep 0.1
     done

@@ -252,6 +252,41 @@ fn who_takes_nothing_gives_place() {
     );
 }
 
+/// Peers that are sent octets and never acknowledge them hold all sets; they lose them when another
+/// wants one, and no sooner.
+#[test]
+fn who_never_acknowledges_gives_place() {
+    let mut stage = Stage::new(&leased(2, 16, 2));
+    stage.host.tidy = false;
+    stage.host.listen(&Endpoint::tcp(b4(80)), Habit::Echo);
+    for port in 1_000..1_002 {
+        let (mine, theirs) = stage.handshake(a4(port), b4(80), 100);
+        stage.seg(&Seg::new(a4(port), b4(80), ACK | PSH, mine, theirs).payload(b"hello"));
+    }
+    stage.pass(secs(30));
+    assert_eq!(stage.host.net.free_sets(), 0);
+    assert_eq!(stage.host.net.counters().stalled_evicted, 0);
+    // An honest one sends again what is not answered.
+    let from = a4(2_000);
+    let (mut seg, mut is_served) = (Seg::new(from, b4(80), SYN, 500, 0), false);
+    for _ in 0..15 {
+        stage.seg(&seg);
+        stage.pass(secs(1));
+        for answer in stage.segs().iter().filter(|answer| answer.to == from) {
+            if answer.control & SYN != 0 {
+                let ack = answer.seq.wrapping_add(1);
+                seg = Seg::new(from, b4(80), ACK | PSH, 501, ack).payload(b"news");
+            }
+            is_served |= answer.payload == b"news";
+        }
+        if is_served {
+            break;
+        }
+    }
+    assert!(is_served, "it found no memory");
+    assert!(stage.host.net.counters().stalled_evicted >= 1);
+}
+
 /// What only came out of order is forgotten at once when others want the memory.
 #[test]
 fn what_is_out_of_order_gives_place() {
