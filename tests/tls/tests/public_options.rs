@@ -10,7 +10,7 @@ const READING: [&str; 7] = [
     "decode", "from_der", "from_pem", "load", "next", "parse", "read",
 ];
 /// Functions that are named so and whose `None` means one thing, and what.
-const OTHERS: [(&str, &str, &str); 11] = [
+const OTHERS: [(&str, &str, &str); 12] = [
     (
         "event_loop/mod.rs",
         "next_deadline",
@@ -40,6 +40,7 @@ const OTHERS: [(&str, &str, &str); 11] = [
         "none is left",
     ),
     ("stack/dad.rs", "next_address_change", "none is left"),
+    ("stack/echo.rs", "next_echo_reply", "none is left"),
     (
         "wire/icmp.rs",
         "parse",

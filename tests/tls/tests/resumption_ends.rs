@@ -315,11 +315,12 @@ fn with_the_port_and_the_configuration() {
     let keys = TicketKeys::new([1; 32], 1_000);
     let roots = authority.anchors();
     let server = ServerConfig::new(&identities).tickets(&keys);
-    let config = Config::new(server, ClientConfig::new(&roots));
+    let config = || Config::new(server, ClientConfig::new(&roots));
+    let configs = [config(), config()];
     let mut memory = Box::new(TlsMemory::<Crypto, 8, 4, 4, 4>::NEW);
     let mut places = [Session::EMPTY, Session::EMPTY];
     let crypto = Crypto::new(Machine::new(1));
-    let layer = Tls::new(Linux::new().unwrap(), crypto, &config, &mut *memory);
+    let layer = Tls::with_configs(Linux::new().unwrap(), crypto, &configs, &mut *memory);
     let layer = layer.with_sessions(&mut places);
     let mut sockets = Box::new(Sockets::<Layer<'_>, Echo, 8>::new());
     let mut buffer = vec![0; 4_096];
