@@ -351,7 +351,7 @@ const fn group_mac(group: IpAddr) -> Mac {
     }
 }
 
-const fn ip_len(ip: IpAddr) -> usize {
+pub(super) const fn ip_len(ip: IpAddr) -> usize {
     match ip {
         IpAddr::V4(_) => ipv4::HEADER_LEN,
         IpAddr::V6(_) => ipv6::HEADER_LEN,

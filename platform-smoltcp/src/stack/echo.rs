@@ -4,17 +4,15 @@ use core::net::IpAddr;
 
 use usockets::Error;
 
-use crate::device::{Medium, PollDevice, TxMeta};
+use crate::device::{PollDevice, TxMeta};
 #[cfg(doc)]
 use crate::ip::echo::ECHOES_MAX;
 use crate::ip::echo::EchoReply;
-use crate::stack::datagrams_out::Hop;
+use crate::stack::datagrams_out::{Hop, ip_len};
+use crate::stack::output::send_copy;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
-use crate::wire::ethernet::Ethernet;
 use crate::wire::icmp::{self, Icmp};
-use crate::wire::ipv4::{self, Ipv4};
-use crate::wire::ipv6::{self, Ipv6};
 
 impl<D: PollDevice> Stack<'_, D> {
     /// Asks a station for an echo of `data`, by a request with this identifier and sequence number,
@@ -69,18 +67,11 @@ impl Shell<'_> {
             return Err(Error::Invalid);
         }
         let local = self.routes.source_for(to).ok_or(Error::Unreachable)?;
-        let headers = match to {
-            IpAddr::V4(_) => ipv4::HEADER_LEN,
-            IpAddr::V6(_) => ipv6::HEADER_LEN,
-        };
-        let len = headers
+        let len = ip_len(to)
             .saturating_add(icmp::HEADER_LEN)
             .saturating_add(data.len());
         if len > self.device.mtu.min(65_535) {
             return Err(Error::Invalid);
-        }
-        if self.device.medium != Medium::Ip && self.routes.next_hop(to).is_none() {
-            return Err(Error::Unreachable);
         }
         if device.slot(0).is_none() {
             return Ok(false);
@@ -90,12 +81,14 @@ impl Shell<'_> {
             Hop::Asking(_) => return Ok(false),
             Hop::Silent => return Err(Error::Unreachable),
         };
+        let station = link.map(|link| link.destination);
         let request = Icmp::EchoRequest { mark, data };
-        self.identification = self.identification.wrapping_add(1);
-        let ends = (local, to, self.identification);
-        if !emit(device, link.as_ref(), ends, &request, len) {
+        let len = self.write_icmp(station, (local, to), &request);
+        if len == 0 || device.slot(len).is_none() {
             return Ok(false);
         }
+        let frame = self.scratch.get(..len).unwrap_or_default();
+        send_copy(device, frame, &TxMeta::NONE);
         self.echoes.on_request(to, mark, self.now);
         Ok(true)
     }
@@ -105,49 +98,4 @@ impl Shell<'_> {
         self.echoes.on_reply(from, mark, data.len(), self.now);
         0
     }
-}
-
-/// Writes a request in a packet of this length into a slot of the device and sends it; returns
-/// false if there is no room.
-fn emit<D: PollDevice>(
-    device: &mut D,
-    link: Option<&Ethernet>,
-    (local, remote, identification): (IpAddr, IpAddr, u16),
-    request: &Icmp<'_>,
-    len: usize,
-) -> bool {
-    let link_len = link.map_or(0, Ethernet::header_len);
-    let len = link_len.saturating_add(len);
-    let Some(frame) = device.slot(len).and_then(|slot| slot.get_mut(..len)) else {
-        return false;
-    };
-    if let Some(link) = link
-        && link.emit(frame).is_err()
-    {
-        return false;
-    }
-    let packet = frame.get_mut(link_len..).unwrap_or_default();
-    let written = match (local, remote) {
-        (IpAddr::V4(local), IpAddr::V4(remote)) => {
-            let mut header = Ipv4::new(local, remote, Ipv4::ICMP);
-            header.identification = identification;
-            let message = packet.get_mut(ipv4::HEADER_LEN..).unwrap_or_default();
-            request
-                .emit_v4(message)
-                .and_then(|len| header.emit(packet, len))
-        }
-        (IpAddr::V6(local), IpAddr::V6(remote)) => {
-            let header = Ipv6::new(local, remote, Ipv6::ICMP);
-            let message = packet.get_mut(ipv6::HEADER_LEN..).unwrap_or_default();
-            request
-                .emit_v6(&header, message)
-                .and_then(|len| header.emit(packet, len))
-        }
-        _ => return false,
-    };
-    if written.is_err() {
-        return false;
-    }
-    device.commit(len, &TxMeta::NONE);
-    true
 }

@@ -1,6 +1,6 @@
 //! Frames that no connection sends: resets, cookies, and ICMP both ways.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 
 use crate::ip::resolve;
 use crate::stack::input::Arrival;
@@ -8,7 +8,7 @@ use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
 use crate::tcp::{IcmpError, Seq, Transmit};
 use crate::wire::checksum;
-use crate::wire::ethernet::Ethernet;
+use crate::wire::ethernet::{Ethernet, Mac};
 use crate::wire::icmp::{Icmp, Quoted, Unreachable};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6, Refusal};
@@ -48,7 +48,7 @@ impl Shell<'_> {
             options: transmit.options,
         };
         let remote = ends.remote_ip();
-        self.write(arrival, (local, remote), Ipv4::TCP, &|segment| {
+        self.write(arrival.station, (local, remote), Ipv4::TCP, &|segment| {
             let len = tcp.emit(segment)?;
             let segment = segment.get_mut(..len).unwrap_or_default();
             let addresses = checksum::addresses(local, remote);
@@ -58,10 +58,10 @@ impl Shell<'_> {
     }
 
     /// Writes a packet between two addresses, with what `body` writes in it and the length that it
-    /// returns, as the answer to `arrival`; returns the frame's bytes, 0 when it does not fit.
+    /// returns, to a station of the link; returns the frame's bytes, 0 when it does not fit.
     fn write(
         &mut self,
-        arrival: &Arrival<'_>,
+        station: Option<Mac>,
         (local, remote): (IpAddr, IpAddr),
         protocol: u8,
         body: &dyn Fn(&mut [u8]) -> Result<usize, WireError>,
@@ -70,7 +70,7 @@ impl Shell<'_> {
         let (link_len, mac, mtu) = (self.link_len(), self.mac, self.device.mtu);
         let identification = self.identification;
         let mut written = || {
-            if let Some(station) = arrival.station {
+            if let Some(station) = station {
                 Ethernet::new(station, mac, resolve::kind_of(local)).emit(self.scratch)?;
             }
             let packet = self.scratch.get_mut(link_len..).ok_or(WireError::NoRoom)?;
@@ -115,7 +115,7 @@ impl Shell<'_> {
         match message {
             Icmp::EchoRequest { mark, data } => {
                 let reply = Icmp::EchoReply { mark, data };
-                self.write(arrival, addresses, Ipv4::ICMP, &|body| reply.emit_v4(body))
+                self.write_icmp(arrival.station, addresses, &reply)
             }
             #[cfg(feature = "echo")]
             Icmp::EchoReply { mark, data } => self.on_echo_reply(addresses.1, mark, data),
@@ -145,7 +145,7 @@ impl Shell<'_> {
         match Icmp::parse_v6(header, message) {
             Ok(Icmp::EchoRequest { mark, data }) => {
                 let reply = Icmp::EchoReply { mark, data };
-                self.write_icmp_v6(header, &reply, arrival)
+                self.write_icmp(arrival.station, addresses, &reply)
             }
             #[cfg(feature = "echo")]
             Ok(Icmp::EchoReply { mark, data }) => self.on_echo_reply(addresses.1, mark, data),
@@ -237,7 +237,7 @@ impl Shell<'_> {
             },
             packet: arrival.packet.get(..len).unwrap_or_default(),
         };
-        self.write(arrival, addresses, Ipv4::ICMP, &|body| error.emit_v4(body))
+        self.write_icmp(arrival.station, addresses, &error)
     }
 
     /// Answers an IPv6 packet of a protocol that nobody here speaks (RFC 4443, sections 3.1 and
@@ -298,17 +298,25 @@ impl Shell<'_> {
         if !self.is_between_stations(addresses) || !self.may_reply() {
             return 0;
         }
-        self.write_icmp_v6(header, error, arrival)
+        self.write_icmp(arrival.station, addresses, error)
     }
 
-    /// Writes an ICMPv6 message back to who sent a packet.
-    fn write_icmp_v6(&mut self, header: &Ipv6, message: &Icmp<'_>, arrival: &Arrival<'_>) -> usize {
-        let (local, remote): (Ipv6Addr, Ipv6Addr) = (header.destination, header.source);
-        let back = Ipv6::new(local, remote, Ipv6::ICMP);
-        let addresses = (local.into(), remote.into());
-        self.write(arrival, addresses, Ipv6::ICMP, &|body| {
-            message.emit_v6(&back, body)
-        })
+    /// Writes a message of ICMP or ICMPv6 between two addresses; returns the frame's bytes.
+    pub(super) fn write_icmp(
+        &mut self,
+        station: Option<Mac>,
+        ends: (IpAddr, IpAddr),
+        message: &Icmp<'_>,
+    ) -> usize {
+        match ends {
+            (IpAddr::V6(local), IpAddr::V6(remote)) if HAS_V6 => {
+                let header = Ipv6::new(local, remote, Ipv6::ICMP);
+                self.write(station, ends, Ipv6::ICMP, &|body| {
+                    message.emit_v6(&header, body)
+                })
+            }
+            _ => self.write(station, ends, Ipv4::ICMP, &|body| message.emit_v4(body)),
+        }
     }
 }
 
