@@ -2,9 +2,22 @@
 
 /// The methods of [`Platform`](usockets::Platform) that every platform must have, but for `listen`
 /// and `connect`, and `woken`: as those of the platform in the field `0`.
-/// With `but accept` that one is left out, too.
+/// With `but accept` that one is left out, too, and with `but transfer` `recv` and `send` are.
 macro_rules! forward {
     () => {
+        crate::forward::forward!(accept);
+        crate::forward::forward!(transfer);
+        crate::forward::forward!(rest);
+    };
+    (but accept) => {
+        crate::forward::forward!(transfer);
+        crate::forward::forward!(rest);
+    };
+    (but transfer) => {
+        crate::forward::forward!(accept);
+        crate::forward::forward!(rest);
+    };
+    (accept) => {
         fn accept(
             &mut self,
             listener: &mut Self::Socket,
@@ -13,10 +26,25 @@ macro_rules! forward {
         ) -> Result<Option<usockets::Accepted>, usockets::Error> {
             self.0.accept(listener, socket, id)
         }
-
-        crate::forward::forward!(but accept);
     };
-    (but accept) => {
+    (transfer) => {
+        fn recv(
+            &mut self,
+            socket: &mut Self::Socket,
+            buffer: &mut [u8],
+        ) -> Result<usockets::Recv, usockets::Error> {
+            self.0.recv(socket, buffer)
+        }
+
+        fn send(
+            &mut self,
+            socket: &mut Self::Socket,
+            data: &[u8],
+        ) -> Result<usize, usockets::Error> {
+            self.0.send(socket, data)
+        }
+    };
+    (rest) => {
         fn refuse(&mut self, listener: &mut Self::Socket) -> Result<bool, usockets::Error> {
             self.0.refuse(listener)
         }
@@ -47,22 +75,6 @@ macro_rules! forward {
 
         fn take_error(&mut self, socket: &mut Self::Socket) -> Option<usockets::Error> {
             self.0.take_error(socket)
-        }
-
-        fn recv(
-            &mut self,
-            socket: &mut Self::Socket,
-            buffer: &mut [u8],
-        ) -> Result<usockets::Recv, usockets::Error> {
-            self.0.recv(socket, buffer)
-        }
-
-        fn send(
-            &mut self,
-            socket: &mut Self::Socket,
-            data: &[u8],
-        ) -> Result<usize, usockets::Error> {
-            self.0.send(socket, data)
         }
 
         fn finish(

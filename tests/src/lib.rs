@@ -6,6 +6,7 @@ pub mod bed;
 pub mod behaviour;
 #[cfg(target_os = "linux")]
 pub mod control;
+pub mod counted;
 mod forward;
 pub mod fuzz;
 pub mod http;

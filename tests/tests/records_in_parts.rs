@@ -9,134 +9,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use usockets::tls::{Tls, TlsMemory};
-use usockets::{
-    Accepted, Address, Endpoint, Error, Instant, Loop, Platform, Progress, Readiness, Ready, Recv,
-    SocketId, Sockets,
-};
+use usockets::{Endpoint, Instant, Loop, Platform, SocketId, Sockets};
 use usockets_linux::Linux;
 use usockets_posix::{Poll, Posix};
+use usockets_tests::counted::{Calls, Counted};
 use usockets_tests::slow::peers::{Asks, Echo};
 use usockets_tests::steady::{Crypto, Steady, config};
-
-/// Calls that take or look at what has come, and that set a mark.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Calls {
-    receives: u32,
-    peeks: u32,
-    marks: u32,
-}
-
-impl Calls {
-    fn all(self) -> u32 {
-        self.receives + self.peeks + self.marks
-    }
-}
-
-/// A platform whose calls are counted.
-struct Counted<P> {
-    inner: P,
-    calls: Rc<Cell<Calls>>,
-}
-
-impl<P> Counted<P> {
-    fn count(&self, which: impl FnOnce(&mut Calls) -> &mut u32) {
-        let mut calls = self.calls.get();
-        *which(&mut calls) += 1;
-        self.calls.set(calls);
-    }
-}
-
-impl<P: Platform> Platform for Counted<P> {
-    type Socket = P::Socket;
-
-    const CLOSED: P::Socket = P::CLOSED;
-
-    const REPORTS_ARRIVALS: bool = P::REPORTS_ARRIVALS;
-
-    fn listen(&mut self, s: &mut P::Socket, id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
-        self.inner.listen(s, id, at)
-    }
-
-    fn connect(&mut self, s: &mut P::Socket, id: SocketId, to: &Endpoint<'_>) -> Result<(), Error> {
-        self.inner.connect(s, id, to)
-    }
-
-    fn accept(
-        &mut self,
-        listener: &mut P::Socket,
-        socket: &mut P::Socket,
-        id: SocketId,
-    ) -> Result<Option<Accepted>, Error> {
-        self.inner.accept(listener, socket, id)
-    }
-
-    fn refuse(&mut self, listener: &mut P::Socket) -> Result<bool, Error> {
-        self.inner.refuse(listener)
-    }
-
-    fn open(&mut self, socket: &mut P::Socket, ready: Readiness) -> Result<Progress, Error> {
-        self.inner.open(socket, ready)
-    }
-
-    fn take_error(&mut self, socket: &mut P::Socket) -> Option<Error> {
-        self.inner.take_error(socket)
-    }
-
-    fn recv(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        self.count(|calls| &mut calls.receives);
-        self.inner.recv(socket, buffer)
-    }
-
-    fn peek(&mut self, socket: &mut P::Socket, buffer: &mut [u8]) -> Result<Recv, Error> {
-        self.count(|calls| &mut calls.peeks);
-        self.inner.peek(socket, buffer)
-    }
-
-    fn set_low_water(&mut self, socket: &mut P::Socket, bytes: usize) -> Result<(), Error> {
-        self.count(|calls| &mut calls.marks);
-        self.inner.set_low_water(socket, bytes)
-    }
-
-    fn send(&mut self, socket: &mut P::Socket, data: &[u8]) -> Result<usize, Error> {
-        self.inner.send(socket, data)
-    }
-
-    fn finish(&mut self, socket: &mut P::Socket) -> Result<Progress, Error> {
-        self.inner.finish(socket)
-    }
-
-    fn close(&mut self, socket: &mut P::Socket) {
-        self.inner.close(socket);
-    }
-
-    fn abort(&mut self, socket: &mut P::Socket) {
-        self.inner.abort(socket);
-    }
-
-    fn local_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
-        self.inner.local_addr(socket)
-    }
-
-    fn peer_addr(&self, socket: &P::Socket) -> Result<Address, Error> {
-        self.inner.peer_addr(socket)
-    }
-
-    fn poll(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.inner.poll(until)
-    }
-
-    fn next_ready(&mut self) -> Option<Ready> {
-        self.inner.next_ready()
-    }
-
-    fn woken(&mut self) -> bool {
-        self.inner.woken()
-    }
-
-    fn now(&self) -> Instant {
-        self.inner.now()
-    }
-}
 
 /// A connection of a client's through a relay that passes on as much as it is told.
 struct Relayed {
@@ -203,10 +81,7 @@ impl<P: Platform + 'static> Stage<P> {
 
     fn with_inputs<const INPUTS: usize>(platform: P, recv_buffer: Option<usize>) -> Self {
         let calls = Rc::default();
-        let inner = Counted {
-            inner: platform,
-            calls: Rc::clone(&calls),
-        };
+        let inner = Counted(platform, Rc::clone(&calls));
         let near = leak(TlsMemory::<Crypto, 24, 8, INPUTS, 8>::NEW);
         let far = leak(TlsMemory::<Crypto, 24, 8, 8, 8>::NEW);
         let layer = Tls::new(inner, Crypto::new(Steady(1)), config(), near);
@@ -332,7 +207,7 @@ fn cost_no_more_than_five_calls_when_memory_is_short() {
     // A receive for each part, and behind each but the last one that finds nothing.
     for parts in [1, 2, 3, 8] {
         let calls = stage.count(index, 3_000, parts);
-        assert_eq!(calls.all(), 2 * parts as u32 - 1, "{calls:?}");
+        assert_eq!(calls.for_input(), 2 * parts as u32 - 1, "{calls:?}");
     }
     stage.make_short();
     // A look, the mark, a look, the receive, and the mark's removal.
@@ -346,10 +221,10 @@ fn cost_no_more_than_five_calls_when_memory_is_short() {
     ] {
         let calls = stage.count(index, len, parts);
         println!("{len} bytes in {parts} parts: {calls:?}");
-        assert_eq!(calls.all(), most, "{calls:?}");
+        assert_eq!(calls.for_input(), most, "{calls:?}");
     }
     // The mark is gone: what is smaller comes too.
-    assert_eq!(stage.count(index, 5, 1).all(), 2);
+    assert_eq!(stage.count(index, 5, 1).for_input(), 2);
 }
 
 /// A record that comes as a whole costs one receive, whatever others do who send theirs in parts:
@@ -358,12 +233,16 @@ fn cost_no_more_than_five_calls_when_memory_is_short() {
 fn cost_no_call_more_when_whole_beside_peers_that_send_in_parts() {
     let mut stage = Stage::with_inputs::<8>(Linux::new().unwrap(), None);
     let index = stage.open();
-    assert_eq!(stage.count(index, 100, 1).all(), 1, "nobody else is there");
+    assert_eq!(
+        stage.count(index, 100, 1).for_input(),
+        1,
+        "nobody else is there"
+    );
     let slow: Vec<_> = (0..12).map(|_| stage.make_short()).collect();
     for len in [5, 100, 3_000, 16_000] {
         let calls = stage.count(index, len, 1);
         assert_eq!(
-            (calls.receives, calls.all()),
+            (calls.receives, calls.for_input()),
             (1, 1),
             "{len} bytes: {calls:?}"
         );
@@ -372,16 +251,16 @@ fn cost_no_call_more_when_whole_beside_peers_that_send_in_parts() {
     for _ in 0..2 {
         slow.iter().for_each(|index| stage.end(*index));
         slow.iter().for_each(|index| stage.begin(*index));
-        assert_eq!(stage.count(index, 100, 1).all(), 1);
+        assert_eq!(stage.count(index, 100, 1).for_input(), 1);
     }
     // Who comes now is looked at once, and then known.
     let late = stage.open();
-    assert_eq!(stage.count(late, 100, 1).all(), 2);
-    assert_eq!(stage.count(late, 100, 1).all(), 1);
+    assert_eq!(stage.count(late, 100, 1).for_input(), 2);
+    assert_eq!(stage.count(late, 100, 1).for_input(), 1);
     // One record in parts, and the next is looked at.
-    assert!(stage.count(late, 3_000, 2).all() <= 5);
-    assert_eq!(stage.count(late, 100, 1).all(), 2);
-    assert_eq!(stage.count(late, 100, 1).all(), 1);
+    assert!(stage.count(late, 3_000, 2).for_input() <= 5);
+    assert_eq!(stage.count(late, 100, 1).for_input(), 2);
+    assert_eq!(stage.count(late, 100, 1).for_input(), 1);
 }
 
 /// A receive buffer in which no whole record has room.
