@@ -131,7 +131,7 @@ impl<'a> Tree<'a> {
         let output = Command::new("cargo")
             .args(["+nightly", "test", "--no-run", "--profile", "mutants"])
             .args(["--message-format", "json", "--quiet"])
-            .args(self.subject.tests)
+            .args(self.subject.tests.concat())
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("RUSTFLAGS", "--cap-lints=allow")
