@@ -3,6 +3,9 @@
 //! `keep_asking ADDR CONNECTIONS SECONDS [CERTIFICATE]`, the one that the server `localhost` shows
 //! over TLS, or in the clear without. Answers have a body of 13 bytes. For `tests/https_rate.sh`.
 
+#[path = "../head.rs"]
+mod head;
+
 use std::error::Error;
 use std::net::SocketAddr;
 
@@ -60,12 +63,8 @@ impl<P: Platform> Handler<P> for Asker {
 
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, at: &mut Place, data: &mut [u8]) {
         for byte in data {
-            if at.head_end < 4 {
-                at.head_end = match (*byte, at.head_end) {
-                    (b'\r', 0 | 2) | (b'\n', 1 | 3) => at.head_end + 1,
-                    (b'\r', _) => 1,
-                    _ => 0,
-                };
+            if at.head_end < head::END {
+                at.head_end = head::seen_with(*byte, at.head_end);
                 continue;
             }
             at.body += 1;

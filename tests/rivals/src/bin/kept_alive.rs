@@ -2,6 +2,9 @@
 //! `kept_alive ADDR [CERTIFICATE KEY]`, PEM files. Of a request it looks at nothing but its end.
 //! For `tests/https_rate.sh`.
 
+#[path = "../head.rs"]
+mod head;
+
 use std::error::Error;
 use std::net::SocketAddr;
 
@@ -46,12 +49,8 @@ impl<P: Platform> Handler<P> for Hello {
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, seen: &mut usize, data: &mut [u8]) {
         socket.set_timeout(Duration::from_secs(10));
         for byte in data {
-            *seen = match (*byte, *seen) {
-                (b'\r', 0 | 2) | (b'\n', 1 | 3) => *seen + 1,
-                (b'\r', _) => 1,
-                _ => 0,
-            };
-            if *seen == 4 {
+            *seen = head::seen_with(*byte, *seen);
+            if *seen == head::END {
                 *seen = 0;
                 if socket.write(ANSWER) < ANSWER.len() {
                     // A client that does not wait for its answers is none of those measured.
