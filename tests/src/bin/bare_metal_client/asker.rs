@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use usockets::{Closed, Endpoint, Error, Handler, Net, Opened, Platform, Socket, SocketId};
 
+use crate::client::{Head, Outcome};
+
 /// Octets of each connection's receive buffer, as far as the kernel goes so low: so a server soon
 /// notices a client that reads nothing.
 const RECEIVE: usize = 4_096;
@@ -194,7 +196,7 @@ impl Asker {
     }
 
     /// Uses what came of an answer.
-    fn receive(&mut self, number: usize, data: &[u8]) -> Result<bool, String> {
+    fn receive(&mut self, number: usize, data: &[u8]) -> Outcome<bool> {
         let session = &mut self.sessions[number];
         session.answer.extend(data);
         let Some((status, body)) = parse(&session.answer)? else {
@@ -222,20 +224,13 @@ impl Asker {
 }
 
 /// Splits a whole answer into status and body; `None` while some of it is missing.
-fn parse(answer: &[u8]) -> Result<Option<(u16, &[u8])>, String> {
-    let Some(at) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+fn parse(answer: &[u8]) -> Outcome<Option<(u16, &[u8])>> {
+    let Some(head) = Head::read(answer)? else {
         return Ok(None);
     };
-    let (head, body) = (&answer[..at], &answer[at + 4..]);
-    let head = str::from_utf8(head).map_err(|_| "a head is no text".to_string())?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
-    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length: Option<usize> = length.and_then(|(_, length)| length.parse().ok());
-    let (Some(status), Some(length)) = (status, length) else {
-        return Err(format!("no status or no length in {head:?}"));
-    };
-    Ok((body.len() >= length).then_some((status, body)))
+    let body = &answer[head.len..];
+    let length = head.body_len.ok_or("the head tells no length")?;
+    Ok((body.len() >= length).then_some((head.status, body)))
 }
 
 impl<P: Platform> Handler<P> for Asker {

@@ -66,24 +66,19 @@ impl Client {
 
     /// Reads a response, whose length is told.
     pub(crate) fn response(&mut self) -> Outcome<Response> {
-        let end = loop {
-            if let Some(at) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
+        let head = loop {
+            if let Some(head) = Head::read(&self.ahead)? {
+                break head;
             }
             self.read()?;
         };
-        let head: Vec<u8> = self.ahead.drain(..end).collect();
-        let head = String::from_utf8(head).map_err(|_| "a head is no text".to_string())?;
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.ok_or_else(|| format!("no status in {head:?}"))?;
-        let mut fields = head.lines().filter_map(|line| line.split_once(": "));
-        let length = fields
-            .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then_some(value));
-        let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+        self.ahead.drain(..head.len);
+        let length = head.body_len.unwrap_or(0);
         while self.ahead.len() < length {
             self.read()?;
         }
         let body = self.ahead.drain(..length).collect();
+        let status = head.status;
         Ok(Response { status, body })
     }
 
@@ -120,6 +115,34 @@ impl Client {
             }
             Err(error) => Err(words("read")(error)),
         }
+    }
+}
+
+/// The head of a response.
+pub(crate) struct Head {
+    /// Its bytes.
+    pub(crate) len: usize,
+    pub(crate) status: u16,
+    /// Those of the body, if they are told.
+    pub(crate) body_len: Option<usize>,
+}
+
+impl Head {
+    /// Reads the head in front of `bytes`; `None` while some of it is missing.
+    pub(crate) fn read(bytes: &[u8]) -> Outcome<Option<Self>> {
+        let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = str::from_utf8(&bytes[..at]).map_err(|_| "a head is no text".to_string())?;
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.ok_or_else(|| format!("no status in {head:?}"))?;
+        let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+        let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        Ok(Some(Self {
+            len: at + 4,
+            status,
+            body_len: length.and_then(|(_, length)| length.parse().ok()),
+        }))
     }
 }
 
