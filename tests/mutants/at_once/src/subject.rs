@@ -23,8 +23,8 @@ pub struct Subject {
     pub known: f64,
 }
 
-/// The core's own tests, and those on the simulated network in one program. With TLS, as what layers
-/// do while they open is the loop's concern.
+/// The core's own tests, and those on the simulated network in one program. With TLS, as what
+/// layers do while they open is the loop's concern.
 const ON_SIM: &[&str] = &[
     "--package",
     "usockets-mutants",
