@@ -271,3 +271,56 @@ const fn mix(key: u64, more: u64) -> u64 {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    /// Numbers that are mixed for a test.
+    const NUMBERS: u64 = 1_000;
+    /// Nearest to a half, within five standard deviations of as many tosses.
+    const HALF: core::ops::RangeInclusive<u64> = 421..=579;
+
+    /// Each bit of either number turns each bit of the result in half of all cases, as if tossed;
+    /// and each bit of the result is as often set as not.
+    #[test]
+    fn each_bit_depends_on_all() {
+        let pairs = || (0..NUMBERS).map(|index| (index << 7, index << 40 | 3));
+        let set = |is_set: &dyn Fn(u64, u64) -> u64, bit: u32| {
+            let all = pairs().map(|(key, more)| is_set(key, more) >> bit & 1);
+            all.sum::<u64>()
+        };
+        for bit in 0..64 {
+            assert!(
+                HALF.contains(&set(&|key, more| mix(key, more), bit)),
+                "{bit}"
+            );
+            for turned in (0..64).map(|bit| 1_u64 << bit) {
+                let of_key = |key, more| mix(key, more) ^ mix(key ^ turned, more);
+                let of_more = |key, more| mix(key, more) ^ mix(key, more ^ turned);
+                assert!(HALF.contains(&set(&of_key, bit)), "{turned:x} {bit}");
+                assert!(HALF.contains(&set(&of_more, bit)), "{turned:x} {bit}");
+            }
+        }
+    }
+
+    /// Whatever bits a seed has, addresses that are alike do not crowd.
+    #[test]
+    fn addresses_are_spread_by_any_seed() {
+        for seed in [[0xffff_ffff, 0x1_ffff_ffff], [1 << 40, 1 << 41], [0, 7]] {
+            let limit = AddressLimit::connections(1);
+            let mut limits = AddressLimits::<2_048>::new(limit, seed);
+            for index in 0..1_000_u32 {
+                let peer = IpAddr::V4(Ipv4Addr::from_bits(index << 8));
+                assert_eq!(
+                    limits.admit(peer, Instant::from_micros(1)),
+                    Ok(()),
+                    "{index}"
+                );
+                limits.opened(peer);
+            }
+        }
+    }
+}

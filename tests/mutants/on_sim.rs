@@ -12,6 +12,8 @@ mod async_streams;
 mod broken_connections;
 #[path = "../tests/broken_contracts.rs"]
 mod broken_contracts;
+#[path = "../tests/budgets.rs"]
+mod budgets;
 #[path = "../tests/calls_inside_calls.rs"]
 mod calls_inside_calls;
 #[path = "../tests/calls_that_unwind.rs"]
@@ -58,10 +60,14 @@ mod full_pool;
 mod fuzzing;
 #[path = "../tests/happy_eyeballs.rs"]
 mod happy_eyeballs;
+#[path = "../tests/layers_pass_on.rs"]
+mod layers_pass_on;
 #[path = "../tests/listeners_take_turns.rs"]
 mod listeners_take_turns;
 #[path = "../tests/out_of_descriptors.rs"]
 mod out_of_descriptors;
+#[path = "../tests/platform_answers.rs"]
+mod platform_answers;
 #[path = "../tests/pools_of_any_length.rs"]
 mod pools_of_any_length;
 #[path = "../tests/proxy_protocol.rs"]

@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod http;
 pub mod lockstep;
 pub mod model;
+pub mod scripted;
 pub mod slow;
 pub mod smoltcp;
 #[cfg(feature = "tls")]

@@ -61,6 +61,53 @@ fn lines_are_read() {
     assert_eq!(whole(longest).addresses, None);
 }
 
+/// An address of IPv6 may end with one of IPv4.
+#[test]
+fn addresses_of_both_kinds_are_read() {
+    let header = whole(b"PROXY TCP6 ::ffff:1.2.3.4 64:ff9b::192.0.2.33 1 2\r\n");
+    let expected = (addr("[::ffff:1.2.3.4]:1"), addr("[64:ff9b::192.0.2.33]:2"));
+    assert_eq!(header.addresses, Some(expected));
+}
+
+/// Numbers have no zeros in front, whatever power of the base they are.
+#[test]
+fn lines_are_written_in_the_preferred_form() {
+    for (client, server, line) in [
+        (
+            "[2001:db8::10]:1000",
+            "[::]:10",
+            "PROXY TCP6 2001:db8:0:0:0:0:0:10 0:0:0:0:0:0:0:0 1000 10\r\n",
+        ),
+        (
+            "10.100.1.0:10000",
+            "100.10.99.9:9",
+            "PROXY TCP4 10.100.1.0 100.10.99.9 10000 9\r\n",
+        ),
+    ] {
+        let mut bytes = [0; 128];
+        let header = ProxyHeader::between(addr(client), addr(server));
+        let len = header.write(ProxyVersion::One, &mut bytes).unwrap();
+        assert_eq!(str::from_utf8(&bytes[..len]), Ok(line));
+    }
+}
+
+/// Headers of other kinds of connections tell no addresses, and are as long as may be.
+#[test]
+fn binary_headers_of_other_connections_are_read() {
+    for (family, len) in [(0x12, 12), (0x22, 36), (0x31, 216), (0x32, 216), (0x00, 0)] {
+        let header = whole(&binary(0x21, family, &vec![0; len]));
+        assert_eq!(header.addresses, None);
+        assert!(len == 0 || is_invalid(&binary(0x21, family, &vec![0; len - 1])));
+    }
+    // A value that means nothing, up to the longest header.
+    let values = |len: usize| {
+        let head = [0x04, ((len - 3) >> 8) as u8, (len - 3) as u8];
+        binary(0x21, 0x00, &[&head, &*vec![0; len - 3]].concat())
+    };
+    assert_eq!(whole(&values(1_008)).addresses, None);
+    assert!(is_invalid(&values(1_009)));
+}
+
 /// Addresses in any form, and in none, are what the standard library takes them for.
 #[test]
 fn addresses_are_read_as_the_standard_library_does() {

@@ -14,7 +14,7 @@ fn a_queue_is_first_in_first_out_and_bounded() {
     for seed in seeds(200) {
         println!("SEED={seed}");
         let mut random = Rng::new(seed);
-        let mut own = Buffer::<SIZE>::EMPTY;
+        let mut own = Buffer::<SIZE>::default();
         let mut model = VecDeque::new();
         let (mut span, mut memory) = (Span::EMPTY, [0; SIZE]);
         let mut lent_model = VecDeque::new();
@@ -36,7 +36,7 @@ fn operate<B: BorrowMut<[u8]>, S: BorrowMut<Span>>(
     let count = random.below(SIZE as u64 + 4) as usize;
     let bytes: Vec<u8> = (0..count).map(|_| random.below(256) as u8).collect();
     let room = SIZE - model.len();
-    match random.below(20) {
+    match random.below(22) {
         0..8 => {
             assert_eq!(queue.push(&bytes), count.min(room));
             model.extend(bytes.iter().take(room));
@@ -58,6 +58,10 @@ fn operate<B: BorrowMut<[u8]>, S: BorrowMut<Span>>(
                 *byte ^= 0x55;
                 *other ^= 0x55;
             }
+        }
+        19..21 => {
+            queue.truncate(count);
+            model.truncate(count);
         }
         _ => {
             queue.clear();

@@ -303,4 +303,86 @@ mod tests {
         assert_eq!(drain.take_late(510_000), None);
         assert!(matches!(drain.step, Step::Reading { .. }));
     }
+
+    fn arrivals(received: u64) -> Stats {
+        Stats {
+            received,
+            ..Stats::default()
+        }
+    }
+
+    /// A drain that begins at 0. Returns the look, by number, at which all counts as read.
+    fn read_at(
+        looks: u32,
+        received: impl Fn(u32) -> u64,
+        is_opening: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let mut drain = Drain::OFF;
+        drain.start(0, u64::MAX, &arrivals(0));
+        for look in 1..=looks {
+            let due = drain.due();
+            let stats = arrivals(received(look));
+            assert_eq!(due, u64::from(look) * LOOK_MICROS);
+            assert!(
+                !drain.look(due.saturating_sub(1), &stats, || false),
+                "it is too early"
+            );
+            if drain.look(due, &stats, || is_opening(look)) {
+                return Some(look);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn what_has_arrived_counts_as_read_when_nothing_comes_for_a_while() {
+        assert_eq!(read_at(300, |_| 0, |_| false), Some(QUIET_MIN));
+        let comes_until_7 = |look: u32| u64::from(look.min(7));
+        assert_eq!(
+            read_at(300, comes_until_7, |_| false),
+            Some(7 + QUIET_MIN),
+            "the quiet begins anew"
+        );
+        assert_eq!(read_at(300, |_| 0, |look| look < 20), Some(20));
+    }
+
+    #[test]
+    fn a_stream_of_arrivals_is_not_waited_for() {
+        assert_eq!(read_at(300, u64::from, |_| false), Some(LOOKS_MAX));
+        assert_eq!(read_at(300, |_| 0, |_| true), Some(LOOKS_MAX));
+    }
+
+    #[test]
+    fn slots_before_the_next_have_passed() {
+        let mut drain = ending();
+        assert!(drain.has_passed(9));
+        drain.step = Step::Telling {
+            from: 2,
+            again: false,
+        };
+        assert_eq!(
+            [1, 2, 3].map(|index| drain.has_passed(index)),
+            [true, false, false]
+        );
+        assert!(!Drain::OFF.has_passed(0));
+    }
+
+    #[test]
+    fn a_drain_has_work_until_all_is_closed() {
+        let mut drain = Drain::OFF;
+        assert_eq!(
+            (drain.is_on(), drain.has_work(), drain.due()),
+            (false, false, NEVER)
+        );
+        drain.start(0, 1_000, &Stats::default());
+        assert_eq!(
+            (drain.is_on(), drain.has_work(), drain.due()),
+            (true, true, 1_000)
+        );
+        drain.end();
+        assert_eq!(
+            (drain.is_on(), drain.has_work(), drain.due()),
+            (true, false, NEVER)
+        );
+    }
 }
