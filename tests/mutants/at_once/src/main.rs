@@ -4,7 +4,9 @@
 //! each under a switch, and a mutant takes no longer than the tests that come by it. The changes
 //! are those of `cargo mutants`, but for what is reckoned at compile time.
 
+mod equivalent;
 mod mutate;
+mod record;
 mod replace;
 mod run;
 mod subject;
@@ -15,9 +17,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{env, fs, process, thread};
 
+use equivalent::Equivalent;
+use record::Record;
 use run::{Environment, Outcome, Tests};
 use subject::{SUBJECTS, Subject};
-use tree::{Program, Tree};
+use tree::{Listed, Program, Tree};
 
 const USAGE: &str = "usockets-mutants-at-once core|tcp|tls [COUNT|all] [SEED]";
 
@@ -38,13 +42,13 @@ fn main() {
     let out = target.join("mutants").join(subject.name);
     fs::create_dir_all(&out).expect("a folder");
 
+    let equivalent = from.join("tests/mutants/equivalent.txt");
+    let equivalent = Equivalent::read(&equivalent, subject);
     // What is not of the tree is built for all subjects.
     let mut tree = Tree::copy(subject, &from, &out, &target.join("mutants/target"));
     let programs = tree.build();
-    let viable = tree
-        .mutants()
-        .filter(|(number, _)| !tree.unviable.contains(number));
-    let mut drawn: Vec<(u32, &str)> = viable.collect();
+    let mut drawn: Vec<Listed<'_>> = tree.mutants().collect();
+    equivalent.check(&drawn);
     println!(
         "seed {seed}: {count} of {} mutants that compile",
         drawn.len()
@@ -54,29 +58,43 @@ fn main() {
     if count != "all" {
         drawn.truncate(usize::try_from(number(&count)).expect("a number"));
     }
-    let skipped = [subject.skipped, subject.slow].concat();
-    let mut outcomes = look(&programs, &skipped, subject.short, &drawn, &out);
+    let record = Record::open(&out, env::var_os("CONTINUE").is_some());
+    let known = drawn
+        .iter()
+        .filter_map(|one| Some((*one, record.before(one)?)));
+    let mut outcomes: Vec<Tried<'_>> = known.collect();
+    drawn.retain(|one| record.before(one).is_none());
+    let look = |skipped: &[&str], environment, drawn: Vec<_>| {
+        look(&programs, skipped, environment, &drawn, &out, &record)
+    };
+    let without = env::var("WITHOUT").unwrap_or_default();
+    let without: Vec<&str> = without.split_whitespace().collect();
+    let without = [subject.skipped, &without].concat();
+    let skipped = [&without, subject.slow].concat();
+    let mut missed = look(&skipped, subject.short, drawn);
     if !subject.short.is_empty() && env::var_os("SHORT").is_none() {
-        let (missed, noticed): (Vec<_>, Vec<_>) = outcomes
-            .into_iter()
-            .partition(|(_, outcome)| outcome.is_missed());
-        drawn.retain(|(_, name)| missed.iter().any(|(missed, _)| missed == name));
-        outcomes = noticed;
-        outcomes.extend(look(&programs, subject.skipped, &[], &drawn, &out));
+        outcomes.extend(missed.extract_if(.., |(_, outcome)| !outcome.is_missed()));
+        let again = missed.iter().map(|(one, _)| *one).collect();
+        missed = look(&without, &[], again);
     }
-    if !report(subject, &outcomes, count != "all", &out) {
+    outcomes.extend(missed);
+    if !report(subject, &equivalent, &outcomes, count != "all", &out) {
         process::exit(1);
     }
 }
+
+/// A mutant, and what became of it.
+type Tried<'a> = (Listed<'a>, Outcome);
 
 /// Runs the tests in such an environment, without a mutant and with each.
 fn look<'a>(
     programs: &[Program],
     skipped: &[&str],
     environment: &Environment,
-    drawn: &[(u32, &'a str)],
+    drawn: &[Listed<'a>],
     out: &Path,
-) -> Vec<(&'a str, Outcome)> {
+    record: &Record,
+) -> Vec<Tried<'a>> {
     let try_all = |program| Tests::try_all(program, environment, skipped, out);
     let all: Vec<Tests<'_>> = programs.iter().map(try_all).collect();
     println!("{} with {environment:?}:", drawn.len());
@@ -84,7 +102,7 @@ fn look<'a>(
         let name = program.path.file_name().unwrap_or_default();
         println!("{}: {}", name.to_string_lossy(), tests.summary());
     }
-    try_each(&all, drawn)
+    try_each(&all, drawn, record)
 }
 
 fn number(text: &str) -> u64 {
@@ -95,7 +113,7 @@ fn number(text: &str) -> u64 {
 }
 
 /// Puts mutants into an order that the seed decides.
-fn shuffle(drawn: &mut [(u32, &str)], seed: u64) {
+fn shuffle(drawn: &mut [Listed<'_>], seed: u64) {
     // SplitMix64.
     let mut state = seed;
     let mut random = || {
@@ -111,19 +129,20 @@ fn shuffle(drawn: &mut [(u32, &str)], seed: u64) {
 }
 
 /// Tries each, as many at a time as there are processors.
-fn try_each<'a>(all: &[Tests<'_>], drawn: &[(u32, &'a str)]) -> Vec<(&'a str, Outcome)> {
+fn try_each<'a>(all: &[Tests<'_>], drawn: &[Listed<'a>], record: &Record) -> Vec<Tried<'a>> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((number, name)) = drawn.get(next.fetch_add(1, Relaxed)) {
-                    let outcome = run::outcome(all, *number);
+                while let Some(mutant) = drawn.get(next.fetch_add(1, Relaxed)) {
+                    let outcome = run::outcome(all, mutant.number);
+                    record.add(mutant, outcome);
                     let mut outcomes = outcomes.lock().expect("a lock");
-                    outcomes.push((*name, outcome));
+                    outcomes.push((*mutant, outcome));
                     if outcome.is_missed() {
-                        println!("{outcome:?}: {name}");
+                        println!("{outcome:?}: {}", mutant.name);
                     }
                     if outcomes.len().is_multiple_of(100) {
                         let missed = outcomes.iter().filter(|(_, outcome)| outcome.is_missed());
@@ -148,29 +167,46 @@ fn interval(share: f64, all: f64, deviations: f64) -> [f64; 2] {
     [middle - half, middle + half]
 }
 
-/// Tells how many were noticed. Returns false if it is improbable that as many are as are wanted:
-/// by the interval of 95 %. A sample is held to what is known of the whole, by that of 99.9 %.
-fn report(subject: &Subject, outcomes: &[(&str, Outcome)], is_sample: bool, out: &Path) -> bool {
+/// Tells how many were noticed, of those that are not equivalent. Returns false if fewer are than
+/// are wanted, or one that is said to be equivalent was. A sample is held to what is known of the
+/// whole, by the interval of 99.9 %.
+fn report(
+    subject: &Subject,
+    equivalent: &Equivalent,
+    outcomes: &[Tried<'_>],
+    is_sample: bool,
+    out: &Path,
+) -> bool {
+    let is_equivalent = |(mutant, _): &&Tried<'_>| equivalent.has(mutant);
+    let (same, others): (Vec<_>, Vec<_>) = outcomes.iter().partition(is_equivalent);
+    let different: Vec<_> = same
+        .iter()
+        .filter(|(_, outcome)| !outcome.is_missed())
+        .collect();
+    for (mutant, outcome) in &different {
+        println!("said to be equivalent, but {outcome:?}: {}", mutant.name);
+    }
     let of = |which| {
-        outcomes
+        others
             .iter()
             .filter(|(_, outcome)| *outcome == which)
             .count()
     };
-    let mut missed: Vec<String> = outcomes
+    let mut missed: Vec<String> = others
         .iter()
         .filter(|(_, outcome)| outcome.is_missed())
-        .map(|(name, outcome)| format!("{outcome:?} {name}\n"))
+        .map(|(mutant, outcome)| format!("{outcome:?} {}\n", mutant.name))
         .collect();
     missed.sort();
     fs::write(out.join("missed.txt"), missed.concat()).expect("the list is written");
     let [noticed, no_end] = [of(Outcome::Noticed), of(Outcome::NoEnd)];
     let [survived, not_reached] = [of(Outcome::Missed), of(Outcome::NotReached)];
-    let (name, tried) = (subject.name, outcomes.len());
+    let (name, tried) = (subject.name, others.len());
     println!("{name}: {tried} tried, {noticed} noticed, {no_end} by no end,");
-    println!("{survived} missed, {not_reached} reached by no test:");
+    println!("{survived} missed, {not_reached} reached by no test,");
+    println!("{} equivalent besides:", same.len());
     if tried == 0 {
-        return true;
+        return different.is_empty();
     }
     let all = tried as f64;
     let share = (noticed + no_end) as f64 / all;
@@ -178,10 +214,11 @@ fn report(subject: &Subject, outcomes: &[(&str, Outcome)], is_sample: bool, out:
     let [share_of_100, low, high_of_100] = [share, low, high].map(|part| 100.0 * part);
     let wanted = subject.wanted;
     println!("{share_of_100:.1} % ({low:.1} to {high_of_100:.1}), {wanted} wanted");
-    if is_sample {
+    let is_enough = if is_sample {
         let [_, high] = interval(share, all, 3.29);
         100.0 * high >= subject.known
     } else {
-        high_of_100 >= wanted
-    }
+        share_of_100 >= wanted
+    };
+    is_enough && different.is_empty()
 }

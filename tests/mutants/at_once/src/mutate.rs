@@ -10,7 +10,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Arm, Attribute, BinOp, Block, Expr, ExprBinary, ExprMatch, ExprUnary, File, ImplItemFn,
+    Arm, Attribute, BinOp, Block, Expr, ExprBinary, ExprIf, ExprMatch, ExprUnary, File, ImplItemFn,
     ItemConst, ItemFn, ItemImpl, ItemMod, ItemStatic, Meta, Pat, Signature, Stmt, Token,
     TraitItemFn, UnOp,
 };
@@ -21,6 +21,8 @@ use crate::replace;
 pub struct Mutant {
     /// The file, the line and what is done, in the words of `cargo mutants`.
     pub name: String,
+    /// The byte at which what is changed begins.
+    pub start: usize,
     /// Where it stands, and how it is written.
     form: Form,
 }
@@ -93,7 +95,8 @@ impl<'a> Finder<'a> {
             (_, Some(function)) => format!(" in {function}"),
         };
         let name = format!("{place}: {what}{inside}");
-        self.found.push(Mutant { name, form });
+        let start = at.byte_range().start;
+        self.found.push(Mutant { name, start, form });
     }
 
     fn raw(&self, range: Range<usize>) -> &'a str {
@@ -146,6 +149,10 @@ impl<'a> Finder<'a> {
     /// Goes into a function, and adds what it could give back instead.
     fn enter(&mut self, signature: &Signature, body: &Block, inside: impl FnOnce(&mut Self)) {
         let name = signature.ident.to_string();
+        if name == "check" && body.to_token_stream().to_string().contains("invariant !") {
+            // It only checks invariants.
+            return;
+        }
         let name = self
             .owner
             .last()
@@ -158,17 +165,20 @@ impl<'a> Finder<'a> {
                     format!(" -> {}", one_line(self.raw(one.span().byte_range())))
                 }
             };
-            let whole = body.to_token_stream().to_string();
+            // What it does, but for naming what it does not use.
+            let named = |one: &&Stmt| match one {
+                Stmt::Local(local) => matches!(local.pat, Pat::Wild(_)),
+                _ => false,
+            };
+            let done = body.stmts.iter().filter(|one| !named(one));
+            let whole: String = done.map(|one| one.to_token_stream().to_string()).collect();
             // Of a call that a handler need not have, whose body only names what it is given.
-            let is_idle = body
-                .stmts
-                .iter()
-                .all(|one| matches!(one, Stmt::Local(named) if matches!(named.pat, Pat::Wild(_))));
+            let is_idle = body.stmts.iter().all(|one| named(&one));
             for value in replace::values(&signature.output) {
                 if is_idle && value == "()" {
                     continue;
                 }
-                if whole.replace(' ', "") == format!("{{{value}}}").replace(' ', "") {
+                if whole.replace(' ', "") == value.replace(' ', "") {
                     continue;
                 }
                 let what = format!("replace {name}{returned} with {value}");
@@ -287,7 +297,30 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 );
             }
         }
+        if matches!(item.op, BinOp::And(_)) && is_injected(&item.left) {
+            return self.visit_expr(&item.left);
+        }
         visit::visit_expr_binary(self, item);
+    }
+
+    fn visit_expr_if(&mut self, item: &'ast ExprIf) {
+        if !is_injected(&item.cond) {
+            return visit::visit_expr_if(self, item);
+        }
+        self.visit_expr(&item.cond);
+        if let Some((_, other)) = &item.else_branch {
+            self.visit_expr(other);
+        }
+    }
+
+    fn visit_block(&mut self, item: &'ast Block) {
+        for one in &item.stmts {
+            self.visit_stmt(one);
+            if matches!(one, Stmt::Macro(one) if one.mac.path.is_ident("impossible")) {
+                // What follows is not come to.
+                return;
+            }
+        }
     }
 
     fn visit_expr_unary(&mut self, item: &'ast ExprUnary) {
@@ -347,6 +380,18 @@ fn is_constant(expression: &Expr) -> bool {
             matches!(both.op, BinOp::BitOr(_))
                 && is_constant(&both.left)
                 && is_constant(&both.right)
+        }
+        _ => false,
+    }
+}
+
+/// Returns true if an expression is true only with a bug that is injected, and they are off.
+fn is_injected(expression: &Expr) -> bool {
+    match expression {
+        Expr::Macro(one) => one.mac.path.is_ident("injected_bug"),
+        Expr::Binary(both) => {
+            matches!(both.op, BinOp::And(_))
+                && (is_injected(&both.left) || is_injected(&both.right))
         }
         _ => false,
     }

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -18,6 +19,21 @@ struct Mutated {
     first: u32,
 }
 
+impl Mutated {
+    fn list(&self) -> impl Iterator<Item = Listed<'_>> {
+        let mut hasher = DefaultHasher::new();
+        self.text.hash(&mut hasher);
+        let print = hasher.finish();
+        let numbered = (self.first..).zip(&self.mutants);
+        numbered.map(move |(number, mutant)| Listed {
+            number,
+            name: &mutant.name,
+            code: self.text[mutant.start..].lines().next().unwrap_or_default(),
+            print,
+        })
+    }
+}
+
 /// The copy.
 pub struct Tree<'a> {
     subject: &'a Subject,
@@ -26,6 +42,17 @@ pub struct Tree<'a> {
     files: Vec<Mutated>,
     /// Those that do not compile.
     pub unviable: HashSet<u32>,
+}
+
+/// A mutant, as those see it who try it.
+#[derive(Clone, Copy)]
+pub struct Listed<'a> {
+    pub number: u32,
+    pub name: &'a str,
+    /// The line of code from what is changed on.
+    pub code: &'a str,
+    /// Tells one state of its file from others.
+    pub print: u64,
 }
 
 /// A program of tests.
@@ -41,7 +68,12 @@ impl<'a> Tree<'a> {
         let folder = out.join("tree");
         let mut files: Vec<Mutated> = Vec::new();
         let mut left_out: Vec<String> = Vec::new();
-        for name in names(from) {
+        let names = names(from);
+        remove_others(
+            &folder,
+            &names.iter().map(|name| folder.join(name)).collect(),
+        );
+        for name in names {
             let Ok(bytes) = fs::read(from.join(&name)) else {
                 continue;
             };
@@ -87,12 +119,10 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Returns the number and the name of each mutant.
-    pub fn mutants(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.files
-            .iter()
-            .flat_map(|file| (file.first..).zip(&file.mutants))
-            .map(|(number, mutant)| (number, &*mutant.name))
+    /// Returns each mutant that compiles.
+    pub fn mutants(&self) -> impl Iterator<Item = Listed<'_>> {
+        let all = self.files.iter().flat_map(Mutated::list);
+        all.filter(|one| !self.unviable.contains(&one.number))
     }
 
     fn write(&self) {
@@ -135,7 +165,6 @@ impl<'a> Tree<'a> {
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("RUSTFLAGS", "--cap-lints=allow")
-            .stderr(Stdio::null())
             .output()
             .expect("cargo runs");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -161,6 +190,10 @@ impl<'a> Tree<'a> {
             if message["message"]["level"] == "error" {
                 errors.push(message["message"].clone());
             }
+        }
+        if !output.status.success() && errors.is_empty() {
+            // Not the compiler, but what comes before it.
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
         }
         if output.status.success() {
             Ok(programs)
@@ -207,6 +240,18 @@ fn names(folder: &Path) -> Vec<String> {
         .lines()
         .map(str::to_string)
         .collect()
+}
+
+/// Removes what is in a folder from earlier runs but none of these files.
+fn remove_others(folder: &Path, kept: &HashSet<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_others(&path, kept);
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).expect("a file is removed");
+        }
+    }
 }
 
 /// Writes a file, whose time stays if it is the same as before.
