@@ -81,7 +81,7 @@
 //! | `handshake` | messages of both sides, and what they lead to |
 //! | `certificate` | chains, names, revocation, and their errors |
 //! | `record` | protection of records |
-//! | `crypto` | keys, signatures and tickets, by the crates that compute them |
+//! | `crypto` | keys, hashes and signatures, by the crates that compute them |
 //! | `wire` | reading and writing what is sent |
 //! | `embedded` | the engine of the crate `embedded-tls`, as a client |
 //!

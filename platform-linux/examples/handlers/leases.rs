@@ -78,7 +78,7 @@ impl<const IN: usize, const OUT: usize, const SETS: usize, const N: usize>
         }
     }
 
-    /// Returns the pool, with all sets free.
+    /// Returns the pool; of memory that is new, all sets are free.
     pub(crate) const fn pool(&mut self) -> Leases<'_, IN, OUT> {
         Leases {
             sets: &mut self.sets,

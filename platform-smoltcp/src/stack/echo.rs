@@ -37,13 +37,13 @@ impl<D: PollDevice> Stack<'_, D> {
         let [a, b] = identifier.to_be_bytes();
         let [c, d] = sequence.to_be_bytes();
         let mark = [a, b, c, d];
+        let device = &mut self.device;
         let is_sent = self
             .shell
-            .ask_for_echo(to.to_canonical(), mark, data, &mut self.device)?;
-        if is_sent {
-            self.device.flush();
-        }
-        Ok(is_sent)
+            .ask_for_echo(to.to_canonical(), mark, data, device);
+        // It may be a question for the neighbour that goes.
+        device.flush();
+        is_sent
     }
 }
 
@@ -63,7 +63,7 @@ impl Shell<'_> {
         data: &[u8],
         device: &mut D,
     ) -> Result<bool, Error> {
-        if !self.routes.is_peer(to) || self.routes.is_own(to) || self.routes.is_broadcast(to) {
+        if !self.routes.is_peer(to) {
             return Err(Error::Invalid);
         }
         let local = self.routes.source_for(to).ok_or(Error::Unreachable)?;
@@ -84,6 +84,7 @@ impl Shell<'_> {
         let station = link.map(|link| link.destination);
         let request = Icmp::EchoRequest { mark, data };
         let len = self.write_icmp(station, (local, to), &request);
+        // A question for the neighbour, to hear of it again, may have taken the last slot.
         if len == 0 || device.slot(len).is_none() {
             return Ok(false);
         }
@@ -93,7 +94,7 @@ impl Shell<'_> {
         Ok(true)
     }
 
-    /// Takes an answer in.
+    /// Takes an answer in; nothing answers it.
     pub(super) fn on_echo_reply(&mut self, from: IpAddr, mark: [u8; 4], data: &[u8]) -> usize {
         self.echoes.on_reply(from, mark, data.len(), self.now);
         0

@@ -57,8 +57,9 @@ impl Shell<'_> {
         })
     }
 
-    /// Writes a packet between two addresses, with what `body` writes in it and the length that it
-    /// returns, to a station of the link; returns the frame's bytes, 0 when it does not fit.
+    /// Writes a packet between two addresses to the front of the scratch memory, with what `body`
+    /// writes in it and the length that it returns, to a station of the link; returns the frame's
+    /// bytes, 0 when it does not fit.
     fn write(
         &mut self,
         station: Option<Mac>,
@@ -301,7 +302,7 @@ impl Shell<'_> {
         self.write_icmp(arrival.station, addresses, error)
     }
 
-    /// Writes a message of ICMP or ICMPv6 between two addresses; returns the frame's bytes.
+    /// Writes a message of ICMP or ICMPv6 between two addresses, as [`Self::write`] does.
     pub(super) fn write_icmp(
         &mut self,
         station: Option<Mac>,

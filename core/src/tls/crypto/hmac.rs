@@ -22,7 +22,8 @@ pub(crate) fn combine(block: &mut [u8], pad: u8) {
 const DIGEST: usize = 32;
 /// Bytes of a block of it.
 pub(crate) const BLOCK: usize = 64;
-/// Most bytes of a hash's last block that are not padding.
+/// Most bytes of a hash's last block that are not padding: as long as the longest message of a
+/// handshake's secrets, which is that of the label `c hs traffic`.
 pub(crate) const LAST_MAX: usize = BLOCK - 9;
 /// What SHA-256 begins with (FIPS 180-4, section 5.3.3).
 const INITIAL: [u32; 8] = [

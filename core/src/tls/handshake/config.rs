@@ -16,8 +16,8 @@ const REST_MAX: usize = 1_024;
 
 /// What servers and clients of one [`Tls`](crate::tls::Tls) layer go by.
 ///
-/// Everything is borrowed; a connection looks only while it shakes hands, so a configuration can be
-/// replaced without dropping connections.
+/// Everything is borrowed. An open connection looks only for the name of what was agreed on above
+/// TLS, so a configuration can be replaced without dropping connections.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Config<'a> {

@@ -1,4 +1,6 @@
-//! The secrets of a connection, in the order of the key schedule (RFC 8446, section 7.1).
+//! The secrets of a connection, in the order of the key schedule (RFC 8446, section 7.1). Both sides
+//! begin with `start_keys` once the hellos are there, and go on with `data_secrets` after the
+//! server's `Finished`.
 
 use crate::tls::connection::state::Connection;
 use crate::tls::connection::state::Role;

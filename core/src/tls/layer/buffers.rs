@@ -15,7 +15,7 @@ const HELLO_MAX: usize = 256;
 /// which one is the type of its content.
 const FRAGMENT_MIN: usize = 63;
 
-/// Buffers of one length, and a pool by which they are leased.
+/// Buffers of one length, and a pool by which they are leased, whose methods are theirs too.
 pub(crate) struct Buffers<'s> {
     pool: Pool<'s, Marks>,
     /// One buffer behind the other.

@@ -22,7 +22,7 @@ const OUTPUT_MIN: usize = 256;
 ///   as half of them are free, or of a connection whose last one came as a whole, as long as
 ///   another is; then it waits in the platform. 16.3 KiB each.
 /// - `OUTPUTS`: connections whose peers may be slow to take what was sent at once; the others
-///   cannot write meanwhile. `OUTPUT` bytes each, and 88 more.
+///   cannot write meanwhile. `OUTPUT` bytes each, and 72 more.
 /// - `OUTPUT`: the length of an output, and so of the longest record that is sent; at most
 ///   [`RECORD_MAX`], as by default. A short one costs 22 bytes and a seal for each record more. Our
 ///   own flight has to fit it: with 2,560 bytes a server may have certificates of 500 (with feature

@@ -53,7 +53,7 @@ const LEASE_MAX: u64 = 5_000_000;
 /// [module](crate::tls). What is leased to others is waited for in order, and a socket that makes
 /// no progress with it meanwhile is closed; see [`Self::with_lease_max`]. Only
 /// [`Net::connect`](crate::Net::connect) does not wait: it fails with [`Error::Exhausted`] when no
-/// handshake is free, or only the last and the configuration has identities of a server.
+/// handshake is free, or only the last and a configuration is a server's.
 pub struct Tls<'s, P: Platform, C: Crypto> {
     pub(crate) inner: P,
     pub(crate) crypto: C,
@@ -95,7 +95,7 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// Makes a layer as [`Self::new`] does, with several configurations: each listener and each
     /// connect goes by the one whose place in the list its endpoint says ([`Endpoint::config`]),
     /// and so do the connections that a listener accepts. Listening and connecting fail with
-    /// [`Error::Invalid`] if there is none in that place.
+    /// [`Error::Invalid`] if there is none in that place, connecting only if a handshake is free.
     ///
     /// A client resumes a session with the configuration that it came from, and no other. A
     /// server's tickets are good for all configurations that have the same [`TicketKeys`]; to keep
@@ -233,15 +233,16 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         handshakes.resume(|handshake| handshake.supply(id, signature))
     }
 
-    /// Replaces the configuration. Connections that are open stay; a server's handshake whose
-    /// hello has been answered goes on as if the identities were the old ones, so lists should
-    /// keep their order.
+    /// Replaces the configuration, or all of them by one. Connections that are open stay; a
+    /// server's handshake whose hello has been answered goes on as if the identities were the old
+    /// ones, and what was agreed on above TLS ([`Platform::protocol`]) is named by the new list, so
+    /// lists should keep their order.
     pub const fn set_config(&mut self, config: &'s Config<'s>) {
         self.configs = from_ref(config);
     }
 
-    /// Replaces all configurations, as [`Self::set_config`] does the only one. Handshakes and
-    /// listeners whose place is beyond the list go by one that fails.
+    /// Replaces all configurations, as [`Self::set_config`] does the only one. Listeners, and
+    /// handshakes that have to look, whose place is beyond the list go by one that fails.
     pub const fn set_configs(&mut self, configs: &'s [Config<'s>]) {
         self.configs = configs;
     }

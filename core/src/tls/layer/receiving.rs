@@ -2,8 +2,8 @@
 //!
 //! # What is incomplete waits where it costs nobody
 //!
-//! A record that has come in part stays in the input it was read into only while half of the inputs
-//! are free. Of the other half, none is leased for it to a connection whose last record did not
+//! A record is read in part, into an input that it then keeps, only while half of the inputs are
+//! free. Of the other half, none is leased for it to a connection whose last record did not
 //! come as a whole; and of the last one, to none. Instead the platform is looked into
 //! ([`Platform::peek`]): what is whole is taken, and what is not is looked at again when more has
 //! come. So the last input is leased for the length of a call, and peers that never finish a record

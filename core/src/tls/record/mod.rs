@@ -5,7 +5,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `parts` | application data that lies in several slices, read as if it were one |
-//! | `schedule` | the key schedule: HMAC, HKDF and the secrets made of them (RFC 8446, section 7) |
+//! | `schedule` | the key schedule: HKDF and the secrets made by it (RFC 8446, section 7) |
 //! | `protection` | a record's header, and the keys of one direction (RFC 8446, section 5) |
 //!
 //! May import `alert`, `wire` and [`crypto`](crate::tls::crypto).

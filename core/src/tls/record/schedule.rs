@@ -4,6 +4,82 @@ use crate::invariant::invariant;
 use crate::tls::crypto::provider::{HASH_MAX, HashAlgorithm, Hasher, Secret};
 use crate::tls::wire::{fit, part};
 
+/// One of the schedule's three secrets: early, handshake, master. Wiped when dropped.
+#[derive(Clone)]
+#[cfg_attr(feature = "search", derive(Hash))]
+pub(crate) struct Schedule {
+    secret: Secret,
+}
+
+impl Schedule {
+    /// Makes the early secret from a pre-shared key.
+    pub(crate) fn early<H: Hasher>(algorithm: HashAlgorithm, psk: &Secret) -> Self {
+        Self::extract::<H>(algorithm, &Secret::ZERO, psk.get(algorithm))
+    }
+
+    /// Makes the handshake secret from the pre-shared key, or none, and the key exchange's secret.
+    pub(crate) fn handshake<H: Hasher>(
+        algorithm: HashAlgorithm,
+        psk: Option<&Secret>,
+        shared: &[u8],
+    ) -> Self {
+        match psk {
+            Some(psk) => Self::early::<H>(algorithm, psk).next::<H>(algorithm, shared),
+            None => Self::extract::<H>(algorithm, &salt_without_psk(algorithm), shared),
+        }
+    }
+
+    /// Makes the master secret from the handshake secret.
+    pub(crate) fn master<H: Hasher>(&self, algorithm: HashAlgorithm) -> Self {
+        self.next::<H>(algorithm, Secret::ZERO.get(algorithm))
+    }
+
+    /// Makes the secret after this one with `input`.
+    fn next<H: Hasher>(&self, algorithm: HashAlgorithm, input: &[u8]) -> Self {
+        let empty = H::new(algorithm).finish();
+        let salt = derive_secret::<H>(algorithm, &self.secret, b"derived", &empty);
+        Self::extract::<H>(algorithm, &salt, input)
+    }
+
+    /// Computes HKDF-Extract (RFC 5869, section 2.2).
+    fn extract<H: Hasher>(algorithm: HashAlgorithm, salt: &Secret, input: &[u8]) -> Self {
+        Self {
+            secret: H::hmac(algorithm, salt.get(algorithm), &[input]),
+        }
+    }
+
+    /// Derives the secret named `label` over the messages that `transcript` digests.
+    pub(crate) fn derive<H: Hasher>(
+        &self,
+        algorithm: HashAlgorithm,
+        label: &[u8],
+        transcript: &Secret,
+    ) -> Secret {
+        derive_secret::<H>(algorithm, &self.secret, label, transcript)
+    }
+}
+
+/// The salt of the handshake secret where there is no pre-shared key: what `next` makes of an early
+/// secret of zeros, always the same.
+const SALT_SHA384: [u8; HASH_MAX] = [
+    0x15, 0x91, 0xda, 0xc5, 0xcb, 0xbf, 0x03, 0x30, 0xa4, 0xa8, 0x4d, 0xe9, 0xc7, 0x53, 0x33, 0x0e,
+    0x92, 0xd0, 0x1f, 0x0a, 0x88, 0x21, 0x4b, 0x44, 0x64, 0x97, 0x2f, 0xd6, 0x68, 0x04, 0x9e, 0x93,
+    0xe5, 0x2f, 0x2b, 0x16, 0xfa, 0xd9, 0x22, 0xfd, 0xc0, 0x58, 0x44, 0x78, 0x42, 0x8f, 0x28, 0x2b,
+];
+/// With SHA-256 (RFC 8448, section 3), filled up with zeros.
+const SALT_SHA256: [u8; HASH_MAX] = [
+    0x6f, 0x26, 0x15, 0xa1, 0x08, 0xc7, 0x02, 0xc5, 0x67, 0x8f, 0x54, 0xfc, 0x9d, 0xba, 0xb6, 0x97,
+    0x16, 0xc0, 0x76, 0x18, 0x9c, 0x48, 0x25, 0x0c, 0xeb, 0xea, 0xc3, 0x57, 0x6c, 0x36, 0x11, 0xba,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+];
+
+const fn salt_without_psk(algorithm: HashAlgorithm) -> Secret {
+    Secret(match algorithm {
+        HashAlgorithm::Sha256 => SALT_SHA256,
+        HashAlgorithm::Sha384 => SALT_SHA384,
+    })
+}
+
 /// Longest label after `tls13 ` (RFC 8446, section 7.1).
 const LABEL_MAX: usize = 249;
 /// What every label begins with.
@@ -139,81 +215,6 @@ pub(crate) fn finished<H: Hasher>(
 ) -> Secret {
     let key = expand::<H>(algorithm, base, b"finished", &[]);
     H::hmac(algorithm, key.get(algorithm), &[transcript.get(algorithm)])
-}
-
-/// One of the schedule's three secrets: early, handshake, master. Wiped when dropped.
-#[derive(Clone)]
-#[cfg_attr(feature = "search", derive(Hash))]
-pub(crate) struct Schedule {
-    secret: Secret,
-}
-
-impl Schedule {
-    /// Makes the early secret from a pre-shared key.
-    pub(crate) fn early<H: Hasher>(algorithm: HashAlgorithm, psk: &Secret) -> Self {
-        Self::extract::<H>(algorithm, &Secret::ZERO, psk.get(algorithm))
-    }
-
-    /// Makes the handshake secret from the pre-shared key, or none, and the key exchange's secret.
-    pub(crate) fn handshake<H: Hasher>(
-        algorithm: HashAlgorithm,
-        psk: Option<&Secret>,
-        shared: &[u8],
-    ) -> Self {
-        match psk {
-            Some(psk) => Self::early::<H>(algorithm, psk).next::<H>(algorithm, shared),
-            None => Self::extract::<H>(algorithm, &salt_without_psk(algorithm), shared),
-        }
-    }
-
-    /// Makes the master secret from the handshake secret.
-    pub(crate) fn master<H: Hasher>(&self, algorithm: HashAlgorithm) -> Self {
-        self.next::<H>(algorithm, Secret::ZERO.get(algorithm))
-    }
-
-    /// Makes the secret after this one with `input`.
-    fn next<H: Hasher>(&self, algorithm: HashAlgorithm, input: &[u8]) -> Self {
-        let empty = H::new(algorithm).finish();
-        let salt = derive_secret::<H>(algorithm, &self.secret, b"derived", &empty);
-        Self::extract::<H>(algorithm, &salt, input)
-    }
-
-    /// Computes HKDF-Extract (RFC 5869, section 2.2).
-    fn extract<H: Hasher>(algorithm: HashAlgorithm, salt: &Secret, input: &[u8]) -> Self {
-        Self {
-            secret: H::hmac(algorithm, salt.get(algorithm), &[input]),
-        }
-    }
-
-    /// Derives the secret named `label` over the messages that `transcript` digests.
-    pub(crate) fn derive<H: Hasher>(
-        &self,
-        algorithm: HashAlgorithm,
-        label: &[u8],
-        transcript: &Secret,
-    ) -> Secret {
-        derive_secret::<H>(algorithm, &self.secret, label, transcript)
-    }
-}
-
-/// The salt of the handshake secret where there is no pre-shared key: always the same.
-const SALT_SHA384: [u8; HASH_MAX] = [
-    0x15, 0x91, 0xda, 0xc5, 0xcb, 0xbf, 0x03, 0x30, 0xa4, 0xa8, 0x4d, 0xe9, 0xc7, 0x53, 0x33, 0x0e,
-    0x92, 0xd0, 0x1f, 0x0a, 0x88, 0x21, 0x4b, 0x44, 0x64, 0x97, 0x2f, 0xd6, 0x68, 0x04, 0x9e, 0x93,
-    0xe5, 0x2f, 0x2b, 0x16, 0xfa, 0xd9, 0x22, 0xfd, 0xc0, 0x58, 0x44, 0x78, 0x42, 0x8f, 0x28, 0x2b,
-];
-/// With SHA-256, as long as that (RFC 8448, section 3).
-const SALT_SHA256: [u8; HASH_MAX] = [
-    0x6f, 0x26, 0x15, 0xa1, 0x08, 0xc7, 0x02, 0xc5, 0x67, 0x8f, 0x54, 0xfc, 0x9d, 0xba, 0xb6, 0x97,
-    0x16, 0xc0, 0x76, 0x18, 0x9c, 0x48, 0x25, 0x0c, 0xeb, 0xea, 0xc3, 0x57, 0x6c, 0x36, 0x11, 0xba,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-];
-
-const fn salt_without_psk(algorithm: HashAlgorithm) -> Secret {
-    Secret(match algorithm {
-        HashAlgorithm::Sha256 => SALT_SHA256,
-        HashAlgorithm::Sha384 => SALT_SHA384,
-    })
 }
 
 #[cfg(test)]

@@ -103,11 +103,6 @@ impl Exchange {
         self.outgoing.is_empty()
     }
 
-    /// Moves what the client has not taken from `draft` to `memory`; whether it fits.
-    pub(crate) fn keep(&mut self, draft: &mut [u8], memory: &mut [u8]) -> bool {
-        self.outgoing.keep(draft, memory)
-    }
-
     /// Goes on as far as `bytes` and the client allow. Returns how many bytes were used; the
     /// others must come again at the front of the next call's.
     pub(crate) fn advance<P: Platform, H: Handler<P>>(

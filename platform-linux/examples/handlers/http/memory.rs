@@ -24,6 +24,9 @@ pub(crate) struct Store<const IN: usize, const OUT: usize, const N: usize> {
 }
 
 impl<const IN: usize, const OUT: usize, const N: usize> Store<IN, OUT, N> {
+    /// Bytes for each slot.
+    pub(crate) const SLOT_BYTES: usize = IN + OUT + size_of::<Option<SocketId>>();
+
     /// Makes the memory.
     pub(crate) const fn new() -> Self {
         Self {

@@ -17,7 +17,9 @@ use usockets::{Closed, Duration, Endpoint, Handler, Loop, Opened, Platform, Sock
 use usockets_linux::{AwsLc, Linux, LinuxMachine};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-/// Bytes of an answer's body.
+/// What an answer begins with.
+const GOOD: &[u8] = b"HTTP/1.1 200 ";
+/// Bytes of its body.
 const BODY: usize = 13;
 const CONNECTIONS_MAX: usize = 256;
 /// How long the connections may take to open.
@@ -45,6 +47,8 @@ struct Asker {
 /// Where in an answer a connection is.
 #[derive(Default)]
 struct Place {
+    /// Bytes of its head that have come.
+    head: usize,
     /// Bytes of the end of its head that have come.
     head_end: usize,
     /// Bytes of its body that have come.
@@ -64,6 +68,10 @@ impl<P: Platform> Handler<P> for Asker {
     fn on_data(&mut self, socket: &mut Socket<'_, P, Self>, at: &mut Place, data: &mut [u8]) {
         for byte in data {
             if at.head_end < head::END {
+                if GOOD.get(at.head).is_some_and(|good| good != byte) {
+                    self.fault = Some(String::from("an answer is not 200"));
+                }
+                at.head += 1;
                 at.head_end = head::seen_with(*byte, at.head_end);
                 continue;
             }

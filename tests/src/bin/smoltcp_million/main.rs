@@ -6,7 +6,7 @@
 //!
 //! `smoltcp_million tap [CONNECTIONS]`, as root, has its peers in the kernel's TCP at the other end
 //! of a TAP, opened by other processes: 100,000 by default, of 16 addresses or more. The kernel
-//! takes several KB for each.
+//! takes several KB for each. With `client` it is one of those processes.
 
 mod over_tap;
 mod server;

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant as Clock;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect as connect_to, socket};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use static_cell::ConstStaticCell;
 use usockets::{Duration, Sockets};
 use usockets_smoltcp::{Address, Config, Secret, Tap};
@@ -24,7 +25,7 @@ const ADDRESSES_MIN: usize = 16;
 /// Connections of one address, from this port on.
 const EACH_MAX: usize = 60_000;
 const FIRST_PORT: u16 = 1_024;
-/// Connections of a process: fewer than it is mostly allowed descriptors.
+/// Connections of a process: fewer than it may have descriptors, at most, on common systems.
 const PROCESS_MAX: usize = 10_000;
 /// Connections that have sent and wait for the echo.
 const WINDOW: usize = 256;
@@ -129,6 +130,12 @@ fn sources(count: usize) -> impl Iterator<Item = [u8; 4]> {
 /// The peers with these numbers, of `count`: opens their connections, one after another, and has an
 /// echo of each once it is told to.
 pub(crate) fn connect(numbers: Range<usize>, count: usize) {
+    let files = getrlimit(Resource::Nofile);
+    let files = Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    setrlimit(Resource::Nofile, files).expect("as many descriptors as are allowed");
     let sources: Vec<_> = sources(count).collect();
     let start = Clock::now();
     let open = |number: usize| {

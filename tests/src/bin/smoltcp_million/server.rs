@@ -4,7 +4,7 @@ use std::time::{Duration, Instant as Clock};
 
 use usockets::{Closed, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets, Span};
 use usockets_smoltcp::{
-    Block, Config, InFlight, Limits, Listener, Memory, Neighbour, Outstanding, PollDevice, Resting,
+    Block, Config, InFlight, Listener, Memory, Neighbour, Outstanding, PollDevice, Resting,
     SizeClass, Slot, Stack, Working,
 };
 use usockets_tests::smoltcp::{leak, zeroes};
@@ -87,8 +87,7 @@ impl<D: PollDevice + 'static> Server<D> {
             neighbours: leak(64, || Neighbour::EMPTY),
             scratch: zeroes(scratch),
         };
-        let config = config.limits(Limits::DEFAULT);
-        let stack = Stack::new(device, &config, memory, &[class]).unwrap();
+        let stack = Stack::new(device, config, memory, &[class]).unwrap();
         let buffer = leak(BUFFER, || 0).first_chunk_mut::<BUFFER>().unwrap();
         let mut net = Loop::new(stack, sockets, buffer);
         let at = Endpoint::tcp((address, port).into()).backlog(1_024);

@@ -60,7 +60,7 @@ struct Zeros {
 
 /// What a connection costs, wherever it is.
 const CONNECTION: usize = Sockets::<Platform, Station, 1>::SLOT_BYTES
-    + size_of::<HttpMemory<IN, OUT>>()
+    + Store::<IN, OUT, SOCKETS_MAX>::SLOT_BYTES
     + CLASS.budget().bytes() / CONNECTIONS;
 
 /// All memory of the program but its call stack.
