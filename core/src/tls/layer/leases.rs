@@ -152,14 +152,13 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Has a server's handshake that waits for the rest of a client's message, or for the one that
     /// proves a certificate, lose its lease when others wait: it cannot be parked with what has
-    /// come.
-    pub(crate) fn let_give_way(&mut self, socket: &TlsSocket<P::Socket>) {
+    /// come. One that goes on, `waits` being false, keeps it.
+    pub(crate) fn set_gives_way(&mut self, socket: &TlsSocket<P::Socket>, waits: bool) {
         let index = socket.handshake();
         let handshake = self.pools.handshakes.get(index);
         let is_partial = handshake.is_some_and(|handshake| !handshake.message.is_empty());
-        if is_partial && socket.connection.awaits_client() {
-            self.pools.handshakes.let_give_way(index);
-        }
+        let gives_way = waits && is_partial && socket.connection.awaits_client();
+        self.pools.handshakes.set_gives_way(index, gives_way);
     }
 
     /// Moves a parked handshake into the one at `index`, which was leased for it.

@@ -164,9 +164,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         };
         let is_flushed = self.flush_output(socket)?;
         self.put_away(socket);
-        if matches!(pause, Pause::Waits) {
-            self.let_give_way(socket);
-        }
+        self.set_gives_way(socket, matches!(pause, Pause::Waits));
         Ok(match pause {
             Pause::Open if is_flushed => {
                 self.release_handshake(socket);

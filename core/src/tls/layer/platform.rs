@@ -135,9 +135,10 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     }
 
     /// Sets how long a lease lasts without progress while others wait for it; 5 seconds by
-    /// default. It shortens when more than eight sockets wait for each entry of a pool, down to a
-    /// quarter of a second. The socket is then closed with [`Error::TimedOut`]: a handshake or a
-    /// record whose rest does not come, a peer that takes none of what was sent.
+    /// default. That of a handshake counts from when it was leased. It shortens when more than
+    /// eight sockets wait for each entry of a pool, down to a quarter of a second. The socket is
+    /// then closed with [`Error::TimedOut`]: a handshake or a record whose rest does not come, a
+    /// peer that takes none of what was sent.
     #[must_use]
     pub fn with_lease_max(mut self, lease_max: Duration) -> Self {
         self.lease_max = u64::try_from(lease_max.as_micros()).unwrap_or(u64::MAX);

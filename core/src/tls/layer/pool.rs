@@ -23,7 +23,7 @@ pub(crate) struct Entry<T> {
     was_asked: bool,
     /// Its owner waits for its peer with it, and is to lose it at once if others wait.
     gives_way: bool,
-    /// When it was leased, or its owner last made progress with it, in microseconds.
+    /// When it was leased, or, of a buffer, its owner last made progress with it, in microseconds.
     since: u64,
     value: T,
 }
@@ -238,11 +238,11 @@ impl<'s, T> Pool<'s, T> {
         Some(due)
     }
 
-    /// Has the owner of an entry lose it as soon as others wait; of several, the one that has had
-    /// it for longest is the first. Until it leases it again.
-    pub(crate) fn let_give_way(&mut self, index: Index) {
+    /// Says whether the owner of an entry is to lose it as soon as others wait; of several, the one
+    /// that has had it for longest is the first. Holds until the next call.
+    pub(crate) fn set_gives_way(&mut self, index: Index, gives_way: bool) {
         if let Some(entry) = self.entry(index) {
-            entry.gives_way = entry.state == State::Leased;
+            entry.gives_way = gives_way && entry.state == State::Leased;
         }
     }
 
@@ -744,6 +744,20 @@ mod tests {
             assert_eq!(recalled(pool, first), Some((id(0), Report::Recalled)));
             assert_eq!(recalled(pool, first), None);
             assert_eq!(recalled(pool, second), Some((id(1), Report::Recalled)));
+        });
+    }
+
+    #[test]
+    fn who_gives_way_is_recalled_at_once_unless_it_went_on() {
+        with_queue(1, |pool| {
+            let [first, second] = [1, 2].map(Index);
+            pool.set_gives_way(first, true);
+            pool.set_gives_way(second, true);
+            // The rest of its message has come.
+            pool.set_gives_way(first, false);
+            pool.begin_iteration(MAX);
+            assert_eq!(pool.next_report(), Some((id(1), Report::Recalled)));
+            assert_eq!(pool.next_report(), None);
         });
     }
 
