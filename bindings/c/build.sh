@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# build.sh PREFIX [plain|tls|smoltcp|libuv ...]: builds the library and installs it into PREFIX/include,
-# PREFIX/lib and PREFIX/lib/pkgconfig. Without a choice: plain and tls.
+# build.sh PREFIX [plain|tls|aws-lc|smoltcp|libuv ...]: builds the library and installs it into
+# PREFIX/include, PREFIX/lib and PREFIX/lib/pkgconfig. Without a choice: plain and tls.
 #
 #   plain    libusockets_c          usockets.pc          TCP of the kernel, in the clear
 #   tls      libusockets_c_tls      usockets-tls.pc      the same with TLS 1.3
+#   aws-lc   libusockets_c_aws_lc   usockets-aws-lc.pc   the same by aws-lc, RSA and P-384 keys too
 #   smoltcp  libusockets_c_smoltcp  usockets-smoltcp.pc  TCP in user space on a TAP of Linux
 #   libuv    libusockets_c_libuv    usockets-libuv.pc    loops inside of libuv's
 #
 # USOCKETS_C_SOCKETS=N makes room for N sockets and listeners a loop, at most 2^20, the default.
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd)
 shift
@@ -47,6 +48,7 @@ for flavour in "${@:-plain}" $([ $# -gt 0 ] || echo tls); do
     case $flavour in
         plain) name=usockets_c module=usockets features= ;;
         tls) name=usockets_c_tls module=usockets-tls features=tls ;;
+        aws-lc) name=usockets_c_aws_lc module=usockets-aws-lc features=aws-lc-rs ;;
         smoltcp) name=usockets_c_smoltcp module=usockets-smoltcp features=smoltcp ;;
         libuv) name=usockets_c_libuv module=usockets-libuv features=libuv requires=libuv ;;
         *) echo "no such build: $flavour" >&2; exit 2 ;;

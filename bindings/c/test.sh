@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test.sh: builds the library in its forms and runs the programs of tests/ and examples/ against it:
-# with gcc and clang, as C11 and C++20, under memcheck and with AddressSanitizer.
+# with gcc and clang, as C11 and C++20, under memcheck and with AddressSanitizer. `test.sh aws-lc`
+# runs those of TLS against the library with aws-lc, with keys of every kind that it has.
 #
 # Each program says at its end, after "Prints:", what it is to print.
 set -euo pipefail
@@ -194,9 +195,10 @@ check_hammer() {
     check "$here/tests/hammer.c" ./hammer 10000 "$seed"
 }
 
-# Two authorities, and three certificates of the first.
+# Two authorities, and three certificates of the first; their keys are made as the arguments say.
 make_certificates() {
     local name
+    [ $# -gt 0 ] || set -- ec -pkeyopt ec_paramgen_curve:P-256
     certificates=$work/certificates
     rm -rf "$certificates"
     mkdir "$certificates"
@@ -208,8 +210,7 @@ make_certificates() {
                 -addext basicConstraints=critical,CA:TRUE
         done
         for name in localhost elsewhere client; do
-            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" \
-                -keyout $name.key -out request
+            openssl req -newkey "$@" -nodes -subj "/CN=$name" -keyout $name.key -out request
             printf 'subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\n' "$name" >extensions
             openssl x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
                 -extfile extensions -out $name.pem
@@ -227,6 +228,29 @@ check_tls() {
     check "$here/tests/hammer.c" ./hammer 2000 "$seed" "$certificates"
     check "$here/tests/hammer.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
         --error-exitcode=9 ./hammer 150 "$seed" "$certificates"
+}
+
+# TLS by aws-lc: keys of each kind, those of RSA in either kind of document.
+check_aws_lc() {
+    local name
+    "$here/build.sh" "$prefix" aws-lc >/dev/null
+    compile gcc "$here/tests/tls.c" program "$prefix/lib/libusockets_c_aws_lc.a"
+    make_certificates rsa:2048
+    check "$here/tests/tls.c" ./program "$certificates"
+    for name in localhost elsewhere client; do
+        openssl rsa -traditional -in "$certificates/$name.key" -out key 2>openssl.log
+        grep -q 'BEGIN RSA PRIVATE KEY' key || fail "openssl writes another kind of document"
+        mv key "$certificates/$name.key"
+    done
+    check "$here/tests/tls.c" ./program "$certificates"
+    make_certificates ec -pkeyopt ec_paramgen_curve:P-384
+    check "$here/tests/tls.c" ./program "$certificates"
+    make_certificates ed25519
+    check "$here/tests/tls.c" ./program "$certificates"
+    make_certificates
+    check "$here/tests/tls.c" ./program "$certificates"
+    check "$here/tests/tls.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
+        --error-exitcode=9 ./program "$certificates"
 }
 
 # What the examples are for, in the clear and over TLS.
@@ -316,6 +340,11 @@ check_figures() {
     python3 "$here/tests/figures.py" optimised
 }
 
+if [ "${1:-}" = aws-lc ]; then
+    check_aws_lc
+    echo "TLS by aws-lc behaves"
+    exit
+fi
 # Of the hammer.
 seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 echo "hammer: seed $seed"

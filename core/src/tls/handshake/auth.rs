@@ -164,10 +164,10 @@ impl Connection {
         Ok(Step::Next)
     }
 
-    /// Returns the content of the peer's `Finished` as it must be after the messages so far.
-    pub(crate) fn peer_finished<C: Crypto>(&self, common: &Common<C>) -> Secret {
-        let transcript = common.transcript.digest();
-        finished::<C::Hasher>(self.suite.hash(), &self.receive.secret(), &transcript)
+    /// Returns the content of the peer's `Finished` as it must be after the messages that
+    /// `transcript` digests.
+    pub(crate) fn peer_finished<C: Crypto>(&self, transcript: &Secret) -> Secret {
+        finished::<C::Hasher>(self.suite.hash(), &self.receive.secret(), transcript)
     }
 
     /// Checks the peer's `Finished`, whose content must be what is expected.

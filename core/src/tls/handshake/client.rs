@@ -453,9 +453,11 @@ impl Connection {
         if !matches!(agreed.proof, Proof::Certificate(_) | Proof::Resumed(_)) {
             return Err(Alert::INTERNAL_ERROR);
         }
-        self.check_finished(&self.peer_finished(common), message)?;
+        let expected = self.peer_finished::<C>(&common.transcript.digest());
+        self.check_finished(&expected, message)?;
         common.transcript.update(message);
-        let secrets = self.data_secrets(setup.crypto, common, agreed);
+        let digest = common.transcript.digest();
+        let secrets = self.data_secrets(setup.crypto, common, agreed, &digest);
         self.receive = Keys::new::<C>(self.suite, &secrets.server);
         client.stage = ClientStage::Finishing {
             agreed: agreed.clone(),

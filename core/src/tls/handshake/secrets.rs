@@ -1,5 +1,5 @@
-//! The secrets of a connection, in the order of the key schedule (RFC 8446, section 7.1). Both sides
-//! begin with `start_keys` once the hellos are there, and go on with `data_secrets` after the
+//! The secrets of a connection, in the order of the key schedule (RFC 8446, section 7.1). Both
+//! sides begin with `start_keys` once the hellos are there, and go on with `data_secrets` after the
 //! server's `Finished`.
 
 use crate::tls::connection::state::Connection;
@@ -68,16 +68,16 @@ impl Connection {
     }
 
     /// Returns the secrets of the data, made of everything up to the server's `Finished`, which is
-    /// the transcript's last message.
+    /// the last message that `transcript` digests.
     pub(crate) fn data_secrets<C: Crypto>(
         &self,
         crypto: &mut C,
         common: &Common<C>,
         agreed: &Agreed,
+        transcript: &Secret,
     ) -> DataSecrets {
         let hash = self.suite.hash();
-        let digest = common.transcript.digest();
-        let derive = |label: &[u8]| agreed.schedule.derive::<C::Hasher>(hash, label, &digest);
+        let derive = |label: &[u8]| agreed.schedule.derive::<C::Hasher>(hash, label, transcript);
         let secrets = DataSecrets {
             client: derive(b"c ap traffic"),
             server: derive(b"s ap traffic"),

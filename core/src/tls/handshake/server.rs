@@ -242,7 +242,8 @@ impl Connection {
                 ticket::send(self, setup, expected, out)?;
             }
             ServerStage::Asked(asked) => {
-                self.check_finished(&self.peer_finished(common), message)?;
+                let expected = self.peer_finished::<C>(&common.transcript.digest());
+                self.check_finished(&expected, message)?;
                 self.receive = Keys::new::<C>(self.suite, &asked.secret);
                 if let Some(peer) = &mut setup.peer {
                     peer.set(self, common.name.get(), &asked.agreed, &asked.exporter);
@@ -310,7 +311,8 @@ pub(crate) fn follow<C: Crypto>(
     let ServerStage::Answering(answering) = &server.stage else {
         return Err(Alert::INTERNAL_ERROR);
     };
-    let secrets = connection.data_secrets(setup.crypto, common, &answering.agreed);
+    let digest = common.transcript.digest();
+    let secrets = connection.data_secrets(setup.crypto, common, &answering.agreed, &digest);
     connection.send = Keys::new::<C>(connection.suite, &secrets.server);
     if answering.asks_client {
         server.stage = ServerStage::Asked(Asked {
@@ -323,7 +325,7 @@ pub(crate) fn follow<C: Crypto>(
         return Ok(());
     }
     let hash = connection.suite.hash();
-    let verify_data = connection.peer_finished(common);
+    let verify_data = connection.peer_finished::<C>(&digest);
     connection.receive.set_next_secret(secrets.client);
     let content = verify_data.get(hash);
     let mut room = [0; MESSAGE_HEADER + HASH_MAX];

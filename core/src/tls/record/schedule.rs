@@ -82,13 +82,13 @@ const fn salt_without_psk(algorithm: HashAlgorithm) -> Secret {
 
 /// Longest label after `tls13 ` (RFC 8446, section 7.1).
 const LABEL_MAX: usize = 249;
-/// What every label begins with.
-const PREFIX: &[u8] = b"tls13 ";
+/// Bytes of `tls13 `, which every label begins with.
+const PREFIX_LEN: usize = 6;
 
 /// What HKDF-Expand-Label hashes for a block: the length of the output, a label and a context.
 struct Info<'a> {
-    len: [u8; 2],
-    label_len: [u8; 1],
+    /// Two bytes of the output's length, one of the label's, and the label's beginning.
+    front: [u8; 3 + PREFIX_LEN],
     label: &'a [u8],
     context_len: [u8; 1],
     context: &'a [u8],
@@ -97,9 +97,10 @@ struct Info<'a> {
 impl<'a> Info<'a> {
     fn new(label: &'a [u8], context: &'a [u8], len: usize) -> Self {
         invariant!(label.len() <= LABEL_MAX, "a label has a length of one byte");
+        let [high, low] = fit::<u16>(len).to_be_bytes();
+        let label_len = fit(PREFIX_LEN.saturating_add(label.len()));
         Self {
-            len: fit::<u16>(len).to_be_bytes(),
-            label_len: [fit(PREFIX.len().saturating_add(label.len()))],
+            front: [high, low, label_len, b't', b'l', b's', b'1', b'3', b' '],
             label,
             context_len: [fit(context.len())],
             context,
@@ -119,9 +120,7 @@ impl<'a> Info<'a> {
             secret.get(algorithm),
             &[
                 before,
-                &self.len,
-                &self.label_len,
-                PREFIX,
+                &self.front,
                 self.label,
                 &self.context_len,
                 self.context,

@@ -1,15 +1,22 @@
 //! TLS's cryptography by aws-lc-rs. Feature `aws-lc-rs`.
 
+mod ecdsa;
+mod x25519;
+
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
+use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, RsaKeyPair};
 use pki_types::SignatureVerificationAlgorithm;
 use usockets::tls::{
-    Alert, Crypto, Group, KeyError, MESSAGE_MAX, Machine, Private, SHARE_MAX, Scheme, Sha2, Shared,
-    Signer, Suite, TAG,
+    Alert, Crypto, Group, HashAlgorithm, Hasher, KeyError, MESSAGE_MAX, Machine, Private,
+    SHARE_MAX, Scheme, Sha2, Shared, Signer, Suite, TAG,
 };
 use webpki::aws_lc_rs as algorithms;
+use zeroize::Zeroize;
+
+use ecdsa::EcKey;
 
 /// Tries to find a private key of a NIST curve among random numbers; on P-256 each fails with a
 /// chance of 2^-32.
@@ -18,8 +25,8 @@ const DRAWS_MAX: usize = 16;
 /// [`Crypto`] by aws-lc-rs: several times as fast as
 /// [`RustCrypto`](usockets::tls::RustCrypto), and verifies RSA signatures too.
 ///
-/// It is C and assembly, links std, and asks the heap for every record and every key exchange.
-/// Hashes are those of `RustCrypto`.
+/// It is C and assembly, links std, and asks the heap for every record, and for every key exchange
+/// but X25519's. Hashes are those of `RustCrypto`.
 #[derive(Clone, Copy, Debug)]
 pub struct AwsLc<M> {
     machine: M,
@@ -130,6 +137,10 @@ impl<M: Machine> Crypto for AwsLc<M> {
         private: &mut Private,
         share: &mut [u8; SHARE_MAX],
     ) -> Result<usize, Alert> {
+        if group == Group::X25519 {
+            self.random(&mut private.0)?;
+            return put(share, &x25519::public(front(private)?));
+        }
         let key = self.draw(group, private)?;
         put_public(&key, share)
     }
@@ -142,8 +153,13 @@ impl<M: Machine> Crypto for AwsLc<M> {
         shared: &mut Shared,
     ) -> Result<usize, Alert> {
         let mut private = Private::ZERO;
+        if group == Group::X25519 {
+            let len = self.offer(group, &mut private, share)?;
+            agree_x25519(&private, theirs, shared)?;
+            return Ok(len);
+        }
         let key = self.draw(group, &mut private)?;
-        agree(&key, group, theirs, shared)?;
+        agree_nist(&key, group, theirs, shared)?;
         put_public(&key, share)
     }
 
@@ -154,7 +170,10 @@ impl<M: Machine> Crypto for AwsLc<M> {
         theirs: &[u8],
         shared: &mut Shared,
     ) -> Result<(), Alert> {
-        agree(&restore(group, private)?, group, theirs, shared)
+        match group {
+            Group::X25519 => agree_x25519(private, theirs, shared),
+            _ => agree_nist(&restore(group, private)?, group, theirs, shared),
+        }
     }
 }
 
@@ -172,7 +191,6 @@ fn cipher(suite: Suite, key: &[u8; 32]) -> Result<LessSafeKey, Alert> {
 
 fn algorithm(group: Group) -> Result<&'static agreement::Algorithm, Alert> {
     match group {
-        Group::X25519 => Ok(&agreement::X25519),
         Group::P256 => Ok(&agreement::ECDH_P256),
         Group::P384 => Ok(&agreement::ECDH_P384),
         _ => Err(Alert::INTERNAL_ERROR),
@@ -190,56 +208,46 @@ fn put_public(key: &PrivateKey, share: &mut [u8; SHARE_MAX]) -> Result<usize, Al
     let public = key
         .compute_public_key()
         .map_err(|_| Alert::INTERNAL_ERROR)?;
-    let public = public.as_ref();
+    put(share, public.as_ref())
+}
+
+fn put(share: &mut [u8; SHARE_MAX], public: &[u8]) -> Result<usize, Alert> {
     let target = share.get_mut(..public.len()).ok_or(Alert::INTERNAL_ERROR)?;
     target.copy_from_slice(public);
     Ok(public.len())
 }
 
-/// What stands before the 32 bytes of an X25519 key in its `SubjectPublicKeyInfo` (RFC 8410,
-/// section 4).
-const X25519_HEADER: &[u8] = &[0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 3, 33, 0];
-/// Bytes of an X25519 key.
-const X25519_LEN: usize = 32;
-
-/// Puts an X25519 key into its document. aws-lc-rs tries to read one first, and the error that it
-/// makes of a bare key is a fiftieth of the time of a handshake (perf, 18 of 990 samples).
-fn put_x25519<'a>(
-    document: &'a mut [u8; X25519_HEADER.len() + X25519_LEN],
-    key: &[u8],
-) -> Result<&'a [u8], Alert> {
-    if key.len() != X25519_LEN {
-        return Err(Alert::ILLEGAL_PARAMETER);
-    }
-    for (to, from) in document.iter_mut().zip(X25519_HEADER.iter().chain(key)) {
-        *to = *from;
-    }
-    Ok(document)
+/// Returns the front of a private key, which is all of it for X25519.
+fn front(private: &Private) -> Result<&[u8; x25519::LEN], Alert> {
+    private.0.first_chunk().ok_or(Alert::INTERNAL_ERROR)
 }
 
-fn agree(key: &PrivateKey, group: Group, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
-    // RFC 8446, section 4.2.8.2: only uncompressed points.
-    let point_len = match group {
-        Group::P256 => Some(65),
-        Group::P384 => Some(97),
-        _ => None,
-    };
-    if point_len.is_some_and(|len| theirs.len() != len || theirs.first() != Some(&4)) {
+fn agree_x25519(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result<(), Alert> {
+    // RFC 8446, section 4.2.8.2: of this length.
+    let theirs = theirs.try_into().map_err(|_| Alert::ILLEGAL_PARAMETER)?;
+    let mut secret = [0; x25519::LEN];
+    // RFC 8446, section 7.4.2: an all-zero secret must be refused.
+    if !x25519::agree(front(private)?, theirs, &mut secret) {
         return Err(Alert::ILLEGAL_PARAMETER);
     }
-    let mut document = [0; X25519_HEADER.len() + X25519_LEN];
-    let theirs = match group {
-        // RFC 8446, section 4.2.8.2: of this length.
-        Group::X25519 => put_x25519(&mut document, theirs)?,
-        _ => theirs,
-    };
+    shared.set(&secret);
+    secret.zeroize();
+    Ok(())
+}
+
+fn agree_nist(
+    key: &PrivateKey,
+    group: Group,
+    theirs: &[u8],
+    shared: &mut Shared,
+) -> Result<(), Alert> {
+    // RFC 8446, section 4.2.8.2: only uncompressed points.
+    let point_len = if group == Group::P384 { 97 } else { 65 };
+    if theirs.len() != point_len || theirs.first() != Some(&4) {
+        return Err(Alert::ILLEGAL_PARAMETER);
+    }
     let theirs = UnparsedPublicKey::new(algorithm(group)?, theirs);
     agreement::agree(key, theirs, Alert::ILLEGAL_PARAMETER, |secret| {
-        // RFC 8446, section 7.4.2: an all-zero secret of X25519 must be refused.
-        let any = secret.iter().fold(0, |any, byte| any | byte);
-        if group == Group::X25519 && any == 0 {
-            return Err(Alert::ILLEGAL_PARAMETER);
-        }
         shared.set(secret);
         Ok(())
     })
@@ -255,8 +263,8 @@ pub struct AwsLcKey(Key);
 
 #[derive(Debug)]
 enum Key {
-    P256(EcdsaKeyPair),
-    P384(EcdsaKeyPair),
+    P256(EcKey),
+    P384(EcKey),
     Rsa(RsaKeyPair),
 }
 
@@ -269,9 +277,10 @@ impl AwsLcKey {
     /// aws-lc can read it.
     pub fn from_der(document: &[u8]) -> Result<Self, KeyError> {
         let ecdsa = |algorithm| {
-            EcdsaKeyPair::from_pkcs8(algorithm, document)
+            let pair = EcdsaKeyPair::from_pkcs8(algorithm, document)
                 .or_else(|_| EcdsaKeyPair::from_private_key_der(algorithm, document))
-                .ok()
+                .ok()?;
+            EcKey::new(pair.private_key().as_der().ok()?.as_ref())
         };
         if let Some(key) = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING) {
             return Ok(Self(Key::P256(key)));
@@ -297,6 +306,17 @@ fn padding(scheme: Scheme) -> Option<&'static dyn signature::RsaEncoding> {
     }
 }
 
+fn sign_ecdsa(
+    key: &EcKey,
+    algorithm: HashAlgorithm,
+    message: &[u8],
+    signature: &mut [u8],
+) -> Option<usize> {
+    let mut hasher = Sha2::new(algorithm);
+    hasher.update(message);
+    key.sign(hasher.finish().get(algorithm), signature)
+}
+
 impl Signer for AwsLcKey {
     fn scheme(&self) -> Scheme {
         match &self.0 {
@@ -318,15 +338,11 @@ impl Signer for AwsLcKey {
     }
 
     fn sign_by(&self, scheme: Scheme, message: &[u8], signature: &mut [u8]) -> Option<usize> {
-        let random = SystemRandom::new();
         match &self.0 {
-            Key::P256(key) | Key::P384(key) => {
-                let made = key.sign(&random, message).ok()?;
-                let made = made.as_ref();
-                signature.get_mut(..made.len())?.copy_from_slice(made);
-                Some(made.len())
-            }
+            Key::P256(key) => sign_ecdsa(key, HashAlgorithm::Sha256, message, signature),
+            Key::P384(key) => sign_ecdsa(key, HashAlgorithm::Sha384, message, signature),
             Key::Rsa(key) => {
+                let random = SystemRandom::new();
                 let made = signature.get_mut(..key.public_modulus_len())?;
                 key.sign(padding(scheme)?, &random, message, made).ok()?;
                 Some(made.len())
