@@ -5,8 +5,8 @@
 #     tests/mutants.sh tcp 40         # 40 of the TCP's in user space, by a seed that is printed
 #     tests/mutants.sh tls 40 7       # 40 of TLS's, by the seed 7
 #
-# Fails if it is improbable that as many are noticed as are wanted: the end of the interval of 95 %
-# (Wilson) is below. A sample is held to what `tests/MUTANTS.md` knows of the whole, by that of 99.9 %.
+# Fails if fewer are noticed than are wanted. A sample is held to what `tests/MUTANTS.md` knows of the
+# whole, by the interval of 99.9 % (Wilson).
 # What was missed is in `target/mutants/WHAT/missed.txt`. Needs nightly.
 set -euo pipefail
 cd "$(dirname "$0")/.."

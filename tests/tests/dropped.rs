@@ -43,6 +43,39 @@ fn everything_closes_on_linux() {
     everything_closes(&mut usockets_tests::bed::LinuxBed::default());
 }
 
+/// The data of a socket is dropped as soon as its `on_close` was made.
+#[test]
+fn the_data_of_a_closed_socket_is_dropped() {
+    use std::sync::Arc;
+    use usockets::{Handler, Instant, Opened, Platform, Readiness, Socket};
+    use usockets_tests::scripted::Scripted;
+
+    struct Keeps(Arc<()>);
+
+    impl<P: Platform> Handler<P> for Keeps {
+        type Ext = Arc<()>;
+        type Context = ();
+
+        fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) -> Arc<()> {
+            Arc::clone(&self.0)
+        }
+
+        fn on_data(&mut self, _: &mut Socket<'_, P, Self>, _: &mut Arc<()>, _: &mut [u8]) {}
+    }
+
+    let (mut memory, mut buffer) = (Sockets::<Scripted, Keeps, 2>::new(), [0; 8]);
+    let mut lp = Loop::new(Scripted::default(), &mut memory, &mut buffer);
+    let mut handler = Keeps(Arc::new(()));
+    let to = Endpoint::tcp(([192, 0, 2, 1], 9).into());
+    let id = lp.net().connect(to, ()).unwrap();
+    lp.platform_mut().report(id, Readiness::WRITABLE);
+    for held in [2, 1] {
+        lp.poll(&mut handler, Some(Instant::ZERO)).unwrap();
+        assert_eq!(Arc::strong_count(&handler.0), held);
+        lp.net().close(id);
+    }
+}
+
 /// Another loop can have the memory; names that the first gave reach nobody in it (W2).
 #[test]
 fn the_memory_is_as_good_as_new() {

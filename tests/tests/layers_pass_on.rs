@@ -91,14 +91,14 @@ fn streams<P: Platform>(platform: &mut P) -> Vec<String> {
             ),
             format!("finish {:?}", platform.finish(socket)),
             format!("linger {:?}", platform.linger(socket)),
-            format!("local {:?}", platform.local_addr(socket)),
-            format!("peer {:?}", platform.peer_addr(socket)),
-            format!("protocol {:?}", platform.protocol(socket)),
+            format!("local {:?}", P::local_addr(platform, socket)),
+            format!("peer {:?}", P::peer_addr(platform, socket)),
+            format!("protocol {:?}", P::protocol(platform, socket)),
             format!("poll {:?}", platform.poll(Some(Instant::from_micros(5)))),
-            format!("deadline {:?}", platform.next_deadline()),
+            format!("deadline {:?}", P::next_deadline(platform)),
             format!("ready {:?}", platform.next_ready()),
             format!("woken {:?}", platform.woken()),
-            format!("now {:?}", platform.now()),
+            format!("now {:?}", P::now(platform)),
         ]);
         platform.abort(socket);
         platform.close(socket);

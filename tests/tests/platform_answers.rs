@@ -115,6 +115,24 @@ fn who_has_finished_is_not_told_of_room() {
     assert_eq!(side.script.count(|event| *event == Event::Writable(id)), 0);
 }
 
+/// Bytes from the peer are no room for ours; and one that is held up writes nothing.
+#[test]
+fn bytes_that_come_are_no_room() {
+    let mut side = side();
+    let id = connected(&mut side);
+    side.lp.platform_mut().answers.send = [Ok(1)].into();
+    assert_eq!(side.net().write(id, b"12345"), 1);
+    side.lp.platform_mut().answers.recv = [data(2)].into();
+    for (readiness, told) in [(Readiness::READABLE, 0), (Readiness::WRITABLE, 1)] {
+        assert_eq!(side.net().write(id, b"2345"), 0);
+        report(&mut side, id, readiness);
+        turn(&mut side);
+        let writable = side.script.count(|event| *event == Event::Writable(id));
+        assert_eq!(writable, told);
+    }
+    assert_eq!(calls(&side, "send"), 1);
+}
+
 /// What broke a connection is what was told first, but for "broken pipe", which hides the reason.
 #[test]
 fn the_first_error_is_the_reason() {
@@ -306,6 +324,53 @@ fn a_listener_that_stops_in_its_turn_lets_others_have_it() {
     assert_eq!(side.lp.stats().accepted, 1);
 }
 
+/// The slot that becomes free is for who has waited for one, whoever is reported first.
+#[test]
+fn a_slot_that_becomes_free_is_for_who_waits() {
+    let mut side = side();
+    let at = Endpoint::tcp(PEER.into());
+    let waits = SocketId::from(side.net().listen(at, 7).expect("a slot"));
+    let other = listening(&mut side, |at| at);
+    let (a, b) = (connected(&mut side), connected(&mut side));
+    report(&mut side, waits, Readiness::READABLE);
+    turn(&mut side);
+    assert_eq!(side.lp.stats().pauses, 1);
+    side.script.act(move |at, event| {
+        if matches!(event, Event::Data(..)) {
+            at.net().abort(a, 0);
+        }
+    });
+    side.lp.platform_mut().answers.recv = [data(1)].into();
+    side.lp.platform_mut().answers.accept = [accepted()].into();
+    report(&mut side, b, Readiness::READABLE);
+    report(&mut side, other, Readiness::READABLE);
+    turn(&mut side);
+    turn(&mut side);
+    let of_who_waits = |event: &Event| matches!(event, Event::Open(_, 7, _));
+    assert_eq!(side.script.count(of_who_waits), 1);
+}
+
+/// A listener that evicts, and has as many connections as it may, evicts one of its own.
+#[test]
+fn a_listener_at_its_most_evicts_one_of_its_own() {
+    let mut side = Side::with::<8>(0, Scripted::default(), 16, 8);
+    let idlest = connected(&mut side);
+    for _ in 0..3 {
+        turn(&mut side);
+    }
+    let full = |at: Endpoint<'static>| at.connections_max(1).when_full(WhenFull::EvictIdle);
+    let listener = listening(&mut side, full);
+    for _ in 0..2 {
+        side.lp.platform_mut().answers.accept = [accepted()].into();
+        report(&mut side, listener, Readiness::READABLE);
+        turn(&mut side);
+    }
+    assert_eq!(side.lp.stats().evicted, 1);
+    assert!(side.net().is_open(idlest));
+    let own = side.script.opened(1).expect("it opened");
+    assert_eq!(side.script.closed(own), Some(Closed::Evicted));
+}
+
 /// A platform that cannot stop its reports is asked again at each, and one that has stopped is not.
 #[test]
 fn a_paused_listener_is_muted_once() {
@@ -448,6 +513,42 @@ fn a_socket_that_is_reset_leaves_the_cork_empty() {
     assert!(sent[0].contains(&format!("{:?}", b"bc")), "{sent:?}");
 }
 
+/// What ends another socket's direction leaves the cork alone; what ends its holder's follows it.
+#[test]
+fn an_end_follows_what_its_own_socket_corked() {
+    let mut side = side();
+    let (one, other) = (connected(&mut side), connected(&mut side));
+    side.net().cork(one);
+    assert_eq!(side.net().write(one, b"a"), 1);
+    side.net().finish(other);
+    assert_eq!((calls(&side, "send"), calls(&side, "finish")), (0, 1));
+    side.net().finish(one);
+    let calls = side.lp.platform().calls.iter().rev();
+    let last: Vec<_> = calls.take(2).map(|call| &call[..4]).collect();
+    assert_eq!(last, ["fini", "send"]);
+}
+
+/// What calls of an iteration corked goes out at its end.
+#[test]
+fn a_cork_goes_out_at_the_end_of_the_iteration() {
+    let mut side = side();
+    let id = connected(&mut side);
+    side.script.act(|at, event| {
+        if let Event::Data(id, _) = event {
+            at.net().cork(*id);
+            assert_eq!(at.net().write(*id, b"a"), 1);
+            assert_eq!(at.net().write(*id, b"b"), 1);
+        }
+    });
+    side.lp.platform_mut().answers.recv = [data(1)].into();
+    report(&mut side, id, Readiness::READABLE);
+    turn(&mut side);
+    assert_eq!(calls(&side, "send"), 1);
+    side.net().close(id);
+    turn(&mut side);
+    assert_eq!(calls(&side, "linger"), 0, "no layer holds anything");
+}
+
 /// Corking another socket sends what the first was writing, and the second has it from then on.
 #[test]
 fn the_cork_goes_over_to_another_socket() {
@@ -513,6 +614,9 @@ fn descriptors_go_behind_what_was_written_before() {
     report(&mut side, id, Readiness::WRITABLE);
     turn(&mut side);
     assert_eq!(with(&mut side, id), Ok(3));
+    side.net().cork(id);
+    assert_eq!(side.net().write(id, b"ab"), 2);
+    assert_eq!(with(&mut side, id), Ok(3), "the cork went out");
     let refused = Err(Error::Exhausted);
     side.lp.platform_mut().answers.send_with_descriptors = [refused, Err(Error::Reset)].into();
     assert_eq!(with(&mut side, id), refused);
