@@ -241,3 +241,193 @@ impl Rack {
         (factor, persist, marks).hash(into);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// The segment of 10 octets at `place` times 10.
+    fn entry(place: u32, sent_at: u32, transmissions: u8) -> Outstanding {
+        Outstanding {
+            seq: Seq::new(10 * place),
+            sent_at,
+            len: 10,
+            marks: 0,
+            transmissions,
+        }
+    }
+
+    /// Returns which entries are lost that were not, and when more may be, in a repair with a least
+    /// round trip of 80 and a smoothed one of 400.
+    fn lost(rack: &Rack, entries: &[Outstanding], now: u32) -> (Vec<u32>, Option<u32>) {
+        let mut table = vec![Outstanding::EMPTY; entries.len()];
+        let mut board = Scoreboard::EMPTY;
+        for entry in entries {
+            assert!(board.push(&mut table, *entry));
+        }
+        let (next, found) = rack.detect(&mut board, &mut table, now, true, (80, 400));
+        let marks = |index: u32| board.get(&table, index).map_or(0, |entry| entry.marks);
+        let old = |index: u32| {
+            entries
+                .get(crate::number::place(index))
+                .map_or(0, |entry| entry.marks)
+        };
+        let lost: Vec<u32> = (0..board.len())
+            .filter(|index| marks(*index) != old(*index))
+            .collect();
+        assert_eq!(found, !lost.is_empty());
+        (lost, next)
+    }
+
+    /// Section 6.2, step 5: what was sent before the last delivery is lost once it is older than
+    /// that took, and not a microsecond sooner.
+    #[test]
+    fn what_was_sent_before_a_delivery_is_lost_in_time() {
+        let mut rack = Rack::new(Seq::new(0));
+        let sent = [(0, 100), (1, 110), (2, 120), (3, 120), (4, 130)];
+        let mut sent = sent.map(|(place, at)| entry(place, at, 1));
+        assert_eq!(
+            lost(&rack, &sent, 9_000),
+            (vec![], None),
+            "nothing is delivered"
+        );
+        rack.on_delivered(&sent[2], 220, 80);
+        assert_eq!(
+            lost(&rack, &sent, 199),
+            (vec![], Some(11)),
+            "the later of 1 and 11"
+        );
+        assert_eq!(lost(&rack, &sent, 200), (vec![0], Some(10)));
+        assert_eq!(lost(&rack, &sent, 210), (vec![0, 1], None));
+        assert_eq!(
+            lost(&rack, &sent, 9_000),
+            (vec![0, 1], None),
+            "not what went with it"
+        );
+        rack.on_delivered(&sent[3], 220, 80);
+        assert_eq!(
+            lost(&rack, &sent, 9_000),
+            (vec![0, 1, 2], None),
+            "sent with it, but before"
+        );
+        (sent[0].marks, sent[1].marks) = (Outstanding::SACKED, Outstanding::LOST);
+        assert_eq!(
+            lost(&rack, &sent, 9_000),
+            (vec![2], None),
+            "the others are no news"
+        );
+        // What was sent again lately hides nothing behind it; what was sent once does.
+        let sent = [
+            entry(0, 300, 2),
+            entry(1, 110, 1),
+            entry(2, 300, 1),
+            entry(3, 110, 1),
+        ];
+        assert_eq!(lost(&rack, &sent, 9_000), (vec![1], None));
+        rack.forget_delivery();
+        assert_eq!(lost(&rack, &sent, 9_000), (vec![], None));
+    }
+
+    /// Section 6.2, step 2: of deliveries that one counts which was sent last, and of those sent
+    /// at once the one that ends last. Clocks wrap.
+    #[test]
+    fn the_delivery_that_was_sent_last_counts() {
+        let mut rack = Rack::new(Seq::new(0));
+        let mut deliver = |entry: Outstanding, now: u32| {
+            rack.on_delivered(&entry, now, 80);
+            (rack.sent_at, rack.end.get(), rack.rtt)
+        };
+        let early = u32::MAX - 10;
+        assert_eq!(deliver(entry(5, early, 1), 80), (early, 60, 91));
+        assert_eq!(
+            deliver(entry(4, early, 1), 90),
+            (early, 60, 91),
+            "it ends before"
+        );
+        assert_eq!(deliver(entry(6, early, 1), 90), (early, 70, 101));
+        assert_eq!(
+            deliver(entry(7, early - 1, 1), 95),
+            (early, 70, 101),
+            "it was sent before"
+        );
+        assert_eq!(deliver(entry(1, 20, 1), 120), (20, 20, 100));
+        // An answer to what was sent again that comes too soon is one to the original.
+        assert_eq!(deliver(entry(1, 30, 2), 109), (20, 20, 100));
+        assert_eq!(deliver(entry(1, 30, 2), 110), (30, 20, 80));
+        assert_eq!(
+            deliver(entry(1, 40, 1), 50),
+            (40, 20, 10),
+            "sent once, it may come soon"
+        );
+    }
+
+    /// Step 3: reordering is what was sent once and comes behind something later.
+    #[test]
+    fn what_is_overtaken_shows_reordering() {
+        let delivered = |entries: &[Outstanding]| {
+            let mut rack = Rack::new(Seq::new(0));
+            for entry in entries {
+                rack.on_delivered(entry, 1_000, 80);
+            }
+            (rack.forward.get(), rack.reordering().seen != 0)
+        };
+        assert_eq!(delivered(&[entry(0, 1, 1), entry(2, 1, 1)]), (30, false));
+        assert_eq!(delivered(&[entry(2, 1, 1), entry(2, 1, 1)]), (30, false));
+        assert_eq!(delivered(&[entry(2, 1, 1), entry(1, 1, 2)]), (30, false));
+        let mut seen = [entry(2, 1, 1), entry(1, 1, 1), entry(0, 1, 1)];
+        assert_eq!(delivered(&seen), (30, true), "seen twice");
+        seen[2].transmissions = 2;
+        assert_eq!(delivered(&seen), (30, true));
+        assert_eq!(delivered(&seen[..1]), (30, false));
+    }
+
+    /// Step 4: no window for reordering while none was seen and a loss is likely; else a quarter of
+    /// the least round trip, by as many as rounds had duplicates, and no more than the smoothed one.
+    #[test]
+    fn the_window_for_reordering_grows_with_duplicates() {
+        let mut rack = Rack::new(Seq::new(0));
+        let window =
+            |rack: &Rack, repairing, sacked| rack.reorder_window(repairing, sacked, 80, 90);
+        assert_eq!(window(&rack, true, 0), 0);
+        assert_eq!(window(&rack, false, 3), 0);
+        assert_eq!(window(&rack, false, 2), 20);
+        rack.on_duplicate(Seq::new(50));
+        rack.on_duplicate(Seq::new(70));
+        assert_eq!(window(&rack, true, 3), 40, "once a round");
+        rack.on_ack(Seq::new(49));
+        rack.on_duplicate(Seq::new(70));
+        assert_eq!(window(&rack, true, 3), 40, "the round is not over");
+        rack.on_ack(Seq::new(50));
+        rack.on_duplicate(Seq::new(70));
+        assert_eq!(window(&rack, true, 3), 60);
+        rack.on_ack(Seq::new(70));
+        for _ in 0..4 {
+            rack.on_duplicate(Seq::new(70));
+            rack.on_ack(Seq::new(70));
+        }
+        assert_eq!(window(&rack, true, 3), 90, "the smoothed one");
+        for _ in 1..PERSIST {
+            rack.on_recovered();
+        }
+        let known = rack.reordering();
+        let mut resumed = Rack::resumed(Seq::new(7), known);
+        assert_eq!(window(&resumed, true, 3), 90);
+        resumed.on_recovered();
+        assert_eq!(window(&resumed, true, 3), 0, "after 16 recoveries");
+        resumed.on_delivered(&entry(2, 1, 1), 1_000, 80);
+        resumed.on_delivered(&entry(1, 1, 1), 1_000, 80);
+        assert_eq!(window(&resumed, true, 3), 20, "where it was seen");
+        assert!(
+            lost(
+                &Rack::resumed(Seq::new(7), resumed.reordering()),
+                &[entry(0, 1, 1)],
+                9_000
+            )
+            .0
+            .is_empty()
+        );
+    }
+}

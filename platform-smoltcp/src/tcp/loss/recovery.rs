@@ -151,4 +151,54 @@ mod tests {
         assert!((9..=10).contains(&sent), "{sent} sent");
         assert!((9_000..=10_000).contains(&pipe), "{pipe} on their way");
     }
+
+    /// RFC 6937, section 3: what may be sent, for what has arrived, is on its way and was sent.
+    #[test]
+    fn the_window_is_that_of_the_rfc() {
+        let window = |flight, sent, told, progress| {
+            let mut recovery = Recovery::new(Seq::new(0));
+            recovery.begin(Seq::new(9), flight);
+            recovery.on_sent(sent);
+            recovery.window(told, 1_000, 100, progress)
+        };
+        // Above ssthresh: of what has arrived its share, less what was sent; rounded up.
+        assert_eq!(window(2_000, 50, (500, 1_500), false), 1_500 + 200);
+        assert_eq!(window(2_000, 50, (501, 1_500), true), 1_500 + 201);
+        assert_eq!(window(2_000, 300, (500, 1_001), false), 1_001);
+        // Up to it: what has arrived and was not sent, and at least what has arrived now.
+        assert_eq!(
+            window(2_000, 50, (500, 600), false),
+            600 + 400,
+            "up to ssthresh"
+        );
+        assert_eq!(window(2_000, 50, (200, 600), false), 600 + 200);
+        assert_eq!(window(2_000, 500, (200, 600), false), 600 + 200);
+        assert_eq!(
+            window(2_000, 500, (200, 600), true),
+            600 + 300,
+            "a segment more"
+        );
+        assert_eq!(window(2_000, 500, (200, 1_000), true), 1_000);
+        // The first segment goes at once, and the window lets at least one go.
+        assert_eq!(window(2_000, 0, (0, 1_500), false), 1_500 + 100);
+        assert_eq!(window(2_000, 1, (0, 1_500), false), 1_500);
+        assert_eq!(window(2_000, 1, (0, 0), false), 100);
+        assert_eq!(
+            window(0, 1, (1, 1_001), false),
+            1_001 + 999,
+            "with nothing on its way"
+        );
+    }
+
+    /// What was on its way when it began may have been sent again; nothing else may.
+    #[test]
+    fn a_recovery_covers_what_was_on_its_way() {
+        let mut recovery = Recovery::new(Seq::new(0));
+        recovery.begin(Seq::new(50), 100);
+        let start = Seq::new(0).minus(50);
+        assert_eq!(recovery.start(), start);
+        let covers = |start: Seq, end| recovery.covers(Block::new(start, Seq::new(end)));
+        assert!(covers(start, 50) && covers(start.plus(1), 49));
+        assert!(!covers(start.minus(1), 50) && !covers(start, 51));
+    }
 }

@@ -140,4 +140,42 @@ mod tests {
         rtt.measure(9_000, 400_000_000);
         assert_eq!(rtt.least, 9_000, "the least is forgotten after minutes");
     }
+
+    /// The least round trip counts for five minutes from when it was measured last.
+    #[test]
+    fn the_least_round_trip_counts_for_five_minutes() {
+        let mut rtt = Rtt::NEW;
+        let second = 1_000_000;
+        rtt.measure(0, 70_000 * second);
+        assert_eq!((rtt.least, rtt.smoothed), (1, 1), "a microsecond at least");
+        rtt.measure(1, 70_100 * second);
+        rtt.measure(5, 70_400 * second + second - 1);
+        assert_eq!(rtt.least, 1, "measured again, it counts anew");
+        rtt.measure(5, 70_401 * second);
+        assert_eq!(rtt.least, 5);
+        rtt.measure(4, 70_402 * second);
+        assert_eq!(rtt.least, 4);
+    }
+
+    /// RFC 6298, section 2.3: a quarter of the difference, whichever way it is, and an eighth.
+    #[test]
+    fn measurements_are_smoothed() {
+        let mut rtt = Rtt::NEW;
+        rtt.back_off();
+        assert_eq!(rtt.timeout(), 2_000_000);
+        rtt.measure(800_000, 0);
+        assert_eq!(
+            (rtt.smoothed, rtt.timeout()),
+            (800_000, 800_000 + 4 * 400_000)
+        );
+        rtt.measure(400_000, 0);
+        assert_eq!(rtt.smoothed, 750_000);
+        assert_eq!(rtt.timeout(), 750_000 + 4 * (300_000 + 100_000));
+        rtt.restart_after_syn_loss();
+        assert_eq!(rtt.timeout(), 750_000 + 3_000_000);
+        for _ in 0..100 {
+            rtt.back_off();
+        }
+        assert_eq!(rtt.backoff, 31);
+    }
 }

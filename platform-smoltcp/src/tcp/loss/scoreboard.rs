@@ -430,6 +430,7 @@ impl Scoreboard {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::number::low;
     use std::vec::Vec;
 
     fn board(lens: &[u16]) -> (Scoreboard, Vec<Outstanding>) {
@@ -480,5 +481,245 @@ mod tests {
         assert_eq!((board.lost, board.len()), (50, 3));
         board.mark_all_lost(&mut table, true);
         assert_eq!(board.lost, 250);
+    }
+
+    /// What an octet has been through.
+    #[derive(Clone, Copy, Debug, Default, PartialEq)]
+    struct Octet {
+        marks: u8,
+        transmissions: u8,
+        sent_at: u32,
+    }
+
+    /// The octets on their way, each for itself.
+    struct Plain {
+        una: Seq,
+        octets: std::collections::VecDeque<Octet>,
+    }
+
+    impl Plain {
+        fn end(&self) -> Seq {
+            self.una.plus(count(self.octets.len()))
+        }
+
+        fn of(&mut self, start: Seq, len: u32) -> impl Iterator<Item = &mut Octet> {
+            let at = place(start.since(self.una));
+            self.octets.iter_mut().skip(at).take(place(len))
+        }
+
+        fn count(&self, marks: u8) -> u32 {
+            let has = |octet: &&Octet| octet.marks & marks != 0;
+            count(self.octets.iter().filter(has).count())
+        }
+
+        /// Compares each octet with its entry, and all sums.
+        fn check(&self, board: &mut Scoreboard, table: &[Outstanding]) {
+            let (mut at, mut sacked, mut again, mut lost) = (self.una, 0, false, None);
+            for index in 0..board.len() {
+                let entry = *board.get(table, index).unwrap();
+                assert_eq!((entry.seq, entry.len > 0), (at, true), "no gap");
+                for offset in 0..u32::from(entry.len) {
+                    let octet = self.octets[place(at.plus(offset).since(self.una))];
+                    let fin = octet.marks & Outstanding::FIN;
+                    assert_eq!(entry.marks & !Outstanding::FIN, octet.marks & !fin);
+                    assert_eq!(entry.transmissions, octet.transmissions);
+                    assert_eq!(entry.sent_at, octet.sent_at);
+                    let is_last = offset + 1 == u32::from(entry.len);
+                    assert_eq!(fin != 0, entry.has(Outstanding::FIN) && is_last);
+                    assert_eq!(board.find(table, at.plus(offset)), index);
+                }
+                at = entry.end();
+                sacked += u32::from(entry.has(Outstanding::SACKED));
+                again |=
+                    entry.transmissions > 1 && !entry.has(Outstanding::SACKED | Outstanding::LOST);
+                if lost.is_none() && entry.has(Outstanding::LOST) {
+                    lost = Some(index);
+                }
+            }
+            assert_eq!((at, board.find(table, at)), (self.end(), board.len()));
+            assert_eq!(board.sacked, self.count(Outstanding::SACKED));
+            assert_eq!(board.lost, self.count(Outstanding::LOST));
+            assert_eq!(
+                (board.sacked_len(), board.first_lost(table)),
+                (sacked, lost)
+            );
+            assert_eq!(board.has_sent_again(table), again);
+            let first = self
+                .octets
+                .front()
+                .is_some_and(|octet| octet.marks & 1 != 0);
+            assert_eq!(board.has_reneged(table), first);
+            assert_eq!(board.is_empty(), self.octets.is_empty());
+            assert!(board.get(table, board.len()).is_none());
+        }
+    }
+
+    /// Random calls on a ring that goes round many times, beside octets that are marked one by one.
+    #[test]
+    fn agrees_with_marks_on_each_octet() {
+        const ROOM: usize = 24;
+        for seed in 0..60 {
+            let mut random = crate::random::Random::new(seed);
+            let mut below = |bound: u32| low(random.below(bound.max(1).into()));
+            let mut table = std::vec![Outstanding::EMPTY; ROOM];
+            let mut board = Scoreboard::EMPTY;
+            let una = start();
+            let mut plain = Plain {
+                una,
+                octets: std::collections::VecDeque::new(),
+            };
+            for clock in 0..400_u32 {
+                let len = count(plain.octets.len());
+                let index = below(board.len());
+                let entry = board.get(&table, index).copied();
+                let whole = |entry: &Outstanding| (entry.seq, u32::from(entry.len));
+                match below(11) {
+                    0..3 => {
+                        assert_eq!(board.has_room(&table), board.len() + 2 < 24);
+                        let octets = 1 + below(9);
+                        let fin = if below(4) == 0 { Outstanding::FIN } else { 0 };
+                        let new = Outstanding {
+                            seq: plain.end(),
+                            sent_at: clock,
+                            len: octets as u16,
+                            marks: fin,
+                            transmissions: 1,
+                        };
+                        if board.has_room(&table) {
+                            assert!(board.push(&mut table, new));
+                            for octet in 1..=octets {
+                                let marks = if octet == octets { fin } else { 0 };
+                                plain.octets.push_back(Octet {
+                                    marks,
+                                    transmissions: 1,
+                                    sent_at: clock,
+                                });
+                            }
+                        }
+                    }
+                    3..5 if board.len() + 4 <= 24 => {
+                        let from = below(len + 1);
+                        let octets = below(len - from + 1);
+                        let block = Block::new(plain.una.plus(from), plain.una.plus(from + octets));
+                        let mut new = 0;
+                        board.mark_sacked(&mut table, block, |entry| new += u32::from(entry.len));
+                        for octet in plain.of(block.start, octets) {
+                            new -= u32::from(octet.marks & Outstanding::SACKED == 0);
+                            octet.marks = octet.marks & Outstanding::FIN | Outstanding::SACKED;
+                        }
+                        assert_eq!(new, 0, "what is new is told");
+                    }
+                    5 => {
+                        let octets = below(len + 1);
+                        let ack = plain.una.plus(octets);
+                        let mut at = plain.una;
+                        while let Some(entry) = board.pop_acked(&mut table, ack) {
+                            assert_eq!(entry.seq, at);
+                            at = entry.end();
+                        }
+                        assert_eq!(at, ack);
+                        plain.octets.drain(..place(octets));
+                        plain.una = ack;
+                    }
+                    6 => {
+                        let known = Outstanding::SACKED | Outstanding::LOST;
+                        let new = entry.is_some_and(|entry| !entry.has(known));
+                        assert_eq!(board.mark_lost(&mut table, index), new);
+                        if let Some((start, len)) = entry.as_ref().filter(|_| new).map(whole) {
+                            plain
+                                .of(start, len)
+                                .for_each(|octet| octet.marks |= Outstanding::LOST);
+                        }
+                    }
+                    7 => {
+                        board.mark_sent(&mut table, index, clock);
+                        if let Some((start, len)) = entry.as_ref().map(whole) {
+                            for octet in plain.of(start, len) {
+                                octet.marks &= !Outstanding::LOST;
+                                (octet.sent_at, octet.transmissions) =
+                                    (clock, octet.transmissions + 1);
+                            }
+                        }
+                    }
+                    8 if below(8) == 0 => {
+                        let keep = below(2) == 0;
+                        board.mark_all_lost(&mut table, keep);
+                        for octet in &mut plain.octets {
+                            if !keep {
+                                octet.marks &= !Outstanding::SACKED;
+                            }
+                            if octet.marks & Outstanding::SACKED == 0 {
+                                octet.marks |= Outstanding::LOST;
+                            }
+                        }
+                    }
+                    9 if below(4) == 0 => {
+                        board.clear_lost(&mut table);
+                        plain
+                            .octets
+                            .iter_mut()
+                            .for_each(|octet| octet.marks &= !Outstanding::LOST);
+                    }
+                    10 => {
+                        if let Some(entry) = entry {
+                            let first = below(u32::from(entry.len) + 3);
+                            let within = first > 0 && first < u32::from(entry.len);
+                            let cut = within && board.len() < 24;
+                            let at = entry.seq.plus(first);
+                            assert_eq!(board.split(&mut table, index, at), cut);
+                        }
+                    }
+                    _ => {}
+                }
+                plain.check(&mut board, &table);
+            }
+        }
+    }
+
+    /// New segments leave two entries free, and an entry is cut for a block only while one more cut
+    /// will be possible after it: what is acknowledged cumulatively may need that.
+    #[test]
+    fn a_full_table_is_not_cut() {
+        let mut table = [Outstanding::EMPTY; 6];
+        let mut board = Scoreboard::EMPTY;
+        for part in 0..3 {
+            let seq = start().plus(10 * part);
+            let entry = Outstanding {
+                seq,
+                len: 10,
+                ..Outstanding::EMPTY
+            };
+            assert!(board.has_room(&table) && board.push(&mut table, entry));
+        }
+        let of = |from, to| Block::new(start().plus(from), start().plus(to));
+        // With four entries one more cut may be made, with five none.
+        board.mark_sacked(&mut table, of(2, 20), |_| {});
+        assert_eq!((board.len(), board.sacked, board.sacked_len()), (4, 18, 2));
+        assert!(!board.has_room(&table));
+        board.mark_sacked(&mut table, of(22, 28), |_| panic!("nothing is whole in it"));
+        assert_eq!((board.len(), board.sacked), (5, 18));
+        board.mark_sacked(&mut table, of(22, 30), |_| {});
+        assert_eq!(
+            (board.len(), board.sacked),
+            (5, 26),
+            "whole, it needs no cut"
+        );
+        let entry = Outstanding {
+            seq: start().plus(30),
+            len: 10,
+            ..Outstanding::EMPTY
+        };
+        assert!(board.push(&mut table, entry));
+        assert!(!board.push(&mut table, entry), "full");
+        assert!(!board.split(&mut table, 5, start().plus(35)));
+        board.mark_sacked(&mut table, of(30, 35), |_| {
+            panic!("there is no room to cut")
+        });
+        assert_eq!((board.len(), board.sacked), (6, 26));
+        board.mark_sacked(&mut table, of(30, 40), |entry| assert_eq!(entry.len, 10));
+        assert_eq!(
+            board.sacked, 36,
+            "a block that grows is not taken for known"
+        );
     }
 }
