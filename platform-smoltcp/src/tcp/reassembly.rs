@@ -313,9 +313,7 @@ impl Receive {
     pub(super) fn wants_update(&self, capacity: u32) -> bool {
         let advance = self.advance(capacity);
         let two = u32::from(self.mss).saturating_mul(2);
-        let much = advance >= capacity >> 2
-            || self.window() <= capacity >> 3
-            || capacity <= two.saturating_mul(4);
+        let much = advance >= capacity >> 2 || self.window() <= capacity >> 3;
         // A peer that has no room for a full segment waits for it.
         let waits = self.window() < u32::from(self.mss) && advance >= self.step(capacity);
         waits || advance >= (capacity >> 1).max(1) || (advance >= two && much)
@@ -482,5 +480,205 @@ mod tests {
         receive.queued = 44;
         assert!(receive.wants_update(64));
         assert_eq!(receive.advertise(64, false), 20);
+    }
+
+    /// A connection that expects octet 100 and takes those before `edge`.
+    fn window(edge: u32) -> Receive {
+        let mut receive = Receive::NEW;
+        receive.start(Seq::new(99));
+        receive.edge = Seq::new(edge);
+        receive
+    }
+
+    /// RFC 9293, section 3.4, table 6, at the borders of the window.
+    #[test]
+    fn segments_are_acceptable_up_to_the_borders_of_the_window() {
+        let check = |edge, seq: u32, len| window(edge).is_acceptable(Seq::new(seq), len);
+        for (seq, len, acceptable) in [
+            (99, 0, false),
+            (100, 0, true),
+            (199, 0, true),
+            (200, 0, false),
+            (99, 1, false),
+            (100, 1, true),
+            (199, 1, true),
+            (200, 1, false),
+            (90, 10, false),
+            (91, 10, true),
+            (199, 500, true),
+            (200, 500, false),
+            (50, 150, true),
+        ] {
+            assert_eq!(check(200, seq, len), acceptable, "{len} at {seq}");
+        }
+        // Closed, it takes what has no text and lies at its edge.
+        assert!(check(100, 100, 0) && !check(100, 99, 0) && !check(100, 101, 0));
+        assert!(!check(100, 100, 1) && !check(100, 99, 2));
+        let mut receive = Receive::NEW;
+        receive.start(Seq::new(u32::MAX - 10));
+        receive.edge = receive.nxt.plus(20);
+        assert!(receive.is_acceptable(Seq::new(5), 1) && !receive.is_acceptable(Seq::new(10), 1));
+    }
+
+    /// RFC 9293, section 3.8.6.3: full is what the peer has sent as the largest segment.
+    #[test]
+    fn every_second_full_segment_is_acknowledged_at_once() {
+        let mut receive = window(65_000);
+        receive.mss = 1_000;
+        let mut second = |len: u32| {
+            receive.nxt = receive.nxt.plus(len);
+            receive.is_second_full(place(len))
+        };
+        assert!(!second(500) && second(500), "full, as far as is known");
+        receive.acked = receive.nxt;
+        let mut second = |len: u32| {
+            receive.nxt = receive.nxt.plus(len);
+            receive.is_second_full(place(len))
+        };
+        assert!(!second(600) && !second(599) && second(1));
+        receive.acked = receive.nxt;
+        receive.nxt = receive.nxt.plus(1_999);
+        assert!(!receive.is_second_full(70_000), "no larger than the MSS");
+        assert_eq!(receive.full(), 1_000);
+        receive.nxt = receive.nxt.plus(1);
+        assert!(receive.is_second_full(1));
+    }
+
+    /// When a window that has grown is told at once: for a peer that has no room for a full segment
+    /// by a segment or half the buffer, and else by two that are much of the window.
+    #[test]
+    fn a_window_that_opens_far_is_told_at_once() {
+        let wants = |capacity: u32, window: u32, advance: u32| {
+            let mut receive = self::window(100 + window);
+            receive.mss = 10;
+            receive.queued = capacity - window - advance;
+            receive.wants_update(capacity)
+        };
+        assert!(wants(1_000, 9, 10) && !wants(1_000, 9, 9) && !wants(1_000, 10, 10));
+        assert!(wants(1_000, 125, 20) && !wants(1_000, 125, 19) && !wants(1_000, 126, 20));
+        assert!(wants(1_000, 126, 250) && !wants(1_000, 126, 249));
+        assert!(wants(80, 40, 20) && !wants(80, 40, 19));
+        assert!(wants(30, 10, 15) && !wants(30, 10, 14));
+        assert!(wants(12, 0, 6) && !wants(12, 0, 5));
+        assert!(wants(1, 0, 1) && !wants(1, 0, 0) && !wants(0, 0, 0));
+    }
+
+    /// The window in the units of its scale, and as it stands on a SYN.
+    #[test]
+    fn windows_are_told_in_units_of_their_scale() {
+        let told = |shift, capacity, syn| {
+            let mut receive = window(100);
+            (receive.shift, receive.mss) = (shift, 10);
+            let field = receive.advertise(capacity, syn);
+            (field, receive.window())
+        };
+        assert_eq!(told(3, 1_003, false), (125, 1_000), "rounded down");
+        assert_eq!(told(3, 1_003, true), (1_003, 1_003), "not scaled");
+        assert_eq!(told(3, 1_000_000, false), (65_535, 65_535 << 3));
+        assert_eq!(told(3, 1_000_000, true), (65_535, 65_535));
+        assert_eq!(told(0, 9, false), (9, 9));
+        assert_eq!(told(0, 0, false), (0, 0));
+        let mut receive = window(160);
+        receive.mss = 10;
+        receive.queued = 31;
+        assert_eq!(
+            (receive.advertise(100, false), receive.edge),
+            (60, Seq::new(160)),
+            "too little"
+        );
+        receive.queued = 30;
+        assert_eq!(
+            (receive.advertise(100, false), receive.edge),
+            (70, Seq::new(170))
+        );
+        receive.queued = 90;
+        assert_eq!(receive.advertise(100, false), 70, "it is never taken back");
+    }
+
+    /// What has come twice is reported first, and counts as one of the blocks.
+    #[test]
+    fn no_more_blocks_are_reported_than_there_is_room_for() {
+        let mut memory = Memory::new();
+        let mut receive = window(160);
+        for at in [111, 121, 131] {
+            receive.take(Seq::new(at), &[1; 5], &mut memory.buffers());
+        }
+        assert!(receive.has_ranges() && receive.has_sack() && !receive.is_empty());
+        let starts = |receive: &mut Receive, max| {
+            let blocks = receive.sack_blocks(max, &memory.ranges);
+            let starts = blocks.as_slice().iter().map(|block| block.start.get());
+            starts.collect::<std::vec::Vec<_>>()
+        };
+        assert_eq!(starts(&mut receive, 2), [131, 121]);
+        receive.note_duplicate(Block::new(Seq::new(90), Seq::new(95)));
+        assert_eq!(starts(&mut receive, 3), [90, 131, 121]);
+        assert_eq!(
+            starts(&mut receive, 3),
+            [131, 121, 111],
+            "a duplicate is reported once"
+        );
+        receive.forget_out_of_order();
+        receive.note_duplicate(Block::new(Seq::new(90), Seq::new(95)));
+        assert!(!receive.has_ranges() && receive.has_sack() && !receive.is_empty());
+        receive.forget_duplicate();
+        assert!(!receive.has_sack() && receive.is_empty() && receive.is_acknowledged());
+        receive.queued = 1;
+        assert!(!receive.is_empty());
+        receive.discard(3);
+        assert_eq!((receive.nxt.get(), receive.is_acknowledged()), (103, false));
+    }
+
+    /// Text is kept where it belongs, also behind octets that have not been received, where the
+    /// buffer wraps.
+    #[test]
+    fn text_out_of_order_is_kept_behind_what_is_not_received() {
+        let mut memory = Memory::new();
+        let mut receive = window(164);
+        (receive.head, receive.queued) = (50, 4);
+        assert_eq!(
+            receive.take(Seq::new(103), b"late", &mut memory.buffers()),
+            Taken::OutOfOrder
+        );
+        assert_eq!(
+            receive.take(Seq::new(110), b"never", &mut memory.buffers()),
+            Taken::OutOfOrder
+        );
+        assert_eq!(
+            receive.take(Seq::new(100), b"too", &mut memory.buffers()),
+            Taken::Filled(7)
+        );
+        assert_eq!((receive.queued, receive.nxt), (11, Seq::new(107)));
+        assert_eq!(memory.receive[54..61], *b"toolate");
+        assert_eq!(
+            receive.take(Seq::new(107), b"and", &mut memory.buffers()),
+            Taken::Filled(8)
+        );
+        assert_eq!(memory.receive[61..], *b"and");
+        assert_eq!(memory.receive[..5], *b"never");
+        assert_eq!(
+            receive.take(Seq::new(115), b".", &mut memory.buffers()),
+            Taken::Advanced(1)
+        );
+        assert_eq!((receive.queued, receive.has_ranges()), (20, false));
+    }
+
+    /// Each thing that is wrong with a table of ranges is found.
+    #[test]
+    fn wrong_ranges_are_found() {
+        let mut receive = window(160);
+        receive.ranges = 2;
+        let check = |first: (u32, u32), second: (u32, u32)| {
+            let of = |(start, end)| Block::new(Seq::new(start), Seq::new(end));
+            receive.check_ranges(&[of(first), of(second)]).is_ok()
+        };
+        assert!(check((101, 110), (111, 160)) && check((111, 160), (101, 110)));
+        assert!(
+            !check((101, 110), (110, 160)) && !check((110, 160), (101, 110)),
+            "they touch"
+        );
+        assert!(!check((101, 112), (111, 160)) && !check((111, 112), (101, 160)));
+        assert!(!check((101, 101), (111, 160)), "one is empty");
+        assert!(!check((100, 110), (111, 160)) && !check((101, 110), (111, 161)));
+        assert!(receive.check_ranges(&[]).is_err(), "there are too few");
     }
 }

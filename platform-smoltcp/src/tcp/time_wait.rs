@@ -322,3 +322,175 @@ impl TimeWait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATEST: u32 = i32::MAX.cast_unsigned();
+
+    fn segment(flags: Flags, seq: u32, time: Option<u32>) -> Segment<'static> {
+        let timestamps = time.map(|value| Timestamps { value, echo: 0 });
+        Segment {
+            seq: Seq::new(seq),
+            ack: Seq::new(0),
+            window: 0,
+            flags,
+            options: Options {
+                timestamps,
+                ..Options::NONE
+            },
+            payload: &[],
+        }
+    }
+
+    /// RFC 6191, section 2, and RFC 1122, section 4.2.2.13: a SYN is new by its timestamp, and by
+    /// its number where timestamps do not tell.
+    #[test]
+    fn a_new_syn_is_told_by_its_timestamp_or_its_number() {
+        let is_new =
+            |clock, seq, time| is_newer(&segment(Flags::SYN, seq, time), Seq::new(50), clock);
+        for clock in [
+            PeerClock::At(9),
+            PeerClock::Outdated,
+            PeerClock::Silent,
+            PeerClock::Unused,
+        ] {
+            assert!(is_new(clock, 51, None) && !is_new(clock, 50, None));
+        }
+        let at = PeerClock::At(9);
+        assert!(is_new(at, 49, Some(10)) && is_new(at, 49, Some(9 + LATEST)));
+        assert!(!is_new(at, 51, Some(8)) && !is_new(at, 51, Some(10 + LATEST)));
+        assert!(
+            is_new(at, 51, Some(9)) && !is_new(at, 50, Some(9)),
+            "the same time"
+        );
+        assert!(is_new(PeerClock::Outdated, 49, Some(8)) && is_new(PeerClock::Silent, 49, Some(8)));
+        assert!(is_new(PeerClock::Unused, 51, Some(8)) && !is_new(PeerClock::Unused, 50, Some(8)));
+    }
+
+    /// RFC 9293, section 3.10.7.4, and RFC 1337.
+    #[test]
+    fn each_kind_of_segment_is_told() {
+        let kind = |flags, seq, acceptable| {
+            Kind::of(
+                &segment(flags, seq, None),
+                Seq::new(50),
+                PeerClock::Unused,
+                acceptable,
+            )
+        };
+        assert_eq!(kind(Flags::RST, 50, true), Kind::Nothing);
+        assert_eq!(kind(Flags::RST | Flags::SYN, 60, false), Kind::Nothing);
+        assert_eq!(kind(Flags::SYN, 60, true), Kind::NewSyn);
+        assert_eq!(kind(Flags::SYN, 40, true), Kind::Strange);
+        assert_eq!(kind(Flags::SYN | Flags::ACK, 60, true), Kind::Nothing);
+        assert_eq!(kind(Flags::SYN | Flags::ACK, 60, false), Kind::Strange);
+        assert_eq!(kind(Flags::FIN | Flags::ACK, 49, false), Kind::FinAgain);
+        assert_eq!(kind(Flags::FIN | Flags::ACK, 50, false), Kind::Strange);
+        assert_eq!(kind(Flags::ACK, 50, false), Kind::Strange);
+        assert_eq!(kind(Flags::ACK, 50, true), Kind::Nothing);
+    }
+
+    fn old(marks: u8) -> TimeWait {
+        TimeWait {
+            send_next: Seq::new(7),
+            receive_next: Seq::new(50),
+            recent: 9,
+            window: 3,
+            ..TimeWait {
+                marks,
+                ..TimeWait::EMPTY
+            }
+        }
+    }
+
+    fn acknowledges(old: &mut TimeWait, segment: &Segment<'_>) -> bool {
+        match old.on_segment(Instant::ZERO, segment, 1_000) {
+            TimeWaitAnswer::Acknowledge(ack) => {
+                assert_eq!((ack.seq.get(), ack.ack.get(), ack.window), (7, 50, 3));
+                assert_eq!(ack.flags, Flags::ACK);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// PAWS (RFC 7323, section 5.3): what is old by its timestamp is acknowledged, FIN or not; a
+    /// reset and a SYN are not old.
+    #[test]
+    fn what_is_old_by_its_timestamp_is_acknowledged() {
+        let of = |flags, time| {
+            acknowledges(
+                &mut old(TimeWait::TIMESTAMPS),
+                &segment(flags, 50, Some(time)),
+            )
+        };
+        assert!(of(Flags::ACK, 8) && of(Flags::ACK, 9_u32.wrapping_sub(LATEST)));
+        assert!(!of(Flags::ACK, 9) && !of(Flags::ACK, 8_u32.wrapping_sub(LATEST)));
+        assert!(!of(Flags::RST, 8));
+        let syn = old(TimeWait::TIMESTAMPS).on_segment(
+            Instant::ZERO,
+            &segment(Flags::SYN, 60, Some(10)),
+            0,
+        );
+        assert!(matches!(syn, TimeWaitAnswer::NewSyn(next) if next.get() == 7));
+        let again = segment(Flags::FIN, 49, Some(8));
+        assert!(
+            acknowledges(&mut old(TimeWait::TIMESTAMPS), &again),
+            "TIME-WAIT does not start anew"
+        );
+        let restart = old(0).on_segment(Instant::ZERO, &again, 0);
+        assert!(
+            matches!(restart, TimeWaitAnswer::Restart(ack) if ack.options.timestamps.is_none())
+        );
+        let again = segment(Flags::FIN, 49, Some(9));
+        let restart =
+            old(TimeWait::TIMESTAMPS).on_segment(Instant::from_micros(5_000), &again, 1_000);
+        let stamps = Timestamps {
+            value: 1_005,
+            echo: 9,
+        };
+        assert!(
+            matches!(restart, TimeWaitAnswer::Restart(ack) if ack.options.timestamps == Some(stamps))
+        );
+    }
+
+    /// What is a SYN to a peer of which only we would have used timestamps, or nobody.
+    #[test]
+    fn it_is_kept_whose_timestamps_there_were() {
+        let syn = segment(Flags::SYN, 40, Some(1));
+        let is_new = |marks| {
+            matches!(
+                old(marks).on_segment(Instant::ZERO, &syn, 0),
+                TimeWaitAnswer::NewSyn(_)
+            )
+        };
+        assert!(is_new(TimeWait::OFFERED) && !is_new(0) && !is_new(TimeWait::TIMESTAMPS));
+        assert!(acknowledges(&mut old(0), &segment(Flags::ACK, 51, None)));
+        assert!(
+            !acknowledges(&mut old(0), &segment(Flags::ACK, 50, None)),
+            "nothing to answer"
+        );
+    }
+
+    /// RFC 5961, section 7.
+    #[test]
+    fn strange_segments_are_answered_ten_times_a_second() {
+        let mut old = old(TimeWait::OFFERED);
+        let strange = segment(Flags::ACK, 51, None);
+        for second in [0, 1, 300] {
+            let now = Instant::from_micros(second * 1_000_000 + 999_999);
+            let answers = (0..40)
+                .filter(|_| {
+                    matches!(
+                        old.on_segment(now, &strange, 0),
+                        TimeWaitAnswer::Acknowledge(_)
+                    )
+                })
+                .count();
+            assert_eq!(answers, usize::from(CHALLENGES_MAX));
+            assert!(old.has(TimeWait::OFFERED) && !old.has(TimeWait::TIMESTAMPS));
+        }
+    }
+}

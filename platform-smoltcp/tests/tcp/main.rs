@@ -8,6 +8,7 @@
     reason = "a test may panic, and its numbers are small"
 )]
 
+mod acknowledgements;
 #[cfg(feature = "bbr")]
 mod bbr;
 #[cfg(feature = "plpmtud")]
@@ -23,6 +24,7 @@ mod options;
 #[cfg(feature = "pacing")]
 mod pacing;
 mod paths;
+mod quiet;
 mod requirements;
 mod script;
 mod states;

@@ -722,4 +722,17 @@ mod tests {
             "a block that grows is not taken for known"
         );
     }
+
+    /// A block whose first entry could not be cut is gone through again when there is room.
+    #[test]
+    fn what_was_not_cut_for_want_of_room_is_cut_later() {
+        let (mut board, table) = board(&[10, 10, 10, 5, 5]);
+        let mut table = table.get(..6).unwrap().to_vec();
+        let block = Block::new(start().plus(15), start().plus(30));
+        board.mark_sacked(&mut table, block, |entry| assert_eq!(entry.len, 10));
+        assert_eq!((board.sacked, board.len()), (10, 5));
+        assert!(board.pop_acked(&mut table, start().plus(10)).is_some());
+        board.mark_sacked(&mut table, block, |entry| assert_eq!(entry.len, 5));
+        assert_eq!((board.sacked, board.len()), (15, 5));
+    }
 }
