@@ -251,3 +251,91 @@ fn iss(secret: Secret, (local, remote): Pair, theirs: Seq, head: u32) -> Seq {
     let ends = hash(head) & ((1 << ENDS_BITS) - 1);
     Seq::new((low(head) << 24) | (whole << ENDS_BITS) | ends)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A timestamp with options is no later than the clock, and hardly earlier.
+    #[test]
+    fn a_timestamp_with_options_is_near_the_clock() {
+        let room = 1 << OPTION_BITS;
+        for clock in [0, 1, 31, 32, 63, 64, 1_000_031, u32::MAX] {
+            for bits in 0..room {
+                let value = carry(clock, bits);
+                assert_eq!(value & (room - 1), bits);
+                assert!(clock.wrapping_sub(value) < room, "{bits} at {clock}");
+            }
+        }
+    }
+
+    /// What a SYN offers is known again from the answer to the cookie, if the settings have it.
+    #[test]
+    fn cookies_keep_what_was_offered() {
+        let secret = Secret::new([9; 16]);
+        let pair = (([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 40_000).into());
+        let now = Instant::from_micros(987_654_321_000);
+        let told = |scale: Option<u8>, sack: bool, ecn: bool, settings: &Settings| {
+            let signs = if ecn {
+                Flags::ECE | Flags::CWR
+            } else {
+                Flags::NONE
+            };
+            let stamps = Timestamps { value: 5, echo: 0 };
+            let syn = Segment {
+                seq: Seq::new(70),
+                ack: Seq::new(0),
+                window: 9,
+                flags: Flags::SYN | signs,
+                options: Options {
+                    mss: Some(1_400),
+                    window_scale: scale,
+                    sack_permitted: sack,
+                    timestamps: Some(stamps),
+                    ..Options::NONE
+                },
+                payload: &[],
+            };
+            let answer = answer(secret, pair, now, &syn, settings, 65_535);
+            let echo = answer.options.timestamps.map_or(0, |stamps| stamps.value);
+            let ack = Segment {
+                seq: Seq::new(71),
+                ack: answer.seq.plus(1),
+                flags: Flags::ACK,
+                options: Options {
+                    timestamps: Some(Timestamps { value: 6, echo }),
+                    ..Options::NONE
+                },
+                ..syn
+            };
+            match check(secret, pair, now, &ack, settings) {
+                Some(Answer::Complete(cookie)) => (cookie.options, cookie.flags),
+                _ => (Options::NONE, Flags::NONE),
+            }
+        };
+        let settings = Settings::new(1_460);
+        for scale in [None, Some(0), Some(1), Some(8), Some(14)] {
+            for (sack, ecn) in [(true, true), (true, false), (false, true), (false, false)] {
+                let (options, flags) = told(scale, sack, ecn, &settings);
+                assert_eq!(options.mss, Some(1_400));
+                assert_eq!(
+                    (options.window_scale, options.sack_permitted),
+                    (scale, sack)
+                );
+                let is_asked = ecn && settings.accepts_ecn();
+                assert_eq!(flags.has(Flags::ECE | Flags::CWR), is_asked, "{ecn}");
+                assert_eq!(flags.has_any(Flags::ECE | Flags::CWR), is_asked);
+            }
+        }
+        let (options, _) = told(Some(15), true, false, &settings);
+        assert_eq!(options.window_scale, Some(14), "no larger");
+        let plain = settings.window_scaling(false).sack(false);
+        let (options, _) = told(Some(3), true, false, &plain);
+        assert_eq!(
+            (options.window_scale, options.sack_permitted),
+            (None, false)
+        );
+        let (options, _) = told(Some(3), true, true, &settings.timestamps(false));
+        assert_eq!(options.timestamps, None);
+    }
+}

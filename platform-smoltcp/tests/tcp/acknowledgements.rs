@@ -1,6 +1,9 @@
 //! What one acknowledgement says and what not, in repairs and outside of them.
 
-use usockets_smoltcp::tcp::{Block, Events, Flags, Options, Seq, Settings, Timestamps};
+use usockets::Error;
+use usockets_smoltcp::tcp::{
+    Block, Events, Flags, IcmpError, Options, Seq, Settings, State, Timestamps,
+};
 
 use crate::host::{Host, Packet};
 use crate::script::{MSS, OURS, Script, THEIRS, options};
@@ -411,5 +414,132 @@ fn a_repair_may_be_taken_back_for_half_a_minute() {
         script.get(echo(&script, 14_480, &first[0]));
         let window = window(&mut script);
         assert_eq!(window >= 10, taken, "{silent:?}, {age:?}: {window}");
+    }
+}
+
+/// Without SACK nothing is reported with it, whatever came out of order.
+#[test]
+fn no_blocks_go_to_a_peer_that_takes_none() {
+    let mut script = without_sack();
+    let sent = script.get(Packet::new(Flags::ACK, THEIRS + 9, OURS).payload(b"late"));
+    assert_eq!((sent.len(), sent[0].options.sack.as_slice()), (1, &[][..]));
+}
+
+/// Being drained is told each time.
+#[test]
+fn everything_sent_is_told_each_time() {
+    let mut script = Script::established();
+    for round in 1..=3 {
+        script.write(10);
+        script.get(script.ack(OURS + 10 * round));
+        assert!(script.events.has(Events::DRAINED) && !script.events.is_empty());
+        script.write(0);
+        script.get(script.ack(OURS + 10 * round));
+        assert!(script.events.is_empty());
+    }
+}
+
+/// RFC 9293, section 3.8.3: a peer that talks and acknowledges nothing is given up, too.
+#[test]
+fn a_peer_that_acknowledges_nothing_is_given_up() {
+    let mut script = Script::established();
+    script.write(100);
+    for round in 0..12 {
+        assert_eq!(script.state(), State::Established);
+        script.get(Packet::new(Flags::ACK, THEIRS + 4 * round, OURS).payload(b"text"));
+        script.wait(10_000_000);
+    }
+    assert_eq!(script.host.tcp.error(), Some(Error::TimedOut));
+}
+
+/// What a reset tells of: who was refused, what was lost, and what was not.
+#[test]
+fn a_reset_says_whether_something_was_lost() {
+    let reset = |mut script: Script, seq: u32| {
+        let ack = OURS;
+        script.get(Packet::new(Flags::RST, seq, ack));
+        assert_eq!(
+            (script.state(), script.events.has(Events::CLOSED)),
+            (State::Closed, true)
+        );
+        script.host.tcp.error()
+    };
+    let mut opening = Script::new();
+    let syn = Packet::new(Flags::SYN, THEIRS - 1, 0).options(options(true));
+    let now = opening.now();
+    opening.host.accept(now, &Script::plain(), OURS - 1, &syn);
+    assert_eq!(reset(opening, THEIRS), Some(Error::Refused));
+    assert_eq!(reset(Script::established(), THEIRS), Some(Error::Reset));
+    let ended =
+        |script: &mut Script| script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS));
+    let mut script = Script::established();
+    ended(&mut script);
+    assert_eq!(reset(script, THEIRS + 1), Some(Error::BrokenPipe));
+    // With our end asked for behind a window that is closed.
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(0));
+    script.host.send(b"text");
+    ended(&mut script);
+    script.get(Packet::new(Flags::ACK, THEIRS + 1, OURS).window(0));
+    script.host.tcp.shutdown();
+    assert_eq!(reset(script, THEIRS + 1), Some(Error::Reset));
+    for (text, error) in [(&b"text"[..], Some(Error::Reset)), (b"", None)] {
+        let mut script = Script::established();
+        ended(&mut script);
+        script.host.send(text);
+        script.host.tcp.shutdown();
+        script.sent();
+        assert_eq!(script.state(), State::LastAck);
+        assert_eq!(reset(script, THEIRS + 1), error);
+    }
+}
+
+/// A shell's reasons are told as they are.
+#[test]
+fn a_connection_is_given_up_for_a_reason() {
+    for (error, told) in [
+        (Error::Unreachable, Error::Unreachable),
+        (Error::Refused, Error::Refused),
+        (Error::Reset, Error::Reset),
+        (Error::Invalid, Error::TimedOut),
+    ] {
+        let mut script = Script::established();
+        script.host.tcp.give_up(error);
+        assert_eq!(script.host.tcp.error(), Some(told));
+        assert!(script.sent().is_empty());
+    }
+}
+
+/// FIN-WAIT-2 ends in time also where the owner closes only then.
+#[test]
+fn an_owner_may_close_in_fin_wait_2() {
+    let mut script = Script::established();
+    script.host.tcp.shutdown();
+    script.sent();
+    script.get(script.ack(OURS + 1));
+    assert!(script.host.tcp.deadline().is_none());
+    let now = script.now();
+    script.host.with(|tcp, buffers| tcp.close(now, buffers));
+    script.wait(59_000_000);
+    assert_eq!(script.state(), State::FinWait2);
+    script.wait(1_000_000);
+    assert_eq!(script.state(), State::Closed);
+}
+
+/// RFC 1191, section 6: what fits in the path is neither sent again nor waited for anew.
+#[test]
+fn what_fits_in_a_smaller_path_is_not_sent_again() {
+    let mut script = Script::established();
+    assert_eq!(script.write(1_000).len(), 1);
+    script.now += 5_000;
+    let due = script.host.tcp.deadline();
+    for mss in [1_000, 1_400, 9_000] {
+        let now = script.now();
+        let error = IcmpError::TooBig { mss };
+        script
+            .host
+            .with(|tcp, buffers| tcp.on_icmp(now, error, Seq::new(OURS), buffers));
+        assert!(script.sent().is_empty());
+        assert_eq!(script.host.tcp.deadline(), due);
     }
 }

@@ -61,8 +61,56 @@ fn a_name_that_was_used_is_acknowledged() {
     assert!(client.connection.is_open() && server.connection.is_open());
 }
 
+/// RFC 8446, appendix D.4: a server sends a change-cipher-spec record behind its first message, be
+/// it a wish for another hello, to a client with a session ID, and to no other.
+#[test]
+fn a_change_cipher_spec_comes_behind_a_servers_first_message() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = authority.issue(Kind::P256, &["localhost"]);
+    let slices = leaf.slices();
+    let identities = [leaf.identity(&slices)];
+    let config = Config::server(ServerConfig::new(&identities));
+    for id in [&[][..], &[5; 32]] {
+        for is_retried in [false, true] {
+            let [first, second] = two_hellos(id);
+            let mut server = Ours::server(1);
+            if is_retried {
+                server.feed(&config, &first);
+                let sent = core::mem::take(&mut server.output);
+                let kinds: &[u8] = if id.is_empty() { &[22] } else { &[22, 20] };
+                assert_eq!(contents(&sent), kinds);
+                server.feed(&config, &second);
+            } else {
+                // Without early data.
+                let (_, hello) = Puppet::client("localhost", &[]);
+                let at = 5 + 4 + 2 + 32;
+                let len = u8::try_from(id.len()).unwrap();
+                let body = [&hello[9..at], &[len], id, &hello[at + 1..]].concat();
+                server.feed(&config, &record(22, &message(1, &body)));
+            }
+            assert_eq!(server.broken, None);
+            let kinds = contents(&server.output);
+            let is_changed = !id.is_empty() && !is_retried;
+            assert_eq!(kinds[..2], [22, if is_changed { 20 } else { DATA }]);
+            assert!(kinds[2..].iter().all(|kind| *kind == DATA), "{kinds:?}");
+        }
+    }
+}
+
+/// Returns the kinds of records.
+fn contents(mut records: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let [kind, 3, 3, high, low, rest @ ..] = records {
+        kinds.push(*kind);
+        records = &rest[usize::from(u16::from_be_bytes([*high, *low]))..];
+    }
+    assert!(records.is_empty());
+    kinds
+}
+
 /// A hello that offers early data and no share, so that the server asks for one; and the second.
-fn two_hellos() -> [Vec<u8>; 2] {
+fn two_hellos(id: &[u8]) -> [Vec<u8>; 2] {
+    let id = [&[u8::try_from(id.len()).unwrap()], id].concat();
     let hello = |shares: &[u8], more: &[u8]| {
         let extensions = [
             &extension(43, &[2, 3, 4])[..],
@@ -74,7 +122,7 @@ fn two_hellos() -> [Vec<u8>; 2] {
         let body = [
             &[3, 3][..],
             &[9; 32],
-            &[0],
+            &id,
             &[0, 2, 0x13, 1],
             &[1, 0],
             &vector16(&extensions.concat()),
@@ -95,7 +143,7 @@ fn early_data_ends_with_the_second_hello() {
     let slices = leaf.slices();
     let identities = [leaf.identity(&slices)];
     let config = Config::server(ServerConfig::new(&identities));
-    let [first, second] = two_hellos();
+    let [first, second] = two_hellos(&[]);
     let early = record(DATA, &[0x55; 1_000]);
     let mut server = Ours::server(1);
     server.feed(&config, &first);

@@ -199,3 +199,25 @@ fn new_keys() {
         assert_eq!(ours.broken, Some(Broken::Sent(Alert::BAD_RECORD_MAC)));
     });
 }
+
+/// An alert in the clear is one until the peer has sent something protected (section 6: a
+/// protected connection is not ended by what anybody could send).
+#[test]
+fn alerts_in_the_clear() {
+    let roots = Authority::new(Kind::P256).anchors();
+    let config = &Config::client(ClientConfig::new(&roots));
+    for is_protected in [false, true] {
+        let mut client = Ours::client(1, config, "localhost");
+        let (mut puppet, answer) = Puppet::server(&core::mem::take(&mut client.output));
+        client.feed(config, &answer);
+        if is_protected {
+            client.feed(config, &puppet.seal(&message(8, &[0, 0])));
+        }
+        client.feed(config, &record(ALERT, &[2, 40]));
+        let broken = match is_protected {
+            false => Broken::Received(Alert::HANDSHAKE_FAILURE),
+            true => Broken::Sent(Alert::UNEXPECTED_MESSAGE),
+        };
+        assert_eq!(client.broken, Some(broken));
+    }
+}

@@ -127,6 +127,20 @@ fn a_client_checks_what_a_server_shows() {
         );
         assert_eq!(ours.broken, BAD_STATUS.map(Broken::Sent), "{end}");
     }
+    // Of a failure, of another kind or with something behind it, it counts as little.
+    let status = response.windows(3).position(|bytes| bytes == [0x0a, 1, 0]);
+    let basic = [0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
+    let kind = response.windows(9).position(|bytes| bytes == basic);
+    for (what, at) in [
+        ("a failure", status.unwrap() + 2),
+        ("a kind", kind.unwrap() + 8),
+    ] {
+        let mut changed = response.clone();
+        changed[at] = 3;
+        show(&authority, &leaf, what, &changed, BAD_STATUS);
+    }
+    let longer = [&response[..], &[0]].concat();
+    show(&authority, &leaf, "longer", &longer, BAD_STATUS);
     // A failure of the responder's, `tryLater`.
     let failure = der(0x30, &[vec![0x0a, 1, 3]]);
     show(&authority, &leaf, "a failure", &failure, BAD_STATUS);

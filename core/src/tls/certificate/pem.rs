@@ -173,3 +173,26 @@ impl Decoder {
         Some(Some(byte))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a section with these lines holds.
+    fn read<'m>(text: &str, memory: &'m mut [u8]) -> Result<Option<&'m mut [u8]>, PemError> {
+        Pem::new(text.as_bytes()).next("KEY", memory)
+    }
+
+    /// RFC 1421, section 4.6.1.1: only a whole header says that what follows is encrypted.
+    #[test]
+    fn an_encrypted_section_is_told_by_its_header() {
+        let memory = &mut [0; 64];
+        let encrypted = "-----BEGIN KEY-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END KEY-----\n";
+        assert_eq!(read(encrypted, memory), Err(PemError::Encrypted));
+        let clear = "-----BEGIN KEY-----\nProc-Type: 4,MIC-CLEAR\n\nQUJD\n-----END KEY-----\n";
+        assert_eq!(read(clear, memory), Err(PemError::Malformed));
+        let word = "-----BEGIN KEY-----\nQUJDENCRYPTED\nAAA\n-----END KEY-----\n";
+        let mut whole = [65, 66, 67, 16, 208, 145, 96, 244, 196, 12, 0, 0];
+        assert_eq!(read(word, memory), Ok(Some(&mut whole[..])));
+    }
+}
