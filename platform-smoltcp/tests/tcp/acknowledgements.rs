@@ -291,7 +291,7 @@ fn the_first_that_advances_lets_new_segments_go() {
     script.write(14_600);
     script.wait(300_000);
     assert_eq!(places(&script.get(script.ack(OURS + FULL))), [1, 2]);
-    script.host.send(&[1; 20_000]);
+    script.host.send(&vec![1; 20_000]);
     assert_eq!(places(&script.get(script.ack(OURS + 2 * FULL))), [3, 4]);
 }
 
