@@ -76,7 +76,7 @@ impl Connection {
     }
 
     /// Returns true if a segment acknowledges nothing new and says nothing else (RFC 5681, section
-    /// 2). Only where something is on its way does that mean anything.
+    /// 2).
     fn is_duplicate(&self, segment: &Segment<'_>) -> bool {
         segment.ack == self.send.una
             && segment.payload.is_empty()
@@ -84,6 +84,7 @@ impl Connection {
             && !segment.flags.has(Flags::FIN)
             && !segment.flags.has(Flags::CUT)
             && segment.window == self.send.window
+            && self.flight() > 0
     }
 
     /// Marks what a SACK option acknowledges.
@@ -266,7 +267,9 @@ impl Connection {
             self.board.clear_lost(buffers.outstanding);
             self.undo();
         }
+        let before = self.board.lost;
         let (next, lost) = self.detect_losses(now, buffers, told);
+        let lost = lost && self.board.lost > before;
         self.update_congestion(now, buffers, told, lost);
         #[cfg(feature = "bbr")]
         self.follow_model(now, told, window);

@@ -313,7 +313,9 @@ impl Receive {
     pub(super) fn wants_update(&self, capacity: u32) -> bool {
         let advance = self.advance(capacity);
         let two = u32::from(self.mss).saturating_mul(2);
-        let much = advance >= capacity >> 2 || self.window() <= capacity >> 3;
+        let much = advance >= capacity >> 2
+            || self.window() <= capacity >> 3
+            || capacity <= two.saturating_mul(4);
         // A peer that has no room for a full segment waits for it.
         let waits = self.window() < u32::from(self.mss) && advance >= self.step(capacity);
         waits || advance >= (capacity >> 1).max(1) || (advance >= two && much)

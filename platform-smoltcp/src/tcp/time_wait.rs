@@ -451,9 +451,11 @@ mod tests {
             value: 1_005,
             echo: 9,
         };
-        assert!(
-            matches!(restart, TimeWaitAnswer::Restart(ack) if ack.options.timestamps == Some(stamps))
-        );
+        let told = match restart {
+            TimeWaitAnswer::Restart(ack) => ack.options.timestamps,
+            _ => None,
+        };
+        assert_eq!(told, Some(stamps));
     }
 
     /// What is a SYN to a peer of which only we would have used timestamps, or nobody.

@@ -145,10 +145,15 @@ impl Timers {
     pub(super) fn tick(&mut self, now: u64) {
         let base = base_of(self.base);
         if now.saturating_sub(base) > LATE {
-            // Those that do not run mean nothing.
-            self.main_at = micros32(self.main_due().max(now));
-            self.ack_at = micros32(near(base, self.ack_at).max(now));
-            self.life_at = millis(self.life_due().max(now));
+            if self.main != Main::Stopped && self.main_due() <= now {
+                self.main_at = micros32(now);
+            }
+            if self.ack_runs && near(base, self.ack_at) <= now {
+                self.ack_at = micros32(now);
+            }
+            if self.life_runs && self.life_due() <= now {
+                self.life_at = millis(now);
+            }
         }
         if self
             .pace_due()
@@ -464,7 +469,7 @@ impl Connection {
         if main {
             self.on_main_timer(now, buffers, &mut events);
         }
-        if life {
+        if life && self.timers.life_runs {
             self.on_life_timer(now, &mut events);
         }
         events

@@ -127,7 +127,17 @@ fn a_client_checks_what_a_server_shows() {
         );
         assert_eq!(ours.broken, BAD_STATUS.map(Broken::Sent), "{end}");
     }
-    // Of a failure, of another kind or with something behind it, it counts as little.
+    // A failure of the responder's, `tryLater`.
+    let failure = der(0x30, &[vec![0x0a, 1, 3]]);
+    show(&authority, &leaf, "a failure", &failure, BAD_STATUS);
+}
+
+/// Of a failure, of another kind or with something behind it, a response counts for nothing.
+#[test]
+fn a_client_checks_what_a_response_is() {
+    let authority = Authority::new(Kind::P256);
+    let leaf = numbered(&authority, SERIAL);
+    let response = Response::good(SERIAL).sign(&authority);
     let status = response.windows(3).position(|bytes| bytes == [0x0a, 1, 0]);
     let basic = [0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
     let kind = response.windows(9).position(|bytes| bytes == basic);
@@ -141,9 +151,6 @@ fn a_client_checks_what_a_server_shows() {
     }
     let longer = [&response[..], &[0]].concat();
     show(&authority, &leaf, "longer", &longer, BAD_STATUS);
-    // A failure of the responder's, `tryLater`.
-    let failure = der(0x30, &[vec![0x0a, 1, 3]]);
-    show(&authority, &leaf, "a failure", &failure, BAD_STATUS);
 }
 
 /// A response counts from its `thisUpdate` until its `nextUpdate`, to the second.

@@ -282,9 +282,9 @@ fn rsa<P: Provider>() {
 #[test]
 fn rust_crypto_with_room() {
     let crypto = WithRoom::<_, 2_048>::new(RustCrypto::new(Known([7; 96])));
-    aead(crypto.clone());
-    x25519(crypto.clone());
-    p256(crypto.clone());
+    aead(crypto);
+    x25519(crypto);
+    p256(crypto);
     p384(crypto);
 }
 

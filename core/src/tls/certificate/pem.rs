@@ -185,7 +185,7 @@ mod tests {
 
     /// RFC 1421, section 4.6.1.1: only a whole header says that what follows is encrypted.
     #[test]
-    fn an_encrypted_section_is_told_by_its_header() {
+    fn a_header_says_that_a_section_is_encrypted() {
         let memory = &mut [0; 64];
         let encrypted = "-----BEGIN KEY-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END KEY-----\n";
         assert_eq!(read(encrypted, memory), Err(PemError::Encrypted));

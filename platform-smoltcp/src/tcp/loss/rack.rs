@@ -252,7 +252,7 @@ mod tests {
     /// The segment of 10 octets at `place` times 10.
     fn entry(place: u32, sent_at: u32, transmissions: u8) -> Outstanding {
         Outstanding {
-            seq: Seq::new(10 * place),
+            seq: Seq::new(place.saturating_mul(10)),
             sent_at,
             len: 10,
             marks: 0,
@@ -385,7 +385,7 @@ mod tests {
     }
 
     /// Step 4: no window for reordering while none was seen and a loss is likely; else a quarter of
-    /// the least round trip, by as many as rounds had duplicates, and no more than the smoothed one.
+    /// the least round trip, times the rounds with duplicates, and no more than the smoothed one.
     #[test]
     fn the_window_for_reordering_grows_with_duplicates() {
         let mut rack = Rack::new(Seq::new(0));

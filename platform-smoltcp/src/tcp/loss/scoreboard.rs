@@ -524,12 +524,12 @@ mod tests {
                     assert_eq!(entry.marks & !Outstanding::FIN, octet.marks & !fin);
                     assert_eq!(entry.transmissions, octet.transmissions);
                     assert_eq!(entry.sent_at, octet.sent_at);
-                    let is_last = offset + 1 == u32::from(entry.len);
+                    let is_last = offset.saturating_add(1) == u32::from(entry.len);
                     assert_eq!(fin != 0, entry.has(Outstanding::FIN) && is_last);
                     assert_eq!(board.find(table, at.plus(offset)), index);
                 }
                 at = entry.end();
-                sacked += u32::from(entry.has(Outstanding::SACKED));
+                sacked = u32::saturating_add(sacked, entry.has(Outstanding::SACKED).into());
                 again |=
                     entry.transmissions > 1 && !entry.has(Outstanding::SACKED | Outstanding::LOST);
                 if lost.is_none() && entry.has(Outstanding::LOST) {
@@ -554,124 +554,161 @@ mod tests {
         }
     }
 
+    /// A board, its table and the octets beside it.
+    struct Pair {
+        board: Scoreboard,
+        table: Vec<Outstanding>,
+        plain: Plain,
+    }
+
+    impl Pair {
+        const ROOM: u32 = 24;
+
+        fn push(&mut self, len: u16, fin: u8, now: u32) {
+            let has_room = self.board.len().saturating_add(2) < Self::ROOM;
+            assert_eq!(self.board.has_room(&self.table), has_room);
+            if !has_room {
+                return;
+            }
+            let new = Outstanding {
+                seq: self.plain.end(),
+                sent_at: now,
+                len,
+                marks: fin,
+                transmissions: 1,
+            };
+            assert!(self.board.push(&mut self.table, new));
+            for octet in 1..=len {
+                self.plain.octets.push_back(Octet {
+                    marks: if octet == len { fin } else { 0 },
+                    transmissions: 1,
+                    sent_at: now,
+                });
+            }
+        }
+
+        /// Where there is room for two cuts.
+        fn mark_sacked(&mut self, from: u32, octets: u32) {
+            if self.board.len().saturating_add(4) > Self::ROOM {
+                return;
+            }
+            let start = self.plain.una.plus(from);
+            let (block, mut told) = (Block::new(start, start.plus(octets)), 0_u32);
+            let each = |entry: &Outstanding| told = told.saturating_add(u32::from(entry.len));
+            self.board.mark_sacked(&mut self.table, block, each);
+            let mut new = 0_u32;
+            for octet in self.plain.of(start, octets) {
+                new = new.saturating_add(u32::from(octet.marks & Outstanding::SACKED == 0));
+                octet.marks = octet.marks & Outstanding::FIN | Outstanding::SACKED;
+            }
+            assert_eq!(new, told, "what is new is told");
+        }
+
+        fn pop_acked(&mut self, octets: u32) {
+            let (mut at, ack) = (self.plain.una, self.plain.una.plus(octets));
+            while let Some(entry) = self.board.pop_acked(&mut self.table, ack) {
+                assert_eq!(entry.seq, at);
+                at = entry.end();
+            }
+            assert_eq!(at, ack);
+            self.plain.octets.drain(..place(octets));
+            self.plain.una = ack;
+        }
+
+        fn mark_lost(&mut self, index: u32) {
+            let entry = self.board.get(&self.table, index).copied();
+            let known = Outstanding::SACKED | Outstanding::LOST;
+            let entry = entry.filter(|entry| !entry.has(known));
+            assert_eq!(
+                self.board.mark_lost(&mut self.table, index),
+                entry.is_some()
+            );
+            if let Some(entry) = entry {
+                let octets = self.plain.of(entry.seq, entry.len.into());
+                octets.for_each(|octet| octet.marks |= Outstanding::LOST);
+            }
+        }
+
+        fn mark_sent(&mut self, index: u32, now: u32) {
+            let entry = self.board.get(&self.table, index).copied();
+            self.board.mark_sent(&mut self.table, index, now);
+            if let Some(entry) = entry {
+                for octet in self.plain.of(entry.seq, entry.len.into()) {
+                    octet.marks &= !Outstanding::LOST;
+                    octet.sent_at = now;
+                    octet.transmissions = octet.transmissions.saturating_add(1);
+                }
+            }
+        }
+
+        fn mark_all_lost(&mut self, keep: bool) {
+            self.board.mark_all_lost(&mut self.table, keep);
+            for octet in &mut self.plain.octets {
+                if !keep {
+                    octet.marks &= !Outstanding::SACKED;
+                }
+                if octet.marks & Outstanding::SACKED == 0 {
+                    octet.marks |= Outstanding::LOST;
+                }
+            }
+        }
+
+        fn clear_lost(&mut self) {
+            self.board.clear_lost(&mut self.table);
+            let octets = self.plain.octets.iter_mut();
+            octets.for_each(|octet| octet.marks &= !Outstanding::LOST);
+        }
+
+        fn split(&mut self, index: u32, first: u32) {
+            let Some(entry) = self.board.get(&self.table, index).copied() else {
+                return;
+            };
+            let within = first > 0 && first < u32::from(entry.len);
+            let cut = within && self.board.len() < Self::ROOM;
+            let at = entry.seq.plus(first);
+            assert_eq!(self.board.split(&mut self.table, index, at), cut);
+        }
+    }
+
     /// Random calls on a ring that goes round many times, beside octets that are marked one by one.
     #[test]
     fn agrees_with_marks_on_each_octet() {
-        const ROOM: usize = 24;
         for seed in 0..60 {
             let mut random = crate::random::Random::new(seed);
             let mut below = |bound: u32| low(random.below(bound.max(1).into()));
-            let mut table = std::vec![Outstanding::EMPTY; ROOM];
-            let mut board = Scoreboard::EMPTY;
-            let una = start();
-            let mut plain = Plain {
-                una,
-                octets: std::collections::VecDeque::new(),
+            let mut pair = Pair {
+                board: Scoreboard::EMPTY,
+                table: std::vec![Outstanding::EMPTY; place(Pair::ROOM)],
+                plain: Plain {
+                    una: start(),
+                    octets: std::collections::VecDeque::new(),
+                },
             };
-            for clock in 0..400_u32 {
-                let len = count(plain.octets.len());
-                let index = below(board.len());
-                let entry = board.get(&table, index).copied();
-                let whole = |entry: &Outstanding| (entry.seq, u32::from(entry.len));
+            for now in 0..400_u32 {
+                let len = count(pair.plain.octets.len());
+                let index = below(pair.board.len());
+                let from = below(len.saturating_add(1));
+                let rest = below(len.saturating_sub(from).saturating_add(1));
+                let small = below(10);
                 match below(11) {
                     0..3 => {
-                        assert_eq!(board.has_room(&table), board.len() + 2 < 24);
-                        let octets = 1 + below(9);
-                        let fin = if below(4) == 0 { Outstanding::FIN } else { 0 };
-                        let new = Outstanding {
-                            seq: plain.end(),
-                            sent_at: clock,
-                            len: octets as u16,
-                            marks: fin,
-                            transmissions: 1,
-                        };
-                        if board.has_room(&table) {
-                            assert!(board.push(&mut table, new));
-                            for octet in 1..=octets {
-                                let marks = if octet == octets { fin } else { 0 };
-                                plain.octets.push_back(Octet {
-                                    marks,
-                                    transmissions: 1,
-                                    sent_at: clock,
-                                });
-                            }
-                        }
+                        let octets = u16::try_from(small.max(1)).unwrap();
+                        pair.push(
+                            octets,
+                            if from % 4 == 0 { Outstanding::FIN } else { 0 },
+                            now,
+                        );
                     }
-                    3..5 if board.len() + 4 <= 24 => {
-                        let from = below(len + 1);
-                        let octets = below(len - from + 1);
-                        let block = Block::new(plain.una.plus(from), plain.una.plus(from + octets));
-                        let mut new = 0;
-                        board.mark_sacked(&mut table, block, |entry| new += u32::from(entry.len));
-                        for octet in plain.of(block.start, octets) {
-                            new -= u32::from(octet.marks & Outstanding::SACKED == 0);
-                            octet.marks = octet.marks & Outstanding::FIN | Outstanding::SACKED;
-                        }
-                        assert_eq!(new, 0, "what is new is told");
-                    }
-                    5 => {
-                        let octets = below(len + 1);
-                        let ack = plain.una.plus(octets);
-                        let mut at = plain.una;
-                        while let Some(entry) = board.pop_acked(&mut table, ack) {
-                            assert_eq!(entry.seq, at);
-                            at = entry.end();
-                        }
-                        assert_eq!(at, ack);
-                        plain.octets.drain(..place(octets));
-                        plain.una = ack;
-                    }
-                    6 => {
-                        let known = Outstanding::SACKED | Outstanding::LOST;
-                        let new = entry.is_some_and(|entry| !entry.has(known));
-                        assert_eq!(board.mark_lost(&mut table, index), new);
-                        if let Some((start, len)) = entry.as_ref().filter(|_| new).map(whole) {
-                            plain
-                                .of(start, len)
-                                .for_each(|octet| octet.marks |= Outstanding::LOST);
-                        }
-                    }
-                    7 => {
-                        board.mark_sent(&mut table, index, clock);
-                        if let Some((start, len)) = entry.as_ref().map(whole) {
-                            for octet in plain.of(start, len) {
-                                octet.marks &= !Outstanding::LOST;
-                                (octet.sent_at, octet.transmissions) =
-                                    (clock, octet.transmissions + 1);
-                            }
-                        }
-                    }
-                    8 if below(8) == 0 => {
-                        let keep = below(2) == 0;
-                        board.mark_all_lost(&mut table, keep);
-                        for octet in &mut plain.octets {
-                            if !keep {
-                                octet.marks &= !Outstanding::SACKED;
-                            }
-                            if octet.marks & Outstanding::SACKED == 0 {
-                                octet.marks |= Outstanding::LOST;
-                            }
-                        }
-                    }
-                    9 if below(4) == 0 => {
-                        board.clear_lost(&mut table);
-                        plain
-                            .octets
-                            .iter_mut()
-                            .for_each(|octet| octet.marks &= !Outstanding::LOST);
-                    }
-                    10 => {
-                        if let Some(entry) = entry {
-                            let first = below(u32::from(entry.len) + 3);
-                            let within = first > 0 && first < u32::from(entry.len);
-                            let cut = within && board.len() < 24;
-                            let at = entry.seq.plus(first);
-                            assert_eq!(board.split(&mut table, index, at), cut);
-                        }
-                    }
+                    3..5 => pair.mark_sacked(from, rest),
+                    5 => pair.pop_acked(from),
+                    6 => pair.mark_lost(index),
+                    7 => pair.mark_sent(index, now),
+                    8 if small == 0 => pair.mark_all_lost(rest % 2 == 0),
+                    9 if small < 3 => pair.clear_lost(),
+                    10 => pair.split(index, small),
                     _ => {}
                 }
-                plain.check(&mut board, &table);
+                pair.plain.check(&mut pair.board, &pair.table);
             }
         }
     }
