@@ -1,8 +1,9 @@
 //! Who has which hardware address on the link: a table in the caller's memory.
 //!
 //! smoltcp's own table holds eight neighbours and asks for one a second in all. This one holds as
-//! many as the caller gives, asks for each on its own, and lets only an answer, never a question
-//! of ours, push out a neighbour that is known.
+//! many as the caller gives, asks for each on its own, and lets no question of ours push out a
+//! neighbour that is known: only one that asks for us does, or one that another stack of this host
+//! has heard.
 
 use core::net::IpAddr;
 
@@ -234,8 +235,8 @@ impl<'a> Neighbours<'a> {
     }
 
     /// The place for a new entry: an empty one, else one that is not known or has run out, else,
-    /// only for an answer, the one confirmed longest ago.
-    fn victim(&self, ip: IpAddr, now: Instant, answered: bool) -> Option<usize> {
+    /// only for a neighbour that was heard, the one confirmed longest ago.
+    fn victim(&self, ip: IpAddr, now: Instant, heard: bool) -> Option<usize> {
         let rank = |at: &usize| {
             self.table.get(*at).map_or((3, Instant::ZERO), |entry| {
                 let known = entry.known && now < entry.until;
@@ -247,7 +248,7 @@ impl<'a> Neighbours<'a> {
             })
         };
         let at = self.ways(ip).min_by_key(rank)?;
-        (answered || rank(&at).0 < 2).then_some(at)
+        (heard || rank(&at).0 < 2).then_some(at)
     }
 
     #[inline]

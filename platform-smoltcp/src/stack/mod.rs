@@ -40,8 +40,10 @@
 //! `Main::Reorder`, and the repair begins once that is over (`Shell::expire`, `on_deadline`,
 //! `Connection::on_timer`, `on_reorder_timeout`).
 //!
-//! All imports go from those named first to those named later, and on to [`crate::pool`],
-//! [`crate::ip`] and [`crate::wire`].
+//! [`lease`], [`slot`] and [`slots`] are what [`shell`] is made of. All others but [`platform`] are
+//! steps of it, and some have state that it holds; they import it, and from one another only types
+//! and what writes frames. What adds calls to `Stack` imports [`platform`]. Nothing in
+//! [`crate::pool`], [`crate::ip`], [`crate::wire`] and [`crate::tcp`] imports from here.
 
 mod accept;
 #[cfg(feature = "datagrams")]
