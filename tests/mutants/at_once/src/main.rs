@@ -59,11 +59,12 @@ fn main() {
         drawn.truncate(usize::try_from(number(&count)).expect("a number"));
     }
     let record = Record::open(&out, env::var_os("CONTINUE").is_some());
-    let known = drawn
-        .iter()
-        .filter_map(|one| Some((*one, record.before(one)?)));
-    let mut outcomes: Vec<Tried<'_>> = known.collect();
-    drawn.retain(|one| record.before(one).is_none());
+    let mut outcomes: Vec<Tried<'_>> = Vec::new();
+    drawn.retain(|one| {
+        let before = record.before(one);
+        outcomes.extend(before.map(|outcome| (*one, outcome)));
+        before.is_none()
+    });
     let look = |skipped: &[&str], environment, drawn: Vec<_>| {
         look(&programs, skipped, environment, &drawn, &out, &record)
     };
