@@ -8,7 +8,7 @@ use usockets::proxy::{Network, Proxied, ProxyHeader, ProxyVersion};
 use usockets::{
     Accepted, Address, Arrival, Arrivals, Closed, Connecting, DatagramError, Departure, Endpoint,
     Error, Frame, Frames, Handler, HappyEyeballs, Instant, LocalAddress, LocalEndpoint,
-    LocalSockets, Loop, Opened, Output, Platform, Progress, Read, Readiness, Ready, Recv, Socket,
+    LocalSockets, Loop, Opened, Output, Platform, Progress, Read, Readiness, Recv, Socket,
     SocketId, SocketOption, Sockets, WhenFull,
 };
 use usockets_tests::bare::Bare;
@@ -25,27 +25,48 @@ fn side() -> One {
     Side::with::<4>(0, Scripted::default(), 16, 8)
 }
 
+/// A loop of three slots, whose layer may hold what is to be sent.
+fn holding() -> Side<Scripted<true>> {
+    Side::with::<3>(0, Scripted::default(), 16, 8)
+}
+
 fn turn<P: Platform>(side: &mut Side<P>) {
     side.lp.poll(&mut side.script, NONE).expect("a sound wait");
 }
 
 /// Reports facts, of which the next turn learns.
-fn report(side: &mut One, id: SocketId, readiness: Readiness) {
+fn report<const HOLDS: bool>(side: &mut Side<Scripted<HOLDS>>, id: SocketId, readiness: Readiness) {
     side.lp.platform_mut().report(id, readiness);
 }
 
-/// Connects a socket, which opens at once.
-fn connected(side: &mut One) -> SocketId {
-    let id = side.connect(PEER.into(), 2).expect("a slot");
-    report(side, id, Readiness::WRITABLE);
+/// Reports facts, and takes a turn.
+fn learn<const HOLDS: bool>(side: &mut Side<Scripted<HOLDS>>, id: SocketId, readiness: Readiness) {
+    report(side, id, readiness);
     turn(side);
+}
+
+/// Connects a socket, which opens at once.
+fn connected<const HOLDS: bool>(side: &mut Side<Scripted<HOLDS>>) -> SocketId {
+    let id = side.connect(PEER.into(), 2).expect("a slot");
+    learn(side, id, Readiness::WRITABLE);
     assert!(side.net().is_open(id));
     id
 }
 
+/// Opens a socket of datagrams.
+fn bound(side: &mut One) -> SocketId {
+    let at = SocketAddr::from(PEER).into();
+    side.net().bind(at, 3).expect("a slot")
+}
+
+/// The name of what is accepted first, by a listener in the first slot.
+fn first_accepted() -> SocketId {
+    SocketId::from_bits(1 << 32 | 1).expect("an id")
+}
+
 /// Sets a socket that listens up; each report of it brings what the platform answers.
-fn listening(
-    side: &mut One,
+fn listening<const HOLDS: bool>(
+    side: &mut Side<Scripted<HOLDS>>,
     shape: impl FnOnce(Endpoint<'static>) -> Endpoint<'static>,
 ) -> SocketId {
     let at = shape(Endpoint::tcp(([127, 0, 0, 1], 80).into()));
@@ -58,7 +79,7 @@ fn accepted() -> Result<Option<Accepted>, Error> {
     Ok(Some(Accepted { peer, drained }))
 }
 
-fn calls(side: &One, of: &str) -> usize {
+fn calls<const HOLDS: bool>(side: &Side<Scripted<HOLDS>>, of: &str) -> usize {
     let calls = side.lp.platform().calls.iter();
     calls.filter(|call| call.starts_with(of)).count()
 }
@@ -110,8 +131,7 @@ fn who_has_finished_is_not_told_of_room() {
     side.lp.platform_mut().answers.send = [Ok(1)].into();
     assert_eq!(side.net().write(id, b"12345"), 1);
     side.net().finish(id);
-    report(&mut side, id, Readiness::WRITABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::WRITABLE);
     assert_eq!(side.script.count(|event| *event == Event::Writable(id)), 0);
 }
 
@@ -125,8 +145,7 @@ fn bytes_that_come_are_no_room() {
     side.lp.platform_mut().answers.recv = [data(2)].into();
     for (readiness, told) in [(Readiness::READABLE, 0), (Readiness::WRITABLE, 1)] {
         assert_eq!(side.net().write(id, b"2345"), 0);
-        report(&mut side, id, readiness);
-        turn(&mut side);
+        learn(&mut side, id, readiness);
         let writable = side.script.count(|event| *event == Event::Writable(id));
         assert_eq!(writable, told);
     }
@@ -191,14 +210,12 @@ fn reads_on_demand_go_on_until_the_end() {
     side.net().set_pull(id, true);
     assert_eq!(side.net().read(id, &mut [0; 4]), Ok(Read::WouldBlock));
     assert_eq!(calls(&side, "recv"), 0, "nothing was reported");
-    report(&mut side, id, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::READABLE);
     side.lp.platform_mut().answers.recv = [data(2)].into();
     assert_eq!(side.net().read(id, &mut [0; 4]), Ok(Read::Data(2)));
     assert_eq!(side.net().read(id, &mut [0; 4]), Ok(Read::WouldBlock));
     assert_eq!(calls(&side, "recv"), 1, "it was all");
-    report(&mut side, id, Readiness::ENDED);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::ENDED);
     side.lp.platform_mut().answers.recv = [data(2), Ok(Recv::Finished)].into();
     assert_eq!(side.net().read(id, &mut [0; 4]), Ok(Read::Data(2)));
     assert_eq!(side.net().read(id, &mut [0; 4]), Ok(Read::End));
@@ -219,8 +236,7 @@ fn a_socket_that_is_resumed_is_read_in_the_next_iteration() {
     });
     side.lp.platform_mut().answers.recv = [data(2), data(2)].into();
     report(&mut side, one, Readiness::READABLE);
-    report(&mut side, other, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, other, Readiness::READABLE);
     assert_eq!(side.script.received(one).len(), 2);
     assert_eq!(side.script.received(other).len(), 0);
     turn(&mut side);
@@ -234,8 +250,7 @@ fn a_socket_that_is_reported_twice_is_read_once() {
     let id = connected(&mut side);
     side.lp.platform_mut().answers.recv = [data(2), data(2)].into();
     report(&mut side, id, Readiness::READABLE);
-    report(&mut side, id, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::READABLE);
     assert_eq!(side.script.received(id).len(), 2);
     turn(&mut side);
     assert_eq!(side.script.received(id).len(), 4);
@@ -248,12 +263,10 @@ fn a_peer_that_has_ended_and_broke_closes_at_its_report() {
     let id = connected(&mut side);
     side.script.finish_on_end = false;
     side.lp.platform_mut().answers.recv = [Ok(Recv::Finished)].into();
-    report(&mut side, id, Readiness::ENDED);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::ENDED);
     assert!(side.net().is_open(id));
     side.lp.platform_mut().answers.take_error = [Some(Error::Reset)].into();
-    report(&mut side, id, Readiness::ERROR);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::ERROR);
     assert_eq!(side.script.closed(id), Some(Closed::Failed(Error::Reset)));
 }
 
@@ -273,15 +286,13 @@ fn who_does_not_wait_for_a_slot_holds_none_back() {
             // So that one slot is left, as in the other case.
             connected(&mut side);
         }
-        report(&mut side, full, Readiness::READABLE);
-        turn(&mut side);
+        learn(&mut side, full, Readiness::READABLE);
         let errors = |event: &Event| matches!(event, Event::AcceptError(..));
         assert_eq!(side.script.count(errors), 1);
         let before = side.lp.stats();
         assert_eq!(before.in_use, 3);
         side.lp.platform_mut().answers.accept = [accepted()].into();
-        report(&mut side, other, Readiness::READABLE);
-        turn(&mut side);
+        learn(&mut side, other, Readiness::READABLE);
         assert_eq!(side.lp.stats().accepted, before.accepted + 1);
     }
 }
@@ -293,8 +304,7 @@ fn a_reserve_larger_than_any_pool_leaves_everything_to_others() {
         let mut side = side();
         let listener = listening(&mut side, |at| at.reserve(reserve));
         side.lp.platform_mut().answers.accept = [accepted()].into();
-        report(&mut side, listener, Readiness::READABLE);
-        turn(&mut side);
+        learn(&mut side, listener, Readiness::READABLE);
         assert_eq!(side.lp.stats().accepted, 0);
     }
 }
@@ -310,8 +320,7 @@ fn a_listener_that_stops_in_its_turn_lets_others_have_it() {
     let (one, other) = (own.into(), listening(&mut side, |at| at));
     let (a, _) = (connected(&mut side), connected(&mut side));
     report(&mut side, one, Readiness::READABLE);
-    report(&mut side, other, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, other, Readiness::READABLE);
     assert_eq!(side.lp.stats().pauses, 2);
     side.net().abort(a, 0);
     turn(&mut side);
@@ -332,8 +341,7 @@ fn a_slot_that_becomes_free_is_for_who_waits() {
     let waits = SocketId::from(side.net().listen(at, 7).expect("a slot"));
     let other = listening(&mut side, |at| at);
     let (a, b) = (connected(&mut side), connected(&mut side));
-    report(&mut side, waits, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, waits, Readiness::READABLE);
     assert_eq!(side.lp.stats().pauses, 1);
     side.script.act(move |at, event| {
         if matches!(event, Event::Data(..)) {
@@ -343,8 +351,7 @@ fn a_slot_that_becomes_free_is_for_who_waits() {
     side.lp.platform_mut().answers.recv = [data(1)].into();
     side.lp.platform_mut().answers.accept = [accepted()].into();
     report(&mut side, b, Readiness::READABLE);
-    report(&mut side, other, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, other, Readiness::READABLE);
     turn(&mut side);
     let of_who_waits = |event: &Event| matches!(event, Event::Open(_, 7, _));
     assert_eq!(side.script.count(of_who_waits), 1);
@@ -353,7 +360,7 @@ fn a_slot_that_becomes_free_is_for_who_waits() {
 /// A listener that evicts, and has as many connections as it may, evicts one of its own.
 #[test]
 fn a_listener_at_its_most_evicts_one_of_its_own() {
-    let mut side = Side::with::<8>(0, Scripted::default(), 16, 8);
+    let mut side = One::with::<8>(0, Scripted::default(), 16, 8);
     let idlest = connected(&mut side);
     for _ in 0..3 {
         turn(&mut side);
@@ -362,8 +369,7 @@ fn a_listener_at_its_most_evicts_one_of_its_own() {
     let listener = listening(&mut side, full);
     for _ in 0..2 {
         side.lp.platform_mut().answers.accept = [accepted()].into();
-        report(&mut side, listener, Readiness::READABLE);
-        turn(&mut side);
+        learn(&mut side, listener, Readiness::READABLE);
     }
     assert_eq!(side.lp.stats().evicted, 1);
     assert!(side.net().is_open(idlest));
@@ -382,8 +388,7 @@ fn a_paused_listener_is_muted_once() {
     side.lp.platform_mut().answers.set_accepting = [Err(Error::Exhausted); 2].into();
     side.net().pause_listening(listener);
     for _ in 0..4 {
-        report(&mut side, listener.into(), Readiness::READABLE);
-        turn(&mut side);
+        learn(&mut side, listener.into(), Readiness::READABLE);
     }
     assert_eq!(calls(&side, "set_accepting"), 3, "twice in vain");
     assert_eq!(calls(&side, "accept"), 0);
@@ -409,8 +414,7 @@ fn a_timeout_of_zero_is_no_deadline() {
     let mut side = side();
     let listener = listening(&mut side, |at| at);
     side.lp.platform_mut().answers.accept = [accepted()].into();
-    report(&mut side, listener, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, listener, Readiness::READABLE);
     let id = side.script.opened(0).expect("it is open");
     assert_eq!(side.lp.next_deadline(), None);
     assert_eq!(side.lp.next_wait(), None);
@@ -541,8 +545,7 @@ fn a_cork_goes_out_at_the_end_of_the_iteration() {
         }
     });
     side.lp.platform_mut().answers.recv = [data(1)].into();
-    report(&mut side, id, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::READABLE);
     assert_eq!(calls(&side, "send"), 1);
     side.net().close(id);
     turn(&mut side);
@@ -576,8 +579,7 @@ fn a_cork_that_is_held_up_is_told_of_when_it_went_out() {
     side.lp.platform_mut().answers.send_vectored = sends;
     turn(&mut side);
     for told in [0, 1] {
-        report(&mut side, id, Readiness::WRITABLE);
-        turn(&mut side);
+        learn(&mut side, id, Readiness::WRITABLE);
         let writable = side.script.count(|event| *event == Event::Writable(id));
         assert_eq!(writable, told);
     }
@@ -593,8 +595,7 @@ fn a_descriptor_is_taken_with_an_empty_cork() {
     side.lp.platform_mut().answers.send_vectored = [Ok(1)].into();
     assert_eq!(side.net().take(id, &mut []), Err(Error::Full));
     assert_eq!(side.net().take(other, &mut []), Ok(((), 0)));
-    report(&mut side, id, Readiness::WRITABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::WRITABLE);
     assert_eq!(side.net().take(id, &mut []), Ok(((), 0)));
     assert_eq!(side.lp.stats().sent, 3);
 }
@@ -611,8 +612,7 @@ fn descriptors_go_behind_what_was_written_before() {
     side.lp.platform_mut().answers.send_vectored = [Ok(1)].into();
     assert_eq!(with(&mut side, other), Ok(3));
     assert_eq!(with(&mut side, id), Ok(0));
-    report(&mut side, id, Readiness::WRITABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::WRITABLE);
     assert_eq!(with(&mut side, id), Ok(3));
     side.net().cork(id);
     assert_eq!(side.net().write(id, b"ab"), 2);
@@ -629,10 +629,7 @@ fn descriptors_go_behind_what_was_written_before() {
     assert_eq!(side.net().next_descriptor(id), None);
     let listener = listening(&mut side, |at| at);
     assert_eq!(side.net().next_descriptor(listener), None);
-    let datagrams = side
-        .net()
-        .bind(SocketAddr::from(PEER).into(), 3)
-        .expect("a slot");
+    let datagrams = bound(&mut side);
     assert_eq!(side.net().next_descriptor(datagrams), Some(()));
 }
 
@@ -684,10 +681,7 @@ fn options_are_of_open_sockets() {
     side.lp.platform_mut().answers.set_option = [Ok(()), Err(Error::Denied)].into();
     assert_eq!(side.net().set_option(id, small), Ok(()));
     assert_eq!(side.net().set_option(id, large), Err(Error::Denied));
-    let datagrams = side
-        .net()
-        .bind(SocketAddr::from(PEER).into(), 3)
-        .expect("a slot");
+    let datagrams = bound(&mut side);
     assert_eq!(side.net().set_option(datagrams, large), Ok(()));
     side.net().close(id);
     turn(&mut side);
@@ -729,13 +723,9 @@ fn a_call_knows_its_sockets_addresses_and_protocol() {
 fn more_datagrams_than_there_is_room_for_did_not_come() {
     for (count, len, breaches) in [(1, 3, 0), (2, 4, 0), (3, 4, 1), (2, 5, 2)] {
         let mut side = side();
-        let id = side
-            .net()
-            .bind(SocketAddr::from(PEER).into(), 3)
-            .expect("a slot");
+        let id = bound(&mut side);
         turn(&mut side);
-        report(&mut side, id, Readiness::READABLE);
-        turn(&mut side);
+        learn(&mut side, id, Readiness::READABLE);
         let drained = true;
         side.lp.platform_mut().answers.recv_batch = [Ok(Arrivals { count, drained })].into();
         let mut arrivals = [Arrival {
@@ -756,13 +746,9 @@ fn more_datagrams_than_there_is_room_for_did_not_come() {
 #[test]
 fn batches_are_bounded() {
     let mut side = side();
-    let id = side
-        .net()
-        .bind(SocketAddr::from(PEER).into(), 3)
-        .expect("a slot");
+    let id = bound(&mut side);
     turn(&mut side);
-    report(&mut side, id, Readiness::READABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::READABLE);
     let mut arrivals = [Arrival::default(); 3];
     for (bytes, got) in [(2, Err(Error::Invalid)), (3, Ok(0))] {
         let memory = &mut [0; 3][..bytes];
@@ -789,13 +775,9 @@ fn batches_are_bounded() {
 #[test]
 fn errors_of_datagrams_do_not_pile_up() {
     let mut side = side();
-    let id = side
-        .net()
-        .bind(SocketAddr::from(PEER).into(), 3)
-        .expect("a slot");
+    let id = bound(&mut side);
     turn(&mut side);
-    report(&mut side, id, Readiness::ERROR);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::ERROR);
     let error = DatagramError::new(SocketAddr::from(PEER).into(), Error::Refused, 0);
     side.lp.platform_mut().answers.next_error = vec![error; 70].into();
     let mut arrivals = [Arrival::default()];
@@ -812,17 +794,13 @@ fn errors_of_datagrams_do_not_pile_up() {
 #[test]
 fn an_error_of_a_datagram_is_no_room() {
     let mut side = side();
-    let id = side
-        .net()
-        .bind(SocketAddr::from(PEER).into(), 3)
-        .expect("a slot");
+    let id = bound(&mut side);
     turn(&mut side);
     side.lp.platform_mut().answers.send_batch = [Ok(0)].into();
     let one = Departure::default();
     assert_eq!(side.net().send_batch(id, b"", &[one]).count, 0);
     for (readiness, told) in [(Readiness::ERROR, 0), (Readiness::WRITABLE, 1)] {
-        report(&mut side, id, readiness);
-        turn(&mut side);
+        learn(&mut side, id, readiness);
         let writable = side.script.count(|event| *event == Event::Writable(id));
         assert_eq!(writable, told);
     }
@@ -831,9 +809,8 @@ fn an_error_of_a_datagram_is_no_room() {
 /// A listener of a layer that evicts gives up who has been opening longest, none that was open.
 #[test]
 fn who_broke_is_not_given_up_as_opening() {
-    let mut side = Side::with::<3>(0, Scripted::<true>::default(), 16, 8);
-    let at = Endpoint::tcp(PEER.into()).when_full(WhenFull::EvictIdle);
-    let listener = SocketId::from(side.net().listen(at, 1).expect("a slot"));
+    let mut side = holding();
+    let listener = listening(&mut side, |at| at.when_full(WhenFull::EvictIdle));
     let platform = side.lp.platform_mut();
     platform.answers.accept = [accepted(), accepted()].into();
     platform.answers.open = [Ok(Progress::Done), Ok(Progress::Pending)].into();
@@ -863,10 +840,8 @@ fn who_broke_is_not_given_up_as_opening() {
 /// A layer holds what is still to be sent of a closed socket, and then its slot is free.
 #[test]
 fn what_a_layer_holds_of_a_closed_socket_is_sent() {
-    let mut side = Side::with::<3>(0, Scripted::<true>::default(), 16, 8);
-    let id = side.connect(PEER.into(), 2).expect("a slot");
-    side.lp.platform_mut().report(id, Readiness::WRITABLE);
-    turn(&mut side);
+    let mut side = holding();
+    let id = connected(&mut side);
     turn(&mut side);
     side.lp.platform_mut().answers.linger = [true].into();
     side.net().close(id);
@@ -875,25 +850,17 @@ fn what_a_layer_holds_of_a_closed_socket_is_sent() {
     assert_eq!(side.script.closed(id), Some(Closed::Local(0)));
     assert_eq!((side.lp.stats().in_use, side.lp.stats().open), (1, 0));
     for in_use in [1, 1, 0] {
-        let platform = side.lp.platform_mut();
-        platform.reports.push_back(Ready {
-            id,
-            readiness: Readiness::WRITABLE,
-        });
-        turn(&mut side);
+        learn(&mut side, id, Readiness::WRITABLE);
         assert_eq!(side.lp.stats().in_use, in_use);
     }
-    let closes = side.lp.platform().calls.iter();
-    assert_eq!(closes.filter(|call| *call == "close").count(), 1);
+    assert_eq!(calls(&side, "close"), 1);
 }
 
 /// Nor for longer than half a minute.
 #[test]
 fn what_a_layer_cannot_send_of_a_closed_socket_is_dropped_in_time() {
-    let mut side = Side::with::<3>(0, Scripted::<true>::default(), 16, 8);
-    let id = side.connect(PEER.into(), 2).expect("a slot");
-    side.lp.platform_mut().report(id, Readiness::WRITABLE);
-    turn(&mut side);
+    let mut side = holding();
+    let id = connected(&mut side);
     side.lp.platform_mut().answers.linger = [true].into();
     side.lp.platform_mut().answers.flush = [Ok(Progress::Pending); 9].into();
     side.net().close(id);
@@ -908,10 +875,8 @@ fn what_a_layer_cannot_send_of_a_closed_socket_is_dropped_in_time() {
 /// Our end that a layer holds closes the socket when it is out, if the peer has ended too.
 #[test]
 fn an_end_that_a_layer_holds_closes_the_socket_when_it_is_out() {
-    let mut side = Side::with::<3>(0, Scripted::<true>::default(), 16, 8);
-    let id = side.connect(PEER.into(), 2).expect("a slot");
-    side.lp.platform_mut().report(id, Readiness::WRITABLE);
-    turn(&mut side);
+    let mut side = holding();
+    let id = connected(&mut side);
     turn(&mut side);
     let platform = side.lp.platform_mut();
     platform.answers.finish = [Ok(Progress::Pending)].into();
@@ -921,8 +886,7 @@ fn an_end_that_a_layer_holds_closes_the_socket_when_it_is_out() {
     turn(&mut side);
     assert!(side.net().is_open(id));
     side.lp.platform_mut().answers.flush.clear();
-    side.lp.platform_mut().report(id, Readiness::WRITABLE);
-    turn(&mut side);
+    learn(&mut side, id, Readiness::WRITABLE);
     assert_eq!(side.script.closed(id), Some(Closed::Finished));
 }
 
@@ -942,25 +906,40 @@ fn a_drain_whose_time_is_over_closes_listeners() {
     assert_eq!(side.lp.next_deadline(), None, "it is over");
 }
 
+type Behind = Side<Proxied<'static, Scripted>>;
+
+/// A loop behind a proxy that is trusted, with a listener for which a connection is there, on which
+/// these bytes have come.
+fn behind_proxy(bytes: &[u8]) -> Behind {
+    let trusted = [Network::new([192, 0, 2, 0].into(), 24)].to_vec().leak();
+    let platform = Proxied::new(Scripted::default(), trusted);
+    let mut side = Side::with::<3>(0, platform, 16, 8);
+    let at = Endpoint::tcp(PEER.into());
+    let listener = side.net().listen(at, 1).expect("a slot");
+    let inner = side.lp.platform_mut().inner_mut();
+    inner.stream = bytes.to_vec();
+    inner.answers.accept = [accepted()].into();
+    inner.report(listener.into(), Readiness::READABLE);
+    side
+}
+
+/// Reports that there is something to read of what was accepted, and takes a turn.
+fn learn_behind_proxy(side: &mut Behind) {
+    let inner = side.lp.platform_mut().inner_mut();
+    inner.report(first_accepted(), Readiness::READABLE);
+    turn(side);
+}
+
 /// A header that is there when its connection is accepted tells the client, and nothing of it is
 /// data.
 #[test]
 fn a_header_that_has_come_already_tells_the_client() {
-    let trusted = [Network::new([192, 0, 2, 0].into(), 24)];
     let client = SocketAddr::from(([198, 51, 100, 3], 5));
     let header = ProxyHeader::between(client, SocketAddr::from(([192, 0, 2, 9], 443)));
     for version in [ProxyVersion::One, ProxyVersion::Two] {
-        let platform = Proxied::new(Scripted::<false>::default(), trusted.to_vec().leak());
-        let mut side = Side::with::<3>(0, platform, 16, 8);
-        let at = Endpoint::tcp(PEER.into());
-        let listener = SocketId::from(side.net().listen(at, 1).expect("a slot"));
         let mut bytes = [0; 128];
         let len = header.write(version, &mut bytes).expect("a header");
-        let inner = side.lp.platform_mut().inner_mut();
-        inner.stream = bytes[..len].to_vec();
-        inner.stream.extend(b"data");
-        inner.answers.accept = [accepted()].into();
-        inner.report(listener, Readiness::READABLE);
+        let mut side = behind_proxy(&[&bytes[..len], b"data"].concat());
         for _ in 0..3 {
             turn(&mut side);
         }
@@ -997,27 +976,14 @@ fn a_header_is_sent_in_the_form_that_was_asked_for() {
 /// its end; with more of it, it begins anew.
 #[test]
 fn the_beginning_of_a_header_is_not_looked_at_for_ever() {
-    let trusted = vec![Network::new([192, 0, 2, 0].into(), 24)].leak();
-    let platform = Proxied::new(Scripted::<false>::default(), trusted);
-    let mut side = Side::with::<3>(0, platform, 16, 8);
-    let at = Endpoint::tcp(PEER.into());
-    let listener = SocketId::from(side.net().listen(at, 1).expect("a slot"));
+    let mut side = behind_proxy(b"PROXY");
     let inner = side.lp.platform_mut().inner_mut();
-    inner.answers.accept = [accepted()].into();
     inner.answers.set_low_water = vec![Err(Error::Unsupported); 90].into();
-    inner.stream = b"PROXY".to_vec();
-    inner.report(listener, Readiness::READABLE);
     turn(&mut side);
     let accept = side.lp.platform().inner().calls[1].clone();
     assert!(accept.starts_with("accept"), "{accept}");
-    let id = SocketId::from_bits(1 << 32 | 1).expect("an id");
-    let look = |side: &mut Side<_>| {
-        let side: &mut Side<Proxied<'static, Scripted>> = side;
-        side.lp
-            .platform_mut()
-            .inner_mut()
-            .report(id, Readiness::READABLE);
-        turn(side);
+    let look = |side: &mut Behind| {
+        learn_behind_proxy(side);
         side.lp.stats().failed
     };
     assert!((0..30).all(|_| look(&mut side) == 0));
@@ -1030,24 +996,13 @@ fn the_beginning_of_a_header_is_not_looked_at_for_ever() {
 /// A header that can be looked at and not taken yet is taken when it can.
 #[test]
 fn a_header_is_taken_when_it_can_be() {
-    let trusted = vec![Network::new([192, 0, 2, 0].into(), 24)].leak();
-    let platform = Proxied::new(Scripted::<false>::default(), trusted);
-    let mut side = Side::with::<3>(0, platform, 16, 8);
-    let at = Endpoint::tcp(PEER.into());
-    let listener = SocketId::from(side.net().listen(at, 1).expect("a slot"));
+    let mut side = behind_proxy(b"PROXY TCP4 198.51.100.3 192.0.2.9 5 443\r\ndata");
     let inner = side.lp.platform_mut().inner_mut();
-    inner.answers.accept = [accepted()].into();
     inner.answers.recv = [Ok(Recv::WouldBlock)].into();
-    inner.stream = b"PROXY TCP4 198.51.100.3 192.0.2.9 5 443\r\ndata".to_vec();
-    inner.report(listener, Readiness::READABLE);
     turn(&mut side);
     assert_eq!(side.lp.stats().open, 0);
-    let id = SocketId::from_bits(1 << 32 | 1).expect("an id");
-    side.lp
-        .platform_mut()
-        .inner_mut()
-        .report(id, Readiness::READABLE);
-    turn(&mut side);
+    let id = first_accepted();
+    learn_behind_proxy(&mut side);
     turn(&mut side);
     let client = SocketAddr::from(([198, 51, 100, 3], 5));
     let open = Event::Open(id, 1, Some(client));
@@ -1137,7 +1092,7 @@ fn lines(handler: &mut Lines, accepts: bool) -> (LinesLoop, SocketId) {
             lp.platform_mut().answers.accept = [accepted()].into();
             let listener = lp.net().listen(at, ()).expect("a slot").into();
             lp.platform_mut().report(listener, Readiness::READABLE);
-            SocketId::from_bits(1 << 32 | 1).expect("an id")
+            first_accepted()
         }
         false => {
             let id = lp.net().connect(at, ()).expect("a slot");

@@ -147,42 +147,42 @@ fn nothing_is_forgotten_of_a_connection_that_has_something_to_do() {
     keeps(script, true);
 }
 
-/// The peer owes an answer once it has been asked three times, since the last progress.
-#[test]
-fn a_peer_that_does_not_answer_is_in_debt() {
-    let mut script = Script::established();
-    let stalled = |script: &Script| script.host.tcp.stalled(script.now());
-    script.wait(5_000_000);
-    assert_eq!(stalled(&script), 0);
+fn stalled(script: &Script) -> u64 {
+    script.host.tcp.stalled(script.now())
+}
+
+/// Writes, and lets the peer be asked twice more; returns for how long it owes an answer then.
+fn ask_twice_more(script: &mut Script) -> u64 {
     let begun = script.now;
     script.write(10);
     let mut asked = 0;
     while asked < 2 {
-        assert_eq!(stalled(&script), 0);
+        assert_eq!(stalled(script), 0);
         asked += usize::from(!script.next().1.is_empty());
     }
-    assert_eq!(stalled(&script), (script.now - begun) / 1_000 * 1_000);
+    let owed = (script.now - begun) / 1_000 * 1_000;
+    assert_eq!(stalled(script), owed);
+    owed
+}
+
+/// The peer owes an answer once it has been asked three times, since the last progress.
+#[test]
+fn a_peer_that_does_not_answer_is_in_debt() {
+    let mut script = Script::established();
+    script.wait(5_000_000);
+    assert_eq!(stalled(&script), 0);
+    let owed = ask_twice_more(&mut script);
     let quiet = script.host.tcp.split().0;
-    assert_eq!(quiet.since_progress(script.now()), stalled(&script));
+    assert_eq!(quiet.since_progress(script.now()), owed);
     script.get(script.ack(OURS + 10));
     assert_eq!(stalled(&script), 0);
     let mut script = Script::established();
     script.wait(5_000_000);
     script.get(script.ack(OURS).window(0));
     assert_eq!(stalled(&script), 0, "nothing waits for the window");
-    let begun = script.now;
-    script.write(10);
-    let mut asked = 0;
-    while asked < 2 {
-        assert_eq!(stalled(&script), 0);
-        asked += usize::from(!script.next().1.is_empty());
-    }
-    assert_eq!(stalled(&script), (script.now - begun) / 1_000 * 1_000);
+    let owed = ask_twice_more(&mut script);
     let quiet = script.host.tcp.split().0;
-    assert_eq!(
-        quiet.silent_for(script.now()),
-        (script.now - begun) / 1_000 * 1_000
-    );
+    assert_eq!(quiet.silent_for(script.now()), owed);
     script.host.tcp.abort();
     assert_eq!(stalled(&script), 0);
 }
