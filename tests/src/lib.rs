@@ -10,6 +10,8 @@ pub mod counted;
 mod forward;
 pub mod fuzz;
 pub mod http;
+#[cfg(target_os = "linux")]
+pub mod limits;
 pub mod lockstep;
 pub mod model;
 pub mod scripted;

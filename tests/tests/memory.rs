@@ -64,15 +64,8 @@ fn twenty_thousand_sockets_on_sim() {
 #[test]
 #[cfg(target_os = "linux")]
 fn twenty_thousand_sockets_on_linux() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let limit = getrlimit(Resource::Nofile);
-    let all = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, all).unwrap();
-    let allowed = limit.maximum.unwrap_or(u64::MAX).saturating_sub(200) / 2;
+    let all = usockets_tests::limits::raise_descriptors().unwrap();
+    let allowed = all.saturating_sub(200) / 2;
     let count = MANY.min(usize::try_from(allowed).unwrap_or(MANY));
     println!("{count} connections");
     with_stack(move || many(&mut LinuxBed::default(), count));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use usockets::tls::{Config, ExchangePlace, ParkingPlace, Tls, TlsMemory};
 use usockets::{Closed, Endpoint, Loop, Platform as _, Sockets};
 use usockets_linux::{Linux, zeroed};
+use usockets_tests::limits::raise_descriptors;
 use usockets_tests::rng::{Rng, seeds};
 use usockets_tests::sim::Faults;
 use usockets_tests::slow::peers::{Asks, Attacker, Echo};
@@ -239,16 +240,6 @@ fn of_one_kind_on_real_sockets() {
     on_real_sockets(kinds[(seed % 5) as usize], config(), None);
 }
 
-/// Raises the limit of descriptors as far as it goes.
-fn allow_descriptors() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let limit = rustix::process::Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
-}
-
 /// A server among attackers, and among clients with costly chains if there is a `liar`, beside one
 /// without, asked in turns.
 fn on_real_sockets(
@@ -259,7 +250,7 @@ fn on_real_sockets(
     // One such test at a time: they measure.
     static MEASURES: Mutex<()> = Mutex::new(());
     let _measures = MEASURES.lock().unwrap_or_else(PoisonError::into_inner);
-    allow_descriptors();
+    raise_descriptors().unwrap();
     let stops = &AtomicBool::new(false);
     let server = || {
         let (tell, told) = mpsc::channel();

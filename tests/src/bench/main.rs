@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use usockets_tests::limits::raise_descriptors;
 
 use arguments::Arguments;
 use machine::Machine;
@@ -171,9 +171,6 @@ fn told(variant: Variant, error: &dyn Error) -> Failure {
 /// Takes all descriptors that this process may have, which servers inherit; returns for how many
 /// connections they are enough.
 fn raise_limit() -> Result<usize, Failure> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit)?;
-    let all = limit.maximum.unwrap_or(u64::MAX);
+    let all = raise_descriptors()?;
     Ok(usize::try_from(all.saturating_sub(DESCRIPTORS))?)
 }

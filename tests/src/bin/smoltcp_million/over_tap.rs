@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Instant as Clock;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect as connect_to, socket};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use static_cell::ConstStaticCell;
 use usockets::{Duration, Sockets};
 use usockets_smoltcp::{Address, Config, Secret, Tap};
+use usockets_tests::limits::raise_descriptors;
 use usockets_tests::smoltcp::kernel::{MTU, STACK, address, batch, in_namespace};
 use usockets_tests::smoltcp::{mac, zeroes};
 
@@ -130,12 +130,7 @@ fn sources(count: usize) -> impl Iterator<Item = [u8; 4]> {
 /// The peers with these numbers, of `count`: opens their connections, one after another, and has an
 /// echo of each once it is told to.
 pub(crate) fn connect(numbers: Range<usize>, count: usize) {
-    let files = getrlimit(Resource::Nofile);
-    let files = Rlimit {
-        current: files.maximum,
-        ..files
-    };
-    setrlimit(Resource::Nofile, files).expect("as many descriptors as are allowed");
+    raise_descriptors().expect("as many descriptors as are allowed");
     let sources: Vec<_> = sources(count).collect();
     let start = Clock::now();
     let open = |number: usize| {
