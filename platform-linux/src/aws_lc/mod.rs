@@ -25,8 +25,8 @@ const DRAWS_MAX: usize = 16;
 /// [`Crypto`] by aws-lc-rs: several times as fast as
 /// [`RustCrypto`](usockets::tls::RustCrypto), and verifies RSA signatures too.
 ///
-/// It is C and assembly, links std, and asks the heap for every record, and for every key exchange
-/// but X25519's. Hashes are those of `RustCrypto`.
+/// It is C and assembly, links std, and asks the heap for every record, every signature, and every
+/// key exchange but X25519's. Hashes are those of `RustCrypto`.
 #[derive(Clone, Copy, Debug)]
 pub struct AwsLc<M> {
     machine: M,
@@ -231,7 +231,8 @@ fn agree_x25519(private: &Private, theirs: &[u8], shared: &mut Shared) -> Result
         return Err(Alert::ILLEGAL_PARAMETER);
     }
     shared.set(&secret);
-    secret.zeroize();
+    // As a slice, which is wiped as a whole.
+    secret.as_mut_slice().zeroize();
     Ok(())
 }
 
@@ -256,8 +257,7 @@ fn agree_nist(
 /// A private key that signs by aws-lc-rs: P-256 with SHA-256, P-384 with SHA-384, or RSA-PSS with
 /// SHA-256, SHA-384 or SHA-512, as the peer knows them.
 ///
-/// Unlike the keys of the core it takes random bytes for each ECDSA signature, from aws-lc's own
-/// source.
+/// Unlike the keys of the core it takes random bytes for each signature, from aws-lc's own source.
 #[derive(Debug)]
 pub struct AwsLcKey(Key);
 
@@ -277,9 +277,7 @@ impl AwsLcKey {
     /// aws-lc can read it.
     pub fn from_der(document: &[u8]) -> Result<Self, KeyError> {
         let ecdsa = |algorithm| {
-            let pair = EcdsaKeyPair::from_pkcs8(algorithm, document)
-                .or_else(|_| EcdsaKeyPair::from_private_key_der(algorithm, document))
-                .ok()?;
+            let pair = EcdsaKeyPair::from_private_key_der(algorithm, document).ok()?;
             EcKey::new(pair.private_key().as_der().ok()?.as_ref())
         };
         if let Some(key) = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING) {

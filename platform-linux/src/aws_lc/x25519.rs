@@ -1,5 +1,5 @@
 //! X25519 (RFC 7748) by aws-lc's own functions. Through aws-lc-rs a peer's key is read as a
-//! document, and both keys become objects on the heap: a fiftieth of the time of a handshake.
+//! document, and both keys become objects on the heap.
 
 #![expect(
     unsafe_code,

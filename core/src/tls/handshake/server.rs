@@ -300,8 +300,8 @@ pub(crate) fn put_flight<C: Crypto>(
 
 /// Takes the keys that follow the server's flight.
 ///
-/// If the client shows no certificate, its `Finished` is known by now. It is computed here, and
-/// all that depends on it, so that the transcript is not needed any more.
+/// If the client is asked for no certificate, its `Finished` is known by now. It is computed here,
+/// and all that depends on it, so that the transcript is not needed any more.
 pub(crate) fn follow<C: Crypto>(
     connection: &mut Connection,
     setup: &mut Setup<'_, C>,
