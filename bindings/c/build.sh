@@ -43,8 +43,8 @@ exported() {
 # The libraries that a static link needs besides.
 rest="-lpthread -ldl -lm"
 
-requires=
 for flavour in "${@:-plain}" $([ $# -gt 0 ] || echo tls); do
+    requires=
     case $flavour in
         plain) name=usockets_c module=usockets features= ;;
         tls) name=usockets_c_tls module=usockets-tls features=tls ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test.sh: builds the library in its forms and runs the programs of tests/ and examples/ against it:
 # with gcc and clang, as C11 and C++20, under memcheck and with AddressSanitizer. `test.sh aws-lc`
-# runs those of TLS against the library with aws-lc, with keys of every kind that it has.
+# runs `tls.c` against the library with aws-lc, with keys of every kind that it has.
 #
 # Each program says at its end, after "Prints:", what it is to print.
 set -euo pipefail

@@ -24,6 +24,7 @@ use usockets::tls::{
 use usockets::{Endpoint, Error};
 #[cfg(feature = "aws-lc-rs")]
 use usockets_linux::{AwsLc as Crypto, AwsLcKey};
+use zeroize::Zeroizing;
 
 use crate::block::Reservation;
 use crate::context::us_socket_context_options_t;
@@ -179,7 +180,7 @@ fn certificates(text: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 fn signer(text: &[u8]) -> Option<Box<dyn Signer>> {
     for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
-        let mut memory = vec![0; DOCUMENT_MAX];
+        let mut memory = Zeroizing::new(vec![0; DOCUMENT_MAX]);
         let Some(document) = Pem::new(text).next(label, &mut memory).ok()? else {
             continue;
         };
@@ -233,7 +234,8 @@ fn load(options: &us_socket_context_options_t) -> Option<Box<Loaded>> {
     // SAFETY: the vectors are not touched again until they are dropped with the context.
     let kept = |one: &Vec<u8>| unsafe { kept(one.as_slice()) };
     loaded.chain = loaded.certificates.iter().map(kept).collect();
-    loaded.signer = Some(signer(&read(options.key_file_name)?)?);
+    let key = Zeroizing::new(read(options.key_file_name)?);
+    loaded.signer = Some(signer(&key)?);
     Some(loaded)
 }
 
@@ -292,10 +294,10 @@ pub(crate) fn add(
 
 /// Makes the credentials of a context.
 fn start(context: ContextRef, loaded: Box<Loaded>) -> bool {
-    let mut secret = [0; 32];
+    let mut secret = Zeroizing::new([0; 32]);
     let tickets = System::new()
-        .random(&mut secret)
-        .then(|| Box::new(TicketKeys::new(secret, TICKET_SECONDS)));
+        .random(secret.as_mut_slice())
+        .then(|| Box::new(TicketKeys::new(*secret, TICKET_SECONDS)));
     let credentials = Box::into_raw(Box::new(Credentials {
         config: Cell::new(NOBODY),
         context,
