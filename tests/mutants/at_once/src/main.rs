@@ -58,7 +58,8 @@ fn main() {
     if count != "all" {
         drawn.truncate(usize::try_from(number(&count)).expect("a number"));
     }
-    let record = Record::open(&out, env::var_os("CONTINUE").is_some());
+    let is_sample = count != "all";
+    let record = Record::open(&out, is_sample, env::var_os("CONTINUE").is_some());
     let mut outcomes: Vec<Tried<'_>> = Vec::new();
     drawn.retain(|one| {
         let before = record.before(one);
@@ -79,7 +80,7 @@ fn main() {
         missed = look(&without, &[], again);
     }
     outcomes.extend(missed);
-    if !report(subject, &equivalent, &outcomes, count != "all", &out) {
+    if !report(subject, &equivalent, &outcomes, is_sample, &out) {
         process::exit(1);
     }
 }

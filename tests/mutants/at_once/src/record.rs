@@ -19,9 +19,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// Opens the record in a folder, and reads it if it `goes_on`; else it begins anew.
-    pub fn open(folder: &Path, goes_on: bool) -> Self {
-        let path = folder.join("outcomes.txt");
+    /// Opens the record in a folder, that of samples or that of all, and reads it if it `goes_on`;
+    /// else it begins anew.
+    pub fn open(folder: &Path, is_sample: bool, goes_on: bool) -> Self {
+        let name = if is_sample {
+            "sample.txt"
+        } else {
+            "outcomes.txt"
+        };
+        let path = folder.join(name);
         let old = match goes_on {
             true => fs::read_to_string(&path).unwrap_or_default(),
             false => String::new(),

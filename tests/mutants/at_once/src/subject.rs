@@ -7,7 +7,7 @@ pub struct Subject {
     /// Which of its files are: below these, but for those.
     pub files: &'static [&'static str],
     pub but: &'static [&'static str],
-    /// The features of that crate which the tests turn on.
+    /// All features of that crate which the tests turn on, those by default among them.
     pub features: &'static [&'static str],
     /// What cargo builds.
     pub tests: &'static [&'static [&'static str]],
@@ -51,7 +51,7 @@ pub const SUBJECTS: [Subject; 3] = [
             "core/src/invariant.rs",
             "core/src/pool/wheel/tests.rs",
         ],
-        features: &["default"],
+        features: &["std"],
         tests: &[ON_SIM],
         skipped: &["the_corpus_of_suite", "slow_peers"],
         short: &[("SEED", "5")],
@@ -69,7 +69,7 @@ pub const SUBJECTS: [Subject; 3] = [
             "platform-smoltcp/src/tcp/invariants.rs",
             "platform-smoltcp/src/tcp/search.rs",
         ],
-        features: &["default", "pacing"],
+        features: &["cookies", "cubic", "ecn", "ipv6", "pacing", "plpmtud"],
         tests: &[&[
             "--package",
             "usockets-smoltcp",
