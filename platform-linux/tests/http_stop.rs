@@ -112,7 +112,7 @@ fn ask_until_closed(client: &mut Client, stopping: &AtomicBool) {
         let mut answer = Vec::new();
         let mut chunk = [0; 1024];
         while !answer.ends_with(b"usockets!\n") {
-            let count = match client.stream.read(&mut chunk) {
+            let count = match client.read(&mut chunk) {
                 Ok(count) => count,
                 Err(error) => panic!("{error}, sent: {sent:?}"),
             };
@@ -127,7 +127,7 @@ fn ask_until_closed(client: &mut Client, stopping: &AtomicBool) {
             }
         }
         if String::from_utf8_lossy(&answer).contains("\r\nConnection: close\r\n") {
-            assert!(matches!(client.stream.read(&mut chunk), Ok(0)));
+            assert!(matches!(client.read(&mut chunk), Ok(0)));
             return;
         }
     }

@@ -288,7 +288,7 @@ fn closing_server(count: usize, answer: &'static str) -> SocketAddr {
             // Not a reset, for the requests that come after the last answer.
             client.finish();
             let mut chunk = [0; 4096];
-            while let Ok(1..) = client.stream.read(&mut chunk) {}
+            while let Ok(1..) = client.read(&mut chunk) {}
         }
     });
     addr

@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{self, getpid, kill_process};
 use usockets::{
     AllSockets, Error, Handler, Instant, Loop, Opened, Platform, Socket, Sockets, Waker,
@@ -270,11 +271,11 @@ fn inside_an_edge_triggered_loop() {
         tv_sec: 10,
         tv_nsec: 0,
     };
-    epoll::wait(
-        &outer,
-        rustix::buffer::spare_capacity(&mut events),
-        Some(&wait),
-    )
+    // A stop of the machine interrupts it, which no handler sees (signal(7)).
+    retry_on_intr(|| {
+        let room = rustix::buffer::spare_capacity(&mut events);
+        epoll::wait(&outer, room, Some(&wait))
+    })
     .unwrap();
     assert_eq!(events.len(), 1);
     // What a host does: polls while the loop is due.

@@ -8,7 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 
@@ -16,7 +15,7 @@ use std::process::Command;
 mod support;
 
 use support::program::{Server, programs};
-use support::{PATIENCE, has_ipv6};
+use support::{PATIENCE, has_ipv6, restarted};
 
 /// A client whose receives end in the end.
 fn client(at: &str, server: SocketAddr) -> UdpSocket {
@@ -29,14 +28,8 @@ fn client(at: &str, server: SocketAddr) -> UdpSocket {
 /// Receives one datagram.
 fn take(client: &UdpSocket) -> Vec<u8> {
     let mut buffer = [0; 4_096];
-    // A receive with a timeout is not restarted by the kernel (signal(7)).
-    let received = loop {
-        match client.recv(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            received => break received,
-        }
-    };
-    buffer[..received.unwrap()].to_vec()
+    let received = restarted(|| client.recv(&mut buffer)).unwrap();
+    buffer[..received].to_vec()
 }
 
 #[test]

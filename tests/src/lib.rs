@@ -14,6 +14,7 @@ pub mod http;
 pub mod limits;
 pub mod lockstep;
 pub mod model;
+pub mod restart;
 pub mod scripted;
 pub mod slow;
 pub mod smoltcp;

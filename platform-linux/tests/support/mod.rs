@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test crate uses its part")]
 pub(crate) mod program;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
@@ -24,6 +24,17 @@ pub(crate) fn has_ipv6() -> bool {
         println!("skipped for IPv6: there is none here");
     }
     has
+}
+
+/// Makes a call again for as long as it is interrupted: of those on sockets with a timeout the kernel
+/// restarts none, even after a stop of the whole machine, which no handler sees (`signal(7)`).
+pub(crate) fn restarted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A server on a thread of its own.
@@ -168,12 +179,17 @@ impl Client {
         self
     }
 
+    /// Receives something.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        restarted(|| self.stream.read(buffer))
+    }
+
     /// Receives everything to the end.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, End) {
         let mut all = std::mem::take(&mut self.held);
         let mut chunk = vec![0; 65_536];
         loop {
-            match self.stream.read(&mut chunk) {
+            match self.read(&mut chunk) {
                 Ok(0) => return (all, End::Finished),
                 Ok(count) => all.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
@@ -208,7 +224,7 @@ impl Client {
 
     fn fill(&mut self) {
         let mut chunk = [0; 16_384];
-        let count = self.stream.read(&mut chunk).unwrap();
+        let count = self.read(&mut chunk).unwrap();
         assert!(count > 0, "the stream ended after {:?}", self.held);
         self.held.extend_from_slice(&chunk[..count]);
     }

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, SocketFlags, accept_with, send};
 use usockets_tests::lockstep::{Clients, rounds_wanted};
 
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rounds = rounds_wanted().ok_or("how many rounds?")?;
     let mut clients = Clients::connect(listener.local_addr()?, rounds)?;
     while clients.turn()? {
-        let count = epoll::wait(&epoll, &mut events, None)?;
+        let count = retry_on_intr(|| epoll::wait(&epoll, &mut events[..], None))?;
         for event in &events[..count] {
             let raw = event.data.u64() as RawFd;
             if raw == listener.as_raw_fd() {

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::scope;
 use std::time::Duration;
 
+use usockets_tests::restart::restarted;
+
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -94,7 +96,7 @@ impl Client {
     pub(crate) fn read_to_end(mut self) -> Outcome<Vec<u8>> {
         loop {
             let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
+            match restarted(|| self.stream.read(&mut bytes)) {
                 Ok(0) => return Ok(self.ahead),
                 Ok(count) => self.ahead.extend(&bytes[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
@@ -107,7 +109,7 @@ impl Client {
 
     fn read(&mut self) -> Outcome<()> {
         let mut bytes = [0; 4096];
-        match self.stream.read(&mut bytes) {
+        match restarted(|| self.stream.read(&mut bytes)) {
             Ok(0) => Err(format!("ended after {} bytes", self.ahead.len())),
             Ok(count) => {
                 self.ahead.extend(&bytes[..count]);
