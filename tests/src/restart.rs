@@ -2,8 +2,9 @@
 
 use std::io::{self, ErrorKind};
 
-/// Makes a call again for as long as it is interrupted: of those on sockets with a timeout the kernel
-/// restarts none, even after a stop of the whole machine, which no handler sees (`signal(7)`).
+/// Makes a call again for as long as it is interrupted: of those on sockets with a timeout the
+/// kernel restarts none, even after a stop of the whole machine, which no handler sees
+/// (`signal(7)`).
 ///
 /// # Errors
 /// Every other one of the call.

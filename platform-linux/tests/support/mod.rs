@@ -26,8 +26,9 @@ pub(crate) fn has_ipv6() -> bool {
     has
 }
 
-/// Makes a call again for as long as it is interrupted: of those on sockets with a timeout the kernel
-/// restarts none, even after a stop of the whole machine, which no handler sees (`signal(7)`).
+/// Makes a call again for as long as it is interrupted: of those on sockets with a timeout the
+/// kernel restarts none, even after a stop of the whole machine, which no handler sees
+/// (`signal(7)`).
 pub(crate) fn restarted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
