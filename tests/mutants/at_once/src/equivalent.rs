@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process;
 
-use crate::subject::Subject;
+use crate::subject::{SUBJECTS, Subject};
 use crate::tree::Listed;
 
 /// One of them: the file and the change, without the line, and how the code begins there.
@@ -38,12 +38,15 @@ impl Equivalent {
                 code: code.to_string(),
             }
         });
-        let is_subjects = |entry: &Entry| {
-            let has = |parts: &[&str]| parts.iter().any(|part| entry.name.starts_with(part));
-            has(subject.files) && !has(subject.but)
-        };
+        let entries: Vec<Entry> = entries.collect();
+        for entry in &entries {
+            if !SUBJECTS.iter().any(|subject| entry.is_in(subject)) {
+                fail(&format!("of no subject: {}", entry.name));
+            }
+        }
+        let of_subject = entries.into_iter().filter(|entry| entry.is_in(subject));
         Equivalent {
-            entries: entries.filter(is_subjects).collect(),
+            entries: of_subject.collect(),
         }
     }
 
@@ -63,6 +66,12 @@ impl Equivalent {
 }
 
 impl Entry {
+    /// Returns true if it is in a file of a subject.
+    fn is_in(&self, subject: &Subject) -> bool {
+        let has = |parts: &[&str]| parts.iter().any(|part| self.name.starts_with(part));
+        has(subject.files) && !has(subject.but)
+    }
+
     fn is_of(&self, mutant: &Listed<'_>) -> bool {
         // A name is `file:line:column: what`.
         let parts: Vec<&str> = mutant.name.splitn(4, ':').collect();

@@ -66,18 +66,18 @@ fn main() {
         outcomes.extend(before.map(|outcome| (*one, outcome)));
         before.is_none()
     });
-    let look = |skipped: &[&str], environment, drawn: Vec<_>| {
+    let look_by = |skipped: &[&str], environment, drawn: Vec<_>| {
         look(&programs, skipped, environment, &drawn, &out, &record)
     };
     let without = env::var("WITHOUT").unwrap_or_default();
     let without: Vec<&str> = without.split_whitespace().collect();
     let without = [subject.skipped, &without].concat();
     let skipped = [&without, subject.slow].concat();
-    let mut missed = look(&skipped, subject.short, drawn);
+    let mut missed = look_by(&skipped, subject.short, drawn);
     if !subject.short.is_empty() && env::var_os("SHORT").is_none() {
         outcomes.extend(missed.extract_if(.., |(_, outcome)| !outcome.is_missed()));
         let again = missed.iter().map(|(one, _)| *one).collect();
-        missed = look(&without, &[], again);
+        missed = look_by(&without, &[], again);
     }
     outcomes.extend(missed);
     if !report(subject, &equivalent, &outcomes, is_sample, &out) {
