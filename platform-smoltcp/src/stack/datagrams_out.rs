@@ -23,7 +23,7 @@ use crate::wire::udp::{self, Udp};
 const CHECKSUM_AT: usize = 6;
 
 /// Where a datagram's frame goes.
-pub(super) enum Hop {
+pub(super) enum DatagramHop {
     /// Out, with this header; none on a device without Ethernet.
     Frame(Option<Ethernet>),
     /// Nowhere before then: the neighbour is being asked for.
@@ -186,7 +186,7 @@ impl Shell<'_> {
             return Posted::Full;
         }
         match self.datagram_hop(head.remote.ip(), device) {
-            Hop::Frame(link) => {
+            DatagramHop::Frame(link) => {
                 emit(device, link.as_ref(), (&head, port), [bytes, &[]]);
                 let echoes = head.remote.ip().is_multicast()
                     && self
@@ -197,13 +197,13 @@ impl Shell<'_> {
                     self.deliver_datagram(head.remote.port(), mirrored(&head, port), bytes);
                 }
             }
-            Hop::Asking(until) => {
+            DatagramHop::Asking(until) => {
                 self.counters.neighbour_waits = self.counters.neighbour_waits.wrapping_add(1);
                 let lost = self.datagrams.hold(index, head, bytes, until);
                 let sum = self.counters.datagrams_displaced.wrapping_add(lost);
                 self.counters.datagrams_displaced = sum;
             }
-            Hop::Silent => self.on_silent_neighbour(index, &head),
+            DatagramHop::Silent => self.on_silent_neighbour(index, &head),
         }
         Posted::Taken
     }
@@ -224,12 +224,16 @@ impl Shell<'_> {
     }
 
     /// Finds where a datagram's frame goes, and asks the link for it if need be.
-    pub(super) fn datagram_hop<D: PollDevice>(&mut self, to: IpAddr, device: &mut D) -> Hop {
+    pub(super) fn datagram_hop<D: PollDevice>(
+        &mut self,
+        to: IpAddr,
+        device: &mut D,
+    ) -> DatagramHop {
         if self.device.medium == Medium::Ip {
-            return Hop::Frame(None);
+            return DatagramHop::Frame(None);
         }
         let kind = resolve::kind_of(to);
-        let header = |station| Hop::Frame(Some(Ethernet::new(station, self.mac, kind)));
+        let header = |station| DatagramHop::Frame(Some(Ethernet::new(station, self.mac, kind)));
         if to.is_multicast() {
             return header(group_mac(to));
         }
@@ -237,16 +241,18 @@ impl Shell<'_> {
             return header(BROADCAST);
         }
         let Some(next) = self.routes.next_hop(to) else {
-            return Hop::Silent;
+            return DatagramHop::Silent;
         };
         let (reach, ask) = self.neighbours.reach(next, self.now);
         if ask && let Some(own) = self.routes.source_for(next) {
             self.ask(own, next, device);
         }
         match reach {
-            Reach::Known(station) => Hop::Frame(Some(Ethernet::new(station, self.mac, kind))),
-            Reach::Asking(until) => Hop::Asking(until),
-            Reach::Silent => Hop::Silent,
+            Reach::Known(station) => {
+                DatagramHop::Frame(Some(Ethernet::new(station, self.mac, kind)))
+            }
+            Reach::Asking(until) => DatagramHop::Asking(until),
+            Reach::Silent => DatagramHop::Silent,
         }
     }
 
@@ -315,16 +321,16 @@ impl Shell<'_> {
             return false;
         }
         match self.datagram_hop(head.remote.ip(), device) {
-            Hop::Frame(link) => {
+            DatagramHop::Frame(link) => {
                 if let Some((head, bytes)) = self.datagrams.held(index, at) {
                     emit(device, link.as_ref(), (&head, port), bytes);
                 }
             }
-            Hop::Asking(until) => {
+            DatagramHop::Asking(until) => {
                 self.datagrams.look_at(until);
                 return true;
             }
-            Hop::Silent => self.on_silent_neighbour(index, head),
+            DatagramHop::Silent => self.on_silent_neighbour(index, head),
         }
         self.datagrams.drop_held(index, at, head);
         true

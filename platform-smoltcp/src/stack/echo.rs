@@ -8,7 +8,7 @@ use crate::device::{PollDevice, TxMeta};
 #[cfg(doc)]
 use crate::ip::echo::ECHOES_MAX;
 use crate::ip::echo::EchoReply;
-use crate::stack::datagrams_out::{Hop, ip_len};
+use crate::stack::datagrams_out::{DatagramHop, ip_len};
 use crate::stack::output::send_copy;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
@@ -77,9 +77,9 @@ impl Shell<'_> {
             return Ok(false);
         }
         let link = match self.datagram_hop(to, device) {
-            Hop::Frame(link) => link,
-            Hop::Asking(_) => return Ok(false),
-            Hop::Silent => return Err(Error::Unreachable),
+            DatagramHop::Frame(link) => link,
+            DatagramHop::Asking(_) => return Ok(false),
+            DatagramHop::Silent => return Err(Error::Unreachable),
         };
         let station = link.map(|link| link.destination);
         let request = Icmp::EchoRequest { mark, data };

@@ -17,6 +17,7 @@
 //! | `auth` | `Certificate`, `CertificateVerify` and `Finished`, of both sides |
 //! | `flight` | our own flight from its start to its keys, of both sides |
 //! | `server`, `client` | what each side does on each message |
+//! | `ticket_keys` | the keys that protect a server's tickets |
 //! | `ticket`, `session` | resumption: a server's tickets, and where a client keeps them |
 //!
 //! May import `alert`, `wire`, [`crypto`](crate::tls::crypto), [`record`](crate::tls::record),
