@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use usockets::{Address, Arrival, DatagramOption, Datagrams, Error, Platform, SocketId};
 use usockets_smoltcp::{Rss, RssKey, SharedPacket, SharedQueues, Socket, Stack};
-use usockets_tests::smoltcp::forge::{Stage, ip, udp, udp_frame};
+use usockets_tests::smoltcp::forge::{Stage, echo_reply, ip, solicit, udp, udp_frame};
 use usockets_tests::smoltcp::{Device, Recipe, a4, b4, leak, v6};
 
 const QUEUES: u16 = 3;
@@ -185,6 +185,39 @@ fn icmp_errors_reach_the_socket_that_sent() {
     host.arrive(0, &ip(a4(0).ip(), b4(0).ip(), 1, &body, 1, 2));
     let error = host.0[2].host.net.next_error(&mut socket).unwrap();
     assert_eq!((error.to, error.error), (a4(7).into(), Error::Refused));
+}
+
+/// An answer comes to whichever queue, also behind a stack that awaits another; one that nobody
+/// awaits any more stays where it arrived.
+#[test]
+fn answers_to_echo_requests_reach_who_asked() {
+    for (from, to) in [(a4(0).ip(), b4(0).ip()), (v6(1, 0).ip(), v6(2, 0).ip())] {
+        let mut host = Queues::new();
+        for queue in 0..3 {
+            // The neighbour is known from then on.
+            host.arrive(queue, &solicit());
+            let net = &mut host.0[queue].host.net;
+            for sequence in 0..3 {
+                let asked = net.send_echo_request(from, queue as u16, sequence, b"x");
+                assert_eq!(asked, Ok(true));
+            }
+        }
+        for arrives in 0..3 {
+            for asker in 0..3_u8 {
+                let mark = [0, asker, 0, arrives];
+                host.arrive(arrives.into(), &echo_reply(from, to, mark, b"x"));
+                for (queue, stage) in host.0.iter_mut().enumerate() {
+                    let told = stage.host.net.next_echo_reply();
+                    let told = told.map(|reply| (reply.identifier, reply.sequence));
+                    let wanted = (queue == asker.into()).then_some((asker.into(), arrives.into()));
+                    assert_eq!(told, wanted, "of {asker} on {arrives}, at {queue}");
+                }
+            }
+        }
+        let before = host.handed();
+        host.arrive(1, &echo_reply(from, to, [0, 2, 0, 0], b"x"));
+        assert_eq!(host.handed(), before);
+    }
 }
 
 /// What is for a group comes to every stack that has joined it, once.

@@ -4,32 +4,11 @@ use std::net::IpAddr;
 
 use usockets::{Duration, Error};
 use usockets_smoltcp::wire::icmp::Icmp;
-use usockets_smoltcp::wire::ipv6::Ipv6;
 use usockets_smoltcp::{ECHOES_MAX, EchoReply, Faults};
-use usockets_tests::smoltcp::forge::{Stage, ip};
+use usockets_tests::smoltcp::forge::{Stage, echo_reply};
 use usockets_tests::smoltcp::{MTU, Recipe, World, a4, b4, v6};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A frame from host 1 with an answer to host 2.
-fn answer(from: IpAddr, to: IpAddr, [a, b, c, d]: [u8; 4], data: &[u8]) -> Vec<u8> {
-    let reply = Icmp::EchoReply {
-        mark: [a, b, c, d],
-        data,
-    };
-    let mut message = vec![0; 8 + data.len()];
-    match (from, to) {
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let header = Ipv6::new(source, destination, Ipv6::ICMP);
-            reply.emit_v6(&header, &mut message).unwrap();
-            ip(from, to, Ipv6::ICMP, &message, 1, 2)
-        }
-        _ => {
-            reply.emit_v4(&mut message).unwrap();
-            ip(from, to, 1, &message, 1, 2)
-        }
-    }
-}
 
 /// Two stacks, of which one has never heard of the other.
 #[test]
@@ -69,7 +48,7 @@ fn only_what_was_asked_is_told() {
     let mut stage = Stage::new(&Recipe::new(2));
     let (from, to) = (a4(0).ip(), b4(0).ip());
     let mark = [0, 1, 0, 2];
-    stage.send(&answer(from, to, mark, b"early"));
+    stage.send(&echo_reply(from, to, mark, b"early"));
     assert_eq!(stage.host.net.next_echo_reply(), None);
     assert_eq!(stage.host.net.send_echo_request(from, 1, 2, b"x"), Ok(true));
     let requests = stage.replies();
@@ -81,20 +60,20 @@ fn only_what_was_asked_is_told() {
 
     stage.pass(Duration::from_millis(30));
     let stranger = IpAddr::from([10, 0, 0, 9]);
-    stage.send(&answer(stranger, to, mark, b"x"));
-    stage.send(&answer(from, to, [0, 1, 0, 3], b"x"));
-    stage.send(&answer(from, to, [0, 2, 0, 2], b"x"));
-    let mut broken = answer(from, to, mark, b"x");
+    stage.send(&echo_reply(stranger, to, mark, b"x"));
+    stage.send(&echo_reply(from, to, [0, 1, 0, 3], b"x"));
+    stage.send(&echo_reply(from, to, [0, 2, 0, 2], b"x"));
+    let mut broken = echo_reply(from, to, mark, b"x");
     broken[36] ^= 1;
     stage.send(&broken);
     assert_eq!(stage.host.net.next_echo_reply(), None);
 
-    stage.send(&answer(from, to, mark, b"x"));
-    stage.send(&answer(from, to, mark, b"again"));
+    stage.send(&echo_reply(from, to, mark, b"x"));
+    stage.send(&echo_reply(from, to, mark, b"again"));
     let reply = stage.host.net.next_echo_reply().unwrap();
     assert_eq!((reply.identifier, reply.sequence, reply.len), (1, 2, 1));
     assert_eq!(reply.round_trip, Duration::from_millis(30));
-    stage.send(&answer(from, to, mark, b"late"));
+    stage.send(&echo_reply(from, to, mark, b"late"));
     assert_eq!(stage.host.net.next_echo_reply(), None);
 }
 
@@ -110,7 +89,7 @@ fn as_many_are_remembered_as_are_promised() {
     }
     for sequence in (0..count).rev() {
         let [c, d] = sequence.to_be_bytes();
-        stage.send(&answer(from, to, [0, 5, c, d], &[]));
+        stage.send(&echo_reply(from, to, [0, 5, c, d], &[]));
     }
     let replies = std::iter::from_fn(|| stage.host.net.next_echo_reply());
     let mut told: Vec<_> = replies.map(|reply| reply.sequence).collect();

@@ -60,15 +60,30 @@ impl Echoes {
         self.cursor = self.cursor.wrapping_add(1) % ECHOES_MAX;
     }
 
-    /// An answer came, perhaps to none of them.
-    pub(crate) fn on_reply(&mut self, from: IpAddr, mark: [u8; 4], len: usize, now: Instant) {
+    /// An answer came. Returns false if it is to none of them.
+    pub(crate) fn on_reply(
+        &mut self,
+        from: IpAddr,
+        mark: [u8; 4],
+        len: usize,
+        now: Instant,
+    ) -> bool {
         let awaited =
             self.requests.iter_mut().flatten().find(|request| {
                 request.to == from && request.mark == mark && request.answer.is_none()
             });
-        if let Some(request) = awaited {
-            request.answer = Some((now, len));
-        }
+        let Some(request) = awaited else {
+            return false;
+        };
+        request.answer = Some((now, len));
+        true
+    }
+
+    /// Returns true if an answer is awaited.
+    #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+    pub(crate) fn awaits(&self) -> bool {
+        let mut requests = self.requests.iter().flatten();
+        requests.any(|request| request.answer.is_none())
     }
 
     /// Returns an answer that was not told yet.

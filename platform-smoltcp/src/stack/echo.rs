@@ -9,6 +9,7 @@ use crate::device::{PollDevice, TxMeta};
 use crate::ip::echo::ECHOES_MAX;
 use crate::ip::echo::EchoReply;
 use crate::stack::datagrams_out::{DatagramHop, ip_len};
+use crate::stack::input::Arrival;
 use crate::stack::output::send_copy;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
@@ -20,7 +21,7 @@ impl<D: PollDevice> Stack<'_, D> {
     /// its neighbour is being asked for, or the device is full; the program asks again later, after
     /// an iteration of the loop. What the station answers, [`Self::next_echo_reply`] tells; a
     /// station need not answer, and who waits needs a timer. Of several stacks that are one host,
-    /// an answer that comes to another's queue is not told.
+    /// the one that asks is told, whichever queue the answer comes to.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the request does not fit a packet, for none is fragmented, or `to`
@@ -91,12 +92,27 @@ impl Shell<'_> {
         let frame = self.scratch.get(..len).unwrap_or_default();
         send_copy(device, frame, &TxMeta::NONE);
         self.echoes.on_request(to, mark, self.now);
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        self.share_awaited_echo();
         Ok(true)
     }
 
     /// Takes an answer in; nothing answers it.
-    pub(super) fn on_echo_reply(&mut self, from: IpAddr, mark: [u8; 4], data: &[u8]) -> usize {
-        self.echoes.on_reply(from, mark, data.len(), self.now);
+    pub(super) fn on_echo_reply(
+        &mut self,
+        from: IpAddr,
+        (mark, data): ([u8; 4], &[u8]),
+        arrival: &Arrival<'_>,
+    ) -> usize {
+        let is_ours = self.echoes.on_reply(from, mark, data.len(), self.now);
+        #[cfg(all(feature = "queues", target_has_atomic = "32"))]
+        if is_ours {
+            self.share_awaited_echo();
+        } else {
+            self.hand_echo_over(arrival);
+        }
+        #[cfg(not(all(feature = "queues", target_has_atomic = "32")))]
+        let _ = (is_ours, arrival);
         0
     }
 }

@@ -1,5 +1,5 @@
 //! One of several stacks that are one host: which connections are its own, and what becomes of
-//! segments of others' and of datagrams for others' sockets.
+//! segments of others', of datagrams for others' sockets and of answers to others' pings.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -48,6 +48,8 @@ impl<'a> Shell<'a> {
         if self.is_announced_elsewhere() {
             self.schedule_addresses(NEVER);
         }
+        #[cfg(feature = "echo")]
+        self.share_awaited_echo();
         #[cfg(feature = "datagrams")]
         for slot in self.datagrams.all.iter() {
             if slot.owner != 0 {
@@ -211,6 +213,34 @@ impl<'a> Shell<'a> {
             return false;
         }
         self.hand_datagram_over(remote, local, arrival)
+    }
+
+    /// Hands an answer to an echo request that this stack has not sent to the next one that awaits
+    /// an answer. Each is asked once.
+    #[cfg(feature = "echo")]
+    #[inline(never)]
+    pub(super) fn hand_echo_over(&mut self, arrival: &Arrival<'_>) {
+        let Some(share) = self.share else {
+            return;
+        };
+        let origin = share.taking.unwrap_or(share.queue);
+        let behind = share.queue.saturating_add(1)..share.queues.queue_count();
+        let mut order = behind
+            .chain(0..share.queue)
+            .take_while(|queue| *queue != origin);
+        if let Some(next) = order.find(|queue| share.queues.awaits_echo(*queue)) {
+            self.hand_to(&share, next, arrival);
+        }
+    }
+
+    /// Notes for the other stacks whether this one awaits an answer to an echo request.
+    #[cfg(feature = "echo")]
+    pub(super) fn share_awaited_echo(&self) {
+        if let Some(share) = &self.share {
+            share
+                .queues
+                .note_awaited_echo(share.queue, self.echoes.awaits());
+        }
     }
 
     /// Notes that a cookie was sent, for all of the stacks.

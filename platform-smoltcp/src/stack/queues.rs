@@ -1,5 +1,5 @@
 //! What several stacks of one host share beside neighbours: packets that came to the wrong one, on
-//! which ports each has datagram sockets, and when a cookie was sent last.
+//! which ports each has datagram sockets, which awaits an echo, and when a cookie was sent last.
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -134,6 +134,9 @@ pub struct SharedQueues<T: ?Sized = [SharedPacket]> {
     /// is in use, and in the upper half for each of another station's.
     #[cfg(feature = "dad")]
     addresses: AtomicU32,
+    /// Which stacks await answers to echo requests, a bit for each queue.
+    #[cfg(feature = "echo")]
+    echoes: [AtomicU32; QUEUES_MAX / 32],
     in_use: [InUse; QUEUES_MAX],
     ports: [PortCounts; QUEUES_MAX],
     places: T,
@@ -148,6 +151,8 @@ impl<const N: usize> SharedQueues<[SharedPacket; N]> {
             cookie_at: AtomicU32::new(0),
             #[cfg(feature = "dad")]
             addresses: AtomicU32::new(0),
+            #[cfg(feature = "echo")]
+            echoes: [const { AtomicU32::new(0) }; QUEUES_MAX / 32],
             in_use: [const { InUse::new() }; QUEUES_MAX],
             ports: [const { PortCounts::new() }; QUEUES_MAX],
             places: [const { SharedPacket::new() }; N],
@@ -328,6 +333,32 @@ impl SharedQueues {
         let counts = self.ports.get(usize::from(queue));
         let shared = counts.and_then(|counts| counts.of(port));
         shared.is_some_and(|shared| shared.load(Ordering::Acquire) > 0)
+    }
+
+    /// Notes whether the stack of a queue awaits an answer to an echo request.
+    #[cfg(feature = "echo")]
+    pub(super) fn note_awaited_echo(&self, queue: u16, awaits: bool) {
+        let Some((word, bit)) = self.echo_bit(queue) else {
+            return;
+        };
+        if awaits {
+            word.fetch_or(bit, Ordering::Release);
+        } else {
+            word.fetch_and(!bit, Ordering::Release);
+        }
+    }
+
+    /// Returns true if the stack of a queue awaits one.
+    #[cfg(feature = "echo")]
+    pub(super) fn awaits_echo(&self, queue: u16) -> bool {
+        self.echo_bit(queue)
+            .is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
+    }
+
+    #[cfg(feature = "echo")]
+    fn echo_bit(&self, queue: u16) -> Option<(&AtomicU32, u32)> {
+        let word = self.echoes.get(usize::from(queue / 32))?;
+        Some((word, 1_u32.wrapping_shl(u32::from(queue % 32))))
     }
 
     /// Notes that one of the stacks has sent a cookie.

@@ -119,7 +119,9 @@ impl Shell<'_> {
                 self.write_icmp(arrival.station, addresses, &reply)
             }
             #[cfg(feature = "echo")]
-            Icmp::EchoReply { mark, data } => self.on_echo_reply(addresses.1, mark, data),
+            Icmp::EchoReply { mark, data } => {
+                self.on_echo_reply(addresses.1, (mark, data), arrival)
+            }
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             other if self.hand_over_error(&other, arrival) => 0,
             other => self.on_icmp(&other),
@@ -149,7 +151,9 @@ impl Shell<'_> {
                 self.write_icmp(arrival.station, addresses, &reply)
             }
             #[cfg(feature = "echo")]
-            Ok(Icmp::EchoReply { mark, data }) => self.on_echo_reply(addresses.1, mark, data),
+            Ok(Icmp::EchoReply { mark, data }) => {
+                self.on_echo_reply(addresses.1, (mark, data), arrival)
+            }
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
             Ok(other) if self.hand_over_error(&other, arrival) => 0,
             Ok(other) => self.on_icmp(&other),

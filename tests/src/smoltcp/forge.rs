@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use ::smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, Ipv4Packet, TcpPacket};
 use usockets::Duration;
 use usockets_smoltcp::wire::checksum;
+use usockets_smoltcp::wire::icmp::Icmp;
+use usockets_smoltcp::wire::ipv6::Ipv6;
 use usockets_smoltcp::{Faults, Medium, PollDevice, Wire};
 
 use super::{Device, Host, Recipe, mac, wire};
@@ -153,6 +155,26 @@ pub fn ping(from: IpAddr, to: IpAddr, from_mac: u8, to_mac: u8, len: usize) -> V
     }
     Icmpv4Packet::new_unchecked(&mut body[..]).fill_checksum();
     ip(from, to, 1, &body, from_mac, to_mac)
+}
+
+/// Returns a frame from host 1 with an answer to an echo request of host 2.
+pub fn echo_reply(from: IpAddr, to: IpAddr, [a, b, c, d]: [u8; 4], data: &[u8]) -> Vec<u8> {
+    let reply = Icmp::EchoReply {
+        mark: [a, b, c, d],
+        data,
+    };
+    let mut message = vec![0; 8 + data.len()];
+    match (from, to) {
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let header = Ipv6::new(source, destination, Ipv6::ICMP);
+            reply.emit_v6(&header, &mut message).unwrap();
+            ip(from, to, Ipv6::ICMP, &message, 1, 2)
+        }
+        _ => {
+            reply.emit_v4(&mut message).unwrap();
+            ip(from, to, 1, &message, 1, 2)
+        }
+    }
 }
 
 /// A question for the hardware address of host 2, by which it learns that of host 1.
