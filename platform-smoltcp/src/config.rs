@@ -291,7 +291,7 @@ impl SizeClass {
     }
 
     /// Lets the connections of the class lease their buffers, tables and control blocks, of which
-    /// there are `sets`, one at least, for all of them. A connection that has nothing to do holds
+    /// there are `sets` for all of them. A connection that has nothing to do holds
     /// none, and takes less than 200 bytes in all; a server of many connections most of which are
     /// silent needs a small part of the memory.
     ///
@@ -314,6 +314,14 @@ impl SizeClass {
     /// until one is free again, and that is for who was not served in the last second. A peer sends
     /// again more and more seldom, so with many times less it may find no free set as often as it
     /// tries, and give up as on a path that loses everything.
+    ///
+    /// Only text needs a set. While none is free, keep-alive probes are still answered and sent,
+    /// and the peer's end and resets are heard. A class may have no set at all: its connections
+    /// open by cookies, stay, and end, be it by their peers, by a timeout of the program or by
+    /// keep-alives that nobody answers. What comes is dropped as often as it comes, a send takes 0
+    /// bytes, and no owner is told that it may send. A connect there is
+    /// [`Error::Exhausted`](usockets::Error::Exhausted), and without [`Config::cookies`] SYNs are
+    /// dropped.
     #[cfg(feature = "leases")]
     #[must_use]
     pub const fn leased(mut self, sets: usize) -> Self {
@@ -382,9 +390,8 @@ impl SizeClass {
     /// Returns true if connections of the class can work.
     pub(crate) const fn is_sound(&self) -> bool {
         const BUFFER_MAX: usize = 1 << 30;
-        let buffers = self.recv > 0 && self.send > 0;
-        let sets = self.working > 0 || !self.leased;
-        sets && buffers
+        self.recv > 0
+            && self.send > 0
             && self.recv <= BUFFER_MAX
             && self.send <= BUFFER_MAX
             && self.outstanding >= 4

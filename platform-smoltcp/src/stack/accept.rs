@@ -8,10 +8,11 @@ use crate::listener::Listener;
 use crate::number::{count, low, place};
 use crate::pool::wheel::tick_of;
 use crate::stack::input::Arrival;
+use crate::stack::look::LEASES;
 use crate::stack::shell::{COOKIES, Shell};
 use crate::stack::slot::{Ends, Flags, Phase};
-use crate::tcp::cookies::{self, Answer};
-use crate::tcp::{Listen, Segment, Seq, Settings, Transmit};
+use crate::tcp::cookies::{self, Answer, Cookie};
+use crate::tcp::{Events, Listen, Quiet, Segment, Seq, Settings, Transmit};
 
 /// Longest that a handshake usually takes.
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(200);
@@ -146,6 +147,9 @@ impl Shell<'_> {
         if COOKIES && self.cookies {
             return Place::Cookie;
         }
+        if !self.slots.has_sets(class) {
+            return Place::None;
+        }
         match self.evict(class) {
             Some(index) => Place::Slot(index),
             None => Place::None,
@@ -194,7 +198,9 @@ impl Shell<'_> {
         };
         let (class, (may_establish, may_hold)) = (listener.class, listener.room());
         // Who answered is real; who only sent a SYN may not be. Nobody makes place in vain.
-        let slot = match (may_establish && self.spare(class), may_hold) {
+        let bare = !self.slots.has_sets(class);
+        let may_work = may_establish && (bare || self.spare(class));
+        let slot = match (may_work, may_hold) {
             (false, _) => None,
             (_, true) => self.vacate(class).or_else(|| self.evict(class)),
             _ => self.evict(class),
@@ -203,25 +209,56 @@ impl Shell<'_> {
             self.counters.syns_dropped = self.counters.syns_dropped.wrapping_add(1);
             return true;
         };
-        if !self.lease(index) {
-            return true;
-        }
-        let cut = self.cut(index, segment);
-        let segment = cut.as_ref().unwrap_or(segment);
-        let Some(mut open) = self.slots.open(index) else {
+        let opened = if bare {
+            self.open_without_set(index, (&settings, &cookie), segment)
+        } else {
+            self.open_with_set(index, (&settings, &cookie), segment)
+        };
+        let Some(events) = opened else {
             return true;
         };
-        let buffers = &mut open.buffers;
-        let events = open
-            .connection
-            .accept_cookie(now, &settings, &cookie, segment, buffers);
-        if self.slots.is_any_leased() {
-            self.slots.count_holding(index);
-        }
         self.enter_half_open(index, number, ends);
         self.counters.cookies_taken = self.counters.cookies_taken.wrapping_add(1);
         self.on_events(index, events);
         true
+    }
+
+    /// Opens the connection that a cookie stands for; returns `None` if there is no set for it.
+    fn open_with_set(
+        &mut self,
+        index: u32,
+        (settings, cookie): (&Settings, &Cookie),
+        segment: &Segment<'_>,
+    ) -> Option<Events> {
+        if !self.lease(index) {
+            return None;
+        }
+        let now = self.now;
+        let cut = self.cut(index, segment);
+        let segment = cut.as_ref().unwrap_or(segment);
+        let mut open = self.slots.open(index)?;
+        let buffers = &mut open.buffers;
+        let events = open
+            .connection
+            .accept_cookie(now, settings, cookie, segment, buffers);
+        if self.slots.is_any_leased() {
+            self.slots.count_holding(index);
+        }
+        Some(events)
+    }
+
+    /// Opens it in a class that has no sets.
+    fn open_without_set(
+        &mut self,
+        index: u32,
+        (settings, cookie): (&Settings, &Cookie),
+        segment: &Segment<'_>,
+    ) -> Option<Events> {
+        let capacity = count(self.slots.receive_max(index));
+        let opened = Quiet::accept_cookie(self.now, settings, cookie, segment, capacity);
+        let (opened, events) = opened.filter(|_| LEASES)?;
+        *self.slots.without_set(index)? = opened;
+        Some(events)
     }
 
     /// Makes a free slot a half-open connection of a listener, by a SYN.

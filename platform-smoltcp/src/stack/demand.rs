@@ -22,7 +22,7 @@ pub enum Demand {
     /// fills checksums in.
     Segments,
     /// Size classes: at most [`CLASSES_MAX`](crate::CLASSES_MAX), each with buffers of 1 byte to
-    /// 1 GiB, four entries for segments or more, and a set or more if it leases them.
+    /// 1 GiB, and four entries for segments or more.
     Classes,
     /// [`Memory::slots`]: one for each connection, 16,777,216 at most.
     Slots,

@@ -1,5 +1,6 @@
 //! What the engine says of a connection, turned into reports and phases.
 
+use crate::stack::look::LEASES;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Flags, Phase};
 use crate::tcp::{Connection, Events, State};
@@ -29,13 +30,11 @@ impl Shell<'_> {
         if self.slots.is_any_leased() && due.is_some_and(|due| due <= now) && self.is_over(index) {
             return self.release(index);
         }
-        // Without a set it is looked after once more, later.
-        if used
-            && due.is_some_and(|due| due <= now)
-            && self.lease(index)
-            && let Some(mut open) = self.slots.open(index)
-        {
-            let events = open.connection.on_timer(now, &mut open.buffers);
+        if used && due.is_some_and(|due| due <= now) {
+            let events = match self.slots.open(index) {
+                Some(mut open) => open.connection.on_timer(now, &mut open.buffers),
+                None => self.on_timer_without_set(index),
+            };
             self.on_events(index, events);
         }
         let left = self.slots.get(index).and_then(|slot| slot.ticks_left(now));
@@ -43,6 +42,13 @@ impl Shell<'_> {
             self.on_limit(index);
         }
         self.wake(index);
+    }
+
+    /// Does what is due of a connection that has no set, and needs none for it.
+    fn on_timer_without_set(&mut self, index: u32) -> Events {
+        let now = self.now;
+        let quiet = self.slots.without_set(index).filter(|_| LEASES);
+        quiet.map_or(Events::NONE, |quiet| quiet.on_timer(now))
     }
 
     /// Returns true for a connection without a set of which nothing is left but TIME-WAIT, or the
@@ -66,10 +72,7 @@ impl Shell<'_> {
             Phase::Closing => self.release(index),
             Phase::Delivering => {
                 // The peer is told by a reset.
-                match self.slots.open(index) {
-                    Some(open) => open.connection.abort(),
-                    None => return self.release(index),
-                }
+                self.reset_peer(index);
                 self.unlimit(index);
             }
             Phase::Free | Phase::Waiting | Phase::Owned | Phase::TimeWait => self.unlimit(index),
@@ -166,7 +169,7 @@ impl Shell<'_> {
                 self.slots.move_to(index, Phase::TimeWait);
                 self.unlimit(index);
             }
-            (_, Phase::Delivering) if connection.is_none_or(Connection::is_drained) => {
+            (_, Phase::Delivering) if look.is_drained() => {
                 self.slots.move_to(index, Phase::Closing);
                 self.limit(index, self.limits.closing);
             }

@@ -8,7 +8,7 @@ use crate::device::Medium;
 use crate::ip::resolve::{self, Heard};
 use crate::stack::shell::Shell;
 use crate::stack::slot::Ends;
-use crate::tcp::{Connection, Events, Flags, Segment, Transmit};
+use crate::tcp::{Events, Flags, Segment, Transmit};
 use crate::wire::ethernet::{Ethernet, Mac, is_unicast};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Ipv6, Upper};
@@ -292,7 +292,7 @@ impl Shell<'_> {
     ) -> usize {
         let now = self.now;
         if !self.lease(index) {
-            return 0;
+            return self.deliver_without_set(index, ends, segment, arrival);
         }
         let cut = self.cut(index, segment);
         let segment = cut.as_ref().unwrap_or(segment);
@@ -305,12 +305,43 @@ impl Shell<'_> {
         }
         self.serve.push(self.slots.all, index);
         self.on_events(index, events);
+        self.answer_events(index, events, (ends, segment, arrival))
+    }
+
+    /// Gives a segment to its connection, for which there is no set. Text is dropped.
+    #[cold]
+    #[inline(never)]
+    fn deliver_without_set(
+        &mut self,
+        index: u32,
+        ends: &Ends,
+        segment: &Segment<'_>,
+        arrival: &Arrival<'_>,
+    ) -> usize {
+        let now = self.now;
+        let quiet = self.slots.without_set(index);
+        let Some(events) = quiet.and_then(|quiet| quiet.on_segment(now, segment)) else {
+            return 0;
+        };
+        self.serve.push(self.slots.all, index);
+        self.on_events(index, events);
+        self.answer_events(index, events, (ends, segment, arrival))
+    }
+
+    /// Returns the bytes of the frame that answers a segment at once, after what it made true.
+    #[inline(always)]
+    fn answer_events(
+        &mut self,
+        index: u32,
+        events: Events,
+        (ends, segment, arrival): (&Ends, &Segment<'_>, &Arrival<'_>),
+    ) -> usize {
         if events.has(Events::NEW_SYN) {
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
             if self.listener_for(ends).is_some() {
-                let last = self.slots.look(index).working().map(Connection::send_next);
+                let last = self.slots.look(index).send_next();
                 self.release_time_wait(index);
-                return self.on_stranger((ends, last), segment, arrival);
+                return self.on_stranger((ends, Some(last)), segment, arrival);
             }
         }
         if events.has(Events::ANSWER_RESET)

@@ -3,7 +3,7 @@
 //!
 //! A class of slots has either one *set* for each slot (a control block, two buffers, two tables:
 //! [`Working`] and what goes with it), for life, or fewer sets than slots, which connections lease
-//! (`SizeClass::leased`). Then a connection has a set from the moment
+//! (`SizeClass::leased`), or none at all. Then a connection has a set from the moment
 //! at which something happens until nothing is on its way, out of order or waiting to be received.
 //!
 //! A control block of those is in two parts: [`Resting`], which the connection has for life, and

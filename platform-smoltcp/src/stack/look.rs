@@ -2,7 +2,7 @@
 
 use usockets::{Error, Instant};
 
-use crate::tcp::{Connection, Quiet, State};
+use crate::tcp::{Connection, Quiet, Seq, State};
 
 /// Whether any class may lease its sets.
 pub(super) const LEASES: bool = cfg!(feature = "leases");
@@ -40,8 +40,33 @@ impl Look<'_> {
         }
     }
 
-    /// Returns the control block; `None` of a connection without a set, which has nothing to send,
-    /// to receive or to deliver.
+    /// Returns true unless there is something to deliver.
+    pub(super) fn is_drained(&self) -> bool {
+        match self {
+            Self::Working(connection) => connection.is_drained(),
+            Self::Quiet(quiet) => !LEASES || quiet.is_drained(),
+        }
+    }
+
+    /// Returns true if there may be something to send.
+    #[inline]
+    pub(super) fn may_transmit(&self) -> bool {
+        match self {
+            Self::Working(connection) => connection.may_transmit(),
+            Self::Quiet(quiet) => LEASES && quiet.may_transmit(),
+        }
+    }
+
+    /// Returns SND.NXT.
+    pub(super) const fn send_next(&self) -> Seq {
+        match self {
+            Self::Working(connection) => connection.send_next(),
+            Self::Quiet(quiet) => quiet.send_next(),
+        }
+    }
+
+    /// Returns the control block; `None` of a connection without a set, which has no text to send
+    /// or to receive.
     pub(super) const fn working(&self) -> Option<&Connection> {
         match self {
             Self::Working(connection) => Some(connection),

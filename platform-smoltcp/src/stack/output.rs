@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use usockets::{Duration, Error, Instant};
+use usockets::{Error, Instant};
 
 use crate::device::{Medium, PollDevice, TxMeta};
 use crate::ip::neighbour::Reach;
@@ -13,9 +13,10 @@ use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::put_pieces;
 use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
+use crate::stack::look::Look;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
-use crate::tcp::{Connection, Flags, State, Transmit};
+use crate::tcp::{Flags, State, Transmit};
 use crate::wire::ethernet::Ethernet;
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6};
@@ -24,9 +25,6 @@ use crate::wire::{HAS_V6, checksum};
 
 /// Most frames of one connection in one turn, so that none holds up the others.
 const FRAMES_MAX: usize = 32;
-
-/// Time until a deadline is tried again for which no set was free.
-const STARVED_WAIT: Duration = Duration::from_millis(64);
 
 /// What serving a connection came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,12 +68,18 @@ impl Shell<'_> {
     #[inline]
     fn transmit<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
         let look = self.slots.look(index);
-        if !look.working().is_some_and(Connection::may_transmit) {
+        if !look.may_transmit() {
             return Served::Done;
         }
+        let quiet = matches!(look, Look::Quiet(_));
         let mut hop = None;
         for _ in 0..FRAMES_MAX {
-            match self.transmit_next(index, &mut hop, device) {
+            let served = if quiet {
+                self.transmit_without_set(index, &mut hop, device)
+            } else {
+                self.transmit_next(index, &mut hop, device)
+            };
+            match served {
                 Served::More => {}
                 end => return end,
             }
@@ -129,6 +133,47 @@ impl Shell<'_> {
         } else {
             Served::Done
         }
+    }
+
+    /// Sends the next frame of a connection that has no set: it has no text.
+    #[cold]
+    #[inline(never)]
+    fn transmit_without_set<D: PollDevice>(
+        &mut self,
+        index: u32,
+        hop: &mut Option<Hop>,
+        device: &mut D,
+    ) -> Served {
+        if device.slot(0).is_none() {
+            self.counters.device_full = self.counters.device_full.wrapping_add(1);
+            return Served::Full;
+        }
+        let hop = match hop {
+            Some(hop) => hop,
+            None => hop.insert(self.hop(index, device)),
+        };
+        if matches!(hop, Hop::Asking) {
+            return Served::Done;
+        }
+        let now = self.now;
+        let quiet = self.slots.without_set(index);
+        let next = quiet.and_then(|quiet| quiet.poll_transmit(now));
+        let (Some(transmit), Some(slot)) = (next, self.slots.get(index)) else {
+            return Served::Done;
+        };
+        if let Hop::Frame(header) = hop
+            && let Some(local) = self.routes.own_at(slot.ends.local_number())
+        {
+            let segment = Outgoing {
+                header: header.as_ref(),
+                local,
+                ends: &slot.ends,
+                transmit: &transmit,
+                payload: [&[], &[]],
+            };
+            segment.send(device, self.device.fills);
+        }
+        Served::More
     }
 
     /// Finds where a connection's frames go, and asks the link for it if need be.
@@ -234,7 +279,7 @@ impl Shell<'_> {
         if slot.links.has(Marks::BLOCKED) {
             return;
         }
-        let (phase, leases) = (slot.phase, self.slots.is_any_leased());
+        let phase = slot.phase;
         let mut look = self.slots.look(index);
         if look.state() == State::Closed && matches!(phase, Phase::HalfOpen | Phase::Waiting)
             || phase.is_orphaned()
@@ -242,11 +287,7 @@ impl Shell<'_> {
             self.advance_orphan(index);
             look = self.slots.look(index);
         }
-        let mut due = look.deadline();
-        if leases && due.is_some_and(|due| due <= self.now) && look.working().is_none() {
-            // No set was free for it.
-            due = Some(self.now.saturating_add(STARVED_WAIT));
-        }
+        let due = look.deadline();
         let Some(slot) = self.slots.get(index) else {
             return;
         };

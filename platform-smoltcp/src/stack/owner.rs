@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use usockets::{Error, Recv, SocketId};
 
 use crate::number::place;
+use crate::stack::look::LEASES;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase};
 use crate::stack::slots::Open;
@@ -29,8 +30,9 @@ impl Shell<'_> {
             return None;
         }
         let len = look.working().map_or(0, Connection::receive_len);
+        let may_send = !self.slots.is_any_leased() || self.may_find_set(index);
         let slot = self.slots.get_mut(index)?;
-        let mut facts = Facts::WRITABLE;
+        let mut facts = Facts::WRITABLE.when(may_send);
         if len > 0 {
             facts = facts.union(Facts::READABLE);
         }
@@ -129,6 +131,13 @@ impl Shell<'_> {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.flags.set(Flags::FINISHED);
         }
+        if self.is_bare(index) {
+            let now = self.now;
+            if let Some(quiet) = self.slots.without_set(index) {
+                quiet.shutdown(now);
+            }
+            return self.serve.push(self.slots.all, index);
+        }
         if !self.lease(index) {
             return self.starve(index, Flags::FINISH_DUE);
         }
@@ -150,7 +159,11 @@ impl Shell<'_> {
         self.disown(index);
         let now = self.now;
         self.slots.move_to(index, Phase::Delivering);
-        if !self.lease(index) {
+        if self.is_bare(index) {
+            if let Some(quiet) = self.slots.without_set(index) {
+                quiet.close(now);
+            }
+        } else if !self.lease(index) {
             self.starve(index, Flags::CLOSE_DUE);
         } else if let Some(Open {
             connection,
@@ -174,21 +187,23 @@ impl Shell<'_> {
             // Nobody is to be told.
             return self.release(index);
         }
-        // Without a set nobody is told; the peer learns of it with its next segment.
-        if self.lease(index)
-            && let Some(open) = self.slots.open(index)
-        {
-            open.connection.abort();
-        } else {
-            return self.release(index);
-        }
+        self.reset_peer(index);
         self.release_closed(index);
+    }
+
+    /// Closes a connection, whose peer is to be told by a reset. That takes no set.
+    pub(super) fn reset_peer(&mut self, index: u32) {
+        if let Some(open) = self.slots.open(index) {
+            open.connection.abort();
+        } else if LEASES && let Some(quiet) = self.slots.without_set(index) {
+            quiet.abort();
+        }
     }
 
     /// Lets a connection that is CLOSED go, after its reset if one is due.
     fn release_closed(&mut self, index: u32) {
         let look = self.slots.look(index);
-        if look.working().is_none_or(|own| !own.may_transmit()) {
+        if !look.may_transmit() {
             return self.release(index);
         }
         self.disown(index);

@@ -13,11 +13,12 @@
 //!    up, be it that it does not answer or that it keeps its window closed (RFC 6429, section 4).
 //!    What its owner has not received stays, and the set with it, until the owner has.
 //!
-//! A segment that finds none all the same is dropped, as one that the network has lost: its peer
-//! sends it again. The window that its peer was told stays, since it may not shrink (RFC 9293,
-//! section 3.8.6). An owner that wants to send or to end waits in a queue, first come, first
-//! served, before what segments and new connections want. It keeps its set until it has been told
-//! and has had its turn. While anybody waits, no owner sends more than what it has taken already,
+//! A segment with text that finds none all the same is dropped, as one that the network has lost:
+//! its peer sends it again. One without new text needs none, nor do deadlines and resets
+//! (`tcp::bare`), so a class may be without any set. The window that its peer was told stays, since
+//! it may not shrink (RFC 9293, section 3.8.6). An owner that wants to send or to end waits in a
+//! queue, first come, first served, before what segments and new connections want. It keeps its
+//! set until it has been told and has had its turn. While anybody waits, no owner sends more than what it has taken already,
 //! who has sent it all goes to the end of the queue, and a delayed acknowledgement goes as soon as
 //! its connection is served, so that each set comes free when its buffers are empty.
 //!
@@ -52,6 +53,19 @@ impl Shell<'_> {
     #[inline]
     pub(super) fn lease(&mut self, index: u32) -> bool {
         !self.slots.is_any_leased() || self.lease_set(index)
+    }
+
+    /// Returns true if a connection's class has no sets at all.
+    pub(super) fn is_bare(&self, index: u32) -> bool {
+        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        self.slots.is_any_leased() && !self.slots.has_sets(class)
+    }
+
+    /// Returns true if a connection has a set or could have one now.
+    #[inline(never)]
+    pub(super) fn may_find_set(&mut self, index: u32) -> bool {
+        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        self.slots.has_set(class) || self.slots.has_own_set(index)
     }
 
     #[inline(never)]
@@ -108,6 +122,10 @@ impl Shell<'_> {
 
     /// Lets the connection wait for a set to do what `due` says.
     pub(super) fn starve(&mut self, index: u32, due: u8) {
+        if self.is_bare(index) {
+            // There will never be one.
+            return;
+        }
         if let Some(slot) = self.slots.get_mut(index) {
             slot.flags.set(due);
             self.slots.starve(index);

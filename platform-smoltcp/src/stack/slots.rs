@@ -323,6 +323,20 @@ impl<'a> Slots<'a> {
         counts.fold(0, u32::saturating_add)
     }
 
+    /// Returns true if a class has sets at all.
+    pub(super) fn has_sets(&self, class: u8) -> bool {
+        let number = usize::from(class);
+        let leased = self.classes.get(number).is_some_and(Class::is_leased);
+        !leased || self.leases.get(number).is_some_and(|lease| lease.sets > 0)
+    }
+
+    /// Lends what is remembered of a slot's connection if that has no set, of a class that leases
+    /// them.
+    pub(super) fn without_set(&mut self, index: u32) -> Option<&mut Quiet> {
+        let resting = self.resting_of(index)?;
+        (resting.set == NONE).then_some(&mut resting.quiet)
+    }
+
     /// Returns true if a class has a set that nobody has, or one for every slot.
     pub(super) fn has_set(&self, class: u8) -> bool {
         let number = usize::from(class);
@@ -598,7 +612,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Returns the slot that has the next set of a class, going round, or [`NONE`] if nobody has
-    /// it; `None` if they are not leased.
+    /// it; `None` if they are not leased, or there are none.
     pub(super) fn next_leaseholder(&mut self, number: u8) -> Option<u32> {
         let lease = self.leases.get_mut(usize::from(number))?;
         let class = self.classes.get(usize::from(number))?;
@@ -606,7 +620,7 @@ impl<'a> Slots<'a> {
             return None;
         }
         let set = lease.cursor;
-        lease.cursor = set.wrapping_add(1).checked_rem(lease.sets).unwrap_or(0);
+        lease.cursor = set.wrapping_add(1).checked_rem(lease.sets)?;
         let at = class.first_set.wrapping_add(place(set));
         let index = self.in_flight.get(at)?.slot;
         // Of a free set it is the next that is free.

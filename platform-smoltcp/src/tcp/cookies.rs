@@ -192,6 +192,20 @@ impl Connection {
         segment: &Segment<'_>,
         buffers: &mut Buffers<'_>,
     ) -> Events {
+        let capacity = capacity(buffers.receive);
+        self.prepare_cookie(now, settings, cookie, segment, buffers);
+        self.complete_cookie(now, segment, capacity, buffers)
+    }
+
+    /// Goes to where the connection would be whose SYN a cookie stands for.
+    pub(super) fn prepare_cookie(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        cookie: &Cookie,
+        segment: &Segment<'_>,
+        buffers: &mut Buffers<'_>,
+    ) {
         let syn = Segment {
             seq: segment.seq.minus(1),
             ack: Seq::new(0),
@@ -202,8 +216,17 @@ impl Connection {
         };
         self.accept(now, settings, cookie.iss, &syn, buffers);
         self.marks.clear(Marks::SYN_DUE);
-        // As the SYN|ACK told it.
-        self.receive.advertise(capacity(buffers.receive), true);
+    }
+
+    /// Completes its handshake. The SYN|ACK has told of a receive buffer of `capacity` octets.
+    pub(super) fn complete_cookie(
+        &mut self,
+        now: Instant,
+        segment: &Segment<'_>,
+        capacity: u32,
+        buffers: &mut Buffers<'_>,
+    ) -> Events {
+        self.receive.advertise(capacity, true);
         self.state = State::SynReceived;
         self.on_segment(now, segment, buffers)
     }

@@ -52,14 +52,16 @@
 //! its text; `output` chooses what goes next, `pacing` when, and `timers` waits. `loss` finds and
 //! repairs losses, `congestion` is the policy beside it, `path` is what ICMP says. `ecn` is what
 //! routers say of congestion, and `plpmtud` finds out what a path does not say. `quiet` is the
-//! connection while nothing is on its way, `flight` what it has beside that at other times, and
-//! `info` what it tells of itself. `listen`, `cookies` and `time_wait` are the connection before
-//! and after it costs anything; `invariants` is what always holds, `injected_bug` what the tests
-//! must find, and `search` what tells two states apart. A file imports from those named before it,
-//! but for the steps of a connection, which are all methods of it.
+//! connection while nothing is on its way, `flight` what it has beside that at other times, `bare`
+//! what it does while there is no memory for it, and `info` what it tells of itself. `listen`,
+//! `cookies` and `time_wait` are the connection before and after it costs anything; `invariants` is
+//! what always holds, `injected_bug` what the tests must find, and `search` what tells two states
+//! apart. A file imports from those named before it, but for the steps of a connection, which are
+//! all methods of it.
 #![forbid(unsafe_code)]
 
 mod ack;
+mod bare;
 mod congestion;
 mod connection;
 pub mod cookies;

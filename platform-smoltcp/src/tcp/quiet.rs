@@ -50,20 +50,20 @@ use super::timers::{Main, QuietTimers, Timers};
 /// What is remembered of a connection with nothing on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Quiet {
-    timers: QuietTimers,
+    pub(super) timers: QuietTimers,
     rtt: Rtt,
     clock: Clock,
     /// SND.UNA; SND.NXT is the same.
-    una: Seq,
+    pub(super) una: Seq,
     wl1: Seq,
     /// RCV.NXT; Last.ACK.sent is the same.
-    nxt: Seq,
+    pub(super) nxt: Seq,
     edge: Seq,
     window: u32,
     threshold: u32,
     /// W_max, or what else [`Congestion::kept`] returns.
     kept: u32,
-    marks: Marks,
+    pub(super) marks: Marks,
     send_window: u16,
     send_window_max: u16,
     send_mss: u16,
@@ -75,7 +75,7 @@ pub struct Quiet {
     challenge_second: u8,
     reordering: Reordering,
     algorithm: Algorithm,
-    state: State,
+    pub(super) state: State,
     broken: Broken,
     #[cfg(feature = "connections")]
     retransmissions: u32,
@@ -120,6 +120,12 @@ impl Quiet {
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
+    }
+
+    /// Returns SND.NXT, as [`Connection::send_next`].
+    #[must_use]
+    pub const fn send_next(&self) -> Seq {
+        self.una
     }
 
     /// Returns why the connection broke, as [`Connection::error`].

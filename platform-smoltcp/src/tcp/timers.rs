@@ -246,6 +246,21 @@ impl Timers {
         self.start_life(now, after);
     }
 
+    /// Returns true while [`Self::life_at`] is waited for.
+    pub(super) const fn runs(&self) -> bool {
+        self.life_runs
+    }
+
+    /// Returns true if it has come.
+    pub(super) fn is_life_due(&self, now: u64) -> bool {
+        self.life_runs && self.life_due() <= now
+    }
+
+    /// Lets it be waited for no more.
+    pub(super) const fn stop_life(&mut self) {
+        self.life_runs = false;
+    }
+
     /// Starts the keep-alive interval, if keep-alive is on.
     pub(super) fn start_keepalive(&mut self, now: u64) {
         if self.keepalive > 0 {
@@ -254,7 +269,8 @@ impl Timers {
         }
     }
 
-    fn start_life(&mut self, now: u64, after_ms: u32) {
+    /// Lets [`Self::life_at`] be so many milliseconds from now.
+    pub(super) fn start_life(&mut self, now: u64, after_ms: u32) {
         self.life_runs = true;
         let ceiling = now.div_ceil(1_000);
         self.life_at = low(ceiling).wrapping_add(after_ms);
@@ -337,6 +353,19 @@ impl QuietTimers {
         probes: 0,
         life_runs: false,
     };
+
+    /// Returns true while a deadline is waited for.
+    pub(super) const fn runs(&self) -> bool {
+        self.life_runs
+    }
+
+    /// Returns them with the deadline and the last progress of `before`.
+    pub(super) const fn as_before(mut self, before: &Self) -> Self {
+        self.life_at = before.life_at;
+        self.life_runs = before.life_runs;
+        self.progress_ms = before.progress_ms;
+        self
+    }
 
     /// Returns the microseconds since the peer was heard.
     pub(super) fn since_heard(&self, now: u64) -> u64 {
@@ -459,7 +488,7 @@ impl Connection {
         let timers = &mut self.timers;
         let ack = timers.ack_runs && near(base_of(timers.base), timers.ack_at) <= now;
         let main = timers.main != Main::Stopped && timers.main_due() <= now;
-        let life = timers.life_runs && timers.life_due() <= now;
+        let life = timers.is_life_due(now);
         timers.tick(now);
         self.on_pace_timer(now);
         if ack {
@@ -525,7 +554,7 @@ impl Connection {
     }
 
     /// Returns true if the peer has not answered for as long as it may take.
-    fn is_given_up(&self, now: u64) -> bool {
+    pub(super) fn is_given_up(&self, now: u64) -> bool {
         let (owed, most) = self.debt(now);
         owed >= most
     }
