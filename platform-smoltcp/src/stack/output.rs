@@ -13,7 +13,7 @@ use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::put_pieces;
 use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
-use crate::stack::look::Look;
+use crate::stack::look::{LEASES, Look};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
 use crate::tcp::{Flags, State, Transmit};
@@ -67,19 +67,16 @@ impl Shell<'_> {
     /// Sends what is due from a connection.
     #[inline]
     fn transmit<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
-        let look = self.slots.look(index);
-        if !look.may_transmit() {
-            return Served::Done;
+        match self.slots.look(index) {
+            Look::Working(connection) if connection.may_transmit() => {}
+            Look::Quiet(quiet) if LEASES && quiet.may_transmit() => {
+                return self.transmit_without_set(index, device);
+            }
+            _ => return Served::Done,
         }
-        let quiet = matches!(look, Look::Quiet(_));
         let mut hop = None;
         for _ in 0..FRAMES_MAX {
-            let served = if quiet {
-                self.transmit_without_set(index, &mut hop, device)
-            } else {
-                self.transmit_next(index, &mut hop, device)
-            };
-            match served {
+            match self.transmit_next(index, &mut hop, device) {
                 Served::More => {}
                 end => return end,
             }
@@ -135,10 +132,23 @@ impl Shell<'_> {
         }
     }
 
-    /// Sends the next frame of a connection that has no set: it has no text.
+    /// Sends what is due from a connection that has no set: segments without text.
     #[cold]
     #[inline(never)]
-    fn transmit_without_set<D: PollDevice>(
+    fn transmit_without_set<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
+        let mut hop = None;
+        for _ in 0..FRAMES_MAX {
+            match self.transmit_bare(index, &mut hop, device) {
+                Served::More => {}
+                end => return end,
+            }
+        }
+        Served::More
+    }
+
+    /// Sends the next of them.
+    #[inline(never)]
+    fn transmit_bare<D: PollDevice>(
         &mut self,
         index: u32,
         hop: &mut Option<Hop>,
