@@ -22,3 +22,5 @@ mod smoltcp_queues;
 mod smoltcp_streams;
 #[path = "../tests/smoltcp_time_wait.rs"]
 mod smoltcp_time_wait;
+#[path = "../tests/smoltcp_without_sets.rs"]
+mod smoltcp_without_sets;

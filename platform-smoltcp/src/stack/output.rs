@@ -13,7 +13,6 @@ use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::put_pieces;
 use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
-use crate::stack::look::{LEASES, Look};
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
 use crate::tcp::{Flags, State, Transmit};
@@ -67,12 +66,8 @@ impl Shell<'_> {
     /// Sends what is due from a connection.
     #[inline]
     fn transmit<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
-        match self.slots.look(index) {
-            Look::Working(connection) if connection.may_transmit() => {}
-            Look::Quiet(quiet) if LEASES && quiet.may_transmit() => {
-                return self.transmit_without_set(index, device);
-            }
-            _ => return Served::Done,
+        if !self.slots.look(index).may_transmit() {
+            return Served::Done;
         }
         let mut hop = None;
         for _ in 0..FRAMES_MAX {
@@ -104,7 +99,7 @@ impl Shell<'_> {
             return Served::Done;
         }
         let Some(mut open) = self.slots.open(index) else {
-            return Served::Done;
+            return self.transmit_without_set(index, hop, device);
         };
         let next = open
             .connection
@@ -132,56 +127,23 @@ impl Shell<'_> {
         }
     }
 
-    /// Sends what is due from a connection that has no set: segments without text.
+    /// Sends the next frame of a connection that has no set: a segment without text.
     #[cold]
     #[inline(never)]
-    fn transmit_without_set<D: PollDevice>(&mut self, index: u32, device: &mut D) -> Served {
-        let mut hop = None;
-        for _ in 0..FRAMES_MAX {
-            match self.transmit_bare(index, &mut hop, device) {
-                Served::More => {}
-                end => return end,
-            }
-        }
-        Served::More
-    }
-
-    /// Sends the next of them.
-    #[inline(never)]
-    fn transmit_bare<D: PollDevice>(
+    fn transmit_without_set<D: PollDevice>(
         &mut self,
         index: u32,
-        hop: &mut Option<Hop>,
+        hop: &Hop,
         device: &mut D,
     ) -> Served {
-        if device.slot(0).is_none() {
-            self.counters.device_full = self.counters.device_full.wrapping_add(1);
-            return Served::Full;
-        }
-        let hop = match hop {
-            Some(hop) => hop,
-            None => hop.insert(self.hop(index, device)),
-        };
-        if matches!(hop, Hop::Asking) {
-            return Served::Done;
-        }
-        let now = self.now;
-        let quiet = self.slots.without_set(index);
-        let next = quiet.and_then(|quiet| quiet.poll_transmit(now));
-        let (Some(transmit), Some(slot)) = (next, self.slots.get(index)) else {
+        let Some((ends, transmit)) = self.slots.next_without_set(index, self.now) else {
             return Served::Done;
         };
-        if let Hop::Frame(header) = hop
-            && let Some(local) = self.routes.own_at(slot.ends.local_number())
-        {
-            let segment = Outgoing {
-                header: header.as_ref(),
-                local,
-                ends: &slot.ends,
-                transmit: &transmit,
-                payload: [&[], &[]],
-            };
-            segment.send(device, self.device.fills);
+        if let Hop::Frame(header) = hop {
+            let station = header.map(|header| header.destination);
+            let len = self.write_segment(station, &ends, &transmit);
+            let frame = self.scratch.get(..len).unwrap_or_default();
+            send_copy(device, frame, &TxMeta::NONE);
         }
         Served::More
     }

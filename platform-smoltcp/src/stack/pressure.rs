@@ -18,9 +18,10 @@
 //! (`tcp::bare`), so a class may be without any set. The window that its peer was told stays, since
 //! it may not shrink (RFC 9293, section 3.8.6). An owner that wants to send or to end waits in a
 //! queue, first come, first served, before what segments and new connections want. It keeps its
-//! set until it has been told and has had its turn. While anybody waits, no owner sends more than what it has taken already,
-//! who has sent it all goes to the end of the queue, and a delayed acknowledgement goes as soon as
-//! its connection is served, so that each set comes free when its buffers are empty.
+//! set until it has been told and has had its turn. While anybody waits, no owner sends more than
+//! what it has taken already, who has sent it all goes to the end of the queue, and a delayed
+//! acknowledgement goes as soon as its connection is served, so that each set comes free when its
+//! buffers are empty.
 //!
 //! Streams without end could still keep all sets for ever, and owners that wait could pass sets on
 //! from one to the next, so that no segment of others ever finds one. Where a segment has found

@@ -27,12 +27,23 @@ const PLATEAUS: [u32; 9] = [32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 5
 impl Shell<'_> {
     /// Writes a segment that belongs to no connection, from our end of `ends`, as the answer to
     /// `arrival`; returns the frame's bytes.
-    #[inline(never)]
     pub(super) fn answer(
         &mut self,
         ends: &Ends,
         transmit: &Transmit,
         arrival: &Arrival<'_>,
+    ) -> usize {
+        self.write_segment(arrival.station, ends, transmit)
+    }
+
+    /// Writes a segment without text from our end of `ends` to the front of the scratch memory, to
+    /// a station of the link; returns the frame's bytes.
+    #[inline(never)]
+    pub(super) fn write_segment(
+        &mut self,
+        station: Option<Mac>,
+        ends: &Ends,
+        transmit: &Transmit,
     ) -> usize {
         let Some(local) = self.routes.own_at(ends.local_number()) else {
             return 0;
@@ -48,7 +59,7 @@ impl Shell<'_> {
             options: transmit.options,
         };
         let remote = ends.remote_ip();
-        self.write(arrival.station, (local, remote), Ipv4::TCP, &|segment| {
+        self.write(station, (local, remote), Ipv4::TCP, &|segment| {
             let len = tcp.emit(segment)?;
             let segment = segment.get_mut(..len).unwrap_or_default();
             let addresses = checksum::addresses(local, remote);

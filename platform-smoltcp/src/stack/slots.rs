@@ -10,10 +10,10 @@ use crate::pool::table::SLOTS_MAX;
 use crate::stack::lease::{Crowding, Current, InFlight, Resting, Working};
 use crate::stack::look::{LEASES, Look};
 use crate::stack::memory::Tables;
-use crate::stack::slot::{Facts, Flags, NO_LISTENER, Phase, Slot};
+use crate::stack::slot::{Ends, Facts, Flags, NO_LISTENER, Phase, Slot};
 #[cfg(feature = "connections")]
 use crate::tcp::Info;
-use crate::tcp::{Block, Buffers, Connection, Outstanding, Quiet, State};
+use crate::tcp::{Block, Buffers, Connection, Outstanding, Quiet, State, Transmit};
 
 /// How many classes may lease their sets: what those keep for it takes no memory where none may.
 const LEASED_MAX: usize = if LEASES { CLASSES_MAX } else { 0 };
@@ -335,6 +335,20 @@ impl<'a> Slots<'a> {
     pub(super) fn without_set(&mut self, index: u32) -> Option<&mut Quiet> {
         let resting = self.resting_of(index)?;
         (resting.set == NONE).then_some(&mut resting.quiet)
+    }
+
+    /// Returns what goes next from a connection that has no set, and its ends: a segment without
+    /// text.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn next_without_set(
+        &mut self,
+        index: u32,
+        now: Instant,
+    ) -> Option<(Ends, Transmit)> {
+        let quiet = self.without_set(index).filter(|_| LEASES)?;
+        let transmit = quiet.poll_transmit(now)?;
+        Some((self.get(index)?.ends, transmit))
     }
 
     /// Returns true if a class has a set that nobody has, or one for every slot.

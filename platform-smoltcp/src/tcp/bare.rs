@@ -63,7 +63,7 @@ impl Quiet {
             if waits && segment.ack == connection.send.una.plus(1) {
                 // As it was when our FIN had gone.
                 connection.timers.stop_life();
-                connection.poll_transmit(now, 0, buffers);
+                connection.transmit_new(now.as_micros(), 0, buffers);
             }
             let events = connection.on_segment(now, segment, buffers);
             if waits && connection.state == State::FinWait2 && !connection.timers.runs() {
@@ -101,23 +101,8 @@ impl Quiet {
 
     /// Returns the next segment to send, as [`Connection::poll_transmit`]; it has no text.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        let waits = self.owes_fin() && self.timers.runs();
-        self.work(|connection, buffers| {
-            let progress = connection.timers.progress_ms;
-            if waits {
-                connection.marks.clear(Marks::FIN_WANTED);
-            }
-            let next = connection.poll_transmit(now, 0, buffers);
-            if waits {
-                connection.marks.set(Marks::FIN_WANTED);
-            }
-            if next.is_some_and(|next| next.flags.has(Flags::FIN)) {
-                // The first one is what the peer has to answer.
-                connection.timers.progress_ms = progress;
-                connection.start_fin_timer(now.as_micros());
-            }
-            next
-        })
+        let fin = self.owes_fin() && !self.timers.runs();
+        self.work(|connection, buffers| connection.transmit_bare(now.as_micros(), fin, buffers))
     }
 
     /// Returns true if [`Self::poll_transmit`] may have something to send.
@@ -208,6 +193,22 @@ impl Connection {
                 | Marks::PACE_WAITS,
         );
         self.kept()
+    }
+
+    /// Sends what is due without text, and our FIN if `fin` says so. The whole of
+    /// [`Connection::poll_transmit`] has one caller only, and is faster for it.
+    fn transmit_bare(&mut self, now: u64, fin: bool, buffers: &Buffers<'_>) -> Option<Transmit> {
+        self.timers.tick(now);
+        if self.state == State::Closed {
+            return self.transmit_reset();
+        }
+        if fin {
+            self.start_fin_timer(now);
+            let flags = Flags::FIN | Flags::ACK;
+            return Some(self.segment(now, (self.send.nxt, 0), flags, buffers));
+        }
+        self.transmit_keepalive(now, buffers)
+            .or_else(|| self.transmit_ack(now, buffers))
     }
 
     /// Starts the retransmission timer of a FIN that no table has.

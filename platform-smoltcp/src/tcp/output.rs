@@ -52,15 +52,8 @@ impl Connection {
             .or_else(|| self.transmit_tail_probe(now, segment_max, buffers))
             .or_else(|| self.transmit_new(now, segment_max, buffers))
             .or_else(|| self.transmit_window_probe(now, buffers));
-        if text.is_some() {
-            return text;
-        }
-        if self.marks.has(Marks::KEEPALIVE_DUE) {
-            self.marks.clear(Marks::KEEPALIVE_DUE);
-            let seq = self.send.nxt.minus(1);
-            return Some(self.segment(now, (seq, 0), Flags::ACK, buffers));
-        }
-        self.transmit_ack(now, buffers)
+        text.or_else(|| self.transmit_keepalive(now, buffers))
+            .or_else(|| self.transmit_ack(now, buffers))
     }
 
     /// Returns true if [`Self::poll_transmit`] may have something to send, so that it is worth
@@ -73,7 +66,7 @@ impl Connection {
     }
 
     /// Makes a segment with `len` octets of text: acknowledges, tells the window and the time.
-    fn segment(
+    pub(super) fn segment(
         &mut self,
         now: u64,
         (seq, len): (Seq, u32),
@@ -111,7 +104,7 @@ impl Connection {
     }
 
     /// Sends the reset of a connection that is CLOSED already.
-    fn transmit_reset(&mut self) -> Option<Transmit> {
+    pub(super) fn transmit_reset(&mut self) -> Option<Transmit> {
         if !self.marks.has(Marks::RESET_DUE) {
             return None;
         }
@@ -165,8 +158,23 @@ impl Connection {
         }
     }
 
+    /// Sends a keep-alive probe, if one is due.
+    #[inline]
+    pub(super) fn transmit_keepalive(
+        &mut self,
+        now: u64,
+        buffers: &Buffers<'_>,
+    ) -> Option<Transmit> {
+        if !self.marks.has(Marks::KEEPALIVE_DUE) {
+            return None;
+        }
+        self.marks.clear(Marks::KEEPALIVE_DUE);
+        Some(self.segment(now, (self.send.nxt.minus(1), 0), Flags::ACK, buffers))
+    }
+
     /// Sends an acknowledgement, if one is due.
-    fn transmit_ack(&mut self, now: u64, buffers: &Buffers<'_>) -> Option<Transmit> {
+    #[inline]
+    pub(super) fn transmit_ack(&mut self, now: u64, buffers: &Buffers<'_>) -> Option<Transmit> {
         if !self.marks.has(Marks::ACK_DUE) {
             return None;
         }
@@ -303,7 +311,7 @@ impl Connection {
     }
 
     /// Sends what has not been sent, as far as windows and Nagle's algorithm let it go.
-    fn transmit_new(
+    pub(super) fn transmit_new(
         &mut self,
         now: u64,
         segment_max: u32,
