@@ -13,6 +13,7 @@ use crate::ip::resolve::{self, MESSAGE_MAX};
 use crate::number::put_pieces;
 use crate::pool::links::Marks;
 use crate::pool::wheel::{tick_after, tick_of};
+use crate::stack::look::LEASES;
 use crate::stack::shell::Shell;
 use crate::stack::slot::{Ends, Facts, Phase};
 use crate::tcp::{Flags, State, Transmit};
@@ -99,7 +100,11 @@ impl Shell<'_> {
             return Served::Done;
         }
         let Some(mut open) = self.slots.open(index) else {
-            return self.transmit_without_set(index, hop, device);
+            return if LEASES {
+                self.transmit_without_set(index, hop, device)
+            } else {
+                Served::Done
+            };
         };
         let next = open
             .connection

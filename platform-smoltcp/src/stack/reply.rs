@@ -27,6 +27,7 @@ const PLATEAUS: [u32; 9] = [32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 5
 impl Shell<'_> {
     /// Writes a segment that belongs to no connection, from our end of `ends`, as the answer to
     /// `arrival`; returns the frame's bytes.
+    #[inline(never)]
     pub(super) fn answer(
         &mut self,
         ends: &Ends,
@@ -38,7 +39,6 @@ impl Shell<'_> {
 
     /// Writes a segment without text from our end of `ends` to the front of the scratch memory, to
     /// a station of the link; returns the frame's bytes.
-    #[inline(never)]
     pub(super) fn write_segment(
         &mut self,
         station: Option<Mac>,

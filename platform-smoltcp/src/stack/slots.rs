@@ -346,7 +346,7 @@ impl<'a> Slots<'a> {
         index: u32,
         now: Instant,
     ) -> Option<(Ends, Transmit)> {
-        let quiet = self.without_set(index).filter(|_| LEASES)?;
+        let quiet = self.without_set(index)?;
         let transmit = quiet.poll_transmit(now)?;
         Some((self.get(index)?.ends, transmit))
     }
