@@ -25,6 +25,7 @@ fn the_simulator_finds_every_injected_bug() {
     assert!(output.status.success(), "{errors}");
     assert_eq!(text.matches(" found by seed ").count(), 19, "all of them");
     assert_eq!(text.matches(" found by rule").count(), 3, "all of them");
+    assert_eq!(text.matches(" found under pressure").count(), 1, "it too");
 }
 
 /// Injects every bug in turn, and plays seeds until one fails.
@@ -106,4 +107,63 @@ fn every_broken_rule_of_the_loop_is_found() {
         println!("{bug:?} found by rule");
         rule();
     }
+}
+
+/// Writes that are all taken at once need no word of room: where memory is short, and only there,
+/// a loop that never gives it is found.
+#[test]
+#[cfg(feature = "injected-bugs")]
+fn a_loop_that_does_not_tell_of_memory_is_found() {
+    use usockets::{Buffer, Handler, InjectedBug, Opened, Platform, Socket, inject};
+    use usockets_tests::sim::{Driver, Faults, Peer};
+
+    struct Echo;
+
+    impl<P: Platform> Handler<P> for Echo {
+        type Context = ();
+        type Ext = Buffer<1_024>;
+
+        fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) -> Self::Ext {
+            Buffer::EMPTY
+        }
+
+        fn on_data(
+            &mut self,
+            socket: &mut Socket<'_, P, Self>,
+            held: &mut Self::Ext,
+            data: &mut [u8],
+        ) {
+            let sent = socket.write(data);
+            if held.push(&data[sent..]) > 0 {
+                socket.pause();
+            }
+        }
+
+        fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext) {
+            held.consume(socket.write(held.filled()));
+            if held.is_empty() {
+                socket.resume();
+            }
+        }
+    }
+
+    let driver = Driver::listening(|| Echo, ()).peer(Peer::random(1_000).expects(<[u8]>::to_vec));
+    let run = |pressure| {
+        (0..200).find_map(|seed| {
+            let mut case = driver.case(seed);
+            case.faults = Faults {
+                pressure,
+                ..Faults::none()
+            };
+            driver.run_case(&case).err()
+        })
+    };
+    inject(Some(InjectedBug::MissedWritable));
+    let (calm, short) = (run(0), run(1_000));
+    inject(None);
+    assert!(calm.is_none(), "{calm:?}");
+    assert!(short.is_some(), "it was not found");
+    println!("MissedWritable found under pressure");
+    let sound = run(1_000);
+    assert!(sound.is_none(), "{sound:?}");
 }

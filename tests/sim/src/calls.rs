@@ -455,7 +455,10 @@ impl Network {
     pub(super) fn send(&mut self, key: u32, parts: &[&[u8]]) -> Result<usize, Error> {
         self.check(key, self.faults.send_error)?;
         let all: usize = parts.iter().map(|part| part.len()).sum();
-        let room = self.stream(key).ok_or(Error::Invalid)?.room();
+        let room = match all > 0 && self.lacks_memory(key) {
+            true => 0,
+            false => self.stream(key).ok_or(Error::Invalid)?.room(),
+        };
         let most = all.min(room);
         let count = match self.rng.chance(self.faults.partial_write) {
             true => self.rng.below(most as u64 + 1) as usize,
@@ -465,6 +468,9 @@ impl Network {
         let bytes = parts.iter().flat_map(|part| part.iter().copied());
         stream.outgoing.extend(bytes.take(count));
         stream.sent += count as u64;
+        if count > 0 {
+            stream.pressure.on_send();
+        }
         if count < all {
             stream.blocked = true;
             if count < most {

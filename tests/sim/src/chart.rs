@@ -166,6 +166,7 @@ impl<'t> Event<'t> {
             "finish" | "connect" | "accept" | "listen" | "end" | "broken" | "opened" => {
                 format!("{what} #{a}")
             }
+            "pressure" => format!("no memory for #{a}, for {b} µs"),
             "step say" => format!("line {a} says {}", bytes(*b)),
             "step open" => format!("line {a}: peer {b} connects"),
             step if step.starts_with("step ") => format!("{} {a}", &step[5..]),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use usockets::{Error, Readiness, SocketId};
 
 use crate::datagrams::Mail;
+use crate::pressure::Pressure;
 
 /// What a host holds under one key: a connection's end or a listener.
 #[derive(Debug)]
@@ -115,6 +116,7 @@ pub(super) struct Stream {
     pub(super) error_told: bool,
     /// A send came back short, and room was not reported since.
     pub(super) blocked: bool,
+    pub(super) pressure: Pressure,
     /// Bytes that the program handed over so far.
     pub(super) sent: u64,
     /// Bytes that the program received so far.
@@ -143,6 +145,7 @@ impl Stream {
             error: None,
             error_told: false,
             blocked: false,
+            pressure: Pressure::default(),
             sent: 0,
             received: 0,
         }

@@ -54,6 +54,11 @@ pub struct Faults {
     pub stall: u16,
     /// A datagram goes ahead of others that were sent before it.
     pub datagram_reordering: bool,
+    /// From a send or an arrival on, a connection gets no memory for its bytes for a while, as
+    /// where others have all of the pool that sockets share: its sends take nothing, and nothing
+    /// arrives for it. When that is over, its program is told that it can send, and what its peer
+    /// sent comes.
+    pub pressure: u16,
 
     /// A datagram is lost.
     pub datagram_loss: u16,
@@ -119,6 +124,7 @@ impl Faults {
             clock_jump: 0,
             stall: 0,
             datagram_reordering: false,
+            pressure: 0,
             datagram_loss: 0,
             datagram_copies: 0,
             reset: 0,
@@ -166,6 +172,7 @@ impl Faults {
             held_end: rate(rng, 10_000),
             handshake: rate(rng, 10_000),
             farewell: rate(rng, 10_000),
+            pressure: rate(&mut Rng::new(seed ^ 0x6d65_6d6f_7279), 1_000),
             ..Self::none()
         }
     }
@@ -273,8 +280,8 @@ impl fmt::Display for Faults {
             latency_min latency_max segment_max send_buffer recv_buffer batch_max partial_read
             partial_write false_block undrained spurious repeated split late_report shuffled
             held_end handshake farewell level_listeners clock_jump stall datagram_reordering
-            datagram_loss datagram_copies reset recv_error end_hides_error error_once refusal
-            send_error finish_error listen_error connect_error connect_hang connect_fail
+            pressure datagram_loss datagram_copies reset recv_error end_hides_error error_once
+            refusal send_error finish_error listen_error connect_error connect_hang connect_fail
             accept_error set_accepting_error descriptors
         }
         match has_any {

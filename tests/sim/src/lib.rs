@@ -77,6 +77,38 @@
 //! - No luck: with the feature `search`, the module of that name goes through every interleaving of
 //!   a loop with a tiny pool, state by state.
 //!
+//! # Memory pressure
+//! Half of the rough networks that are drawn have times in which a connection gets no memory for
+//! its bytes, as where sockets share a pool and others have all of it: its sends take nothing, and
+//! nothing arrives for it. After that its program is told that it can send, and what its peer has
+//! sent comes. So a handler is found that relies on its first bytes being taken, and one that waits
+//! for a peer which waits for it. [`Faults::pressure`] is the rate, in a network of your own too:
+//!
+//! ```
+//! # use usockets::{Buffer, Handler, Opened, Platform, Socket};
+//! use usockets_sim::{Driver, Faults, Peer};
+//!
+//! # struct Greeting;
+//! # impl<P: Platform> Handler<P> for Greeting {
+//! #     type Context = ();
+//! #     type Ext = ();
+//! #     fn on_open(&mut self, socket: &mut Socket<'_, P, Self>, _: Opened<()>) {
+//! /// Greets whoever connects, once.
+//! let taken = socket.write(b"hello");
+//! #         let _ = taken; // Nobody looks whether all was.
+//! #     }
+//! #     fn on_data(&mut self, _: &mut Socket<'_, P, Self>, (): &mut (), _: &mut [u8]) {}
+//! # }
+//! let driver = Driver::listening(|| Greeting, ())
+//!     .peer(Peer::given("").expects(|_| b"hello".to_vec()));
+//! let lost = (0..100).find_map(|seed| {
+//!     let mut case = driver.case(seed);
+//!     case.faults = Faults { pressure: 1_000, ..Faults::none() };
+//!     driver.run_case(&case).err()
+//! });
+//! println!("{}", lost.expect("a greeting that was not taken"));
+//! ```
+//!
 //! # Below the driver
 //! Every [`Host`] is a [`Platform`](usockets::Platform), so any handler runs on it unchanged. Time
 //! is virtual, everything happens in one thread, and the same seed makes the same run to the last
@@ -89,7 +121,7 @@
 //! # Where to look
 //! `driver` (what is run), `peer` and `script` (what peers do), `crowd` (the handler that plays
 //! them), `trial` (one run), `shrink`, `chart` (a run as a picture); below: `network` and `host`,
-//! `end` and `stream`, `faults`; beside them, `frames`.
+//! `end` and `stream`, `faults` and `pressure`; beside them, `frames`.
 
 mod address;
 mod bell;
@@ -107,6 +139,7 @@ mod host;
 mod http;
 mod network;
 mod peer;
+mod pressure;
 pub mod rng;
 mod script;
 #[cfg(feature = "search")]

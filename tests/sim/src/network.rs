@@ -11,6 +11,7 @@ use crate::datagrams::Datagram;
 use crate::end::{End, Kind, Opening, Stream};
 use crate::faults::Faults;
 use crate::host::{Counts, ListenerCall};
+use crate::pressure;
 use crate::rng::{Rng, mix};
 
 /// Time between two attempts to reach a listener whose backlog is full.
@@ -43,6 +44,8 @@ pub(super) enum Event {
     MailSent { key: u32, bytes: u32 },
     /// What can be read is told of, although it did not change.
     Retell { key: u32 },
+    /// There is memory again for the bytes of a connection.
+    Memory { key: u32 },
 }
 
 /// What a connect may be answered with, by [`Event::Failed`]'s number.
@@ -93,6 +96,7 @@ pub(super) struct HostState {
 pub(super) struct Network {
     pub(super) now: u64,
     pub(super) rng: Rng,
+    pub(super) pressure_rng: Rng,
     pub(super) faults: Faults,
     pub(super) hosts: Vec<HostState>,
     /// By key - 1; a key is not used twice.
@@ -116,6 +120,7 @@ impl Network {
             // Hosts have been up for a while: a deadline of 0 is always over.
             now: 1_000_000 + mix(seed) % 5_000,
             rng: Rng::new(seed),
+            pressure_rng: pressure::generator(seed),
             faults,
             hosts: Vec::new(),
             ends: Vec::new(),
@@ -212,6 +217,7 @@ impl Network {
             Event::Room { key } => self.tell_room(key),
             Event::Done { key } => self.mark(key, Readiness::WRITABLE),
             Event::Retell { key } => self.retell(key),
+            Event::Memory { key } => self.end_pressure(key),
             Event::Mail { from, index } => self.deliver(from, index),
             Event::MailSent { key, bytes } => self.mail_sent(key, bytes),
         }
@@ -283,6 +289,9 @@ impl Network {
 
     /// Tells a sender that there is room again, if it waits for it.
     pub(super) fn tell_room(&mut self, key: u32) {
+        if self.is_under_pressure(key) {
+            return;
+        }
         let Some(stream) = self.stream(key) else {
             return self.tell_mail_room(key);
         };

@@ -134,13 +134,14 @@ fn smaller(step: Step) -> Option<Step> {
 }
 
 /// What can be taken out of a network, the most at once first.
-const CALMER: [fn(&mut Faults); 14] = [
+const CALMER: [fn(&mut Faults); 15] = [
     |faults| *faults = Faults::none(),
     |faults| *faults = faults.clone().without_harm(),
     |faults| (faults.partial_read, faults.partial_write) = (0, 0),
     |faults| (faults.false_block, faults.undrained) = (0, 0),
     |faults| (faults.spurious, faults.repeated, faults.split) = (0, 0, 0),
     |faults| (faults.late_report, faults.shuffled) = (0, 0),
+    |faults| faults.pressure = 0,
     |faults| (faults.level_listeners, faults.batch_max) = (false, 256),
     |faults| (faults.latency_min, faults.latency_max) = (50, 50),
     |faults| faults.send_buffer = 65_536,

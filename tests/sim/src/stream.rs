@@ -73,10 +73,13 @@ impl Network {
 
     /// Whether something arrived.
     fn arrive_at(&mut self, from: u32, to: u32) -> bool {
-        let room = self.stream(to).map_or(0, |stream| {
-            stream.incoming_max.saturating_sub(stream.incoming.len())
-        });
         let len = self.stream(from).map_or(0, |stream| stream.outgoing.len());
+        let room = match len > 0 && self.lacks_memory(to) {
+            true => 0,
+            false => self.stream(to).map_or(0, |stream| {
+                stream.incoming_max.saturating_sub(stream.incoming.len())
+            }),
+        };
         let most = len.min(room).min(self.faults.segment_max);
         let ragged = self.faults.segment_max < 65_536 && most > 0;
         let count = if ragged {
@@ -104,6 +107,9 @@ impl Network {
             enough = stream.incoming.len() >= stream.low_water;
         }
         if count > 0 {
+            if let Some(stream) = self.stream(to) {
+                stream.pressure.on_arrival();
+            }
             if enough {
                 self.mark(to, Readiness::READABLE);
             }

@@ -86,7 +86,8 @@ impl Bed for SimBed {
 
     fn is_smooth(&self) -> bool {
         let faults = self.sim.faults();
-        faults.spurious == 0 && faults.late_report == 0 && faults.latency_max <= 50
+        let reports = faults.spurious == 0 && faults.late_report == 0;
+        reports && faults.latency_max <= 50 && faults.pressure == 0
     }
 
     fn is_virtual(&self) -> bool {

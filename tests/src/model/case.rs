@@ -96,7 +96,7 @@ pub fn minimise(case: &Case) -> Option<Failure> {
 }
 
 /// What can be taken out of a network one by one.
-const QUIETER: [fn(&mut Faults); 19] = [
+const QUIETER: [fn(&mut Faults); 20] = [
     |faults| *faults = faults.clone().without_harm(),
     |faults| *faults = Faults::none(),
     |faults| faults.partial_read = 0,
@@ -108,6 +108,7 @@ const QUIETER: [fn(&mut Faults); 19] = [
     |faults| faults.split = 0,
     |faults| faults.late_report = 0,
     |faults| faults.shuffled = 0,
+    |faults| faults.pressure = 0,
     |faults| faults.reset = 0,
     |faults| (faults.recv_error, faults.send_error, faults.finish_error) = (0, 0, 0),
     |faults| {
