@@ -26,8 +26,8 @@ unsafe impl Send for EcKey {}
 unsafe impl Sync for EcKey {}
 
 impl EcKey {
-    /// Returns the key of an `ECPrivateKey` (RFC 5915); `None` if it is none, or one whose
-    /// signatures are longer than those of P-384.
+    /// Returns the key of an `ECPrivateKey` (RFC 5915); `None` if it is none, names no curve, or is
+    /// one whose signatures are longer than those of P-384.
     pub(super) fn new(document: &[u8]) -> Option<Self> {
         let len = c_long::try_from(document.len()).ok()?;
         let mut at = document.as_ptr();

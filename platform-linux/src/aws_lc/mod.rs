@@ -269,16 +269,20 @@ enum Key {
 }
 
 impl AwsLcKey {
-    /// Returns the key in a DER document: PKCS #8 (RFC 5958), SEC 1 (RFC 5915) or PKCS #1 (RFC
-    /// 8017).
+    /// Returns the key in a DER document: PKCS #8 (RFC 5958), SEC 1 (RFC 5915) that names the
+    /// curve, or PKCS #1 (RFC 8017).
     ///
     /// # Errors
     /// `OtherKind`: it holds no P-256 or P-384 key and no RSA key of 2,048 to 8,192 bits, as far as
-    /// aws-lc can read it.
+    /// aws-lc can read it, or another key's public one.
     pub fn from_der(document: &[u8]) -> Result<Self, KeyError> {
         let ecdsa = |algorithm| {
-            let pair = EcdsaKeyPair::from_private_key_der(algorithm, document).ok()?;
-            EcKey::new(pair.private_key().as_der().ok()?.as_ref())
+            if let Ok(pair) = EcdsaKeyPair::from_pkcs8(algorithm, document) {
+                return EcKey::new(pair.private_key().as_der().ok()?.as_ref());
+            }
+            // SEC 1: here a document that names no curve is one of any, but not there.
+            EcdsaKeyPair::from_private_key_der(algorithm, document).ok()?;
+            EcKey::new(document)
         };
         if let Some(key) = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING) {
             return Ok(Self(Key::P256(key)));

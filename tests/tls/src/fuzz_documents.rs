@@ -63,10 +63,13 @@ pub fn fuzz_tls_pem(bytes: &[u8]) {
 
 /// Reads private keys. One that is taken can sign.
 pub fn fuzz_tls_key(bytes: &[u8]) {
-    const SEC1: [u8; 7] = [0x30, 0x25, 2, 1, 1, 4, 32];
+    const SEC1: [u8; 7] = [0x30, 49, 2, 1, 1, 4, 32];
+    const CURVE: [u8; 12] = [
+        0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+    ];
     let (kind, rest) = bytes.split_first().unwrap_or((&0, &[]));
     let pkcs8 = fixed_key(5).serialize_der();
-    let sec1 = [&SEC1[..], &[7; 32]].concat();
+    let sec1 = [&SEC1[..], &[7; 32], &CURVE].concat();
     let good = if kind % 2 == 0 { &pkcs8 } else { &sec1 };
     let document = changed(good, rest);
     let signer: Option<Box<dyn Signer>> = match EcdsaP256Key::from_der(&document) {

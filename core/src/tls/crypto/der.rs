@@ -27,7 +27,7 @@ const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 pub enum KeyError {
     /// The document is no key in DER, or was cut.
     Malformed,
-    /// It is a key of another algorithm, curve or length.
+    /// It is a key of another algorithm, curve or length, or in SEC 1 without its curve's name.
     OtherKind,
     /// It is encrypted with a password (RFC 5958, section 3).
     Encrypted,
@@ -64,8 +64,9 @@ pub(crate) fn p256_scalar(document: &[u8]) -> Result<&[u8], KeyError> {
         Some(_) => KeyError::Malformed,
         None => other_document(document),
     })?;
-    // The curve may be named twice, and must be ours then.
-    let is_ours = [curve, named].iter().flatten().all(|curve| *curve == P256);
+    // By itself a document names its curve (RFC 5915, section 3), without which the number might be
+    // one of any. In PKCS #8 it may name it again, and must then name the same.
+    let is_ours = [curve.or(named), named.or(curve)] == [Some(P256); 2];
     match is_ours && scalar.len() == 32 {
         true => Ok(scalar),
         false => Err(KeyError::OtherKind),

@@ -81,7 +81,8 @@ impl EcdsaP256Key {
         p256::ecdsa::SigningKey::from_slice(scalar).ok().map(Self)
     }
 
-    /// Returns the key in a DER document: PKCS #8 (RFC 5958) or SEC 1 (RFC 5915).
+    /// Returns the key in a DER document: PKCS #8 (RFC 5958), or SEC 1 (RFC 5915) that names the
+    /// curve. A public key that may stand there too is not looked at.
     ///
     /// # Errors
     /// Why it holds no P-256 key.
