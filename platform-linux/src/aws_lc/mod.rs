@@ -340,10 +340,15 @@ impl Signer for AwsLcKey {
     }
 
     fn sign_by(&self, scheme: Scheme, message: &[u8], signature: &mut [u8]) -> Option<usize> {
-        match &self.0 {
-            Key::P256(key) => sign_ecdsa(key, HashAlgorithm::Sha256, message, signature),
-            Key::P384(key) => sign_ecdsa(key, HashAlgorithm::Sha384, message, signature),
-            Key::Rsa(key) => {
+        match (&self.0, scheme) {
+            (Key::P256(key), Scheme::ECDSA_P256_SHA256) => {
+                sign_ecdsa(key, HashAlgorithm::Sha256, message, signature)
+            }
+            (Key::P384(key), Scheme::ECDSA_P384_SHA384) => {
+                sign_ecdsa(key, HashAlgorithm::Sha384, message, signature)
+            }
+            (Key::P256(_) | Key::P384(_), _) => None,
+            (Key::Rsa(key), _) => {
                 let random = SystemRandom::new();
                 let made = signature.get_mut(..key.public_modulus_len())?;
                 key.sign(padding(scheme)?, &random, message, made).ok()?;

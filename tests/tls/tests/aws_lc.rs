@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rustls::{CipherSuite, NamedGroup};
 use usockets::tls::{
-    Alert, ClientConfig, Config, Crypto as _, Identity, KeyError, ServerConfig, Signer as _, Suite,
+    Alert, ClientConfig, Config, Crypto as _, Identity, KeyError, Scheme, ServerConfig,
+    Signer as _, Suite,
 };
 use usockets_linux::{AwsLc, AwsLcKey};
 use usockets_tests_tls::{
@@ -121,6 +122,37 @@ fn with_the_portable_cryptography() {
             (&b"down"[..], &b"up"[..])
         );
     });
+}
+
+/// A key signs by the schemes that it affirms, and by no other.
+#[test]
+fn schemes_of_other_keys() {
+    const SCHEMES: [Scheme; 9] = [
+        Scheme::ECDSA_P256_SHA256,
+        Scheme::ECDSA_P384_SHA384,
+        Scheme::ED25519,
+        Scheme::RSA_PSS_RSAE_SHA256,
+        Scheme::RSA_PSS_RSAE_SHA384,
+        Scheme::RSA_PSS_RSAE_SHA512,
+        Scheme::RSA_PKCS1_SHA256,
+        Scheme::RSA_PKCS1_SHA384,
+        Scheme::RSA_PKCS1_SHA512,
+    ];
+    let authority = Authority::new(Kind::P256);
+    for (kind, affirmed) in [
+        (Kind::P256, &SCHEMES[..1]),
+        (Kind::P384, &SCHEMES[1..2]),
+        (Kind::Rsa(2_048), &SCHEMES[3..6]),
+    ] {
+        let leaf = authority.issue(kind, &["localhost"]);
+        let key = AwsLcKey::from_der(&leaf.document).unwrap();
+        for scheme in SCHEMES {
+            let signs = affirmed.contains(&scheme);
+            assert_eq!(key.signs_by(scheme), signs, "{kind:?}, {scheme:?}");
+            let signed = key.sign_by(scheme, b"a message", &mut [0; 256]);
+            assert_eq!(signed.is_some(), signs, "{kind:?}, {scheme:?}");
+        }
+    }
 }
 
 /// A key of another kind, and no key at all.

@@ -75,7 +75,7 @@ fn good_signatures_and_changed_ones() {
 fn bad_keys() {
     let name = alg_id::RSA_PKCS1_SHA256;
     for bits in [1_024, 2_040, 4_104] {
-        let (key, signature) = sign_by_openssl(bits, &[]);
+        let (key, signature) = sign_by_openssl(bits, USUAL, &[]);
         assert!(!verifies(name, &key, b"a message", &signature), "{bits}");
     }
     let pair = rsa(2_048, &rcgen::PKCS_RSA_SHA256);
@@ -115,18 +115,36 @@ fn odd_lengths() {
         "rsa_pss_saltlen:digest",
     ];
     for bits in [2_049, 2_050, 2_056, 3_079, 4_089] {
-        let (key, signature) = sign_by_openssl(bits, &[]);
+        let (key, signature) = sign_by_openssl(bits, USUAL, &[]);
         let name = alg_id::RSA_PKCS1_SHA256;
         assert!(verifies(name, &key, b"a message", &signature), "{bits}");
-        let (key, signature) = sign_by_openssl(bits, &PSS);
+        let (key, signature) = sign_by_openssl(bits, USUAL, &PSS);
         let name = alg_id::RSA_PSS_SHA256;
         assert!(verifies(name, &key, b"a message", &signature), "{bits}");
         assert!(!verifies(name, &key, b"another", &signature), "{bits}");
     }
 }
 
+/// The exponent of nearly every key.
+const USUAL: u64 = 65_537;
+
+/// The least prime that is an exponent, the greatest of four bytes, which is accepted, and the
+/// least of five.
+#[test]
+fn long_exponents() {
+    let name = alg_id::RSA_PKCS1_SHA256;
+    for (exponent, is_taken) in [(3, true), (0xffff_fffb, true), (0x1_0000_000f, false)] {
+        let (key, signature) = sign_by_openssl(2_048, exponent, &[]);
+        let exponent_bytes = exponent.to_be_bytes();
+        assert!(key.ends_with(&exponent_bytes[8 - 1 - exponent.ilog2() as usize / 8..]));
+        let taken = verifies(name, &key, b"a message", &signature);
+        assert_eq!(taken, is_taken, "{exponent}");
+        assert!(!verifies(name, &key, b"another", &signature), "{exponent}");
+    }
+}
+
 /// Returns the `RSAPublicKey` of a fresh key, and its signature of "a message".
-fn sign_by_openssl(bits: u32, options: &[&str]) -> (Vec<u8>, Vec<u8>) {
+fn sign_by_openssl(bits: u32, exponent: u64, options: &[&str]) -> (Vec<u8>, Vec<u8>) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("usockets-rsa-{}-{count}", std::process::id());
@@ -144,6 +162,7 @@ fn sign_by_openssl(bits: u32, options: &[&str]) -> (Vec<u8>, Vec<u8>) {
         child.wait_with_output().unwrap().stdout
     };
     let length = format!("rsa_keygen_bits:{bits}");
+    let exponent = format!("rsa_keygen_pubexp:{exponent}");
     run(
         &[
             "genpkey",
@@ -151,6 +170,8 @@ fn sign_by_openssl(bits: u32, options: &[&str]) -> (Vec<u8>, Vec<u8>) {
             "RSA",
             "-pkeyopt",
             &length,
+            "-pkeyopt",
+            &exponent,
             "-out",
             path_text,
         ],

@@ -3,7 +3,8 @@
 //!
 //! Which message comes next is the connection's own state; here is what has been gathered for it. A
 //! state is made by the message that ends the one before, and the secrets of that one are wiped
-//! with it:
+//! with it. Only [`ServerStage::Parked`] is made by no message, but as a copy of what was parked,
+//! which is wiped when its place is given back, as the lease before was when it was parked:
 //!
 //! | side | state | from | to |
 //! |---|---|---|---|
