@@ -264,10 +264,21 @@ fn pem_reason(error: PemError) -> KeyFileReason {
 
 #[cfg(feature = "aws-lc-rs")]
 fn signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
-    match AwsLcKey::from_der(document) {
+    if let Ok(key) = AwsLcKey::from_der(document) {
+        return Ok(Box::new(key));
+    }
+    if is_short_rsa(document) {
+        return Err(KeyFileReason::ShortRsa);
+    }
+    match Ed25519Key::from_der(document) {
         Ok(key) => Ok(Box::new(key)),
-        Err(_) if is_short_rsa(document) => Err(KeyFileReason::ShortRsa),
-        Err(_) => small_signer(document),
+        // What aws-lc refuses the core does not sign with, but it may know why. If it does not, the
+        // public key in the document is that of another.
+        Err(KeyError::OtherKind) => {
+            let reason = EcdsaP256Key::from_der(document).err();
+            Err(key_reason(reason.unwrap_or(KeyError::Malformed)))
+        }
+        Err(error) => Err(key_reason(error)),
     }
 }
 
@@ -290,6 +301,7 @@ fn signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
 }
 
 /// Returns a key that the core signs with.
+#[cfg(not(feature = "aws-lc-rs"))]
 fn small_signer(document: &[u8]) -> Result<Box<dyn Signer + Send>, KeyFileReason> {
     match EcdsaP256Key::from_der(document) {
         Ok(key) => return Ok(Box::new(key)),

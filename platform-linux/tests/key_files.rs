@@ -216,6 +216,28 @@ fn another_key_is_told() {
     assert_eq!(checked, Err(IdentityError::OtherKey));
 }
 
+/// A document with the number of one key and the public key of another: aws-lc tells, the core goes
+/// by the number. Nobody takes it for the other's.
+#[test]
+fn a_public_key_of_another_is_told() {
+    let (certificate, key) = made(&params(&["localhost"]));
+    let (other, other_key) = made(&params(&["localhost"]));
+    // The point is behind 73 bytes, the last of which is zero in both.
+    let at = "-----BEGIN PRIVATE KEY-----\n".len() + 72 / 3 * 4 + 1;
+    let mixed = format!("{}{}", key.split_at(at).0, other_key.split_at(at).1);
+    assert!(mixed != key && mixed != other_key);
+    #[cfg(feature = "aws-lc-rs")]
+    for certificate in [certificate, other] {
+        let reason = reason(&certificate, &mixed);
+        let is_told = matches!(reason, KeyFileReason::Key(KeyError::Malformed));
+        assert!(is_told, "{reason}");
+    }
+    #[cfg(not(feature = "aws-lc-rs"))]
+    for (certificate, checked) in [(certificate, Ok(())), (other, Err(IdentityError::OtherKey))] {
+        assert_eq!(check(&certificate, &mixed, &[]), checked);
+    }
+}
+
 #[test]
 fn times_are_told() {
     let mut old = params(&["localhost"]);

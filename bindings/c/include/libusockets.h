@@ -125,7 +125,8 @@ struct us_udp_packet_buffer_t;
 /* Files of a TLS context, in PEM; NULL where there is none. Copied and read when the context is
  * made. */
 struct us_socket_context_options_t {
-    /* The private key of the first certificate: P-256 or Ed25519, not encrypted. */
+    /* The private key of the first certificate, not encrypted: P-256 or Ed25519, with aws-lc also
+     * P-384 or RSA. A context with the key of another certificate is NULL. */
     const char *key_file_name;
     /* The own certificate, then its issuers. */
     const char *cert_file_name;

@@ -14,16 +14,16 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull, null_mut};
 
-#[cfg(not(feature = "aws-lc-rs"))]
-use usockets::tls::RustCrypto as Crypto;
 use usockets::tls::{
-    ClientAuth, ClientConfig, Config, EcdsaP256Key, Ed25519Key, ExchangePlace, FindIdentity,
-    Identity, Machine, ParkingPlace, Pem, ServerConfig, Signer, TicketKeys, Tls, TlsMemory,
+    ClientAuth, ClientConfig, Config, Ed25519Key, ExchangePlace, FindIdentity, Identity,
+    IdentityError, Machine, ParkingPlace, Pem, ServerConfig, Signer, TicketKeys, Tls, TlsMemory,
     TrustAnchor,
 };
+#[cfg(not(feature = "aws-lc-rs"))]
+use usockets::tls::{EcdsaP256Key as FirstKey, RustCrypto as Crypto};
 use usockets::{Endpoint, Error};
 #[cfg(feature = "aws-lc-rs")]
-use usockets_linux::{AwsLc as Crypto, AwsLcKey};
+use usockets_linux::{AwsLc as Crypto, AwsLcKey as FirstKey};
 use zeroize::Zeroizing;
 
 use crate::block::Reservation;
@@ -190,15 +190,26 @@ fn signer(text: &[u8]) -> Option<Box<dyn Signer>> {
 }
 
 fn signer_of(document: &[u8]) -> Option<Box<dyn Signer>> {
-    // It signs several times as fast as the core's, and by RSA and P-384 too.
-    #[cfg(feature = "aws-lc-rs")]
-    if let Ok(key) = AwsLcKey::from_der(document) {
-        return Some(Box::new(key));
-    }
-    if let Ok(key) = EcdsaP256Key::from_der(document) {
+    // aws-lc's sign several times as fast as the core's, by RSA and P-384 too. What they refuse on
+    // P-256 the core is not asked: it would not see that a public key in it is another's.
+    if let Ok(key) = FirstKey::from_der(document) {
         return Some(Box::new(key));
     }
     Some(Box::new(Ed25519Key::from_der(document).ok()?))
+}
+
+/// Returns false if the key is that of another certificate, which shows here as it does with
+/// OpenSSL, and not at the first client. Whatever else is wrong is for the peers to judge.
+fn has_its_key(loaded: &Loaded) -> bool {
+    let Some(signer) = loaded.signer.as_deref() else {
+        return true;
+    };
+    let identity = Identity::new(&loaded.chain, signer);
+    let checked = identity.check(&Crypto::new(System::new()), &[]);
+    !matches!(
+        checked,
+        Err(IdentityError::OtherKey | IdentityError::NoSignature)
+    )
 }
 
 /// Reads the files of `options`; `None` if one that is named cannot be used.
@@ -236,7 +247,7 @@ fn load(options: &us_socket_context_options_t) -> Option<Box<Loaded>> {
     loaded.chain = loaded.certificates.iter().map(kept).collect();
     let key = Zeroizing::new(read(options.key_file_name)?);
     loaded.signer = Some(signer(&key)?);
-    Some(loaded)
+    has_its_key(&loaded).then_some(loaded)
 }
 
 /// Returns who a server is by what was loaded; `None` if there is no certificate among it.

@@ -251,8 +251,11 @@ int main(int argc, char **argv) {
     loop = us_create_loop(NULL, on_wake, on_pre, on_post, 0);
     struct us_socket_context_options_t half = who("localhost", NULL);
     half.key_file_name = NULL;
-    SAY("%d %d %d", us_create_socket_context(1, loop, 0, who("nowhere", NULL)) == NULL,
+    struct us_socket_context_options_t another = who("localhost", NULL);
+    another.key_file_name = path("elsewhere.key");
+    SAY("%d %d %d %d", us_create_socket_context(1, loop, 0, who("nowhere", NULL)) == NULL,
         us_create_socket_context(1, loop, 0, half) == NULL,
+        us_create_socket_context(1, loop, 0, another) == NULL,
         us_create_socket_context(1, loop, 0, who(NULL, "nowhere.pem")) == NULL);
     us_loop_free(loop);
     return 0;
@@ -285,5 +288,5 @@ all sent 1
 given back: open at once 0
 opened 1 and 1, closed 2, 16 bytes, name -1, failed 0
 -- files that cannot be used
-1 1 1
+1 1 1 1
 */
