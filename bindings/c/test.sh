@@ -81,20 +81,20 @@ build() {
     address=$target/address/x86_64-unknown-linux-gnu/release/libusockets_c.a
 }
 
-# The header declares what the libraries export, and nothing else is exported.
+# The header declares what the libraries export, and nothing else is exported: check_symbols MODULE...
 check_symbols() {
     local library option
     grep -o '\bus_[a-z0-9_]*(' "$here/include/libusockets.h" | tr -d '(' | sort -u >declared
     [ "$(wc -l <declared)" -gt 60 ] || fail "the header declares $(wc -l <declared) functions"
-    for library in usockets_c usockets_c_tls usockets_c_smoltcp usockets_c_libuv; do
+    for option in "$@"; do
+        library=${option/usockets/usockets_c}
+        library=${library//-/_}
         nm -D --defined-only "$prefix/lib/lib$library.so" | awk '{print $3}' | sort >exported
         diff declared exported || fail "lib$library.so does not export what is declared"
         nm -g --defined-only "$prefix/lib/lib$library.a" | awk 'NF == 3 {print $3}' | sort >exported
         diff declared exported || fail "lib$library.a does not export what is declared"
         readelf -d "$prefix/lib/lib$library.so" | grep -q "soname: \[lib$library.so.0\]" \
             || fail "lib$library.so has another soname"
-    done
-    for option in usockets usockets-tls usockets-smoltcp usockets-libuv; do
         pkg-config --exists "$option" || fail "$option.pc is not found"
     done
 }
@@ -218,9 +218,22 @@ make_certificates() {
     ) 2>openssl.log || fail "$(cat openssl.log)"
 }
 
+# Writes the keys anew as documents of their own kind: old_keys KIND LABEL ARGUMENTS...
+old_keys() {
+    local kind=$1 label=$2 name
+    shift 2
+    for name in localhost elsewhere client; do
+        openssl "$kind" "$@" -in "$certificates/$name.key" -out key 2>openssl.log
+        grep -q "BEGIN $label" key || fail "openssl writes another kind of document"
+        mv key "$certificates/$name.key"
+    done
+}
+
 check_tls() {
     make_certificates
     compile gcc "$here/tests/tls.c" program "$tls"
+    check "$here/tests/tls.c" ./program "$certificates"
+    old_keys ec 'EC PRIVATE KEY'
     check "$here/tests/tls.c" ./program "$certificates"
     check "$here/tests/tls.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
         --error-exitcode=9 ./program "$certificates"
@@ -230,20 +243,18 @@ check_tls() {
         --error-exitcode=9 ./hammer 150 "$seed" "$certificates"
 }
 
-# TLS by aws-lc: keys of each kind, those of RSA in either kind of document.
+# TLS by aws-lc: keys of each kind, those of RSA and of curves in either kind of document.
 check_aws_lc() {
-    local name
     "$here/build.sh" "$prefix" aws-lc >/dev/null
+    check_symbols usockets-aws-lc
     compile gcc "$here/tests/tls.c" program "$prefix/lib/libusockets_c_aws_lc.a"
     make_certificates rsa:2048
     check "$here/tests/tls.c" ./program "$certificates"
-    for name in localhost elsewhere client; do
-        openssl rsa -traditional -in "$certificates/$name.key" -out key 2>openssl.log
-        grep -q 'BEGIN RSA PRIVATE KEY' key || fail "openssl writes another kind of document"
-        mv key "$certificates/$name.key"
-    done
+    old_keys rsa 'RSA PRIVATE KEY' -traditional
     check "$here/tests/tls.c" ./program "$certificates"
     make_certificates ec -pkeyopt ec_paramgen_curve:P-384
+    check "$here/tests/tls.c" ./program "$certificates"
+    old_keys ec 'EC PRIVATE KEY'
     check "$here/tests/tls.c" ./program "$certificates"
     make_certificates ed25519
     check "$here/tests/tls.c" ./program "$certificates"
@@ -251,6 +262,11 @@ check_aws_lc() {
     check "$here/tests/tls.c" ./program "$certificates"
     check "$here/tests/tls.c" valgrind --quiet --leak-check=full --show-leak-kinds=all \
         --error-exitcode=9 ./program "$certificates"
+    old_keys ec 'EC PRIVATE KEY'
+    check "$here/tests/tls.c" ./program "$certificates"
+    # shellcheck disable=SC2046 # pkg-config prints many words.
+    compile clang "$here/tests/tls.c" program $(pkg-config --libs usockets-aws-lc)
+    check "$here/tests/tls.c" env LD_LIBRARY_PATH="$prefix/lib" ./program "$certificates"
 }
 
 # What the examples are for, in the clear and over TLS.
@@ -350,7 +366,7 @@ seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 echo "hammer: seed $seed"
 build
 begin_slow
-check_symbols
+check_symbols usockets usockets-tls usockets-smoltcp usockets-libuv
 check_module
 check_compilers
 check_behaviours
