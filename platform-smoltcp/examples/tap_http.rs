@@ -1,8 +1,9 @@
 //! The HTTP server of `usockets-linux`, over a TCP stack of our own on a TAP of Linux: `/`,
 //! `/echo` (POST), `/bytes/N` and `/stats`, on port 80. See `tap_echo` for how to start it.
 //!
-//! With `--features tls`, over TLS on port 443: `--tls [--cert PEM --key PEM]`. Without a
-//! certificate it makes one for its addresses and writes it to `localhost.pem`.
+//! With `--features tls`, over TLS on port 443: `--tls [--cert PEM --key PEM]…`. Without a
+//! certificate it makes one for its addresses and writes it to `localhost.pem`. Keys are P-256 and
+//! Ed25519, with `--features aws-lc-rs` also P-384 and RSA, in PKCS #8, SEC 1 or PKCS #1.
 
 use std::time::SystemTime;
 
@@ -40,10 +41,12 @@ static BUFFER: ConstStaticCell<[u8; Memory::<IN, OUT>::RECEIVE_MAX]> =
 
 fn main() -> Result<(), Error> {
     #[cfg(feature = "tls")]
-    {
-        let options = identity::Options::parse(std::env::args().skip(1));
-        if options.tls {
-            return secured::serve(options);
+    match identity::Options::take(std::env::args().skip(1)) {
+        Ok(options) if options.tls => return secured::serve(options),
+        Ok(_) => {}
+        Err(error) => {
+            eprintln!("{error}");
+            return Err(Error::Invalid);
         }
     }
     let mut server = Loop::new(
@@ -61,13 +64,16 @@ fn main() -> Result<(), Error> {
 /// The same over TLS.
 #[cfg(feature = "tls")]
 mod secured {
-    use std::fs::File;
-    use std::io::Read;
     use std::time::SystemTime;
 
     use static_cell::ConstStaticCell;
-    use usockets::tls::{Machine, ParkingPlace, RustCrypto, Tls, TlsMemory};
+    #[cfg(not(feature = "aws-lc-rs"))]
+    use usockets::tls::RustCrypto as Provider;
+    use usockets::tls::{ParkingPlace, Tls, TlsMemory};
     use usockets::{Endpoint, Error, Loop, Sockets};
+    #[cfg(feature = "aws-lc-rs")]
+    use usockets_linux::AwsLc as Provider;
+    use usockets_linux::LinuxMachine;
     use usockets_smoltcp::{Pcap, Stack, Tap};
 
     use crate::http::date::WallClock;
@@ -77,22 +83,7 @@ mod secured {
     use crate::identity::Options;
     use crate::{BUFFER, CONNECTIONS, IN, OUT, STORE, support};
 
-    /// Random bytes and the wall clock of the system underneath.
-    struct System;
-
-    impl Machine for System {
-        fn random(&mut self, out: &mut [u8]) -> bool {
-            let file = File::open("/dev/urandom");
-            file.and_then(|mut file| file.read_exact(out)).is_ok()
-        }
-
-        fn unix_seconds(&self) -> u64 {
-            let now = SystemTime::UNIX_EPOCH.elapsed();
-            now.map_or(0, |now| now.as_secs())
-        }
-    }
-
-    type Crypto = RustCrypto<System>;
+    type Crypto = Provider<LinuxMachine>;
     type Layer = Tls<'static, Stack<'static, Pcap<Tap<'static>, fn(&[u8])>>, Crypto>;
 
     static SOCKETS: ConstStaticCell<Sockets<Layer, Server<'_, IN, OUT>, CONNECTIONS>> =
@@ -102,12 +93,12 @@ mod secured {
     static MEMORY: ConstStaticCell<TlsMemory<Crypto, CONNECTIONS, 16, 16, 64>> =
         ConstStaticCell::new(TlsMemory::NEW);
 
-    pub(crate) fn serve(options: Options) -> Result<(), Error> {
+    pub(crate) fn serve(mut options: Options) -> Result<(), Error> {
         let arguments = options.rest.iter();
         let addresses: Vec<String> = arguments
             .filter_map(|argument| Some(argument.split_once('/')?.0.to_string()))
             .collect();
-        let mut crypto = RustCrypto::new(System);
+        let mut crypto = Provider::new(LinuxMachine::new());
         let config = match options.config(&addresses, &[b"http/1.1"], &mut crypto) {
             Ok(config) => config,
             Err(error) => {

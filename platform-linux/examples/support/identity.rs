@@ -27,11 +27,26 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads arguments; `--cert` and `--key` may be there several times.
+    /// Reads arguments as [`Self::take`] does, of a server that has no other options.
     ///
     /// # Errors
     /// An option lacks its value, or is none.
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    #[allow(dead_code, reason = "for servers without other options")]
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let options = Self::take(arguments)?;
+        let mut rest = options.rest.iter();
+        match rest.find(|argument| argument.starts_with('-')) {
+            Some(other) => Err(format!("{other}: no option")),
+            None => Ok(options),
+        }
+    }
+
+    /// Takes what is about TLS from arguments, and leaves the rest; `--cert` and `--key` may be
+    /// there several times.
+    ///
+    /// # Errors
+    /// An option lacks its value.
+    pub(crate) fn take(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a file"));
@@ -40,7 +55,6 @@ impl Options {
                 "--help" | "-h" => options.help = true,
                 "--cert" => options.certs.push(value()?),
                 "--key" => options.keys.push(value()?),
-                other if other.starts_with('-') => return Err(format!("{other}: no option")),
                 _ => options.rest.push(argument),
             }
         }

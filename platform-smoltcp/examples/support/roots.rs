@@ -1,0 +1,1 @@
+../../../platform-linux/examples/support/roots.rs
