@@ -81,11 +81,13 @@ fn buffer(random: &mut Random) -> usize {
     [700, 3_000, 20_000, 65_535][random.below(4) as usize]
 }
 
-/// Plays a seed with our stack on one side and smoltcp's on the other.
-fn between(seed: u64, ours_connects: bool) {
+/// Plays a seed with our stack on one side and smoltcp's on the other. Ours may have only so many
+/// sets of memory for all of its connections.
+fn between(seed: u64, ours_connects: bool, sets: Option<usize>) {
     let mut random = Random::new(seed);
     let faults = faults(&mut random);
     let class = SizeClass::new(4, buffer(&mut random), buffer(&mut random));
+    let class = sets.map_or(class, |sets| class.leased(sets));
     let theirs = buffer(&mut random);
     // On such a wire one handshake in some ten thousand takes longer than 5 s.
     let limits = Limits::DEFAULT.connect(secs(60)).handshake(secs(60));
@@ -110,22 +112,27 @@ fn between(seed: u64, ours_connects: bool) {
 
 #[test]
 fn ours_connects_to_smoltcps() {
-    every_seed(200, |seed| between(seed, true));
+    every_seed(200, |seed| between(seed, true, None));
 }
 
 #[test]
 fn smoltcps_connects_to_ours() {
-    every_seed(200, |seed| between(seed, false));
+    every_seed(200, |seed| between(seed, false, None));
+}
+
+#[test]
+fn smoltcps_share_two_sets_of_ours() {
+    every_seed(200, |seed| between(seed, false, Some(2)));
 }
 
 /// A seed that once failed: data overtook the segment that answers a cookie, and was reset.
 #[test]
 fn data_overtakes_the_answer_to_a_cookie() {
-    between(5_943, false);
+    between(5_943, false, None);
 }
 
 /// A seed that once failed: a SYN that went again met a second socket of smoltcp's that listened.
 #[test]
 fn a_repeated_syn_opens_no_second_connection() {
-    between(6_690, true);
+    between(6_690, true, None);
 }
