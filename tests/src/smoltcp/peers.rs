@@ -78,6 +78,8 @@ pub struct State {
     pub churn: bool,
     /// What comes is acknowledged at once, so that nothing is on its way between two messages.
     pub polite: bool,
+    /// Peers open connections, say nothing, and end after the stack. Then they may connect again.
+    pub silent: bool,
     /// Every segment has a timestamp, which is the number of messages that came back.
     pub stamps: bool,
 }
@@ -101,6 +103,7 @@ impl Peers {
                 budget: 0,
                 churn: false,
                 polite: false,
+                silent: false,
                 stamps: false,
             },
             frames: vec![[0; FRAME]; 64],
@@ -121,6 +124,16 @@ impl Peers {
 }
 
 impl State {
+    /// Lets only those before `first` connect by themselves.
+    pub fn hold_back(&mut self, first: usize) {
+        self.turn.truncate(first);
+    }
+
+    /// Lets these connect, which have no connection.
+    pub fn connect(&mut self, numbers: std::ops::Range<u32>) {
+        self.turn.extend(numbers);
+    }
+
     /// Every connection of a peer's comes from another port, until they come round.
     fn address(&self, index: u32) -> ([u8; 4], u16) {
         let count = self.peers.len() as u32;
@@ -243,6 +256,9 @@ impl State {
             self.echoes += 1;
             peer.round += 1;
             peer.next = Next::Syn;
+            if self.silent {
+                return;
+            }
         } else {
             peer.next = before;
             return;
@@ -313,7 +329,9 @@ impl PollDevice for Peers {
             }
             state.turn.pop_front();
             self.lens[count] = state.write(&mut self.frames[count], index);
-            if next == Next::Open && state.polite {
+            if next == Next::Open && state.silent {
+                // It has said all that it says.
+            } else if next == Next::Open && state.polite {
                 state.turn.push_back(index);
             } else if next == Next::Open {
                 state.turn.push_front(index);

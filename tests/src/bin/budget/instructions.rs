@@ -15,6 +15,28 @@ use crate::report::Report;
 const ROUNDS: [usize; 2] = [200, 1_200];
 const HOW: &str = "callgrind, 1,200 rounds less 200, 10 connections";
 
+/// What `smoltcp_million costs` does with a connection, and how many it does it with.
+const STEPS: [(&str, &str); 4] = [
+    (
+        "::costs::accept",
+        "instructions of an accept, 100 connections silent",
+    ),
+    (
+        "::costs::time_out",
+        "instructions of a timeout, 100 connections silent",
+    ),
+    (
+        "::costs::close",
+        "instructions of a close, 100 connections silent",
+    ),
+    (
+        "::costs::forget",
+        "instructions of TIME-WAIT's end, 100 silent",
+    ),
+];
+const COMING_AND_GOING: f64 = 1_024.0;
+const WITH_NAMES: &str = "--compress-strings=no";
+
 /// Timeouts that `expiries` has.
 const TIMEOUTS: f64 = 1e6;
 
@@ -26,6 +48,7 @@ pub fn measure(report: &mut Report, programs: &Programs) -> io::Result<()> {
     }
     measure_echoes(report, programs)?;
     measure_stack(report, &programs.valgrind.join("smoltcp_bench"))?;
+    measure_costs(report, &programs.valgrind.join("smoltcp_million"))?;
     let expiries = programs.valgrind.join("expiries");
     let armed = total(&expiries, &[], "arm")?;
     let expired = total(&expiries, &[], "expire")?;
@@ -85,6 +108,21 @@ fn measure_stack(report: &mut Report, bench: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What a connection takes of a loop over the stack, beside 100 others that are silent and beside
+/// many.
+fn measure_costs(report: &mut Report, million: &Path) -> io::Result<()> {
+    let how = "callgrind, 64 connections come and go 16 times";
+    let options = [&WITHOUT_PEERS[..], &[WITH_NAMES]].concat();
+    let of = |count: u32| profile(million, &options, &format!("costs {count}"));
+    let (few, many) = (of(100)?, of(65_536)?);
+    for (step, name) in STEPS {
+        let (few, many) = (inclusive(&few, step)?, inclusive(&many, step)?);
+        report.told(name, few / COMING_AND_GOING, how);
+        report.bounded("  ratio at 65,536", many / few, 1.02, "", how);
+    }
+    Ok(())
+}
+
 /// The difference of two runs, per echo.
 fn per_echo(server: &Path) -> io::Result<f64> {
     let of = |rounds: usize| total(server, &WITHOUT_CLIENTS, &rounds.to_string());
@@ -96,6 +134,33 @@ fn per_echo(server: &Path) -> io::Result<f64> {
 
 /// The instructions of `program` with the arguments of `run`, by callgrind with `options`.
 fn total(program: &Path, options: &[&str], run: &str) -> io::Result<f64> {
+    let text = profile(program, options, run)?;
+    let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    let count = totals.and_then(|count| count.trim().parse().ok());
+    count.ok_or_else(|| io::Error::other(format!("no totals of {}", program.display())))
+}
+
+/// The instructions of the function whose name ends so, and of all that it calls, of a profile
+/// whose names are not compressed.
+fn inclusive(profile: &str, function: &str) -> io::Result<f64> {
+    let mut lines = profile.lines();
+    let (mut sum, mut is_called) = (0.0, false);
+    while let Some(line) = lines.next() {
+        if let Some(called) = line.strip_prefix("cfn=") {
+            is_called = called.ends_with(function);
+        } else if line.starts_with("calls=") && std::mem::take(&mut is_called) {
+            let cost = lines.next().and_then(|line| line.split(' ').nth(1));
+            sum += cost.and_then(|cost| cost.parse().ok()).unwrap_or(0.0);
+        }
+    }
+    if sum == 0.0 {
+        return Err(io::Error::other(format!("no calls of {function}")));
+    }
+    Ok(sum)
+}
+
+/// What callgrind finds of `program` with the arguments of `run`.
+fn profile(program: &Path, options: &[&str], run: &str) -> io::Result<String> {
     let profile = program.with_extension(format!("{}.callgrind", run.replace(' ', "_")));
     let mut command = Command::new("valgrind");
     command
@@ -111,8 +176,5 @@ fn total(program: &Path, options: &[&str], run: &str) -> io::Result<f64> {
     if !status.success() {
         return Err(io::Error::other(format!("{command:?}: {status}")));
     }
-    let text = fs::read_to_string(&profile)?;
-    let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
-    let count = totals.and_then(|count| count.trim().parse().ok());
-    count.ok_or_else(|| io::Error::other(format!("no totals in {}", profile.display())))
+    fs::read_to_string(&profile)
 }

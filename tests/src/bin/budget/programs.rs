@@ -29,6 +29,7 @@ pub fn build() -> io::Result<Programs> {
         "bare_echo",
         "expiries",
         "smoltcp_bench",
+        "smoltcp_million",
     ];
     let bins: Vec<_> = counted.iter().flat_map(|bin| ["--bin", bin]).collect();
     let features = ["--features", "valgrind"];

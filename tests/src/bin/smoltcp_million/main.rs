@@ -7,7 +7,11 @@
 //! `smoltcp_million tap [CONNECTIONS]`, as root, has its peers in the kernel's TCP at the other end
 //! of a TAP, opened by other processes: 100,000 by default, of 16 addresses or more. The kernel
 //! takes several KB for each. With `client` it is one of those processes.
+//!
+//! `smoltcp_million costs [CONNECTIONS]` tells what a connection costs to accept, to time out, to
+//! close and to forget beside so many, a million by default, that are silent.
 
+mod costs;
 mod over_tap;
 mod server;
 
@@ -27,6 +31,7 @@ fn main() {
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<usize>().ok());
     match words.first().map(String::as_str) {
         Some("tap") => over_tap::serve(number(1).unwrap_or(100_000).clamp(1, MOST)),
+        Some("costs") => costs::measure(number(1).unwrap_or(MOST).clamp(1, MOST)),
         Some("client") => {
             let [first, end, count] = [1, 2, 3].map(|at| number(at).expect("a number"));
             over_tap::connect(first..end, count);

@@ -14,11 +14,11 @@ pub(crate) const MOST: usize = 1_000_000;
 /// Sets of memory that those have which say something.
 pub(crate) const SETS: usize = 1_024;
 /// Bytes of each of a connection's two buffers, while it leases them.
-const BUFFER: usize = 16_384;
+pub(crate) const BUFFER: usize = 16_384;
 /// What the process may take for a million.
 const BOUND: usize = 300_000_000;
 /// How long anything may take.
-const TIME_MAX: Duration = Duration::from_secs(1_200);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(1_200);
 
 pub(crate) type Net<D> = Stack<'static, D>;
 
@@ -62,6 +62,26 @@ pub(crate) struct Server<D: PollDevice + 'static> {
     before: usize,
 }
 
+/// Makes a stack for so many connections, which lease their memory.
+pub(crate) fn stack<D: PollDevice>(device: D, config: &Config<'_>, count: usize) -> Net<D> {
+    let class = SizeClass::new(count, BUFFER, BUFFER).leased(SETS);
+    let scratch = device.capabilities().frame_max().max(2_048);
+    let memory = Memory {
+        slots: leak(count, || Slot::EMPTY),
+        working: leak(class.working_len(), || Working::EMPTY),
+        resting: leak(class.resting_len(), || Resting::EMPTY),
+        in_flight: leak(class.in_flight_len(), || InFlight::EMPTY),
+        outstanding: leak(class.outstanding_len(), || Outstanding::EMPTY),
+        ranges: leak(class.ranges_len(), || Block::EMPTY),
+        bytes: leak(class.bytes(), || 0),
+        buckets: leak(count, || 0),
+        listeners: leak(1, || Listener::EMPTY),
+        neighbours: leak(64, || Neighbour::EMPTY),
+        scratch: zeroes(scratch),
+    };
+    Stack::new(device, config, memory, &[class]).unwrap()
+}
+
 impl<D: PollDevice + 'static> Server<D> {
     /// Makes a server of so many connections that listens there.
     pub(crate) fn new<const N: usize>(
@@ -72,22 +92,7 @@ impl<D: PollDevice + 'static> Server<D> {
         sockets: &'static mut Sockets<Net<D>, Echo, N>,
     ) -> Self {
         let before = resident();
-        let class = SizeClass::new(count, BUFFER, BUFFER).leased(SETS);
-        let scratch = device.capabilities().frame_max().max(2_048);
-        let memory = Memory {
-            slots: leak(count, || Slot::EMPTY),
-            working: leak(class.working_len(), || Working::EMPTY),
-            resting: leak(class.resting_len(), || Resting::EMPTY),
-            in_flight: leak(class.in_flight_len(), || InFlight::EMPTY),
-            outstanding: leak(class.outstanding_len(), || Outstanding::EMPTY),
-            ranges: leak(class.ranges_len(), || Block::EMPTY),
-            bytes: leak(class.bytes(), || 0),
-            buckets: leak(count, || 0),
-            listeners: leak(1, || Listener::EMPTY),
-            neighbours: leak(64, || Neighbour::EMPTY),
-            scratch: zeroes(scratch),
-        };
-        let stack = Stack::new(device, config, memory, &[class]).unwrap();
+        let stack = stack(device, config, count);
         let buffer = leak(BUFFER, || 0).first_chunk_mut::<BUFFER>().unwrap();
         let mut net = Loop::new(stack, sockets, buffer);
         let at = Endpoint::tcp((address, port).into()).backlog(1_024);
