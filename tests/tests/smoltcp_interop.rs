@@ -121,6 +121,11 @@ fn smoltcps_connects_to_ours() {
 }
 
 #[test]
+fn smoltcps_share_a_set_of_ours() {
+    every_seed(200, |seed| between(seed, false, Some(1)));
+}
+
+#[test]
 fn smoltcps_share_two_sets_of_ours() {
     every_seed(200, |seed| between(seed, false, Some(2)));
 }

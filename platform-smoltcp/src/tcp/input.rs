@@ -295,6 +295,12 @@ impl Connection {
         if reset {
             return true;
         }
+        if segment.is_empty() && segment.seq == self.receive.edge {
+            // Its text has filled the window, and was lost or dropped for want of memory. What it
+            // acknowledges counts all the same, or what is sent to it would seem to be lost until
+            // that text comes again. RFC 9293, section 3.10.7.4, stops an octet before.
+            return false;
+        }
         let (seq, nxt) = (segment.seq, self.receive.nxt);
         if seq == nxt && !segment.flags.has(Flags::SYN) {
             // No room for its text, as for a window probe; its acknowledgement counts (RFC 9293,

@@ -53,6 +53,20 @@ fn a_full_buffer_closes_the_window_and_reading_opens_it() {
     assert_eq!((sent[0].ack.get(), sent[0].window), (next, 65_535));
 }
 
+/// A peer has sent up to the right edge of the window, and nothing of that was taken. What it
+/// acknowledges there counts, or it would seem to take nothing; an octet further is of no window.
+#[test]
+fn an_acknowledgement_at_the_right_edge_counts() {
+    let host = Host::new(9_000, 4_380);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    assert_eq!(script.write(1_000).len(), 1);
+    let at = |place: u32, acked: u32| Packet::new(Flags::ACK, THEIRS + place, OURS + acked);
+    assert!(script.get(at(4_381, 1_000)).len() == 1, "a challenge");
+    assert_eq!(script.host.tcp.send_len(), 1_000);
+    assert!(script.get(at(4_380, 1_000)).is_empty());
+    assert_eq!(script.host.tcp.send_len(), 0);
+}
+
 /// RFC 9293, section 3.8.6.2.1, MUST-38: no small segments into small windows.
 #[test]
 fn the_sender_fills_no_silly_windows() {
