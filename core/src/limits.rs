@@ -286,6 +286,7 @@ mod tests {
     /// Each bit of either number turns each bit of the result in half of all cases, as if tossed;
     /// and each bit of the result is as often set as not.
     #[test]
+    #[cfg_attr(miri, ignore = "sixteen million calls, and nothing unsafe")]
     fn each_bit_depends_on_all() {
         let pairs = || (0..NUMBERS).map(|index| (index << 7, index << 40 | 3));
         let set = |is_set: &dyn Fn(u64, u64) -> u64, bit: u32| {
