@@ -58,20 +58,20 @@ impl Shell<'_> {
 
     /// Returns true if a connection's class has no sets at all.
     pub(super) fn is_bare(&self, index: u32) -> bool {
-        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        let class = self.slots.class_of(index);
         self.slots.is_any_leased() && !self.slots.has_sets(class)
     }
 
     /// Returns true if a connection has a set or could have one now.
     #[inline(never)]
     pub(super) fn may_find_set(&mut self, index: u32) -> bool {
-        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        let class = self.slots.class_of(index);
         self.slots.has_set(class) || self.slots.has_own_set(index)
     }
 
     #[inline(never)]
     fn lease_set(&mut self, index: u32) -> bool {
-        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        let class = self.slots.class_of(index);
         let free = self.slots.has_set(class);
         if free
             && self.is_kept(class)
@@ -382,7 +382,7 @@ impl Shell<'_> {
     /// Returns true if a connection may take octets now.
     #[inline(never)]
     fn may_take(&mut self, index: u32) -> bool {
-        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        let class = self.slots.class_of(index);
         !self.is_crowded(class) && self.may_hold(index)
     }
 
@@ -392,7 +392,7 @@ impl Shell<'_> {
         if self.slots.may_hold(index) {
             return true;
         }
-        let class = self.slots.get(index).map_or(0, |slot| slot.class);
+        let class = self.slots.class_of(index);
         if self.take_back(class, Some(index)) && self.slots.may_hold(index) {
             return true;
         }

@@ -323,6 +323,12 @@ impl<'a> Slots<'a> {
         counts.fold(0, u32::saturating_add)
     }
 
+    /// Returns the class of a slot.
+    #[inline]
+    pub(super) fn class_of(&self, index: u32) -> u8 {
+        self.get(index).map_or(0, |slot| slot.class)
+    }
+
     /// Returns true if a class has sets at all.
     pub(super) fn has_sets(&self, class: u8) -> bool {
         let number = usize::from(class);
