@@ -303,9 +303,7 @@ impl Shell<'_> {
         if self.slots.is_any_leased() {
             self.slots.count_holding(index);
         }
-        self.serve.push(self.slots.all, index);
-        self.on_events(index, events);
-        self.answer_events(index, events, (ends, segment, arrival))
+        self.after_segment(index, events, (ends, segment, arrival))
     }
 
     /// Gives a segment to its connection, for which there is no set. Text is dropped.
@@ -323,19 +321,20 @@ impl Shell<'_> {
         let Some(events) = quiet.and_then(|quiet| quiet.on_segment(now, segment)) else {
             return 0;
         };
-        self.serve.push(self.slots.all, index);
-        self.on_events(index, events);
-        self.answer_events(index, events, (ends, segment, arrival))
+        self.after_segment(index, events, (ends, segment, arrival))
     }
 
-    /// Returns the bytes of the frame that answers a segment at once, after what it made true.
+    /// Draws the consequences of a segment, and returns the bytes of the frame that answers it at
+    /// once.
     #[inline(always)]
-    fn answer_events(
+    fn after_segment(
         &mut self,
         index: u32,
         events: Events,
         (ends, segment, arrival): (&Ends, &Segment<'_>, &Arrival<'_>),
     ) -> usize {
+        self.serve.push(self.slots.all, index);
+        self.on_events(index, events);
         if events.has(Events::NEW_SYN) {
             // A new connection over an old one's ends (RFC 9293, section 3.6.1).
             if self.listener_for(ends).is_some() {
