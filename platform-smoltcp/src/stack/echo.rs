@@ -9,7 +9,6 @@ use crate::device::{PollDevice, TxMeta};
 use crate::ip::echo::ECHOES_MAX;
 use crate::ip::echo::EchoReply;
 use crate::stack::datagrams_out::{DatagramHop, ip_len};
-use crate::stack::input::Arrival;
 use crate::stack::output::send_copy;
 use crate::stack::platform::Stack;
 use crate::stack::shell::Shell;
@@ -97,22 +96,13 @@ impl Shell<'_> {
         Ok(true)
     }
 
-    /// Takes an answer in; nothing answers it.
-    pub(super) fn on_echo_reply(
-        &mut self,
-        from: IpAddr,
-        (mark, data): ([u8; 4], &[u8]),
-        arrival: &Arrival<'_>,
-    ) -> usize {
+    /// Takes an answer in. Returns false if it is to no request of this stack.
+    pub(super) fn on_echo_reply(&mut self, from: IpAddr, mark: [u8; 4], data: &[u8]) -> bool {
         let is_ours = self.echoes.on_reply(from, mark, data.len(), self.now);
         #[cfg(all(feature = "queues", target_has_atomic = "32"))]
         if is_ours {
             self.share_awaited_echo();
-        } else {
-            self.hand_echo_over(arrival);
         }
-        #[cfg(not(all(feature = "queues", target_has_atomic = "32")))]
-        let _ = (is_ours, arrival);
-        0
+        is_ours
     }
 }

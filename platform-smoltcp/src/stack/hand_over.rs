@@ -174,13 +174,18 @@ impl<'a> Shell<'a> {
             .is_none_or(|share| port.checked_rem(share.queues.queue_count()) == Some(share.queue))
     }
 
-    /// Hands an ICMP error over to the stack whose connection or datagram it is about. Returns
-    /// false if that is this one, or it is about neither.
-    pub(super) fn hand_over_error(&mut self, error: &Icmp<'_>, arrival: &Arrival<'_>) -> bool {
+    /// Hands an ICMP error over to the stack whose connection or datagram it is about, and an
+    /// answer to an echo request that this one has not sent to the one that has. Returns false if
+    /// there is no other.
+    pub(super) fn hand_icmp_over(&mut self, message: &Icmp<'_>, arrival: &Arrival<'_>) -> bool {
+        #[cfg(feature = "echo")]
+        if matches!(message, Icmp::EchoReply { .. }) {
+            return self.hand_echo_over(arrival);
+        }
         let (Icmp::Unreachable { packet, .. }
         | Icmp::TimeExceeded { packet }
         | Icmp::ParameterProblem { packet, .. }
-        | Icmp::TooBig { packet, .. }) = error
+        | Icmp::TooBig { packet, .. }) = message
         else {
             return false;
         };
@@ -215,22 +220,23 @@ impl<'a> Shell<'a> {
         self.hand_datagram_over(remote, local, arrival)
     }
 
-    /// Hands an answer to an echo request that this stack has not sent to the next one that awaits
-    /// an answer. Each is asked once.
+    /// Hands an answer to an echo request to the next stack that awaits an answer; returns false if
+    /// there is none. Each is asked once.
     #[cfg(feature = "echo")]
-    #[inline(never)]
-    pub(super) fn hand_echo_over(&mut self, arrival: &Arrival<'_>) {
+    fn hand_echo_over(&mut self, arrival: &Arrival<'_>) -> bool {
         let Some(share) = self.share else {
-            return;
+            return false;
         };
         let origin = share.taking.unwrap_or(share.queue);
         let behind = share.queue.saturating_add(1)..share.queues.queue_count();
         let mut order = behind
             .chain(0..share.queue)
             .take_while(|queue| *queue != origin);
-        if let Some(next) = order.find(|queue| share.queues.awaits_echo(*queue)) {
-            self.hand_to(&share, next, arrival);
+        let next = order.find(|queue| share.queues.awaits_echo(*queue));
+        if let Some(queue) = next {
+            self.hand_to(&share, queue, arrival);
         }
+        next.is_some()
     }
 
     /// Notes for the other stacks whether this one awaits an answer to an echo request.

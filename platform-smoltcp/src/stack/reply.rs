@@ -130,11 +130,9 @@ impl Shell<'_> {
                 self.write_icmp(arrival.station, addresses, &reply)
             }
             #[cfg(feature = "echo")]
-            Icmp::EchoReply { mark, data } => {
-                self.on_echo_reply(addresses.1, (mark, data), arrival)
-            }
+            Icmp::EchoReply { mark, data } if self.on_echo_reply(addresses.1, mark, data) => 0,
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
-            other if self.hand_over_error(&other, arrival) => 0,
+            other if self.hand_icmp_over(&other, arrival) => 0,
             other => self.on_icmp(&other),
         }
     }
@@ -162,11 +160,9 @@ impl Shell<'_> {
                 self.write_icmp(arrival.station, addresses, &reply)
             }
             #[cfg(feature = "echo")]
-            Ok(Icmp::EchoReply { mark, data }) => {
-                self.on_echo_reply(addresses.1, (mark, data), arrival)
-            }
+            Ok(Icmp::EchoReply { mark, data }) if self.on_echo_reply(addresses.1, mark, data) => 0,
             #[cfg(all(feature = "queues", target_has_atomic = "32"))]
-            Ok(other) if self.hand_over_error(&other, arrival) => 0,
+            Ok(other) if self.hand_icmp_over(&other, arrival) => 0,
             Ok(other) => self.on_icmp(&other),
             Err(_) => self.count_malformed(),
         }
