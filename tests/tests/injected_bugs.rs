@@ -114,38 +114,9 @@ fn every_broken_rule_of_the_loop_is_found() {
 #[test]
 #[cfg(feature = "injected-bugs")]
 fn a_loop_that_does_not_tell_of_memory_is_found() {
-    use usockets::{Buffer, Handler, InjectedBug, Opened, Platform, Socket, inject};
+    use usockets::{InjectedBug, inject};
     use usockets_tests::sim::{Driver, Faults, Peer};
-
-    struct Echo;
-
-    impl<P: Platform> Handler<P> for Echo {
-        type Context = ();
-        type Ext = Buffer<1_024>;
-
-        fn on_open(&mut self, _: &mut Socket<'_, P, Self>, _: Opened<()>) -> Self::Ext {
-            Buffer::EMPTY
-        }
-
-        fn on_data(
-            &mut self,
-            socket: &mut Socket<'_, P, Self>,
-            held: &mut Self::Ext,
-            data: &mut [u8],
-        ) {
-            let sent = socket.write(data);
-            if held.push(&data[sent..]) > 0 {
-                socket.pause();
-            }
-        }
-
-        fn on_writable(&mut self, socket: &mut Socket<'_, P, Self>, held: &mut Self::Ext) {
-            held.consume(socket.write(held.filled()));
-            if held.is_empty() {
-                socket.resume();
-            }
-        }
-    }
+    use usockets_tests::slow::peers::Echo;
 
     let driver = Driver::listening(|| Echo, ()).peer(Peer::random(1_000).expects(<[u8]>::to_vec));
     let run = |pressure| {

@@ -4,7 +4,7 @@
 use usockets::{Duration, Endpoint, Error};
 use usockets_smoltcp::{Faults, Random, SizeClass};
 use usockets_tests::smoltcp::forge::{ACK, FIN, PSH, SYN, Seg, Stage};
-use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
+use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, drawn_faults, pattern, secs, seed};
 
 /// A stack whose connections share so many sets of memory.
 fn leased(host: u8, connections: usize, sets: usize) -> Recipe {
@@ -69,11 +69,7 @@ fn streams_arrive_whole_however_little_memory_there_is() {
     let first = seed(1);
     for seed in first..first + 20 {
         let mut random = Random::new(seed);
-        let faults = Faults::NONE
-            .loss([0, 20_000][random.below(2) as usize])
-            .reorder([0, 50_000][random.below(2) as usize])
-            .duplicate([0, 20_000][random.below(2) as usize])
-            .delay(Duration::from_micros(1 + random.below(5_000)));
+        let faults = drawn_faults(&mut random);
         let sets = [1, 2, 3, 4, 8][(seed % 5) as usize];
         let mut world = world(faults, seed, 64, sets);
         let clients: Vec<u64> = (0..16)

@@ -4,17 +4,14 @@
 //! `SEED` starts elsewhere.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use usockets::{Duration, Endpoint, Error, Instant};
-use usockets_smoltcp::{
-    Capabilities, DeviceCounters, Faults, Limits, PollDevice, Random, RxMeta, SizeClass, Stack,
-    TxMeta,
-};
+use usockets::{Duration, Endpoint, Error};
+use usockets_smoltcp::{Limits, Pcap, Random, SizeClass, Stack};
 use usockets_tests::smoltcp::forge::{ACK, PSH, RST, SYN, Seg, arp, read};
 use usockets_tests::smoltcp::{
-    B4, Device, Habit, Net, Recipe, World, b4, pattern, reclaim, secs, seed,
+    B4, Device, Habit, Net, Recipe, World, b4, drawn_faults, pattern, reclaim, secs, seed,
 };
 
 /// The attackers' address, at the first host's hardware address.
@@ -25,60 +22,7 @@ const REQUEST: usize = 1_000;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// The first host's device, at which the attackers hear what comes for them.
-struct Shared {
-    device: Device,
-    heard: Rc<RefCell<Vec<Seg>>>,
-}
-
-impl PollDevice for Shared {
-    fn capabilities(&self) -> Capabilities {
-        self.device.capabilities()
-    }
-
-    fn receive(&mut self, frames_max: usize) -> usize {
-        let count = self.device.receive(frames_max);
-        let segs = (0..count).filter_map(|index| read(self.device.frame(index)));
-        let theirs = segs.filter(|seg| seg.to.ip() == std::net::IpAddr::from(ATTACKER));
-        self.heard.borrow_mut().extend(theirs);
-        count
-    }
-
-    fn frame(&self, index: usize) -> &[u8] {
-        self.device.frame(index)
-    }
-
-    fn rx_meta(&self, index: usize) -> RxMeta {
-        self.device.rx_meta(index)
-    }
-
-    fn slot(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.device.slot(len)
-    }
-
-    fn commit(&mut self, len: usize, meta: &TxMeta) {
-        self.device.commit(len, meta);
-    }
-
-    fn flush(&mut self) {
-        self.device.flush();
-    }
-
-    fn wait(&mut self, until: Option<Instant>) {
-        self.device.wait(until);
-    }
-
-    fn fault(&self) -> Option<Error> {
-        self.device.fault()
-    }
-
-    fn now(&self) -> Instant {
-        self.device.now()
-    }
-
-    fn counters(&mut self) -> DeviceCounters {
-        self.device.counters()
-    }
-}
+type Shared = Pcap<Device, Box<dyn FnMut(&[u8])>>;
 
 /// How a peer holds on to memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,11 +115,7 @@ impl Scene {
     /// One in which the class of port 80 has one of these numbers of sets.
     fn new(seed: u64, few: &[usize]) -> Self {
         let mut random = Random::new(seed);
-        let faults = Faults::NONE
-            .loss([0, 20_000][random.below(2) as usize])
-            .reorder([0, 50_000][random.below(2) as usize])
-            .duplicate([0, 20_000][random.below(2) as usize])
-            .delay(Duration::from_micros(1 + random.below(5_000)));
+        let faults = drawn_faults(&mut random);
         let sets = few[random.below(few.len() as u64) as usize];
         let classes = [
             SizeClass::new(80, 4_096, 4_096).leased(sets),
@@ -191,8 +131,12 @@ impl Scene {
         (clients.limits, server.limits) = (limits.answer(secs(1_000)), limits);
         let make = (
             move |device| {
-                let heard = others;
-                clients.build_on(Shared { device, heard })
+                // Of the parts of a capture only frames are read as segments.
+                let hear = move |part: &[u8]| {
+                    let seg = read(part).filter(|seg| seg.to.ip() == IpAddr::from(ATTACKER));
+                    others.borrow_mut().extend(seg);
+                };
+                clients.build_on(Shared::new(device, Box::new(hear)))
             },
             move |device| server.build_on(device),
         );
@@ -230,7 +174,7 @@ impl Scene {
     /// Has the second host know the attackers' hardware address.
     fn introduce(&mut self) {
         let frame = arp(1, ATTACKER, 1, B4);
-        self.world.a.net.device_mut().device.inject(&frame);
+        self.world.a.net.device_mut().device_mut().inject(&frame);
     }
 
     /// Lets some peers begin to hold on to memory, or the owner stop receiving.
@@ -275,7 +219,7 @@ impl Scene {
             }
             for attacker in &self.attackers {
                 let frame = attacker.say(behave).frame(1, 2);
-                self.world.a.net.device_mut().device.inject(&frame);
+                self.world.a.net.device_mut().device_mut().inject(&frame);
             }
             self.world.pass(AGAIN);
             times += u32::from(self.world.b.net.free_sets() == 0);
@@ -296,7 +240,7 @@ impl Scene {
         self.hold(secs(2), true);
         for attacker in std::mem::take(&mut self.attackers) {
             let frame = attacker.reset().frame(1, 2);
-            self.world.a.net.device_mut().device.inject(&frame);
+            self.world.a.net.device_mut().device_mut().inject(&frame);
         }
     }
 

@@ -9,14 +9,13 @@
 
 use std::hint::black_box;
 
-use rustix::time::{ClockId, clock_gettime};
 use usockets::{Endpoint, Instant, Platform, Recv, SocketId};
 use usockets_smoltcp::{
     Address, Block, Config, InFlight, Listener, Memory, Outstanding, Resting, Secret, SizeClass,
     Slot, Socket, Stack, Working,
 };
 use usockets_tests::smoltcp::leak;
-use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
+use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER, cpu_nanos};
 
 type Net = Stack<'static, Peers>;
 
@@ -45,12 +44,6 @@ fn main() {
         measure(count, echoes.unwrap_or(400_000), stamps);
     }
     println!("slot {}", size_of::<Slot>() + size_of::<Working>());
-}
-
-/// Processor time of this thread.
-fn cpu_nanos() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 fn stack(count: usize, peers: usize) -> Net {

@@ -24,8 +24,8 @@ use std::net::{IpAddr, SocketAddr};
 use usockets::{Duration, Endpoint, Error, Platform, Progress, Readiness, Recv, SocketId};
 use usockets_smoltcp::{
     Address, Block, Capabilities, Config, DatagramMemory, DatagramSlot, End, Faults, Flight,
-    InFlight, Limits, Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Resting,
-    Secret, SizeClass, Slot, Socket, Stack, TimeWaitSlot, Wire, Working,
+    InFlight, Limits, Listener, Medium, Memory, Neighbour, Outstanding, PollDevice, Random,
+    Resting, Secret, SizeClass, Slot, Socket, Stack, TimeWaitSlot, Wire, Working,
 };
 
 pub type Device = End<'static, 'static>;
@@ -225,6 +225,15 @@ impl Recipe {
             held: zeroes(sockets * held),
         })
     }
+}
+
+/// Draws a wire that may lose, swap and repeat frames, or none of that.
+pub fn drawn_faults(random: &mut Random) -> Faults {
+    Faults::NONE
+        .loss([0, 20_000][random.below(2) as usize])
+        .reorder([0, 50_000][random.below(2) as usize])
+        .duplicate([0, 20_000][random.below(2) as usize])
+        .delay(Duration::from_micros(1 + random.below(5_000)))
 }
 
 /// Makes a wire and its two ends.
@@ -595,7 +604,7 @@ impl<A: Platform + fmt::Debug, B: Platform + fmt::Debug> World<A, B> {
 
 /// Bytes that tell their place, so that a wrong one is seen.
 pub fn pattern(len: usize, salt: u64) -> Vec<u8> {
-    let mut random = usockets_smoltcp::Random::new(salt);
+    let mut random = Random::new(salt);
     (0..len).map(|_| random.next() as u8).collect()
 }
 

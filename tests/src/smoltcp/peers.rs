@@ -2,6 +2,8 @@
 //! them to come back: for measuring what the stack alone costs. Or each makes a connection for
 //! every message, which the stack ends.
 
+#[cfg(target_os = "linux")]
+use rustix::time::{ClockId, clock_gettime};
 use usockets::Instant;
 use usockets_smoltcp::{Capabilities, Medium, PollDevice, TxMeta};
 
@@ -12,6 +14,13 @@ pub const WITHOUT_PEERS: [&str; 3] = [
     "--toggle-collect=*peers*State*read*",
     "--collect-atstart=yes",
 ];
+/// Returns the processor time of this thread, in nanoseconds.
+#[cfg(target_os = "linux")]
+pub fn cpu_nanos() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// Payload of one message.
 pub const MESSAGE: usize = 64;
 const HEADERS: usize = 40;

@@ -3,13 +3,12 @@
 
 use std::time::Instant as Clock;
 
-use rustix::time::{ClockId, clock_gettime};
 use static_cell::ConstStaticCell;
 use usockets::{Closed, Duration, Endpoint, Handler, Loop, Opened, Platform, Socket, Sockets};
 use usockets::{Instant, SocketId};
 use usockets_smoltcp::{Address, Config, Limits, Secret};
 use usockets_tests::smoltcp::leak;
-use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER};
+use usockets_tests::smoltcp::peers::{PORT, Peers, SERVER, cpu_nanos};
 
 use crate::server::{BUFFER, MOST, Net, SETS, TIME_MAX, stack};
 
@@ -203,10 +202,4 @@ impl Server {
             assert!(self.start.elapsed() < TIME_MAX, "{:?}", self.net.platform());
         }
     }
-}
-
-/// Processor time of this thread.
-fn cpu_nanos() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
