@@ -66,7 +66,7 @@ fn bytes_and_ends_go_both_ways() {
     one.join().unwrap();
     two.join().unwrap();
     // One direction ends, the other goes on.
-    client.finish();
+    assert_eq!(client.finish().read(&mut []).unwrap(), 0);
     assert_eq!(other.rest(), (Vec::new(), End::Finished));
     other.send(&bytes).finish();
     assert!(client.rest() == (bytes, End::Finished));

@@ -160,11 +160,16 @@ fn a_scripted_cut_delays_what_is_said_meanwhile() {
 /// only those properties of the network that are not usual.
 #[test]
 fn a_failure_is_told_in_words() {
-    let failure = driver(Bug::LosesTheRest).run().expect_err("a bug");
-    let text = failure.to_string();
-    let is_told = text.contains("bytes never came") || text.contains("is wrong");
-    assert!(is_told, "what is wrong is not in\n{text}");
+    let driver = driver(Bug::LosesTheRest);
+    // Under pressure it may be a part in the middle that is lost, which is told otherwise.
+    let failure = (0..200).find_map(|seed| {
+        let mut case = driver.case(seed);
+        case.faults.pressure = 0;
+        driver.run_case(&case).err()
+    });
+    let text = failure.expect("a bug").to_string();
     for words in [
+        "bytes never came",
         "peer",
         "connects",
         "handler: send",
