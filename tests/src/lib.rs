@@ -20,6 +20,7 @@ pub mod slow;
 pub mod smoltcp;
 #[cfg(feature = "tls")]
 pub mod steady;
+pub mod stop;
 pub mod tasks;
 pub mod unwinding;
 

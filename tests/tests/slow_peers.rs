@@ -17,6 +17,7 @@ use usockets_tests::slow::peers::{Asks, Attacker, Echo};
 use usockets_tests::slow::stage::{Kind, RUNS, attack, attack_with};
 use usockets_tests::slow::{Slow, Slowness};
 use usockets_tests::steady::{Crypto, Steady, config, costly_configs};
+use usockets_tests::stop::StopsAtLast;
 
 /// Connections that attackers have open at once.
 const ATTACKERS: usize = 1_000;
@@ -285,6 +286,7 @@ fn on_real_sockets(
         (serve, told)
     };
     std::thread::scope(|scope| {
+        let _stops = StopsAtLast(stops);
         let [calm, busy] = [server(), server()].map(|(serve, told)| {
             scope.spawn(serve);
             told.recv().unwrap()
@@ -303,7 +305,6 @@ fn on_real_sockets(
         while rounds.len() < 3 && !rounds.last().is_some_and(is_undisturbed) {
             rounds.push(measure_in_turns(config, [calm, busy]));
         }
-        stops.store(true, Ordering::Relaxed);
         let name = attackers().name;
         println!("{name}: handshake and echo with attackers, of without: {rounds:.2?}");
         assert!(

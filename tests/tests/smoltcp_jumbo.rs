@@ -20,6 +20,7 @@ use usockets_tests::smoltcp::kernel::{
     in_namespace, stack_on, veth_with_queues,
 };
 use usockets_tests::smoltcp::{Recipe, pattern, seed};
+use usockets_tests::stop::StopsAtLast;
 
 const JUMBO: usize = 9_000;
 /// Headers of Ethernet, IPv4 and UDP.
@@ -244,7 +245,7 @@ fn a_flood_of_frames_of_every_length_harms_nobody() {
         let device = open(mode, JUMBO, XdpOptions::DEFAULT.frames(256)).unwrap();
         let (stop, sent) = (&AtomicBool::new(false), &AtomicU64::new(0));
         let counters = std::thread::scope(|scope| {
-            let _stop = Stop(stop);
+            let _stops = StopsAtLast(stop);
             scope.spawn(|| flood(stop, sent));
             echo_through(device, 200_000, |net| {
                 // All lengths at least once.
@@ -255,15 +256,6 @@ fn a_flood_of_frames_of_every_length_harms_nobody() {
         let [broken, dropped] = [counters.broken, counters.dropped];
         assert_eq!([broken, dropped], [0; 2], "{counters:?}");
     });
-}
-
-/// Ends the flood, also when the test fails.
-struct Stop<'b>(&'b AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 /// Sends frames of every length from the kernel's end until told to stop.

@@ -16,7 +16,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use support::{
     STACK, Server, address, eal, echo_client, in_namespace, mac, memory, pattern, pool, v6,
@@ -83,10 +83,12 @@ fn both_queues_serve_and_hand_over_what_is_the_others() {
                     echo_client(to, pattern(BYTES, salt as u64))
                 })
                 .collect();
-            for (salt, client) in clients.into_iter().enumerate() {
-                assert!(client.join().unwrap() == pattern(BYTES, salt as u64));
-            }
+            // First stopped, then judged: the servers are waited for also by a test that fails.
+            let echoed: Vec<_> = clients.into_iter().map(JoinHandle::join).collect();
             is_over.store(true, Ordering::Relaxed);
+            for (salt, echoed) in echoed.into_iter().enumerate() {
+                assert!(echoed.unwrap() == pattern(BYTES, salt as u64));
+            }
             servers.map(|server| server.join().unwrap()).into()
         });
         let opened: Vec<_> = counted.iter().map(|(opened, _)| *opened).collect();
