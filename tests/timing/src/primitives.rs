@@ -68,7 +68,7 @@ pub fn aws_lc_seal_aes_128(runner: &mut CtRunner, rng: &mut BenchRng) {
 }
 
 /// With one key it takes a cycle in a thousand more or less than with others, on average, by the
-/// same instructions: this shows how much.
+/// same instructions: this shows how much, and `keys` of how many keys.
 pub fn seal_aes_128(runner: &mut CtRunner, rng: &mut BenchRng) {
     seal(runner, rng, portable(), Suite::Aes128GcmSha256);
 }
