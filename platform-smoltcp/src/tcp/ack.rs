@@ -573,8 +573,7 @@ impl Connection {
             self.marks.clear(Marks::SEND_SHORT);
             events.add(Events::WRITABLE);
         }
-        if self.is_drained() && !self.marks.has(Marks::DRAINED) {
-            self.marks.set(Marks::DRAINED);
+        if self.is_drained() {
             events.add(Events::DRAINED);
         }
     }

@@ -15,6 +15,9 @@ use super::seq::Seq;
 use super::settings::{Algorithm, Settings};
 use super::timers::Timers;
 
+/// Largest shift of a window (RFC 7323, section 2.3).
+pub(super) const SHIFT_MAX: u8 = 14;
+
 /// The states of RFC 9293, section 3.3.2. LISTEN is the shell's: a listener has no control block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "search", derive(Hash))]
@@ -129,8 +132,6 @@ impl Marks {
     pub(super) const WINDOW_USED: u32 = 1 << 21;
     /// ICMP has said, not finally, that the peer is unreachable (RFC 1122, section 4.2.3.9).
     pub(super) const SOFT_ERROR: u32 = 1 << 22;
-    /// Everything sent was acknowledged and reported so.
-    pub(super) const DRAINED: u32 = 1 << 23;
     /// The repair in progress may yet turn out not to have been needed.
     pub(super) const MAY_UNDO: u32 = 1 << 24;
     /// A partial acknowledgement has come in the repair in progress, without SACK.
@@ -537,8 +538,27 @@ impl Connection {
 /// 2.3).
 pub(super) fn scale_for(capacity: u32) -> u8 {
     let mut shift = 0_u8;
-    while shift < 14 && capacity >> shift > u32::from(u16::MAX) {
+    while shift < SHIFT_MAX && capacity >> shift > u32::from(u16::MAX) {
         shift = shift.saturating_add(1);
     }
     shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shifts_are_as_small_as_a_buffer_allows() {
+        for (capacity, shift) in [
+            (65_535, 0),
+            (65_536, 1),
+            (131_071, 1),
+            (131_072, 2),
+            (1 << 30, SHIFT_MAX),
+            (u32::MAX, SHIFT_MAX),
+        ] {
+            assert_eq!(scale_for(capacity), shift, "{capacity}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use usockets::Instant;
 
 use super::congestion::Congestion;
-use super::connection::{Broken, Clock, Connection, Marks, State};
+use super::connection::{Broken, Clock, Connection, Marks, SHIFT_MAX, State};
 use super::injected_bug::injected_bug;
 use super::memory::{Buffers, capacity};
 use super::path::MSS_MIN;
@@ -14,8 +14,6 @@ use super::settings::Settings;
 use super::timers::{Main, millis, seconds};
 use crate::number::{count, low16, place};
 
-/// Largest shift of a window (RFC 7323, section 2.3).
-const SHIFT_MAX: u8 = 14;
 /// Challenge acknowledgements a second and connection (RFC 5961, section 7).
 pub(super) const CHALLENGES_MAX: u8 = 10;
 /// Flags that few segments have.
@@ -140,13 +138,11 @@ impl Connection {
         let mut events = Events::NONE;
         self.establish(now, buffers, &mut events);
         self.marks.set(Marks::ACK_DUE);
-        if segment.len() > 1 {
-            let text = Segment {
-                seq: segment.seq.plus(1),
-                ..*segment
-            };
-            self.on_text(now, &text, buffers, &mut events);
-        }
+        let text = Segment {
+            seq: segment.seq.plus(1),
+            ..*segment
+        };
+        self.on_text(now, &text, buffers, &mut events);
         events
     }
 

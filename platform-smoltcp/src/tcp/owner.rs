@@ -31,9 +31,6 @@ impl Connection {
         if len < data.len() {
             self.marks.set(Marks::SEND_SHORT);
         }
-        if taken > 0 {
-            self.marks.clear(Marks::DRAINED);
-        }
         len
     }
 
@@ -105,7 +102,6 @@ impl Connection {
             State::SynSent => self.finish(Broken::Not),
             State::SynReceived | State::Established | State::CloseWait => {
                 self.marks.set(Marks::FIN_WANTED);
-                self.marks.clear(Marks::DRAINED);
                 if self.state == State::Established {
                     self.state = State::FinWait1;
                 }

@@ -285,11 +285,7 @@ impl Connection {
     /// section 8), if that is all that keeps the connection from being quiet. Returns true if it is
     /// quiet now.
     pub const fn renege(&mut self) -> bool {
-        if self.receive.queued > 0 || self.send.queued > 0 || self.flight() > 0 {
-            return false;
-        }
-        let kept = self.receive;
-        let marks = self.marks;
+        let kept = (self.receive, self.marks);
         self.receive.forget_out_of_order();
         if !self.state.has_peer_fin() {
             self.marks.clear(Marks::PEER_FIN_KNOWN);
@@ -297,7 +293,7 @@ impl Connection {
         if self.is_quiet() {
             return true;
         }
-        (self.receive, self.marks) = (kept, marks);
+        (self.receive, self.marks) = kept;
         false
     }
 

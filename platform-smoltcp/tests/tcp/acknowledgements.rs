@@ -129,8 +129,10 @@ fn an_acknowledgement_of_nothing_tells_nothing() {
     script.get(script.ack(OURS));
     assert_eq!(script.events, Events::NONE);
     script.write(10);
-    script.get(script.ack(OURS));
-    assert_eq!(script.events, Events::NONE);
+    for acked in [0, 4] {
+        script.get(script.ack(OURS + acked));
+        assert_eq!(script.events, Events::NONE);
+    }
     script.get(script.ack(OURS + 10));
     assert!(script.events.has(Events::DRAINED));
 }
@@ -529,6 +531,26 @@ fn an_owner_may_close_in_fin_wait_2() {
     assert_eq!(script.state(), State::FinWait2);
     script.wait(1_000_000);
     assert_eq!(script.state(), State::Closed);
+}
+
+/// What was too large is repaired as what is lost: no tail loss probe comes before its timeout.
+#[test]
+fn what_was_too_large_is_waited_for_as_a_repair() {
+    let mut script = Script::established();
+    script.write(100);
+    script.write(FULL as usize);
+    let (now, at) = (script.now(), Seq::new(OURS + 100));
+    let error = IcmpError::TooBig { mss: 1_000 };
+    script
+        .host
+        .with(|tcp, buffers| tcp.on_icmp(now, error, at, buffers));
+    let lens: Vec<usize> = script
+        .sent()
+        .iter()
+        .map(|sent| sent.payload.len())
+        .collect();
+    assert_eq!(lens, [1_000, 460]);
+    assert_eq!(script.next().0, 210_000);
 }
 
 /// RFC 1191, section 6: what fits in the path is neither sent again nor waited for anew.

@@ -120,6 +120,36 @@ fn a_few_timeouts_are_no_black_hole() {
     assert_eq!(u32::from(script.host.tcp.send_mss()), LEN);
 }
 
+/// Nor are two for a segment that went once before them, while timeouts are still long from others.
+#[test]
+fn long_timeouts_are_no_black_hole() {
+    let mut script = Script::established();
+    script.write(10 * LEN as usize);
+    timeouts(&mut script, 3);
+    script.now += 10_000;
+    script.get(acks(&script, 10 * LEN));
+    script.write(LEN as usize);
+    let sizes = timeouts(&mut script, 3);
+    assert_eq!(sizes, [1_460, 1_460, BASE as usize]);
+}
+
+/// What becomes of a probe that a timeout has come over says nothing of the path.
+#[test]
+fn a_probe_that_times_out_says_nothing() {
+    let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
+    let mut sent = grown(&mut script, sent, 8);
+    let packets = script.write(8_000);
+    assert_eq!(lens(&packets)[0], 1_460);
+    // A tail loss probe, and a timeout.
+    timeouts(&mut script, 2);
+    script.now += 10_000;
+    sent += 8_000;
+    script.get(acks(&script, sent));
+    assert_eq!(u32::from(script.host.tcp.send_mss()), BASE);
+    grown(&mut script, sent, 12);
+    assert_eq!(lens(&script.write(20_000))[0], 1_460, "the next");
+}
+
 /// RFC 4821, section 7.4: a larger segment goes when the window has room, and is the size of all
 /// once it has arrived.
 #[test]

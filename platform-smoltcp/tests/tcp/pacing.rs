@@ -1,11 +1,12 @@
 //! Pacing: segments leave in their time and not in bursts, which short queues are spared, and bulk
 //! data loses nothing by it. Deadlines come true as in the stack's timing wheel.
 
-use usockets_smoltcp::tcp::Settings;
+use usockets_smoltcp::tcp::{Flags, Settings};
 
-use crate::host::Host;
+use crate::host::{Host, Packet};
 use crate::net::{Count, Link, Net};
 use crate::paths::{CELLS, Cell, Row, compare};
+use crate::script::{IRS, ISS, MSS, OURS, Script, options};
 
 /// Microseconds of a tick of the timing wheel.
 const TICK: u64 = 1_024;
@@ -211,6 +212,46 @@ fn who_waits_for_its_time_is_woken_once_a_tick() {
     let sent: u64 = talk.departures.iter().map(|(_, octets)| octets).sum();
     assert!(sent > 400_000);
     assert!(steps <= 39_000 / TICK + 1, "{steps} steps");
+}
+
+/// What was sent hours ago holds nothing back, although the clock that it is kept by has wrapped.
+#[test]
+fn the_rate_of_long_ago_holds_nothing_back() {
+    for minutes in [20, 40, 60, 80, 200] {
+        let settings = Script::plain().pacing(true);
+        let host = Host::new(65_536, 65_535);
+        let mut script = Script::accepted(host, &settings, options(true));
+        assert_eq!(script.write(2_920).len(), 2);
+        script.get(script.ack(OURS + 2_920));
+        script.now += minutes * 60_000_000;
+        assert_eq!(script.write(2_920).len(), 2, "after {minutes} minutes");
+    }
+}
+
+/// What a device cuts to size is no more than what a millisecond allows, and two segments at least.
+#[test]
+fn what_a_device_cuts_is_cut_to_the_rate() {
+    // Microseconds of a round trip, and segments of the first window that leave in one.
+    let cases = [
+        (true, 1_000, 10),
+        (true, 4_000, 5),
+        (true, 40_000, 2),
+        (false, 4_000, 10),
+    ];
+    for (pacing, round_trip, segments) in cases {
+        let mut host = Host::new(65_536, 65_535);
+        host.segment_max = 65_000;
+        let mut script = Script::with(host);
+        let syn = Packet::new(Flags::SYN, IRS, 0).options(options(true));
+        let (now, settings) = (script.now(), Script::plain().pacing(pacing));
+        script.host.accept(now, &settings, ISS, &syn);
+        script.sent();
+        script.now += round_trip;
+        script.get(script.ack(OURS));
+        script.host.send(&vec![1; 20_000]);
+        let first = script.host.poll(script.now()).unwrap();
+        assert_eq!(first.payload_len, segments * u32::from(MSS));
+    }
 }
 
 /// What came out for a cell, without pacing and with it: where there is chance in it, the mean of

@@ -175,7 +175,8 @@ fn a_peer_that_does_not_answer_is_in_debt() {
     let quiet = script.host.tcp.split().0;
     assert_eq!(quiet.since_progress(script.now()), owed);
     script.get(script.ack(OURS + 10));
-    assert_eq!(stalled(&script), 0);
+    script.wait(5_000_000);
+    assert_eq!(stalled(&script), 0, "nothing is on its way");
     let mut script = Script::established();
     script.wait(5_000_000);
     script.get(script.ack(OURS).window(0));
@@ -198,6 +199,21 @@ fn room_is_told_if_it_was_asked_for() {
         }
         script.get(script.ack(OURS + 10));
         assert_eq!(script.events.has(Events::WRITABLE), asked);
+    }
+}
+
+/// Room is told when it is worth a send: a quarter of the buffer, or two segments of a large one.
+#[test]
+fn room_is_told_when_it_is_worth_a_send() {
+    for (buffer, worth) in [(4_000, 1_000), (65_536, 2_920)] {
+        let host = Host::new(buffer, 9_000);
+        let mut script = Script::accepted(host, &Script::plain(), options(true));
+        assert_eq!(script.host.send(&vec![1; buffer + 1]), buffer);
+        script.sent();
+        for (acked, told) in [(worth - 1, false), (worth, true), (worth + 9, false)] {
+            script.get(script.ack(OURS + acked));
+            assert_eq!(script.events.has(Events::WRITABLE), told, "{acked}");
+        }
     }
 }
 

@@ -237,6 +237,27 @@ fn every_segment_in_syn_sent() {
     }
 }
 
+/// RFC 9293, section 3.10.7.3: what comes with the answer to a SYN is taken.
+#[test]
+fn text_and_end_of_an_answer_to_a_syn_are_taken() {
+    for (end, state, next) in [
+        (Flags::NONE, State::Established, THEIRS + 4),
+        (Flags::FIN, State::CloseWait, THEIRS + 5),
+    ] {
+        let mut script = reach(State::SynSent);
+        let answer = Packet::new(Flags::SYN | Flags::ACK | end, IRS, OURS).payload(b"text");
+        let sent = script.get(answer);
+        assert_eq!(script.state(), state);
+        assert!(
+            script
+                .events
+                .has(Events::ESTABLISHED.with(Events::READABLE))
+        );
+        assert_eq!((sent.len(), sent[0].ack.get()), (1, next));
+        assert_eq!(script.host.receive(9), b"text");
+    }
+}
+
 /// RFC 9293, sections 3.10.7.1 and 3.10.7.2.
 #[test]
 fn closed_and_listen_answer_as_the_rfc_says() {

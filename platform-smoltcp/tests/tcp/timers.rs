@@ -187,6 +187,20 @@ fn keep_alive_asks_and_gives_up() {
     assert!(sent[9].1.has(Flags::RST));
 }
 
+/// A peer that keeps its direction open is asked, too, and parts of a second count as a whole one.
+#[test]
+fn keep_alive_asks_in_fin_wait_2() {
+    let settings = Script::plain().keepalive(Some(Duration::from_millis(1_500)));
+    let mut script = Script::accepted(Host::new(9_000, 9_000), &settings, options(true));
+    script.host.tcp.shutdown();
+    script.sent();
+    script.get(script.ack(OURS + 1));
+    let sent = script.wait(7_000_000);
+    let times: Vec<u64> = sent.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [2_000_000, 4_000_000, 6_000_000]);
+    assert_eq!(script.state(), State::FinWait2);
+}
+
 /// RFC 9293, section 3.8.4, MUST-25: off by default.
 #[test]
 fn keep_alive_is_off_by_default() {

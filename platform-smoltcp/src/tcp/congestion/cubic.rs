@@ -297,6 +297,20 @@ mod tests {
         assert!((18..22).contains(&rounds[1]), "{rounds:?}");
     }
 
+    /// Section 4.9.1: a loss that was none does not lower W_max; a curve that has begun since stays
+    /// as it is.
+    #[test]
+    fn a_loss_that_was_none_leaves_w_max_as_large() {
+        let mut cubic = Cubic::NEW;
+        cubic.on_reduced(Cubic::reduced(100_000));
+        cubic.on_reduced(Cubic::reduced(80_000));
+        cubic.on_undo(80_000);
+        assert_eq!(cubic.w_max, 80_000);
+        cubic.rate((56_000, 56_000), 1_000, 1_000, 50_000, 7);
+        cubic.on_undo(90_000);
+        assert_eq!(cubic.w_max, 80_000);
+    }
+
     /// Section 4.7: a flow that did not get back to its W_max makes room for others.
     #[test]
     fn a_second_loss_below_w_max_lowers_it() {
