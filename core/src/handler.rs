@@ -107,7 +107,7 @@ pub trait Handler<P: Platform>: Sized {
         let _ = (socket, ext, closed);
     }
 
-    /// A connect failed; the socket was never open. `socket` is only good for its name and for
+    /// A connect failed; the socket was never open. `socket` is only good for its id and for
     /// reaching other sockets.
     fn on_connect_error(
         &mut self,

@@ -17,7 +17,7 @@ use crate::raw;
 use crate::signals::Signals;
 use crate::transfer;
 
-/// The kernel's mark of the waker: the name of a slot beyond every pool, which the loop ignores.
+/// The kernel's mark of the waker: the id of a slot beyond every pool, which the loop ignores.
 const WAKER: u64 = u64::MAX;
 
 /// Whether the usual answers to a system call are told by one comparison, which saves 5 of the
@@ -51,7 +51,7 @@ struct Unregistered {
     listener: RawFd,
     fd: OwnedFd,
     peer: Address,
-    /// The listener's name, while the loop waits for a report of it.
+    /// The listener's id, while the loop waits for a report of it.
     report: Option<SocketId>,
 }
 
@@ -338,7 +338,7 @@ impl Platform for Linux {
         self.before_close(socket);
         // Closing the last descriptor also ends its registration (`epoll(7)`, question 6). A
         // connection that a child still holds is edge-triggered, so it is reported once per
-        // arrival, under a name that is stale.
+        // arrival, under an id that is stale.
         *socket = Fd::CLOSED;
     }
 

@@ -59,7 +59,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(super) fn accept(&mut self, handler: &mut H, listener: SocketId) {
         self.accept_some(handler, listener);
-        self.state.waiting.end_turn(self.slots, listener);
+        self.state.waiting.end_listener_turn(self.slots, listener);
     }
 
     fn accept_some(&mut self, handler: &mut H, listener: SocketId) {
@@ -86,7 +86,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                     }
                     return self.on_queue_empty(listener);
                 }
-                Attempt::Exhausted => return self.wait(handler, listener, Error::Exhausted, false),
+                Attempt::Exhausted => {
+                    return self.stall(handler, listener, Error::Exhausted, false);
+                }
                 Attempt::Failed(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
                     last_error = Some(error);
@@ -218,7 +220,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn end_listeners_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
         match stuck {
             // Maybe not about the connections but about the listener: do not spin on it.
-            Some(error) => self.wait(handler, listener, error, false),
+            Some(error) => self.stall(handler, listener, error, false),
             None => self.serve_later(listener),
         }
     }
@@ -263,7 +265,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         match Admission::from_bits(slot.admission()).when_full {
             WhenFull::Refuse => self.refuse(handler, listener),
             WhenFull::EvictIdle => return self.evict(handler, listener),
-            WhenFull::Pause => self.wait(handler, listener, Error::Full, !has_any),
+            WhenFull::Pause => self.stall(handler, listener, Error::Full, !has_any),
         }
         false
     }
@@ -292,7 +294,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             if P::HOLDS_OUTPUT && self.evict_opening(handler, listener) {
                 return true;
             }
-            self.wait(handler, listener, Error::Full, false);
+            self.stall(handler, listener, Error::Full, false);
             return false;
         };
         self.state.stats.evicted = self.state.stats.evicted.wrapping_add(1);
@@ -346,7 +348,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
                 Ok(false) => return self.on_queue_empty(listener),
                 Err(Error::Exhausted) => {
-                    return self.wait(handler, listener, Error::Exhausted, false);
+                    return self.stall(handler, listener, Error::Exhausted, false);
                 }
                 Err(error) => {
                     self.state.stats.failed = self.state.stats.failed.wrapping_add(1);
@@ -359,7 +361,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while. One
     /// that `took_none` in its turn, as somebody else took the slot, keeps its place.
-    fn wait(&mut self, handler: &mut H, listener: SocketId, error: Error, took_none: bool) {
+    fn stall(&mut self, handler: &mut H, listener: SocketId, error: Error, took_none: bool) {
         let Some(slot) = find_known(self.slots, listener) else {
             return;
         };

@@ -14,7 +14,7 @@
 //! | `report_close` | gives the slot up, and calls `on_close` | the next report |
 //!
 //! What is reported is remembered in flags of the slot (`pool/flags.rs`): `READABLE` until it is
-//! read, `HUNG_UP`, to read until nothing is left, `FAILED`, to ask for the error if nobody reads.
+//! read, `READ_TO_END`, to read until nothing is left, `FAILED`, to ask for the error if nobody reads.
 //! Writes while any is set take the longer way (`Net::write_rare`).
 //!
 //! Accepting is in `accept.rs`, opening in `opening.rs`.
@@ -58,7 +58,8 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         };
         // A layer has to be told of room even when there is something to read.
         let tells_layer = P::HOLDS_OUTPUT && readiness.is_writable();
-        let is_usual = slot.flags.are_usual() && readiness.is_only_readable() && !tells_layer;
+        let is_usual =
+            slot.flags.are_usual() && readiness.is_readable_and_maybe_writable() && !tells_layer;
         if is_usual && slot.received_at() != iteration {
             slot.set_received_at(iteration);
         } else if readiness != Readiness::READ_AGAIN || !self.state.turn.is_on() {
@@ -75,12 +76,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         };
         if !drained {
-            // Noted before the call, so that the usual path keeps nothing across it.
+            // Noted before the call, so that the usual path keeps nothing across it: for `reads_on`,
             self.state.turn.has_more = true;
             if UNWINDS {
-                // So that `recover` knows whose the bytes are that are left.
+                // for `recover`, whose the bytes are that are left,
                 self.state.turn.id = Some(id);
             }
+            // and so that `continue_turn` is called below.
             self.state.needs_more = true;
         }
         if let Some(data) = buffer.get_mut(..len)
@@ -140,7 +142,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     fn prepare(&mut self, handler: &mut H, id: SocketId, readiness: Readiness) -> bool {
         if let Some(slot) = find(self.slots, id) {
             slot.flags.set(Flags::of(readiness));
-            if slot.flags.any(Flags::HUNG_UP) {
+            if slot.flags.any(Flags::READ_TO_END) {
                 // A call may have learnt it while the socket was being read.
                 slot.flags.set(Flags::READABLE);
             }
@@ -174,7 +176,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Returns true if an open socket is to be read now. If the program does not read it, finds
     /// out whether it broke; if it reads on demand, tells it.
     fn begin_reading(&mut self, handler: &mut H, id: SocketId, has_just_opened: bool) -> bool {
-        let unread = Flags::PAUSED.with(Flags::ENDED).with(Flags::PULL);
+        let unread = Flags::PAUSED.with(Flags::END_READ).with(Flags::PULL);
         let Some(slot) = find(self.slots, id) else {
             return false;
         };
@@ -185,7 +187,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = find_known(self.slots, id) else {
             return false;
         };
-        if slot.phase() == Phase::Broken && slot.flags.any(Flags::ENDED) {
+        if slot.phase() == Phase::Broken && slot.flags.any(Flags::END_READ) {
             self.close_broken(id);
             return false;
         }
@@ -238,7 +240,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = find_known(self.slots, id) else {
             return false;
         };
-        if drained && !slot.flags.any(Flags::HUNG_UP) {
+        if drained && !slot.flags.any(Flags::READ_TO_END) {
             return false;
         }
         slot.flags.set(Flags::READABLE);
@@ -298,14 +300,14 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         let Some(slot) = find_known(self.slots, id) else {
             return;
         };
-        slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
+        slot.flags.clear(Flags::READABLE.with(Flags::READ_TO_END));
         let is_broken = slot.phase() == Phase::Broken && !injected_bug!(ForgottenReset);
         if is_broken && slot.error() != Some(Error::BrokenPipe) {
             // An error is told once. That a send was told it does not make this an orderly end.
             return self.close_broken(id);
         }
         if !injected_bug!(SecondEnd) {
-            slot.flags.set(Flags::ENDED);
+            slot.flags.set(Flags::END_READ);
         }
         self.call(id, |socket, ext| handler.on_end(socket, ext));
         self.after_peer_fin(id);
@@ -516,7 +518,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
 /// Returns true if there is something to read of an open socket, and it may be read.
 #[inline]
 fn is_readable<S, C>(slot: &Slot<S, C>) -> bool {
-    let mut mask = Flags::PAUSED.with(Flags::ENDED).with(Flags::READABLE);
+    let mut mask = Flags::PAUSED.with(Flags::END_READ).with(Flags::READABLE);
     if slot.phase() == Phase::Broken || injected_bug!(PausedRead) {
         // What came before it broke is delivered whatever the program wants.
         mask.clear(Flags::PAUSED);

@@ -84,7 +84,7 @@ pub struct Loop<'s, P: Platform, H: Handler<P>> {
     buffer: &'s mut [u8],
     /// What corked writes are put together in; empty without [`Self::with_cork`].
     cork: &'s mut [u8],
-    /// Everything else but the next.
+    /// All other state of the loop, except `idle`.
     state: State,
     /// The sockets that had been idle longest when one was last to be evicted.
     idle: Idle,

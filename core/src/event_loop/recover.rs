@@ -27,7 +27,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.net_now().abort(id, 0);
         }
         if let Some(id) = turn.id {
-            self.state.waiting.end_turn(self.slots, id);
+            self.state.waiting.end_listener_turn(self.slots, id);
             self.after_unwinding(id, turn.has_more, turn.reported.unwrap_or_default());
         }
     }
@@ -43,7 +43,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 if has_more {
                     slot.flags.set(Flags::READABLE);
                 }
-                if slot.flags.any(Flags::ENDED) {
+                if slot.flags.any(Flags::END_READ) {
                     self.after_peer_fin(id);
                 }
             }

@@ -26,20 +26,20 @@ const TIME_MAX: u64 = u64::MAX >> 1;
 ///
 /// | field | set by | cleared by | otherwise |
 /// |---|---|---|---|
-/// | `clock` | who first asks for the time | each wait | not cleared: time stands still |
+/// | `clock` | who first asks for the time | each wait, `net()` | not cleared: time stands still |
 /// | `free_list` | `claim` takes a slot | `give_back` | not cleared: the pool runs out |
 /// | `run_queue` | who finds work left | `pop`, in the next iteration | not set: a socket stalls |
 /// | `closing` | `close` | `report_closes` | not set: an `on_close` is not made |
-/// | `waiting` | `Loop::wait`, `unmute` | `end_turn`, `give_back` | not set: a listener stops |
+/// | `waiting` | `stall`, `unmute` | `end_listener_turn`, `give_back` | not set: a listener stops |
 /// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | not set: a call is not made |
 /// | `cork` | `Net::cork` | `flush_and_uncork` | not cleared: nobody else can cork |
 /// | `drain` | `Net::drain` | never: it ends as `Over` | |
-/// | `turn` | `begin_turn`, `continue_turn` | `end_turn`, `recover` | not cleared: others get it |
+/// | `turn` | who serves a socket | `end_turn`, `recover` | not cleared: others get it |
 /// | `half_done` | a call that opens or closes | its end, or see there | not set: a slot is lost |
 /// | `stats` | who counts | never | |
 /// | `has_reports` | `Unserved`, if a call unwinds | `recover` | not cleared: no wait again |
 /// | `has_end_work` | who leaves such work | `do_end_work` | not set: the work waits for ever |
-/// | `needs_more` | what leaves more to do | `end_turn` | not set: a turn ends early |
+/// | `needs_more` | what leaves more to do | `end_turn`, `recover` | not set: a turn ends early |
 /// | `keep_alive` | `Net::keep_alive` | the same call | not set: `run` returns too early |
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
@@ -107,7 +107,8 @@ pub(crate) struct Work {
     /// Which socket.
     pub(super) id: SocketId,
     /// What was reported of it; nothing, if it comes from the run queue;
-    /// [`Readiness::READ_AGAIN`] if it was just served and is to be read once more.
+    /// [`Readiness::READ_AGAIN`] if it was just served and is to be read once more; or what a call
+    /// that unwound has left ([`Turn::next`]).
     pub(super) readiness: Readiness,
 }
 
@@ -295,7 +296,8 @@ impl State {
         }
     }
 
-    /// Puts an open socket, which leaves every other list, among those whose `on_close` is due.
+    /// Puts an open socket, which leaves the wheel, among those whose `on_close` is due. On the run
+    /// queue it stays, where nothing is done for it any more.
     pub(crate) fn close<S, C>(
         &mut self,
         slots: &mut [Slot<S, C>],

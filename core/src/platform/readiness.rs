@@ -74,7 +74,7 @@ impl Readiness {
 
     /// Returns true if there is something to read, perhaps room to write, and no other fact.
     #[inline]
-    pub(crate) const fn is_only_readable(self) -> bool {
+    pub(crate) const fn is_readable_and_maybe_writable(self) -> bool {
         self.0 & !Self::WRITABLE.0 == Self::READABLE.0
     }
 

@@ -88,8 +88,8 @@ impl Phase {
 /// | 0 | `READABLE` | `READABLE`: a connection may wait | `READABLE` |
 /// | 1 | `BLOCKED` | `MUTED` | `BLOCKED` |
 /// | 2 | `FINISHED` | `EXHAUSTED_REPORTED` | |
-/// | 3 | `ENDED`; while it opens, `INSERTED` | | |
-/// | 4 | `HUNG_UP` | | |
+/// | 3 | `END_READ`; while it opens, `INSERTED` | | |
+/// | 4 | `READ_TO_END` | | |
 /// | 5 | `QUEUED` | `QUEUED` | `QUEUED` |
 /// | 6 | `PAUSED` | `STALLED` | |
 /// | 7 | `FINISHING` | | `ROOM_AWAITED` |
@@ -113,9 +113,9 @@ impl Flags {
     /// We ended our direction.
     pub(crate) const FINISHED: Self = Self(1 << 2);
     /// The peer's end was read.
-    pub(crate) const ENDED: Self = Self(1 << 3);
+    pub(crate) const END_READ: Self = Self(1 << 3);
     /// The peer's end, an error or urgent data is known to be there: read until nothing is left.
-    pub(crate) const HUNG_UP: Self = Self(1 << 4);
+    pub(crate) const READ_TO_END: Self = Self(1 << 4);
     /// On the run queue.
     pub(crate) const QUEUED: Self = Self(1 << 5);
     /// The program does not want to read.
@@ -133,7 +133,7 @@ impl Flags {
     pub(crate) const READABLE_REPORTED: Self = Self(1 << 15);
 
     /// A connection that was made elsewhere, until it opens.
-    pub(crate) const INSERTED: Self = Self::ENDED;
+    pub(crate) const INSERTED: Self = Self::END_READ;
 
     /// A listener that the platform was told not to report.
     pub(crate) const MUTED: Self = Self::BLOCKED;
@@ -149,7 +149,7 @@ impl Flags {
 
     /// All that says that there is something to read.
     pub(crate) const UNREAD: Self = Self::READABLE
-        .with(Self::HUNG_UP)
+        .with(Self::READ_TO_END)
         .with(Self::FAILED)
         .with(Self::READABLE_REPORTED);
     /// The bits of the phase.
@@ -222,7 +222,7 @@ impl Flags {
         let last = readiness.is_last();
         let readable = last || readiness.intersects(Readiness::READABLE);
         let failed = readiness.intersects(Readiness::ERROR);
-        let last = Self::HUNG_UP.when(last).with(Self::FAILED.when(failed));
+        let last = Self::READ_TO_END.when(last).with(Self::FAILED.when(failed));
         Self::READABLE.when(readable).with(last)
     }
 

@@ -22,7 +22,7 @@ pub(crate) const WAITING_FOR_SLOT: u8 = u8::MAX - 1;
 ///
 /// | phase | `by_phase` | `deadline` |
 /// |---|---|---|
-/// | free | 0 | 0 |
+/// | free | 0 | what the last one left, until it is claimed |
 /// | timer | period in milliseconds | when it is due |
 /// | listening | policy and reserve | cap and count of its connections |
 /// | bound, datagrams | 0 | timeout |

@@ -147,7 +147,7 @@ impl WaitingListeners {
     }
 
     /// Ends a listener's turn, if it is its. It waits no longer, unless it was stalled again.
-    pub(crate) fn end_turn<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+    pub(crate) fn end_listener_turn<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
         if !self.is_turn_of(id) {
             return;
         }

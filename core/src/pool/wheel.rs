@@ -30,7 +30,7 @@ struct Level {
 const LEVELS: [Level; 7] = [
     Level::new(0, TICKS_FIRST, 32),
     Level::new(5, 192, 32),
-    Level::new(10, FAR_FIRST, 128),
+    Level::new(10, MIDDLE_FIRST, 128),
     Level::new(17, 224, 16),
     Level::new(21, 16, 16),
     Level::new(25, 8, 8),
@@ -43,7 +43,7 @@ const PARTS: [(Level, u8, u64); 8] = {
     [
         (ticks, TICKS_FIRST, 0xffff_ffff),
         (near, 192, 0xffff_ffff),
-        (middle, FAR_FIRST, u64::MAX),
+        (middle, MIDDLE_FIRST, u64::MAX),
         (middle, 128, u64::MAX),
         (a, 224, 0xffff),
         (b, 16, 0xffff),
@@ -54,7 +54,7 @@ const PARTS: [(Level, u8, u64); 8] = {
 /// The first list of the top level.
 const TOP_FIRST: u8 = 240;
 /// The first list of the third level. In [`PARTS`] its second half begins at 128.
-const FAR_FIRST: u8 = 64;
+const MIDDLE_FIRST: u8 = 64;
 /// The first list of the lowest level. The third level's come after its last.
 const TICKS_FIRST: u8 = 32;
 /// How many lanes a list has, a power of 2. The slots of a long list lie far apart in memory, and
@@ -603,7 +603,7 @@ fn lane_of(list: u8, link: u32) -> usize {
 /// Returns true if a list is of the lowest level.
 #[inline]
 const fn is_tick(list: u8) -> bool {
-    TICKS_FIRST <= list && list < FAR_FIRST
+    TICKS_FIRST <= list && list < MIDDLE_FIRST
 }
 
 /// The slot of a link, which is its index plus one. The link 0 leads beyond every pool.

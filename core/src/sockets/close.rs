@@ -42,7 +42,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if slot.phase() != Phase::Open {
             return;
         }
-        let ended = slot.flags.any(Flags::ENDED);
+        let ended = slot.flags.any(Flags::END_READ);
         if ended && !P::HOLDS_OUTPUT {
             // Closing sends the FIN as well, in one call instead of two.
             return self.end(id, Closed::Finished);
@@ -189,7 +189,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         let Some(error) = self.platform.take_error(&mut slot.socket) else {
             return false;
         };
-        if slot.flags.any(Flags::ENDED) {
+        if slot.flags.any(Flags::END_READ) {
             // Everything has been read.
             self.end(id, Closed::Failed(error));
         } else {
@@ -201,6 +201,6 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
 
 /// Returns true if the socket closes as soon as a layer has sent our end.
 pub(crate) fn is_finishing<S, C>(slot: &Slot<S, C>) -> bool {
-    let both = Flags::FINISHING.with(Flags::ENDED);
+    let both = Flags::FINISHING.with(Flags::END_READ);
     slot.flags.only(both, both)
 }

@@ -152,7 +152,7 @@ impl<P: Datagrams, C: Copy + PartialEq> Net<'_, P, C> {
             .recv_batch(&mut slot.socket, memory, arrivals)?;
         slot.flags.clear(Flags::READABLE_REPORTED);
         if received.drained {
-            slot.flags.clear(Flags::READABLE.with(Flags::HUNG_UP));
+            slot.flags.clear(Flags::READABLE.with(Flags::READ_TO_END));
         } else {
             self.state.run_queue.push_slot(slot, id);
         }

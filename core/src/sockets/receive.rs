@@ -92,7 +92,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
     /// call. [`Error::Invalid`] for a socket that is not open, or an empty buffer.
     pub fn read(&mut self, id: SocketId, buffer: &mut [u8]) -> Result<Read, Error> {
         let slot = find_open(self.slots, id).ok_or(Error::Invalid)?;
-        if slot.flags.any(Flags::ENDED) {
+        if slot.flags.any(Flags::END_READ) {
             return Ok(Read::End);
         }
         if buffer.is_empty() {
@@ -111,7 +111,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
                     breach!(self.state.stats);
                 }
                 let len = len.min(room);
-                let is_last = slot.flags.any(Flags::HUNG_UP);
+                let is_last = slot.flags.any(Flags::READ_TO_END);
                 if drained && !is_last {
                     slot.flags
                         .clear(Flags::READABLE.with(Flags::READABLE_REPORTED));
@@ -157,7 +157,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
         if slot.phase() == Phase::Broken {
             // A platform tells an error once, and may have told a send.
             let error = slot.error().unwrap_or(Error::Reset);
-            if !is_end || error != Error::BrokenPipe || slot.flags.any(Flags::ENDED) {
+            if !is_end || error != Error::BrokenPipe || slot.flags.any(Flags::END_READ) {
                 self.end(id, Closed::Failed(error));
                 return Err(error);
             }
@@ -166,7 +166,7 @@ impl<P: Platform, C: Copy + PartialEq> Net<'_, P, C> {
             return Ok(Read::WouldBlock);
         }
         slot.flags.clear(Flags::UNREAD);
-        slot.flags.set(Flags::ENDED);
+        slot.flags.set(Flags::END_READ);
         let finished = Flags::FINISHED.with(Flags::FINISHING);
         if slot.phase() == Phase::Broken {
             let error = slot.error().unwrap_or(Error::BrokenPipe);

@@ -178,7 +178,7 @@ pub(crate) fn mark_broken<S, C>(
     error: Error,
 ) -> usize {
     slot.enter(Phase::Broken, error.to_bits());
-    slot.flags.set(Flags::READABLE.with(Flags::HUNG_UP));
+    slot.flags.set(Flags::READABLE.with(Flags::READ_TO_END));
     state.run_queue.push_slot(slot, id);
     0
 }
