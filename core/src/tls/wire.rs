@@ -277,7 +277,7 @@ impl<'a> Output<'a> {
     }
 
     /// Adds what `body` writes, or nothing if it fails.
-    pub(crate) fn whole<T>(
+    pub(crate) fn all_or_nothing<T>(
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<T, Alert>,
     ) -> Result<T, Alert> {

@@ -5,8 +5,8 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `event` | what a record meant to the caller |
-//! | `state` | which message comes next |
-//! | `receive` | the connection, and how a record becomes messages, and messages steps |
+//! | `state` | the connection, and which message comes next |
+//! | `receive` | how a record becomes messages, and messages steps |
 //! | `unit` | how much has to come before memory is leased for it |
 //! | `traffic` | after the handshake: data, alerts, new keys |
 //!

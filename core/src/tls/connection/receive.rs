@@ -1,4 +1,4 @@
-//! One TLS connection: records in, records out, no transport.
+//! How a record becomes messages, and messages steps. No transport is known here.
 
 use crate::invariant::impossible;
 use crate::tls::alert::Alert;
@@ -88,7 +88,7 @@ impl Connection {
         if self.state == State::AwaitSignature {
             let handshake = handshake.ok_or(Alert::INTERNAL_ERROR)?;
             if !handshake.awaits_signature() {
-                out.whole(|out| self.finish_flight(setup, handshake, out))?;
+                out.all_or_nothing(|out| self.finish_flight(setup, handshake, out))?;
             }
             return Ok(Received {
                 consumed: 0,
@@ -269,13 +269,14 @@ impl Connection {
             }
             let (kept, message) = handshake.message.current(total);
             let exchange = &mut handshake.exchange;
-            let step = out.whole(|out| self.on_message(setup, exchange, kept, message, out))?;
+            let step =
+                out.all_or_nothing(|out| self.on_message(setup, exchange, kept, message, out))?;
             match step {
                 Step::Keep => handshake.message.keep(total),
                 Step::Next => handshake.message.consume(total),
                 Step::Flight => {
                     handshake.message.consume(total);
-                    out.whole(|out| self.begin_flight(setup, handshake, out))?;
+                    out.all_or_nothing(|out| self.begin_flight(setup, handshake, out))?;
                     return Ok(true);
                 }
                 // What is left of the record has no place to wait.

@@ -34,7 +34,9 @@ pub struct Connection {
     pub(crate) idle: u8,
     /// New keys of the peer since the last data.
     pub(crate) updates: u8,
+    /// The peer's records are protected: it has the keys of the handshake, or later ones.
     pub(crate) can_open: bool,
+    /// Ours are.
     pub(crate) can_seal: bool,
     /// A record has been opened with the first keys: no more early data.
     pub(crate) has_opened: bool,

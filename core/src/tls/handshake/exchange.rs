@@ -3,7 +3,7 @@
 //!
 //! Which message comes next is the connection's own state; here is what has been gathered for it. A
 //! state is made by the message that ends the one before, and the secrets of that one are wiped
-//! with it. Only [`ServerStage::Parked`] is made by no message, but as a copy of what was parked,
+//! with it. Only [`ServerStage::Unparked`] is made by no message, but as a copy of what was parked,
 //! which is wiped when its place is given back, as the lease before was when it was parked:
 //!
 //! | side | state | from | to |
@@ -17,7 +17,7 @@
 //! | | [`ServerStage::Answering`] | the client's hello | its own `Finished` |
 //! | | [`ServerStage::Asked`] | its own `Finished`, with a request before | the client's |
 //! | | [`ServerStage::Expecting`] | its own `Finished`, without | the client's |
-//! | | [`ServerStage::Parked`] | the return of what was parked | the client's `Finished` |
+//! | | [`ServerStage::Unparked`] | the return of what was parked | the client's `Finished` |
 //! | | [`ServerStage::Open`] | the client's `Finished` | the end of the lease |
 
 use zeroize::Zeroize;
@@ -105,7 +105,7 @@ impl<C: Crypto> Handshake<C> {
         let Side::Server(server) = &self.exchange.side else {
             return None;
         };
-        let (ServerStage::Expecting { expected, .. } | ServerStage::Parked(expected)) =
+        let (ServerStage::Expecting { expected, .. } | ServerStage::Unparked(expected)) =
             &server.stage
         else {
             return None;
@@ -124,7 +124,7 @@ impl<C: Crypto> Handshake<C> {
         self.exchange.common.changes = parked.changes;
         self.exchange.side = Side::Server(Server {
             early: parked.early,
-            stage: ServerStage::Parked(Expected {
+            stage: ServerStage::Unparked(Expected {
                 verify_data: parked.verify_data.clone(),
                 ticket: parked.ticket.clone(),
                 authenticated_at: parked.authenticated_at,
@@ -561,7 +561,7 @@ pub(crate) enum ServerStage {
         exporter: Secret,
     },
     /// As before, in another lease: what else there was has gone.
-    Parked(Expected),
+    Unparked(Expected),
     /// The client's `Finished` has come.
     Open {
         /// The secret that keys for other protocols are made of.

@@ -233,7 +233,7 @@ impl Connection {
     ) -> Result<Step, Alert> {
         let (common, server) = exchange.server()?;
         match &server.stage {
-            ServerStage::Expecting { expected, .. } | ServerStage::Parked(expected) => {
+            ServerStage::Expecting { expected, .. } | ServerStage::Unparked(expected) => {
                 self.check_finished(&expected.verify_data, message)?;
                 self.receive = Keys::new::<C>(self.suite, &self.receive.secret());
                 if let Some(peer) = &mut setup.peer {

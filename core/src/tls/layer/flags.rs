@@ -31,7 +31,7 @@ impl Flags {
     /// What came of the handshake has been counted.
     pub(crate) const COUNTED: Self = Self(1 << 11);
 
-    /// Its handshake is parked.
+    /// Its handshake, what belongs to one, or the end of a record is parked.
     pub(crate) const PARKED: Self = Self(1 << 14);
     /// No input is leased, and something is known of how records come, see
     /// [`Wait`](super::socket::Wait).

@@ -111,7 +111,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// Moves a handshake that only waits for the client's `Finished` to where it takes little
     /// memory, and releases its lease. It stays where it is if more than that is needed.
     pub(crate) fn park_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let is_wanted = self.pools.handshakes.is_short();
+        let replaces = self.pools.handshakes.is_last_leased();
         let Some(handshake) = self.pools.handshakes.get(socket.handshake()) else {
             return;
         };
@@ -120,7 +120,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         };
         let mut parked = Parked::Handshake(parked);
         let places = &mut self.pools.parked;
-        if let Some(index) = places.insert_handshake(socket.id, &mut parked, is_wanted) {
+        if let Some(index) = places.insert_handshake(socket.id, &mut parked, replaces) {
             self.release_handshake(socket);
             socket.set_parked(index);
         }
@@ -131,7 +131,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// part of a message in the buffer.
     pub(crate) fn park_exchange(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let index = socket.handshake();
-        let is_wanted = self.pools.handshakes.is_short();
+        let replaces = self.pools.handshakes.is_last_leased();
         let Some(handshake) = self.pools.handshakes.get(index) else {
             return;
         };
@@ -141,7 +141,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         let mut parked = ParkedExchange::EMPTY;
         swap(&mut parked.0, &mut handshake.exchange);
         let places = &mut self.pools.exchanges;
-        match places.insert_handshake(socket.id, &mut parked, is_wanted) {
+        match places.insert_handshake(socket.id, &mut parked, replaces) {
             Some(place) => {
                 self.release_handshake(socket);
                 socket.set_exchange_parked(place);

@@ -185,16 +185,16 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Option<Progress>, Error> {
         let is_first = socket.connection.awaits_first_hello() && !socket.handshake().is_some();
         let inputs = &self.pools.inputs;
-        let is_last = inputs.is_single() || inputs.is_short() && !socket.input().is_some();
+        let is_last = inputs.is_single() || inputs.is_last_leased() && !socket.input().is_some();
         if !is_first || is_last || !self.lease_input(socket)? {
             return Ok(None);
         }
         for _ in 0..READS_MAX {
-            let is_short = self.pools.inputs.is_short();
+            let is_last = self.pools.inputs.is_last_leased();
             let input = leased(self.pools.inputs.record(socket.input()))?;
             let bytes = input.filled();
             // Nothing has come, and this is the last: it goes back, and all is leased in order.
-            if bytes.is_empty() && is_short {
+            if bytes.is_empty() && is_last {
                 self.release_input(socket);
                 return Ok(None);
             }
@@ -228,6 +228,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         if handshake.is_some_and(|handshake| handshake.awaits_signature()) {
             return Ok(false);
         }
+        // Whether what may come is answered: a server has nothing to say to a `Finished`.
         if socket.connection.answers() {
             if !self.lease_output(socket)? {
                 return Ok(false);

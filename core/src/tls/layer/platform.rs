@@ -296,7 +296,8 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
         Some(Ready { id, readiness })
     }
 
-    /// Notes that nothing more will come to a socket of which the last report said so.
+    /// Notes that nothing more will come to a socket of which the last report said so: its end, or
+    /// an error. Then parts of records are taken too.
     pub(crate) fn note_ending(&self, socket: &mut TlsSocket<P::Socket>) {
         if self.ending.is_some() && self.ending == socket.id() {
             socket.flags.set(Flags::ENDING);

@@ -152,6 +152,12 @@ impl Index {
 
 /// Leases entries. One that is released goes to the socket that has waited longest.
 ///
+/// | how much is left | when |
+/// |---|---|
+/// | [`is_scarce`](Self::is_scarce) | more than half of them are in use |
+/// | [`is_last_leased`](Self::is_last_leased) | all are in use or kept for who waits |
+/// | [`is_wanted`](Self::is_wanted) | somebody waits |
+///
 /// ```text
 ///          lease               release
 ///   Free ─────────▶ Leased ─────────────▶ Free, or Offered to who waits
@@ -400,7 +406,7 @@ impl<'s, T> Pool<'s, T> {
 
     /// Returns true if the entries are several and none is free that nobody waits for: who has
     /// leased the last is to release it before its call is over.
-    pub(crate) fn is_short(&self) -> bool {
+    pub(crate) fn is_last_leased(&self) -> bool {
         let has_fresh = usize::from(self.fresh) < self.entries.len();
         let is_spare = self.waiting.len == 0 && (self.free != 0 || has_fresh);
         self.entries.len() > 1 && !is_spare
@@ -762,21 +768,24 @@ mod tests {
     }
 
     #[test]
-    fn more_than_half_is_scarce_and_the_last_is_short() {
+    fn more_than_half_is_scarce() {
         let mut entries = [const { Entry::new(()) }; 4];
         let mut ring = [0; 4];
         let mut pool = Pool::new(&mut entries, &mut ring, |()| {});
         let mut leased = Index::NONE;
-        for (index, is_scarce, is_short) in [
+        for (index, is_scarce, is_last_leased) in [
             (0, false, false),
             (1, false, false),
             (2, true, false),
             (3, true, true),
         ] {
             leased = pool.lease_now(id(index), 0).expect("a free one");
-            assert_eq!((pool.is_scarce(), pool.is_short()), (is_scarce, is_short));
+            assert_eq!(
+                (pool.is_scarce(), pool.is_last_leased()),
+                (is_scarce, is_last_leased)
+            );
         }
         pool.release(leased);
-        assert_eq!((pool.is_scarce(), pool.is_short()), (true, false));
+        assert_eq!((pool.is_scarce(), pool.is_last_leased()), (true, false));
     }
 }

@@ -188,16 +188,16 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             false => most,
         };
         let mut takes_all = false;
-        let (is_short, is_scarce) = (inputs.is_short(), inputs.is_scarce());
+        let (is_last, is_scarce) = (inputs.is_last_leased(), inputs.is_scarce());
         let is_whole = self.comes_whole(socket);
-        if (is_short || is_scarce && !is_whole) && !socket.flags.has(Flags::ENDING) {
+        if (is_last || is_scarce && !is_whole) && !socket.flags.has(Flags::ENDING) {
             most = match self.look(socket, most)? {
                 Looked::Whole { len, is_all } => {
                     takes_all = is_all;
                     len
                 }
                 Looked::Wait(waits) => return Ok(waits),
-                Looked::Cannot if is_short => need,
+                Looked::Cannot if is_last => need,
                 Looked::Cannot => most,
             };
         }
@@ -211,6 +211,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
             record.commit(*len);
             // What has come since is reported. This spares a receive that would find nothing.
             *drained |= takes_all && *len == most;
+            // How this socket's records come, or the mark up to which the platform was to wait.
             let wait = record.wait();
             record.set_wait(wait.after_receive());
             if wait.mark().is_some() {

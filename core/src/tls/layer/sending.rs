@@ -42,7 +42,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
 
     /// Parks what is left in the output if that is the last one; releases it if it is empty.
     fn keep_output(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        if self.pools.outputs.is_short() {
+        if self.pools.outputs.is_last_leased() {
             self.park_output(socket);
         }
         let output = self.pools.outputs.record(socket.output);
@@ -64,7 +64,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         sum: &mut usize,
     ) -> Result<(), Error> {
         let mut rest = Parts::new(parts);
-        let is_last = self.pools.outputs.is_short();
+        let is_last = self.pools.outputs.is_last_leased();
         while !rest.is_empty() {
             let Self {
                 inner,

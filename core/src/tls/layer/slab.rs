@@ -181,16 +181,16 @@ impl<'s, S: Slot> Slab<'s, S> {
         invariant!(self.newest == last, "the list ends where it says");
     }
 
-    /// Puts a handshake into a free place, or if `is_wanted` into that of the one that has been
+    /// Puts a handshake into a free place, or if `replaces` into that of the one that has been
     /// parked for longest, and leaves an empty value for it; `None`, and it stays, if there is no
     /// place.
     pub(crate) fn insert_handshake(
         &mut self,
         owner: u64,
         handshake: &mut S::Value,
-        is_wanted: bool,
+        replaces: bool,
     ) -> Option<Index> {
-        if is_wanted && !self.has_free() && self.can_replace() {
+        if replaces && !self.has_free() && self.can_replace() {
             self.remove_at(Index::from_bits(self.oldest));
         }
         let index = self.put(owner, handshake)?;

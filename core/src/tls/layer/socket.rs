@@ -115,7 +115,7 @@ impl<S> TlsSocket<S> {
         }
     }
 
-    /// Returns where the handshake is parked.
+    /// Returns where the handshake, or the end of a record, is parked.
     pub(crate) const fn parked(&self) -> Index {
         match self.flags.has(Flags::PARKED) {
             true => Index::from_bits(self.handshake_bits & !EXCHANGE),
@@ -140,7 +140,7 @@ impl<S> TlsSocket<S> {
         self.handshake_bits = index.to_bits();
     }
 
-    /// Notes where the handshake is parked.
+    /// Notes where the handshake, or the end of a record, is parked.
     pub(crate) const fn set_parked(&mut self, index: Index) {
         self.flags.set(Flags::PARKED);
         self.handshake_bits = index.to_bits();
