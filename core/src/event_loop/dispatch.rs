@@ -14,8 +14,8 @@
 //! | `report_close` | gives the slot up, and calls `on_close` | the next report |
 //!
 //! What is reported is remembered in flags of the slot (`pool/flags.rs`): `READABLE` until it is
-//! read, `READ_TO_END`, to read until nothing is left, `FAILED`, to ask for the error if nobody reads.
-//! Writes while any is set take the longer way (`Net::write_rare`).
+//! read, `READ_TO_END`, to read until nothing is left, `FAILED`, to ask for the error if nobody
+//! reads. Writes while any is set take the longer way (`Net::write_rare`).
 //!
 //! Accepting is in `accept.rs`, opening in `opening.rs`.
 
@@ -76,13 +76,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             }
         };
         if !drained {
-            // Noted before the call, so that the usual path keeps nothing across it: for `reads_on`,
+            // Noted before the call, so that the usual path keeps nothing across it. `needs_more`
+            // has `continue_turn` called below, whose `reads_on` goes by `has_more`.
             self.state.turn.has_more = true;
             if UNWINDS {
-                // for `recover`, whose the bytes are that are left,
+                // So that `recover` knows whose the bytes are that are left.
                 self.state.turn.id = Some(id);
             }
-            // and so that `continue_turn` is called below.
             self.state.needs_more = true;
         }
         if let Some(data) = buffer.get_mut(..len)

@@ -50,7 +50,7 @@ impl<'a> Table<'a> {
 
     /// Returns the slot found last if it is the one with `key`.
     #[inline(always)]
-    pub(crate) fn last<N: Node>(&self, slots: &[N], key: &N::Key) -> Option<u32> {
+    pub(crate) fn found_last<N: Node>(&self, slots: &[N], key: &N::Key) -> Option<u32> {
         let slot = slots.get(place(self.last))?;
         (slot.links().has(Marks::LISTED) && slot.has_key(key)).then_some(self.last)
     }
@@ -162,7 +162,7 @@ mod tests {
                 for (key, held) in (0..30).zip(model) {
                     let found = table.find(&slots, hash(key), &key);
                     assert_eq!(found, held.then_some(key), "seed {seed}");
-                    assert_eq!(table.last(&slots, &key), found, "seed {seed}");
+                    assert_eq!(table.found_last(&slots, &key), found, "seed {seed}");
                 }
             }
         }

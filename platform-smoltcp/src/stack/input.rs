@@ -237,7 +237,7 @@ impl Shell<'_> {
             options: header.options,
             payload,
         };
-        let index = match self.table.last(self.slots.all, &ends) {
+        let index = match self.table.found_last(self.slots.all, &ends) {
             Some(index) => index,
             None => match self.place_of(&ends, &segment, arrival) {
                 Ok(index) => index,

@@ -25,14 +25,15 @@
 //! | a frame is taken from the device | `Stack::take_burst`, [`platform`] |
 //! | its headers are read, its connection is found | `Shell::take`, `segment`, [`input`] |
 //! | the connection gets memory to work with | `Shell::lease`, [`pressure`] |
+//! | text for which there is none is dropped, and the rest counts | `Shell::cut`, [`pressure`] |
 //! | the segment is checked in the order of RFC 9293 | `Connection::on_segment`, `tcp::input` |
 //! | its acknowledgement is read | `on_ack`, `tcp::ack` |
 //! | losses are found, the repair begins | `detect_losses`, `tcp::ack`, by `tcp::loss` |
-//! | the connection is queued for sending | `Shell::deliver`, [`input`] |
+//! | the connection is queued for sending | `Shell::after_segment`, [`input`] |
 //! | events become reports | `Shell::on_events`, [`events`] |
 //! | it is its turn to send | `Shell::serve`, `transmit`, [`output`] |
 //! | what goes next is chosen | `Connection::poll_transmit`, `tcp::output` |
-//! | the frame is written | `Shell::transmit`, `Outgoing::send`, [`output`] |
+//! | the frame is written | `Shell::transmit_next`, `Outgoing::send`, [`output`] |
 //! | the device is told to send | `Stack::serve`, [`platform`], by `PollDevice::flush` |
 //!
 //! If the segment made a report, serving waits for the next `Stack::turn`, so that the owner's

@@ -132,8 +132,9 @@ impl Ends {
 /// | TIME-WAIT, without a table for it | | | | |
 ///
 /// A flag that is not listed may be left from an earlier phase, and means nothing; `ENDED` may be
-/// set in closing and TIME-WAIT too. The answer's limit is set anew whenever the peer has taken
-/// octets; there is none if only a reset is due. TIME-WAIT ends by the engine's own timer.
+/// set in closing and TIME-WAIT too. The answer's limit is set anew whenever the peer has taken a
+/// whole segment, or all; there is none if only a reset is due. TIME-WAIT ends by the engine's own
+/// timer.
 #[derive(Debug)]
 pub struct Slot {
     pub(super) links: Links,

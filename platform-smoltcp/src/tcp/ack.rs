@@ -138,10 +138,10 @@ impl Connection {
         told.acked = ack.since(self.send.una);
         // At most as many rounds as there are entries, and one.
         while let Some(entry) = self.board.pop_acked(buffers.outstanding, ack) {
-            if cfg!(feature = "plpmtud") && entry.has(Outstanding::PATH_PROBE) {
+            if cfg!(feature = "plpmtud") && entry.has_any(Outstanding::PATH_PROBE) {
                 self.on_path_probe_acked(&entry);
             }
-            if entry.has(Outstanding::SACKED) {
+            if entry.has_any(Outstanding::SACKED) {
                 continue;
             }
             told.delivered = told.delivered.saturating_add(u32::from(entry.len));
@@ -333,7 +333,7 @@ impl Connection {
         self.congestion.on_undo();
     }
 
-    /// Finds what is lost; returns when more may be, and whether something new is.
+    /// Finds what is lost; returns when all of the others may be, and whether something new is.
     fn detect_losses(
         &mut self,
         now: u64,

@@ -198,7 +198,7 @@ impl Connection {
     /// Sends what is due without text, and our FIN if `fin` says so. The whole of
     /// [`Connection::poll_transmit`] has one caller only, and is faster for it.
     fn transmit_bare(&mut self, now: u64, fin: bool, buffers: &Buffers<'_>) -> Option<Transmit> {
-        self.timers.tick(now);
+        self.timers.note_now(now);
         if self.state == State::Closed {
             return self.transmit_reset();
         }
@@ -220,7 +220,7 @@ impl Connection {
     /// Lets that FIN go again once its timer has run out, or gives up (RFC 9293, section 3.8.3).
     fn on_fin_timer(&mut self, now: u64) -> Events {
         let due = self.timers.is_life_due(now);
-        self.timers.tick(now);
+        self.timers.note_now(now);
         if !due {
             return Events::NONE;
         }

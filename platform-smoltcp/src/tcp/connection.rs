@@ -342,6 +342,7 @@ pub struct Connection {
     /// Which second that is, wrapping.
     pub(super) challenge_second: u8,
     pub(super) algorithm: Algorithm,
+    /// What is done about losses; the phase of its slot is the stack's (`stack::slot`).
     pub(super) phase: Phase,
     pub(super) state: State,
     pub(super) broken: Broken,

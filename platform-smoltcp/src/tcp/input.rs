@@ -90,7 +90,7 @@ impl Connection {
         buffers: &mut Buffers<'_>,
     ) -> Events {
         let now = now.as_micros();
-        self.timers.tick(now);
+        self.timers.note_now(now);
         match self.state {
             State::Closed => Events::ANSWER_RESET,
             State::SynSent => self.on_syn_sent(now, segment, buffers),

@@ -58,14 +58,14 @@ impl Connection {
             require(entry.len > 0, "no entry is empty")?;
             seq = entry.end();
             let octets = u32::from(entry.len);
-            if entry.has(Outstanding::SACKED) {
+            if entry.has_any(Outstanding::SACKED) {
                 sacked = sacked.saturating_add(octets);
                 entries = entries.saturating_add(1);
                 require(
-                    !entry.has(Outstanding::LOST),
+                    !entry.has_any(Outstanding::LOST),
                     "what has arrived is not lost",
                 )?;
-            } else if entry.has(Outstanding::LOST) {
+            } else if entry.has_any(Outstanding::LOST) {
                 lost = lost.saturating_add(octets);
             }
         }

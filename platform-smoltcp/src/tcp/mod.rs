@@ -56,8 +56,8 @@
 //! what it does while there is no memory for it, and `info` what it tells of itself. `listen`,
 //! `cookies` and `time_wait` are the connection before and after it costs anything; `invariants` is
 //! what always holds, `injected_bug` what the tests must find, and `search` what tells two states
-//! apart. A file imports from those named before it, but for the steps of a connection, which are
-//! all methods of it.
+//! apart. What a connection is made of, as `loss` and `timers`, is imported by it; the steps of a
+//! connection are all methods of it, and import what they work on.
 #![forbid(unsafe_code)]
 
 mod ack;

@@ -30,7 +30,7 @@ impl Connection {
         buffers: &mut Buffers<'_>,
     ) -> Option<Transmit> {
         let now = now.as_micros();
-        self.timers.tick(now);
+        self.timers.note_now(now);
         if self.state == State::Closed {
             return self.transmit_reset();
         }
@@ -213,7 +213,7 @@ impl Connection {
                 return None;
             }
         }
-        let text = u32::from(entry.len).saturating_sub(u32::from(entry.has(Outstanding::FIN)));
+        let text = u32::from(entry.len).saturating_sub(u32::from(entry.has_any(Outstanding::FIN)));
         let cannot_cut = text > most && !self.board.split(buffers.outstanding, index, end);
         if cannot_cut && !forced {
             // Acknowledgements of what was cut before make some.
@@ -231,7 +231,7 @@ impl Connection {
         buffers: &mut Buffers<'_>,
     ) -> Option<Transmit> {
         let entry = *self.board.get(buffers.outstanding, index)?;
-        let fin = entry.has(Outstanding::FIN);
+        let fin = entry.has_any(Outstanding::FIN);
         let text = u32::from(entry.len).saturating_sub(u32::from(fin));
         let len = text.min(most);
         self.board

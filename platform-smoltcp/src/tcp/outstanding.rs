@@ -48,7 +48,7 @@ impl Outstanding {
 
     /// Returns true if any of the marks is set.
     #[inline]
-    pub(crate) const fn has(&self, marks: u8) -> bool {
+    pub(crate) const fn has_any(&self, marks: u8) -> bool {
         self.marks & marks != 0
     }
 }

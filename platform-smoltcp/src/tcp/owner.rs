@@ -114,7 +114,7 @@ impl Connection {
     /// something that was not received, or something comes later, the peer is told by a reset that
     /// it was lost (RFC 9293, section 3.6.1; RFC 2525, section 2.17).
     pub fn close(&mut self, now: Instant, buffers: &Buffers<'_>) {
-        self.timers.tick(now.as_micros());
+        self.timers.note_now(now.as_micros());
         if self.receive.queued > 0 {
             self.consume(u32::MAX, buffers);
             return self.abort();

@@ -51,7 +51,7 @@ impl Connection {
         if !known {
             return Events::NONE;
         }
-        self.timers.tick(now.as_micros());
+        self.timers.note_now(now.as_micros());
         match error {
             IcmpError::TooBig { mss } => {
                 self.on_too_big(mss, buffers);
@@ -99,7 +99,7 @@ impl Connection {
         if self
             .board
             .get(buffers.outstanding, 0)
-            .is_some_and(|entry| entry.has(Outstanding::LOST))
+            .is_some_and(|entry| entry.has_any(Outstanding::LOST))
         {
             self.marks.set(Marks::FIRST_AGAIN);
         }

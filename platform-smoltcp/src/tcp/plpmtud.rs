@@ -133,7 +133,7 @@ impl Connection {
             let Some(entry) = self.board.get_mut(buffers.outstanding, index) else {
                 break;
             };
-            if !entry.has(Outstanding::PATH_PROBE) || !entry.has(Outstanding::LOST) {
+            if !entry.has_any(Outstanding::PATH_PROBE) || !entry.has_any(Outstanding::LOST) {
                 continue;
             }
             entry.marks &= !Outstanding::PATH_PROBE;

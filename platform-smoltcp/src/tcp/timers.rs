@@ -75,7 +75,7 @@ pub(super) struct Timers {
     /// When a delayed acknowledgement goes, in microseconds.
     ack_at: u32,
     /// When TIME-WAIT, FIN-WAIT-2 of a closed owner, or a keep-alive interval ends, in
-    /// milliseconds.
+    /// milliseconds; of a FIN without memory, when it is sent again (`bare`).
     life_at: u32,
     /// Since when something is unacknowledged without progress, in milliseconds.
     pub(super) progress_ms: u32,
@@ -140,9 +140,10 @@ impl Timers {
         self.heard_ms = millis(now);
     }
 
-    /// Goes on to `now`. What has long been due stays due, however late the call is.
+    /// Goes on to `now`, and fires nothing. What has long been due stays due, however late the call
+    /// is.
     #[inline]
-    pub(super) fn tick(&mut self, now: u64) {
+    pub(super) fn note_now(&mut self, now: u64) {
         let base = base_of(self.base);
         if now.saturating_sub(base) > LATE {
             if self.main != Main::Stopped && self.main_due() <= now {
@@ -489,7 +490,7 @@ impl Connection {
         let ack = timers.ack_runs && near(base_of(timers.base), timers.ack_at) <= now;
         let main = timers.main != Main::Stopped && timers.main_due() <= now;
         let life = timers.is_life_due(now);
-        timers.tick(now);
+        timers.note_now(now);
         self.on_pace_timer(now);
         if ack {
             self.timers.ack_runs = false;

@@ -7,11 +7,11 @@
 //! |---|---|
 //! | `new` | the handshake is complete |
 //! | `on_round_trip` | before `on_ack`, in the first slow start |
-//! | `on_ack` | SND.UNA has advanced, nothing is being repaired, and the window was made use of |
-//! | `on_loss` | acknowledgements tell of the first loss of a window |
+//! | `on_ack` | SND.UNA has advanced, not in fast recovery, and the window was made use of |
+//! | `on_loss` | the first loss of a window is found, or a tail loss probe has repaired one |
 //! | `on_echo` | the peer echoes congestion, the first of a window (feature `ecn`) |
 //! | `on_timeout` | a retransmission timeout, the first for this SND.UNA |
-//! | `on_recovered` | everything that was on its way at the loss has been acknowledged |
+//! | `on_recovered` | all that was on its way at the loss is acknowledged; at once after a probe |
 //! | `on_idle` | something is sent after nothing was on its way for an RTO |
 //! | `on_undo` | duplicates or timestamps say that nothing was lost: takes the reduction back |
 //!

@@ -170,7 +170,8 @@ impl Rack {
     }
 
     /// Marks as LOST what was sent long enough before what has been delivered (step 5). Returns how
-    /// many microseconds later the next one may be lost, if any may be, and whether any is new.
+    /// many microseconds later all of the others may be lost, if any may be, and whether any is
+    /// new.
     pub(in crate::tcp) fn detect(
         &self,
         board: &mut Scoreboard,
@@ -189,7 +190,7 @@ impl Rack {
             let Some(entry) = board.get(table, index) else {
                 break;
             };
-            if entry.has(Outstanding::SACKED | Outstanding::LOST) {
+            if entry.has_any(Outstanding::SACKED | Outstanding::LOST) {
                 continue;
             }
             let earlier = is_later(self.sent_at, entry.sent_at)

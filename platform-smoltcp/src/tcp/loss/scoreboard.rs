@@ -172,7 +172,7 @@ impl Scoreboard {
             entry.len = first;
             entry.marks &= !Outstanding::FIN;
         }
-        if entry.has(Outstanding::SACKED) {
+        if entry.has_any(Outstanding::SACKED) {
             self.sacked_entries = self.sacked_entries.saturating_add(1);
         }
         true
@@ -209,11 +209,11 @@ impl Scoreboard {
             }
         };
         let octets = u32::from(removed.len);
-        if entry.has(Outstanding::SACKED) {
+        if entry.has_any(Outstanding::SACKED) {
             self.sacked = self.sacked.saturating_sub(octets);
             self.sacked_entries = self.sacked_entries.saturating_sub(u16::from(whole));
         }
-        if entry.has(Outstanding::LOST) {
+        if entry.has_any(Outstanding::LOST) {
             self.lost = self.lost.saturating_sub(octets);
         }
         Some(removed)
@@ -251,7 +251,7 @@ impl Scoreboard {
                 }
             }
             if let Some(entry) = self.get(table, index).copied()
-                && !entry.has(Outstanding::SACKED)
+                && !entry.has_any(Outstanding::SACKED)
             {
                 self.set_sacked(table, index);
                 each(&entry);
@@ -271,7 +271,7 @@ impl Scoreboard {
         let Some(entry) = self.get_mut(table, index) else {
             return;
         };
-        let (octets, lost) = (u32::from(entry.len), entry.has(Outstanding::LOST));
+        let (octets, lost) = (u32::from(entry.len), entry.has_any(Outstanding::LOST));
         entry.marks &= !Outstanding::LOST;
         entry.marks |= Outstanding::SACKED;
         self.sacked = self.sacked.saturating_add(octets);
@@ -286,7 +286,7 @@ impl Scoreboard {
         let Some(entry) = self.get_mut(table, index) else {
             return false;
         };
-        if entry.has(Outstanding::SACKED | Outstanding::LOST) {
+        if entry.has_any(Outstanding::SACKED | Outstanding::LOST) {
             return false;
         }
         entry.marks |= Outstanding::LOST;
@@ -305,7 +305,7 @@ impl Scoreboard {
         }
         let mut index = self.find(table, self.lost_from);
         while let Some(entry) = self.get(table, index) {
-            if entry.has(Outstanding::LOST) {
+            if entry.has_any(Outstanding::LOST) {
                 self.lost_from = entry.seq;
                 return Some(index);
             }
@@ -319,7 +319,7 @@ impl Scoreboard {
         let Some(entry) = self.get_mut(table, index) else {
             return;
         };
-        let lost = entry.has(Outstanding::LOST);
+        let lost = entry.has_any(Outstanding::LOST);
         entry.marks &= !Outstanding::LOST;
         entry.sent_at = now;
         entry.transmissions = entry.transmissions.saturating_add(1);
@@ -334,7 +334,7 @@ impl Scoreboard {
     pub(in crate::tcp) fn mark_all_lost(&mut self, table: &mut [Outstanding], keep_sacked: bool) {
         let mut index = 0;
         while let Some(entry) = self.get_mut(table, index) {
-            if !keep_sacked && entry.has(Outstanding::SACKED) {
+            if !keep_sacked && entry.has_any(Outstanding::SACKED) {
                 entry.marks &= !Outstanding::SACKED;
                 let octets = u32::from(entry.len);
                 self.sacked = self.sacked.saturating_sub(octets);
@@ -352,7 +352,7 @@ impl Scoreboard {
         while self.lost > 0
             && let Some(entry) = self.get_mut(table, index)
         {
-            if entry.has(Outstanding::LOST) {
+            if entry.has_any(Outstanding::LOST) {
                 entry.marks &= !Outstanding::LOST;
                 let octets = u32::from(entry.len);
                 self.lost = self.lost.saturating_sub(octets);
@@ -365,7 +365,7 @@ impl Scoreboard {
     pub(in crate::tcp) fn has_sent_again(&self, table: &[Outstanding]) -> bool {
         let mut index = 0;
         while let Some(entry) = self.get(table, index) {
-            if entry.transmissions > 1 && !entry.has(Outstanding::SACKED | Outstanding::LOST) {
+            if entry.transmissions > 1 && !entry.has_any(Outstanding::SACKED | Outstanding::LOST) {
                 return true;
             }
             index = index.saturating_add(1);
@@ -377,7 +377,7 @@ impl Scoreboard {
     /// discarded what it acknowledged.
     pub(in crate::tcp) fn has_reneged(&self, table: &[Outstanding]) -> bool {
         self.get(table, 0)
-            .is_some_and(|entry| entry.has(Outstanding::SACKED))
+            .is_some_and(|entry| entry.has_any(Outstanding::SACKED))
     }
 }
 
@@ -525,14 +525,14 @@ mod tests {
                     assert_eq!(entry.transmissions, octet.transmissions);
                     assert_eq!(entry.sent_at, octet.sent_at);
                     let is_last = offset.saturating_add(1) == u32::from(entry.len);
-                    assert_eq!(fin != 0, entry.has(Outstanding::FIN) && is_last);
+                    assert_eq!(fin != 0, entry.has_any(Outstanding::FIN) && is_last);
                     assert_eq!(board.find(table, at.plus(offset)), index);
                 }
                 at = entry.end();
-                sacked = u32::saturating_add(sacked, entry.has(Outstanding::SACKED).into());
-                again |=
-                    entry.transmissions > 1 && !entry.has(Outstanding::SACKED | Outstanding::LOST);
-                if lost.is_none() && entry.has(Outstanding::LOST) {
+                sacked = u32::saturating_add(sacked, entry.has_any(Outstanding::SACKED).into());
+                again |= entry.transmissions > 1
+                    && !entry.has_any(Outstanding::SACKED | Outstanding::LOST);
+                if lost.is_none() && entry.has_any(Outstanding::LOST) {
                     lost = Some(index);
                 }
             }
@@ -618,7 +618,7 @@ mod tests {
         fn mark_lost(&mut self, index: u32) {
             let entry = self.board.get(&self.table, index).copied();
             let known = Outstanding::SACKED | Outstanding::LOST;
-            let entry = entry.filter(|entry| !entry.has(known));
+            let entry = entry.filter(|entry| !entry.has_any(known));
             assert_eq!(
                 self.board.mark_lost(&mut self.table, index),
                 entry.is_some()
