@@ -546,7 +546,7 @@ impl Connection {
     /// Starts, moves or stops the main timer after an acknowledgement.
     fn restart_timers(&mut self, now: u64, told: &Told, next: Option<u32>) {
         if self.flight() == 0 {
-            if self.timers.main != Main::Persist {
+            if self.timers.main != Main::Persist || self.send.queued == 0 {
                 self.timers.stop();
             }
             return;

@@ -113,6 +113,20 @@ fn a_probe_may_be_taken() {
     assert_eq!(sent[0].payload[..3], [2, 3, 4]);
 }
 
+/// A probe may be the last octet there is: once it is taken nothing is owed, and no answer waited
+/// for, however long the window stays closed.
+#[test]
+fn a_closed_window_is_not_probed_with_nothing() {
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(0));
+    script.write(1);
+    assert_eq!(script.next().1.len(), 1);
+    script.get(script.ack(OURS + 1).window(0));
+    assert!(script.host.tcp.is_drained() && script.host.tcp.is_quiet());
+    assert!(script.wait(600_000_000).is_empty());
+    assert_eq!(script.state(), State::Established);
+}
+
 /// A peer that says no more is given up, window or not.
 #[test]
 fn a_closed_window_without_answers_ends() {
