@@ -284,6 +284,105 @@ fn ends_meet_in_any_order() {
     }
 }
 
+/// A stage with a connection of the given endpoint, what is next of both sides, and who it is.
+fn staged(at: &Endpoint<'static>) -> (Stage, (u32, u32), u64) {
+    let mut stage = Stage::new(&recipes(2)[0]);
+    stage.host.tidy = false;
+    stage.host.listen(at, Habit::Keep);
+    let numbers = stage.handshake(a4(1_000), b4(80), 100);
+    stage.pass(MILLI);
+    let id = *stage.host.conns.keys().next().unwrap();
+    stage.segs();
+    (stage, numbers, id)
+}
+
+fn from_peer(control: u8, seq: u32, ack: u32) -> Seg {
+    Seg::new(a4(1_000), b4(80), control, seq, ack)
+}
+
+fn fins(stage: &mut Stage) -> usize {
+    let sent = stage.segs();
+    sent.iter().filter(|seg| seg.control & FIN != 0).count()
+}
+
+/// What lies outside of the window acknowledges no end, whether the peer has ended before or not: it
+/// goes again until it is acknowledged.
+#[test]
+fn what_is_out_of_the_window_acknowledges_no_end() {
+    for peer_first in [false, true] {
+        let (mut stage, (mut mine, theirs), id) = staged(&Endpoint::tcp(b4(80)));
+        if peer_first {
+            stage.seg(&from_peer(ACK | FIN, mine, theirs));
+            mine += 1;
+        }
+        stage.host.push(id, b"", true);
+        stage.pass(MILLI);
+        assert_eq!(fins(&mut stage), 1);
+        stage.seg(&from_peer(ACK, mine + 70_000, theirs + 1));
+        assert_eq!(stage.segs()[0].ack, mine, "a challenge");
+        pass(&mut stage, 5);
+        assert!(fins(&mut stage) >= 2, "peer first: {peer_first}");
+        stage.seg(&from_peer(ACK, mine, theirs + 1));
+        if !peer_first {
+            stage.seg(&from_peer(ACK | FIN, mine, theirs + 1));
+            assert_eq!(stage.segs()[0].ack, mine + 1);
+        }
+        pass(&mut stage, 5);
+        assert_eq!(fins(&mut stage), 0);
+        assert!(stage.host.conn(id).ended);
+    }
+}
+
+/// After our end the peer is asked whether it is there, but FIN-WAIT-2 of who has closed lasts as
+/// long as ever, and no longer.
+#[test]
+fn keep_alive_goes_on_after_our_end() {
+    let at = Endpoint::tcp(b4(80)).keepalive(secs(2));
+    for closes in [false, true] {
+        let (mut stage, (mine, theirs), id) = staged(&at);
+        if closes {
+            stage.host.close(id);
+        } else {
+            stage.host.push(id, b"", true);
+        }
+        stage.pass(MILLI);
+        assert_eq!(fins(&mut stage), 1);
+        stage.seg(&from_peer(ACK, mine, theirs + 1));
+        pass(&mut stage, 11);
+        let sent = stage.segs();
+        let probes = sent.iter().filter(|seg| seg.seq == theirs);
+        assert_eq!(probes.count(), if closes { 0 } else { 5 }, "{sent:?}");
+        stage.seg(&from_peer(ACK | FIN, mine, theirs + 1));
+        assert_eq!(stage.segs()[0].control, ACK);
+    }
+}
+
+/// An acknowledgement of what was never sent is answered, and the peer asked as before.
+#[test]
+fn an_acknowledgement_ahead_does_not_end_keep_alive() {
+    let at = Endpoint::tcp(b4(80)).keepalive(secs(2));
+    let (mut stage, (mine, theirs), id) = staged(&at);
+    stage.seg(&from_peer(ACK, mine, theirs + 1));
+    assert_eq!(stage.segs()[0].control, ACK);
+    stage.pass(secs(30));
+    assert_eq!(stage.host.conn(id).error, Some(Error::TimedOut));
+}
+
+/// Neither a segment that comes before our end has gone holds that up, nor does closing let it go
+/// again before its time.
+#[test]
+fn an_end_goes_in_its_time() {
+    let at = Endpoint::tcp(b4(80)).keepalive(secs(2));
+    let (mut stage, (mine, theirs), id) = staged(&at);
+    stage.host.push(id, b"", true);
+    stage.seg(&from_peer(ACK, mine - 1, theirs));
+    stage.pass(MILLI);
+    assert_eq!(fins(&mut stage), 1);
+    stage.host.close(id);
+    stage.pass(Duration::from_millis(100));
+    assert_eq!(fins(&mut stage), 0);
+}
+
 /// Resets come and go.
 #[test]
 fn resets_need_no_memory() {
@@ -371,6 +470,9 @@ fn what_needs_no_set_goes_on_without_a_free_one() {
     assert_eq!(stage.host.conn(ids[3]).error, Some(Error::Reset));
     stage.seg(&seg(1, ACK | PSH, 0).payload(b"no place"));
     assert!(stage.segs().is_empty());
+    let mut end = seg(1, ACK | FIN, 0);
+    end.seq += 8;
+    stage.seg(&end);
     // Once there is a set, all that was put off is done.
     stage.host.conn(ids[0]).habit = Habit::Keep;
     stage.host.drain(ids[0]);
@@ -378,6 +480,11 @@ fn what_needs_no_set_goes_on_without_a_free_one() {
     stage.seg(&seg(1, ACK | PSH, 0).payload(b"no place"));
     stage.host.drain(ids[1]);
     assert_eq!(stage.host.conn(ids[1]).received, b"no place");
+    stage.pass(secs(1));
+    assert_eq!(stage.host.net.free_sets(), 1, "the end is forgotten");
+    stage.seg(&end);
+    stage.host.drain(ids[1]);
+    assert!(stage.host.conn(ids[1]).ended);
 }
 
 /// Says hello, and gives up after three seconds.

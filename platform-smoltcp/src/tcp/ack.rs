@@ -84,7 +84,6 @@ impl Connection {
             && !segment.flags.has(Flags::FIN)
             && !segment.flags.has(Flags::CUT)
             && segment.window == self.send.window
-            && self.flight() > 0
     }
 
     /// Marks what a SACK option acknowledges.
@@ -267,9 +266,7 @@ impl Connection {
             self.board.clear_lost(buffers.outstanding);
             self.undo();
         }
-        let before = self.board.lost;
         let (next, lost) = self.detect_losses(now, buffers, told);
-        let lost = lost && self.board.lost > before;
         self.update_congestion(now, buffers, told, lost);
         #[cfg(feature = "bbr")]
         self.follow_model(now, told, window);
@@ -343,21 +340,20 @@ impl Connection {
         if self.board.is_empty() {
             return (None, false);
         }
-        let (next, mut lost) = self.detect(now, buffers);
-        if !self.marks.has(Marks::SACK) {
-            lost |= self.detect_without_sack(buffers, told);
-        }
+        // RACK needs selective acknowledgements to know what has arrived.
+        let (next, lost) = if self.marks.has(Marks::SACK) {
+            self.detect(now, buffers)
+        } else {
+            (None, self.detect_without_sack(buffers, told))
+        };
         if lost && self.phase.is_open() {
             self.begin_repair();
         }
         (next, lost)
     }
 
-    /// Asks RACK, which needs selective acknowledgements to know what has arrived.
+    /// Asks RACK.
     fn detect(&mut self, now: u64, buffers: &mut Buffers<'_>) -> (Option<u32>, bool) {
-        if !self.marks.has(Marks::SACK) {
-            return (None, false);
-        }
         let repairing = !self.phase.is_open();
         let times = (self.rtt.least, self.rtt.smoothed);
         let found = self.rack.detect(
@@ -664,4 +660,22 @@ impl Connection {
 fn is_duplicate_report(first: Block, ack: Seq, second: Option<&Block>) -> bool {
     let below = first.start.is_before(ack) && !first.end.is_after(ack);
     below || second.is_some_and(|second| second.contains(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 2883, section 4: what lies below the acknowledgement, or within the second block.
+    #[test]
+    fn a_block_reports_a_duplicate_below_or_within() {
+        let block = |start, end| Block::new(Seq::new(start), Seq::new(end));
+        let reports = |first, second: Option<Block>| {
+            is_duplicate_report(first, Seq::new(100), second.as_ref())
+        };
+        assert!(reports(block(90, 100), None) && !reports(block(90, 101), None));
+        assert!(!reports(block(100, 110), None) && !reports(block(110, 120), None));
+        assert!(reports(block(110, 120), Some(block(110, 130))));
+        assert!(!reports(block(110, 120), Some(block(115, 130))));
+    }
 }

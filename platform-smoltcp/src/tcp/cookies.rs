@@ -292,6 +292,43 @@ mod tests {
         }
     }
 
+    /// Only an acknowledgement of a cookie that was sent for the same numbers opens.
+    #[test]
+    fn cookies_are_of_one_number_and_come_with_an_acknowledgement() {
+        let secret = Secret::new([9; 16]);
+        let pair = (([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 40_000).into());
+        let (now, settings) = (Instant::from_micros(987_654_321_000), Settings::new(1_460));
+        let syn = Segment {
+            seq: Seq::new(70),
+            ack: Seq::new(0),
+            window: 9,
+            flags: Flags::SYN,
+            options: Options::NONE,
+            payload: &[],
+        };
+        let told = answer(secret, pair, now, &syn, &settings, 65_535).seq;
+        let checked = |flags, seq| {
+            let (seq, ack) = (Seq::new(seq), told.plus(1));
+            let ack = Segment {
+                seq,
+                ack,
+                flags,
+                ..syn
+            };
+            check(secret, pair, now, &ack, &settings)
+        };
+        let opens = |flags, seq| matches!(checked(flags, seq), Some(Answer::Complete(_)));
+        assert!(opens(Flags::ACK, 71) && opens(Flags::ACK | Flags::FIN, 71));
+        for seq in [0, 70, 72, 71 ^ (1 << 31)] {
+            assert!(matches!(checked(Flags::ACK, seq), Some(Answer::Overtaking)));
+        }
+        for other in [Flags::SYN, Flags::RST, Flags::SYN | Flags::RST] {
+            assert_eq!(checked(Flags::ACK | other, 71), None);
+            assert_eq!(checked(other, 71), None);
+        }
+        assert_eq!(checked(Flags::FIN, 71), None);
+    }
+
     /// What a SYN offers is known again from the answer to the cookie, if the settings have it.
     #[test]
     fn cookies_keep_what_was_offered() {

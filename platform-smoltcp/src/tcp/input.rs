@@ -74,11 +74,11 @@ impl Connection {
             self.marks.clear(Marks::SACK);
         }
         match options.timestamps {
-            Some(timestamps) if self.marks.has(Marks::TIMESTAMPS) => {
+            Some(timestamps) => {
                 self.clock.recent = timestamps.value;
                 self.clock.recent_at = age_unit(now);
             }
-            _ => self.marks.clear(Marks::TIMESTAMPS),
+            None => self.marks.clear(Marks::TIMESTAMPS),
         }
     }
 
@@ -498,7 +498,7 @@ impl Connection {
         events.add(Events::PEER_FIN);
         match self.state {
             State::Established => self.state = State::CloseWait,
-            State::FinWait1 if self.is_fin_acknowledged() => self.enter_time_wait(now),
+            // Had our FIN been acknowledged, it would be FIN-WAIT-2 by now.
             State::FinWait1 => self.state = State::Closing,
             State::FinWait2 => self.enter_time_wait(now),
             _ => {}

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Marks, State};
 use super::memory::{Buffers, capacity};
 use super::outstanding::Outstanding;
+use super::timers::Main;
 
 impl Connection {
     /// Checks what holds between calls, whatever was sent, received and lost. It goes through the
@@ -32,6 +33,11 @@ impl Connection {
         require(
             send.queued <= capacity(buffers.send),
             "the send buffer holds no more than it has room for",
+        )?;
+        let waits = self.timers.main != Main::Stopped;
+        require(
+            !waits || self.state.is_opening() || self.flight() > 0 || send.queued > 0,
+            "nothing is waited for that is neither on its way nor to be sent",
         )?;
         let fin = u32::from(self.marks.has(Marks::FIN_SENT) && send.una != send.nxt);
         let sent = send.nxt.since(self.first_octet()).saturating_sub(fin);
@@ -84,6 +90,10 @@ impl Connection {
 
     fn check_receive(&self, buffers: &Buffers<'_>) -> Result<(), &'static str> {
         let receive = &self.receive;
+        require(
+            !self.timers.delays_ack() || !receive.is_acknowledged(),
+            "no acknowledgement waits of what is acknowledged",
+        )?;
         require(
             receive.queued.saturating_add(receive.window())
                 <= capacity(buffers.receive).saturating_add(1),

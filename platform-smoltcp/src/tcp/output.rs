@@ -330,7 +330,7 @@ impl Connection {
         let usable = self.usable();
         let most = unsent.min(usable);
         let room = self.congestion.window.saturating_sub(self.pipe());
-        if most > 0 && room < most.min(mss) && flight > 0 {
+        if room < most.min(mss) && flight > 0 {
             self.marks.set(Marks::WINDOW_USED);
             return None;
         }

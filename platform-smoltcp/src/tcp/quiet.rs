@@ -213,7 +213,6 @@ impl Connection {
                     && self.flight() == 0
                     && self.board.is_empty()
                     && self.receive.is_acknowledged()
-                    && self.timers.is_quiet()
                     && !self.marks.has(Marks::DUE)
                     && !self.waits_for_pace()
                     && !fin_due

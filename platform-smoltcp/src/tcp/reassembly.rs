@@ -131,7 +131,7 @@ impl Receive {
             return ahead == 0 || ahead < window;
         }
         let last = seq.plus(len.saturating_sub(1)).since(self.nxt);
-        window > 0 && (ahead < window || last < window)
+        ahead < window || last < window
     }
 
     /// Takes the text of an acceptable segment, cut to what is new and within the window already.

@@ -12,7 +12,7 @@ use super::input::CHALLENGES_MAX;
 use super::quiet::Quiet;
 use super::segment::{Events, Flags, Options, Segment, Timestamps, Transmit};
 use super::seq::Seq;
-use super::timers::{Main, millis, seconds};
+use super::timers::{millis, seconds};
 
 /// What a segment is to a connection in TIME-WAIT (RFC 9293, section 3.10.7.4; RFC 1337).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,9 +86,6 @@ impl Connection {
     /// Goes to TIME-WAIT for twice the MSL (RFC 9293, section 3.6, MUST-13).
     pub(super) fn enter_time_wait(&mut self, now: u64) {
         self.state = State::TimeWait;
-        if self.timers.main != Main::Stopped {
-            self.timers.stop();
-        }
         self.timers.start_time_wait(now);
     }
 

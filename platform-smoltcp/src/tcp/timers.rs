@@ -146,12 +146,8 @@ impl Timers {
     pub(super) fn note_now(&mut self, now: u64) {
         let base = base_of(self.base);
         if now.saturating_sub(base) > LATE {
-            if self.main != Main::Stopped && self.main_due() <= now {
-                self.main_at = micros32(now);
-            }
-            if self.ack_runs && near(base, self.ack_at) <= now {
-                self.ack_at = micros32(now);
-            }
+            // Due by now if they run: neither is ever more than a minute off.
+            (self.main_at, self.ack_at) = (micros32(now), micros32(now));
             if self.life_runs && self.life_due() <= now {
                 self.life_at = millis(now);
             }
@@ -380,12 +376,12 @@ impl QuietTimers {
 }
 
 impl Timers {
-    /// Returns true if nothing but [`Self::life_at`] is waited for.
-    pub(super) const fn is_quiet(&self) -> bool {
-        matches!(self.main, Main::Stopped) && !self.ack_runs
+    /// Returns true if an acknowledgement waits.
+    pub(super) const fn delays_ack(&self) -> bool {
+        self.ack_runs
     }
 
-    /// Returns what is kept of deadlines of which [`Self::is_quiet`] is true.
+    /// Returns what is kept of deadlines of which [`Self::life_at`] alone is waited for.
     pub(super) const fn quiet(&self) -> QuietTimers {
         QuietTimers {
             base: self.base,

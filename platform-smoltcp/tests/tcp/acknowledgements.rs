@@ -218,10 +218,11 @@ fn duplicates_after_a_timeout_taken_back_are_no_loss() {
     let mut script = without_sack();
     assert_eq!(script.write(60_000).len(), 10);
     script.wait(300_000);
-    script.get(script.ack(OURS + FULL));
-    script.get(script.ack(OURS + 2 * FULL));
+    for acked in 1..=3 {
+        script.get(script.ack(OURS + acked * FULL));
+    }
     for _ in 0..5 {
-        let sent = script.get(script.ack(OURS + 2 * FULL));
+        let sent = script.get(script.ack(OURS + 3 * FULL));
         assert!(
             places(&sent).iter().all(|place| *place > 10),
             "{:?}",
@@ -299,6 +300,103 @@ fn the_first_that_advances_lets_new_segments_go() {
     assert_eq!(places(&script.get(script.ack(OURS + FULL))), [1, 2]);
     script.host.send(&vec![1; 20_000]);
     assert_eq!(places(&script.get(script.ack(OURS + 2 * FULL))), [3, 4]);
+}
+
+/// A window update among the answers to new segments decides nothing.
+#[test]
+fn a_window_update_does_not_tell_that_a_timeout_was_needed() {
+    let mut script = Script::established();
+    assert_eq!(script.write(60_000).len(), 10);
+    script.wait(300_000);
+    script.get(script.ack(OURS + FULL));
+    script.get(script.ack(OURS + FULL).window(0x7ffe));
+    let mut sent = script.get(script.ack(OURS + 2 * FULL).window(0x7ffe));
+    sent.extend(script.get(script.ack(OURS + 5 * FULL).window(0x7ffe)));
+    assert!(!sent.is_empty() && places(&sent).iter().all(|place| *place > 10));
+}
+
+/// The answer to new segments tells at once, be there a window update before it or not.
+#[test]
+fn text_with_a_block_tells_of_a_loss_after_a_timeout() {
+    let mut script = Script::established();
+    assert_eq!(script.write(60_000).len(), 10);
+    script.wait(300_000);
+    assert!(!script.get(script.ack(OURS + FULL)).is_empty());
+    let answer = sack(&script, 1, &[(11, 12)]).payload(b"text");
+    assert!(places(&script.get(answer)).contains(&1));
+}
+
+/// What has arrived by selective acknowledgements is not sent again after a timeout.
+#[test]
+fn a_timeout_leaves_out_what_has_arrived() {
+    let mut script = Script::established();
+    assert_eq!(script.write(14_600).len(), 10);
+    script.now += 10_000;
+    script.get(sack(&script, 0, &[(6, 8)]));
+    let mut again = places(&script.next().1);
+    while !again.ends_with(&[0]) {
+        again = places(&script.next().1);
+    }
+    let mut sent = Vec::new();
+    for acked in [1, 2, 3, 4, 5, 6, 8, 9] {
+        script.now += 10_000;
+        sent.extend(places(&script.get(sack(&script, acked, &[]))));
+    }
+    assert!(sent.contains(&5) && sent.contains(&8), "{sent:?}");
+    assert!(!sent.contains(&6) && !sent.contains(&7), "{sent:?}");
+}
+
+/// A first segment that is too large is sent again in part where there is no entry to cut it with.
+#[test]
+fn a_first_segment_goes_again_although_it_cannot_be_cut() {
+    let host = Host::new(65_536, 65_535).tables(8, 8);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    let sent = script.write(20_000).len();
+    let mut again = Vec::new();
+    for mss in [1_000, 500, 200] {
+        let now = script.now();
+        let error = IcmpError::TooBig { mss };
+        script
+            .host
+            .with(|tcp, buffers| tcp.on_icmp(now, error, Seq::new(OURS), buffers));
+        again = script.sent();
+        assert_eq!(again[0].seq.get(), OURS, "{mss}");
+        assert_eq!(again[0].payload.len(), usize::from(mss));
+    }
+    assert!(sent < 8 && !again.is_empty());
+}
+
+/// RFC 5681, section 3.1: a timeout halves what slow start leads to, or nearly, also while timeouts
+/// are still long from others.
+#[test]
+fn each_first_timeout_reduces_the_threshold() {
+    let mut script = Script::established();
+    script.write(14_600);
+    script.wait(300_000);
+    // The first went again, and the last as a tail loss probe: nothing is measured.
+    script.get(script.ack(OURS + 10 * FULL));
+    assert_eq!(script.write(2 * FULL as usize).len(), 2);
+    script.wait(600_000);
+    script.get(script.ack(OURS + 12 * FULL));
+    for round in 13..=18 {
+        script.write(FULL as usize);
+        script.now += 10_000;
+        script.get(script.ack(OURS + round * FULL));
+    }
+    let window = window(&mut script);
+    assert!(window < 5, "{window}");
+}
+
+/// RFC 8985, section 7.2: no tail loss probe while a repair goes on.
+#[test]
+fn no_probe_is_waited_for_in_a_repair() {
+    let mut script = Script::established();
+    script.write(14_600);
+    script.now += 10_000;
+    assert_eq!(places(&script.get(sack(&script, 0, &[(1, 4)]))), [0]);
+    script.now += 10_000;
+    assert_eq!(places(&script.get(sack(&script, 4, &[]))), [4, 5, 6]);
+    assert!(script.next().0 >= 200_000);
 }
 
 /// RFC 6298, section 5.3: what acknowledges something new restarts the timer, after a timeout, too.

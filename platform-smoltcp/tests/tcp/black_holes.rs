@@ -230,7 +230,102 @@ fn a_probe_is_not_cut() {
     assert_eq!(lens(&script.write(20_000))[0], 1_460);
 }
 
+/// Nor is more than the peer takes: neither where its MSS is below all sizes, nor where ICMP tells of
+/// a larger one.
+#[test]
+fn no_probe_is_larger_than_the_peers_mss() {
+    for mss in [1_000, MSS] {
+        let offered = Options {
+            mss: Some(mss),
+            ..options(true)
+        };
+        let host = Host::new(1 << 20, 65_535);
+        let mut script = Script::accepted(host, &Script::plain(), offered);
+        let mut sent = script.write(20_000);
+        let (now, at) = (script.now(), Seq::new(OURS));
+        let error = IcmpError::TooBig { mss: 9_000 };
+        script
+            .host
+            .with(|tcp, buffers| tcp.on_icmp(now, error, at, buffers));
+        script.now += 10_000;
+        sent.extend(script.get(acks(&script, 5 * u32::from(mss))));
+        assert!(sent.len() > 10);
+        let len = usize::from(mss);
+        assert!(lens(&sent).iter().all(|sent| *sent <= len), "{sent:?}");
+    }
+}
+
+/// Sizes are tried up to the largest that the peer takes, each where the window has room for it.
+#[test]
+fn probes_go_on_up_to_the_largest() {
+    let large = Options {
+        mss: Some(8_960),
+        ..options(true)
+    };
+    let settings = Settings::new(8_960).timestamps(false).nagle(false);
+    let mut script = Script::accepted(Host::new(1 << 20, 65_535), &settings, large);
+    script.write(17_920);
+    timeouts(&mut script, 4);
+    let mut sizes = Vec::new();
+    let mut packets = script.get(acks(&script, 17_920));
+    for _ in 0..30 {
+        script.host.send(&vec![7; 200_000]);
+        packets.extend(script.sent());
+        let last = packets.last().unwrap();
+        let end = last
+            .seq
+            .plus(last.payload.len() as u32)
+            .since(Seq::new(OURS));
+        script.now += 10_000;
+        sizes.push(script.host.tcp.send_mss());
+        packets = script.get(acks(&script, end));
+    }
+    sizes.dedup();
+    assert_eq!(sizes, [1_220, 1_460, 4_312, 8_940]);
+    // Nothing is left to be tried: what is lost alone is congestion again.
+    let window: usize = lens(&packets).iter().sum();
+    let at = packets[0].seq.since(Seq::new(OURS));
+    script.now += 10_000;
+    let end = at + window as u32;
+    script.get(sack(&script, at, (at + 8_940, end)));
+    script.now += 10_000;
+    let after: usize = lens(&script.get(acks(&script, end))).iter().sum();
+    assert!(after * 4 < window * 3, "{after} of {window}");
+}
+
+/// While a loss is repaired no probe goes.
+#[test]
+fn no_probe_goes_in_a_repair() {
+    let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
+    let sent = grown(&mut script, sent, 20);
+    // Too little for a probe.
+    assert_eq!(script.write(4 * BASE as usize).len(), 4);
+    script.now += 10_000;
+    let blocks = (sent + BASE, sent + 4 * BASE);
+    let mut packets = script.get(sack(&script, sent, blocks));
+    assert_eq!(packets.remove(0).seq, Seq::new(OURS + sent));
+    packets.extend(script.write(50_000));
+    assert!(packets.len() > 1);
+    assert!(
+        lens(&packets).iter().all(|len| *len == BASE as usize),
+        "{packets:?}"
+    );
+}
+
 /// What ICMP says is larger than what is sent, and smaller than a probe: no larger one goes.
+#[test]
+fn icmp_limits_the_probes_to_come() {
+    let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
+    let sent = grown(&mut script, sent, 8);
+    assert_eq!(script.write(100).len(), 1);
+    let (now, at) = (script.now(), Seq::new(OURS + sent));
+    let error = IcmpError::TooBig { mss: 1_410 };
+    script
+        .host
+        .with(|tcp, buffers| tcp.on_icmp(now, error, at, buffers));
+    assert_eq!(lens(&script.write(20_000))[0], 1_400);
+}
+
 #[test]
 fn icmp_limits_the_probes() {
     let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));

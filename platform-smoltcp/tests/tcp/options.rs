@@ -48,6 +48,22 @@ fn options_are_used_if_both_sides_offer_them() {
     }
 }
 
+/// RFC 7323, section 2.2: what the peer's windows are scaled by counts for nothing unless ours are.
+#[test]
+fn windows_are_scaled_by_both_or_nobody() {
+    for (ours, octets) in [(true, 12_800), (false, 100)] {
+        let settings = Settings::new(1_460).window_scaling(ours);
+        let mut script = Script::accepted(Host::new(65_536, 65_535), &settings, full(1_000));
+        script.get(script.ack(OURS).window(100));
+        script.host.send(&vec![1; 20_000]);
+        let mut sent = script.sent();
+        sent.extend(script.next().1);
+        let end = |packet: &Packet| packet.seq.get() - OURS + packet.payload.len() as u32;
+        let end = sent.iter().map(end).max().unwrap();
+        assert!(end <= octets && end + 1_448 > octets, "{end}");
+    }
+}
+
 /// RFC 9293, section 3.7.1: the peer's MSS limits ours, and options count (RFC 6691).
 #[test]
 fn segments_are_no_larger_than_the_peers_mss() {
@@ -360,4 +376,14 @@ fn mss_goes_on_syns_only() {
         assert_eq!(packet.options.window_scale, None);
         assert!(!packet.options.sack_permitted);
     }
+}
+
+/// Sets of flags and of events are joined, whatever they have in common.
+#[test]
+fn flags_and_events_are_sets() {
+    let both = Flags::SYN | Flags::ACK;
+    assert_eq!((both | Flags::ACK, both.with(both)), (both, both));
+    let both = Events::READABLE.with(Events::WRITABLE);
+    assert_eq!(both.with(Events::READABLE), both);
+    assert!(Options::NONE.is_empty() && !options(false).is_empty());
 }

@@ -1,7 +1,7 @@
 //! Pacing: segments leave in their time and not in bursts, which short queues are spared, and bulk
 //! data loses nothing by it. Deadlines come true as in the stack's timing wheel.
 
-use usockets_smoltcp::tcp::{Flags, Settings};
+use usockets_smoltcp::tcp::{Block, Flags, Seq, Settings};
 
 use crate::host::{Host, Packet};
 use crate::net::{Count, Link, Net};
@@ -226,6 +226,57 @@ fn the_rate_of_long_ago_holds_nothing_back() {
         script.now += minutes * 60_000_000;
         assert_eq!(script.write(2_920).len(), 2, "after {minutes} minutes");
     }
+}
+
+/// Who waits for its time, and whose window closes meanwhile, waits for that no longer; and an end
+/// without text waits for nothing.
+#[test]
+fn what_does_not_leave_at_its_time_is_not_waited_for() {
+    let paced = || {
+        let settings = Script::plain().pacing(true);
+        Script::accepted(Host::new(65_536, 65_535), &settings, options(true))
+    };
+    let mut script = paced();
+    assert_eq!(script.write(14_600).len(), 3);
+    script.get(script.ack(OURS).window(0));
+    let (after, sent) = script.next();
+    assert!(after < 10_000 && sent.is_empty(), "{after}");
+    assert!(script.next().0 > 1_000, "it is no deadline any more");
+    let mut script = paced();
+    assert_eq!(script.write(4_380).len(), 3);
+    script.host.tcp.shutdown();
+    assert_eq!(script.sent().len(), 1);
+}
+
+/// Near the threshold what a window allows leaves more slowly than in slow start.
+#[cfg(feature = "cubic")]
+#[test]
+fn the_rate_is_lower_near_the_threshold() {
+    let mut host = Host::new(65_536, 65_535);
+    host.segment_max = 65_000;
+    let mut script = Script::with(host);
+    let syn = Packet::new(Flags::SYN, IRS, 0).options(options(true));
+    let (now, settings) = (script.now(), Script::plain().pacing(true));
+    script.host.accept(now, &settings, ISS, &syn);
+    script.sent();
+    script.now += 4_000;
+    script.get(script.ack(OURS));
+    script.write(14_600);
+    script.wait(3_000);
+    script.now += 1_000;
+    // The first is lost, and repaired: seven segments are left of ten.
+    let mut report = script.ack(OURS);
+    report
+        .options
+        .sack
+        .push(Block::new(Seq::new(OURS + 1_460), Seq::new(OURS + 14_600)));
+    script.get(report);
+    assert_eq!(script.wait(4_000).len(), 1);
+    script.get(script.ack(OURS + 14_600));
+    script.now += 4_000;
+    script.host.send(&vec![1; 20_000]);
+    let first = script.host.poll(script.now()).unwrap();
+    assert_eq!(first.payload_len, 2 * u32::from(MSS));
 }
 
 /// What a device cuts to size is no more than what a millisecond allows, and two segments at least.

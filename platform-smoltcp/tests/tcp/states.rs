@@ -1,10 +1,11 @@
 //! Every state of RFC 9293, section 3.3.2, and every kind of segment: what the state is then, and
 //! what the answer is (section 3.10.7, with RFC 5961 and RFC 1337).
 
-use usockets_smoltcp::tcp::{Events, Flags, Listen, State};
+use usockets::Duration;
+use usockets_smoltcp::tcp::{Events, Flags, Listen, Options, State, TimeWaitAnswer, Timestamps};
 
-use crate::host::Packet;
-use crate::script::{IRS, ISS, OURS, Script, THEIRS};
+use crate::host::{Host, Packet};
+use crate::script::{IRS, ISS, OURS, Script, THEIRS, options};
 
 /// Brings a connection into a state.
 fn reach(state: State) -> Script {
@@ -274,6 +275,77 @@ fn closed_and_listen_answer_as_the_rfc_says() {
     assert_eq!(listen(Flags::SYN), Listen::Open);
     assert_eq!(listen(Flags::SYN | Flags::FIN), Listen::Ignore);
     assert_eq!(listen(Flags::NONE), Listen::Ignore);
+}
+
+/// A reset is answered by nothing in TIME-WAIT, however old it is by its timestamp; and text that is,
+/// is.
+#[test]
+fn old_resets_are_not_answered_in_time_wait() {
+    let offered = Options {
+        timestamps: Some(Timestamps { value: 9, echo: 0 }),
+        ..options(true)
+    };
+    let settings = Script::plain().timestamps(true);
+    let mut script = Script::accepted(Host::new(9_000, 9_000), &settings, offered);
+    script.host.tcp.shutdown();
+    script.sent();
+    script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS + 1));
+    assert_eq!(script.state(), State::TimeWait);
+    script.peer_clock = Some(8);
+    let old = |flags| Packet::new(flags, THEIRS + 1, OURS + 1);
+    assert!(script.get(old(Flags::RST)).is_empty());
+    assert_eq!(script.get(old(Flags::ACK)).len(), 1);
+}
+
+/// An end that comes again and again keeps TIME-WAIT, but the peer's clock is forgotten after 24 days
+/// (RFC 7323, section 5.5): any SYN with a timestamp is new then.
+#[test]
+fn a_peers_clock_is_outdated_in_time_wait_too() {
+    let offered = Options {
+        timestamps: Some(Timestamps { value: 9, echo: 0 }),
+        ..options(true)
+    };
+    let settings = Script::plain()
+        .timestamps(true)
+        .time_wait(Duration::from_secs(60_000));
+    let mut script = Script::accepted(Host::new(9_000, 9_000), &settings, offered);
+    script.host.tcp.shutdown();
+    script.sent();
+    let fin = Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS + 1);
+    script.get(fin.clone());
+    for days in [1, 40] {
+        for _ in 0..days * 2 {
+            script.now += 86_400_000_000 / 2;
+            script.get(fin.clone());
+        }
+        assert_eq!(script.state(), State::TimeWait);
+        script.peer_clock = Some(5);
+        script.get(Packet::new(Flags::SYN, IRS, 0));
+        assert_eq!(script.events.has(Events::NEW_SYN), days > 24);
+        script.peer_clock = Some(9);
+    }
+}
+
+/// What remains of a connection in TIME-WAIT answers as often as that would (RFC 5961, section 7),
+/// whether it was quiet before or not.
+#[test]
+fn challenges_are_counted_on_in_time_wait() {
+    let mut script = Script::established();
+    for _ in 0..3 {
+        assert_eq!(script.get(Packet::new(Flags::SYN, IRS, 0)).len(), 1);
+    }
+    script.host.tcp.shutdown();
+    script.sent();
+    script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS + 1));
+    let quiet = script.host.tcp.quiet().unwrap();
+    for mut old in [script.host.tcp.time_wait(), quiet.time_wait()].map(Option::unwrap) {
+        let strange = Packet::new(Flags::ACK, THEIRS + 9, OURS + 1);
+        let answers = (0..20).filter(|_| {
+            let answer = old.on_segment(script.now(), &strange.segment(), 0);
+            matches!(answer, TimeWaitAnswer::Acknowledge(_))
+        });
+        assert_eq!(answers.count(), 7);
+    }
 }
 
 /// A peer that did not hear our answer sends its SYN again, and then hears it: nothing of the

@@ -209,6 +209,102 @@ fn text_sent_before_the_handshake_waits_for_it() {
     assert_eq!((sent[0].payload.len(), sent[0].ack.get()), (5, THEIRS));
 }
 
+/// Room is told with the handshake to an owner who waits for it, if there is any.
+#[test]
+fn room_is_told_with_the_handshake_if_there_is_any() {
+    for (written, asks, told) in [(0, false, false), (9_000, true, false), (100, true, true)] {
+        let mut script = Script::with(Host::new(9_000, 9_000));
+        let now = script.now();
+        script.host.connect(now, &Script::plain(), ISS);
+        script.write(written);
+        if asks {
+            script.host.tcp.note_short();
+        }
+        script.get(Packet::new(Flags::SYN | Flags::ACK, IRS, OURS).options(options(true)));
+        assert!(script.events.has(Events::ESTABLISHED));
+        assert_eq!(script.events.has(Events::WRITABLE), told, "{written}");
+    }
+}
+
+/// Nobody sends once his direction is closed, or there is no connection.
+#[test]
+fn nothing_is_taken_after_the_end() {
+    let mut script = Script::new();
+    assert_eq!(script.host.send(b"text"), 0);
+    let mut script = Script::established();
+    script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS));
+    script.host.tcp.shutdown();
+    assert_eq!(script.host.send(b"text"), 0, "the end is not sent yet");
+    assert_eq!(script.sent().len(), 1);
+    assert_eq!(script.host.send(b"text"), 0);
+}
+
+/// Who has closed and has something on its way takes what comes in order, and answers the rest.
+#[test]
+fn what_comes_after_close_is_acknowledged_in_order() {
+    let mut script = Script::established();
+    let now = script.now();
+    script.host.with(|tcp, buffers| tcp.close(now, buffers));
+    assert_eq!(script.sent().len(), 1);
+    for (seq, acked) in [(THEIRS + 9, THEIRS), (THEIRS, THEIRS + 4)] {
+        let sent = script.get(text(seq, 4));
+        assert_eq!((sent.len(), sent[0].ack.get()), (1, acked));
+    }
+    script.get(Packet::new(Flags::FIN | Flags::ACK, THEIRS + 4, OURS));
+    assert_eq!(script.state(), State::Closing);
+}
+
+/// A peer that has ended is told of no room.
+#[test]
+fn no_room_is_told_after_the_peers_end() {
+    let host = Host::new(9_000, 9_000);
+    let mut script = Script::accepted(host, &Script::plain(), options(true));
+    let all = Packet::new(Flags::FIN | Flags::ACK, THEIRS, OURS).payload(&[1; 8_999]);
+    assert_eq!(script.get(all).len(), 1);
+    assert_eq!(script.host.receive(9_000).len(), 8_999);
+    assert!(script.sent().is_empty());
+}
+
+/// A probe that was due when the window opened to a segment does not send what is too small for
+/// one.
+#[test]
+fn a_probe_that_is_due_waits_for_what_is_on_its_way() {
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(100));
+    assert!(script.write(5_000).is_empty());
+    let due = script.host.tcp.deadline().unwrap();
+    script.now = due.as_micros();
+    script.host.on_timer(due);
+    let sent = script.get(script.ack(OURS).window(1_560));
+    let lens: Vec<usize> = sent.iter().map(|sent| sent.payload.len()).collect();
+    assert_eq!(lens, [1_460]);
+}
+
+/// A device is asked to cut what is more than a segment, and nothing else.
+#[test]
+fn one_segment_is_not_for_the_device_to_cut() {
+    for (len, cut) in [(1_459, false), (1_460, false), (2_920, true)] {
+        let mut script = Script::established();
+        script.host.segment_max = 65_000;
+        script.host.send(&vec![1; len]);
+        let sent = script.host.poll(script.now()).unwrap();
+        assert_eq!(sent.payload_len as usize, len);
+        assert_eq!(sent.segment_size.is_some(), cut, "{len}");
+    }
+}
+
+/// A FIN without text that goes again is as it was.
+#[test]
+fn an_end_that_goes_again_is_as_it_was() {
+    let mut script = Script::established();
+    script.host.tcp.shutdown();
+    let sent = script.sent();
+    assert_eq!(sent[0].flags, Flags::FIN | Flags::ACK);
+    let again = script.wait(3_000_000);
+    assert!(again.len() >= 3);
+    assert!(again.iter().all(|(_, packet)| *packet == sent[0]));
+}
+
 /// RFC 9293, section 3.10.7.4: a refused connection says so.
 #[test]
 fn a_refused_connection_says_so() {

@@ -311,11 +311,23 @@ mod tests {
         assert_eq!(cubic.w_max, 80_000);
     }
 
+    /// Section 4.2: a target far above the window counts as one and a half of it.
+    #[test]
+    fn the_window_grows_by_half_a_round_trip_at_most() {
+        let mut cubic = Cubic::NEW;
+        cubic.on_reduced(Cubic::reduced(1_000_000));
+        let rate = cubic.rate((10_000, 10_000), 1_000, 1_000, 50_000, 1);
+        assert_eq!(rate, 2_000, "a segment for every two");
+    }
+
     /// Section 4.7: a flow that did not get back to its W_max makes room for others.
     #[test]
     fn a_second_loss_below_w_max_lowers_it() {
         let mut cubic = Cubic::NEW;
         cubic.on_reduced(Cubic::reduced(100_000));
+        let w_max = cubic.w_max;
+        cubic.on_reduced(Cubic::reduced(100_000));
+        assert_eq!(cubic.w_max, w_max, "it got there");
         cubic.on_reduced(Cubic::reduced(80_000));
         assert!(cubic.w_max.abs_diff(68_000) < 200, "{}", cubic.w_max);
     }

@@ -399,6 +399,32 @@ mod tests {
         assert_eq!((reno.window, reno.threshold), (1_000, 5_500));
     }
 
+    /// After a pause slow start leads back to three quarters of the window.
+    #[test]
+    fn what_was_reached_before_a_pause_is_remembered() {
+        let mut reno = Congestion::new(1_000, false);
+        reno.on_loss(Algorithm::Reno, 10_000, 1_000);
+        (reno.window, reno.threshold) = (40_000, 5_000);
+        reno.on_idle(1_000);
+        assert_eq!((reno.window, reno.threshold), (10_000, 30_000));
+        reno.on_idle(1_000);
+        assert_eq!((reno.window, reno.threshold), (10_000, 30_000));
+    }
+
+    /// A connection with nothing on its way keeps W_max, however often.
+    #[cfg(feature = "cubic")]
+    #[test]
+    fn the_window_of_the_last_loss_is_kept() {
+        let algorithm = Algorithm::Cubic;
+        let mut cubic = Congestion::new(1_000, false);
+        cubic.on_loss(algorithm, 10_000, 1_000);
+        cubic.on_recovered(10_000, 1_000);
+        let kept = cubic.kept(algorithm);
+        assert!(kept.abs_diff(10_000) < 10, "{kept}");
+        let resumed = Congestion::resumed(algorithm, (7_000, 7_000), kept);
+        assert_eq!(resumed.kept(algorithm), kept);
+    }
+
     #[test]
     fn what_was_no_loss_is_taken_back() {
         let mut cubic = Congestion::new(1_000, false);
