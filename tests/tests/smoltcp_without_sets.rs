@@ -305,8 +305,8 @@ fn fins(stage: &mut Stage) -> usize {
     sent.iter().filter(|seg| seg.control & FIN != 0).count()
 }
 
-/// What lies outside of the window acknowledges no end, whether the peer has ended before or not: it
-/// goes again until it is acknowledged.
+/// What lies outside of the window acknowledges no end, whether the peer has ended before or not:
+/// it goes again until it is acknowledged.
 #[test]
 fn what_is_out_of_the_window_acknowledges_no_end() {
     for peer_first in [false, true] {

@@ -138,12 +138,13 @@ fn long_timeouts_are_no_black_hole() {
 fn a_probe_that_times_out_says_nothing() {
     let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
     let mut sent = grown(&mut script, sent, 8);
+    script.write(BASE as usize);
     let packets = script.write(8_000);
     assert_eq!(lens(&packets)[0], 1_460);
     // A tail loss probe, and a timeout.
     timeouts(&mut script, 2);
     script.now += 10_000;
-    sent += 8_000;
+    sent += BASE + 8_000;
     script.get(acks(&script, sent));
     assert_eq!(u32::from(script.host.tcp.send_mss()), BASE);
     grown(&mut script, sent, 12);
@@ -198,6 +199,49 @@ fn a_probe_that_is_lost_costs_no_window() {
     assert!(lens(&packets).iter().all(|len| *len <= BASE as usize));
 }
 
+/// Nor does one whose loss shows only in time, after a few segments.
+#[test]
+fn a_probe_that_seems_late_costs_no_window() {
+    let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
+    let sent = grown(&mut script, sent, 8);
+    let packets = script.write(400_000);
+    let window: usize = lens(&packets).iter().sum();
+    assert_eq!(packets[0].payload.len(), 1_460);
+    script.now += 10_000;
+    let blocks = (sent + 1_460, sent + 1_460 + BASE);
+    let mut after = script.get(sack(&script, sent, blocks));
+    assert!(after.iter().all(|packet| packet.seq != packets[0].seq));
+    let (_, again) = script.next();
+    assert_eq!(again[0].seq, packets[0].seq);
+    after.extend(again);
+    script.now += 10_000;
+    let end = after
+        .iter()
+        .map(|packet| packet.seq.plus(packet.payload.len() as u32));
+    let end = end.max_by_key(|end| end.since(Seq::new(OURS))).unwrap();
+    let after = script.get(acks(&script, end.since(Seq::new(OURS))));
+    let after: usize = lens(&after).iter().sum();
+    assert!(after + BASE as usize > window, "{after} of {window}");
+}
+
+/// What else is lost while a probe is on its way is a sign of congestion.
+#[test]
+fn a_loss_beside_a_probe_costs_window() {
+    let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
+    let sent = grown(&mut script, sent, 12);
+    assert_eq!(script.write(BASE as usize).len(), 1);
+    let packets = script.write(400_000);
+    assert_eq!(packets[0].payload.len(), 1_460);
+    let window = lens(&packets).iter().sum::<usize>() + BASE as usize;
+    let end = sent + window as u32;
+    script.now += 10_000;
+    script.get(sack(&script, sent, (sent + BASE, end)));
+    script.now += 10_000;
+    let after: usize = lens(&script.get(acks(&script, end))).iter().sum();
+    assert!(after * 10 < window * 9, "{after} of {window}");
+    assert_eq!(u32::from(script.host.tcp.send_mss()), LEN);
+}
+
 /// Without selective acknowledgements nothing would tell of its loss, and a few octets do not
 /// either.
 #[test]
@@ -230,8 +274,8 @@ fn a_probe_is_not_cut() {
     assert_eq!(lens(&script.write(20_000))[0], 1_460);
 }
 
-/// Nor is more than the peer takes: neither where its MSS is below all sizes, nor where ICMP tells of
-/// a larger one.
+/// Nor is more than the peer takes: neither where its MSS is below all sizes, nor where ICMP tells
+/// of a larger one.
 #[test]
 fn no_probe_is_larger_than_the_peers_mss() {
     for mss in [1_000, MSS] {
@@ -241,7 +285,7 @@ fn no_probe_is_larger_than_the_peers_mss() {
         };
         let host = Host::new(1 << 20, 65_535);
         let mut script = Script::accepted(host, &Script::plain(), offered);
-        let mut sent = script.write(20_000);
+        let mut sent = script.write(60_000);
         let (now, at) = (script.now(), Seq::new(OURS));
         let error = IcmpError::TooBig { mss: 9_000 };
         script
@@ -291,25 +335,6 @@ fn probes_go_on_up_to_the_largest() {
     script.now += 10_000;
     let after: usize = lens(&script.get(acks(&script, end))).iter().sum();
     assert!(after * 4 < window * 3, "{after} of {window}");
-}
-
-/// While a loss is repaired no probe goes.
-#[test]
-fn no_probe_goes_in_a_repair() {
-    let (mut script, sent) = after_a_black_hole(Host::new(1 << 20, 65_535));
-    let sent = grown(&mut script, sent, 20);
-    // Too little for a probe.
-    assert_eq!(script.write(4 * BASE as usize).len(), 4);
-    script.now += 10_000;
-    let blocks = (sent + BASE, sent + 4 * BASE);
-    let mut packets = script.get(sack(&script, sent, blocks));
-    assert_eq!(packets.remove(0).seq, Seq::new(OURS + sent));
-    packets.extend(script.write(50_000));
-    assert!(packets.len() > 1);
-    assert!(
-        lens(&packets).iter().all(|len| *len == BASE as usize),
-        "{packets:?}"
-    );
 }
 
 /// What ICMP says is larger than what is sent, and smaller than a probe: no larger one goes.

@@ -379,6 +379,49 @@ fn a_window_is_reduced_once() {
     assert!((3 * LEN..6 * LEN).contains(&sent), "{sent}");
 }
 
+/// RFC 3168, section 6.1.2: once the peer has heard of the reduction the window grows again,
+/// however much is on its way all the time.
+#[test]
+fn a_reduced_window_grows_again() {
+    let settings = settings(Ecn::Accept).algorithm(Algorithm::Reno);
+    let mut script = accepted_with(Host::new(1 << 20, 65_535), &settings);
+    let sent = script.write(400_000).len() as u32;
+    let (mut acked, mut end) = (LEN, sent * LEN);
+    assert!(script.get(echo(acked).window(0xffff)).is_empty());
+    for _ in 0..60 {
+        script.now += 1_000;
+        acked += LEN;
+        for packet in script.get(acks(&script, acked).window(0xffff)) {
+            end += packet.payload.len() as u32;
+        }
+        assert!(end > acked);
+    }
+    // Half of ten segments, and one more each round trip.
+    let window = (end - acked) / LEN;
+    assert!((9..14).contains(&window), "{window}");
+}
+
+/// A reduction that is taken back, since nothing was lost, is not told.
+#[test]
+fn what_is_taken_back_is_not_told() {
+    let mut script = accepted();
+    assert_eq!(script.write(10 * LEN as usize).len(), 10);
+    script.now += 10_000;
+    let block = |from: u32, to: u32| {
+        let at = |place: u32| Seq::new(OURS).plus(place * LEN);
+        let mut options = Options::NONE;
+        options.sack.push(Block::new(at(from), at(to)));
+        options
+    };
+    let again = script.get(acks(&script, 0).options(block(1, 5)));
+    assert_eq!(again.len(), 1);
+    script.now += 10_000;
+    // The first had only been late: its copy is reported.
+    script.get(acks(&script, 5 * LEN).options(block(0, 1)));
+    let sent = script.write(LEN as usize);
+    assert_eq!(signs(&sent[0]), Flags::ECT);
+}
+
 /// RFC 5681 leaves half.
 #[test]
 fn reno_halves_its_window() {

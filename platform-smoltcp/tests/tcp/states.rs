@@ -277,8 +277,7 @@ fn closed_and_listen_answer_as_the_rfc_says() {
     assert_eq!(listen(Flags::NONE), Listen::Ignore);
 }
 
-/// A reset is answered by nothing in TIME-WAIT, however old it is by its timestamp; and text that is,
-/// is.
+/// A reset is answered by nothing in TIME-WAIT, however old it is by its timestamp.
 #[test]
 fn old_resets_are_not_answered_in_time_wait() {
     let offered = Options {
@@ -297,8 +296,8 @@ fn old_resets_are_not_answered_in_time_wait() {
     assert_eq!(script.get(old(Flags::ACK)).len(), 1);
 }
 
-/// An end that comes again and again keeps TIME-WAIT, but the peer's clock is forgotten after 24 days
-/// (RFC 7323, section 5.5): any SYN with a timestamp is new then.
+/// An end that comes again and again keeps TIME-WAIT, but the peer's clock is forgotten after 24
+/// days (RFC 7323, section 5.5): any SYN with a timestamp is new then.
 #[test]
 fn a_peers_clock_is_outdated_in_time_wait_too() {
     let offered = Options {
