@@ -86,6 +86,8 @@ mod slow_peers;
 mod timeouts;
 #[path = "../tests/timers.rs"]
 mod timers;
+#[path = "../tests/tls_calls.rs"]
+mod tls_calls;
 #[path = "../tests/tls_hand_over.rs"]
 mod tls_hand_over;
 #[path = "../tests/unix_datagrams.rs"]

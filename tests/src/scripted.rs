@@ -9,9 +9,9 @@ use usockets::{
 };
 
 /// A platform that answers what a test has it answer, and as usual once that is used up. `HOLDS` as
-/// [`Platform::HOLDS_OUTPUT`].
+/// [`Platform::HOLDS_OUTPUT`], `REPORTS` as [`Platform::REPORTS_ARRIVALS`].
 #[derive(Debug, Default)]
-pub struct Scripted<const HOLDS: bool = false> {
+pub struct Scripted<const HOLDS: bool = false, const REPORTS: bool = false> {
     /// The time, in microseconds.
     pub now: u64,
     /// What is reported, first come first.
@@ -20,6 +20,8 @@ pub struct Scripted<const HOLDS: bool = false> {
     pub answers: Answers,
     /// Bytes that have come and were not received, of whichever socket.
     pub stream: Vec<u8>,
+    /// Bytes that were sent in one piece and taken, of whichever socket.
+    pub sent: Vec<u8>,
     /// Until when the polls so far were to wait.
     pub polls: Vec<Option<Instant>>,
     /// Every other call so far that changes something, with what it was given.
@@ -62,7 +64,7 @@ pub struct Answers {
 /// The address of a peer.
 pub const PEER: ([u8; 4], u16) = ([192, 0, 2, 7], 7_000);
 
-impl<const HOLDS: bool> Scripted<HOLDS> {
+impl<const HOLDS: bool, const REPORTS: bool> Scripted<HOLDS, REPORTS> {
     /// Reports facts of a socket.
     pub fn report(&mut self, id: SocketId, readiness: Readiness) {
         self.reports.push_back(Ready { id, readiness });
@@ -79,18 +81,21 @@ impl<const HOLDS: bool> Scripted<HOLDS> {
             return Ok(Recv::WouldBlock);
         }
         buffer[..len].copy_from_slice(&self.stream[..len]);
-        let drained = len == self.stream.len();
+        // As of systems, which say it of nothing that was filled.
+        let drained = len < buffer.len();
         Ok(Recv::Data { len, drained })
     }
 }
 
 /// Its sockets have nothing to hold.
-impl<const HOLDS: bool> Platform for Scripted<HOLDS> {
+impl<const HOLDS: bool, const REPORTS: bool> Platform for Scripted<HOLDS, REPORTS> {
     type Socket = ();
 
     const CLOSED: () = ();
 
     const HOLDS_OUTPUT: bool = HOLDS;
+
+    const REPORTS_ARRIVALS: bool = REPORTS;
 
     fn listen(&mut self, (): &mut (), id: SocketId, at: &Endpoint<'_>) -> Result<(), Error> {
         self.note(format!("listen {id:?} {}", at.addr));
@@ -170,7 +175,10 @@ impl<const HOLDS: bool> Platform for Scripted<HOLDS> {
 
     fn send(&mut self, (): &mut (), data: &[u8]) -> Result<usize, Error> {
         self.note(format!("send {data:?}"));
-        self.answers.send.pop_front().unwrap_or(Ok(data.len()))
+        let taken = self.answers.send.pop_front().unwrap_or(Ok(data.len()));
+        let count = taken.unwrap_or_default().min(data.len());
+        self.sent.extend_from_slice(&data[..count]);
+        taken
     }
 
     fn send_vectored(&mut self, (): &mut (), parts: &[&[u8]]) -> Result<usize, Error> {
@@ -232,7 +240,7 @@ impl<const HOLDS: bool> Platform for Scripted<HOLDS> {
     }
 }
 
-impl<const HOLDS: bool> Datagrams for Scripted<HOLDS> {
+impl<const HOLDS: bool, const REPORTS: bool> Datagrams for Scripted<HOLDS, REPORTS> {
     fn bind(&mut self, (): &mut (), id: SocketId, at: Address) -> Result<(), Error> {
         self.note(format!("bind {id:?} {at:?}"));
         self.answers.bind.pop_front().unwrap_or(Ok(()))
@@ -284,7 +292,7 @@ impl<const HOLDS: bool> Datagrams for Scripted<HOLDS> {
     }
 }
 
-impl<const HOLDS: bool> Descriptors for Scripted<HOLDS> {
+impl<const HOLDS: bool, const REPORTS: bool> Descriptors for Scripted<HOLDS, REPORTS> {
     type Descriptor = ();
 
     fn insert(
@@ -307,7 +315,7 @@ impl<const HOLDS: bool> Descriptors for Scripted<HOLDS> {
 }
 
 /// It has none of what is left out by default.
-impl<const HOLDS: bool> LocalSockets for Scripted<HOLDS> {
+impl<const HOLDS: bool, const REPORTS: bool> LocalSockets for Scripted<HOLDS, REPORTS> {
     fn listen_local(&mut self, (): &mut (), id: SocketId, _: &LocalEndpoint) -> Result<(), Error> {
         self.note(format!("listen_local {id:?}"));
         self.answers.listen.pop_front().unwrap_or(Ok(()))

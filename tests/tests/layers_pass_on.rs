@@ -157,3 +157,31 @@ fn connections_without_a_header_pass_through_the_layer_that_reads_headers() {
     assert_eq!((&one.calls, &one.polls), (&other.calls, &other.polls));
     assert_eq!(proxied.invalid(), 0);
 }
+
+/// But that its sockets hold output, and nothing is looked at or awaited below.
+#[cfg(feature = "tls")]
+#[test]
+fn plain_connections_pass_through_tls() {
+    use usockets::tls::{Tls, TlsMemory};
+    use usockets_tests::steady::{Crypto, Steady, config};
+
+    let (mut one, other) = (unusual(), unusual());
+    let told = streams(&mut one);
+    let mut memory = Box::new(TlsMemory::<Crypto, 2, 1, 1, 1>::NEW);
+    let mut layer = Tls::new(other, Crypto::new(Steady(1)), config(), &mut *memory);
+    let through = streams(&mut layer);
+    let is_same = |line: &&String| !line.starts_with("peek") && !line.starts_with("low");
+    let same = |lines: &[String]| {
+        lines[1..]
+            .iter()
+            .filter(is_same)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(same(&through), same(&told));
+    one.calls
+        .retain(|call| !call.starts_with("peek") && !call.starts_with("set_low_water"));
+    assert_eq!(datagrams(&mut layer), datagrams(&mut one));
+    assert_eq!(layer.inner().calls, one.calls);
+    assert_eq!((&layer.inner().polls, layer.breaches()), (&one.polls, 0));
+}

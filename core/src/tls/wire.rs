@@ -378,3 +378,26 @@ impl Sum {
         self.0.to_be_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(pieces: &[&[u8]]) -> Sum {
+        let mut sum = Sum::NONE;
+        for piece in pieces {
+            sum.add(piece);
+        }
+        sum
+    }
+
+    #[test]
+    fn a_sum_is_of_the_bytes_and_not_of_their_pieces() {
+        assert_eq!(sum(&[]), sum(&[&[], &[]]));
+        assert_eq!(sum(&[b"ab", b"c"]), sum(&[b"a", b"", b"bc"]));
+        assert_ne!(sum(&[b"ab"]), sum(&[b"ba"]));
+        // Of FNV-1a (`draft-eastlake-fnv`), but for where it starts from.
+        let [a, basis] = [0xaf63_dc4c_8601_ec8c, Sum::BASIS];
+        assert_eq!(sum(&[b"a"]), Sum(a ^ basis));
+    }
+}

@@ -131,7 +131,10 @@ mod tests {
             &b"GET / HTTP/1.1"[..],
             &[22, 3, 1, 0, 1, 2],
             &[21, 3, 1, 0, 2, 2, 40],
+            // Its level is the kind of a hello.
+            &[21, 3, 1, 0, 2, CLIENT_HELLO, 0],
             &[22, 3, 1, 0, 0],
+            &[22, 3, 1, 0, 1, CLIENT_HELLO, 22, 3, 1, 0, 0],
             &[22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff],
         ] {
             assert_eq!(server.unit(bytes, 0), Unit::Whole(bytes.len()), "{bytes:?}");
@@ -139,6 +142,13 @@ mod tests {
         // Too many records for one look.
         let many = records(u8::MAX, 1).repeat(12);
         assert_eq!(server.unit(&many[..1_500], 0), Unit::Partial(1_505));
+        // The next header would lie behind what there is room for.
+        let pieces = [22, 3, 1, 0, 1, 0].repeat(2_770);
+        let long = [1, 0, 0x3e, 0x80].map(|byte| [22, 3, 1, 0, 1, byte]);
+        let long = [long.as_flattened(), &pieces].concat();
+        let shorter = &long[..long.len() - 6];
+        assert_eq!(server.unit(shorter, 0), Unit::Partial(long.len() - 1));
+        assert_eq!(server.unit(&long, 0), Unit::Whole(long.len()));
     }
 
     #[test]

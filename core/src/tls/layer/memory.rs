@@ -143,11 +143,8 @@ impl<C: Crypto> Pools<'_, C> {
             self.handshakes.begin_iteration(lease_max),
             self.inputs.begin_iteration(lease_max),
             self.outputs.begin_iteration(lease_max),
-            // Whoever found no place to park in may find one now.
-            match self.has_room_to_park() {
-                true => self.handshakes.ask_oldest(),
-                false => None,
-            },
+            // Whoever found no place to park in may find one then.
+            self.handshakes.ask_oldest(self.parking_due()),
         ];
         dues.into_iter().flatten().min()
     }
@@ -158,17 +155,14 @@ impl<C: Crypto> Pools<'_, C> {
             self.handshakes.due(lease_max),
             self.inputs.due(lease_max),
             self.outputs.due(lease_max),
-            match self.has_room_to_park() {
-                true => self.handshakes.ask_due(),
-                false => None,
-            },
+            self.handshakes.ask_due(self.parking_due()),
         ];
         dues.into_iter().flatten().min()
     }
 
-    /// Returns true if a handshake may find a place without a lease.
-    fn has_room_to_park(&self) -> bool {
-        self.parked.has_room() || self.exchanges.has_room()
+    /// Returns from when on a handshake may find a place to be parked in, in microseconds.
+    fn parking_due(&self) -> u64 {
+        self.parked.room_due().min(self.exchanges.room_due())
     }
 
     /// Returns how many sockets are to be reported.

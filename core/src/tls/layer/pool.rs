@@ -6,6 +6,8 @@ use crate::tls::layer::queue::Queue;
 
 /// Shortest lease while others wait, in microseconds: some round trips of an honest peer.
 pub(crate) const LEASE_MIN: u64 = 250_000;
+/// Later than any time.
+pub(crate) const NEVER: u64 = u64::MAX;
 /// Most entries of a pool that is checked from end to end in tests.
 const CHECKED_MAX: usize = 256;
 /// Sockets that wait for each entry before leases shorten.
@@ -269,14 +271,10 @@ impl<'s, T> Pool<'s, T> {
 
     /// Has an owner reported that may be able to do without its entry now, if others wait: the one
     /// that has made no progress for longest, of those that have not been asked since they had it.
-    /// Returns when that is due.
-    pub(crate) fn ask_oldest(&mut self) -> Option<u64> {
-        let due = self.ask_due()?;
+    /// Returns when that is due, which is not before `from`.
+    pub(crate) fn ask_oldest(&mut self, from: u64) -> Option<u64> {
+        let (index, due) = self.next_asked(from)?;
         if due <= self.now {
-            let is_oldest = |entry: &Entry<T>| {
-                entry.can_be_asked() && entry.since.saturating_add(LEASE_MIN) == due
-            };
-            let index = index_at(self.entries.iter().position(is_oldest)?)?;
             let owner = self.entry(index)?.owner;
             self.set(index, State::Asked, owner);
         }
@@ -284,13 +282,20 @@ impl<'s, T> Pool<'s, T> {
     }
 
     /// Returns when the next owner is to be asked.
-    pub(crate) fn ask_due(&self) -> Option<u64> {
-        if self.waiting.len == 0 {
+    pub(crate) fn ask_due(&self, from: u64) -> Option<u64> {
+        self.next_asked(from).map(|(_, due)| due)
+    }
+
+    /// Returns whose owner is to be asked next, and when.
+    fn next_asked(&self, from: u64) -> Option<(Index, u64)> {
+        if self.waiting.len == 0 || from == NEVER {
             return None;
         }
-        let unasked = self.entries.iter().filter(|entry| entry.can_be_asked());
-        let since = unasked.map(|entry| entry.since).min()?;
-        Some(since.saturating_add(LEASE_MIN))
+        let unasked = self.entries.iter().zip(1..=u16::MAX);
+        let unasked = unasked.filter(|(entry, _)| entry.can_be_asked());
+        let (entry, number) = unasked.min_by_key(|(entry, _)| entry.since)?;
+        let due = entry.since.saturating_add(LEASE_MIN).max(from);
+        Some((Index(number), due))
     }
 
     /// Returns how long an entry may be leased without progress, in microseconds: the shorter the
@@ -697,95 +702,4 @@ impl<T: core::hash::Hash> core::hash::Hash for Pool<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAX: u64 = 5_000_000;
-
-    fn id(index: u64) -> SocketId {
-        SocketId::from_bits(1 << 32 | index).expect("an id")
-    }
-
-    /// Each entry is leased, the first one before the others, and so many sockets wait.
-    fn with_queue<R>(waiting: u64, test: impl FnOnce(&mut Pool<'_, ()>) -> R) -> R {
-        let mut entries = [const { Entry::new(()) }; 2];
-        let mut ring = [0; 512];
-        let mut pool = Pool::new(&mut entries, &mut ring, |()| {});
-        pool.set_now(1_000);
-        let first = pool.lease(id(0), false);
-        pool.set_now(2_000);
-        let second = pool.lease(id(1), false);
-        assert!(matches!(
-            (first, second),
-            (Lease::Granted(_), Lease::Granted(_))
-        ));
-        for (index, _) in (2..).zip(0..waiting) {
-            assert!(matches!(pool.lease(id(index), false), Lease::Waits));
-        }
-        test(&mut pool)
-    }
-
-    #[test]
-    fn leases_shorten_as_the_queue_grows() {
-        let due = |waiting| with_queue(waiting, |pool| pool.begin_iteration(MAX));
-        assert_eq!(due(0), None, "nobody is hurried on an idle server");
-        // Eight for each entry are none too many.
-        assert_eq!(due(1), Some(1_000 + MAX));
-        assert_eq!(due(31), Some(1_000 + MAX));
-        assert_eq!(due(32), Some(1_000 + MAX / 2));
-        assert_eq!(due(64), Some(1_000 + MAX / 4));
-        assert_eq!(due(500), Some(1_000 + LEASE_MIN));
-    }
-
-    #[test]
-    fn who_was_served_for_longest_gives_way_first() {
-        with_queue(64, |pool| {
-            let recalled = |pool: &mut Pool<'_, ()>, now| {
-                pool.set_now(now);
-                pool.begin_iteration(MAX);
-                pool.next_report()
-            };
-            assert_eq!(recalled(pool, 1_000 + MAX / 4 - 1), None);
-            let (first, second) = (1_000 + MAX / 4, 2_000 + MAX / 4);
-            assert_eq!(recalled(pool, first), Some((id(0), Report::Recalled)));
-            assert_eq!(recalled(pool, first), None);
-            assert_eq!(recalled(pool, second), Some((id(1), Report::Recalled)));
-        });
-    }
-
-    #[test]
-    fn who_gives_way_is_recalled_at_once_unless_it_went_on() {
-        with_queue(1, |pool| {
-            let [first, second] = [1, 2].map(Index);
-            pool.set_gives_way(first, true);
-            pool.set_gives_way(second, true);
-            // The rest of its message has come.
-            pool.set_gives_way(first, false);
-            pool.begin_iteration(MAX);
-            assert_eq!(pool.next_report(), Some((id(1), Report::Recalled)));
-            assert_eq!(pool.next_report(), None);
-        });
-    }
-
-    #[test]
-    fn more_than_half_is_scarce() {
-        let mut entries = [const { Entry::new(()) }; 4];
-        let mut ring = [0; 4];
-        let mut pool = Pool::new(&mut entries, &mut ring, |()| {});
-        let mut leased = Index::NONE;
-        for (index, is_scarce, is_last_leased) in [
-            (0, false, false),
-            (1, false, false),
-            (2, true, false),
-            (3, true, true),
-        ] {
-            leased = pool.lease_now(id(index), 0).expect("a free one");
-            assert_eq!(
-                (pool.is_scarce(), pool.is_last_leased()),
-                (is_scarce, is_last_leased)
-            );
-        }
-        pool.release(leased);
-        assert_eq!((pool.is_scarce(), pool.is_last_leased()), (true, false));
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use core::mem::{replace, swap};
 use crate::invariant::{CHECKED, impossible, invariant};
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::{Exchange, ParkedHandshake};
-use crate::tls::layer::pool::{Index, LEASE_MIN};
+use crate::tls::layer::pool::{Index, LEASE_MIN, NEVER};
 use crate::tls::wire::{copy, part, part_mut};
 
 /// A place in which a server's handshake of which only the client's last message is to come, or the
@@ -190,7 +190,8 @@ impl<'s, S: Slot> Slab<'s, S> {
         handshake: &mut S::Value,
         replaces: bool,
     ) -> Option<Index> {
-        if replaces && !self.has_free() && self.can_replace() {
+        let due = self.room_due();
+        if replaces && due > 0 && due <= self.now {
             self.remove_at(Index::from_bits(self.oldest));
         }
         let index = self.put(owner, handshake)?;
@@ -217,9 +218,15 @@ impl<'s, S: Slot> Slab<'s, S> {
         Some(index)
     }
 
-    /// Returns true if a handshake that is wanted finds a place.
-    pub(crate) fn has_room(&self) -> bool {
-        self.has_free() || self.can_replace()
+    /// Returns from when on a handshake that is wanted finds a place, in microseconds: 0 if one is
+    /// free, or else when the one that has been parked for longest has had its time.
+    pub(crate) fn room_due(&self) -> u64 {
+        if self.has_free() {
+            return 0;
+        }
+        let oldest = Index::from_bits(self.oldest).get();
+        let oldest = oldest.and_then(|at| self.slots.get(at));
+        oldest.map_or(NEVER, |slot| slot.place().since.saturating_add(LEASE_MIN))
     }
 
     /// Returns the value at `index`, if that is still the owner's.
@@ -299,13 +306,6 @@ impl<'s, S: Slot> Slab<'s, S> {
 
     fn has_free(&self) -> bool {
         self.free != 0 || usize::from(self.fresh) < self.slots.len().min(PLACES_MAX)
-    }
-
-    /// Returns true if the handshake that has been parked for longest has had its time.
-    fn can_replace(&self) -> bool {
-        let oldest = Index::from_bits(self.oldest).get();
-        let oldest = oldest.and_then(|at| self.slots.get(at));
-        oldest.is_some_and(|slot| slot.place().since.saturating_add(LEASE_MIN) <= self.now)
     }
 
     fn slot(&mut self, index: Index) -> Option<&mut Place<S::Value>> {
