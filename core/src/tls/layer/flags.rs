@@ -33,7 +33,7 @@ impl Flags {
 
     /// Its handshake, what belongs to one, or the end of a record is parked.
     pub(crate) const PARKED: Self = Self(1 << 14);
-    /// No input is leased, and something is known of how records come, see
+    /// No input is leased, and in its place is what is known of how records come, see
     /// [`Wait`](super::socket::Wait).
     pub(crate) const WAIT_KNOWN: Self = Self(1 << 12);
     /// The platform's receive buffer was made small: it may never hold a whole record.

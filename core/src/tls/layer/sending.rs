@@ -95,7 +95,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                     return Err(error);
                 }
             };
-            if count == 0 && taken > 0 && is_lone {
+            if count == 0 && is_lone {
                 record.clear();
                 socket.connection.send.take_back(sequence);
                 return Ok(());

@@ -170,10 +170,7 @@ impl<S> TlsSocket<S> {
 
     /// Notes that no input is leased, and how records come.
     pub(crate) const fn set_wait(&mut self, wait: Wait) {
-        match wait.is_none() {
-            true => self.flags.clear(Flags::WAIT_KNOWN),
-            false => self.flags.set(Flags::WAIT_KNOWN),
-        }
+        self.flags.set(Flags::WAIT_KNOWN);
         self.input_bits = wait.0;
     }
 }
@@ -197,10 +194,6 @@ impl Wait {
     pub(crate) const NONE: Self = Self(0);
     pub(crate) const PART: Self = Self(u16::MAX - 1);
     pub(crate) const WHOLE: Self = Self(u16::MAX - 2);
-
-    pub(crate) const fn is_none(self) -> bool {
-        self.0 == 0
-    }
 
     /// Returns what is known once a mark of so many bytes has been set, at most a few records'.
     pub(crate) fn with_mark(bytes: usize) -> Self {
