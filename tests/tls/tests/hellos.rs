@@ -3,10 +3,13 @@
 
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use sha2::{Digest as _, Sha256};
-use usockets::tls::{Alert, ClientConfig, Config, ServerConfig};
+use usockets::tls::{
+    Alert, ClientConfig, Config, Connection, Group, Handshake, Output, RECORD_MAX, ServerConfig,
+    Setup,
+};
 use usockets_tests_tls::hello::Hello;
 use usockets_tests_tls::puppet::{Puppet, extension, message, vector16};
-use usockets_tests_tls::{Authority, Broken, Kind, Ours};
+use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Machine, Ours};
 
 const NAMES: u16 = 0;
 const GROUPS: u16 = 10;
@@ -25,7 +28,7 @@ const UNKNOWN: u16 = 0x5a5a;
 /// What is changed, how, and the alert that it gives.
 type Fault = (&'static str, fn(&mut Hello), Option<Alert>);
 
-const CLIENT_FAULTS: [Fault; 42] = [
+const CLIENT_FAULTS: [Fault; 47] = [
     ("nothing", |_| {}, None),
     // Section 4.1.2 and appendix D: the versions.
     (
@@ -230,6 +233,24 @@ const CLIENT_FAULTS: [Fault; 42] = [
         Some(Alert::ILLEGAL_PARAMETER),
     ),
     (
+        "keys without binders",
+        |hello| {
+            hello.remove(MODES);
+            hello.add(MODES, &[1, 1]);
+            hello.add(KEYS, &[&keys()[..9], &[0, 0]].concat());
+        },
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
+        "binders without keys",
+        |hello| {
+            hello.remove(MODES);
+            hello.add(MODES, &[1, 1]);
+            hello.add(KEYS, &[&[0, 0], &keys()[9..]].concat());
+        },
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
         "an unknown key",
         |hello| {
             hello.remove(MODES);
@@ -245,8 +266,23 @@ const CLIENT_FAULTS: [Fault; 42] = [
         Some(Alert::DECODE_ERROR),
     ),
     (
+        "the longest name",
+        |hello| *hello.get(NAMES) = name(255),
+        None,
+    ),
+    (
+        "a longer name",
+        |hello| *hello.get(NAMES) = name(256),
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
         "no protocol",
         |hello| *hello.get(PROTOCOLS) = vec![0, 0],
+        Some(Alert::DECODE_ERROR),
+    ),
+    (
+        "an empty protocol",
+        |hello| *hello.get(PROTOCOLS) = vec![0, 3, 1, b'x', 0],
         Some(Alert::DECODE_ERROR),
     ),
     (
@@ -266,6 +302,11 @@ const CLIENT_FAULTS: [Fault; 42] = [
     ),
 ];
 
+/// An extension's content: a name of so many bytes.
+fn name(len: usize) -> Vec<u8> {
+    vector16(&[&[0][..], &vector16(&vec![b'a'; len])].concat())
+}
+
 /// An extension's content: one key, and a binder.
 fn keys() -> Vec<u8> {
     let key = [0, 1, 7, 0, 0, 0, 0];
@@ -273,6 +314,11 @@ fn keys() -> Vec<u8> {
 }
 
 fn with_config(test: impl FnOnce(&Config<'_>)) {
+    with_protocols(&[b"x"], test);
+}
+
+/// With a server that speaks `x`, and a client that speaks these.
+fn with_protocols(protocols: &[&[u8]], test: impl FnOnce(&Config<'_>)) {
     let authority = Authority::new(Kind::P256);
     let roots = authority.anchors();
     let leaf = authority.issue(Kind::P256, &["localhost"]);
@@ -280,7 +326,7 @@ fn with_config(test: impl FnOnce(&Config<'_>)) {
     let identities = [leaf.identity(&slices)];
     test(&Config::new(
         ServerConfig::new(&identities).protocols(&[b"x"]),
-        ClientConfig::new(&roots).protocols(&[b"x"]),
+        ClientConfig::new(&roots).protocols(protocols),
     ));
 }
 
@@ -576,8 +622,13 @@ fn a_server_s_wish_for_another() {
 
 /// Shows a client `EncryptedExtensions` and perhaps a `CertificateRequest`; returns the alert.
 fn behind(extensions: &[u8], asked: Option<&[u8]>) -> Option<Alert> {
+    behind_hello_for(&[b"x"], extensions, asked)
+}
+
+/// The same of a client that speaks these protocols.
+fn behind_hello_for(protocols: &[&[u8]], extensions: &[u8], asked: Option<&[u8]>) -> Option<Alert> {
     let mut alert = None;
-    with_config(|config| {
+    with_protocols(protocols, |config| {
         let mut client = Ours::client(1, config, "localhost");
         let (mut puppet, answer) = Puppet::server(&core::mem::take(&mut client.output));
         client.feed(config, &answer);
@@ -621,6 +672,9 @@ fn what_a_server_says_behind_it() {
         );
     }
     assert_eq!(behind(&[], None), None);
+    // Of a client that has asked for none, any is one too many.
+    let protocol = extension(PROTOCOLS, &[0, 2, 1, b'x']);
+    assert_eq!(behind_hello_for(&[], &protocol, None), unsupported);
 }
 
 /// `CertificateRequest` (section 4.3.2).
@@ -642,5 +696,44 @@ fn what_a_server_asks_for() {
         ("a context", request(&[1, 7], &schemes), illegal),
     ] {
         assert_eq!(behind(&[], Some(&asked)), expected, "{what}");
+    }
+}
+
+/// Groups have the numbers of section 4.2.7, and others are nobody's.
+#[test]
+fn groups_have_numbers() {
+    for (group, code) in [
+        (Group::P256, 0x17),
+        (Group::P384, 0x18),
+        (Group::X25519, 0x1d),
+        (Group::X25519MlKem768, 0x11ec),
+    ] {
+        assert_eq!(group.code(), code);
+        assert_eq!(Group::from_code(code), Some(group));
+    }
+    assert_eq!(Group::from_code(0x1e), None);
+}
+
+/// Who trusts nobody, or calls nobody by name, says nothing.
+#[test]
+fn a_client_trusts_somebody() {
+    let roots = Authority::new(Kind::P256).anchors();
+    for (roots, name, is_started) in [
+        (&roots[..], "localhost", true),
+        (&[], "localhost", false),
+        (&roots, "", false),
+    ] {
+        let mut buffer = [0; RECORD_MAX];
+        let mut out = Output::new(&mut buffer);
+        let mut setup = Setup {
+            crypto: &mut Crypto::new(Machine::new(1)),
+            config: &Config::client(ClientConfig::new(roots)),
+            sessions: &mut [],
+            peer: None,
+        };
+        let mut handshake = Box::new(Handshake::EMPTY);
+        let started = Connection::client(&mut setup, &mut handshake, name, &mut out);
+        let refused = (!is_started).then_some(Alert::INTERNAL_ERROR);
+        assert_eq!((started.err(), out.is_empty()), (refused, !is_started));
     }
 }

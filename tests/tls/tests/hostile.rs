@@ -2,7 +2,8 @@
 //! altered. No such handshake ever opens.
 
 use usockets::tls::{
-    Alert, ClientAuth, ClientConfig, Config, OVERHEAD, Output, RECORD_MAX, ServerConfig, TicketKeys,
+    Alert, ClientAuth, ClientConfig, Config, OVERHEAD, OcspPolicy, Output, RECORD_MAX,
+    ServerConfig, TicketKeys,
 };
 use usockets_tests_tls::puppet::{DATA, Puppet, certificate, extension, message, record, vector16};
 use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours};
@@ -572,5 +573,88 @@ fn fragments_from_the_client_are_as_small_as_agreed() {
                 assert_eq!(server.data.len(), if is_good { len } else { 0 });
             }
         }
+    });
+}
+
+/// A `Certificate` of one with nothing but OCSP's word, as far as that is looked into before the
+/// certificate is.
+fn certificate_with_status(chain: &[Vec<u8>]) -> Vec<u8> {
+    let plain = certificate(&chain[..1]);
+    let status = extension(5, &[1, 0, 0, 1, 0]);
+    // The empty list of extensions at the end is replaced.
+    let entry = [&plain[8..plain.len() - 2], &vector16(&status)].concat();
+    let len = u32::try_from(entry.len()).unwrap().to_be_bytes();
+    message(11, &[&[0], &len[1..], &entry].concat())
+}
+
+/// OCSP's word comes only with the certificate of a server that was asked for it (RFC 8446, section
+/// 4.4.2).
+#[test]
+fn what_ocsp_says_comes_only_where_it_was_asked_for() {
+    let unasked = Some(Broken::Sent(Alert::UNSUPPORTED_EXTENSION));
+    for policy in [OcspPolicy::Off, OcspPolicy::Requested] {
+        Cast::new().with(|config, cast| {
+            let asks = policy != OcspPolicy::Off;
+            let mut config = *config;
+            config.client = config.client.ocsp(policy);
+            let (mut client, mut puppet) = client_and_puppet(&config);
+            client.feed(&config, &puppet.seal(&message(8, &[0, 0])));
+            client.feed(
+                &config,
+                &puppet.seal(&certificate_with_status(&cast.server.chain)),
+            );
+            // What is no response says nothing good.
+            let refused = Alert::BAD_CERTIFICATE_STATUS_RESPONSE;
+            let broken = if asks {
+                Some(Broken::Sent(refused))
+            } else {
+                unasked
+            };
+            assert_eq!(client.broken, broken);
+            let (mut server, mut puppet) = server_and_puppet(&config, "private", &[]);
+            server.feed(
+                &config,
+                &puppet.seal(&certificate_with_status(&cast.person.chain)),
+            );
+            assert_eq!(server.broken, unasked, "a client's, {policy:?}");
+        });
+    }
+}
+
+/// A server has to show a certificate (RFC 8446, section 4.4.2.4); of a client that has to, its
+/// own alert tells.
+#[test]
+fn an_empty_certificate_is_refused() {
+    Cast::new().with(|config, _| {
+        let empty = certificate(&[]);
+        let (mut client, mut puppet) = client_and_puppet(config);
+        client.feed(config, &puppet.seal(&message(8, &[0, 0])));
+        client.feed(config, &puppet.seal(&empty));
+        assert_eq!(client.broken, Some(Broken::Sent(Alert::DECODE_ERROR)));
+        let (mut server, mut puppet) = server_and_puppet(config, "private", &[]);
+        server.feed(config, &puppet.seal(&empty));
+        assert_eq!(
+            server.broken,
+            Some(Broken::Sent(Alert::CERTIFICATE_REQUIRED))
+        );
+    });
+}
+
+/// What is known of the peer is shown when the handshake is done, and no sooner.
+#[test]
+fn a_peer_is_known_when_the_handshake_is_done() {
+    Cast::new().with(|config, cast| {
+        let (mut client, mut puppet) = client_and_puppet(config);
+        for part in FLIGHT {
+            assert!(!client.peer.is_known());
+            let made = make(&mut puppet, part, &cast.server, |_| {});
+            client.feed(config, &puppet.seal(&made));
+        }
+        assert!(client.peer.is_known());
+        let (mut server, mut puppet) = server_and_puppet(config, "localhost", &[]);
+        assert!(!server.peer.is_known());
+        let made = make(&mut puppet, Part::Finished, &cast.person, |_| {});
+        server.feed(config, &puppet.seal(&made));
+        assert!(server.peer.is_known());
     });
 }

@@ -1,10 +1,11 @@
 //! Who a server is: by name, by a hook, and what it wants from clients, by name too.
 
 use usockets::tls::{
-    Alert, ClientAuth, ClientConfig, Config, FindIdentity, Identity, ServerConfig, Session,
-    TicketKeys,
+    Alert, ClientAuth, ClientConfig, Config, FindIdentity, Identity, IdentityError, ServerConfig,
+    Session, TicketKeys,
 };
-use usockets_tests_tls::{Authority, Broken, Kind, Leaf, NOW, Ours, settle};
+use usockets_tests_tls::ocsp::der;
+use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Leaf, Machine, NOW, Ours, settle};
 
 /// Has one identity for every name under `example`.
 struct Found<'a> {
@@ -147,4 +148,52 @@ fn what_a_hook_wants_of_clients_is_kept() {
     refuses(server, bare, "a.example", Alert::CERTIFICATE_REQUIRED);
     let own = leaf.identity(&chain);
     opens(server, bare.identity(&own), "a.example");
+}
+
+/// Splits the first element of a document off.
+fn split(document: &[u8]) -> (&[u8], &[u8]) {
+    let len = match document[1] {
+        0x82 => 4 + usize::from(u16::from_be_bytes([document[2], document[3]])),
+        0x81 => 3 + usize::from(document[2]),
+        len => 2 + usize::from(len),
+    };
+    document.split_at(len)
+}
+
+/// A certificate has three parts, the last a number of whole bytes (RFC 5280, section 4.1), and
+/// nothing is behind it. Of those behind the first nobody else looks at that here.
+#[test]
+fn a_malformed_certificate_is_told() {
+    let between = Authority::new(Kind::P256).issue_authority(Kind::P256, true);
+    let leaf = between.issue(Kind::P256, &["localhost"]);
+    let document = &leaf.chain[1];
+    let (signed, rest) = split(&document[4..]);
+    let (algorithm, signature) = split(rest);
+    let [signed, algorithm, signature] = [signed, algorithm, signature].map(<[u8]>::to_vec);
+    let mut unused = signature.clone();
+    unused[2] = 1;
+    let of = |parts: &[&Vec<u8>]| der(0x30, &parts.iter().copied().cloned().collect::<Vec<_>>());
+    for (what, made, is_good) in [
+        ("nothing", of(&[&signed, &algorithm, &signature]), true),
+        ("bytes behind", [&document[..], &[0]].concat(), false),
+        (
+            "a fourth part",
+            of(&[&signed, &algorithm, &signature, &vec![5, 0]]),
+            false,
+        ),
+        (
+            "bits that are not used",
+            of(&[&signed, &algorithm, &unused]),
+            false,
+        ),
+    ] {
+        let chain = [&leaf.chain[0][..], &made];
+        let identity = Identity::new(&chain, leaf.signer.as_ref());
+        let checked = identity.check(&Crypto::new(Machine::new(1)), &[]);
+        let expected = match is_good {
+            true => Ok(()),
+            false => Err(IdentityError::Malformed(1)),
+        };
+        assert_eq!(checked, expected, "{what}");
+    }
 }

@@ -51,6 +51,22 @@ fn public(number: u8) -> Vec<u8> {
     key.public_key().to_sec1_point(false).as_bytes().to_vec()
 }
 
+/// A number is a key if it is above 0 and below the order of the group.
+#[test]
+fn numbers_are_keys_if_they_are_in_range() {
+    for (number, is_key) in [([7; 32], true), ([0; 32], false), ([0xff; 32], false)] {
+        assert_eq!(EcdsaP256Key::from_scalar(&number).is_some(), is_key);
+    }
+    let made = EcdsaP256Key::from_scalar(&[7; 32]).unwrap();
+    let read = EcdsaP256Key::from_der(&sec1(32, Some(P256), None)).unwrap();
+    let [made, read] = [made, read].map(|key| {
+        let mut signature = [0; 128];
+        key.sign(b"message", &mut signature);
+        signature
+    });
+    assert_eq!(made, read);
+}
+
 /// Without that the number would be one of any curve of its length.
 #[test]
 fn a_document_by_itself_must_name_its_curve() {

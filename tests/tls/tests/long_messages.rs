@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rustls::DistinguishedName;
 use rustls::server::WebPkiClientVerifier;
 use usockets::tls::{
-    Alert, CertificateError, ClientAuth, ClientConfig, Config, IdentityError, ServerConfig,
-    WithRoom,
+    Alert, CertificateError, ClientAuth, ClientConfig, Config, IdentityError, MESSAGE_MAX,
+    ServerConfig, WithRoom,
 };
+use usockets_tests_tls::puppet::{HANDSHAKE, Puppet, certificate, message, record};
 use usockets_tests_tls::{Authority, Broken, Crypto, Kind, Leaf, Machine, Ours, Theirs, pump};
 
 /// A server's certificate with so many certificates behind it that nobody needs.
@@ -137,5 +138,70 @@ fn a_client_tells_that_a_request_is_too_long() {
         assert_eq!(ours.connection.certificate_error(), None);
         let alert = (!opens).then_some(Broken::Sent(Alert::DECODE_ERROR));
         assert_eq!(ours.broken, alert);
+    }
+}
+
+/// A message is taken that has as much room as there is, and not a byte more.
+#[test]
+fn a_message_fills_the_room() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let config = Config::client(ClientConfig::new(&roots));
+    for more in [0, 1] {
+        let mut client = Ours::client(1, &config, "localhost");
+        let (mut puppet, answer) = Puppet::server(&core::mem::take(&mut client.output));
+        client.feed(&config, &answer);
+        client.feed(&config, &puppet.seal(&message(8, &[0, 0])));
+        let len = MESSAGE_MAX + more;
+        let around = certificate(&[Vec::new()]).len();
+        let long = certificate(&[vec![7; len - around]]);
+        assert_eq!(long.len(), len);
+        for piece in long.chunks(1_000) {
+            client.feed(&config, &puppet.seal(piece));
+        }
+        // It has been read, and is none.
+        let expected = match more {
+            0 => (Alert::BAD_CERTIFICATE, CertificateError::Malformed),
+            _ => (Alert::DECODE_ERROR, CertificateError::TooLong),
+        };
+        assert_eq!(client.broken, Some(Broken::Sent(expected.0)));
+        let connection = &client.connection;
+        assert_eq!(connection.certificate_error(), Some(expected.1));
+        assert_eq!(connection.lacks_room(), more > 0);
+    }
+}
+
+/// Random bytes, the clock and all else are those of the cryptography that is given more room.
+#[test]
+fn more_room_changes_nothing_else() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    let config = Config::client(ClientConfig::new(&roots));
+    let hellos = [1, 2].map(|seed| {
+        let crypto = WithRoom::<_, 32_768>::new(Crypto::new(Machine::new(seed)));
+        let roomy = Ours::client_of(crypto, &config, "localhost", Vec::new());
+        assert_eq!(
+            roomy.output,
+            Ours::client(seed, &config, "localhost").output
+        );
+        roomy.output
+    });
+    assert_ne!(hellos[0], hellos[1]);
+}
+
+/// A record in the clear may have 16,384 bytes (RFC 8446, section 5.1), of a message that is longer
+/// than there is room for.
+#[test]
+fn a_record_of_the_greatest_length_is_read() {
+    let config = Config::server(ServerConfig::new(&[]));
+    for (len, alert) in [
+        (16_384, Alert::DECODE_ERROR),
+        (16_385, Alert::RECORD_OVERFLOW),
+    ] {
+        let mut server = Ours::server(1);
+        let mut hello = message(1, &[0; 30_000]);
+        hello.truncate(len);
+        server.feed(&config, &record(HANDSHAKE, &hello));
+        assert_eq!(server.broken, Some(Broken::Sent(alert)), "{len}");
     }
 }

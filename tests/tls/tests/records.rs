@@ -1,7 +1,7 @@
 //! Records of an open connection, in both roles: what may be in them, and the alert for what may
 //! not (RFC 8446, sections 5 and 6).
 
-use usockets::tls::{Alert, ClientConfig, Config, ServerConfig};
+use usockets::tls::{Alert, CONTROL_MAX, ClientConfig, Config, OVERHEAD, Output, ServerConfig};
 use usockets_tests_tls::puppet::{DATA, HANDSHAKE, Puppet, certificate, message, record};
 use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours};
 
@@ -219,5 +219,61 @@ fn alerts_in_the_clear() {
             true => Broken::Sent(Alert::UNEXPECTED_MESSAGE),
         };
         assert_eq!(client.broken, Some(broken));
+    }
+    // Before the handshake is done, an end is a failure.
+    let mut client = Ours::client(1, config, "localhost");
+    client.feed(config, &record(ALERT, &[1, 0]));
+    assert_eq!(client.broken, Some(Broken::Received(Alert::CLOSE_NOTIFY)));
+    assert!(!client.has_finished);
+}
+
+/// Sends data into so much room; returns what was taken and how much was written.
+fn send_into(ours: &mut Ours, data: &[u8], room: usize) -> (Result<usize, Alert>, usize) {
+    let mut buffer = vec![0; room];
+    let mut out = Output::new(&mut buffer);
+    let connection = &mut ours.connection;
+    let taken = connection.send(&mut ours.crypto, data, &mut out);
+    assert_eq!(out.is_empty(), out.filled().is_empty());
+    (taken, out.len())
+}
+
+/// Nothing is not sent, and what has no room waits, be it with new keys in front of it; with room
+/// for one byte more, that is sent.
+#[test]
+fn data_in_very_little_room() {
+    let least = CONTROL_MAX + OVERHEAD;
+    for updates in [false, true] {
+        in_both_roles(|config, mut ours, mut puppet| {
+            if updates {
+                ours.feed(config, &puppet.seal(&[24, 0, 0, 1, 1]));
+            }
+            assert_eq!(send_into(&mut ours, &[], 1_000), (Ok(0), 0));
+            for room in 0..=least {
+                assert_eq!(send_into(&mut ours, b"data", room), (Ok(0), 0), "{room}");
+            }
+            let mut buffer = [0; CONTROL_MAX - 1];
+            let mut out = Output::new(&mut buffer);
+            let updated = ours
+                .connection
+                .update_keys(&mut ours.crypto, false, &mut out);
+            assert_eq!((updated, out.len()), (Err(Alert::INTERNAL_ERROR), 0));
+            let (taken, len) = send_into(&mut ours, b"data", least + 1);
+            assert!(taken.unwrap() > 0 && len <= least + 1);
+            assert!(!ours.connection.owes_update());
+        });
+    }
+}
+
+/// Alerts have the names of section 6, for people to read.
+#[test]
+fn names_of_alerts() {
+    for (code, name) in [
+        (0, "close_notify"),
+        (40, "handshake_failure"),
+        (255, "unknown"),
+    ] {
+        let alert = Alert::from_code(code);
+        assert_eq!(alert.name(), name);
+        assert_eq!(alert.to_string(), format!("{name} ({code})"));
     }
 }

@@ -1,7 +1,9 @@
 //! Who is refused, and with which alert.
 
-use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
-use usockets::tls::{Alert, ClientAuth, ClientConfig, Config, Identity, ServerConfig, TrustAnchor};
+use rcgen::{CustomExtension, ExtendedKeyUsagePurpose, date_time_ymd};
+use usockets::tls::{
+    Alert, CertificateError, ClientAuth, ClientConfig, Config, Identity, ServerConfig, TrustAnchor,
+};
 use usockets_tests_tls::{Authority, Broken, Kind, Leaf, Ours, Theirs, settle};
 
 /// Shakes hands between two of ours; returns them.
@@ -118,6 +120,8 @@ fn issuers() {
     );
     assert!(matches!(client.broken, Some(Broken::Sent(_))));
     assert!(matches!(server.broken, Some(Broken::Received(_))));
+    let error = client.connection.certificate_error();
+    assert_eq!(error, Some(CertificateError::NotAnAuthority));
 }
 
 #[test]
@@ -319,4 +323,23 @@ fn older_versions() {
         ours.broken,
         Some(Broken::Received(Alert::PROTOCOL_VERSION))
     ));
+}
+
+/// An extension that nobody here knows is of no account, unless it is critical (RFC 5280, section
+/// 4.2).
+#[test]
+fn unknown_extensions() {
+    let authority = Authority::new(Kind::P256);
+    let roots = authority.anchors();
+    for is_critical in [false, true] {
+        let leaf = authority.issue_with(Kind::P256, &["localhost"], |params| {
+            let mut unknown = CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]);
+            unknown.set_criticality(is_critical);
+            params.custom_extensions.push(unknown);
+        });
+        match is_critical {
+            false => accepted(&leaf, &roots, "localhost"),
+            true => refused(&leaf, &roots, "localhost", Alert::UNSUPPORTED_CERTIFICATE),
+        }
+    }
 }

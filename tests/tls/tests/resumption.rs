@@ -70,6 +70,13 @@ fn a_ticket_resumes_for_a_lifetime_and_a_name() {
     let other = Config::server(ServerConfig::new(&identities).tickets(&keys));
     assert!(!connect(&other, &client, "a.example", NOW));
     assert!(connect(&other, &client, "a.example", NOW));
+    // The shortest lifetime is a second.
+    let client = client_config(&authority, &person);
+    let keys = TicketKeys::new([3; 32], 0);
+    let short = Config::server(ServerConfig::new(&identities).tickets(&keys));
+    assert!(!connect(&short, &client, "a.example", NOW));
+    assert!(connect(&short, &client, "a.example", NOW + 1));
+    assert!(!connect(&short, &client, "a.example", NOW + 10));
 }
 
 #[test]

@@ -591,6 +591,13 @@ fn lists_that_are_none() {
         changed[at / 8] ^= 1 << (at % 8);
         let _ = error(&changed);
     }
+    // The algorithm behind what is signed is the one that is signed (RFC 5280, section 5.1.1.2).
+    let algorithm = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let places = list.windows(algorithm.len());
+    let mut outer = places.enumerate().filter(|(_, place)| *place == algorithm);
+    let mut changed = list.clone();
+    changed[outer.next_back().unwrap().0 + algorithm.len() - 1] = 3;
+    assert_eq!(error(&changed), RevocationListError::Malformed);
     let part = authority.issue_list(&[1], |params| {
         params.issuing_distribution_point = Some(rcgen::CrlIssuingDistributionPoint {
             distribution_point: rcgen::CrlDistributionPoint {

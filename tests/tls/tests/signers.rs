@@ -81,6 +81,8 @@ fn a_server_waits_for_its_signature() {
             let made = late.make();
             let other = SignatureId::from_bits(made.0.to_bits() ^ 1);
             assert!(!supply(&mut ours, &config, &(other, made.1.clone())));
+            // Nor is one taken for which there is no room.
+            assert!(!supply(&mut ours, &config, &(made.0, vec![7; 8_000])));
             assert!(supply(&mut ours, &config, &made));
             // A second time it is stale.
             assert!(!supply(&mut ours, &config, &made));
@@ -266,6 +268,27 @@ fn a_signature_that_comes_too_late_is_for_nobody() {
         assert!(the_loop.platform_mut().supply(second, &signature));
         drop(streams);
     });
+}
+
+/// A signer that implements only what it must signs by its own scheme, at once, and by no other.
+#[test]
+fn a_signer_signs_by_its_own_scheme() {
+    let key = Authority::new(Kind::P256).issue(Kind::P256, &["localhost"]);
+    let key = key.signer.as_ref();
+    let (own, other) = (Scheme::ECDSA_P256_SHA256, Scheme::ED25519);
+    assert_eq!(
+        [own, other].map(|scheme| key.signs_by(scheme)),
+        [true, false]
+    );
+    let mut signature = [0; 128];
+    let mut sign = |scheme| key.sign_by(scheme, b"message", &mut signature).is_some();
+    assert_eq!([own, other].map(&mut sign), [true, false]);
+    let id = SignatureId::from_bits(1);
+    let begins = |key: &dyn Signer| [own, other].map(|scheme| key.begin_by(scheme, id, b"message"));
+    assert_eq!(begins(key), [false, false]);
+    let late = Late::new(key);
+    assert_eq!(begins(&late), [true, false]);
+    assert_eq!(late.asked.lock().unwrap().len(), 1);
 }
 
 /// A server with an RSA key and a signer elsewhere, with rustls (and ring) as the client.

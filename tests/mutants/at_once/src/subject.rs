@@ -123,6 +123,8 @@ pub const SUBJECTS: [Subject; 3] = [
                 "--test",
                 "chains",
                 "--test",
+                "configurations",
+                "--test",
                 "costly_chains",
                 "--test",
                 "courtesies",
@@ -136,6 +138,8 @@ pub const SUBJECTS: [Subject; 3] = [
                 "hostile",
                 "--test",
                 "identities",
+                "--test",
+                "key_documents",
                 "--test",
                 "layer",
                 "--test",
@@ -176,6 +180,15 @@ pub const SUBJECTS: [Subject; 3] = [
                 "tickets_in_pieces",
                 "--test",
                 "wycheproof",
+            ],
+            // What is in files with certificates and keys.
+            &[
+                "--package",
+                "usockets-linux",
+                "--test",
+                "key_files",
+                "--features",
+                "usockets-linux/tls-small",
             ],
         ],
         skipped: &[
