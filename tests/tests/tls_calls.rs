@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 
 use usockets::tls::{
-    Alert, Connection, Event, Handshake, Output, ParkingPlace, RECORD_MAX, Setup, Tls, TlsMemory,
-    TlsSocket,
+    Alert, ClientConfig, Config, Connection, Event, Handshake, Output, ParkingPlace, RECORD_MAX,
+    ServerConfig, Setup, Tls, TlsMemory, TlsSocket,
 };
 use usockets::{
     Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Recv, SocketId, SocketOption,
@@ -141,7 +141,7 @@ impl<const REPORTS: bool> Stage<REPORTS> {
     }
 
     fn listening<const H: usize, const I: usize, const O: usize>(at: Endpoint<'_>) -> Self {
-        let memory = leak(TlsMemory::<Crypto, 8, H, I, O>::NEW);
+        let memory = leak(TlsMemory::<Crypto, 8, H, I, O>::default());
         let crypto = Crypto::new(Steady(1));
         let mut layer = Tls::new(Scripted::default(), crypto, config(), memory);
         let mut listener = Layer::<REPORTS>::CLOSED;
@@ -739,12 +739,20 @@ fn too_long_a_hello_is_refused() {
     let code = Alert::DECODE_ERROR.code();
     assert_eq!(progress, Err(Error::AlertSent(code)));
     assert_eq!(answer, [21, 3, 3, 0, 2, 2, code]);
+    // It is counted once.
+    let (progress, answer) = stage.open(&mut socket, &[]);
+    assert_eq!((progress, answer.len()), (Err(Error::AlertSent(code)), 0));
+    assert_eq!(stage.layer.handshakes().alerts_sent, 1);
 }
 
 /// A handshake that is over before it is done is counted from when the connection below is open.
 #[test]
 fn handshakes_that_are_cut_off_are_counted() {
     let mut stage = Stage::<false>::new::<1, 1, 1>();
+    let mut refused = stage.accept();
+    stage.below().answers.open = [Err(Error::Refused)].into();
+    assert_eq!(stage.open(&mut refused, &[]).0, Err(Error::Refused));
+    assert_eq!(stage.layer.handshakes().lost, 0);
     for has_begun in [false, true] {
         let mut socket = stage.accept();
         if has_begun {
@@ -753,4 +761,28 @@ fn handshakes_that_are_cut_off_are_counted() {
         stage.layer.abort(&mut socket);
         assert_eq!(stage.layer.handshakes().lost, u64::from(has_begun));
     }
+}
+
+/// Who listens later is served by the configurations that have taken the place of others.
+#[test]
+fn configurations_are_replaced() {
+    static NOBODY: Config<'static> = Config::new(ServerConfig::new(&[]), ClientConfig::new(&[]));
+    static NONE: [Config<'static>; 2] = [NOBODY, NOBODY];
+    let mut stage = Stage::<false>::new::<1, 1, 1>();
+    let mut listens = |replace: fn(&mut Layer)| {
+        replace(&mut stage.layer);
+        let at = Endpoint::tls(([127, 0, 0, 1], 444).into(), None);
+        stage
+            .layer
+            .listen(&mut { Layer::<false>::CLOSED }, id(7), &at)
+    };
+    assert_eq!(
+        listens(|layer| layer.set_config(&NOBODY)),
+        Err(Error::Invalid)
+    );
+    assert_eq!(listens(|layer| layer.set_config(config())), Ok(()));
+    assert_eq!(
+        listens(|layer| layer.set_configs(&NONE)),
+        Err(Error::Invalid)
+    );
 }

@@ -1,5 +1,7 @@
 //! Certificates as peers send them: in any order, more than are needed, and made to cost much.
 
+use std::time::Duration;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose,
@@ -9,7 +11,9 @@ use usockets::tls::{
     Alert, CertificateError, ClientAuth, ClientConfig, Config, EcdsaP256Key, Identity,
     ServerConfig, TrustAnchor,
 };
-use usockets_tests_tls::{Authority, Broken, Counting, Kind, Leaf, Ours, settle, verifications};
+use usockets_tests_tls::{
+    Authority, Broken, Counting, Kind, Leaf, NOW, Ours, settle, verifications,
+};
 
 /// What came of a handshake in which a client verifies a server, or a server a client.
 struct Outcome {
@@ -499,6 +503,14 @@ fn self_signed_authorities_that_are_trusted() {
             refused(verifier, &leaf, &[other.der()], &roots, error);
         }
     }
+    // Both ends of its time belong to it (RFC 5280, section 4.1.2.5), here the same second.
+    let mut brief = params.clone();
+    let now = rcgen::date_time_ymd(2027, 1, 15) + Duration::from_secs(NOW % 86_400);
+    (brief.not_before, brief.not_after) = (now, now);
+    let other = brief.self_signed(&own_key).unwrap();
+    for verifier in BOTH {
+        accepted(verifier, &leaf, &[other.der()], &roots);
+    }
     let mut for_others = params.clone();
     for_others.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
     let other = for_others.self_signed(&own_key).unwrap();
@@ -619,5 +631,39 @@ impl rcgen::SigningKey for OtherHash {
         let signed = child.wait_with_output().unwrap();
         assert!(signed.status.success());
         Ok(signed.stdout)
+    }
+}
+
+/// One who may not issue, and has the root's name, makes nobody the root's: that the name is right
+/// shows no signature.
+#[test]
+fn a_namesake_of_the_root() {
+    let (root_key, middle_key, leaf_key) = (key(), key(), key());
+    let root = authority("the root");
+    let root_der = root.self_signed(&root_key).unwrap().der().to_vec();
+    let root_issuer = Issuer::from_params(&root, &root_key);
+    let roots = [anchor(&root_der)];
+    for is_ca in [true, false] {
+        let mut middle = authority("the root");
+        if !is_ca {
+            middle.is_ca = IsCa::ExplicitNoCa;
+        }
+        let made = middle.signed_by(&middle_key, &root_issuer).unwrap();
+        let issuer = Issuer::from_params(&middle, &middle_key);
+        let leaf_der = leaf_params().signed_by(&leaf_key, &issuer).unwrap();
+        let chain: [&[u8]; 2] = [leaf_der.der(), made.der()];
+        for verifier in BOTH {
+            let leaf = leaf(&leaf_key);
+            match is_ca {
+                true => drop(accepted(verifier, &leaf, &chain, &roots)),
+                false => drop(refused(
+                    verifier,
+                    &leaf,
+                    &chain,
+                    &roots,
+                    CertificateError::Signature,
+                )),
+            }
+        }
     }
 }

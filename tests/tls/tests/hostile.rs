@@ -651,8 +651,14 @@ fn a_peer_is_known_when_the_handshake_is_done() {
             client.feed(config, &puppet.seal(&made));
         }
         assert!(client.peer.is_known());
+        let subject = client.peer.subject().unwrap();
+        // A sequence of sets (RFC 5280, section 4.1.2.4), in the certificate.
+        assert_eq!(subject[0], 0x31);
+        let mut places = cast.server.chain[0].windows(subject.len());
+        assert!(places.any(|place| place == subject));
         let (mut server, mut puppet) = server_and_puppet(config, "localhost", &[]);
         assert!(!server.peer.is_known());
+        assert_eq!(server.handshake.server_name(), b"localhost");
         let made = make(&mut puppet, Part::Finished, &cast.person, |_| {});
         server.feed(config, &puppet.seal(&made));
         assert!(server.peer.is_known());

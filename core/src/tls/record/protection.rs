@@ -278,3 +278,19 @@ fn header_of(content: Content, len: usize) -> Result<[u8; HEADER], Alert> {
     let [high, low] = len.to_be_bytes();
     Ok([content.code(), 3, 3, high, low])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_wear_out_with_the_last_record_that_they_should_protect() {
+        let mut keys = Keys::NONE;
+        for (sequence, is_worn) in [(0, false), (RECORDS_MAX - 1, false), (RECORDS_MAX, true)] {
+            keys.set_sequence(sequence);
+            assert_eq!(keys.is_worn(), is_worn);
+        }
+        keys.take_back(RECORDS_MAX - 1);
+        assert!(!keys.is_worn());
+    }
+}

@@ -151,3 +151,16 @@ fn who_goes_leaves_the_order_of_the_others() {
         assert_eq!(pool.due(MAX), None);
     });
 }
+
+#[test]
+fn who_has_made_progress_keeps_its_lease_longer() {
+    with_queue(1, |pool| {
+        pool.set_now(3_000);
+        pool.touch(Index(1));
+        assert_eq!(pool.begin_iteration(MAX), Some(2_000 + MAX));
+        pool.set_now(2_000 + MAX);
+        pool.begin_iteration(MAX);
+        assert_eq!(pool.next_report(), Some((id(1), Report::Recalled)));
+        assert!(pool.is_recalled(Index(2)) && !pool.is_recalled(Index(1)));
+    });
+}
