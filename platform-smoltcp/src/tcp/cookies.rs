@@ -329,6 +329,21 @@ mod tests {
         assert_eq!(checked(Flags::FIN, 71), None);
     }
 
+    /// The two hashes of a cookie are the same for no number of the peer's, or one would tell of
+    /// the other.
+    #[test]
+    fn the_hashes_of_a_cookie_are_not_the_same() {
+        let secret = Secret::new([9; 16]);
+        let same = |theirs: u32| {
+            (1..=64).all(|port| {
+                let pair = (([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], port).into());
+                let cookie = iss(secret, pair, Seq::new(theirs), 9).get();
+                (cookie >> ENDS_BITS ^ cookie) & ((1 << ENDS_BITS) - 1) == 0
+            })
+        };
+        assert!([0, 1, 9, 1 << 31].into_iter().all(|theirs| !same(theirs)));
+    }
+
     /// What a SYN offers is known again from the answer to the cookie, if the settings have it.
     #[test]
     fn cookies_keep_what_was_offered() {

@@ -326,6 +326,19 @@ fn text_with_a_block_tells_of_a_loss_after_a_timeout() {
     assert!(places(&script.get(answer)).contains(&1));
 }
 
+/// Duplicates that came while a timeout was repaired say nothing of what is on its way after it.
+#[test]
+fn duplicates_during_a_timeout_do_not_count_on() {
+    let mut script = without_sack();
+    assert_eq!(script.write(14_600).len(), 10);
+    script.wait(300_000);
+    for _ in 0..3 {
+        script.get(script.ack(OURS));
+    }
+    // Three have gone for them, and the window is two.
+    assert!(script.get(script.ack(OURS + FULL)).is_empty());
+}
+
 /// What has arrived by selective acknowledgements is not sent again after a timeout.
 #[test]
 fn a_timeout_leaves_out_what_has_arrived() {
@@ -333,15 +346,14 @@ fn a_timeout_leaves_out_what_has_arrived() {
     assert_eq!(script.write(14_600).len(), 10);
     script.now += 10_000;
     script.get(sack(&script, 0, &[(6, 8)]));
-    let mut again = places(&script.next().1);
-    while !again.ends_with(&[0]) {
-        again = places(&script.next().1);
-    }
+    let again = script.wait(300_000);
+    assert!(again.len() > 1 && again.last().unwrap().1.seq.get() == OURS);
     let mut sent = Vec::new();
     for acked in [1, 2, 3, 4, 5, 6, 8, 9] {
         script.now += 10_000;
         sent.extend(places(&script.get(sack(&script, acked, &[]))));
     }
+    eprintln!("KEEP {sent:?}");
     assert!(sent.contains(&5) && sent.contains(&8), "{sent:?}");
     assert!(!sent.contains(&6) && !sent.contains(&7), "{sent:?}");
 }
@@ -368,6 +380,8 @@ fn a_first_segment_goes_again_although_it_cannot_be_cut() {
 
 /// RFC 5681, section 3.1: a timeout halves what slow start leads to, or nearly, also while timeouts
 /// are still long from others.
+// What leaves is counted with the windows of CUBIC, which are not halved.
+#[cfg(feature = "cubic")]
 #[test]
 fn each_first_timeout_reduces_the_threshold() {
     let mut script = Script::established();
@@ -384,7 +398,7 @@ fn each_first_timeout_reduces_the_threshold() {
         script.get(script.ack(OURS + round * FULL));
     }
     let window = window(&mut script);
-    assert!(window < 5, "{window}");
+    assert_eq!(window, 2);
 }
 
 /// RFC 8985, section 7.2: no tail loss probe while a repair goes on.

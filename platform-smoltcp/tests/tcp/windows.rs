@@ -293,16 +293,26 @@ fn one_segment_is_not_for_the_device_to_cut() {
     }
 }
 
-/// A FIN without text that goes again is as it was.
+/// What goes again is as it was: text, text with a FIN, or a FIN alone.
 #[test]
-fn an_end_that_goes_again_is_as_it_was() {
-    let mut script = Script::established();
-    script.host.tcp.shutdown();
-    let sent = script.sent();
-    assert_eq!(sent[0].flags, Flags::FIN | Flags::ACK);
-    let again = script.wait(3_000_000);
-    assert!(again.len() >= 3);
-    assert!(again.iter().all(|(_, packet)| *packet == sent[0]));
+fn what_goes_again_is_as_it_was() {
+    let (ack, text) = (Flags::ACK, Flags::ACK | Flags::PSH);
+    for (len, ends, flags) in [
+        (9, false, text),
+        (9, true, text | Flags::FIN),
+        (0, true, ack | Flags::FIN),
+    ] {
+        let mut script = Script::established();
+        script.host.send(&vec![1; len]);
+        if ends {
+            script.host.tcp.shutdown();
+        }
+        let sent = script.sent();
+        assert_eq!((sent.len(), sent[0].flags), (1, flags));
+        let again = script.wait(3_000_000);
+        assert!(again.len() >= 3);
+        assert!(again.iter().all(|(_, packet)| *packet == sent[0]));
+    }
 }
 
 /// RFC 9293, section 3.10.7.4: a refused connection says so.
