@@ -128,3 +128,22 @@ fn the_public_key_of_another_is_told() {
         assert_eq!(by_aws_lc(&key), taken);
     }
 }
+
+/// What holds no such key is told from what is no document of a key: one that is encrypted begins
+/// with an algorithm (RFC 5958, section 3), any key with a version.
+#[test]
+fn what_a_document_is_otherwise_is_told() {
+    for (document, error) in [
+        (der(0x30, &[der(0x30, &[])]), KeyError::Encrypted),
+        (der(0x30, &[vec![2, 1, 0]]), KeyError::OtherKind),
+        (der(0x30, &[vec![4, 1, 0]]), KeyError::Malformed),
+        (der(0x30, &[]), KeyError::Malformed),
+        (
+            [der(0x30, &[vec![2, 1, 0]]), vec![0]].concat(),
+            KeyError::Malformed,
+        ),
+        (Vec::new(), KeyError::Malformed),
+    ] {
+        assert_eq!(by_the_core(&document), Err(error), "{document:?}");
+    }
+}
