@@ -303,7 +303,16 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         visit::visit_expr_binary(self, item);
     }
 
+    fn visit_arm(&mut self, item: &'ast Arm) {
+        if self.is_compiled(&item.attrs) {
+            visit::visit_arm(self, item);
+        }
+    }
+
     fn visit_expr_if(&mut self, item: &'ast ExprIf) {
+        if !self.is_compiled(&item.attrs) {
+            return;
+        }
         if !is_injected(&item.cond) {
             return visit::visit_expr_if(self, item);
         }
