@@ -309,6 +309,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         if !injected_bug!(SecondEnd) {
             slot.flags.set(Flags::END_READ);
         }
+        // Which by default ends our direction too, and so closes the socket.
         self.call(id, |socket, ext| handler.on_end(socket, ext));
         self.after_peer_fin(id);
     }
