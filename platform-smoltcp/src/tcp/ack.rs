@@ -519,9 +519,8 @@ impl Connection {
         let both = told.repeated || (told.duplicate && !beyond);
         if !again || both {
             self.marks.clear(Marks::TAIL_PROBE_OUT);
-        } else if beyond {
-            // The probe has repaired a loss, which nothing else tells of. What acknowledges the
-            // probe and no more may answer the original, and a duplicate may yet follow.
+        } else if beyond || self.board.is_empty() {
+            // The probe has repaired a loss, which nothing else tells of.
             self.marks.clear(Marks::TAIL_PROBE_OUT);
             if self.phase == Phase::Open {
                 let (flight, mss) = (told.flight, self.segment_len());
