@@ -612,32 +612,35 @@ fn who_found_no_place_is_parked_when_another_gives_way() {
     assert_eq!(gone, Err(Error::TimedOut));
 }
 
-/// An error that was reported while a socket waits for an input is told behind what came before it.
-#[test]
-fn an_error_waits_for_what_cannot_be_read_yet() {
+/// A stage; a socket that has a part of a record in the only input, and one that waits for that;
+/// and what has come for the latter.
+fn one_waits() -> (Stage, [TlsSocket<()>; 2], Vec<u8>) {
     let mut stage = Stage::<false>::new::<4, 1, 4>();
     let [mut holder, mut waiting] = core::array::from_fn(|_| stage.connect());
     assert!(stage.takes_part(&mut holder.0, &mut holder.1));
     let record = waiting.1.record(b"before");
     assert_eq!(stage.recv(&mut waiting.0, &record).0, Ok(Recv::Pending));
+    (stage, [holder.0, waiting.0], record)
+}
+
+/// An error that was reported while a socket waits for an input is told behind what came before it.
+#[test]
+fn an_error_waits_for_what_cannot_be_read_yet() {
+    let (mut stage, [mut holder, mut waiting], record) = one_waits();
     stage.below().answers.take_error = [Some(Error::Reset)].into();
-    assert_eq!(stage.layer.take_error(&mut waiting.0), None);
-    stage.layer.abort(&mut holder.0);
-    assert_eq!(stage.recv(&mut waiting.0, &record).1, b"before");
-    assert_eq!(stage.layer.take_error(&mut waiting.0), Some(Error::Reset));
+    assert_eq!(stage.layer.take_error(&mut waiting), None);
+    stage.layer.abort(&mut holder);
+    assert_eq!(stage.recv(&mut waiting, &record).1, b"before");
+    assert_eq!(stage.layer.take_error(&mut waiting), Some(Error::Reset));
 }
 
 /// Its turn has come, and it is told what there is.
 #[test]
 fn an_error_is_told_when_the_turn_of_a_socket_has_come() {
-    let mut stage = Stage::<false>::new::<4, 1, 4>();
-    let [mut holder, mut waiting] = core::array::from_fn(|_| stage.connect());
-    assert!(stage.takes_part(&mut holder.0, &mut holder.1));
-    let record = waiting.1.record(b"before");
-    assert_eq!(stage.recv(&mut waiting.0, &record).0, Ok(Recv::Pending));
-    stage.layer.abort(&mut holder.0);
+    let (mut stage, [mut holder, mut waiting], _) = one_waits();
+    stage.layer.abort(&mut holder);
     stage.below().answers.take_error = [Some(Error::Reset)].into();
-    assert_eq!(stage.layer.take_error(&mut waiting.0), Some(Error::Reset));
+    assert_eq!(stage.layer.take_error(&mut waiting), Some(Error::Reset));
 }
 
 /// A client is open when its last message has been taken, and not before.

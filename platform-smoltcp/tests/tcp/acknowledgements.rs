@@ -71,15 +71,21 @@ fn blocks_of_what_is_not_on_its_way_say_nothing() {
     assert_eq!(places(&sent), [10], "a duplicate and no more");
 }
 
-/// RFC 8985, section 6.2, step 2: what was sent again and acknowledged tells of what was sent
-/// before it.
-#[test]
-fn what_was_sent_before_a_repair_is_lost_with_it() {
+/// Ten segments are on their way, the first of which was lost and has gone again.
+fn repairing() -> Script {
     let mut script = Script::established();
     script.write(14_600);
     script.now += 10_000;
     assert_eq!(places(&script.get(sack(&script, 0, &[(1, 4)]))), [0]);
     script.now += 10_000;
+    script
+}
+
+/// RFC 8985, section 6.2, step 2: what was sent again and acknowledged tells of what was sent
+/// before it.
+#[test]
+fn what_was_sent_before_a_repair_is_lost_with_it() {
+    let mut script = repairing();
     assert_eq!(places(&script.get(sack(&script, 4, &[]))), [4, 5, 6]);
 }
 
@@ -404,11 +410,7 @@ fn each_first_timeout_reduces_the_threshold() {
 /// RFC 8985, section 7.2: no tail loss probe while a repair goes on.
 #[test]
 fn no_probe_is_waited_for_in_a_repair() {
-    let mut script = Script::established();
-    script.write(14_600);
-    script.now += 10_000;
-    assert_eq!(places(&script.get(sack(&script, 0, &[(1, 4)]))), [0]);
-    script.now += 10_000;
+    let mut script = repairing();
     assert_eq!(places(&script.get(sack(&script, 4, &[]))), [4, 5, 6]);
     assert!(script.next().0 >= 200_000);
 }

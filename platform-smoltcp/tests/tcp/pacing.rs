@@ -1,12 +1,12 @@
 //! Pacing: segments leave in their time and not in bursts, which short queues are spared, and bulk
 //! data loses nothing by it. Deadlines come true as in the stack's timing wheel.
 
-use usockets_smoltcp::tcp::{Block, Flags, Seq, Settings};
+use usockets_smoltcp::tcp::{Block, Seq, Settings};
 
-use crate::host::{Host, Packet};
+use crate::host::Host;
 use crate::net::{Count, Link, Net};
 use crate::paths::{CELLS, Cell, Row, compare};
-use crate::script::{IRS, ISS, MSS, OURS, Script, options};
+use crate::script::{MSS, OURS, Script, options};
 
 /// Microseconds of a tick of the timing wheel.
 const TICK: u64 = 1_024;
@@ -248,19 +248,20 @@ fn what_does_not_leave_at_its_time_is_not_waited_for() {
     assert_eq!(script.sent().len(), 1);
 }
 
+/// Opens a connection over a device that cuts large segments to size, in a round trip of so many
+/// microseconds.
+fn over_a_device_that_cuts(pacing: bool, round_trip: u64) -> Script {
+    let mut host = Host::new(65_536, 65_535);
+    host.segment_max = 65_000;
+    let settings = Script::plain().pacing(pacing);
+    Script::accepted_in(round_trip, host, &settings, options(true))
+}
+
 /// Near the threshold what a window allows leaves more slowly than in slow start.
 #[cfg(feature = "cubic")]
 #[test]
 fn the_rate_is_lower_near_the_threshold() {
-    let mut host = Host::new(65_536, 65_535);
-    host.segment_max = 65_000;
-    let mut script = Script::with(host);
-    let syn = Packet::new(Flags::SYN, IRS, 0).options(options(true));
-    let (now, settings) = (script.now(), Script::plain().pacing(true));
-    script.host.accept(now, &settings, ISS, &syn);
-    script.sent();
-    script.now += 4_000;
-    script.get(script.ack(OURS));
+    let mut script = over_a_device_that_cuts(true, 4_000);
     script.write(14_600);
     script.wait(3_000);
     script.now += 1_000;
@@ -290,15 +291,7 @@ fn what_a_device_cuts_is_cut_to_the_rate() {
         (false, 4_000, 10),
     ];
     for (pacing, round_trip, segments) in cases {
-        let mut host = Host::new(65_536, 65_535);
-        host.segment_max = 65_000;
-        let mut script = Script::with(host);
-        let syn = Packet::new(Flags::SYN, IRS, 0).options(options(true));
-        let (now, settings) = (script.now(), Script::plain().pacing(pacing));
-        script.host.accept(now, &settings, ISS, &syn);
-        script.sent();
-        script.now += round_trip;
-        script.get(script.ack(OURS));
+        let mut script = over_a_device_that_cuts(pacing, round_trip);
         script.host.send(&vec![1; 20_000]);
         let first = script.host.poll(script.now()).unwrap();
         assert_eq!(first.payload_len, segments * u32::from(MSS));

@@ -49,6 +49,16 @@ impl Script {
 
     /// A connection that has accepted a peer with the given settings and options on its SYN.
     pub(crate) fn accepted(host: Host, settings: &Settings, options: Options) -> Self {
+        Self::accepted_in(10_000, host, settings, options)
+    }
+
+    /// … in a round trip of so many microseconds.
+    pub(crate) fn accepted_in(
+        round_trip: u64,
+        host: Host,
+        settings: &Settings,
+        options: Options,
+    ) -> Self {
         let mut script = Self::with(host);
         script.peer_clock = options.timestamps.map(|stamps| stamps.value);
         let syn = Packet::new(Flags::SYN, IRS, 0).options(options);
@@ -57,7 +67,7 @@ impl Script {
         let answer = script.sent();
         assert_eq!(answer.len(), 1);
         assert!(answer[0].has(Flags::SYN | Flags::ACK));
-        script.now += 10_000;
+        script.now += round_trip;
         assert!(script.get(script.ack(OURS)).is_empty());
         assert!(script.events.has(Events::ESTABLISHED));
         script

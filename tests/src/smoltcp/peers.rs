@@ -14,13 +14,6 @@ pub const WITHOUT_PEERS: [&str; 3] = [
     "--toggle-collect=*peers*State*read*",
     "--collect-atstart=yes",
 ];
-/// Returns the processor time of this thread, in nanoseconds.
-#[cfg(target_os = "linux")]
-pub fn cpu_nanos() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 /// Payload of one message.
 pub const MESSAGE: usize = 64;
 const HEADERS: usize = 40;
@@ -372,4 +365,11 @@ impl PollDevice for Peers {
         self.pass(1);
         Instant::from_micros(self.micros.get())
     }
+}
+
+/// Returns the processor time of this thread, in nanoseconds.
+#[cfg(target_os = "linux")]
+pub fn cpu_nanos() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
