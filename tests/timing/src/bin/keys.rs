@@ -35,7 +35,7 @@ fn main() {
 fn spread(mut crypto: impl Crypto, suite: Suite, samples: usize, seed: u64) -> f64 {
     let mut rng = BenchRng::seed_from_u64(seed);
     let keys: [[u8; 32]; KEYS] = core::array::from_fn(|_| rng.random());
-    let mut times: Vec<(usize, f64)> = Vec::with_capacity(samples * KEYS);
+    let mut times = vec![Vec::with_capacity(2 * samples); KEYS];
     for nth in 0..samples * KEYS + WARM_UP {
         let which = rng.next_u32() as usize % KEYS;
         let (key, mut data) = (black_box(&keys)[which], [9; 64]);
@@ -44,28 +44,27 @@ fn spread(mut crypto: impl Crypto, suite: Suite, samples: usize, seed: u64) -> f
         black_box(sealed.expect("it seals"));
         let nanos = start.elapsed().as_nanos();
         if nth >= WARM_UP {
-            times.push((which, nanos as f64));
+            times[which].push(nanos as f64);
         }
     }
     // The longest were interrupted.
-    let mut sorted: Vec<f64> = times.iter().map(|(_, nanos)| *nanos).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let longest = sorted[sorted.len() * 93 / 100];
-    times.retain(|(_, nanos)| *nanos <= longest);
-    let (mean, variance) = moments(times.iter().map(|(_, nanos)| *nanos));
-    let squares = (0..KEYS).map(|key| {
-        let own = times.iter().filter(|(which, _)| *which == key);
-        let count = own.clone().count() as f64;
-        let (own, _) = moments(own.map(|(_, nanos)| *nanos));
-        (own - mean).powi(2) / (variance / count)
+    let mut all = times.concat();
+    all.sort_unstable_by(f64::total_cmp);
+    let longest = all[all.len() * 93 / 100];
+    all.retain(|nanos| *nanos <= longest);
+    let (mean, variance) = moments(&all);
+    let squares = times.iter_mut().map(|own| {
+        own.retain(|nanos| *nanos <= longest);
+        let (own_mean, _) = moments(own);
+        (own_mean - mean).powi(2) / (variance / own.len() as f64)
     });
     squares.sum::<f64>() / (KEYS - 1) as f64
 }
 
 /// Returns mean and variance.
-fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let count = values.clone().count() as f64;
-    let mean = values.clone().sum::<f64>() / count;
-    let squares = values.map(|value| (value - mean).powi(2));
+fn moments(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
     (mean, squares.sum::<f64>() / count)
 }
