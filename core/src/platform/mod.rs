@@ -223,11 +223,20 @@ pub trait Platform {
         Ok(Progress::Done)
     }
 
-    /// Returns why a connection broke, and forgets it (`SO_ERROR`, `socket(7)`). Asked of sockets
-    /// that were reported with [`Readiness::ERROR`] and are not read any more.
+    /// Returns why a connection broke, and may forget it (`SO_ERROR`, `socket(7)`).
     ///
-    /// `None` when it did not break, and when something that came before still has to be
-    /// received: it is then reported as readable.
+    /// The loop asks at most once for each report of [`Readiness::ERROR`], and only of an open
+    /// connection that the program has paused, reads on demand or has read to the peer's end. Any
+    /// other is read until [`Self::recv`] fails. A layer may ask of any open connection.
+    ///
+    /// | the connection | the answer | what follows |
+    /// |---|---|---|
+    /// | broke, also while bytes are unread | why | they are delivered, then it closes for that |
+    /// | did not break | `None` | no question before the next report of `ERROR` |
+    /// | broke behind bytes that a layer cannot receive yet | `None` | the same |
+    ///
+    /// In the last case the layer reports `ERROR` again once it can receive them. If it did not, a
+    /// connection that the program has paused would keep its slot.
     fn take_error(&mut self, socket: &mut Self::Socket) -> Option<Error>;
 
     /// Receives into `buffer`, which is not empty.

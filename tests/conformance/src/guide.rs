@@ -33,9 +33,11 @@
 //! both are wrong, `back_pressure::a_slow_reader_gets_everything` among them.
 //!
 //! # What is `take_error` asked of while bytes are unread?
-//! Of a paused socket, which is reported with `ERROR` and closes without reading. Say why it broke,
-//! and keep the error for `recv`, which delivers the bytes first. A platform that answers `None`
-//! until all is read keeps such a slot for ever. Found by
+//! Of a paused socket, or one that is read on demand, which is reported with `ERROR`. Say why it
+//! broke: the bytes are then delivered, although the program has paused, and the socket closes for
+//! that reason when `recv` has nothing more. The loop asks at most once for each report of `ERROR`,
+//! so a platform that answers `None` until all is read keeps the slot of a paused socket for ever.
+//! Of a socket that is read nothing is asked: there `recv` fails after the last byte. Found by
 //! `broken_connections::a_paused_socket_that_broke_delivers_what_came_and_closes`.
 //!
 //! # May a connect to a listener whose queue is full open?

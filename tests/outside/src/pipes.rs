@@ -120,7 +120,7 @@ impl Platform for Pipes {
     }
 
     fn take_error(&mut self, socket: &mut Pipe) -> Option<Error> {
-        // Also while bytes are unread: a paused socket closes without reading them.
+        // Also while bytes are unread: they are delivered then, though the program has paused.
         self.at(*socket, |end, _| end.afterwards).err()
     }
 
