@@ -119,7 +119,8 @@ impl Linux {
         if waiting.listener == listener.get()?.as_raw_fd() {
             return Ok(Some((waiting.fd, waiting.peer)));
         }
-        // Of another listener. There is no place for a second, so see whether there is need.
+        // Of another listener. Only one fits here: try whether epoll has room again before
+        // accepting one that might have to wait as well.
         let mark = EventData::new_u64(WAKER);
         let result = epoll::add(&self.epoll, &waiting.fd, mark, EventFlags::empty());
         let _ = epoll::delete(&self.epoll, &waiting.fd);

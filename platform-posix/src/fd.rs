@@ -9,7 +9,7 @@ use core::{hint, mem};
 use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use usockets::Error;
 
-/// Most connections taken from a listener between two waits.
+/// Most connections taken from a listener between two waits, less the first.
 const BURST_MAX: u8 = 31;
 
 /// The kernel's side of one pool slot: a descriptor and what it is. Eight bytes, all zero while
@@ -23,8 +23,8 @@ pub struct Fd {
     /// Of a listener: the wait after which it last accepted. Of a connection that is open: the
     /// error that it still has to tell, see [`Self::keep_error`].
     wait_or_error: u8,
-    /// Of a listener: how many connections to take without waiting in between, which grows while
-    /// they keep coming. Of a connection to this host: one half of the port it goes to.
+    /// Of a listener: how many connections to take without waiting in between, less the first; it
+    /// grows while they keep coming. Of a connection to this host: one half of the port it goes to.
     burst: u8,
     /// Of a listener: what is left of `burst`. Of a connection to this host: the other half. Of a
     /// datagram socket: what the platform notes.
@@ -182,8 +182,8 @@ impl Fd {
         }
     }
 
-    /// Starts counting what a listener accepts, before wait number `wait` of its platform, which
-    /// wraps.
+    /// Starts counting what a listener accepts that is made after wait number `wait` of its
+    /// platform, which wraps.
     pub const fn start_counting(&mut self, wait: u8) {
         self.wait_or_error = wait.wrapping_sub(1);
     }
@@ -191,9 +191,10 @@ impl Fd {
     /// Counts a connection accepted after wait number `wait`. Returns true if the listener's burst
     /// is over: the next connection is taken after another wait.
     ///
-    /// Nothing is lost by that, as the listener is level-triggered and reported again. A burst is
-    /// one connection at first. Each time that the listener accepts after two waits in a row it
-    /// doubles, up to a bound, so that a busy listener does not cost a wait for each connection.
+    /// Nothing is lost by that, as the listener is level-triggered and reported again. The first
+    /// burst is of one connection, as is one that comes after a wait without any. While the
+    /// listener accepts after every wait they are of 1, 2, 4, 8, 16, then 32, so that a busy one
+    /// does not cost a wait for each connection.
     pub const fn count_accepted(&mut self, wait: u8) -> bool {
         if self.wait_or_error == wait {
             self.left = self.left.saturating_sub(1);
