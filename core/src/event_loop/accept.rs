@@ -1,10 +1,10 @@
 //! Taking connections, and who gets a slot when there are too few.
 //!
 //! A free slot goes to whoever claims it, with three exceptions for listeners. One that waits for a
-//! slot gets the next that becomes free, in turn ([`WaitingListeners`]); others take from what is
-//! left beyond that. A listener leaves its [`reserve`](crate::Endpoint::reserve) to others. And one
-//! that evicts takes the slot of the socket that it closed in the same step, so that nobody comes
-//! between.
+//! slot gets the next that becomes free, first come, first served ([`WaitingListeners`]); others
+//! take from what is left beyond that. A listener leaves its [`reserve`](crate::Endpoint::reserve)
+//! to others. And one that evicts takes the slot of the socket that it closed in the same step, so
+//! that nobody comes between.
 //!
 //! [`WaitingListeners`]: crate::pool::waiting::WaitingListeners
 
@@ -59,7 +59,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
     /// Takes the connections that wait at a listener, up to a bound.
     pub(super) fn accept(&mut self, handler: &mut H, listener: SocketId) {
         self.accept_some(handler, listener);
-        self.state.waiting.end_listener_turn(self.slots, listener);
+        self.state.waiting.end_try(self.slots, listener);
     }
 
     fn accept_some(&mut self, handler: &mut H, listener: SocketId) {
@@ -80,7 +80,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             match self.accept_one(handler, listener) {
                 Attempt::Taken => has_any = true,
                 Attempt::Nobody => {
-                    if self.state.waiting.is_turn_of(listener) {
+                    if self.state.waiting.is_trying(listener) {
                         // The slot that was kept for it is there for those behind it.
                         self.state.note_room();
                     }
@@ -95,7 +95,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
             }
         }
-        self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
+        self.continue_later(handler, listener, last_error.filter(|_| !has_any));
     }
 
     /// Returns whether a listener may take another connection.
@@ -159,7 +159,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             Err(Error::Exhausted) => return self.give_back_unused(id, Attempt::Exhausted),
             Err(error) => return self.give_back_unused(id, Attempt::Failed(error)),
         };
-        // One that is muted is not reported again, so only "none" ends its turn.
+        // One that is muted is not reported again, so it is asked until it says "none".
         if drained && !from.flags.any(Flags::MUTED) {
             from.flags.clear(Flags::READABLE);
         }
@@ -216,8 +216,9 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         self.state.give_back(self.slots, id);
     }
 
-    /// Comes back to a listener whose turn is over, in which nothing but this error came of it.
-    fn end_listeners_turn(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
+    /// Serves a listener again later, which has used up its attempts of this iteration; `stuck` if
+    /// nothing but this error came of them.
+    fn continue_later(&mut self, handler: &mut H, listener: SocketId, stuck: Option<Error>) {
         match stuck {
             // Maybe not about the connections but about the listener: do not spin on it.
             Some(error) => self.stall(handler, listener, error, false),
@@ -225,7 +226,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
         }
     }
 
-    /// Ends the turn of a listener whose queue is empty: the platform's next report counts again.
+    /// Has a listener whose queue is empty wait for the platform's next report.
     fn on_queue_empty(&mut self, listener: SocketId) {
         let Some(slot) = find_known(self.slots, listener) else {
             return;
@@ -356,11 +357,11 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
                 }
             }
         }
-        self.end_listeners_turn(handler, listener, last_error.filter(|_| !has_any));
+        self.continue_later(handler, listener, last_error.filter(|_| !has_any));
     }
 
     /// Stops accepting until a slot is freed or, if the platform is exhausted, for a while. One
-    /// that `took_none` in its turn, as somebody else took the slot, keeps its place.
+    /// that `took_none`, as somebody else took the slot, keeps its place.
     fn stall(&mut self, handler: &mut H, listener: SocketId, error: Error, took_none: bool) {
         let Some(slot) = find_known(self.slots, listener) else {
             return;
@@ -378,7 +379,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             .waiting
             .push(self.slots, listener, for_slot, keeps_place);
         if error == Error::Exhausted {
-            // Nothing is left for those behind it, whose turns are kept.
+            // Nothing is left for those behind it, which keep their places.
             self.state.waiting.stop_resuming();
         }
         if error != Error::Full || !muted {
@@ -427,7 +428,7 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             let admission = Admission::from_bits(slot.admission());
             free > admission.reserve || admission.when_full == WhenFull::EvictIdle
         };
-        let Some(id) = self.state.waiting.begin_turn(self.slots, can_use) else {
+        let Some(id) = self.state.waiting.begin_try(self.slots, can_use) else {
             return false;
         };
         if let Some(slot) = find(self.slots, id) {

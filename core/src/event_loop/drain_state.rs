@@ -13,7 +13,8 @@ const LOOKS_MAX: u32 = 250;
 /// Time from the opening of a connection to when it is told, if others have been told before, in
 /// microseconds: as long as nothing has come before all are told.
 const LATE_MICROS: u64 = 10_000;
-/// Such connections that are known by name; of more, all are told.
+/// Late connections that are remembered one by one. If there are more, every connection that has
+/// not ended its direction gets `on_drain` again.
 const LATE_MAX: usize = 4;
 
 /// How far a loop that drains has come.

@@ -434,7 +434,7 @@ impl<'s, P: Platform, H: Handler<P>> Loop<'s, P, H> {
         if retry != NEVER && retry <= self.state.now_micros(&self.platform) {
             self.state.waiting.retry_now();
         }
-        if self.state.waiting.has_next() && !self.state.waiting.has_turn() {
+        if self.state.waiting.has_next() && !self.state.waiting.is_any_trying() {
             self.resume_listener();
         }
         if self.state.drain.has_work() {

@@ -27,13 +27,13 @@ impl<P: Platform, H: Handler<P>> Loop<'_, P, H> {
             self.net_now().abort(id, 0);
         }
         if let Some(id) = turn.id {
-            self.state.waiting.end_listener_turn(self.slots, id);
+            self.state.waiting.end_try(self.slots, id);
             self.after_unwinding(id, turn.has_more, turn.reported.unwrap_or_default());
         }
     }
 
-    /// Has a socket dispatched again, with what its turn had still to do. Facts that are reported
-    /// twice do no harm.
+    /// Has a socket dispatched again, with what its turn had still to do: `next_own_work` hands it
+    /// to `dispatch`, which begins a new turn. Facts that are reported twice do no harm.
     fn after_unwinding(&mut self, id: SocketId, has_more: bool, rest: Readiness) {
         let Some(slot) = find(self.slots, id) else {
             return;

@@ -26,21 +26,24 @@ const TIME_MAX: u64 = u64::MAX >> 1;
 ///
 /// | field | set by | cleared by | otherwise |
 /// |---|---|---|---|
-/// | `clock` | who first asks for the time | each wait, `net()` | not cleared: time stands still |
+/// | `clock` | who asks for the time | `poll`, `net`, `all_sockets` | not cleared: time stops |
 /// | `free_list` | `claim` takes a slot | `give_back` | not cleared: the pool runs out |
 /// | `run_queue` | who finds work left | `pop`, in the next iteration | not set: a socket stalls |
 /// | `closing` | `close` | `report_closes` | not set: an `on_close` is not made |
-/// | `waiting` | `stall`, `unmute` | `end_listener_turn`, `give_back` | not set: a listener stops |
+/// | `waiting` | `stall`, `unmute` | `end_try`, `give_back` | not set: a listener stops |
 /// | `wheel` | timeouts and timers | `expire`, `close`, `give_back` | not set: a call is not made |
-/// | `cork` | `Net::cork` | `flush_and_uncork` | not cleared: nobody else can cork |
-/// | `drain` | `Net::drain` | never: it ends as `Over` | |
-/// | `turn` | who serves a socket | `end_turn`, `recover` | not cleared: others get it |
-/// | `half_done` | a call that opens or closes | its end, or see there | not set: a slot is lost |
+/// | `cork` | `Net::cork` | `flush_and_uncork`, `discard_cork` | not cleared: no other can cork |
+/// | `drain` | `Net::drain`, also from `Over` | never: it ends as `Over` | |
+/// | `turn` | who serves a socket | `end_turn`, `recover` | not cleared: see below |
+/// | `half_done` | an opening or closing call | `take`, see below | not set: a slot is lost |
 /// | `stats` | who counts | never | |
 /// | `has_reports` | `Unserved`, if a call unwinds | `recover` | not cleared: no wait again |
 /// | `has_end_work` | who leaves such work | `do_end_work` | not set: the work waits for ever |
 /// | `needs_more` | what leaves more to do | `end_turn`, `recover` | not set: a turn ends early |
 /// | `keep_alive` | `Net::keep_alive` | the same call | not set: `run` returns too early |
+///
+/// A `turn` that is not cleared has the next socket served with this one's reads and readiness.
+/// `half_done` is taken after the call; if that unwound, by `recover` or `do_end_work`.
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct State {

@@ -99,7 +99,9 @@ impl Phase {
 /// | 14 | `PULL` | `LISTEN_PAUSED` | `PULL`, always |
 /// | 15 | `READABLE_REPORTED` | | `READABLE_REPORTED` |
 ///
-/// A timer has none, and a foreign descriptor none for longer than a report is served.
+/// `QUEUED` outlives the socket: a slot that is given back while it is queued keeps it, whatever
+/// takes the slot next (`FreeList::claim`). But for that a timer has no flag, and a foreign
+/// descriptor none for longer than a report is served.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Flags(u16);
 

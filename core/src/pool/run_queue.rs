@@ -74,7 +74,8 @@ impl RunQueue {
         invariant!(self.serving == 0, "an iteration serves the whole queue");
     }
 
-    /// Takes the next socket to serve; skips slots whose socket has closed since.
+    /// Takes the next socket to serve; skips slots that are free by now. If another socket has
+    /// taken the slot since, that one is returned: serving it with nothing reported does no harm.
     #[cold]
     #[inline(never)]
     pub(crate) fn pop<S, C>(&mut self, slots: &mut [Slot<S, C>]) -> Option<SocketId> {

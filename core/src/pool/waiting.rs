@@ -10,9 +10,9 @@ use crate::pool::wheel::NEVER;
 /// The listeners that stopped accepting because the pool was full or the platform exhausted: first
 /// come, first served.
 ///
-/// When slots become free, each that waits gets its turn, one in an iteration, and goes behind the
-/// others if it has to wait again. It keeps its place on the list until its turn is over, and after
-/// it too if the turn brought nothing, or the slots that are free are of no use to it.
+/// When slots become free, each that waits tries again, one in an iteration, and goes behind the
+/// others if it has to wait again. It keeps its place on the list until its try is over, and after
+/// it too if the try brought nothing, or the slots that are free are of no use to it.
 #[derive(Debug)]
 #[cfg_attr(feature = "search", derive(Clone))]
 pub(crate) struct WaitingListeners {
@@ -21,9 +21,9 @@ pub(crate) struct WaitingListeners {
     tail: u32,
     /// How many are on the list.
     count: u32,
-    /// The listener whose turn it is, plus one: what it accepts now it takes from nobody.
-    turn: u32,
-    /// How many are still to get their turn for what became free.
+    /// The listener that tries now, plus one: what it accepts it takes from nobody.
+    trying: u32,
+    /// How many are still to try for what became free.
     to_resume: u32,
     /// When all try again although nothing became free, in microseconds, or [`NEVER`].
     retry: u64,
@@ -35,7 +35,7 @@ impl Default for WaitingListeners {
             head: 0,
             tail: 0,
             count: 0,
-            turn: 0,
+            trying: 0,
             to_resume: 0,
             retry: NEVER,
         }
@@ -43,17 +43,17 @@ impl Default for WaitingListeners {
 }
 
 impl WaitingListeners {
-    /// Returns true if one is to get its turn at the end of the iteration.
+    /// Returns true if one is to try at the end of the iteration.
     pub(crate) const fn has_next(&self) -> bool {
         self.to_resume > 0 && self.head != 0
     }
 
-    /// Gives each that waits its turn, as something became free.
+    /// Has each that waits try, as something became free.
     pub(crate) const fn resume_all(&mut self) {
         self.to_resume = self.count;
     }
 
-    /// Gives no further turns until something becomes free again.
+    /// Has none try until something becomes free again.
     pub(crate) const fn stop_resuming(&mut self) {
         self.to_resume = 0;
     }
@@ -68,13 +68,13 @@ impl WaitingListeners {
         self.retry = self.retry.min(micros);
     }
 
-    /// Gives each that waits its turn, as the time for it has come.
+    /// Has each that waits try, as the time for it has come.
     pub(crate) const fn retry_now(&mut self) {
         self.retry = NEVER;
         self.resume_all();
     }
 
-    /// Puts a listener behind all that wait, or leaves one whose turn it was where it is, if it
+    /// Puts a listener behind all that wait, or leaves one that tried where it is, if it
     /// `keeps_place`; `for_slot` if a free slot is all that it waits for.
     pub(crate) fn push<S, C>(
         &mut self,
@@ -83,7 +83,7 @@ impl WaitingListeners {
         for_slot: bool,
         keeps_place: bool,
     ) {
-        if self.is_turn_of(id) && !keeps_place {
+        if self.is_trying(id) && !keeps_place {
             self.remove(slots, id.index());
         }
         let tail = self.tail;
@@ -112,8 +112,8 @@ impl WaitingListeners {
     }
 
     /// Finds the one that has waited longest, of those that wait for something else than a slot and
-    /// those that `can_use` the slots that are free now; it is its turn then.
-    pub(crate) fn begin_turn<S, C>(
+    /// those that `can_use` the slots that are free now; it tries then.
+    pub(crate) fn begin_try<S, C>(
         &mut self,
         slots: &[Slot<S, C>],
         can_use: impl Fn(&Slot<S, C>) -> bool,
@@ -127,7 +127,7 @@ impl WaitingListeners {
             let slot = slots.get(to_index(index))?;
             if slot.bucket == WAITING || can_use(slot) {
                 self.to_resume = self.to_resume.saturating_sub(1);
-                self.turn = link;
+                self.trying = link;
                 return id_of(slots, index);
             }
             link = slot.next;
@@ -136,22 +136,22 @@ impl WaitingListeners {
         None
     }
 
-    /// Returns true while a listener has its turn.
-    pub(crate) const fn has_turn(&self) -> bool {
-        self.turn != 0
+    /// Returns true while a listener tries.
+    pub(crate) const fn is_any_trying(&self) -> bool {
+        self.trying != 0
     }
 
-    /// Returns true while it is this listener's turn.
-    pub(crate) const fn is_turn_of(&self, id: SocketId) -> bool {
-        self.turn == id.index().wrapping_add(1)
+    /// Returns true while this listener tries.
+    pub(crate) const fn is_trying(&self, id: SocketId) -> bool {
+        self.trying == id.index().wrapping_add(1)
     }
 
-    /// Ends a listener's turn, if it is its. It waits no longer, unless it was stalled again.
-    pub(crate) fn end_listener_turn<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
-        if !self.is_turn_of(id) {
+    /// Ends the try of this listener, if it tries. It waits no longer, unless it was stalled again.
+    pub(crate) fn end_try<S, C>(&mut self, slots: &mut [Slot<S, C>], id: SocketId) {
+        if !self.is_trying(id) {
             return;
         }
-        self.turn = 0;
+        self.trying = 0;
         let slot = slots.get(to_index(id.index()));
         if slot.is_some_and(|slot| !slot.flags.any(Flags::STALLED)) {
             self.remove(slots, id.index());
@@ -166,7 +166,7 @@ impl WaitingListeners {
         id: SocketId,
         can_use: impl Fn(&Slot<S, C>) -> bool,
     ) -> u32 {
-        if self.is_turn_of(id) || injected_bug!(SlotTakenFromWaiting) {
+        if self.is_trying(id) || injected_bug!(SlotTakenFromWaiting) {
             return 0;
         }
         let (mut link, mut ahead) = (self.head, 0_u32);
@@ -201,8 +201,8 @@ impl WaitingListeners {
 
     /// Takes a listener off the list, if it is on it.
     pub(crate) fn remove<S, C>(&mut self, slots: &mut [Slot<S, C>], index: u32) {
-        if self.turn == index.wrapping_add(1) {
-            self.turn = 0;
+        if self.trying == index.wrapping_add(1) {
+            self.trying = 0;
         }
         let Some(slot) = slots.get_mut(to_index(index)) else {
             impossible!("a listener has a slot of the pool");
@@ -230,7 +230,8 @@ impl WaitingListeners {
 
 #[cfg(feature = "search")]
 impl WaitingListeners {
-    /// Hashes the list in its order, whose turn it is, and what is left of the time to the retry.
+    /// Hashes the list in its order, which of them tries, and what is left of the time to the
+    /// retry.
     pub(crate) fn fingerprint<S, C>(
         &self,
         slots: &[Slot<S, C>],
@@ -242,12 +243,12 @@ impl WaitingListeners {
             head,
             tail: _,
             count: _,
-            turn,
+            trying,
             to_resume,
             retry,
         } = self;
         crate::pool::slot::hash_links(slots, *head, |slot| slot.next, into);
-        into.write_u32(*turn);
+        into.write_u32(*trying);
         into.write_u32(*to_resume);
         crate::pool::wheel::hash_time(*retry, NEVER, now, into);
     }
