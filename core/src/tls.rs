@@ -30,7 +30,7 @@
 //! | parking place | 176 | only the client's last message is awaited | it is not parked |
 //! | exchange place | 1,152 | a client's certificate or second hello is awaited | likewise |
 //! | input | 16,720 | a record is read | it waits |
-//! | output | 16,720, or as few as 256 | records are sent | it waits |
+//! | output | 16,720, or as few as 328 | records are sent | it waits |
 //! | place to wait | 24 | | |
 //!
 //! The sizes are those of a machine of 64 bits.

@@ -3,8 +3,8 @@
 //!
 //! Which message comes next is the connection's own state; here is what has been gathered for it. A
 //! state is made by the message that ends the one before, and the secrets of that one are wiped
-//! with it. Only [`ServerStage::Unparked`] is made by no message, but as a copy of what was parked,
-//! which is wiped when its place is given back, as the lease before was when it was parked:
+//! with it. Only [`ServerStage::Unparked`] is made by no message: it is a copy of what was parked.
+//! That is wiped when its place is given back. The handshake itself was wiped when it was parked.
 //!
 //! | side | state | from | to |
 //! |---|---|---|---|
@@ -98,9 +98,9 @@ impl<C: Crypto> Handshake<C> {
         matches!(self.exchange.common.signing, Signing::Awaited { .. })
     }
 
-    /// Moves out all that a server still needs of a handshake that waits for the client's
+    /// Copies out all that a server still needs of a handshake that waits for the client's
     /// `Finished`, and no certificate before it; `None`, and nothing has changed, if more is
-    /// needed. The handshake is to be [reset](Self::reset) then.
+    /// needed. The caller [resets](Self::reset) the handshake then, which wipes it.
     pub(crate) fn park(&self) -> Option<ParkedHandshake> {
         let Side::Server(server) = &self.exchange.side else {
             return None;
@@ -119,7 +119,7 @@ impl<C: Crypto> Handshake<C> {
         })
     }
 
-    /// Takes back what [`Self::park`] moved out, into a handshake that is fresh.
+    /// Takes back what [`Self::park`] copied out, into a handshake that is fresh.
     pub(crate) fn unpark(&mut self, parked: &ParkedHandshake) {
         self.exchange.common.changes = parked.changes;
         self.exchange.side = Side::Server(Server {

@@ -22,7 +22,8 @@ impl Connection {
         if core::mem::take(&mut self.owes_change) {
             put_change(out)?;
         }
-        // Made in the buffer of messages, which is empty by now; protected from there into `out`.
+        // Made in the buffer of messages, which is empty (the caller has consumed the message that
+        // this answers); protected from there into `out`.
         let Handshake { message, exchange } = handshake;
         let mut flight = message.output();
         match self.role {

@@ -252,7 +252,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     ) -> Result<Pause, Error> {
         let mut reads = 0_u32;
         loop {
-            let (event, is_paused) = match self.lacks_of_hello(socket) {
+            let (event, is_paused) = match self.missing_of_hello(socket) {
                 Some(need) => (Event::Incomplete { need }, false),
                 None => self.shake_record(socket, has_worked)?,
             };
@@ -337,7 +337,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     }
 
     /// Returns how many bytes there have to be, if a client's first hello has not come as a whole.
-    fn lacks_of_hello(&mut self, socket: &TlsSocket<P::Socket>) -> Option<usize> {
+    fn missing_of_hello(&mut self, socket: &TlsSocket<P::Socket>) -> Option<usize> {
         if !socket.connection.awaits_first_hello() {
             return None;
         }

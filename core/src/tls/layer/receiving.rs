@@ -2,12 +2,20 @@
 //!
 //! # What is incomplete waits where it costs nobody
 //!
-//! A record is read in part, into an input that it then keeps, only while half of the inputs are
-//! free. Of the other half, none is leased for it to a connection whose last record did not
-//! come as a whole; and of the last one, to none. Instead the platform is looked into
-//! ([`Platform::peek`]): what is whole is taken, and what is not is looked at again when more has
-//! come. So the last input is leased for the length of a call, and peers that never finish a record
-//! hold up nobody.
+//! A record of which a part has come is either read in part, into an input that it then keeps, or
+//! the platform is looked into ([`Platform::peek`]): what is whole is taken, and what is not is
+//! looked at again when more has come. That goes by the inputs in use, its own among them, and by
+//! how the connection's last record came:
+//!
+//! | inputs in use | the last one came as a whole | it did not |
+//! |---|---|---|
+//! | at most half, or the only one | read in part | read in part |
+//! | more than half | read in part | looked at |
+//! | all, or the others are kept for who waits | looked at | looked at |
+//!
+//! If a part has been read already, or nothing more will come, the rest is read in part too. So the
+//! last input is leased for the length of a call, and peers that never finish a record hold up
+//! nobody.
 //!
 //! After the first look in vain the platform is told to report only when the rest is there
 //! ([`Platform::set_low_water`]), so that who sends bytes one by one wakes nobody. Where it cannot,
