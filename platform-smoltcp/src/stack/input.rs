@@ -35,8 +35,8 @@ pub(super) struct Arrival<'p> {
 
 impl Shell<'_> {
     /// Takes one frame in and returns the bytes of the frame that answers it at once, in front of
-    /// the scratch memory; 0 when none does. `verified` says that the device has verified its TCP
-    /// checksum.
+    /// the scratch memory; 0 when none does. `verified` says that the device has verified the
+    /// checksum of its TCP or UDP.
     #[inline]
     pub(super) fn take(&mut self, frame: &[u8], verified: bool) -> usize {
         self.counters.received = self.counters.received.wrapping_add(1);

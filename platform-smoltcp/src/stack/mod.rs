@@ -39,7 +39,7 @@
 //! If the segment made a report, serving waits for the next `Stack::turn`, so that the owner's
 //! answer goes with it. Mostly one SACK block shows no loss yet: then `restart_timers` sets
 //! `Main::Reorder`, and the repair begins once that is over (`Shell::expire`, `on_deadline`,
-//! `Connection::on_timer`, `on_reorder_timeout`).
+//! `Connection::on_timer`, `on_reorder_timeout`); `Shell::wake` then queues it for `Shell::serve`.
 //!
 //! [`lease`], [`slot`] and [`slots`] are what [`shell`] is made of. All others but [`platform`] are
 //! steps of it, and some have state that it holds; they import it, and from one another only types

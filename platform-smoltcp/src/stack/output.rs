@@ -1,7 +1,19 @@
 //! Serving a connection: what is due goes out, what has come to an end goes away.
 //!
-//! A connection is served after every segment for it, after every call of its owner and when its
-//! deadline has come, and at no other time.
+//! A connection is served when it is on the list for that (`Shell::serve`). What puts it there:
+//!
+//! | what | in |
+//! |---|---|
+//! | a segment for it | `after_segment` |
+//! | an ICMP message about a segment of its own | `on_icmp` |
+//! | a call of its owner | `stack/owner.rs` |
+//! | its deadline, or the limit of its phase | `on_deadline` |
+//! | there is news of a neighbour, while it waits for one | `unblock` |
+//! | another that waits for a neighbour is put there, while it waits for one | `wake` |
+//! | it got the set that it waited for | `make_up` |
+//! | its owner was told of that | `after_report` |
+//! | no set is free, and it gives its own back sooner if it acknowledges now | `rest_leased` |
+//! | it was served and could send more, at once or with room in the device | `Stack::serve` |
 
 use core::net::IpAddr;
 

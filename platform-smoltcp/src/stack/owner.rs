@@ -179,7 +179,8 @@ impl Shell<'_> {
         self.wake(index);
     }
 
-    /// Resets a connection. The reset is tried once; the slot is free in the next turn.
+    /// Resets a connection. The reset is tried once; the slot is free in the next turn, or at once
+    /// if no reset is due.
     pub(super) fn abort(&mut self, index: u32) {
         if self.slots.is_any_leased()
             && matches!(self.state(index), State::Closed | State::TimeWait)

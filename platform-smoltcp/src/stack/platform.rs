@@ -586,7 +586,7 @@ impl<D: PollDevice> Platform for Stack<'_, D> {
                 && facts != Facts::NONE
             {
                 let readiness = facts.readiness();
-                shell.on_told(index);
+                shell.after_report(index);
                 return Some(Ready { id, readiness });
             }
         }

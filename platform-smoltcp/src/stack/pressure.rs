@@ -268,7 +268,7 @@ impl Shell<'_> {
 
     /// Sees to it that a turn ends whose owner has just been told of it.
     #[inline]
-    pub(super) fn on_told(&mut self, index: u32) {
+    pub(super) fn after_report(&mut self, index: u32) {
         if !self.slots.is_any_leased() {
             return;
         }

@@ -131,10 +131,11 @@ impl Ends {
 /// | closing | the closing's | | | `LIMITED` |
 /// | TIME-WAIT, without a table for it | | | | |
 ///
-/// A flag that is not listed may be left from an earlier phase, and means nothing; `ENDED` may be
-/// set in closing and TIME-WAIT too. The answer's limit is set anew whenever the peer has taken a
-/// whole segment, or all; there is none if only a reset is due. TIME-WAIT ends by the engine's own
-/// timer.
+/// A flag that is not listed may be left from an earlier phase, and means nothing, but for
+/// `SEND_DUE`: until `rest` has cleared it, `take_back` leaves the connection its set. `ENDED` may
+/// be set in closing and TIME-WAIT too. The answer's limit is set anew whenever the peer has taken
+/// a whole segment, or all; there is none if only a reset is due. TIME-WAIT ends by the engine's
+/// own timer.
 #[derive(Debug)]
 pub struct Slot {
     pub(super) links: Links,

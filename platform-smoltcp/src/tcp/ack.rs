@@ -23,7 +23,9 @@ struct Told {
     acked: u32,
     /// Octets that are now known to have arrived, cumulatively or selectively.
     delivered: u32,
-    /// When the last segment that it acknowledges was sent; `None` if that was sent again.
+    /// When the segment was sent by which the round trip is measured: the last that is newly
+    /// acknowledged cumulatively, `None` if it was sent again; where none is, the last of those
+    /// newly acknowledged selectively that were sent once.
     sent_at: Option<u32>,
     /// What was on its way before.
     flight: u32,
@@ -68,7 +70,7 @@ impl Connection {
         self.update_window(now, segment);
         self.measure(now, segment, &told);
         if told.flight > 0 {
-            self.on_told(now, buffers, &told);
+            self.apply_ack(now, buffers, &told);
         }
         if told.acked > 0 {
             self.report_room(buffers, events);
@@ -236,7 +238,7 @@ impl Connection {
     }
 
     /// Draws the consequences for losses, windows and timers.
-    fn on_told(&mut self, now: u64, buffers: &mut Buffers<'_>, told: &Told) {
+    fn apply_ack(&mut self, now: u64, buffers: &mut Buffers<'_>, told: &Told) {
         #[cfg(feature = "bbr")]
         let window = self.congestion.window;
         if told.duplicate && !self.marks.has(Marks::SACK) {
@@ -259,7 +261,7 @@ impl Connection {
             }
         }
         self.on_tail_probe_answered(told);
-        if self.is_forward() {
+        if self.awaits_forward_answer() {
             self.on_forward_answered(buffers, told);
         }
         if told.original && self.is_needless(buffers) {
@@ -301,7 +303,7 @@ impl Connection {
     /// Returns true if new segments go before what is taken to be lost, and their answer is waited
     /// for.
     #[inline]
-    pub(super) fn is_forward(&self) -> bool {
+    pub(super) fn awaits_forward_answer(&self) -> bool {
         self.phase == Phase::Timeout && self.marks.has(Marks::FORWARD)
     }
 
@@ -491,7 +493,7 @@ impl Connection {
     /// Lets the window follow the model of the path, after one of `window` octets.
     #[cfg(feature = "bbr")]
     fn follow_model(&mut self, now: u64, told: &Told, window: u32) {
-        if told.delivered == 0 || !self.algorithm.is_model() || self.is_forward() {
+        if told.delivered == 0 || !self.algorithm.is_model() || self.awaits_forward_answer() {
             return;
         }
         let told = Delivered {

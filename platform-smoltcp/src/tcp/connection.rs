@@ -31,13 +31,14 @@ pub enum State {
     SynReceived,
     /// Open in both directions.
     Established,
-    /// Our FIN is sent; neither acknowledged nor has the peer's come.
+    /// We ended our direction before the peer. Our FIN is not acknowledged, and may still wait
+    /// behind octets to be sent.
     FinWait1,
     /// Our FIN is acknowledged; the peer may still send.
     FinWait2,
     /// The peer's FIN has come; we may still send.
     CloseWait,
-    /// Both FINs are sent, ours is not acknowledged.
+    /// As FIN-WAIT-1, and the peer's FIN has come.
     Closing,
     /// Our FIN is sent after the peer's, its acknowledgement is awaited.
     LastAck,

@@ -193,7 +193,7 @@ impl Connection {
     /// Sends again what is lost.
     fn transmit_again(&mut self, now: u64, buffers: &mut Buffers<'_>) -> Option<Transmit> {
         let forced = self.marks.has(Marks::FIRST_AGAIN);
-        if !forced && (self.board.lost == 0 || self.is_forward()) {
+        if !forced && (self.board.lost == 0 || self.awaits_forward_answer()) {
             return None;
         }
         self.marks.clear(Marks::FIRST_AGAIN);
@@ -216,7 +216,7 @@ impl Connection {
         let text = u32::from(entry.len).saturating_sub(u32::from(entry.has_any(Outstanding::FIN)));
         let cannot_cut = text > most && !self.board.split(buffers.outstanding, index, end);
         if cannot_cut && !forced {
-            // Acknowledgements of what was cut before make some.
+            // The table is full; room comes with the next acknowledgements.
             return None;
         }
         self.send_entry(now, index, most, buffers)

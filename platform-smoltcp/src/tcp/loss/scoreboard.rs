@@ -329,8 +329,9 @@ impl Scoreboard {
         }
     }
 
-    /// Forgets all selective acknowledgements (RFC 2018, section 8: after a timeout the peer may
-    /// have discarded what it acknowledged so) and marks everything as LOST.
+    /// Marks everything as LOST that is not acknowledged selectively. Forgets those
+    /// acknowledgements before, unless `keep_sacked`: after a timeout the peer may have discarded
+    /// what it acknowledged so (RFC 2018, section 8).
     pub(in crate::tcp) fn mark_all_lost(&mut self, table: &mut [Outstanding], keep_sacked: bool) {
         let mut index = 0;
         while let Some(entry) = self.get_mut(table, index) {
