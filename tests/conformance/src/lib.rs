@@ -36,6 +36,9 @@
 //! `list` (which there are, and the macro); `script` and `side` (a handler that writes down every
 //! call, and loops that are driven); `mail` (the same of datagrams); `strict` (a layer that watches
 //! both sides).
+//!
+//! A number such as W21 in a test's documentation is that of a weakness of µSockets in C, by the
+//! table in `tests/tests/weaknesses.rs` of the repository.
 
 pub mod bed;
 mod clock;
