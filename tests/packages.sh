@@ -82,7 +82,7 @@ for crate in "${crates[@]}"; do
     echo "$crate stands alone"
 done
 
-# The first page of the README, pasted: its dependencies and its thirty lines. The packages are not
+# The first page of the README, pasted: its dependencies and its forty lines. The packages are not
 # published yet, so they are taken from here.
 block() {
     awk -v kind="$1" '$0 == "```" kind { inside = 1; next } /^```/ { if (inside) exit } inside' "$readme"
@@ -93,7 +93,7 @@ mkdir -p pasted/src
     block toml
 } >pasted/Cargo.toml
 block rust >pasted/src/main.rs
-[ "$(wc -l <pasted/src/main.rs)" -gt 30 ] || fail "the README has no thirty lines"
+[ "$(wc -l <pasted/src/main.rs)" -gt 30 ] || fail "the README has no forty lines"
 sed -i 's/^members = \[/members = ["pasted", /' Cargo.toml
 cargo check --quiet --package pasted
-echo "the README's thirty lines compile as pasted"
+echo "the README's forty lines compile as pasted"

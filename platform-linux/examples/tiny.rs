@@ -1,5 +1,5 @@
 //! The same echo server without `std`, without libc and without a start-up file: a static program
-//! of a few kilobytes. `tiny [ADDR]` serves 127.0.0.1:3000 unless told otherwise. On x86-64, one
+//! of 32 KiB at most. `tiny [ADDR]` serves 127.0.0.1:3000 unless told otherwise. On x86-64, one
 //! command builds it:
 //!
 //! ```sh

@@ -47,7 +47,7 @@ fn broadcast<P: Platform>(net: &mut Net<'_, P, ()>) -> usize {
 }
 
 #[test]
-fn the_thirty_lines_are_tested_as_the_readme_says() {
+fn the_forty_lines_are_tested_as_the_readme_says() {
     let report = Driver::listening(|| Echo, ())
         .peer(Peer::random(2_000).expects(<[u8]>::to_vec))
         .check();
