@@ -71,57 +71,35 @@ fn twenty_thousand_sockets_on_linux() {
     with_stack(move || many(&mut LinuxBed::default(), count));
 }
 
-/// A server of the size that the README reckons with.
+/// A server by the types that its memory depends on, its data and its context.
 #[cfg(target_os = "linux")]
-struct Reckoned;
+struct Reckoned<D, C>(core::marker::PhantomData<(D, C)>);
 
 #[cfg(target_os = "linux")]
-impl usockets::Handler<usockets_linux::Linux> for Reckoned {
-    type Ext = usockets::Buffer<4_096>;
-    type Context = u8;
+impl<D: Default, C: Copy + PartialEq> usockets::Handler<usockets_linux::Linux> for Reckoned<D, C> {
+    type Ext = D;
+    type Context = C;
 
     fn on_open(
         &mut self,
         _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
-        _: usockets::Opened<u8>,
-    ) -> Self::Ext {
-        usockets::Buffer::EMPTY
+        _: usockets::Opened<C>,
+    ) -> D {
+        D::default()
     }
 
     fn on_data(
         &mut self,
         _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
-        _: &mut Self::Ext,
+        _: &mut D,
         _: &mut [u8],
     ) {
     }
 }
 
-/// The echo of the README, by the types that its memory depends on.
+/// The echo of the README.
 #[cfg(target_os = "linux")]
-struct Echo;
-
-#[cfg(target_os = "linux")]
-impl usockets::Handler<usockets_linux::Linux> for Echo {
-    type Ext = usockets::Buffer<4_096>;
-    type Context = ();
-
-    fn on_open(
-        &mut self,
-        _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
-        _: usockets::Opened<()>,
-    ) -> Self::Ext {
-        usockets::Buffer::EMPTY
-    }
-
-    fn on_data(
-        &mut self,
-        _: &mut usockets::Socket<'_, usockets_linux::Linux, Self>,
-        _: &mut Self::Ext,
-        _: &mut [u8],
-    ) {
-    }
-}
+type Echo = Reckoned<usockets::Buffer<4_096>, ()>;
 
 /// Writes a number as the README does.
 #[cfg(target_os = "linux")]
@@ -137,6 +115,19 @@ fn grouped(number: usize) -> String {
     text
 }
 
+/// Bytes that the wheel's lists have more with std than without: a link for each lane of each list.
+#[cfg(target_os = "linux")]
+fn lanes_of_std() -> usize {
+    let wheel = include_str!("../../core/src/pool/wheel.rs");
+    let lanes = "const LANES: usize = if cfg!(feature = \"std\") { 4 } else { 1 };";
+    let lists = "const LISTS_ALL: usize = 256;";
+    let heads = "heads: [u32; LISTS_ALL * LANES],";
+    for line in [lanes, lists, heads] {
+        assert!(wheel.contains(line), "{line}");
+    }
+    256 * (4 - 1) * size_of::<u32>()
+}
+
 /// The README's reckoning of memory is right, number by number.
 #[test]
 #[cfg(target_os = "linux")]
@@ -144,7 +135,11 @@ fn memory_is_as_large_as_the_readme_says() {
     use usockets::{Budget, Loop, Sockets};
     use usockets_linux::Linux;
 
-    let slot = grouped(Sockets::<Linux, Reckoned, 1>::SLOT_BYTES);
+    type Held = usockets::Buffer<4_096>;
+    let bare = Sockets::<Linux, Reckoned<(), ()>, 1>::SLOT_BYTES;
+    assert_eq!(bare, 45);
+    let slot = grouped(Sockets::<Linux, Reckoned<Held, u8>, 1>::SLOT_BYTES);
+    let of_echo = grouped(Sockets::<Linux, Echo, 1>::SLOT_BYTES);
     let linux = size_of::<Linux>();
     let whole = size_of::<Loop<'_, Linux, Echo>>();
     let program = Budget::of::<Sockets<Linux, Echo, 1024>>()
@@ -153,6 +148,12 @@ fn memory_is_as_large_as_the_readme_says() {
     let said: Vec<&str> = include_str!("../../README.md").split_whitespace().collect();
     let said = said.join(" ");
     for line in [
+        format!("on Linux {bare} bytes with `()` data and context"),
+        format!("whose context is `()` ({of_echo} bytes a slot)"),
+        format!(
+            "without std the loop takes {} less",
+            grouped(lanes_of_std())
+        ),
         format!("with a `Buffer<4096>` and a one-byte context {slot};"),
         format!(
             "the loop itself takes {} bytes, the Linux platform {}",
