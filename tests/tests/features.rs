@@ -1,5 +1,5 @@
 //! What µSockets offers, function by function, and which tests show that it is here, or what the
-//! README says that stands in its place.
+//! README says that stands in its place; and the tests that the README names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -495,18 +495,62 @@ fn the_tests_are_there() {
     assert!(wrong.is_empty(), "no test: {wrong:#?}");
 }
 
-#[test]
-fn what_differs_is_in_the_readme_and_nothing_else() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let (_, section) = readme
-        .split_once("## Deliberately different from µSockets")
-        .unwrap();
+/// The rows of the table in a section of the README.
+fn rows<'a>(readme: &'a str, title: &str) -> Vec<&'a str> {
+    let (_, section) = readme.split_once(title).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let rows: Vec<&str> = section
+    section
         .lines()
         .filter_map(|line| line.strip_prefix("| "))
         .skip(1)
+        .collect()
+}
+
+/// Whether this is written as a test is, `file::test`, and not as what a program uses.
+fn names_a_test(code: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let is_meant = |letter: char| is_plain(letter) || "_/:".contains(letter);
+    code.contains("::") && code.chars().all(is_meant) && !code.starts_with("usockets")
+}
+
+/// Each test that the README names anywhere is there, and each row of what is there names one, or a
+/// program that runs tests.
+#[test]
+fn the_readme_names_tests_that_exist() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let functions = written::functions();
+    let tests = functions.iter().filter(|function| function.is_test);
+    let paths: BTreeSet<&str> = tests.map(|function| &*function.path).collect();
+    let named: Vec<&str> = readme
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| names_a_test(code) && *code != "file::test")
         .collect();
+    assert!(named.len() > 80, "{}", named.len());
+    for test in named {
+        assert!(paths.contains(test), "{test}");
+    }
+    let rows = rows(&readme, "## What is there");
+    assert!(rows.len() > 25, "{}", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_end_matches('|').split(" | ").collect();
+        let [what, _, shown_by] = cells[..] else {
+            panic!("{row}");
+        };
+        let named: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty() || what == "not yet", "{what}");
+        for code in named {
+            let is_file = repository().join(code).is_file();
+            assert!(is_file || paths.contains(code), "{what}: {code}");
+        }
+    }
+}
+
+#[test]
+fn what_differs_is_in_the_readme_and_nothing_else() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let rows = rows(&readme, "## Deliberately different from µSockets");
     let answers = || {
         TABLE.iter().filter_map(|(what, answer)| match answer {
             Different(row) => Some((what, *row)),

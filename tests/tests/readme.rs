@@ -46,6 +46,48 @@ fn broadcast<P: Platform>(net: &mut Net<'_, P, ()>) -> usize {
     net.write_each(b"news", |_| true, |net, id, _| net.close(id))
 }
 
+/// The sum of a program's memory, as the README has it.
+#[cfg(target_os = "linux")]
+mod budget {
+    use usockets::{Budget, Loop, Sockets};
+    use usockets_linux::Linux;
+
+    use super::Echo;
+
+    const MEMORY: Budget = Budget::of::<Sockets<Linux, Echo, 1024>>()
+        .and(Budget::of::<[u8; 65_536]>()) // The receive buffer.
+        .and(Budget::of::<Loop<'_, Linux, Echo>>());
+    const _: () = assert!(MEMORY.bytes() <= 5 << 20);
+}
+
+/// Code however it is broken into lines.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// The blocks of Rust of the README, in order.
+fn blocks() -> Vec<&'static str> {
+    let begun = README.split("```rust\n").skip(1);
+    begun
+        .map(|rest| rest.split_once("```").unwrap().0)
+        .collect()
+}
+
+/// The first is the example, which is built and run, and the second stands above, where the compiler
+/// has seen it. There are no others.
+#[test]
+fn the_blocks_are_what_is_compiled() {
+    let [first, second] = blocks()[..] else {
+        panic!("more blocks than are compared");
+    };
+    let example = include_str!("../../platform-linux/examples/echo.rs");
+    let code = example.lines().skip_while(|line| line.starts_with("//!"));
+    let code: String = code.flat_map(|line| [line, "\n"]).collect();
+    assert!(first == code, "the first block is not `echo.rs`");
+    let here = plain(include_str!("readme.rs"));
+    assert!(here.contains(&plain(second)), "{second}");
+}
+
 #[test]
 fn the_forty_lines_are_tested_as_the_readme_says() {
     let report = Driver::listening(|| Echo, ())
@@ -59,8 +101,6 @@ fn the_forty_lines_are_tested_as_the_readme_says() {
 fn the_one_liners_compile() {
     type OnSim = usockets_sim::Host;
     let _compiled = (client::<OnSim>, proxy::<OnSim>, broadcast::<OnSim>);
-    // However they are broken into lines.
-    let plain = |text: &str| text.split_whitespace().collect::<String>();
     let here = plain(include_str!("readme.rs"));
     let (_, table) = README.split_once("And besides serving:\n\n").unwrap();
     let rows: Vec<&str> = table
