@@ -85,6 +85,33 @@ fn each_test_that_the_table_names_is_there() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
+/// Each test, and each file, of the repository that a chapter names is there.
+#[test]
+fn each_test_that_a_chapter_names_is_there() {
+    let functions = functions();
+    let tests = functions.iter().filter(|function| function.is_test);
+    let paths: BTreeSet<&str> = tests.map(|function| &*function.path).collect();
+    let mut named = 0;
+    for folder in ["core/docs", "platform-linux/docs", "platform-smoltcp/docs"] {
+        for entry in fs::read_dir(repository().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            let codes = text
+                .split('`')
+                .filter(|code| !code.contains(char::is_whitespace));
+            for code in codes.filter(|code| code.contains('/') && code.contains(".rs")) {
+                let (file, test) = code.split_once("::").unwrap_or((code, ""));
+                let is_in_tests = FOLDERS.iter().any(|(folder, _)| file.starts_with(folder));
+                let is_there = listed(file, test)
+                    .is_some_and(|name| test.is_empty() || paths.contains(&*name));
+                named += usize::from(is_in_tests);
+                assert!(is_there || !is_in_tests, "{}: {code}", path.display());
+            }
+        }
+    }
+    assert!(named > 80, "{named}");
+}
+
 #[test]
 fn each_row_names_a_public_thread_and_each_project_has_ten() {
     let rows = rows();
