@@ -13,6 +13,7 @@ use crate::platform::Readiness;
 ///                          └─▶ Free
 ///   start_timer ─▶ Timer ──▶ Free
 ///   watch ───▶ Foreign ────▶ Free
+///   insert ──▶ Accepting, and on as after accept; insert_listener ──▶ Listening
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Phase {

@@ -1,4 +1,10 @@
 //! TLS's cryptography by aws-lc-rs. Feature `aws-lc-rs`.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | [`AwsLc`]: records, agreement on P-256 and P-384, what verifies, and the keys that sign |
+//! | `ecdsa.rs` | the signatures of keys of P-256 and P-384, by aws-lc's own functions |
+//! | `x25519.rs` | X25519, likewise |
 
 mod ecdsa;
 mod x25519;

@@ -1,4 +1,9 @@
 //! kqueue: what its events mean, on any system, and the queue itself, on those that have it.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `event.rs` | what an event says about a socket, the same on every system |
+//! | `queue.rs` | the queue: the selector of the BSDs and macOS |
 
 pub(crate) mod event;
 #[cfg(any(
