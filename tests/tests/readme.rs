@@ -118,6 +118,60 @@ fn the_one_liners_compile() {
     }
 }
 
+/// A platform's methods without a default are those that the README counts and names, and files are
+/// about as long as it says.
+#[test]
+fn what_it_takes_to_write_a_platform_is_counted() {
+    let (_, section) = README.split_once("## Write your own platform").unwrap();
+    let (list, _) = section
+        .split_once("The documentation of the trait")
+        .unwrap();
+    let (_, list) = list.split_once("Sixteen of its methods").unwrap();
+    let mut named: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    let trait_ = syn::parse_file(include_str!("../../core/src/platform/mod.rs")).unwrap();
+    let items = trait_.items.iter().find_map(|item| match item {
+        syn::Item::Trait(item) if item.ident == "Platform" => Some(&item.items),
+        _ => None,
+    });
+    let methods = items.unwrap().iter().filter_map(|item| match item {
+        syn::TraitItem::Fn(method) if method.default.is_none() => {
+            Some(method.sig.ident.to_string())
+        }
+        _ => None,
+    });
+    let mut methods: Vec<String> = methods.collect();
+    named.sort_unstable();
+    methods.sort_unstable();
+    assert_eq!((named.len(), &*named), (16, &*methods));
+    let said = README.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (words, lines, text) in [
+        (
+            "`platform-linux/src/linux.rs` is some 420 lines",
+            420,
+            include_str!("../../platform-linux/src/linux.rs"),
+        ),
+        (
+            "a bed of some eighty lines",
+            80,
+            include_str!("../outside/tests/bed/mod.rs"),
+        ),
+        (
+            "`tests/outside` is one of some 210 lines",
+            210,
+            include_str!("../outside/src/pipes.rs"),
+        ),
+        (
+            "`lm3s6965/src/ethernet.rs` is some 210 lines",
+            210,
+            include_str!("../../platform-smoltcp/examples/lm3s6965/src/ethernet.rs"),
+        ),
+    ] {
+        assert!(said.contains(words), "{words}");
+        let count = text.lines().count();
+        assert!(count.abs_diff(lines) <= lines / 10, "{words}: {count}");
+    }
+}
+
 /// Figures are in one place, which the README names.
 #[test]
 fn figures_are_in_the_benchmarks() {
