@@ -76,7 +76,11 @@ fn twenty_thousand_sockets_on_linux() {
 struct Reckoned<D, C>(core::marker::PhantomData<(D, C)>);
 
 #[cfg(target_os = "linux")]
-impl<D: Default, C: Copy + PartialEq> usockets::Handler<usockets_linux::Linux> for Reckoned<D, C> {
+impl<D, C> usockets::Handler<usockets_linux::Linux> for Reckoned<D, C>
+where
+    D: Default + Send,
+    C: Copy + PartialEq + Send,
+{
     type Ext = D;
     type Context = C;
 
