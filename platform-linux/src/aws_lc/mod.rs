@@ -2,7 +2,7 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `mod.rs` | [`AwsLc`]: records, agreement on P-256 and P-384, what verifies, and the keys that sign |
+//! | `mod.rs` | [`AwsLc`]: records, agreement on P-256 and P-384, what verifies; keys that sign |
 //! | `ecdsa.rs` | the signatures of keys of P-256 and P-384, by aws-lc's own functions |
 //! | `x25519.rs` | X25519, likewise |
 
