@@ -1,11 +1,11 @@
-//! The book: each test that its table "Asked there, here by test" names is there, its C program is
-//! the one that is built and run, and each of its chapters is in its contents.
+//! The book: each test, script and figure that its table "Asked there, here by test" names is there,
+//! its C program is the one that is built and run, and each of its chapters is in its contents.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
-use self::written::{FOLDERS, functions, repository};
+use self::written::{FOLDERS, functions, repository, words_in_macros};
 
 mod written;
 
@@ -63,26 +63,76 @@ fn listed(path: &str, function: &str) -> Option<String> {
     is_there.then(|| format!("{prefix}{stem}::{function}"))
 }
 
+/// Whether a file of tests has its tests made for `name`, one of those that its macro lists.
+fn are_made_for(path: &str, name: &str) -> bool {
+    let is_test = Path::new(path)
+        .components()
+        .any(|part| part.as_os_str() == "tests");
+    let file = repository().join(path);
+    is_test && file.is_file() && words_in_macros(&file).contains(name)
+}
+
+/// Whether a script that CI runs has a function, and calls it.
+fn calls(script: &str, function: &str) -> bool {
+    let text = fs::read_to_string(repository().join(script)).unwrap_or_default();
+    let is_called = |line: &str| line.split_whitespace().next() == Some(function);
+    ci().contains(script)
+        && text.lines().any(|line| line == format!("{function}() {{"))
+        && text.lines().any(is_called)
+}
+
+/// Whether `budget`, which CI runs, has a figure of that name.
+fn is_figure(name: &str) -> bool {
+    let folder = repository().join("tests/src/bin/budget");
+    let named = [format!("\"{name}\""), format!("\"  {name}\"")];
+    let has = |file: io::Result<fs::DirEntry>| {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        named.iter().any(|name| text.contains(name))
+    };
+    ci().contains("--bin budget") && fs::read_dir(folder).unwrap().any(has)
+}
+
+/// What CI runs.
+fn ci() -> String {
+    fs::read_to_string(repository().join(".ci/run")).unwrap()
+}
+
 #[test]
-fn each_test_that_the_table_names_is_there() {
+fn what_the_table_names_is_there() {
     let functions = functions();
     let tests: BTreeSet<&str> = functions
         .iter()
         .filter(|function| function.is_test)
         .map(|function| &*function.path)
         .collect();
+    let is_there = |named: &str| {
+        if let Some(figure) = named.strip_prefix("budget: ") {
+            return is_figure(figure);
+        }
+        let Some((path, name)) = named.split_once("::") else {
+            return false;
+        };
+        if path.ends_with(".sh") {
+            return calls(path, name);
+        }
+        let test = listed(path, name);
+        test.is_some_and(|test| tests.contains(&*test)) || are_made_for(path, name)
+    };
     let mut missing = Vec::new();
     for row in rows() {
-        if row.answer.starts_with("not here: ") {
-            continue;
-        }
-        let named = row.answer.trim_matches('`').split_once("::");
-        let test = named.and_then(|(path, function)| listed(path, function));
-        if !test.is_some_and(|test| tests.contains(&*test)) {
+        let mut all = row.answer.trim_matches('`').split("`, `");
+        if !row.answer.starts_with("not here: ") && !all.all(is_there) {
             missing.push(format!("{}: {}", row.thread, row.answer));
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+    for wrong in [
+        "tests/bare_metal.sh::try_nothing",
+        "tests/tests/conformance.rs::on_paper",
+        "budget: calls to do nothing",
+    ] {
+        assert!(!is_there(wrong), "{wrong}");
+    }
 }
 
 /// Each test, and each file, of the repository that a chapter names is there.

@@ -54,9 +54,7 @@ pub fn functions() -> Vec<Function> {
     for (folder, prefix) in FOLDERS {
         for path in sources(&repository().join(folder)) {
             let stem = path.file_stem().unwrap().to_str().unwrap();
-            let syntax = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
-            let mut read = Read::default();
-            read.visit_file(&syntax);
+            let read = Read::file(&path);
             for (name, documentation) in read.documented {
                 all.push(Function {
                     path: format!("{prefix}{stem}::{name}"),
@@ -67,6 +65,12 @@ pub fn functions() -> Vec<Function> {
         }
     }
     all
+}
+
+/// Returns the words in the macros of a file of tests, such as the names of what each test is made
+/// for.
+pub fn words_in_macros(path: &Path) -> BTreeSet<String> {
+    Read::file(path).in_macros
 }
 
 /// The Rust files below a folder.
@@ -89,6 +93,17 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 struct Read {
     documented: Vec<(String, String)>,
     run: BTreeSet<String>,
+    in_macros: BTreeSet<String>,
+}
+
+impl Read {
+    fn file(path: &Path) -> Self {
+        let syntax = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
+        let mut read = Self::default();
+        read.visit_file(&syntax);
+        read.run.extend(read.in_macros.iter().cloned());
+        read
+    }
 }
 
 impl<'ast> Visit<'ast> for Read {
@@ -108,7 +123,7 @@ impl<'ast> Visit<'ast> for Read {
         if item.ident.is_none() {
             let text = item.mac.tokens.to_string();
             let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-            self.run.extend(words.map(str::to_owned));
+            self.in_macros.extend(words.map(str::to_owned));
         }
         visit::visit_item_macro(self, item);
     }
