@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use usockets::{Duration, Endpoint, Error, Platform};
 use usockets_smoltcp::{Faults, Limits, Random, SizeClass};
-use usockets_tests::smoltcp::forge::{ACK, FIN, RST, SYN, Seg, Stage};
-use usockets_tests::smoltcp::{Habit, Recipe, World, a4, b4, pattern, secs, seed};
+use usockets_tests::smoltcp::forge::{ACK, FIN, RST, SYN, Seg, Stage, arp};
+use usockets_tests::smoltcp::{B4, Habit, Recipe, World, a4, b4, pattern, secs, seed};
 
 fn stage(recipe: &Recipe) -> Stage {
     let mut stage = Stage::new(recipe);
@@ -630,6 +630,27 @@ fn many_neighbours_are_found_at_once_and_slots_inherit_no_wait() {
         stage.segs().iter().filter(|seg| seg.control == SYN).count(),
         4
     );
+}
+
+/// The question waits for room, not for the second that lies between two questions, and goes once.
+#[test]
+fn a_full_device_swallows_no_question_for_a_neighbour() {
+    let mut stage = Stage::new(&Recipe::new(2));
+    let there = ([10, 0, 0, 9], 9).into();
+    stage.host.net.device_mut().set_room(Some(0));
+    let id = stage.host.connect(&Endpoint::tcp(there), b"");
+    stage.pass(Duration::from_millis(100));
+    assert!(stage.replies().is_empty());
+    stage.host.net.device_mut().set_room(None);
+    stage.pass(Duration::from_millis(100));
+    let asked = stage.replies();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0][12..14], [8, 6], "it is ARP");
+    stage.send(&arp(2, [10, 0, 0, 9], 9, B4));
+    let sent = stage.segs();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].control, sent[0].to), (SYN, there));
+    assert_eq!(stage.host.conn(id).error, None);
 }
 
 #[test]
