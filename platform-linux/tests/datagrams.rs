@@ -340,7 +340,8 @@ fn an_error_names_its_destination() {
     }
 }
 
-/// Errors among datagrams end no batch before its time, and are told of none.
+/// Errors among datagrams end no batch before its time, and are told of none. Once they are taken,
+/// the loop sleeps.
 #[test]
 fn errors_between_datagrams_lose_none() {
     let mut host = Host::new();
@@ -368,6 +369,11 @@ fn errors_between_datagrams_lose_none() {
     host.until(|host| host.keep.got.len() == 50 && host.keep.errors.len() == 50);
     let got: Vec<u8> = host.keep.got.iter().map(|(_, bytes)| bytes[0]).collect();
     assert_eq!(got, (0..100).step_by(2).collect::<Vec<u8>>());
+    host.turn();
+    let until = host.lp.platform().now();
+    let until = until.saturating_add(Duration::from_millis(50));
+    host.lp.poll(&mut host.keep, Some(until)).unwrap();
+    assert!(host.lp.platform().now() >= until, "something woke the loop");
 }
 
 /// A datagram that may not be fragmented and is too long for the path says so.
