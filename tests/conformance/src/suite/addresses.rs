@@ -6,14 +6,15 @@ use crate::side::{Side, run_until};
 use std::net::SocketAddr;
 use usockets::{Endpoint, Error};
 
-/// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere.
+/// An IPv4 peer of an IPv6 listener appears as IPv4, everywhere, and an IPv6 peer beside it as what
+/// it is.
 pub fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
     let mut server = Side::new(bed, 0);
     let mut client = Side::new(bed, 1);
     // An address is known only of a host that is there.
-    if bed.addr_v6(0).is_none() {
+    let Some(v6) = bed.addr_v6(0) else {
         return;
-    }
+    };
     let any: SocketAddr = "[::]:0".parse().unwrap();
     let (_, addr) = server.listen_at(Endpoint::tcp(any), 1);
     let to = SocketAddr::new(bed.addr(0).ip(), addr.port());
@@ -32,6 +33,17 @@ pub fn a_mapped_peer_appears_as_ipv4<B: Bed>(bed: &mut B) {
     assert_eq!(server.net().peer_addr(accepted), Some(peer.into()));
     assert_eq!(client.net().local_addr(id), Some(peer.into()));
     assert_eq!(client.net().peer_addr(id), Some(to.into()));
+    let to = SocketAddr::new(v6.ip(), addr.port());
+    let other = client.connect(to, 3).unwrap();
+    let both = &mut [&mut server, &mut client];
+    assert!(run_until(bed, both, long, |sides| {
+        sides.iter().all(|side| side.script.opened(1).is_some())
+    }));
+    let taken = server.script.opened(1).unwrap();
+    let from = client.net().local_addr(other).and_then(|at| at.ip());
+    assert!(from.is_some_and(|from| from.is_ipv6()), "{from:?}");
+    assert_eq!(server.net().peer_addr(taken).and_then(|at| at.ip()), from);
+    assert_eq!(server.net().peer_addr(accepted), Some(peer.into()));
 }
 
 /// With `v6_only` the same connect is refused, and one by IPv6 is not.

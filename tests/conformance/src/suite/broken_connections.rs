@@ -3,7 +3,7 @@
 
 use crate::bed::Bed;
 use crate::script::{At, Event};
-use crate::side::{Pair, Side, run_for};
+use crate::side::{Pair, Side, run_for, turns_in};
 use std::time::Duration;
 use usockets::{Closed, Platform, SocketId};
 
@@ -50,13 +50,15 @@ pub fn a_reset_that_comes_with_bytes_is_told_though_they_paused<B: Bed>(bed: &mu
     assert_eq!(ends(&pair.server, accepted), 0);
 }
 
-/// The peer's orderly end is told only once the program reads again.
+/// The peer's orderly end is told only once the program reads again; until then the loop sleeps.
 pub fn a_peers_end_waits_for_a_paused_socket<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
     pair.server.net().pause(accepted);
     pair.client.finish(connected);
     pair.for_time(bed, A_WHILE);
+    let turns = turns_in(bed, &mut pair.server, A_WHILE);
+    assert!(turns < 20, "{turns} iterations while nothing could be done");
     assert_eq!(ends(&pair.server, accepted), 0);
     assert_eq!(pair.server.script.closed(accepted), None);
     pair.server.net().resume(accepted);

@@ -65,7 +65,8 @@ pub fn a_connect_can_be_given_less_time<B: Bed>(bed: &mut B) {
     }
 }
 
-/// A connection that is reset after it opened closes with `Failed(Reset)`, once (W19, W21).
+/// A connection that is reset after it opened closes with `Failed(Reset)`, once, and leaves nothing
+/// on either side (W19, W21).
 pub fn reset_is_told_as_reset<B: Bed>(bed: &mut B) {
     let mut pair = Pair::open(bed);
     let (accepted, connected) = (pair.accepted, pair.connected);
@@ -75,6 +76,8 @@ pub fn reset_is_told_as_reset<B: Bed>(bed: &mut B) {
     assert_eq!(pair.client.script.closed(connected), Some(reset));
     assert_eq!(pair.server.script.closed(accepted), Some(Closed::Local(9)));
     assert_eq!(errors::<B>(&pair.client), []);
+    let in_use = [&pair.server, &pair.client].map(|side| side.lp.stats().in_use);
+    assert_eq!(in_use, [1, 0], "the listener is left");
 }
 
 /// What is wrong on this side comes back from `connect` and `listen`, and uses no slot (W23).
