@@ -1,5 +1,6 @@
-//! The book: each test, script and figure that its table "Asked there, here by test" names is there,
-//! its C program is the one that is built and run, and each of its chapters is in its contents.
+//! The book: each test, script and figure that its table "Asked there, here by test" names is
+//! there, its C program is the one that is built and run, and each of its chapters is in its
+//! contents.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -112,7 +113,7 @@ fn what_the_table_names_is_there() {
         let Some((path, name)) = named.split_once("::") else {
             return false;
         };
-        if path.ends_with(".sh") {
+        if Path::new(path).extension() == Some("sh".as_ref()) {
             return calls(path, name);
         }
         let test = listed(path, name);
