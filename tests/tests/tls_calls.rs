@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 
 use usockets::tls::{
-    Alert, ClientConfig, Config, Connection, Event, Handshake, Output, ParkingPlace, RECORD_MAX,
-    ServerConfig, Setup, Tls, TlsMemory, TlsSocket,
+    Alert, ClientConfig, Config, Connection, Event, ExchangePlace, Handshake, Output, ParkingPlace,
+    RECORD_MAX, ServerConfig, Setup, Tls, TlsMemory, TlsSocket,
 };
 use usockets::{
     Accepted, Endpoint, Error, Instant, Platform, Progress, Readiness, Recv, SocketId, SocketOption,
@@ -159,6 +159,16 @@ impl<const REPORTS: bool> Stage<REPORTS> {
         let places = leak(places.collect::<Vec<_>>());
         Self {
             layer: self.layer.with_parking(places),
+            ..self
+        }
+    }
+
+    /// With places for handshakes of which more than the last message is to come.
+    fn with_exchange_parking(self, count: usize) -> Self {
+        let places = (0..count).map(|_| ExchangePlace::EMPTY);
+        let places = leak(places.collect::<Vec<_>>());
+        Self {
+            layer: self.layer.with_exchange_parking(places),
             ..self
         }
     }
@@ -574,42 +584,65 @@ fn claims_of_too_much_are_counted() {
 }
 
 /// Handshakes that have stopped and found no place to be parked in are parked when one that has had
-/// its quarter of a second gives way, without any other report.
+/// its quarter of a second gives way, without any other report, however many handshakes there are
+/// and whether or not places for others are free: one each quarter of a second, and who waits for
+/// its memory is answered.
 #[test]
 fn who_found_no_place_is_parked_when_another_gives_way() {
-    let mut stage = Stage::<false>::new::<2, 4, 4>().with_parking(1);
-    let mut stopped: Vec<_> = (0..4).map(|_| stage.accept()).collect();
-    let hello = Client::new().output;
-    for (number, socket) in stopped.iter_mut().enumerate() {
-        let (progress, answer) = stage.open(socket, &hello);
-        assert_eq!(progress, Ok(Progress::Pending));
-        assert_eq!(answer.is_empty(), number == 3, "the last waits");
+    let stages = [
+        (2, Stage::<false>::new::<2, 4, 4>().with_parking(1)),
+        (1, Stage::<false>::new::<1, 4, 4>().with_parking(1)),
+        (
+            2,
+            Stage::<false>::new::<2, 4, 4>()
+                .with_parking(1)
+                .with_exchange_parking(1),
+        ),
+    ];
+    for (handshakes, mut stage) in stages {
+        let answered = handshakes + 1;
+        let mut stopped: Vec<_> = (0..answered + 2).map(|_| stage.accept()).collect();
+        let hello = Client::new().output;
+        for (number, socket) in stopped.iter_mut().enumerate() {
+            let (progress, answer) = stage.open(socket, &hello);
+            assert_eq!(progress, Ok(Progress::Pending));
+            assert_eq!(answer.is_empty(), number >= answered, "the last two wait");
+        }
+        let mut gives_way = 0;
+        for (round, waits) in (1..).zip(answered..answered + 2) {
+            // Others have handshakes for five seconds.
+            let due = round * 250_000;
+            let deadline = stage.layer.next_deadline().map(Instant::as_micros);
+            assert_eq!(deadline, Some(due));
+            stage.below().now = due - 1;
+            stage.layer.poll(None).unwrap();
+            assert_eq!(stage.layer.next_ready(), None);
+            stage.below().now = due;
+            let mut goes_on = |stage: &mut Stage, expected: usize| {
+                stage.layer.poll(None).unwrap();
+                let ready = stage.layer.next_ready().map(|ready| ready.id);
+                assert_eq!(ready, Some(id(expected as u64 + 1)));
+                assert_eq!(stage.layer.next_ready(), None);
+                stage.come(&[]);
+                let progress = stage
+                    .layer
+                    .open(&mut stopped[expected], Readiness::READABLE);
+                assert_eq!(progress, Ok(Progress::Pending));
+            };
+            // Of those that hold handshakes, who has done so for longest is parked.
+            let parks = gives_way + 1;
+            goes_on(&mut stage, parks);
+            stage.below().sent.clear();
+            goes_on(&mut stage, waits);
+            assert!(!stage.below().sent.is_empty(), "it is answered");
+            // Whose place it was is over.
+            let gone = stage
+                .layer
+                .open(&mut stopped[gives_way], Readiness::READABLE);
+            assert_eq!(gone, Err(Error::TimedOut));
+            gives_way = parks;
+        }
     }
-    // Others have handshakes for five seconds.
-    let due = 250_000;
-    assert_eq!(
-        stage.layer.next_deadline().map(Instant::as_micros),
-        Some(due)
-    );
-    stage.below().now = due - 1;
-    stage.layer.poll(None).unwrap();
-    assert_eq!(stage.layer.next_ready(), None);
-    stage.below().now = due;
-    let mut parks = |stage: &mut Stage, expected| {
-        stage.layer.poll(None).unwrap();
-        let ready = stage.layer.next_ready().map(|ready| ready.id);
-        assert_eq!(ready, Some(id(expected)));
-        assert_eq!(stage.layer.next_ready(), None);
-        let socket = &mut stopped[usize::try_from(expected).unwrap() - 1];
-        stage.come(&[]);
-        stage.layer.open(socket, Readiness::READABLE)
-    };
-    assert_eq!(parks(&mut stage, 2), Ok(Progress::Pending));
-    assert_eq!(parks(&mut stage, 4), Ok(Progress::Pending));
-    assert!(!stage.below().sent.is_empty(), "it is answered");
-    // Whose place it was is over.
-    let gone = stage.layer.open(&mut stopped[0], Readiness::READABLE);
-    assert_eq!(gone, Err(Error::TimedOut));
 }
 
 /// A stage; a socket that has a part of a record in the only input, and one that waits for that;

@@ -12,7 +12,7 @@ use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::session::Target;
 use crate::tls::layer::flags::Flags;
 use crate::tls::layer::platform::Tls;
-use crate::tls::layer::pool::{Index, Lease};
+use crate::tls::layer::pool::{Index, Lacks, Lease};
 use crate::tls::layer::slab::{Parked, ParkedExchange, Tail, Value};
 use crate::tls::layer::socket::{TlsSocket, Wait};
 
@@ -109,10 +109,12 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     }
 
     /// Moves a handshake that only waits for the client's `Finished` to where it takes little
-    /// memory, and releases its lease. It stays where it is if more than that is needed.
+    /// memory, and releases its lease. It goes where the rest does if more than that is needed, and
+    /// stays where it is if there is no place.
     pub(crate) fn park_handshake(&mut self, socket: &mut TlsSocket<P::Socket>) {
-        let replaces = self.pools.handshakes.is_last_leased();
-        let Some(handshake) = self.pools.handshakes.get(socket.handshake()) else {
+        let index = socket.handshake();
+        let replaces = self.is_handshake_wanted();
+        let Some(handshake) = self.pools.handshakes.get(index) else {
             return;
         };
         let Some(parked) = handshake.park() else {
@@ -120,10 +122,20 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         };
         let mut parked = Parked::Handshake(parked);
         let places = &mut self.pools.parked;
-        if let Some(index) = places.insert_handshake(socket.id, &mut parked, replaces) {
-            self.release_handshake(socket);
-            socket.set_parked(index);
+        match places.insert_handshake(socket.id, &mut parked, replaces) {
+            Some(place) => {
+                self.release_handshake(socket);
+                socket.set_parked(place);
+            }
+            None => self.pools.handshakes.set_lacks(index, Lacks::ParkingPlace),
         }
+    }
+
+    /// Returns true if the next that wants a handshake has to wait: who is parked for it may take
+    /// the place of another.
+    fn is_handshake_wanted(&self) -> bool {
+        let handshakes = &self.pools.handshakes;
+        handshakes.is_last_leased() || handshakes.is_wanted()
     }
 
     /// Moves all of a server's handshake but its buffer, which is empty while it waits for its
@@ -131,7 +143,7 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
     /// part of a message in the buffer.
     pub(crate) fn park_exchange(&mut self, socket: &mut TlsSocket<P::Socket>) {
         let index = socket.handshake();
-        let replaces = self.pools.handshakes.is_last_leased();
+        let replaces = self.is_handshake_wanted();
         let Some(handshake) = self.pools.handshakes.get(index) else {
             return;
         };
@@ -146,7 +158,10 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
                 self.release_handshake(socket);
                 socket.set_exchange_parked(place);
             }
-            None => swap(&mut parked.0, &mut handshake.exchange),
+            None => {
+                swap(&mut parked.0, &mut handshake.exchange);
+                self.pools.handshakes.set_lacks(index, Lacks::ExchangePlace);
+            }
         }
     }
 

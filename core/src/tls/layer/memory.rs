@@ -4,7 +4,7 @@ use crate::time::Instant;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::layer::buffers::{Buffers, Marks};
-use crate::tls::layer::pool::{Entry, Pool};
+use crate::tls::layer::pool::{Entry, Lacks, NEVER, Pool};
 use crate::tls::layer::slab::{ExchangePlace, ParkingPlace, Slab};
 use crate::tls::record::protection::RECORD_MAX;
 
@@ -139,30 +139,27 @@ impl<C: Crypto> Pools<'_, C> {
     /// Starts an iteration; returns when the next lease will be over, in microseconds, if others
     /// wait for it.
     pub(crate) fn begin_iteration(&mut self, lease_max: u64) -> Option<u64> {
+        let room_due = room_due(&self.parked, &self.exchanges);
         let dues = [
             self.handshakes.begin_iteration(lease_max),
             self.inputs.begin_iteration(lease_max),
             self.outputs.begin_iteration(lease_max),
             // Whoever found no place to park in may find one then.
-            self.handshakes.ask_oldest(self.parking_due()),
+            self.handshakes.ask_one(room_due),
         ];
         dues.into_iter().flatten().min()
     }
 
     /// Returns when a socket is next to be reported, in microseconds; in the past if one is now.
     pub(crate) fn due(&self, lease_max: u64) -> Option<u64> {
+        let room_due = room_due(&self.parked, &self.exchanges);
         let dues = [
             self.handshakes.due(lease_max),
             self.inputs.due(lease_max),
             self.outputs.due(lease_max),
-            self.handshakes.ask_due(self.parking_due()),
+            self.handshakes.ask_due(room_due),
         ];
         dues.into_iter().flatten().min()
-    }
-
-    /// Returns from when on a handshake may find a place to be parked in, in microseconds.
-    fn parking_due(&self) -> u64 {
-        self.parked.room_due().min(self.exchanges.room_due())
     }
 
     /// Returns how many sockets are to be reported.
@@ -174,6 +171,19 @@ impl<C: Crypto> Pools<'_, C> {
         ];
         let sum = |sum: u32, count: &u16| sum.saturating_add(u32::from(*count));
         reports.iter().fold(0, sum)
+    }
+}
+
+/// Returns what tells from when on a handshake that is wanted finds room, in microseconds.
+fn room_due<C: Crypto>(
+    parked: &Slab<'_, ParkingPlace>,
+    exchanges: &Slab<'_, ExchangePlace<C>>,
+) -> impl Fn(Lacks) -> u64 + use<C> {
+    let [parked, exchanges] = [parked.room_due(), exchanges.room_due()];
+    move |lacks| match lacks {
+        Lacks::Nothing => NEVER,
+        Lacks::ParkingPlace => parked,
+        Lacks::ExchangePlace => exchanges,
     }
 }
 

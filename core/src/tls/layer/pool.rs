@@ -21,8 +21,8 @@ pub(crate) struct Entry<T> {
     state: State,
     /// The next free entry's index, plus one; 0 ends the list.
     next: u16,
-    /// Its owner has been asked whether it can do without, since it was leased.
-    was_asked: bool,
+    /// What its owner found no place in when it last tried to do without.
+    lacks: Lacks,
     /// Its owner waits for its peer with it, and is to lose it at once if others wait.
     gives_way: bool,
     /// When it was leased, or, of a buffer, its owner last made progress with it, in microseconds.
@@ -36,7 +36,7 @@ impl<T> Entry<T> {
             owner: 0,
             state: State::Free,
             next: 0,
-            was_asked: false,
+            lacks: Lacks::Nothing,
             gives_way: false,
             since: 0,
             value,
@@ -46,12 +46,24 @@ impl<T> Entry<T> {
 
 impl<T> Entry<T> {
     fn can_be_asked(&self) -> bool {
-        self.state == State::Leased && !self.was_asked
+        self.state == State::Leased && self.lacks != Lacks::Nothing
     }
 
     fn is_idle(&self) -> bool {
         self.state == State::Leased && self.gives_way
     }
+}
+
+/// What the owner of an entry would need to do without it, and there was none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+#[cfg_attr(feature = "search", derive(Hash))]
+pub(crate) enum Lacks {
+    Nothing = 0,
+    /// A place of [`Tls::with_parking`](crate::tls::Tls::with_parking).
+    ParkingPlace,
+    /// A place of [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking).
+    ExchangePlace,
 }
 
 /// What an entry is doing.
@@ -164,7 +176,7 @@ impl Index {
 ///          lease               release
 ///   Free ─────────▶ Leased ─────────────▶ Free, or Offered to who waits
 ///                   │    ▲ ├─ resume ─▶ Resumed ─ report ─▶ Leased
-///                   │    │ └─ ask_oldest ─▶ Asked ─ report ─▶ Leased
+///                   │    │ └─ ask_one ────▶ Asked ─ report ─▶ Leased
 ///            begin_ │    │ lease
 ///         iteration │    └───────── Reported ◀─ report ─ Offered
 ///                   ▼                  └─ not taken in time: to the next who waits
@@ -269,11 +281,19 @@ impl<'s, T> Pool<'s, T> {
         true
     }
 
-    /// Has an owner reported that may be able to do without its entry now, if others wait: the one
-    /// that has made no progress for longest, of those that have not been asked since they had it.
-    /// Returns when that is due, which is not before `from`.
-    pub(crate) fn ask_oldest(&mut self, from: u64) -> Option<u64> {
-        let (index, due) = self.next_asked(from)?;
+    /// Notes what the owner of an entry would need to do without it. Holds until its owner is asked,
+    /// or the entry is leased anew.
+    pub(crate) fn set_lacks(&mut self, index: Index, lacks: Lacks) {
+        if let Some(entry) = self.entry(index) {
+            entry.lacks = lacks;
+        }
+    }
+
+    /// Has an owner reported that may be able to do without its entry now, if others wait.
+    /// `room_due` tells from when on there is room for what it lacks; the one for which that is so
+    /// first is asked, and of several the one that has made no progress for longest. Returns when.
+    pub(crate) fn ask_one(&mut self, room_due: impl Fn(Lacks) -> u64) -> Option<u64> {
+        let (index, due) = self.next_asked(room_due)?;
         if due <= self.now {
             let owner = self.entry(index)?.owner;
             self.set(index, State::Asked, owner);
@@ -281,21 +301,24 @@ impl<'s, T> Pool<'s, T> {
         Some(due)
     }
 
-    /// Returns when the next owner is to be asked.
-    pub(crate) fn ask_due(&self, from: u64) -> Option<u64> {
-        self.next_asked(from).map(|(_, due)| due)
+    /// Returns when the next owner is to be asked; see [`Self::ask_one`].
+    pub(crate) fn ask_due(&self, room_due: impl Fn(Lacks) -> u64) -> Option<u64> {
+        self.next_asked(room_due).map(|(_, due)| due)
     }
 
     /// Returns whose owner is to be asked next, and when.
-    fn next_asked(&self, from: u64) -> Option<(Index, u64)> {
-        if self.waiting.len == 0 || from == NEVER {
+    fn next_asked(&self, room_due: impl Fn(Lacks) -> u64) -> Option<(Index, u64)> {
+        if self.waiting.len == 0 {
             return None;
         }
-        let unasked = self.entries.iter().zip(1..=u16::MAX);
-        let unasked = unasked.filter(|(entry, _)| entry.can_be_asked());
-        let (entry, number) = unasked.min_by_key(|(entry, _)| entry.since)?;
-        let due = entry.since.saturating_add(LEASE_MIN).max(from);
-        Some((Index(number), due))
+        let lacking = self.entries.iter().zip(1..=u16::MAX);
+        let lacking = lacking.filter(|(entry, _)| entry.can_be_asked());
+        let dues = lacking.map(|(entry, number)| {
+            let due = entry.since.saturating_add(LEASE_MIN);
+            (due.max(room_due(entry.lacks)), entry.since, number)
+        });
+        let (due, _, number) = dues.min()?;
+        (due != NEVER).then_some((Index(number), due))
     }
 
     /// Returns how long an entry may be leased without progress, in microseconds: the shorter the
@@ -487,7 +510,6 @@ impl<'s, T> Pool<'s, T> {
         if is_asked && let Some(entry) = self.entry(index) {
             // That is no progress.
             entry.since = since;
-            entry.was_asked = true;
         }
         Some((SocketId::from_bits(bits)?, report))
     }
@@ -607,7 +629,7 @@ impl<'s, T> Pool<'s, T> {
             State::Reported => self.reported = self.reported.saturating_add(1),
             State::Leased => {
                 entry.since = self.now;
-                entry.was_asked = false;
+                entry.lacks = Lacks::Nothing;
                 entry.gives_way = false;
             }
             _ => {}
@@ -678,7 +700,7 @@ impl<T: core::hash::Hash> core::hash::Hash for Pool<'_, T> {
                 owner,
                 state,
                 next,
-                was_asked,
+                lacks,
                 gives_way,
                 since,
                 value,
@@ -688,7 +710,7 @@ impl<T: core::hash::Hash> core::hash::Hash for Pool<'_, T> {
                 next.hash(into);
             } else {
                 hash_owner(*owner, into);
-                (was_asked, gives_way).hash(into);
+                (lacks, gives_way).hash(into);
                 now.wrapping_sub(*since).hash(into);
             }
             value.hash(into);

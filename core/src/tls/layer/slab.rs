@@ -102,9 +102,10 @@ const PLACES_MAX: usize = 0x7fff;
 
 /// Places in the caller's memory.
 ///
-/// A handshake that finds none takes that of the one that has been parked for longest, if others
-/// wait for its lease: that one is over, since the place is no longer its owner's. The ends of
-/// records take at most half of the places and are never replaced.
+/// A handshake that finds none takes that of the one that has been parked for longest, if that was
+/// for [`LEASE_MIN`] at least, and its own lease is wanted: that one is over, since the place is no
+/// longer its owner's. The ends of records take at most half of the places, rounded up, and are
+/// never replaced.
 pub(crate) struct Slab<'s, S> {
     slots: &'s mut [S],
     /// Head of the list of free places, as [`Index`].
@@ -182,8 +183,8 @@ impl<'s, S: Slot> Slab<'s, S> {
     }
 
     /// Puts a handshake into a free place, or if `replaces` into that of the one that has been
-    /// parked for longest, and leaves an empty value for it; `None`, and it stays, if there is no
-    /// place.
+    /// parked for longest, which has had its time ([`Self::room_due`]), and leaves an empty value
+    /// for it; `None`, and it stays, if there is no place.
     pub(crate) fn insert_handshake(
         &mut self,
         owner: u64,

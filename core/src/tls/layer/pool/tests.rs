@@ -79,22 +79,33 @@ fn who_gives_way_is_recalled_at_once_unless_it_went_on() {
 }
 
 #[test]
-fn each_is_asked_once_when_it_has_had_its_time() {
+fn who_lacks_a_place_is_asked_when_there_is_room() {
     with_queue(1, |pool| {
         let [first, second] = [1_000, 2_000].map(|since| since + LEASE_MIN);
-        assert_eq!(pool.ask_due(0), Some(first));
-        assert_eq!(pool.ask_due(first + 5), Some(first + 5), "no sooner");
-        assert_eq!(pool.ask_due(NEVER), None);
-        assert_eq!(pool.ask_oldest(0), Some(first));
+        let now = |_| 0;
+        assert_eq!(pool.ask_due(now), None, "nobody lacks anything");
+        pool.set_lacks(Index(1), Lacks::ParkingPlace);
+        pool.set_lacks(Index(2), Lacks::ExchangePlace);
+        assert_eq!(pool.ask_due(now), Some(first));
+        assert_eq!(pool.ask_due(|_| first + 5), Some(first + 5), "no sooner");
+        assert_eq!(pool.ask_due(|_| NEVER), None);
+        let only_exchanges = |lacks| match lacks {
+            Lacks::ExchangePlace => 0,
+            Lacks::Nothing | Lacks::ParkingPlace => NEVER,
+        };
+        assert_eq!(pool.ask_due(only_exchanges), Some(second), "of its kind");
+        assert_eq!(pool.ask_one(now), Some(first));
         assert_eq!(pool.reports(), 0, "it is not due");
         pool.set_now(first);
-        assert_eq!(pool.ask_oldest(0), Some(first));
+        assert_eq!(pool.ask_one(now), Some(first));
         assert_eq!(pool.next_report(), Some((id(0), Report::GoOn)));
-        assert_eq!(pool.ask_due(0), Some(second));
+        assert_eq!(pool.ask_due(now), Some(second));
         pool.set_now(second);
-        assert_eq!(pool.ask_oldest(0), Some(second));
+        assert_eq!(pool.ask_one(now), Some(second));
         assert_eq!(pool.next_report(), Some((id(1), Report::GoOn)));
-        assert_eq!(pool.ask_due(0), None);
+        assert_eq!(pool.ask_due(now), None, "each once");
+        pool.set_lacks(Index(1), Lacks::ParkingPlace);
+        assert_eq!(pool.ask_due(now), Some(first), "it has found none again");
     });
 }
 
