@@ -543,13 +543,20 @@ impl Connection {
     /// Starts, moves or stops the main timer after an acknowledgement.
     fn restart_timers(&mut self, now: u64, told: &Told, next: Option<u32>) {
         if self.flight() == 0 {
-            if self.timers.main != Main::Persist || self.send.queued == 0 {
-                self.timers.stop();
+            let probes = self.timers.main == Main::Persist;
+            if probes && self.send.queued > 0 {
+                return;
             }
+            if probes {
+                // The probe's octet was the last and was taken: what comes after it is asked about
+                // anew (RFC 9293, section 3.8.6.1).
+                self.rtt.backoff = 0;
+            }
+            self.timers.stop();
             return;
         }
         if let Some(after) = next {
-            self.timers.start(Main::Reorder, now, after.max(1));
+            self.start_reorder(now, after);
             return;
         }
         let changed = (told.acked > 0 && !self.is_impatient())
@@ -575,6 +582,13 @@ impl Connection {
         }
     }
 
+    /// Starts the timer of what may have been reordered, which is no longer than the one of what is
+    /// lost altogether.
+    fn start_reorder(&mut self, now: u64, after: u32) {
+        let after = after.clamp(1, self.rtt.timeout());
+        self.timers.start(Main::Reorder, now, after);
+    }
+
     /// What might have been reordered has not come (RFC 8985, section 6.2).
     pub(super) fn on_reorder_timeout(&mut self, now: u64, buffers: &mut Buffers<'_>) {
         let (next, lost) = self.detect(now, buffers);
@@ -587,7 +601,7 @@ impl Connection {
             self.congestion.window = self.recovery.window((0, pipe), threshold, mss, false);
         }
         match next {
-            Some(after) => self.timers.start(Main::Reorder, now, after.max(1)),
+            Some(after) => self.start_reorder(now, after),
             None => self.start_retransmit(now),
         }
     }

@@ -305,7 +305,8 @@ impl Connection {
     /// Returns how long the peer has owed an acknowledgement, or room for more, without any
     /// progress, in microseconds; 0 if it owes none. What has not been sent yet for another reason
     /// is not its debt; nor is what it was asked for less than three times, since where a machine
-    /// has stood still its answer may be there and not have been read.
+    /// has stood still its answer may be there and not have been read. Those times count, too, when
+    /// it was asked for an earlier text and its answers could not be timed (RFC 6298, section 3).
     #[must_use]
     pub fn stalled(&self, now: Instant) -> u64 {
         let owes = self.flight() > 0 || matches!(self.timers.main, Main::Persist);

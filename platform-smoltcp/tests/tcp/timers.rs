@@ -127,6 +127,27 @@ fn a_closed_window_is_not_probed_with_nothing() {
     assert_eq!(script.state(), State::Established);
 }
 
+/// RFC 9293, section 3.8.6.1: what comes after the last octet, which was taken after many probes, is
+/// asked about as soon as the first was.
+#[test]
+fn a_window_is_asked_about_anew_after_a_probe_was_taken() {
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(0));
+    script.write(1);
+    let (first, _) = script.next();
+    for _ in 0..6 {
+        assert_eq!(script.next().1.len(), 1);
+        script.get(script.ack(OURS).window(0));
+    }
+    script.next();
+    script.get(script.ack(OURS + 1).window(0));
+    assert!(script.wait(5_000_000).is_empty());
+    script.write(1);
+    let (again, sent) = script.next();
+    assert_eq!(sent[0].seq.get(), OURS + 1);
+    assert_eq!(again, first);
+}
+
 /// A peer that says no more is given up, window or not.
 #[test]
 fn a_closed_window_without_answers_ends() {
