@@ -262,6 +262,29 @@ fn room_is_reported_once_after_a_full_device() {
     assert_eq!(reports(net), []);
 }
 
+/// So does one whose last room goes to a question for the neighbour, to hear of it again.
+#[test]
+fn a_question_that_takes_the_last_room_blocks_a_datagram() {
+    let mut stage = stage();
+    let mut socket = bind(&mut stage.host.net, 1, b4(53));
+    send(&mut stage.host.net, &mut socket, a4(7), b"a").unwrap();
+    assert_eq!(stage.replies().len(), 1);
+    stage.pass(secs(40));
+    stage.host.net.device_mut().set_room(Some(1));
+    let one = Departure {
+        len: 1,
+        to: a4(7).into(),
+        ..Departure::default()
+    };
+    assert_eq!(stage.host.net.send_batch(&mut socket, b"b", &[one]), Ok(0));
+    let asked = stage.replies();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0][12..14], [8, 6], "it is ARP");
+    stage.host.net.device_mut().set_room(None);
+    assert_eq!(stage.host.net.send_batch(&mut socket, b"b", &[one]), Ok(1));
+    assert_eq!(stage.replies()[0][42..43], *b"b");
+}
+
 /// What is held while the device is full goes when it has room, in order.
 #[test]
 fn held_datagrams_wait_for_room_too() {

@@ -653,6 +653,28 @@ fn a_full_device_swallows_no_question_for_a_neighbour() {
     assert_eq!(stage.host.conn(id).error, None);
 }
 
+/// A neighbour that has not been heard of for long is asked again, and what was to go to it waits
+/// for room if that question takes the last.
+#[test]
+fn a_question_that_takes_the_last_room_delays_a_segment_and_loses_none() {
+    let mut stage = stage(&Recipe::new(2));
+    stage.handshake(a4(1), b4(80), 1);
+    let id = *stage.host.conns.keys().next().unwrap();
+    stage.pass(secs(40));
+    assert!(stage.replies().is_empty());
+    stage.host.net.device_mut().set_room(Some(1));
+    stage.host.push(id, b"text", false);
+    stage.host.step();
+    let asked = stage.replies();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0][12..14], [8, 6], "it is ARP");
+    stage.host.net.device_mut().set_room(None);
+    stage.pass(Duration::from_millis(5));
+    let sent = stage.segs();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].payload, b"text");
+}
+
 #[test]
 fn a_full_device_delays_and_loses_nothing() {
     let mut stage = stage(&Recipe::new(2));

@@ -30,6 +30,8 @@ pub(super) enum DatagramHop {
     Asking(Instant),
     /// Nowhere: the neighbour does not answer.
     Silent,
+    /// Nowhere for now: a question for the neighbour has taken the last room in the device.
+    Full,
 }
 
 /// What became of one datagram.
@@ -204,6 +206,7 @@ impl Shell<'_> {
                 self.counters.datagrams_displaced = sum;
             }
             DatagramHop::Silent => self.on_silent_neighbour(index, &head),
+            DatagramHop::Full => return Posted::Full,
         }
         Posted::Taken
     }
@@ -243,10 +246,9 @@ impl Shell<'_> {
         let Some(next) = self.routes.next_hop(to) else {
             return DatagramHop::Silent;
         };
-        let (reach, ask) = self.neighbours.reach(next, self.now);
-        if ask && let Some(own) = self.routes.source_for(next) {
-            self.ask(own, next, device);
-        }
+        let Some(reach) = self.reach(next, device) else {
+            return DatagramHop::Full;
+        };
         match reach {
             Reach::Known(station) => {
                 DatagramHop::Frame(Some(Ethernet::new(station, self.mac, kind)))
@@ -331,6 +333,10 @@ impl Shell<'_> {
                 return true;
             }
             DatagramHop::Silent => self.on_silent_neighbour(index, head),
+            DatagramHop::Full => {
+                self.datagrams.room_wanted = true;
+                return false;
+            }
         }
         self.datagrams.drop_held(index, at, head);
         true

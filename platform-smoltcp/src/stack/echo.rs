@@ -78,13 +78,12 @@ impl Shell<'_> {
         }
         let link = match self.datagram_hop(to, device) {
             DatagramHop::Frame(link) => link,
-            DatagramHop::Asking(_) => return Ok(false),
+            DatagramHop::Asking(_) | DatagramHop::Full => return Ok(false),
             DatagramHop::Silent => return Err(Error::Unreachable),
         };
         let station = link.map(|link| link.destination);
         let request = Icmp::EchoRequest { mark, data };
         let len = self.write_icmp(station, (local, to), &request);
-        // A question for the neighbour, to hear of it again, may have taken the last slot.
         if len == 0 || device.slot(len).is_none() {
             return Ok(false);
         }

@@ -57,6 +57,8 @@ enum Hop {
     Asking,
     /// Nowhere: the neighbour does not answer, or there is no route.
     Silent,
+    /// Nowhere for now: a question for the neighbour has taken the last room in the device.
+    Full,
 }
 
 impl Shell<'_> {
@@ -101,15 +103,16 @@ impl Shell<'_> {
         device: &mut D,
     ) -> Served {
         if device.slot(0).is_none() {
-            self.counters.device_full = self.counters.device_full.wrapping_add(1);
-            return Served::Full;
+            return self.on_full_device();
         }
         let hop = match hop {
             Some(hop) => hop,
             None => hop.insert(self.hop(index, device)),
         };
-        if matches!(hop, Hop::Asking) {
-            return Served::Done;
+        match hop {
+            Hop::Frame(_) | Hop::Silent => {}
+            Hop::Asking => return Served::Done,
+            Hop::Full => return self.on_full_device(),
         }
         let Some(mut open) = self.slots.open(index) else {
             return if LEASES {
@@ -142,6 +145,11 @@ impl Shell<'_> {
         } else {
             Served::Done
         }
+    }
+
+    fn on_full_device(&mut self) -> Served {
+        self.counters.device_full = self.counters.device_full.wrapping_add(1);
+        Served::Full
     }
 
     /// Sends the next frame of a connection that has no set: a segment without text.
@@ -179,10 +187,9 @@ impl Shell<'_> {
             self.on_silence(index);
             return Hop::Silent;
         };
-        let (reach, ask) = self.neighbours.reach(next, self.now);
-        if ask && let Some(own) = self.routes.source_for(next) {
-            self.ask(own, next, device);
-        }
+        let Some(reach) = self.reach(next, device) else {
+            return Hop::Full;
+        };
         match reach {
             Reach::Known(mac) => {
                 let kind = resolve::kind_of(remote);
@@ -197,6 +204,20 @@ impl Shell<'_> {
                 Hop::Silent
             }
         }
+    }
+
+    /// Looks a neighbour up, and asks the link for it if need be. `None` if it is known and the
+    /// question, which is to hear of it again, took the last room in the device.
+    #[inline]
+    pub(super) fn reach<D: PollDevice>(&mut self, next: IpAddr, device: &mut D) -> Option<Reach> {
+        let (reach, ask) = self.neighbours.reach(next, self.now);
+        if ask && let Some(own) = self.routes.source_for(next) {
+            self.ask(own, next, device);
+            if matches!(reach, Reach::Known(_)) && device.slot(0).is_none() {
+                return None;
+            }
+        }
+        Some(reach)
     }
 
     /// Asks the link who has `next`. A full device drops the question; the next comes in a second.
