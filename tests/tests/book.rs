@@ -153,12 +153,13 @@ fn each_test_that_a_chapter_names_is_there() {
             for code in codes.filter(|code| code.contains('/') && code.contains(".rs")) {
                 let (file, test) = code.split_once("::").unwrap_or((code, ""));
                 let is_in_tests = FOLDERS.iter().any(|(folder, _)| file.starts_with(folder));
-                let is_there = listed(file, test).is_some_and(|name| {
+                let is_listed = listed(file, test).is_some_and(|name| {
                     // Two files of a name may be in two folders.
                     let text = fs::read_to_string(repository().join(file)).unwrap();
                     test.is_empty()
                         || paths.contains(&*name) && text.contains(&format!("fn {test}"))
                 });
+                let is_there = is_listed || are_made_for(file, test);
                 named += usize::from(is_in_tests);
                 assert!(is_there || !is_in_tests, "{}: {code}", path.display());
             }

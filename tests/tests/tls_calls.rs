@@ -645,6 +645,20 @@ fn who_found_no_place_is_parked_when_another_gives_way() {
     }
 }
 
+/// A handshake that is parked keeps its place, however long it takes, while there is another to
+/// lease.
+#[test]
+fn nobody_gives_way_where_nobody_waits() {
+    let mut stage = Stage::<false>::new::<2, 4, 4>().with_parking(1);
+    let [mut parked, mut other] = [stage.accept(), stage.accept()];
+    let hello = Client::new().output;
+    assert_eq!(stage.open(&mut parked, &hello).0, Ok(Progress::Pending));
+    stage.below().now = 300_000;
+    stage.layer.poll(None).unwrap();
+    assert_eq!(stage.open(&mut other, &hello).0, Ok(Progress::Pending));
+    assert_eq!(stage.open(&mut parked, &[]).0, Ok(Progress::Pending));
+}
+
 /// A stage; a socket that has a part of a record in the only input, and one that waits for that;
 /// and what has come for the latter.
 fn one_waits() -> (Stage, [TlsSocket<()>; 2], Vec<u8>) {

@@ -127,6 +127,24 @@ fn a_closed_window_is_not_probed_with_nothing() {
     assert_eq!(script.state(), State::Established);
 }
 
+/// RFC 9293, section 3.8.6.1: while there is more to send, a closed window is asked about ever more
+/// rarely, whether or not the probes are taken.
+#[test]
+fn probes_that_are_taken_are_backed_off_too() {
+    let mut script = Script::established();
+    script.get(script.ack(OURS).window(0));
+    script.write(5_000);
+    let gaps: Vec<u64> = (1..6)
+        .map(|taken| {
+            let (gap, sent) = script.next();
+            assert_eq!(sent.len(), 1);
+            script.get(script.ack(OURS + taken).window(0));
+            gap
+        })
+        .collect();
+    assert!(gaps.windows(2).all(|pair| pair[0] < pair[1]), "{gaps:?}");
+}
+
 /// RFC 9293, section 3.8.6.1: what comes after the last octet, which was taken after many probes, is
 /// asked about as soon as the first was.
 #[test]

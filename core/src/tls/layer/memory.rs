@@ -4,7 +4,7 @@ use crate::time::Instant;
 use crate::tls::crypto::provider::Crypto;
 use crate::tls::handshake::exchange::Handshake;
 use crate::tls::layer::buffers::{Buffers, Marks};
-use crate::tls::layer::pool::{Entry, Lacks, NEVER, Pool};
+use crate::tls::layer::pool::{Entry, Pool, RoomDue};
 use crate::tls::layer::slab::{ExchangePlace, ParkingPlace, Slab};
 use crate::tls::record::protection::RECORD_MAX;
 
@@ -139,7 +139,7 @@ impl<C: Crypto> Pools<'_, C> {
     /// Starts an iteration; returns when the next lease will be over, in microseconds, if others
     /// wait for it.
     pub(crate) fn begin_iteration(&mut self, lease_max: u64) -> Option<u64> {
-        let room_due = room_due(&self.parked, &self.exchanges);
+        let room_due = self.room_due();
         let dues = [
             self.handshakes.begin_iteration(lease_max),
             self.inputs.begin_iteration(lease_max),
@@ -152,7 +152,7 @@ impl<C: Crypto> Pools<'_, C> {
 
     /// Returns when a socket is next to be reported, in microseconds; in the past if one is now.
     pub(crate) fn due(&self, lease_max: u64) -> Option<u64> {
-        let room_due = room_due(&self.parked, &self.exchanges);
+        let room_due = self.room_due();
         let dues = [
             self.handshakes.due(lease_max),
             self.inputs.due(lease_max),
@@ -160,6 +160,14 @@ impl<C: Crypto> Pools<'_, C> {
             self.handshakes.ask_due(room_due),
         ];
         dues.into_iter().flatten().min()
+    }
+
+    /// Returns from when on a handshake that is wanted finds room to be parked in.
+    fn room_due(&self) -> RoomDue {
+        RoomDue {
+            parking_place: self.parked.room_due(),
+            exchange_place: self.exchanges.room_due(),
+        }
     }
 
     /// Returns how many sockets are to be reported.
@@ -171,19 +179,6 @@ impl<C: Crypto> Pools<'_, C> {
         ];
         let sum = |sum: u32, count: &u16| sum.saturating_add(u32::from(*count));
         reports.iter().fold(0, sum)
-    }
-}
-
-/// Returns what tells from when on a handshake that is wanted finds room, in microseconds.
-fn room_due<C: Crypto>(
-    parked: &Slab<'_, ParkingPlace>,
-    exchanges: &Slab<'_, ExchangePlace<C>>,
-) -> impl Fn(Lacks) -> u64 + use<C> {
-    let [parked, exchanges] = [parked.room_due(), exchanges.room_due()];
-    move |lacks| match lacks {
-        Lacks::Nothing => NEVER,
-        Lacks::ParkingPlace => parked,
-        Lacks::ExchangePlace => exchanges,
     }
 }
 

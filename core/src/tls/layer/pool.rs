@@ -45,10 +45,6 @@ impl<T> Entry<T> {
 }
 
 impl<T> Entry<T> {
-    fn can_be_asked(&self) -> bool {
-        self.state == State::Leased && self.lacks != Lacks::Nothing
-    }
-
     fn is_idle(&self) -> bool {
         self.state == State::Leased && self.gives_way
     }
@@ -64,6 +60,23 @@ pub(crate) enum Lacks {
     ParkingPlace,
     /// A place of [`Tls::with_exchange_parking`](crate::tls::Tls::with_exchange_parking).
     ExchangePlace,
+}
+
+/// From when on there is room for what owners lack, in microseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct RoomDue {
+    pub(crate) parking_place: u64,
+    pub(crate) exchange_place: u64,
+}
+
+impl RoomDue {
+    const fn of(self, lacks: Lacks) -> u64 {
+        match lacks {
+            Lacks::Nothing => NEVER,
+            Lacks::ParkingPlace => self.parking_place,
+            Lacks::ExchangePlace => self.exchange_place,
+        }
+    }
 }
 
 /// What an entry is doing.
@@ -289,11 +302,10 @@ impl<'s, T> Pool<'s, T> {
         }
     }
 
-    /// Has an owner reported that may be able to do without its entry now, if others wait.
-    /// `room_due` tells from when on there is room for what it lacks; the one for which that is so
-    /// first is asked, and of several the one that has made no progress for longest. Returns when.
-    pub(crate) fn ask_one(&mut self, room_due: impl Fn(Lacks) -> u64) -> Option<u64> {
-        let (index, due) = self.next_asked(room_due)?;
+    /// Has an owner reported that may be able to do without its entry now, if others wait: one for
+    /// whose lack there is room, the first for which that is so. Returns when.
+    pub(crate) fn ask_one(&mut self, room: RoomDue) -> Option<u64> {
+        let (index, due) = self.next_asked(room)?;
         if due <= self.now {
             let owner = self.entry(index)?.owner;
             self.set(index, State::Asked, owner);
@@ -302,23 +314,26 @@ impl<'s, T> Pool<'s, T> {
     }
 
     /// Returns when the next owner is to be asked; see [`Self::ask_one`].
-    pub(crate) fn ask_due(&self, room_due: impl Fn(Lacks) -> u64) -> Option<u64> {
-        self.next_asked(room_due).map(|(_, due)| due)
+    pub(crate) fn ask_due(&self, room: RoomDue) -> Option<u64> {
+        self.next_asked(room).map(|(_, due)| due)
     }
 
     /// Returns whose owner is to be asked next, and when.
-    fn next_asked(&self, room_due: impl Fn(Lacks) -> u64) -> Option<(Index, u64)> {
+    fn next_asked(&self, room: RoomDue) -> Option<(Index, u64)> {
         if self.waiting.len == 0 {
             return None;
         }
-        let lacking = self.entries.iter().zip(1..=u16::MAX);
-        let lacking = lacking.filter(|(entry, _)| entry.can_be_asked());
-        let dues = lacking.map(|(entry, number)| {
-            let due = entry.since.saturating_add(LEASE_MIN);
-            (due.max(room_due(entry.lacks)), entry.since, number)
-        });
-        let (due, _, number) = dues.min()?;
-        (due != NEVER).then_some((Index(number), due))
+        let mut next = None;
+        let mut first = NEVER;
+        for (entry, number) in self.entries.iter().zip(1..=u16::MAX) {
+            let room_due = room.of(entry.lacks);
+            let due = entry.since.saturating_add(LEASE_MIN).max(room_due);
+            if entry.state == State::Leased && due < first {
+                first = due;
+                next = Some((Index(number), due));
+            }
+        }
+        next
     }
 
     /// Returns how long an entry may be leased without progress, in microseconds: the shorter the

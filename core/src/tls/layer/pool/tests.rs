@@ -82,18 +82,19 @@ fn who_gives_way_is_recalled_at_once_unless_it_went_on() {
 fn who_lacks_a_place_is_asked_when_there_is_room() {
     with_queue(1, |pool| {
         let [first, second] = [1_000, 2_000].map(|since| since + LEASE_MIN);
-        let now = |_| 0;
+        let room = |parking_place, exchange_place| RoomDue {
+            parking_place,
+            exchange_place,
+        };
+        let now = room(0, 0);
         assert_eq!(pool.ask_due(now), None, "nobody lacks anything");
         pool.set_lacks(Index(1), Lacks::ParkingPlace);
         pool.set_lacks(Index(2), Lacks::ExchangePlace);
         assert_eq!(pool.ask_due(now), Some(first));
-        assert_eq!(pool.ask_due(|_| first + 5), Some(first + 5), "no sooner");
-        assert_eq!(pool.ask_due(|_| NEVER), None);
-        let only_exchanges = |lacks| match lacks {
-            Lacks::ExchangePlace => 0,
-            Lacks::Nothing | Lacks::ParkingPlace => NEVER,
-        };
-        assert_eq!(pool.ask_due(only_exchanges), Some(second), "of its kind");
+        let later = first + 5;
+        assert_eq!(pool.ask_due(room(later, NEVER)), Some(later), "no sooner");
+        assert_eq!(pool.ask_due(room(NEVER, NEVER)), None);
+        assert_eq!(pool.ask_due(room(NEVER, 0)), Some(second), "of its kind");
         assert_eq!(pool.ask_one(now), Some(first));
         assert_eq!(pool.reports(), 0, "it is not due");
         pool.set_now(first);
