@@ -145,8 +145,8 @@ fn probes_that_are_taken_are_backed_off_too() {
     assert!(gaps.windows(2).all(|pair| pair[0] < pair[1]), "{gaps:?}");
 }
 
-/// RFC 9293, section 3.8.6.1: what comes after the last octet, which was taken after many probes, is
-/// asked about as soon as the first was.
+/// RFC 9293, section 3.8.6.1: what comes after the last octet, which was taken after many probes,
+/// is asked about as soon as the first was.
 #[test]
 fn a_window_is_asked_about_anew_after_a_probe_was_taken() {
     let mut script = Script::established();

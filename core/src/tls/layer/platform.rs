@@ -158,8 +158,8 @@ impl<'s, P: Platform, C: Crypto> Tls<'s, P, C> {
     /// come, and the ends of records that slow peers have taken in part, wait without a lease. With
     /// eight for each handshake of the [`TlsMemory`], peers that stop there hold up nobody: when
     /// all are taken, and no other handshake could be leased, the one that has been parked for
-    /// longest gives way, after a quarter of a second at least, and times out. Without any place, they keep their
-    /// leases as long as [`Self::with_lease_max`] allows. Of use up to 32,767.
+    /// longest gives way, after a quarter of a second at least, and times out. Without any place,
+    /// they keep their leases as long as [`Self::with_lease_max`] allows. Of use up to 32,767.
     #[must_use]
     pub const fn with_parking(mut self, places: &'s mut [ParkingPlace]) -> Self {
         self.pools.parked = Slab::new(places);

@@ -294,8 +294,8 @@ impl<'s, T> Pool<'s, T> {
         true
     }
 
-    /// Notes what the owner of an entry would need to do without it. Holds until its owner is asked,
-    /// or the entry is leased anew.
+    /// Notes what the owner of an entry would need to do without it. Holds until its owner is
+    /// asked, or the entry is leased anew.
     pub(crate) fn set_lacks(&mut self, index: Index, lacks: Lacks) {
         if let Some(entry) = self.entry(index) {
             entry.lacks = lacks;
