@@ -60,8 +60,9 @@ pub enum OverLimit {
 ///
 /// A policy for [`on_pre_open`](crate::Handler::on_pre_open): [`Self::admit`] says whether a
 /// connection may come, [`Self::opened`] and [`Self::closed`] count those that are open. Addresses
-/// that have none, and whose rate is within bounds again, are forgotten when others need their
-/// entry.
+/// that have none are forgotten when others need their entry: those first whose rate is within
+/// bounds again, then those of which that will be so first. So many addresses together may come
+/// faster than the rate lets each.
 ///
 /// `N` is a multiple of 16, twice as many as the pool has sockets or more. All zero bytes but for
 /// limit and seed.

@@ -16,6 +16,8 @@ const CONNECTIONS_MAX: u32 = 4;
 /// How many may come at once, and in how many milliseconds one more.
 const BURST: u64 = 3;
 const INTERVAL: u64 = 10;
+/// Entries that one address can be in, at least.
+const ENTRIES_OF_ONE: usize = 8;
 
 /// Makes values of bytes, of which the first says which.
 ///
@@ -176,13 +178,14 @@ fn reasons(bytes: &[u8]) {
 }
 
 /// Connections of a few addresses come and go: each is admitted or not as a plain count says, as
-/// long as there is an entry for it.
+/// long as there is an entry for it. How far its rate is used up is forgotten of an address without
+/// connections, if others want its entry; so the count has it between two bounds.
 fn limits(bytes: &[u8]) {
     let limit = AddressLimit::connections(CONNECTIONS_MAX);
     let limit = limit.rate(BURST as u32, Duration::from_millis(INTERVAL));
     let mut limits = AddressLimits::<16>::new(limit, [1, 2]);
     let mut open = HashMap::<IpAddr, u32>::new();
-    let mut due = HashMap::<IpAddr, u64>::new();
+    let mut due = HashMap::<IpAddr, [u64; 2]>::new();
     let mut now = 1;
     for step in bytes.chunks_exact(2) {
         let [what, time] = *step else { break };
@@ -197,8 +200,8 @@ fn limits(bytes: &[u8]) {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
             peer => peer,
         };
-        let count = open.entry(key).or_default();
         if what % 2 == 1 {
+            let count = open.entry(key).or_default();
             if *count > 0 {
                 *count -= 1;
                 limits.closed(peer);
@@ -206,22 +209,28 @@ fn limits(bytes: &[u8]) {
             }
             continue;
         }
-        let due = due.entry(key).or_default();
-        let expected = if *count >= CONNECTIONS_MAX {
-            Err(OverLimit::Connections)
-        } else if *due > now + INTERVAL * (BURST - 1) {
-            Err(OverLimit::Rate)
-        } else {
-            Ok(())
-        };
-        let admitted = limits.admit(peer, Instant::from_micros(1_000 * now));
-        if admitted == Err(OverLimit::Table) {
-            assert_eq!(*count, 0, "who is connected has an entry");
-            continue;
+        // So few find an entry each, wherever theirs are.
+        let may_forget = due.len() > ENTRIES_OF_ONE;
+        let count = open.entry(key).or_default();
+        let [least, most] = due.entry(key).or_default();
+        if may_forget && *count == 0 {
+            *least = 0;
         }
-        assert_eq!(admitted, expected);
+        let latest = now + INTERVAL * (BURST - 1);
+        let admitted = limits.admit(peer, Instant::from_micros(1_000 * now));
+        match admitted {
+            Err(OverLimit::Table) => assert_eq!(*count, 0, "who is connected has an entry"),
+            Err(OverLimit::Connections) => assert_eq!(*count, CONNECTIONS_MAX),
+            Err(OverLimit::Rate) => {
+                assert!(*count < CONNECTIONS_MAX && *most > latest);
+                *least = (latest + 1).max(*least);
+            }
+            Ok(()) => assert!(*count < CONNECTIONS_MAX && *least <= latest),
+            Err(other) => panic!("{other:?}"),
+        }
         if admitted.is_ok() {
-            *due = now.max(*due) + INTERVAL;
+            *least = now.max(*least) + INTERVAL;
+            *most = now.max(latest.min(*most)) + INTERVAL;
             *count += 1;
             limits.opened(peer);
             assert_eq!(limits.connections(peer), *count);
