@@ -585,7 +585,7 @@ impl Connection {
     /// Starts the timer of what may have been reordered, which is no longer than the one of what is
     /// lost altogether.
     fn start_reorder(&mut self, now: u64, after: u32) {
-        let after = after.clamp(1, self.rtt.timeout());
+        let after = after.min(self.rtt.timeout()).max(1);
         self.timers.start(Main::Reorder, now, after);
     }
 
