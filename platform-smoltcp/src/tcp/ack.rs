@@ -543,11 +543,10 @@ impl Connection {
     /// Starts, moves or stops the main timer after an acknowledgement.
     fn restart_timers(&mut self, now: u64, told: &Told, next: Option<u32>) {
         if self.flight() == 0 {
-            let probes = self.timers.main == Main::Persist;
-            if probes && self.send.queued > 0 {
-                return;
-            }
-            if probes {
+            if self.timers.main == Main::Persist {
+                if self.send.queued > 0 {
+                    return;
+                }
                 // The probe's octet was the last and was taken: what comes after it is asked about
                 // anew (RFC 9293, section 3.8.6.1).
                 self.rtt.backoff = 0;

@@ -131,8 +131,8 @@ impl<P: Platform, C: Crypto> Tls<'_, P, C> {
         }
     }
 
-    /// Returns true if the next that wants a handshake has to wait: who is parked for it may take
-    /// the place of another.
+    /// Returns true if a handshake is waited for, or the next would be, where there are several:
+    /// who is parked for it may take the place of another.
     fn is_handshake_wanted(&self) -> bool {
         let handshakes = &self.pools.handshakes;
         handshakes.is_last_leased() || handshakes.is_wanted()
