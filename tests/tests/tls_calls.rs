@@ -134,6 +134,11 @@ fn leak<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
 }
 
+/// So many places to park in.
+fn places<T>(count: usize, empty: fn() -> T) -> &'static mut [T] {
+    leak((0..count).map(|_| empty()).collect::<Vec<_>>())
+}
+
 impl<const REPORTS: bool> Stage<REPORTS> {
     /// With so many handshakes, inputs and outputs.
     fn new<const H: usize, const I: usize, const O: usize>() -> Self {
@@ -155,8 +160,7 @@ impl<const REPORTS: bool> Stage<REPORTS> {
 
     /// With places to park in.
     fn with_parking(self, count: usize) -> Self {
-        let places = (0..count).map(|_| ParkingPlace::EMPTY);
-        let places = leak(places.collect::<Vec<_>>());
+        let places = places(count, || ParkingPlace::EMPTY);
         Self {
             layer: self.layer.with_parking(places),
             ..self
@@ -165,8 +169,7 @@ impl<const REPORTS: bool> Stage<REPORTS> {
 
     /// With places for handshakes of which more than the last message is to come.
     fn with_exchange_parking(self, count: usize) -> Self {
-        let places = (0..count).map(|_| ExchangePlace::EMPTY);
-        let places = leak(places.collect::<Vec<_>>());
+        let places = places(count, || ExchangePlace::EMPTY);
         Self {
             layer: self.layer.with_exchange_parking(places),
             ..self
