@@ -303,7 +303,8 @@ impl<'s, T> Pool<'s, T> {
     }
 
     /// Has an owner reported that may be able to do without its entry now, if others wait: one for
-    /// whose lack there is room, the first for which that is so. Returns when.
+    /// whose lack there is room, the first for which that is so, and of several the one that has
+    /// made no progress for longest. Returns when.
     pub(crate) fn ask_one(&mut self, room: RoomDue) -> Option<u64> {
         let (index, due) = self.next_asked(room)?;
         if due <= self.now {
@@ -324,12 +325,12 @@ impl<'s, T> Pool<'s, T> {
             return None;
         }
         let mut next = None;
-        let mut first = NEVER;
+        let mut first = (NEVER, 0);
         for (entry, number) in self.entries.iter().zip(1..=u16::MAX) {
             let room_due = room.of(entry.lacks);
             let due = entry.since.saturating_add(LEASE_MIN).max(room_due);
-            if entry.state == State::Leased && due < first {
-                first = due;
+            if entry.state == State::Leased && (due, entry.since) < first {
+                first = (due, entry.since);
                 next = Some((Index(number), due));
             }
         }
