@@ -2,11 +2,10 @@
 //! there, its C program is the one that is built and run, and each of its chapters is in its
 //! contents.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, io};
 
-use self::written::{FOLDERS, functions, repository, words_in_macros};
+use self::written::{FOLDERS, repository, test_paths, words_in_macros};
 
 mod written;
 
@@ -100,12 +99,7 @@ fn ci() -> String {
 
 #[test]
 fn what_the_table_names_is_there() {
-    let functions = functions();
-    let tests: BTreeSet<&str> = functions
-        .iter()
-        .filter(|function| function.is_test)
-        .map(|function| &*function.path)
-        .collect();
+    let tests = test_paths();
     let is_there = |named: &str| {
         if let Some(figure) = named.strip_prefix("budget: ") {
             return is_figure(figure);
@@ -117,7 +111,7 @@ fn what_the_table_names_is_there() {
             return calls(path, name);
         }
         let test = listed(path, name);
-        test.is_some_and(|test| tests.contains(&*test)) || are_made_for(path, name)
+        test.is_some_and(|test| tests.contains(&test)) || are_made_for(path, name)
     };
     let mut missing = Vec::new();
     for row in rows() {
@@ -139,9 +133,7 @@ fn what_the_table_names_is_there() {
 /// Each test, and each file, of the repository that a chapter names is there.
 #[test]
 fn each_test_that_a_chapter_names_is_there() {
-    let functions = functions();
-    let tests = functions.iter().filter(|function| function.is_test);
-    let paths: BTreeSet<&str> = tests.map(|function| &*function.path).collect();
+    let tests = test_paths();
     let mut named = 0;
     for folder in ["core/docs", "platform-linux/docs", "platform-smoltcp/docs"] {
         for entry in fs::read_dir(repository().join(folder)).unwrap() {
@@ -156,8 +148,7 @@ fn each_test_that_a_chapter_names_is_there() {
                 let is_listed = listed(file, test).is_some_and(|name| {
                     // Two files of a name may be in two folders.
                     let text = fs::read_to_string(repository().join(file)).unwrap();
-                    test.is_empty()
-                        || paths.contains(&*name) && text.contains(&format!("fn {test}"))
+                    test.is_empty() || tests.contains(&name) && text.contains(&format!("fn {test}"))
                 });
                 let is_there = is_listed || are_made_for(file, test);
                 named += usize::from(is_in_tests);

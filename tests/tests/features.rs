@@ -518,9 +518,7 @@ fn names_a_test(code: &str) -> bool {
 #[test]
 fn the_readme_names_tests_that_exist() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let functions = written::functions();
-    let tests = functions.iter().filter(|function| function.is_test);
-    let paths: BTreeSet<&str> = tests.map(|function| &*function.path).collect();
+    let tests = written::test_paths();
     let named: Vec<&str> = readme
         .split('`')
         .skip(1)
@@ -529,7 +527,7 @@ fn the_readme_names_tests_that_exist() {
         .collect();
     assert!(named.len() > 80, "{}", named.len());
     for test in named {
-        assert!(paths.contains(test), "{test}");
+        assert!(tests.contains(test), "{test}");
     }
     let rows = rows(&readme, "## What is there");
     assert!(rows.len() > 25, "{}", rows.len());
@@ -542,7 +540,7 @@ fn the_readme_names_tests_that_exist() {
         assert!(!named.is_empty() || what == "not yet", "{what}");
         for code in named {
             let is_file = repository().join(code).is_file();
-            assert!(is_file || paths.contains(code), "{what}: {code}");
+            assert!(is_file || tests.contains(code), "{what}: {code}");
         }
     }
 }

@@ -67,6 +67,12 @@ pub fn functions() -> Vec<Function> {
     all
 }
 
+/// Returns the paths of the functions that are tests.
+pub fn test_paths() -> BTreeSet<String> {
+    let tests = functions().into_iter().filter(|function| function.is_test);
+    tests.map(|function| function.path).collect()
+}
+
 /// Returns the words in the macros of a file of tests, such as the names of what each test is made
 /// for.
 pub fn words_in_macros(path: &Path) -> BTreeSet<String> {
