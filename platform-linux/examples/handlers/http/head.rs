@@ -118,9 +118,10 @@ impl<'a> Head<'a> {
             return Err(Status::BadRequest);
         };
         // Each line as httparse saw it, looked up where it ends; only blanks may make one seem
-        // not to.
+        // not to. It skips empty lines before the first.
         let mut values = request.headers.iter().map(|header| header.value);
-        let ends = ends_line(head, target.as_bytes(), VERSION)
+        let ends = core::ptr::eq(name.as_ptr(), head.as_ptr())
+            && ends_line(head, target.as_bytes(), VERSION)
             && values.all(|value| ends_line(head, value, 0))
             && head.ends_with(b"\r\n\r\n");
         if !ends && has_bare_feed(head) {
