@@ -118,7 +118,7 @@ impl<'a> Head<'a> {
             return Err(Status::BadRequest);
         };
         // Each line as httparse saw it, looked up where it ends; only blanks may make one seem
-        // not to. It skips empty lines before the first.
+        // not to. The method stands at the front unless httparse has skipped empty lines there.
         let mut values = request.headers.iter().map(|header| header.value);
         let ends = core::ptr::eq(name.as_ptr(), head.as_ptr())
             && ends_line(head, target.as_bytes(), VERSION)
