@@ -331,10 +331,10 @@ impl<'s, T> Pool<'s, T> {
             let due = entry.since.saturating_add(LEASE_MIN).max(room_due);
             if entry.state == State::Leased && (due, entry.since) < first {
                 first = (due, entry.since);
-                next = Some(Index(number));
+                next = Some((Index(number), due));
             }
         }
-        next.map(|index| (index, first.0))
+        next
     }
 
     /// Returns how long an entry may be leased without progress, in microseconds: the shorter the
